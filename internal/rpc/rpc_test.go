@@ -1,0 +1,130 @@
+package rpc_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"github.com/containerd/errdefs"
+	"go.uber.org/goleak"
+
+	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
+	"patchbay.dev/patchbay/api/patchbay/plugin/v1/pluginv1connect"
+	"patchbay.dev/patchbay/internal/rpc"
+)
+
+// plugin answers Hello with the error of its field and Hold until it is told
+// to stop.
+type plugin struct {
+	pluginv1connect.UnimplementedNetworkPluginServiceHandler
+	hello func() error
+}
+
+func (p *plugin) Hello(context.Context, *pluginv1.HelloRequest) (*pluginv1.HelloResponse, error) {
+	return &pluginv1.HelloResponse{Name: "test"}, p.hello()
+}
+
+func (p *plugin) Hold(ctx context.Context, _ *pluginv1.HoldRequest, stream pluginv1connect.NetworkPluginServiceHoldServerStream) error {
+	if err := stream.Send(&pluginv1.HoldResponse{}); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func serve(t *testing.T, p *plugin) (string, *rpc.Server) {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := rpc.NewServer(rpc.ServerConfig{
+		Register: func(s *connect.Server) { pluginv1connect.RegisterNetworkPluginServiceHandler(s, p) },
+		Log:      slog.New(slog.DiscardHandler),
+	})
+	done := make(chan error)
+	go func() { done <- server.Serve(l) }()
+	t.Cleanup(func() {
+		server.Close()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return socket, server
+}
+
+func TestErrorKindsCrossTheWire(t *testing.T) {
+	for _, kind := range []error{
+		errdefs.ErrInvalidArgument, errdefs.ErrNotFound, errdefs.ErrAlreadyExists, errdefs.ErrFailedPrecondition,
+		errdefs.ErrResourceExhausted, errdefs.ErrPermissionDenied, errdefs.ErrUnavailable, errdefs.ErrNotImplemented, errdefs.ErrInternal,
+	} {
+		t.Run(kind.Error(), func(t *testing.T) {
+			socket, _ := serve(t, &plugin{hello: func() error { return errors.Join(errors.New("network a: no"), kind) }})
+			c := rpc.Dial(socket)
+			defer c.Close()
+			_, err := pluginv1connect.NewNetworkPluginServiceClient(c.Client).Hello(t.Context(), &pluginv1.HelloRequest{})
+			if !errors.Is(err, kind) {
+				t.Errorf("got %v (%T), want kind %v", err, err, kind)
+			}
+		})
+	}
+}
+
+func TestPanicIsAnInternalError(t *testing.T) {
+	socket, _ := serve(t, &plugin{hello: func() error { panic("boom") }})
+	c := rpc.Dial(socket)
+	defer c.Close()
+	_, err := pluginv1connect.NewNetworkPluginServiceClient(c.Client).Hello(t.Context(), &pluginv1.HelloRequest{})
+	if !errors.Is(err, errdefs.ErrInternal) {
+		t.Errorf("got %v, want an internal error", err)
+	}
+}
+
+func TestNobodyThereIsUnavailable(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "gone")
+	_, err := pluginv1connect.NewNetworkPluginServiceClient(rpc.Dial(socket).Client).Hello(t.Context(), &pluginv1.HelloRequest{})
+	if !errors.Is(err, errdefs.ErrUnavailable) || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v, want unavailable, not exist", err)
+	}
+}
+
+func TestStreamEndsWhenServerGoes(t *testing.T) {
+	socket, server := serve(t, &plugin{hello: func() error { return nil }})
+	c := rpc.Dial(socket)
+	defer c.Close()
+	stream, err := pluginv1connect.NewNetworkPluginServiceClient(c.Client).Hold(t.Context(), &pluginv1.HoldRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	if _, err := stream.Receive(); err != nil {
+		t.Fatal(err)
+	}
+	server.Close()
+	if _, err := stream.Receive(); !errors.Is(err, errdefs.ErrUnavailable) {
+		t.Errorf("got %v, want unavailable", err)
+	}
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestDeadline(t *testing.T) {
+	block := make(chan struct{})
+	socket, _ := serve(t, &plugin{hello: func() error { <-block; return nil }})
+	defer close(block)
+	c := rpc.Dial(socket)
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	_, err := pluginv1connect.NewNetworkPluginServiceClient(c.Client).Hello(ctx, &pluginv1.HelloRequest{})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want deadline exceeded", err)
+	}
+}

@@ -1,0 +1,174 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"connectrpc.com/connect/v2/connecthttp"
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/wire"
+)
+
+// ListenFDVariable names the environment variable that tells a helper which
+// file descriptor its listening socket is.
+const ListenFDVariable = "PATCHBAY_LISTEN_FD"
+
+// InheritedListener returns the socket that the parent process passed down.
+func InheritedListener() (net.Listener, error) {
+	value := os.Getenv(ListenFDVariable)
+	fd, err := strconv.Atoi(value)
+	if err != nil || fd < 3 {
+		return nil, fmt.Errorf("%s=%q: want the number of a listening socket; this program is started by patchbayd: %w",
+			ListenFDVariable, value, errdefs.ErrFailedPrecondition)
+	}
+	unix.CloseOnExec(fd)
+	file := os.NewFile(uintptr(fd), "listener")
+	defer file.Close()
+	l, err := net.FileListener(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s=%d: %w", ListenFDVariable, fd, err)
+	}
+	return l, nil
+}
+
+// Server serves RPCs on unix sockets to callers of the allowed users.
+type Server struct {
+	http *http.Server
+	log  *slog.Logger
+}
+
+// ServerConfig is what a Server needs.
+type ServerConfig struct {
+	// Register adds the services.
+	Register func(*connect.Server)
+	// AllowedUIDs are the users that may call beside root.
+	AllowedUIDs []int
+	Log         *slog.Logger
+}
+
+// NewServer returns a server that is ready to Serve.
+func NewServer(c ServerConfig) *Server {
+	s := &Server{log: c.Log}
+	services := connect.NewServer(s.edge)
+	c.Register(services)
+	mux := http.NewServeMux()
+	connecthttp.Mount(mux, services)
+
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	s.http = &http.Server{
+		Handler:           s.allow(c.AllowedUIDs, mux),
+		Protocols:         protocols,
+		ConnContext:       withPeer,
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
+	}
+	return s
+}
+
+// Serve answers until Shutdown or Close; then it returns nil.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Shutdown stops accepting and waits for running calls until ctx ends, then
+// cuts them.
+func (s *Server) Shutdown(ctx context.Context) {
+	if s.http.Shutdown(ctx) != nil {
+		s.http.Close()
+	}
+}
+
+// Close cuts all connections at once.
+func (s *Server) Close() { s.http.Close() }
+
+// edge turns errors into codes and a panic into an internal error, so that one
+// bad call does not take the process down.
+func (s *Server) edge(next connect.ServerFunc) connect.ServerFunc {
+	return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) (err error) {
+		defer func() {
+			if r := recover(); r != nil {
+				s.log.Error("panic in call", "procedure", spec.Procedure, "panic", r, "stack", string(debug.Stack()))
+				err = wire.ErrorToStatus(fmt.Errorf("%s: internal error, see the log: %w", spec.Procedure, errdefs.ErrInternal))
+			}
+		}()
+		return wire.ErrorToStatus(next(ctx, spec, stream))
+	}
+}
+
+type peerKey struct{}
+
+// Peer is the process at the other end of a connection (SO_PEERCRED, unix(7)).
+type Peer struct{ PID, UID, GID int }
+
+// PeerFrom returns who calls.
+func PeerFrom(ctx context.Context) (Peer, bool) {
+	p, ok := ctx.Value(peerKey{}).(Peer)
+	return p, ok
+}
+
+func withPeer(ctx context.Context, c net.Conn) context.Context {
+	if peer, err := PeerOf(c); err == nil {
+		return context.WithValue(ctx, peerKey{}, peer)
+	}
+	return ctx
+}
+
+// PeerOf returns the process at the other end of a unix connection.
+func PeerOf(c net.Conn) (Peer, error) {
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		return Peer{}, fmt.Errorf("%T: want a unix connection: %w", c, errdefs.ErrInvalidArgument)
+	}
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return Peer{}, err
+	}
+	var cred *unix.Ucred
+	var credErr error
+	if err := raw.Control(func(fd uintptr) {
+		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); err != nil {
+		return Peer{}, err
+	}
+	if credErr != nil {
+		return Peer{}, credErr
+	}
+	return Peer{PID: int(cred.Pid), UID: int(cred.Uid), GID: int(cred.Gid)}, nil
+}
+
+// allow refuses callers that are neither root nor listed. A user that the
+// server's user namespace does not map counts as not listed.
+func (s *Server) allow(uids []int, next http.Handler) http.Handler {
+	allowed := map[int]bool{0: true, os.Geteuid(): true}
+	for _, uid := range uids {
+		allowed[uid] = true
+	}
+	refusal := connecthttp.NewErrorWriter()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		peer, ok := PeerFrom(r.Context())
+		if !ok || !allowed[peer.UID] {
+			err := connect.NewError(connect.CodePermissionDenied, fmt.Sprintf("user %d may not call this socket: want root", peer.UID))
+			if refusal.Write(w, r, err) != nil {
+				http.Error(w, err.Error(), http.StatusForbidden)
+			}
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,49 @@
+package sandbox
+
+import (
+	"net/netip"
+
+	"patchbay.dev/patchbay/resource"
+)
+
+// Interface is a plan for one virtual device in a sandbox. It is a plain
+// value: making it touches nothing, comparing two needs no kernel.
+type Interface struct {
+	Name      string // inside the sandbox
+	Link      Link
+	MAC       resource.MACAddress
+	MTU       int            // 0: the kernel's default for the link
+	Addresses []netip.Prefix // in the order of IPv4, IPv6
+	// Routes beside those that come with the addresses; default routes too.
+	Routes []resource.Route
+}
+
+// Link is the kind of device: one of the types of this package.
+type Link interface{ link() }
+
+// BridgePort is a port of an existing bridge: a veth pair for namespaces, a tap
+// for virtual machines.
+type BridgePort struct {
+	Bridge string // host interface name
+	Port   string // name of the host's end
+}
+
+// Macvlan is an interface on a parent's LAN: a macvlan for namespaces, a macvtap
+// for virtual machines.
+type Macvlan struct {
+	Parent string
+	Mode   resource.MacvlanMode
+}
+
+func (BridgePort) link() {}
+func (Macvlan) link()    {}
+
+// InterfaceStrategy turns an allocation into a plan. It is pure: index is the
+// place of the attachment among all of the sandbox, which gives the default
+// name; gateway says for which families the attachment has the default route.
+type InterfaceStrategy interface {
+	Interface(a resource.AllocatedAttachment, index int, gateway Families) (Interface, error)
+}
+
+// Families are the address families that something is true of.
+type Families struct{ IPv4, IPv6 bool }

@@ -1,0 +1,189 @@
+package wire
+
+import (
+	"net/netip"
+
+	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
+	"patchbay.dev/patchbay/resource"
+)
+
+// MetadataToProto converts a resource's metadata.
+func MetadataToProto(m resource.Metadata) *typesv1.Metadata {
+	return &typesv1.Metadata{Id: m.ID, Name: m.Name, CreatedAt: timestamp(m.CreatedAt), Labels: m.Labels}
+}
+
+// MetadataFromProto converts a resource's metadata.
+func MetadataFromProto(m *typesv1.Metadata) resource.Metadata {
+	return resource.Metadata{ID: m.GetId(), Name: m.GetName(), CreatedAt: instant(m.GetCreatedAt()), Labels: m.GetLabels()}
+}
+
+// PluginInfoToProto converts a plugin reference.
+func PluginInfoToProto(p resource.PluginInfo) *typesv1.PluginInfo {
+	return &typesv1.PluginInfo{Plugin: p.Plugin, Variant: p.Variant}
+}
+
+// PluginInfoFromProto converts a plugin reference.
+func PluginInfoFromProto(p *typesv1.PluginInfo) resource.PluginInfo {
+	return resource.PluginInfo{Plugin: p.GetPlugin(), Variant: p.GetVariant()}
+}
+
+// AttachmentConfigurationToProto converts a wish for a network.
+func AttachmentConfigurationToProto(c resource.AttachmentConfiguration) *typesv1.AttachmentConfiguration {
+	return &typesv1.AttachmentConfiguration{
+		Network:         c.Network,
+		Hostname:        c.Hostname,
+		Aliases:         c.Aliases,
+		Ipv4Address:     addrString(c.IPv4Address),
+		Ipv6Address:     addrString(c.IPv6Address),
+		MacAddress:      string(c.MACAddress),
+		Mtu:             uint32(c.MTU),
+		InterfaceName:   c.InterfaceName,
+		GatewayPriority: int32(c.GatewayPriority),
+		Options:         c.Options,
+	}
+}
+
+// AttachmentConfigurationFromProto converts a wish for a network.
+func AttachmentConfigurationFromProto(c *typesv1.AttachmentConfiguration) (resource.AttachmentConfiguration, error) {
+	var f faults
+	out := attachmentConfiguration(&f, c)
+	return out, f.err()
+}
+
+func attachmentConfiguration(f *faults, c *typesv1.AttachmentConfiguration) resource.AttachmentConfiguration {
+	return resource.AttachmentConfiguration{
+		Network:         c.GetNetwork(),
+		Hostname:        c.GetHostname(),
+		Aliases:         c.GetAliases(),
+		IPv4Address:     f.addr("ipv4 address", c.GetIpv4Address()),
+		IPv6Address:     f.addr("ipv6 address", c.GetIpv6Address()),
+		MACAddress:      f.mac(c.GetMacAddress()),
+		MTU:             int(c.GetMtu()),
+		InterfaceName:   c.GetInterfaceName(),
+		GatewayPriority: int(c.GetGatewayPriority()),
+		Options:         c.GetOptions(),
+	}
+}
+
+// AttachmentToProto converts a network's answer.
+func AttachmentToProto(a resource.Attachment) *typesv1.Attachment {
+	return &typesv1.Attachment{
+		NetworkId:       a.NetworkID,
+		Network:         a.Network,
+		Hostname:        a.Hostname,
+		Aliases:         a.Aliases,
+		Ipv4Address:     prefixString(a.IPv4Address),
+		Ipv4Gateway:     addrString(a.IPv4Gateway),
+		Ipv6Address:     prefixString(a.IPv6Address),
+		Ipv6Gateway:     addrString(a.IPv6Gateway),
+		MacAddress:      string(a.MACAddress),
+		Mtu:             uint32(a.MTU),
+		InterfaceName:   a.InterfaceName,
+		GatewayPriority: int32(a.GatewayPriority),
+		Routes: each(a.Routes, func(r resource.Route) *typesv1.Route {
+			return &typesv1.Route{Destination: prefixString(r.Destination), Gateway: addrString(r.Gateway)}
+		}),
+		Dns: DNSToProto(a.DNS),
+	}
+}
+
+// AttachmentFromProto converts a network's answer.
+func AttachmentFromProto(a *typesv1.Attachment) (resource.Attachment, error) {
+	var f faults
+	out := attachment(&f, a)
+	return out, f.err()
+}
+
+func attachment(f *faults, a *typesv1.Attachment) resource.Attachment {
+	return resource.Attachment{
+		NetworkID:       a.GetNetworkId(),
+		Network:         a.GetNetwork(),
+		Hostname:        a.GetHostname(),
+		Aliases:         a.GetAliases(),
+		IPv4Address:     f.prefix("ipv4 address", a.GetIpv4Address()),
+		IPv4Gateway:     f.addr("ipv4 gateway", a.GetIpv4Gateway()),
+		IPv6Address:     f.prefix("ipv6 address", a.GetIpv6Address()),
+		IPv6Gateway:     f.addr("ipv6 gateway", a.GetIpv6Gateway()),
+		MACAddress:      f.mac(a.GetMacAddress()),
+		MTU:             int(a.GetMtu()),
+		InterfaceName:   a.GetInterfaceName(),
+		GatewayPriority: int(a.GetGatewayPriority()),
+		Routes: each(a.GetRoutes(), func(r *typesv1.Route) resource.Route {
+			return resource.Route{
+				Destination: f.prefix("route destination", r.GetDestination()),
+				Gateway:     f.addr("route gateway", r.GetGateway()),
+			}
+		}),
+		DNS: dns(f, a.GetDns()),
+	}
+}
+
+// AttachmentsToProto converts a list of answers.
+func AttachmentsToProto(as []resource.Attachment) []*typesv1.Attachment {
+	return each(as, AttachmentToProto)
+}
+
+// AttachmentsFromProto converts a list of answers.
+func AttachmentsFromProto(as []*typesv1.Attachment) ([]resource.Attachment, error) {
+	var f faults
+	out := attachments(&f, as)
+	return out, f.err()
+}
+
+func attachments(f *faults, as []*typesv1.Attachment) []resource.Attachment {
+	return each(as, func(a *typesv1.Attachment) resource.Attachment { return attachment(f, a) })
+}
+
+// DNSToProto converts a name server configuration; nil for an empty one.
+func DNSToProto(d resource.DNSConfiguration) *typesv1.DNSConfiguration {
+	if len(d.Servers)+len(d.Search)+len(d.Options) == 0 {
+		return nil
+	}
+	return &typesv1.DNSConfiguration{Servers: each(d.Servers, netip.Addr.String), Search: d.Search, Options: d.Options}
+}
+
+// DNSFromProto converts a name server configuration.
+func DNSFromProto(d *typesv1.DNSConfiguration) (resource.DNSConfiguration, error) {
+	var f faults
+	out := dns(&f, d)
+	return out, f.err()
+}
+
+func dns(f *faults, d *typesv1.DNSConfiguration) resource.DNSConfiguration {
+	return resource.DNSConfiguration{
+		Servers: each(d.GetServers(), func(s string) netip.Addr { return f.addr("name server", s) }),
+		Search:  d.GetSearch(),
+		Options: d.GetOptions(),
+	}
+}
+
+// AllocatedAttachmentToProto converts an allocation.
+func AllocatedAttachmentToProto(a resource.AllocatedAttachment) *typesv1.AllocatedAttachment {
+	return &typesv1.AllocatedAttachment{
+		Attachment:     AttachmentToProto(a.Attachment),
+		Plugin:         PluginInfoToProto(a.Plugin),
+		Strategy:       a.Strategy,
+		AdditionalData: a.AdditionalData,
+		Lease:          &typesv1.LeaseReference{Key: a.Lease.Key, Socket: a.Lease.Socket},
+	}
+}
+
+// AllocatedAttachmentsToProto converts a list of allocations.
+func AllocatedAttachmentsToProto(as []resource.AllocatedAttachment) []*typesv1.AllocatedAttachment {
+	return each(as, AllocatedAttachmentToProto)
+}
+
+// AllocatedAttachmentsFromProto converts a list of allocations.
+func AllocatedAttachmentsFromProto(as []*typesv1.AllocatedAttachment) ([]resource.AllocatedAttachment, error) {
+	var f faults
+	out := each(as, func(a *typesv1.AllocatedAttachment) resource.AllocatedAttachment {
+		return resource.AllocatedAttachment{
+			Attachment:     attachment(&f, a.GetAttachment()),
+			Plugin:         PluginInfoFromProto(a.GetPlugin()),
+			Strategy:       a.GetStrategy(),
+			AdditionalData: a.GetAdditionalData(),
+			Lease:          resource.LeaseReference{Key: a.GetLease().GetKey(), Socket: a.GetLease().GetSocket()},
+		}
+	})
+	return out, f.err()
+}

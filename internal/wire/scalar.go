@@ -1,0 +1,101 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"patchbay.dev/patchbay/resource"
+)
+
+// faults collects what is wrong with a message, so that all of it is reported
+// at once.
+type faults []error
+
+func (f *faults) add(err error) {
+	if err != nil {
+		*f = append(*f, err)
+	}
+}
+
+func (f faults) err() error {
+	if len(f) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", errdefs.ErrInvalidArgument, errors.Join(f...))
+}
+
+func (f *faults) addr(field, s string) netip.Addr {
+	if s == "" {
+		return netip.Addr{}
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		f.add(fmt.Errorf("%s %q: want an ip address", field, s))
+	}
+	return a
+}
+
+func (f *faults) prefix(field, s string) netip.Prefix {
+	if s == "" {
+		return netip.Prefix{}
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		f.add(fmt.Errorf("%s %q: want an address with a prefix length, like 10.0.0.0/24", field, s))
+	}
+	return p
+}
+
+func (f *faults) mac(s string) resource.MACAddress {
+	if s == "" {
+		return ""
+	}
+	m, err := resource.ParseMACAddress(s)
+	f.add(err)
+	return m
+}
+
+func addrString(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
+func prefixString(p netip.Prefix) string {
+	if !p.IsValid() {
+		return ""
+	}
+	return p.String()
+}
+
+func timestamp(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}
+
+func instant(t *timestamppb.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.AsTime()
+}
+
+// each converts a slice element by element; nil stays nil.
+func each[A, B any](in []A, convert func(A) B) []B {
+	if len(in) == 0 {
+		return nil
+	}
+	out := make([]B, len(in))
+	for i, v := range in {
+		out[i] = convert(v)
+	}
+	return out
+}

@@ -1,0 +1,120 @@
+package networkplugin
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+
+	"patchbay.dev/patchbay/resource"
+)
+
+// Network is what the author of a plugin implements: how one network looks on
+// the host. Addresses, leases, names, persistence and the wire come with the
+// SDK, which calls Start before anything else and never calls two of the
+// methods that take a Port for the same key at once. Different keys may be
+// served at the same time.
+//
+// Errors carry a kind of github.com/containerd/errdefs.
+type Network interface {
+	// Start creates the network or adopts what is left of it, for example
+	// after the plugin was killed; it repairs what is broken and keeps what is
+	// in use. The first answer for a network fixes its subnets: after a
+	// restart they come back as given ones.
+	Start(ctx context.Context, c Configuration) (Realization, error)
+
+	// Plan returns the parameters of the strategy that the manifest names for
+	// the network's variant, such as resource.BridgePortParameters; they travel
+	// as JSON. It refuses options that it does not know, and touches nothing:
+	// the port may never come to life.
+	Plan(p Port, options map[string]string) (any, error)
+
+	// Admit lets a port send and receive. It is called before the sandbox makes
+	// its interface, and again after the plugin was restarted.
+	Admit(ctx context.Context, p Port) error
+
+	// Expel takes a port off the network, at once and whatever the sandbox
+	// does or no longer does: after it, no left-over process can use the port's
+	// addresses, which are free for others then. It succeeds when there is
+	// nothing left to take off.
+	Expel(ctx context.Context, p Port) error
+
+	// Stop ends service. With remove, all that Start made is taken off the
+	// host; without, the network keeps working for the next Start to adopt.
+	Stop(ctx context.Context, remove bool) error
+}
+
+// Checker is a Network that can compare the host with what it should be.
+type Checker interface {
+	// Check returns what is wrong, one line each.
+	Check(ctx context.Context) []string
+}
+
+// Watcher is a Network whose state changes by itself, for example with its
+// parent interface.
+type Watcher interface {
+	// Watch sends the state and a message whenever they change, until ctx ends.
+	Watch(ctx context.Context, report func(resource.NetworkState, string))
+}
+
+// Publisher is a Network with a fast path for published ports.
+type Publisher interface {
+	Publish(ctx context.Context, p Port, ports []PublishedPort) ([]PublishedPort, error)
+	// Unpublish removes all ports of p; also called before every Expel.
+	Unpublish(ctx context.Context, p Port) error
+}
+
+// Delegate is a Network that makes interfaces itself (strategy "delegated").
+type Delegate interface {
+	Attach(ctx context.Context, p Port, interfaceName string) (resource.Attachment, error)
+	Detach(ctx context.Context, p Port, interfaceName string) error
+}
+
+// Configuration is what the user asked of the network.
+type Configuration struct {
+	ID         string
+	Name       string
+	Variant    string
+	IPv4Subnet netip.Prefix // zero: choose one, see ChooseSubnets
+	IPv6Subnet netip.Prefix
+	MTU        int               // 0: choose
+	Options    map[string]string // unknown keys are to be refused, see RefuseUnknown
+	Used       []UsedPrefix      // by other networks
+	Log        *slog.Logger
+}
+
+// UsedPrefix is a prefix that another network uses.
+type UsedPrefix struct {
+	Network string // name
+	Prefix  netip.Prefix
+}
+
+// Realization is what Start made of the configuration. Families without a
+// subnet get no addresses; networks without a gateway no default route.
+type Realization struct {
+	IPv4Subnet  netip.Prefix
+	IPv4Gateway netip.Addr
+	IPv6Subnet  netip.Prefix
+	IPv6Gateway netip.Addr
+	MTU         int
+	Routes      []resource.Route
+	DNS         resource.DNSConfiguration
+	Reserved    []netip.Addr // beside the gateways, never given out
+}
+
+// Port is one attachment as its network sees it.
+type Port struct {
+	Key        string
+	Owner      string // container name
+	Attachment resource.Attachment
+	// NetworkNamespace is a path to the sandbox's network namespace, open for as
+	// long as the port is held; empty in Plan and where there is none.
+	NetworkNamespace string
+}
+
+// PublishedPort forwards a host port to a port of an attachment.
+type PublishedPort struct {
+	Protocol      string // "tcp" or "udp"
+	HostAddress   netip.Addr
+	HostPort      uint16 // 0: choose
+	ContainerPort uint16
+}

@@ -1,0 +1,38 @@
+package resource
+
+// Strategy names: the open list of ways to make an interface. A network
+// plugin's manifest names one for each variant; a runtime's manifest lists those
+// that it implements. The typed parameters below are the additional data of an
+// attachment.
+const (
+	StrategyBridgePort = "bridge-port"
+	StrategyMacvlan    = "macvlan"
+	StrategyIPvlan     = "ipvlan"
+	StrategyHostDevice = "host-device"
+	StrategyTapStream  = "tap-stream"
+	StrategyDelegated  = "delegated"
+)
+
+// BridgePortParameters is the additional data for StrategyBridgePort: a port
+// of an existing bridge. Namespaces get a veth pair, virtual machines a tap.
+type BridgePortParameters struct {
+	Bridge string `json:"bridge"` // host interface name of the bridge
+	Port   string `json:"port"`   // host interface name that the port must get
+}
+
+// MacvlanMode says which of a parent's interfaces can talk to one another.
+type MacvlanMode string
+
+// The macvlan modes (ip-link(8)).
+const (
+	MacvlanBridge  MacvlanMode = "bridge"
+	MacvlanPrivate MacvlanMode = "private"
+)
+
+// MacvlanParameters is the additional data for StrategyMacvlan: an interface
+// with its own MAC address on a parent's LAN. Namespaces get a macvlan, virtual
+// machines a macvtap.
+type MacvlanParameters struct {
+	Parent string      `json:"parent"` // host interface name
+	Mode   MacvlanMode `json:"mode"`
+}
