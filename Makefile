@@ -1,0 +1,124 @@
+# Everything that is built ends in dist/, a tree that runs in place:
+# dist/bin/* and dist/lib/patchbay/plugins/*.
+
+GO      ?= go
+PREFIX  ?= /usr/local
+DESTDIR ?=
+
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+REVISION := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+LDFLAGS  := -s -w \
+	-X patchbay.dev/patchbay/internal/version.version=$(VERSION) \
+	-X patchbay.dev/patchbay/internal/version.revision=$(REVISION)
+
+DIST    := dist
+PLUGINS := $(DIST)/lib/patchbay/plugins
+
+# A binary with a plugin.toml beside its main is a plugin, any other a program.
+# patchbay-network-bridge becomes the plugin folder "bridge".
+commands        := $(notdir $(patsubst %/,%,$(wildcard cmd/*/)))
+plugin_commands := $(notdir $(patsubst %/plugin.toml,%,$(wildcard cmd/*/plugin.toml)))
+programs        := $(filter-out $(plugin_commands),$(commands))
+plugin_name      = $(lastword $(subst -, ,$(1)))
+
+golangci := $(GO) tool -modfile=tools/lint/go.mod golangci-lint
+buf      := $(GO) tool -modfile=tools/buf/go.mod buf
+deadcode := $(GO) tool -modfile=tools/deadcode/go.mod deadcode
+
+# Root file systems, namespaces and cgroups are made for real: they need root.
+INTEGRATION_PACKAGES ?= ./...
+INTEGRATION_TIMEOUT  ?= 10m
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build generate check check-lint check-generated check-modules check-dead \
+	test test-unit test-integration soak demo bench install uninstall clean
+
+help: ## Show the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## Install the Debian packages that are missing (as root; else it says which).
+	@scripts/deps.sh
+
+build: ## Build everything below dist/, ready to run in place.
+	@mkdir -p $(DIST)/build $(DIST)/bin
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(DIST)/build/ ./cmd/...
+	@for p in $(programs); do install -C -m 755 $(DIST)/build/$$p $(DIST)/bin/$$p || exit 1; done
+	@$(foreach c,$(plugin_commands),\
+		install -d -m 755 $(PLUGINS)/$(call plugin_name,$(c))/bin && \
+		install -C -m 644 cmd/$(c)/plugin.toml $(PLUGINS)/$(call plugin_name,$(c))/plugin.toml && \
+		install -C -m 755 $(DIST)/build/$(c) $(PLUGINS)/$(call plugin_name,$(c))/bin/$(call plugin_name,$(c)) && ) true
+
+generate: ## Generate code from api/**/*.proto, and the reference pages.
+	$(buf) lint
+	$(buf) generate
+	scripts/generated.sh sum >api/generated.sum
+	scripts/reference.sh generate
+
+check: check-modules check-generated check-dead check-lint ## Lint, generated files, modules, dead code.
+
+check-lint:
+	$(golangci) run ./...
+
+check-generated:
+	scripts/generated.sh verify
+	scripts/reference.sh verify
+
+check-modules:
+	$(GO) mod tidy -diff
+	$(GO) mod verify >/dev/null
+
+check-dead:
+	scripts/deadcode.sh
+
+test: ## Everything: deps, build, check, unit and integration tests (needs root).
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory test-unit
+	@$(MAKE) --no-print-directory test-integration
+
+test-unit: ## Tests that need no root, with the race detector.
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+test-integration: build ## Tests with real namespaces and binaries (needs root).
+	CGO_ENABLED=0 $(GO) test -tags integration -timeout $(INTEGRATION_TIMEOUT) $(INTEGRATION_PACKAGES)
+
+soak: build ## The long runs: 1,000 cycles with a look at what is left (needs root).
+	PATCHBAY_SOAK_CYCLES=$${PATCHBAY_SOAK_CYCLES:-1000} CGO_ENABLED=0 \
+		$(GO) test -tags integration -count 1 -timeout 1h -run 'Cycles' -v ./test/integration
+
+demo: ## A tour in a host namespace of its own; leaves nothing (needs root).
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory build
+	@scripts/demo.sh
+
+bench: build ## Start to exit of "true" beside other engines (needs root).
+	@scripts/bench.sh
+
+install: build ## Install below $(DESTDIR)$(PREFIX).
+	install -d -m 755 $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/patchbay/plugins
+	for p in $(programs); do install -m 755 $(DIST)/bin/$$p $(DESTDIR)$(PREFIX)/bin/ || exit 1; done
+	$(foreach c,$(plugin_commands),\
+		install -d -m 755 $(DESTDIR)$(PREFIX)/lib/patchbay/plugins/$(call plugin_name,$(c))/bin && \
+		install -m 644 $(PLUGINS)/$(call plugin_name,$(c))/plugin.toml $(DESTDIR)$(PREFIX)/lib/patchbay/plugins/$(call plugin_name,$(c))/ && \
+		install -m 755 $(PLUGINS)/$(call plugin_name,$(c))/bin/* $(DESTDIR)$(PREFIX)/lib/patchbay/plugins/$(call plugin_name,$(c))/bin/ && ) true
+	install -d -m 755 $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|@PREFIX@|$(PREFIX)|' packaging/patchbayd.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/patchbayd.service
+	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/patchbayd.service
+	install -d -m 755 $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	$(DIST)/bin/patchbay completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/patchbay
+	$(DIST)/bin/patchbay completion zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_patchbay
+	$(DIST)/bin/patchbay completion fish >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/patchbay.fish
+
+uninstall: ## Remove what install installed; configuration and data stay.
+	rm -f $(foreach p,$(programs),$(DESTDIR)$(PREFIX)/bin/$(p))
+	rm -rf $(foreach c,$(plugin_commands),$(DESTDIR)$(PREFIX)/lib/patchbay/plugins/$(call plugin_name,$(c)))
+	-rmdir $(DESTDIR)$(PREFIX)/lib/patchbay/plugins $(DESTDIR)$(PREFIX)/lib/patchbay
+	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/patchbayd.service \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/patchbay \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_patchbay \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/patchbay.fish
+
+clean: ## Remove dist/.
+	rm -rf $(DIST)

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that building, testing and running need, those
+# that are missing only. Without root it says which those are.
+set -euo pipefail
+
+# What Patchbay itself needs on a host.
+packages=(ca-certificates crun runc)
+# What the tests, the demo and the bench use beside it: gcc for the race
+# detector, busybox for images made on the spot, ip and nft to look at the host.
+packages+=(busybox-static gcc git iproute2 iputils-ping libc6-dev nftables)
+
+missing=()
+for package in "${packages[@]}"; do
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+if [ "$(id -u)" != 0 ]; then
+	echo "missing packages: ${missing[*]}" >&2
+	echo "install them with: sudo apt-get install --no-install-recommends ${missing[*]}" >&2
+	exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q
+apt-get install -q -y --no-install-recommends "${missing[@]}"
