@@ -1,0 +1,147 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+	"go.etcd.io/bbolt"
+)
+
+// Migration turns the value of a record of one schema into that of the next.
+type Migration = func(json.RawMessage) (json.RawMessage, error)
+
+// CollectionConfig describes the records of one kind.
+type CollectionConfig struct {
+	// Name of the collection, e.g. "networks". Records are named after it in
+	// errors.
+	Name string
+	// Schema is the number that new records get.
+	Schema int
+	// Migrate has, for every older schema N, what turns it into N+1.
+	Migrate map[int]Migration
+}
+
+// Collection is the records of one kind in a store, by id. It is safe for
+// concurrent use. T is stored as JSON.
+type Collection[T any] struct {
+	store  *Store
+	config CollectionConfig
+	bucket []byte
+}
+
+// record is the stored form. A record without a schema number is of schema 0.
+type record struct {
+	Schema int             `json:"schema"`
+	Value  json.RawMessage `json:"value"`
+}
+
+// NewCollection returns the records of one kind; there are none at first.
+func NewCollection[T any](s *Store, c CollectionConfig) (*Collection[T], error) {
+	if c.Name == "" || c.Schema < 0 {
+		return nil, fmt.Errorf("collection %q, schema %d: want a name and a number from 0: %w", c.Name, c.Schema, errdefs.ErrInvalidArgument)
+	}
+	return &Collection[T]{store: s, config: c, bucket: []byte(c.Name)}, nil
+}
+
+// Get returns a record, or errdefs.ErrNotFound.
+func (c *Collection[T]) Get(id string) (T, error) {
+	var out T
+	err := c.store.db.View(func(tx *bbolt.Tx) error {
+		var data []byte
+		if b := tx.Bucket(c.bucket); b != nil {
+			data = b.Get([]byte(id))
+		}
+		if data == nil {
+			return fmt.Errorf("%s: no record: %w", c.name(id), errdefs.ErrNotFound)
+		}
+		var err error
+		out, err = c.decode(id, data)
+		return err
+	})
+	return out, err
+}
+
+// List returns all records in the order of their ids. Records that cannot be
+// read are left out and named in the error; the rest is returned with it.
+func (c *Collection[T]) List() ([]T, error) {
+	var out []T
+	var faults []error
+	err := c.store.db.View(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(c.bucket)
+		if b == nil {
+			return nil
+		}
+		return b.ForEach(func(id, data []byte) error {
+			v, err := c.decode(string(id), data)
+			if err != nil {
+				faults = append(faults, err)
+				return nil
+			}
+			out = append(out, v)
+			return nil
+		})
+	})
+	return out, errors.Join(append(faults, err)...)
+}
+
+// Put stores a record, new or in place of an older one.
+func (c *Collection[T]) Put(id string, v T) error {
+	value, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("%s: encode: %w", c.name(id), err)
+	}
+	data, err := json.Marshal(record{Schema: c.config.Schema, Value: value})
+	if err != nil {
+		return fmt.Errorf("%s: encode: %w", c.name(id), err)
+	}
+	return c.store.update(c.name(id), func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucketIfNotExists(c.bucket)
+		if err != nil {
+			return err
+		}
+		return b.Put([]byte(id), data)
+	})
+}
+
+// Delete removes a record; one that is not there is no error.
+func (c *Collection[T]) Delete(id string) error {
+	return c.store.update(c.name(id), func(tx *bbolt.Tx) error {
+		b := tx.Bucket(c.bucket)
+		if b == nil {
+			return nil
+		}
+		return b.Delete([]byte(id))
+	})
+}
+
+func (c *Collection[T]) name(id string) string { return c.config.Name + "/" + id }
+
+// decode reads a record of any schema up to the collection's.
+func (c *Collection[T]) decode(id string, data []byte) (T, error) {
+	var out T
+	var r record
+	if err := json.Unmarshal(data, &r); err != nil {
+		return out, fmt.Errorf("%s: is damaged (%w): %w", c.name(id), err, errdefs.ErrDataLoss)
+	}
+	if r.Schema > c.config.Schema {
+		return out, fmt.Errorf("%s: was written by a newer patchbay (schema %d, want at most %d): %w",
+			c.name(id), r.Schema, c.config.Schema, errdefs.ErrFailedPrecondition)
+	}
+	for n := r.Schema; n < c.config.Schema; n++ {
+		migrate := c.config.Migrate[n]
+		if migrate == nil {
+			return out, fmt.Errorf("%s: is of schema %d, which is no longer known: %w", c.name(id), n, errdefs.ErrFailedPrecondition)
+		}
+		value, err := migrate(r.Value)
+		if err != nil {
+			return out, fmt.Errorf("%s: from schema %d to %d: %w", c.name(id), n, n+1, err)
+		}
+		r.Value = value
+	}
+	if err := json.Unmarshal(r.Value, &out); err != nil {
+		return out, fmt.Errorf("%s: is damaged (%w): %w", c.name(id), err, errdefs.ErrDataLoss)
+	}
+	return out, nil
+}
