@@ -1,0 +1,216 @@
+// Package manifest finds plugins and reads what they say of themselves. It is
+// the only source of which plugins, variants and strategies there are: nothing
+// of that is compiled in.
+package manifest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/containerd/errdefs"
+	"github.com/pelletier/go-toml/v2"
+
+	"patchbay.dev/patchbay/resource"
+)
+
+// FileName is the name of a manifest in a plugin's folder.
+const FileName = "plugin.toml"
+
+// The protocol versions that this program speaks.
+const (
+	MinProtocol = 1
+	MaxProtocol = 1
+)
+
+var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
+
+// Plugin is one installed plugin. With a Fault it must not be run.
+type Plugin struct {
+	resource.Plugin
+	// Binary is the absolute path of the program.
+	Binary string
+}
+
+// file is the form of plugin.toml.
+type file struct {
+	Name           string             `toml:"name"`
+	Kind           string             `toml:"kind"`
+	Protocol       int                `toml:"protocol"`
+	Abstract       string             `toml:"abstract"`
+	DefaultVariant string             `toml:"default-variant"`
+	Variants       map[string]variant `toml:"variants"`
+	Strategies     []string           `toml:"strategies"`
+}
+
+type variant struct {
+	Strategy string `toml:"strategy"`
+}
+
+// Read reads the plugin in a folder. What is wrong with it is in its Fault:
+// a manifest that does not parse or contradicts itself, a missing binary, and
+// any part that someone else than root and the user of this process may change.
+func Read(folder string) Plugin {
+	p := Plugin{Plugin: resource.Plugin{Name: filepath.Base(folder), Directory: folder}}
+	p.Binary = filepath.Join(folder, "bin", p.Name)
+	var faults []error
+	for _, path := range []string{folder, filepath.Join(folder, FileName), filepath.Dir(p.Binary), p.Binary} {
+		faults = append(faults, checkOwner(path))
+	}
+	faults = append(faults, checkExecutable(p.Binary))
+	f, err := parse(filepath.Join(folder, FileName))
+	if err != nil {
+		p.Fault = lines(append(faults, err))
+		return p
+	}
+	p.Kind = resource.PluginKind(f.Kind)
+	p.Protocol = f.Protocol
+	p.Abstract = f.Abstract
+	p.DefaultVariant = f.DefaultVariant
+	p.Strategies = f.Strategies
+	for _, name := range slices.Sorted(maps.Keys(f.Variants)) {
+		p.Variants = append(p.Variants, resource.PluginVariant{Name: name, Strategy: f.Variants[name].Strategy})
+	}
+	p.Fault = lines(append(faults, check(f, p.Name)...))
+	return p
+}
+
+// parse reads a manifest strictly: a key that is not known is a fault, shown
+// with its line.
+func parse(path string) (file, error) {
+	var f file
+	in, err := os.Open(path)
+	if err != nil {
+		return f, cause(path, err)
+	}
+	defer in.Close()
+	d := toml.NewDecoder(in)
+	d.DisallowUnknownFields()
+	if err := d.Decode(&f); err != nil {
+		return f, DescribeTOML(path, err)
+	}
+	return f, nil
+}
+
+// DescribeTOML names the line and shows the place of what go-toml found wrong
+// with a file.
+func DescribeTOML(path string, err error) error {
+	var syntax *toml.DecodeError
+	if errors.As(err, &syntax) {
+		row, _ := syntax.Position()
+		return fmt.Errorf("%s: line %d: %s\n%s: %w", path, row, strings.TrimPrefix(syntax.Error(), "toml: "), syntax.String(), errdefs.ErrInvalidArgument)
+	}
+	var unknown *toml.StrictMissingError
+	if errors.As(err, &unknown) {
+		keys := make([]string, len(unknown.Errors))
+		for i, e := range unknown.Errors {
+			row, _ := e.Position()
+			keys[i] = fmt.Sprintf("line %d: unknown key %q", row, strings.Join(e.Key(), "."))
+		}
+		return fmt.Errorf("%s: %s\n%s: %w", path, strings.Join(keys, ", "), unknown.String(), errdefs.ErrInvalidArgument)
+	}
+	return fmt.Errorf("%s: %w: %w", path, err, errdefs.ErrInvalidArgument)
+}
+
+// check finds what contradicts itself in a manifest.
+func check(f file, folder string) []error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if !validName.MatchString(f.Name) {
+		fault("name %q: want 1 to 32 of a-z, 0-9, '-'", f.Name)
+	}
+	if f.Name != folder {
+		fault("name %q: want the name of the folder, %q", f.Name, folder)
+	}
+	if f.Protocol < MinProtocol || f.Protocol > MaxProtocol {
+		fault("protocol %d: want %d to %d", f.Protocol, MinProtocol, MaxProtocol)
+	}
+	switch resource.PluginKind(f.Kind) {
+	case resource.PluginNetwork:
+		if len(f.Strategies) > 0 {
+			fault("strategies: are for kind \"runtime\"; a network plugin names one for each variant")
+		}
+		faults = append(faults, checkVariants(f)...)
+	case resource.PluginRuntime:
+		if len(f.Variants) > 0 || f.DefaultVariant != "" {
+			fault("variants: are for kind \"network\"")
+		}
+		if len(f.Strategies) == 0 {
+			fault("strategies: is empty, want those that the runtime implements")
+		}
+	default:
+		fault("kind %q: want %q or %q", f.Kind, resource.PluginNetwork, resource.PluginRuntime)
+	}
+	return faults
+}
+
+func checkVariants(f file) []error {
+	var faults []error
+	names := slices.Sorted(maps.Keys(f.Variants))
+	if len(names) == 0 {
+		faults = append(faults, errors.New("variants: there are none, want at least one [variants.NAME]"))
+	}
+	for _, name := range names {
+		if !validName.MatchString(name) {
+			faults = append(faults, fmt.Errorf("variant %q: want 1 to 32 of a-z, 0-9, '-'", name))
+		}
+		if f.Variants[name].Strategy == "" {
+			faults = append(faults, fmt.Errorf("variant %q: has no strategy", name))
+		}
+	}
+	if _, ok := f.Variants[f.DefaultVariant]; !ok && len(names) > 0 {
+		faults = append(faults, fmt.Errorf("default-variant %q: want one of %s", f.DefaultVariant, strings.Join(names, ", ")))
+	}
+	return faults
+}
+
+// checkOwner refuses what another user could change, since it is run as root.
+func checkOwner(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil //nolint:nilerr // what is missing is reported by who reads it
+	}
+	owner := -1
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		owner = int(st.Uid)
+	}
+	switch {
+	case owner != 0 && owner != os.Geteuid():
+		return fmt.Errorf("%s: is owned by user %d, want root", path, owner)
+	case info.Mode().Perm()&0o022 != 0:
+		return fmt.Errorf("%s: is writable by group or others (mode %04o), want it writable by root only", path, info.Mode().Perm())
+	}
+	return nil
+}
+
+func checkExecutable(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return cause(path, err)
+	case !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0:
+		return fmt.Errorf("%s: is not an executable file", path)
+	}
+	return nil
+}
+
+func cause(path string, err error) error {
+	var e *os.PathError
+	if errors.As(err, &e) {
+		err = e.Err
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+func lines(faults []error) string {
+	if err := errors.Join(faults...); err != nil {
+		return err.Error()
+	}
+	return ""
+}
