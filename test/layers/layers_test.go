@@ -1,0 +1,191 @@
+package layers
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// layer is a group of packages and the packages of this module that they may
+// import beside those of the same group.
+type layer struct {
+	packages []string // patterns
+	imports  []string // patterns
+	// thirdParty limits the modules from outside; nil: any that the linter
+	// allows.
+	thirdParty []string
+	// apart: packages of the group may not import one another.
+	apart bool
+}
+
+// Small packages without knowledge of Patchbay, and the nouns: everybody above
+// them may use them.
+var (
+	basics   = []string{"resource", "internal/version", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout"}
+	contract = []string{"api/...", "internal/wire", "internal/rpc", "internal/client"}
+)
+
+func with(groups ...[]string) []string { return slices.Concat(groups...) }
+
+// layers is the architecture, from the bottom up. Every package of the module
+// is in exactly one.
+var layers = []layer{
+	{packages: []string{"api/..."}},
+	{packages: []string{"resource"}, thirdParty: []string{"github.com/containerd/errdefs"}},
+	{packages: []string{"internal/version", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout"}, apart: true},
+	{packages: []string{"internal/seed"}},
+
+	// The contracts as Go sees them.
+	{packages: []string{"internal/wire"}, imports: []string{"api/...", "resource"}},
+	{packages: []string{"internal/rpc"}, imports: []string{"internal/wire", "api/..."}},
+	{packages: []string{"internal/client"}, imports: []string{"api/...", "internal/rpc", "internal/wire"}},
+
+	// Linux mechanics.
+	{packages: []string{"internal/netns"}, imports: []string{"resource"}},
+	{packages: []string{"internal/link"}, imports: []string{"resource", "internal/netns", "internal/revert"}},
+	{packages: []string{"internal/firewall"}, imports: []string{"resource", "internal/netns", "internal/keyed"}},
+	{packages: []string{"internal/netnstest"}, imports: []string{"resource", "internal/netns", "internal/link"}},
+	{packages: []string{"internal/ipam"}, imports: []string{"resource"}},
+
+	// Network plugins.
+	{packages: []string{"networkplugin"}, imports: with(basics, contract, []string{"internal/ipam"})},
+	{packages: []string{"networkplugin/plugintest"}, imports: with(basics, contract, []string{"networkplugin"})},
+	{
+		packages: []string{"internal/plugins/..."}, apart: true,
+		imports: with(basics, []string{"networkplugin", "internal/link", "internal/netns", "internal/firewall"}),
+	},
+
+	// Sandboxes and their runtimes.
+	{packages: []string{"internal/stdio"}, imports: basics},
+	{packages: []string{"internal/containerlog"}, imports: basics},
+	{packages: []string{"internal/sandbox/..."}, imports: with(basics, contract)},
+	{
+		packages: []string{"internal/runtime/..."},
+		imports:  with(basics, contract, []string{"internal/sandbox/...", "internal/link", "internal/netns", "internal/stdio", "internal/containerlog"}),
+	},
+
+	// The API server: no plugin, no strategy, no Linux mechanics.
+	{packages: []string{"internal/config"}, imports: basics},
+	{packages: []string{"internal/manifest"}, imports: basics},
+	{packages: []string{"internal/store"}, imports: basics},
+	{packages: []string{"internal/helper"}, imports: with(basics, contract, []string{"internal/manifest"})},
+	{packages: []string{"internal/imagestore"}, imports: basics},
+	{packages: []string{"internal/apiserver/plugins"}, imports: with(basics, []string{"internal/manifest"})},
+	{packages: []string{"internal/apiserver/networks"}, imports: with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest"})},
+	{packages: []string{"internal/apiserver/containers"}, imports: with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/containerlog"})},
+	{packages: []string{"internal/apiserver/images"}, imports: with(basics, []string{"internal/store", "internal/imagestore"})},
+	{packages: []string{"internal/apiserver/system"}, imports: with(basics, []string{"internal/helper", "internal/manifest"})},
+	{packages: []string{"internal/apiserver/rpc"}, imports: with(basics, []string{"api/...", "internal/wire", "internal/rpc"})},
+	{
+		packages: []string{"internal/apiserver"},
+		imports: with(basics, contract, []string{
+			"internal/apiserver/...", "internal/config", "internal/manifest", "internal/store", "internal/helper", "internal/imagestore",
+		}),
+	},
+
+	// The command line.
+	{packages: []string{"internal/cli/..."}, imports: with(basics, contract, []string{"internal/stdio"})},
+
+	// Programs: each only wires.
+	{packages: []string{"cmd/patchbay"}, imports: []string{"internal/cli", "internal/version"}},
+	{packages: []string{"cmd/patchbayd"}, imports: with(basics, []string{"internal/apiserver/...", "internal/config", "internal/rpc", "internal/store"})},
+	{packages: []string{"cmd/patchbay-network-bridge"}, imports: []string{"networkplugin", "internal/plugins/bridge", "internal/version"}},
+	{packages: []string{"cmd/patchbay-network-macvlan"}, imports: []string{"networkplugin", "internal/plugins/macvlan", "internal/version"}},
+	{packages: []string{"cmd/patchbay-runtime-oci"}, imports: []string{"internal/runtime/oci", "internal/sandbox/...", "internal/version"}},
+
+	{packages: []string{"test/layers"}},
+	{packages: []string{"test/integration"}},
+}
+
+// testImports is what test files may import beside what their package may.
+var testImports = []string{"internal/netnstest", "networkplugin/plugintest", "resource", "internal/netns"}
+
+// unbound packages hold tests alone, which look at the whole.
+var unbound = []string{"test/integration"}
+
+func TestLayers(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		l, ok := layerOf(t, p.path)
+		if !ok || matchesAny(unbound, p.path) {
+			continue
+		}
+		for _, imported := range p.imports(false) {
+			checkImport(t, l, p.path, imported, nil)
+		}
+		for _, imported := range p.imports(true) {
+			checkImport(t, l, p.path, imported, testImports)
+		}
+	}
+}
+
+func layerOf(t *testing.T, name string) (layer, bool) {
+	var found []layer
+	for _, l := range layers {
+		if matchesAny(l.packages, name) {
+			found = append(found, l)
+		}
+	}
+	if len(found) != 1 {
+		t.Errorf("package %s: is in %d layers of test/layers/layers_test.go, want it in 1", name, len(found))
+		return layer{}, false
+	}
+	return found[0], true
+}
+
+func checkImport(t *testing.T, l layer, name, imported string, also []string) {
+	t.Helper()
+	target, ours := own(imported)
+	switch {
+	case !ours && also == nil && l.thirdParty != nil && strings.Contains(imported, ".") && !matchesAny(l.thirdParty, imported):
+		t.Errorf("package %s: imports %s, want only the standard library and %v", name, imported, l.thirdParty)
+	case !ours || target == name || matchesAny(l.imports, target) || matchesAny(also, target):
+	case matchesAny(l.packages, target) && !l.apart:
+	case also != nil && strings.HasPrefix(target, name+"/"):
+		// A test may use its package's own sub-packages.
+	default:
+		t.Errorf("package %s: imports %s, which its layer does not allow", name, target)
+	}
+}
+
+// The daemon knows no plugin and no strategy: that rule is the architecture.
+// Whoever wants to break it has to delete this test.
+func TestDaemonKnowsNoPlugin(t *testing.T) {
+	t.Parallel()
+	for program, forbidden := range map[string][]string{
+		"cmd/patchbayd": {
+			module + "/internal/plugins/...", module + "/networkplugin/...", module + "/internal/sandbox/...", module + "/internal/runtime/...",
+			module + "/internal/link", module + "/internal/netns", module + "/internal/firewall", module + "/internal/cli/...",
+			"github.com/vishvananda/netlink/...", "github.com/vishvananda/netns/...", "github.com/google/nftables/...",
+		},
+		"cmd/patchbay": {
+			module + "/internal/plugins/...", module + "/networkplugin/...", module + "/internal/sandbox/...", module + "/internal/runtime/...",
+			module + "/internal/link", module + "/internal/firewall", module + "/internal/apiserver/...", module + "/internal/store",
+		},
+		"cmd/patchbay-network-bridge": {
+			module + "/internal/plugins/macvlan", module + "/internal/apiserver/...", module + "/internal/sandbox/...", module + "/internal/runtime/...",
+		},
+		"cmd/patchbay-network-macvlan": {
+			module + "/internal/plugins/bridge", module + "/internal/apiserver/...", module + "/internal/sandbox/...", module + "/internal/runtime/...",
+		},
+		"cmd/patchbay-runtime-oci": {
+			module + "/internal/plugins/...", module + "/networkplugin/...", module + "/internal/apiserver/...", module + "/internal/firewall",
+		},
+	} {
+		t.Run(program, func(t *testing.T) {
+			t.Parallel()
+			list := exec.Command("go", "list", "-deps", "./"+program)
+			list.Dir = root(t)
+			out, err := list.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			for name := range strings.Lines(string(out)) {
+				if name = strings.TrimSpace(name); matchesAny(forbidden, name) {
+					t.Errorf("%s: reaches %s", program, name)
+				}
+			}
+		})
+	}
+}
