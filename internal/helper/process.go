@@ -1,0 +1,243 @@
+package helper
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+)
+
+// Process is one running helper, started or adopted. It is safe for concurrent
+// use.
+type Process struct {
+	pid       int
+	directory string
+	pidfd     *os.File
+	cmd       *exec.Cmd // nil if adopted
+
+	done chan struct{}
+	exit string // how it ended, if its parent is this process; set before done closes
+}
+
+// Adopt finds the helper that a directory tells of, started by an earlier
+// patchbayd. It is errdefs.ErrNotFound if that process is gone.
+func Adopt(directory string) (*Process, error) {
+	data, err := os.ReadFile(filepath.Join(directory, RecordFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("helper in %s: never started: %w", directory, errdefs.ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("helper in %s: %w", directory, err)
+	}
+	var r record
+	if err := json.Unmarshal(data, &r); err != nil {
+		return nil, fmt.Errorf("helper in %s: %s: %w: %w", directory, RecordFile, err, errdefs.ErrDataLoss)
+	}
+	pidfd, err := unix.PidfdOpen(r.PID, 0)
+	if err != nil {
+		return nil, fmt.Errorf("helper in %s: process %d is gone: %w", directory, r.PID, errdefs.ErrNotFound)
+	}
+	// The pidfd pins the process: read the start time after, not before.
+	if start, err := startTime(r.PID); err != nil || start != r.StartTime {
+		return nil, errors.Join(fmt.Errorf("helper in %s: process %d is gone: %w", directory, r.PID, errdefs.ErrNotFound), unix.Close(pidfd))
+	}
+	return newProcess(directory, r.PID, pidfd, nil)
+}
+
+// Binary returns the program that the helper in a directory was started from.
+func Binary(directory string) (string, error) {
+	data, err := os.ReadFile(filepath.Join(directory, RecordFile))
+	if err != nil {
+		return "", fmt.Errorf("helper in %s: %w", directory, err)
+	}
+	var r record
+	if err := json.Unmarshal(data, &r); err != nil {
+		return "", fmt.Errorf("helper in %s: %s: %w: %w", directory, RecordFile, err, errdefs.ErrDataLoss)
+	}
+	return r.Binary, nil
+}
+
+// newProcess takes over pidfd and watches it. A pidfd that the runtime's poller
+// knows costs no thread for each helper.
+func newProcess(directory string, pid, pidfd int, cmd *exec.Cmd) (*Process, error) {
+	if err := unix.SetNonblock(pidfd, true); err != nil {
+		return nil, errors.Join(fmt.Errorf("watch process %d: %w", pid, err), unix.Close(pidfd))
+	}
+	p := &Process{
+		pid:       pid,
+		directory: directory,
+		pidfd:     os.NewFile(uintptr(pidfd), "pidfd"),
+		cmd:       cmd,
+		done:      make(chan struct{}),
+	}
+	conn, err := p.pidfd.SyscallConn()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("watch process %d: %w", pid, err), p.pidfd.Close())
+	}
+	go p.watch(conn)
+	return p, nil
+}
+
+// watch waits for the end of the process. It ends with it, so nobody has to
+// wait for it.
+func (p *Process) watch(conn syscall.RawConn) {
+	if err := conn.Read(func(fd uintptr) bool { return readable(int(fd)) }); err != nil {
+		// The poller refused the descriptor; a thread of its own will do.
+		_ = conn.Control(func(fd uintptr) { blockUntilReadable(int(fd)) })
+	}
+	if p.cmd != nil {
+		p.exit = describeExit(p.cmd.Wait(), p.cmd.ProcessState)
+	}
+	close(p.done)
+	p.pidfd.Close()
+}
+
+func readable(fd int) bool {
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	return err == nil && n > 0
+}
+
+func blockUntilReadable(fd int) {
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
+		if n > 0 || (err != nil && !errors.Is(err, unix.EINTR)) {
+			return
+		}
+	}
+}
+
+func describeExit(err error, state *os.ProcessState) string {
+	if state == nil {
+		return fmt.Sprint(err)
+	}
+	return state.String()
+}
+
+// PID is the helper's process id as this process sees it.
+func (p *Process) PID() int { return p.pid }
+
+// Done is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// StderrTail returns the last lines that the helper wrote to standard error, as
+// one line.
+func (p *Process) StderrTail() string { return tail(p.directory) }
+
+// Death says how the process ended and what it wrote last. Call it after Done.
+func (p *Process) Death() string {
+	how := "ended"
+	if p.exit != "" {
+		how += " (" + p.exit + ")"
+	}
+	if words := p.StderrTail(); words != "" {
+		return how + ": " + words
+	}
+	return how + " without a word"
+}
+
+// Ready waits until hello returns nil, which it does when the helper answers,
+// until the helper dies or until ctx ends. hello is called once and must
+// return when its context ends. Errors are errdefs.ErrUnavailable and hold the
+// helper's own words, or what hello returned.
+func (p *Process) Ready(ctx context.Context, hello func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answer := make(chan error, 1)
+	go func() { answer <- hello(ctx) }()
+	select {
+	case err := <-answer:
+		if err == nil {
+			return nil
+		}
+		return p.blame(ctx, err)
+	case <-p.done:
+		cancel()
+		<-answer
+		return fmt.Errorf("%s: %w", p.Death(), errdefs.ErrUnavailable)
+	}
+}
+
+// deathDelay is how long a dying process may take from closing its socket to
+// its end.
+const deathDelay = time.Second
+
+// blame finds out why hello failed: a helper that dies closes its socket a
+// moment before it is gone.
+func (p *Process) blame(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		if words := p.StderrTail(); words != "" {
+			return fmt.Errorf("did not answer in time; it wrote: %s: %w", words, errdefs.ErrUnavailable)
+		}
+		return fmt.Errorf("did not answer in time: %w", errdefs.ErrUnavailable)
+	}
+	if !errors.Is(err, errdefs.ErrUnavailable) {
+		return err
+	}
+	timer := time.NewTimer(deathDelay)
+	defer timer.Stop()
+	select {
+	case <-p.done:
+		return fmt.Errorf("%s: %w", p.Death(), errdefs.ErrUnavailable)
+	case <-timer.C:
+		return err
+	}
+}
+
+// Terminate asks the process to end (SIGTERM), and kills it when it has not
+// after the grace. It returns when the process is gone.
+func (p *Process) Terminate(grace time.Duration) {
+	p.signal(unix.SIGTERM)
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-p.done:
+	case <-timer.C:
+		p.Kill()
+	}
+}
+
+// Kill kills the process and returns when it is gone.
+func (p *Process) Kill() {
+	p.signal(unix.SIGKILL)
+	<-p.done
+}
+
+// signal goes by the pidfd: it cannot hit another process that got the id.
+func (p *Process) signal(s unix.Signal) {
+	conn, err := p.pidfd.SyscallConn()
+	if err != nil {
+		return // closed: the process is gone
+	}
+	_ = conn.Control(func(fd uintptr) {
+		_ = unix.PidfdSendSignal(int(fd), s, nil, 0)
+	})
+}
+
+// startTime returns when a process was started, in clock ticks since boot: field
+// 22 of proc_pid_stat(5).
+func startTime(pid int) (uint64, error) {
+	path := fmt.Sprintf("/proc/%d/stat", pid)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	// The second field, the name, may hold spaces and parentheses.
+	_, rest, ok := strings.Cut(string(data[strings.LastIndexByte(string(data), ')')+1:]), " ")
+	fields := strings.Fields(rest)
+	if !ok || len(fields) < 20 {
+		return 0, fmt.Errorf("%s: %q: want at least 22 fields", path, data)
+	}
+	return strconv.ParseUint(fields[19], 10, 64)
+}
+
+func marshal(r record) ([]byte, error) { return json.MarshalIndent(r, "", "  ") }
