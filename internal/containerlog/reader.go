@@ -1,0 +1,223 @@
+package containerlog
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// ReadOptions choose what Read returns.
+type ReadOptions struct {
+	// Tail is the number of last lines to begin with; negative means all.
+	Tail int64
+	// Since leaves out what is older.
+	Since time.Time
+	// Follow nil: return at the end of the file. Else go on with what is
+	// appended until Follow is closed, which says that the writer has
+	// ended, and what was written before has been read.
+	Follow <-chan struct{}
+}
+
+// Read calls f for each chosen entry of the log at path, in order, and returns
+// f's error, or that of ctx. A file that does not exist is an empty log. Lines
+// that are not entries, such as one a writer died in the middle of, are left
+// out.
+func Read(ctx context.Context, path string, o ReadOptions, f func(Entry) error) error {
+	var changes *fsnotify.Watcher
+	if o.Follow != nil {
+		w, err := watch(path)
+		if err != nil {
+			return err
+		}
+		defer w.Close()
+		changes = w
+	}
+	r := &reader{path: path, options: o, f: f}
+	defer r.close()
+	for {
+		if err := r.drain(ctx); err != nil || changes == nil {
+			return err
+		}
+		ended, err := r.wait(ctx, changes)
+		if err != nil {
+			return err
+		}
+		if ended {
+			return r.drain(ctx)
+		}
+	}
+}
+
+// watch reports changes of the files in path's directory: the log may not
+// exist yet.
+func watch(path string) (*fsnotify.Watcher, error) {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, fmt.Errorf("follow %s: %w", path, err)
+	}
+	if err := w.Add(filepath.Dir(path)); err != nil {
+		w.Close()
+		return nil, fmt.Errorf("follow %s: %w", path, err)
+	}
+	return w, nil
+}
+
+type reader struct {
+	path    string
+	options ReadOptions
+	f       func(Entry) error
+
+	file    *os.File
+	buf     *bufio.Reader
+	partial []byte // of a line whose end is not written yet
+}
+
+func (r *reader) close() {
+	if r.file != nil {
+		r.file.Close()
+	}
+}
+
+// wait returns when the log may have grown, or true when the writer has ended.
+func (r *reader) wait(ctx context.Context, changes *fsnotify.Watcher) (ended bool, err error) {
+	for {
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-r.options.Follow:
+			return true, nil
+		case err := <-changes.Errors:
+			if !errors.Is(err, fsnotify.ErrEventOverflow) {
+				return false, fmt.Errorf("follow %s: %w", r.path, err)
+			}
+			return false, nil // events were lost: look
+		case e := <-changes.Events:
+			if filepath.Base(e.Name) == filepath.Base(r.path) {
+				return false, nil
+			}
+		}
+	}
+}
+
+// drain reads to the present end of the file.
+func (r *reader) drain(ctx context.Context) error {
+	if r.file == nil {
+		if err := r.open(); err != nil || r.file == nil {
+			return err
+		}
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		line, err := r.buf.ReadSlice('\n')
+		r.partial = append(r.partial, line...)
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			continue
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("container log: %w", err)
+		}
+		e, ok := parseEntry(r.partial)
+		r.partial = r.partial[:0]
+		if !ok || e.Time.Before(r.options.Since) {
+			continue
+		}
+		if err := r.f(e); err != nil {
+			return err
+		}
+	}
+}
+
+// open opens the file, if there is one yet, at the place where the tail begins.
+func (r *reader) open() error {
+	f, err := os.Open(r.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("container log: %w", err)
+	}
+	if r.options.Tail >= 0 {
+		start, err := tailOffset(f, r.options.Tail)
+		if err == nil {
+			_, err = f.Seek(start, io.SeekStart)
+		}
+		if err != nil {
+			f.Close()
+			return fmt.Errorf("container log %s: %w", r.path, err)
+		}
+	}
+	r.file, r.buf = f, bufio.NewReader(f)
+	return nil
+}
+
+// tailOffset returns where the last n lines of output begin. An unfinished last
+// line counts as a line.
+func tailOffset(f *os.File, n int64) (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	end := info.Size()
+	if n == 0 {
+		return end, nil
+	}
+	start, lines, first := end, int64(0), true
+	err = backwards(f, end, func(line []byte, offset int64) bool {
+		e, ok := parseEntry(line)
+		if !ok {
+			return true
+		}
+		if e.Complete() || first {
+			lines++
+		}
+		first = false
+		if lines > n {
+			return false
+		}
+		start = offset
+		return true
+	})
+	return start, err
+}
+
+// backwards calls f with the lines of a file from the last to the first, and
+// where each begins, until f returns false.
+func backwards(file *os.File, end int64, f func(line []byte, offset int64) bool) error {
+	const block = 64 << 10
+	var rest []byte // from the beginning of the part read so far, without a newline before it
+	for pos := end; pos > 0; {
+		n := min(block, pos)
+		pos -= n
+		chunk := make([]byte, n, n+int64(len(rest)))
+		if _, err := file.ReadAt(chunk, pos); err != nil {
+			return err
+		}
+		rest = append(chunk, rest...)
+		for {
+			i := bytes.LastIndexByte(bytes.TrimSuffix(rest, []byte{'\n'}), '\n')
+			if i < 0 {
+				break
+			}
+			if !f(rest[i+1:], pos+int64(i)+1) {
+				return nil
+			}
+			rest = rest[:i+1]
+		}
+	}
+	if len(rest) > 0 {
+		f(rest, 0)
+	}
+	return nil
+}
