@@ -1,0 +1,186 @@
+//go:build integration
+
+package integration
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"patchbay.dev/patchbay/resource"
+)
+
+// The death of patchbayd and of a plugin costs no TCP connection; the death of
+// a runtime helper ends its container and frees its addresses.
+func TestDeathOfEachProcess(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	h.patchbay("network", "create", "web")
+	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--option", "parent="+uplink, "--subnet", "10.77.0.0/24")
+	h.ip(h.internet, "addr add 10.77.0.200/24 dev host")
+	h.patchbay(append([]string{"run", "-d", "--name", "server", "--network", "web", "--network", "lan", "box"}, echoCommand...)...)
+	byBridge := openStream(t, h.ns, h.attachment("server", "web").IPv4Address.Addr())
+	byLAN := openStream(t, h.internet, h.attachment("server", "lan").IPv4Address.Addr())
+	before := h.container("server").Status
+
+	kill(t, h.daemonPID())
+	byBridge.alive(t)
+	byLAN.alive(t)
+	h.patchbay("system", "start")
+	if now := h.container("server").Status; now.State != resource.ContainerRunning || now.PID != before.PID {
+		t.Errorf("after the death of patchbayd: got %+v, want the container untouched", now)
+	}
+
+	for _, network := range []string{"web", "lan"} {
+		plugin := h.network(network).Status.PluginPID
+		kill(t, plugin)
+		eventually(t, settle, func() error {
+			s := h.network(network).Status
+			if s.State != resource.NetworkReady || s.PluginPID == plugin || s.AddressesInUse != 1 {
+				return fmt.Errorf("network %s: state %s (%s), pid %d, %d addresses in use", network, s.State, s.Message, s.PluginPID, s.AddressesInUse)
+			}
+			return nil
+		})
+		byBridge.alive(t)
+		byLAN.alive(t)
+		eventually(t, settle, func() error {
+			if leases := h.network(network).Status.Attachments; len(leases) != 1 || leases[0].LeaseState != resource.LeaseHeld {
+				return fmt.Errorf("network %s: leases %+v, want one that is held", network, leases)
+			}
+			return nil
+		})
+	}
+	// Nobody got the addresses meanwhile, nor can get them now.
+	h.patchbay("run", "-d", "--name", "other", "--network", "web", "box", "sleep", "1000")
+	if a, b := h.attachment("server", "web").IPv4Address, h.attachment("other", "web").IPv4Address; a == b {
+		t.Errorf("two containers have address %v", a)
+	}
+	h.patchbay("delete", "--force", "other")
+
+	kill(t, before.HelperPID)
+	freed := time.Now()
+	eventually(t, 5*time.Second, func() error { // promise P2
+		for _, network := range []string{"web", "lan"} {
+			if s := h.network(network).Status; s.AddressesInUse != 0 {
+				return fmt.Errorf("network %s: %d addresses in use", network, s.AddressesInUse)
+			}
+		}
+		return nil
+	})
+	t.Logf("addresses were free %v after the death of the helper", time.Since(freed))
+	if err := syscall.Kill(before.PID, 0); err != syscall.ESRCH {
+		t.Errorf("container's process %d: want it gone, got %v", before.PID, err)
+	}
+	eventually(t, settle, func() error {
+		s := h.container("server").Status
+		if s.State != resource.ContainerStopped || s.ExitCode != 137 || !strings.Contains(s.Message, "helper died") {
+			return fmt.Errorf("got %+v, want stopped, 137 and why", s)
+		}
+		return nil
+	})
+	h.patchbay("start", "server")
+	if got := h.attachment("server", "web").IPv4Address; got != before.Attachments[0].IPv4Address {
+		t.Errorf("started again: got address %v, want %v as before", got, before.Attachments[0].IPv4Address)
+	}
+}
+
+func kill(t *testing.T, pid int) {
+	t.Helper()
+	if pid <= 1 {
+		t.Fatalf("pid %d: not a process of ours", pid)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A plugin that is killed while patchbayd is dead is brought back by the next
+// patchbayd, and a container that ended meanwhile is shown as it is.
+func TestDeathWhileDaemonIsAway(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	h.patchbay("network", "create", "web")
+	h.patchbay(append([]string{"run", "-d", "--name", "server", "--network", "web", "box"}, echoCommand...)...)
+	h.patchbay("run", "-d", "--name", "ended", "--network", "web", "box", "sh", "-c", "sleep 1000; exit 3")
+	h.patchbay("run", "-d", "--rm", "--name", "vanishing", "--network", "web", "box", "sleep", "1000")
+	connection := openStream(t, h.ns, h.attachment("server", "web").IPv4Address.Addr())
+	plugin := h.network("web").Status.PluginPID
+	ended, vanishing := h.container("ended").Status.PID, h.container("vanishing").Status.PID
+
+	kill(t, h.daemonPID())
+	kill(t, plugin)
+	kill(t, ended)
+	kill(t, vanishing)
+	connection.alive(t)
+	h.patchbay("system", "start")
+	connection.alive(t)
+	eventually(t, settle, func() error {
+		s := h.network("web").Status
+		if s.State != resource.NetworkReady || s.AddressesInUse != 1 {
+			return fmt.Errorf("network web: state %s (%s), %d addresses in use, want 1", s.State, s.Message, s.AddressesInUse)
+		}
+		return nil
+	})
+	if s := h.container("ended").Status; s.State != resource.ContainerStopped || s.ExitCode != 137 {
+		t.Errorf("container ended: got %+v, want stopped with 137", s)
+	}
+	eventually(t, settle, func() error {
+		if r := h.try("inspect", "vanishing"); r.code == 0 {
+			return fmt.Errorf("container vanishing: is still there: %s", r)
+		}
+		return nil
+	})
+}
+
+// A daemon that is told to end leaves containers and networks alone.
+func TestDaemonRestart(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	h.patchbay("network", "create", "web")
+	h.patchbay(append([]string{"run", "-d", "--name", "server", "--network", "web", "box"}, echoCommand...)...)
+	before := h.container("server")
+	connection := openStream(t, h.ns, h.attachment("server", "web").IPv4Address.Addr())
+
+	daemon := h.daemonPID()
+	if err := syscall.Kill(daemon, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, settle, func() error {
+		if _, ok := h.processes()[daemon]; ok {
+			return fmt.Errorf("patchbayd runs on after SIGTERM")
+		}
+		return nil
+	})
+	connection.alive(t)
+	h.patchbay("system", "start")
+	connection.alive(t)
+	after := h.container("server")
+	if after.Status.PID != before.Status.PID || after.Status.State != resource.ContainerRunning {
+		t.Errorf("got %+v, want the container untouched", after.Status)
+	}
+	if got := h.patchbay("exec", "server", "echo", "hello"); got != "hello" {
+		t.Errorf("exec after the restart: got %q", got)
+	}
+}
+
+// An attached session is between the command line and the helper.
+func TestAttachedSessionSurvivesDaemon(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	session := h.begin("run", "--name", "one", "box", "sh", "-c", "echo start; while [ ! -e /tmp/go ]; do sleep 0.1; done; echo end; exit 7")
+	eventually(t, settle, func() error {
+		if r := h.try("exec", "one", "true"); r.code != 0 {
+			return fmt.Errorf("%s", r)
+		}
+		return nil
+	})
+	kill(t, h.daemonPID())
+	h.patchbay("system", "start")
+	h.patchbay("exec", "one", "touch", "/tmp/go")
+	r := h.wait(session)
+	if r.code != 7 || r.stdout != "start\nend\n" {
+		t.Errorf("want both lines and exit code 7: %s", r)
+	}
+}

@@ -1,0 +1,148 @@
+//go:build integration
+
+package integration
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"patchbay.dev/patchbay/resource"
+)
+
+// One container on networks of three kinds: three interfaces in the order of
+// the command line, the right addresses on each, each peer reached, egress
+// through the first only.
+func TestThreeNetworks(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	h.patchbay("network", "create", "web")
+	h.patchbay("network", "create", "db", "--internal")
+	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--option", "parent="+uplink,
+		"--subnet", "10.77.0.0/24", "--subnet-v6", "fd77::/64")
+	h.patchbay("run", "-d", "--name", "multi", "--network", "web", "--network", "db", "--network", "lan", "box", "sleep", "1000")
+
+	links := h.patchbay("exec", "multi", "ip", "-o", "addr")
+	for place, network := range []string{"web", "db", "lan"} {
+		a := h.attachment("multi", network)
+		name := fmt.Sprintf("eth%d", place)
+		for _, prefix := range addressesOf(t, a) {
+			if !hasAddress(links, name, prefix) {
+				t.Errorf("network %s: want %v on %s:\n%s", network, prefix, name, links)
+			}
+		}
+		mac := strings.TrimSpace(h.patchbay("exec", "multi", "cat", "/sys/class/net/"+name+"/address"))
+		if mac != string(a.MACAddress) {
+			t.Errorf("network %s: mac address of %s: got %s, want %s", network, name, mac, a.MACAddress)
+		}
+		peer := "peer-" + network
+		h.patchbay("run", "-d", "--name", peer, "--network", network, "box", "sleep", "1000")
+		for _, prefix := range addressesOf(t, h.attachment(peer, network)) {
+			h.mustPing("multi", prefix.Addr())
+		}
+	}
+
+	routes := h.patchbay("exec", "multi", "ip", "route") + "\n" + h.patchbay("exec", "multi", "ip", "-6", "route")
+	for route := range strings.Lines(routes) {
+		if strings.HasPrefix(route, "default") && !strings.Contains(route, "dev eth0") {
+			t.Errorf("want the default route by eth0 only, got %s", route)
+		}
+	}
+	for address, from := range map[string]string{farIPv4: hostIPv4, farIPv6: hostIPv6} {
+		v := listenVisitors(t, h.internet, netip.AddrPortFrom(netip.MustParseAddr(address), 80).String())
+		h.patchbay("exec", "multi", "nc", "-w", "5", address, "80")
+		if got := <-v.from; got.String() != from {
+			t.Errorf("egress to %s: comes from %v, want the host's %s", address, got, from)
+		}
+	}
+}
+
+// addressesOf returns both addresses of an attachment, which it has to have.
+func addressesOf(t *testing.T, a resource.Attachment) []netip.Prefix {
+	t.Helper()
+	if !a.IPv4Address.IsValid() || !a.IPv6Address.IsValid() {
+		t.Fatalf("network %s: want addresses of both families, got %v and %v", a.Network, a.IPv4Address, a.IPv6Address)
+	}
+	return []netip.Prefix{a.IPv4Address, a.IPv6Address}
+}
+
+func hasAddress(links, name string, address netip.Prefix) bool {
+	for line := range strings.Lines(links) {
+		fields := strings.Fields(line)
+		if len(fields) > 3 && strings.TrimSuffix(fields[1], ":") == name && fields[3] == address.String() {
+			return true
+		}
+	}
+	return false
+}
+
+// Nothing leaves an internal network, by name or by address, even when a
+// container makes itself a route.
+func TestInternalNetworkIsClosed(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	h.patchbay("network", "create", "web")
+	h.patchbay("network", "create", "db", "--internal")
+	h.patchbay("run", "-d", "--name", "closed", "--cap-add", "NET_ADMIN", "--network", "db", "box", "sleep", "1000")
+	h.patchbay("run", "-d", "--name", "open", "--network", "web", "box", "sleep", "1000")
+	h.patchbay("run", "-d", "--name", "beside", "--network", "db", "box", "sleep", "1000")
+
+	outside := []netip.Addr{netip.MustParseAddr(farIPv4), netip.MustParseAddr(farIPv6)}
+	for _, prefix := range addressesOf(t, h.attachment("open", "web")) {
+		outside = append(outside, prefix.Addr())
+	}
+	h.mustPing("open", outside[0])
+	h.mustPing("open", outside[1])
+	h.mustPing("closed", h.attachment("beside", "db").IPv4Address.Addr())
+	for _, address := range outside {
+		h.cannotPing("closed", address)
+	}
+
+	// Through whatever address the host has on that network, or any neighbour.
+	status := h.network("db").Status
+	h.patchbay("exec", "--privileged", "closed", "ip", "route", "add", "default", "via", first(status.IPv4Subnet).String(), "dev", "eth0")
+	h.patchbay("exec", "--privileged", "closed", "ip", "-6", "route", "add", "default", "via", first(status.IPv6Subnet).String(), "dev", "eth0")
+	for _, address := range outside {
+		h.cannotPing("closed", address)
+	}
+}
+
+// first is where a subnet's gateway is.
+func first(p netip.Prefix) netip.Addr { return p.Masked().Addr().Next() }
+
+// Two networks are strangers to one another.
+func TestNetworksAreIsolated(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	for _, network := range []string{"red", "blue"} {
+		h.patchbay("network", "create", network)
+		h.patchbay("run", "-d", "--name", "in-"+network, "--network", network, "box", "sleep", "1000")
+	}
+	for _, prefix := range addressesOf(t, h.attachment("in-blue", "blue")) {
+		h.cannotPing("in-red", prefix.Addr())
+	}
+}
+
+// What a user asks of an attachment is what the container gets.
+func TestAttachmentOptions(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	h.patchbay("network", "create", "web", "--subnet", "10.40.0.0/24", "--subnet-v6", "fd40::/64")
+	h.patchbay("run", "-d", "--name", "one",
+		"--network", "web,ip=10.40.0.77,ip6=fd40::77,mac=02:00:00:00:00:77,mtu=1400,ifname=lan0", "box", "sleep", "1000")
+	links := h.patchbay("exec", "one", "ip", "-o", "addr", "show", "dev", "lan0")
+	for _, want := range []string{"10.40.0.77/24", "fd40::77/64"} {
+		if !hasAddress(links, "lan0", netip.MustParsePrefix(want)) {
+			t.Errorf("want %s on lan0:\n%s", want, links)
+		}
+	}
+	for file, want := range map[string]string{"address": "02:00:00:00:00:77", "mtu": "1400"} {
+		if got := strings.TrimSpace(h.patchbay("exec", "one", "cat", "/sys/class/net/lan0/"+file)); got != want {
+			t.Errorf("%s: got %q, want %q", file, got, want)
+		}
+	}
+	if got := h.patchbay("run", "--rm", "--network", "none", "box", "ls", "/sys/class/net"); got != "lo" {
+		t.Errorf("--network none: got interfaces %q, want lo alone", got)
+	}
+}

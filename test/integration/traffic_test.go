@@ -1,0 +1,150 @@
+//go:build integration
+
+package integration
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"patchbay.dev/patchbay/internal/netns"
+)
+
+// echoCommand is a server in a container that gives back what it gets.
+var echoCommand = []string{"nc", "-ll", "-p", "7000", "-e", "/bin/cat"}
+
+// stream is a TCP connection over which lines go back and forth, one after the
+// other, until it breaks.
+type stream struct {
+	connection net.Conn
+	rounds     atomic.Int64
+	done       chan struct{}
+	err        error // set before done is closed
+}
+
+// openStream connects from a namespace to an echo server.
+func openStream(t *testing.T, ns *netns.Namespace, address netip.Addr) *stream {
+	t.Helper()
+	s := &stream{done: make(chan struct{})}
+	eventually(t, settle, func() (err error) { // until the server listens
+		return ns.Do(func() (err error) {
+			s.connection, err = net.DialTimeout("tcp", netip.AddrPortFrom(address, 7000).String(), 2*time.Second)
+			return err
+		})
+	})
+	go s.run()
+	t.Cleanup(func() {
+		s.connection.Close()
+		<-s.done
+	})
+	s.alive(t)
+	return s
+}
+
+func (s *stream) run() {
+	defer close(s.done)
+	lines := bufio.NewReader(s.connection)
+	for n := 0; ; n++ {
+		want := fmt.Sprintf("line %d\n", n)
+		s.connection.SetDeadline(time.Now().Add(10 * time.Second))
+		if _, err := io.WriteString(s.connection, want); err != nil {
+			s.err = err
+			return
+		}
+		got, err := lines.ReadString('\n')
+		if err == nil && got != want {
+			err = fmt.Errorf("got %q, want %q", got, want)
+		}
+		if err != nil {
+			s.err = err
+			return
+		}
+		s.rounds.Add(1)
+	}
+}
+
+// alive wants a hundred further lines to come back.
+func (s *stream) alive(t *testing.T) {
+	t.Helper()
+	goal := s.rounds.Load() + 100
+	eventually(t, settle, func() error {
+		select {
+		case <-s.done:
+			t.Fatalf("the stream broke after %d lines: %v", s.rounds.Load(), s.err)
+		default:
+		}
+		if s.rounds.Load() < goal {
+			return errors.New("the stream stands still")
+		}
+		return nil
+	})
+}
+
+// visitors is a TCP server in a namespace that tells where callers come from.
+type visitors struct {
+	listener net.Listener
+	from     chan netip.Addr
+	wait     sync.WaitGroup
+}
+
+func listenVisitors(t *testing.T, ns *netns.Namespace, address string) *visitors {
+	t.Helper()
+	v := &visitors{from: make(chan netip.Addr, 16)}
+	err := ns.Do(func() (err error) {
+		v.listener, err = net.Listen("tcp", address)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.wait.Go(func() {
+		for {
+			c, err := v.listener.Accept()
+			if err != nil {
+				return
+			}
+			io.WriteString(c, "welcome\n")
+			c.Close()
+			v.from <- netip.MustParseAddrPort(c.RemoteAddr().String()).Addr().Unmap()
+		}
+	})
+	t.Cleanup(func() {
+		v.listener.Close()
+		v.wait.Wait()
+	})
+	return v
+}
+
+// ping sends one echo request from a container, and says whether an answer
+// came.
+func (h *host) ping(container string, address netip.Addr) error {
+	h.t.Helper()
+	if r := h.try("exec", container, "ping", "-c", "1", "-W", "3", address.String()); r.code != 0 {
+		return fmt.Errorf("no answer: %s", r)
+	}
+	return nil
+}
+
+// mustPing wants the very first echo request to be answered: nothing may have
+// to settle.
+func (h *host) mustPing(container string, address netip.Addr) {
+	h.t.Helper()
+	if err := h.ping(container, address); err != nil {
+		h.t.Error(err)
+	}
+}
+
+// cannotPing wants no answer.
+func (h *host) cannotPing(container string, address netip.Addr) {
+	h.t.Helper()
+	if r := h.try("exec", container, "ping", "-c", "1", "-W", "1", address.String()); r.code == 0 {
+		h.t.Errorf("want no answer: %s", r)
+	}
+}
