@@ -51,13 +51,12 @@ type HubConfig struct {
 // attached callers.
 type Hub struct {
 	config   HubConfig
-	attached chan struct{} // closed with the first attached caller
-	ended    chan struct{} // closed when the process has ended
+	released chan struct{} // closed when output need not be held back any more
 	finished chan struct{} // closed when exit is set
 	copies   sync.WaitGroup
 
 	mu      sync.Mutex
-	first   bool             // guarded by mu; somebody has attached
+	free    bool             // guarded by mu; released is closed
 	over    bool             // guarded by mu; the process has ended
 	done    bool             // guarded by mu; exit is set
 	exit    Exit             // guarded by mu
@@ -72,8 +71,7 @@ func NewHub(c HubConfig) *Hub {
 	}
 	return &Hub{
 		config:   c,
-		attached: make(chan struct{}),
-		ended:    make(chan struct{}),
+		released: make(chan struct{}),
 		finished: make(chan struct{}),
 		callers:  make(map[*caller]bool),
 	}
@@ -100,9 +98,23 @@ func (h *Hub) await() {
 	timer := time.NewTimer(h.config.AwaitAttach)
 	defer timer.Stop()
 	select {
-	case <-h.attached:
+	case <-h.released:
 	case <-timer.C:
-	case <-h.finished:
+	}
+}
+
+// Release stops holding output back.
+func (h *Hub) Release() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.release()
+}
+
+// release needs mu.
+func (h *Hub) release() {
+	if !h.free {
+		h.free = true
+		close(h.released)
 	}
 }
 
@@ -156,7 +168,6 @@ func (h *Hub) ProcessEnded() {
 		return
 	}
 	h.over = true
-	close(h.ended)
 	for _, s := range h.sources {
 		_ = s.SetReadDeadline(time.Now().Add(quiet))
 	}
@@ -209,10 +220,7 @@ func (h *Hub) join(c *caller) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c.push(frame(frameAttached, nil))
-	if !h.first {
-		h.first = true
-		close(h.attached)
-	}
+	h.release()
 	if h.done {
 		c.finish(h.exit)
 		return

@@ -1,0 +1,102 @@
+package sandbox
+
+import (
+	"context"
+	"io"
+	"net/netip"
+	"syscall"
+
+	"patchbay.dev/patchbay/internal/stdio"
+	"patchbay.dev/patchbay/resource"
+)
+
+// Engine makes the isolation and the processes of one sandbox. Its calls come
+// in this order: Isolate once; Prepare and Plug, possibly at the same time;
+// Create; Exec any number of times; Destroy.
+type Engine interface {
+	// Isolate makes the sandbox's network, with its loopback up, and returns
+	// the path by which the network plugins reach it; "" where there is none.
+	Isolate(ctx context.Context) (networkNamespace string, err error)
+	// Prepare makes all else that the main process needs.
+	Prepare(ctx context.Context, c Configuration) error
+	// Plug makes interfaces, in order; all or none of them.
+	Plug(ctx context.Context, interfaces []Interface) error
+	// Create makes the main process, stopped before its command. A command
+	// that is not there is errdefs.ErrNotFound, one that cannot be executed
+	// errdefs.ErrPermissionDenied, both with a text that begins with "exec:".
+	Create(ctx context.Context) (MainProcess, error)
+	// Exec starts a further process; its errors are like Create's. The name is
+	// of letters and digits and used once.
+	Exec(ctx context.Context, name string, c ExecConfiguration) (Process, error)
+	// Destroy kills what runs and removes all that was made. It may be called
+	// in every state and again.
+	Destroy(ctx context.Context) error
+}
+
+// Process is one process of a sandbox.
+type Process interface {
+	// PID is the process's number as the host sees it.
+	PID() int
+	// Signal sends a signal; errdefs.ErrNotFound when it has ended.
+	Signal(s syscall.Signal) error
+	// Resize sets the size of its terminal; errdefs.ErrFailedPrecondition when
+	// it has none.
+	Resize(width, height uint16) error
+	// Streams are its standard streams.
+	Streams() *stdio.Hub
+	// Done is closed when it has ended; then Code is how: 128 + n for signal n.
+	Done() <-chan struct{}
+	Code() int
+}
+
+// MainProcess is the process whose life is the sandbox's.
+type MainProcess interface {
+	Process
+	// Start lets it begin with its command.
+	Start(ctx context.Context) error
+	// SignalAll sends a signal to all processes of the sandbox.
+	SignalAll(s syscall.Signal) error
+	// OutOfMemory reports whether the kernel killed a process of the sandbox
+	// for want of memory.
+	OutOfMemory() bool
+}
+
+// Configuration is all that an engine needs to know of a sandbox.
+type Configuration struct {
+	ID               string
+	Name             string
+	Hostname         string // never empty
+	Process          resource.Process
+	RootFilesystem   RootFilesystem
+	Mounts           []resource.Mount
+	Attachments      []resource.Attachment // as planned, with interface names
+	Resources        resource.Resources
+	CapabilitiesAdd  []string
+	CapabilitiesDrop []string
+	Init             bool
+	DNS              resource.DNSConfiguration
+	ExtraHosts       []HostEntry
+	Stdout, Stderr   io.Writer // the log of the main process
+	AwaitAttach      bool
+}
+
+// RootFilesystem is an overlay of unpacked layers.
+type RootFilesystem struct {
+	LowerDirectories []string // uppermost first; never written to
+	UpperDirectory   string
+	WorkDirectory    string
+	ReadOnly         bool
+}
+
+// HostEntry is a line of /etc/hosts.
+type HostEntry struct {
+	Address netip.Addr
+	Names   []string
+}
+
+// ExecConfiguration is a further process.
+type ExecConfiguration struct {
+	Process    resource.Process
+	Privileged bool // with all capabilities
+	Detach     bool // nobody will attach
+}

@@ -1,0 +1,129 @@
+// Package strategy has the interface strategies of runtimes: pure functions from
+// what a network plugin allocated to the plan of a device. A strategy is a kind
+// of link with typed parameters (resource.BridgePortParameters and so on), not
+// one plugin's private code.
+package strategy
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+
+	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/resource"
+)
+
+// maxName is the longest interface name (IFNAMSIZ of netdevice(7), less the
+// final zero).
+const maxName = 15
+
+// Table returns the strategies by their names in manifests.
+func Table() map[string]sandbox.InterfaceStrategy {
+	return map[string]sandbox.InterfaceStrategy{
+		resource.StrategyBridgePort: BridgePort{},
+		resource.StrategyMacvlan:    Macvlan{},
+	}
+}
+
+// BridgePort plans a port of an existing bridge.
+type BridgePort struct{}
+
+var _ sandbox.InterfaceStrategy = BridgePort{}
+
+// Interface implements sandbox.InterfaceStrategy. Additional data that is not
+// BridgePortParameters is errdefs.ErrFailedPrecondition.
+func (BridgePort) Interface(a resource.AllocatedAttachment, index int, gateway sandbox.Families) (sandbox.Interface, error) {
+	var p resource.BridgePortParameters
+	if err := decode(a, &p); err != nil {
+		return sandbox.Interface{}, err
+	}
+	if err := hostNames(a, "bridge", p.Bridge, "port", p.Port); err != nil {
+		return sandbox.Interface{}, err
+	}
+	return plan(a, index, gateway, sandbox.BridgePort{Bridge: p.Bridge, Port: p.Port})
+}
+
+// Macvlan plans an interface with its own MAC address on a parent's LAN.
+type Macvlan struct{}
+
+var _ sandbox.InterfaceStrategy = Macvlan{}
+
+// Interface implements sandbox.InterfaceStrategy. Additional data that is not
+// MacvlanParameters is errdefs.ErrFailedPrecondition.
+func (Macvlan) Interface(a resource.AllocatedAttachment, index int, gateway sandbox.Families) (sandbox.Interface, error) {
+	var p resource.MacvlanParameters
+	if err := decode(a, &p); err != nil {
+		return sandbox.Interface{}, err
+	}
+	if err := hostNames(a, "parent", p.Parent); err != nil {
+		return sandbox.Interface{}, err
+	}
+	if p.Mode != resource.MacvlanBridge && p.Mode != resource.MacvlanPrivate {
+		return sandbox.Interface{}, bad(a, fmt.Sprintf("mode %q: want %q or %q", p.Mode, resource.MacvlanBridge, resource.MacvlanPrivate))
+	}
+	return plan(a, index, gateway, sandbox.Macvlan{Parent: p.Parent, Mode: p.Mode})
+}
+
+func bad(a resource.AllocatedAttachment, text string) error {
+	return fmt.Errorf("plugin %s gave additional data that strategy %s does not understand: %s: %w",
+		a.Plugin, a.Strategy, text, errdefs.ErrFailedPrecondition)
+}
+
+func decode(a resource.AllocatedAttachment, parameters any) error {
+	if err := json.Unmarshal(a.AdditionalData, parameters); err != nil {
+		return bad(a, err.Error())
+	}
+	return nil
+}
+
+// hostNames checks pairs of a parameter's name and its value.
+func hostNames(a resource.AllocatedAttachment, pairs ...string) error {
+	for p := range slices.Chunk(pairs, 2) {
+		if !validName(p[1]) {
+			return bad(a, fmt.Sprintf("%s %q: want the name of a host interface", p[0], p[1]))
+		}
+	}
+	return nil
+}
+
+// validName reports whether the kernel takes s as an interface name
+// (dev_valid_name in net/core/dev.c).
+func validName(s string) bool {
+	return s != "" && len(s) <= maxName && s != "." && s != ".." &&
+		!strings.ContainsFunc(s, func(r rune) bool { return r == '/' || r == ':' || r <= ' ' || r == 0x7f })
+}
+
+// plan is what all strategies do alike.
+func plan(a resource.AllocatedAttachment, index int, gateway sandbox.Families, link sandbox.Link) (sandbox.Interface, error) {
+	at := a.Attachment
+	i := sandbox.Interface{
+		Name:   at.InterfaceName,
+		Link:   link,
+		MAC:    at.MACAddress,
+		MTU:    at.MTU,
+		Routes: slices.Clone(at.Routes),
+	}
+	if i.Name == "" {
+		i.Name = fmt.Sprintf("eth%d", index)
+	}
+	if !validName(i.Name) || i.Name == "lo" {
+		return sandbox.Interface{}, fmt.Errorf("interface name %q: want 1 to %d characters without space, '/' and ':', and not lo: %w",
+			i.Name, maxName, errdefs.ErrInvalidArgument)
+	}
+	for _, address := range []netip.Prefix{at.IPv4Address, at.IPv6Address} {
+		if address.IsValid() {
+			i.Addresses = append(i.Addresses, address)
+		}
+	}
+	if gateway.IPv4 && at.IPv4Gateway.IsValid() {
+		i.Routes = append(i.Routes, resource.Route{Destination: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Gateway: at.IPv4Gateway})
+	}
+	if gateway.IPv6 && at.IPv6Gateway.IsValid() {
+		i.Routes = append(i.Routes, resource.Route{Destination: netip.PrefixFrom(netip.IPv6Unspecified(), 0), Gateway: at.IPv6Gateway})
+	}
+	return i, nil
+}
