@@ -1,0 +1,160 @@
+package link
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/containerd/errdefs"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/resource"
+)
+
+// BridgeSpec is what a bridge should be.
+type BridgeSpec struct {
+	Name      string
+	Alias     string              // ifalias; a bridge of that name with another one is not ours
+	MAC       resource.MACAddress // fixed, else it would change with the ports
+	MTU       int
+	Addresses []netip.Prefix // exactly these, link-local ones aside
+}
+
+// EnsureBridge makes the bridge or adopts what is there and repairs it. A link
+// of that name that does not carry the alias is errdefs.ErrAlreadyExists.
+//
+// The bridge forwards at once: no spanning tree, no forward delay; and it
+// floods multicast, which neighbour discovery needs where nobody queries.
+func (h *Handle) EnsureBridge(s BridgeSpec) error {
+	have, err := h.Interface(s.Name)
+	switch {
+	case errdefs.IsNotFound(err):
+		if err := h.raw.do(bridgeRequest(s)); err != nil {
+			return explain(err, "bridge", "bridge "+s.Name)
+		}
+		if have, err = h.Interface(s.Name); err != nil {
+			return err
+		}
+	case err != nil:
+		return err
+	case have.Kind != "bridge" || have.Alias != s.Alias && (have.Alias != "" || have.MAC != s.MAC):
+		// Without an alias, but with the MAC address: its maker died in between.
+		return fmt.Errorf("interface %s: exists and was not made for this network: %w", s.Name, errdefs.ErrAlreadyExists)
+	}
+	if err := h.quietIPv6(s.Name); err != nil {
+		return err
+	}
+	requests, err := h.bridgeRepairs(have.Index, s)
+	if err != nil {
+		return err
+	}
+	if err := h.raw.do(requests...); err != nil {
+		return fmt.Errorf("bridge %s: %w", s.Name, kindOf(err))
+	}
+	return nil
+}
+
+// BridgeFaults compares a bridge with what it should be, one line for each
+// difference.
+func (h *Handle) BridgeFaults(s BridgeSpec) []string {
+	have, err := h.Interface(s.Name)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	var faults []string
+	if !have.Up {
+		faults = append(faults, fmt.Sprintf("bridge %s: is down", s.Name))
+	}
+	if have.MTU != s.MTU {
+		faults = append(faults, fmt.Sprintf("bridge %s: has mtu %d instead of %d", s.Name, have.MTU, s.MTU))
+	}
+	addresses, err := h.Addresses()
+	if err != nil {
+		return append(faults, err.Error())
+	}
+	for _, a := range s.Addresses {
+		if !slices.Contains(addresses, Address{Interface: s.Name, Prefix: a}) {
+			faults = append(faults, fmt.Sprintf("bridge %s: lacks address %s", s.Name, a))
+		}
+	}
+	return faults
+}
+
+// Ports returns the interfaces that are ports of the bridge.
+func (h *Handle) Ports(bridge string) ([]Interface, error) {
+	all, err := h.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	index := 0
+	for _, i := range all {
+		if i.Name == bridge {
+			index = i.Index
+		}
+	}
+	return slices.DeleteFunc(all, func(i Interface) bool { return index == 0 || i.MasterIndex != index }), nil
+}
+
+// Retire takes a port out of use for good and frees its name: the link goes
+// down, which no process in the sandbox can undo on this side, and gets a name
+// of its own, prefix and its index, until DeleteIndex removes it.
+func (h *Handle) Retire(port Interface, prefix string) error {
+	rename := request(unix.RTM_SETLINK, 0)
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Index = int32(port.Index)
+	rename.AddData(msg)
+	rename.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(fmt.Sprintf("%s%d", prefix, port.Index))))
+	err := h.raw.do(flagsRequest(port.Index, false), rename)
+	if err == nil || gone(err) {
+		return nil
+	}
+	return fmt.Errorf("port %s: take off the network: %w", port.Name, err)
+}
+
+func bridgeRequest(s BridgeSpec) *nl.NetlinkRequest {
+	req := request(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
+	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
+	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(s.Name)))
+	if hw := s.MAC.HardwareAddr(); hw != nil {
+		req.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, hw))
+	}
+	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
+	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("bridge"))
+	data := info.AddRtAttr(nl.IFLA_INFO_DATA, nil)
+	data.AddRtAttr(nl.IFLA_BR_FORWARD_DELAY, nl.Uint32Attr(0))
+	data.AddRtAttr(nl.IFLA_BR_STP_STATE, nl.Uint32Attr(0))
+	data.AddRtAttr(nl.IFLA_BR_MCAST_SNOOPING, nl.Uint8Attr(0))
+	req.AddData(info)
+	// The alias cannot be given at birth (rtnetlink ignores it there).
+	return req
+}
+
+// bridgeRepairs are the requests that make the bridge what it should be.
+func (h *Handle) bridgeRepairs(index int, s BridgeSpec) ([]*nl.NetlinkRequest, error) {
+	set := request(unix.RTM_SETLINK, 0)
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Index, msg.Flags, msg.Change = int32(index), unix.IFF_UP, unix.IFF_UP
+	set.AddData(msg)
+	set.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, []byte(s.Alias)))
+	if s.MTU != 0 {
+		set.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(s.MTU))))
+	}
+	requests := []*nl.NetlinkRequest{set}
+
+	have, err := h.Addresses()
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range have {
+		if a.Interface == s.Name && !a.Prefix.Addr().IsLinkLocalUnicast() && !slices.Contains(s.Addresses, a.Prefix) {
+			requests = append(requests, addressRequest(unix.RTM_DELADDR, index, a.Prefix))
+		}
+	}
+	for _, a := range s.Addresses {
+		if !slices.Contains(have, Address{Interface: s.Name, Prefix: a}) {
+			requests = append(requests, addressRequest(unix.RTM_NEWADDR, index, a))
+		}
+	}
+	return requests, nil
+}

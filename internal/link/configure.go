@@ -1,0 +1,120 @@
+package link
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/containerd/errdefs"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/resource"
+)
+
+// Configure sets an interface up and gives it addresses and routes, the
+// routes in their order. IPv6 addresses can be used at once: no duplicate
+// address detection runs for them, their network has seen to it. Routes with a
+// destination of length 0 are default routes.
+func (h *Handle) Configure(name string, addresses []netip.Prefix, routes []resource.Route) error {
+	l, err := h.byName(name)
+	if err != nil {
+		return err
+	}
+	index := l.Attrs().Index
+	var (
+		requests []*nl.NetlinkRequest
+		steps    []string
+	)
+	step := func(req *nl.NetlinkRequest, format string, args ...any) {
+		requests, steps = append(requests, req), append(steps, fmt.Sprintf(format, args...))
+	}
+	step(flagsRequest(index, true), "set up")
+	for _, a := range addresses {
+		step(addressRequest(unix.RTM_NEWADDR, index, a), "address %s", a)
+	}
+	for _, r := range routes {
+		step(routeRequest(index, r), "route to %s", r.Destination)
+	}
+	err = h.raw.do(requests...)
+	var failed stepError
+	if errors.As(err, &failed) {
+		return fmt.Errorf("interface %s: %s: %w", name, steps[failed.step], kindOf(failed.err))
+	}
+	return err
+}
+
+func addressRequest(kind, index int, p netip.Prefix) *nl.NetlinkRequest {
+	flags := 0
+	if kind == unix.RTM_NEWADDR {
+		flags = unix.NLM_F_CREATE | unix.NLM_F_EXCL
+	}
+	req := request(kind, flags)
+	msg := nl.NewIfAddrmsg(familyOf(p.Addr()))
+	msg.Index, msg.Prefixlen = uint32(index), uint8(p.Bits())
+	if p.Addr().Is6() {
+		msg.IfAddrmsg.Flags = unix.IFA_F_NODAD
+	}
+	req.AddData(msg)
+	req.AddData(nl.NewRtAttr(unix.IFA_LOCAL, p.Addr().AsSlice()))
+	req.AddData(nl.NewRtAttr(unix.IFA_ADDRESS, p.Addr().AsSlice()))
+	if b := broadcast(p); b != nil {
+		req.AddData(nl.NewRtAttr(unix.IFA_BROADCAST, b))
+	}
+	return req
+}
+
+// broadcast is the broadcast address of an IPv4 subnet that has one (RFC 3021).
+func broadcast(p netip.Prefix) []byte {
+	if !p.Addr().Is4() || p.Bits() > 30 {
+		return nil
+	}
+	b := p.Addr().As4()
+	for i, m := range net.CIDRMask(p.Bits(), 32) {
+		b[i] |= ^m
+	}
+	return b[:]
+}
+
+func routeRequest(index int, r resource.Route) *nl.NetlinkRequest {
+	req := request(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
+	msg := nl.NewRtMsg()
+	msg.Family = uint8(familyOf(r.Destination.Addr()))
+	msg.Dst_len = uint8(r.Destination.Bits())
+	msg.Protocol = unix.RTPROT_STATIC
+	if !r.Gateway.IsValid() && r.Destination.Addr().Is4() {
+		msg.Scope = unix.RT_SCOPE_LINK
+	}
+	req.AddData(msg)
+	if r.Destination.Bits() > 0 {
+		req.AddData(nl.NewRtAttr(unix.RTA_DST, r.Destination.Addr().AsSlice()))
+	}
+	if r.Gateway.IsValid() {
+		req.AddData(nl.NewRtAttr(unix.RTA_GATEWAY, r.Gateway.AsSlice()))
+	}
+	req.AddData(nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(index))))
+	return req
+}
+
+func familyOf(a netip.Addr) int {
+	if a.Is4() {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
+// kindOf gives an error of the kernel about addresses and routes its kind.
+func kindOf(err error) error {
+	switch {
+	case errors.Is(err, unix.EEXIST):
+		return fmt.Errorf("%w: %w", errdefs.ErrAlreadyExists, err)
+	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH):
+		return fmt.Errorf("the gateway is not on the interface's subnet: %w: %w", errdefs.ErrInvalidArgument, err)
+	case errors.Is(err, unix.EINVAL):
+		return fmt.Errorf("%w: %w", errdefs.ErrInvalidArgument, err)
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EAFNOSUPPORT), errors.Is(err, unix.EOPNOTSUPP):
+		return fmt.Errorf("the address family is off here (sysctl disable_ipv6?): %w: %w", errdefs.ErrFailedPrecondition, err)
+	}
+	return err
+}

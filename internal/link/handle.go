@@ -1,0 +1,284 @@
+// Package link makes, finds and removes network interfaces, addresses and
+// routes by netlink.
+//
+// Devices of a sandbox are born in its namespace with their final name and
+// MAC address: moving a link between namespaces and deleting a link both make
+// the kernel wait for a grace period (15 to 30 ms), so neither happens on a path
+// that somebody waits for.
+package link
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/containerd/errdefs"
+	"github.com/vishvananda/netlink"
+	vns "github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/netns"
+	"patchbay.dev/patchbay/resource"
+)
+
+// Handle talks to the kernel about the links of one network namespace. It may
+// be used by several goroutines.
+type Handle struct {
+	ns  *netns.Namespace // nil: the namespace of the thread that called Open
+	nl  *netlink.Handle
+	raw *batcher
+}
+
+// Open returns a handle for the links of ns, or of the caller's namespace when
+// ns is nil. ns must stay open until the handle is closed.
+func Open(ns *netns.Namespace) (*Handle, error) {
+	at := vns.None()
+	if ns != nil {
+		at = vns.NsHandle(ns.FD())
+	}
+	h, err := netlink.NewHandleAt(at, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("open netlink: %w", err)
+	}
+	raw, err := newBatcher(at)
+	if err != nil {
+		h.Close()
+		return nil, fmt.Errorf("open netlink: %w", err)
+	}
+	return &Handle{ns: ns, nl: h, raw: raw}, nil
+}
+
+// Close ends the use of the handle.
+func (h *Handle) Close() {
+	h.nl.Close()
+	h.raw.close()
+}
+
+// Peer is the end of a link inside a sandbox.
+type Peer struct {
+	Namespace *netns.Namespace
+	Name      string
+	MAC       resource.MACAddress // empty: the kernel chooses
+	MTU       int                 // 0: the kernel's default
+}
+
+// Interface is one network interface as the kernel describes it.
+type Interface struct {
+	Name        string
+	Index       int
+	Kind        string // "veth", "bridge", ...; empty for physical ones
+	MAC         resource.MACAddress
+	MTU         int
+	Up          bool // set up by its administrator
+	Running     bool // and able to carry traffic
+	Loopback    bool
+	Alias       string // ifalias, see OwnerAlias
+	MasterIndex int    // of the bridge it is a port of, or 0
+	ParentIndex int    // of the interface below, or the peer, or 0
+}
+
+// OwnerAlias is the ifalias of the links of a network, so that a left-over is
+// known for what it is.
+func OwnerAlias(networkID string) string { return "patchbay:" + networkID }
+
+// Interface returns the interface of that name, or errdefs.ErrNotFound.
+func (h *Handle) Interface(name string) (Interface, error) {
+	l, err := h.byName(name)
+	if err != nil {
+		return Interface{}, err
+	}
+	return describe(l), nil
+}
+
+// Interfaces returns all interfaces.
+func (h *Handle) Interfaces() ([]Interface, error) {
+	links, err := retried(h.nl.LinkList)
+	if err != nil {
+		return nil, fmt.Errorf("list interfaces: %w", err)
+	}
+	all := make([]Interface, 0, len(links))
+	for _, l := range links {
+		all = append(all, describe(l))
+	}
+	return all, nil
+}
+
+// FindByMAC returns the interface with that MAC address, or errdefs.ErrNotFound.
+// Loopback and bridges are not looked at.
+func (h *Handle) FindByMAC(mac resource.MACAddress) (Interface, error) {
+	all, err := h.Interfaces()
+	if err != nil {
+		return Interface{}, err
+	}
+	for _, i := range all {
+		if i.MAC == mac && i.Kind != "bridge" && !i.Loopback {
+			return i, nil
+		}
+	}
+	return Interface{}, fmt.Errorf("interface with mac address %s: %w", mac, errdefs.ErrNotFound)
+}
+
+// Address is one address of an interface.
+type Address struct {
+	Interface string
+	Prefix    netip.Prefix // the address with the length of its subnet
+}
+
+// Addresses returns the addresses of all interfaces, both families.
+func (h *Handle) Addresses() ([]Address, error) {
+	names, err := h.names()
+	if err != nil {
+		return nil, err
+	}
+	list, err := retried(func() ([]netlink.Addr, error) { return h.nl.AddrList(nil, netlink.FAMILY_ALL) })
+	if err != nil {
+		return nil, fmt.Errorf("list addresses: %w", err)
+	}
+	var all []Address
+	for _, a := range list {
+		if p := prefixOf(a.IPNet); p.IsValid() {
+			all = append(all, Address{Interface: names[a.LinkIndex], Prefix: p})
+		}
+	}
+	return all, nil
+}
+
+// HostRoute is one route of the main table.
+type HostRoute struct {
+	Interface   string
+	Destination netip.Prefix
+	Gateway     netip.Addr // zero: on link
+}
+
+// Default reports whether the route leads everywhere.
+func (r HostRoute) Default() bool { return r.Destination.Bits() == 0 }
+
+// Routes returns the unicast routes of the main table, both families, in
+// the order of preference of the kernel's listing.
+func (h *Handle) Routes() ([]HostRoute, error) {
+	names, err := h.names()
+	if err != nil {
+		return nil, err
+	}
+	var all []HostRoute
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		list, err := retried(func() ([]netlink.Route, error) {
+			return h.nl.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+		})
+		if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT) {
+			continue // a kernel without IPv6
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list routes: %w", err)
+		}
+		for _, r := range list {
+			if r.Type == unix.RTN_UNICAST {
+				all = append(all, routesOf(r, family, names)...)
+			}
+		}
+	}
+	return all, nil
+}
+
+// DefaultRouteInterface returns the interface of the host's default route,
+// that of IPv4 before that of IPv6, or errdefs.ErrNotFound.
+func (h *Handle) DefaultRouteInterface() (Interface, error) {
+	routes, err := h.Routes()
+	if err != nil {
+		return Interface{}, err
+	}
+	for _, r := range routes {
+		if r.Default() && r.Interface != "" {
+			return h.Interface(r.Interface)
+		}
+	}
+	return Interface{}, fmt.Errorf("default route: %w", errdefs.ErrNotFound)
+}
+
+// Delete removes a link. One that has gone already is no error.
+func (h *Handle) Delete(name string) error {
+	l, err := h.byName(name)
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return h.DeleteIndex(l.Attrs().Index)
+}
+
+// DeleteIndex removes the link with that index. Unlike a name, an index is not
+// used again soon, so this cannot hit a successor.
+func (h *Handle) DeleteIndex(index int) error {
+	err := h.nl.LinkDel(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: index}})
+	if err == nil || gone(err) {
+		return nil
+	}
+	return fmt.Errorf("delete interface %d: %w", index, err)
+}
+
+// SetDown stops a link from carrying traffic. One that has gone already is no
+// error.
+func (h *Handle) SetDown(name string) error {
+	l, err := h.byName(name)
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := h.raw.do(flagsRequest(l.Attrs().Index, false)); err != nil && !gone(err) {
+		return fmt.Errorf("interface %s: set down: %w", name, err)
+	}
+	return nil
+}
+
+// LoopbackUp sets the loopback interface up.
+func (h *Handle) LoopbackUp() error {
+	const loopback = 1 // LOOPBACK_IFINDEX of the kernel, in every namespace
+	if err := h.raw.do(flagsRequest(loopback, true)); err != nil {
+		return fmt.Errorf("interface lo: set up: %w", err)
+	}
+	return nil
+}
+
+func (h *Handle) byName(name string) (netlink.Link, error) {
+	l, err := retried(func() (netlink.Link, error) { return h.nl.LinkByName(name) })
+	if errors.As(err, &netlink.LinkNotFoundError{}) || errors.Is(err, unix.ENODEV) {
+		return nil, fmt.Errorf("interface %s: %w", name, errdefs.ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("interface %s: %w", name, err)
+	}
+	return l, nil
+}
+
+func (h *Handle) names() (map[int]string, error) {
+	all, err := h.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	names := make(map[int]string, len(all))
+	for _, i := range all {
+		names[i.Index] = i.Name
+	}
+	return names, nil
+}
+
+// retried repeats a listing that the kernel could not give in one piece
+// because the list changed meanwhile.
+func retried[T any](list func() (T, error)) (T, error) {
+	const attempts = 30
+	for n := 1; ; n++ {
+		v, err := list()
+		again := errors.Is(err, netlink.ErrDumpInterrupted) || errors.Is(err, unix.EINTR)
+		if !again || n == attempts {
+			return v, err
+		}
+	}
+}
+
+// gone reports whether err says that the link no longer exists.
+func gone(err error) bool {
+	return errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENOENT) || errors.As(err, &netlink.LinkNotFoundError{})
+}

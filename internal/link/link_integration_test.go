@@ -1,0 +1,258 @@
+//go:build integration
+
+package link_test
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/netns"
+	"patchbay.dev/patchbay/internal/netnstest"
+	"patchbay.dev/patchbay/resource"
+)
+
+// box makes a sandbox with one port on the bridge of host.
+func box(t testing.TB, h *link.Handle, bridge, port string, mac resource.MACAddress, addresses ...string) *netns.Namespace {
+	t.Helper()
+	ns := netnstest.New(t)
+	if err := h.AddBridgePort(bridge, port, link.Peer{Namespace: ns, Name: "eth0", MAC: mac, MTU: 1400}); err != nil {
+		t.Fatal(err)
+	}
+	var prefixes []netip.Prefix
+	for _, a := range addresses {
+		prefixes = append(prefixes, netip.MustParsePrefix(a))
+	}
+	routes := []resource.Route{netnstest.Default("10.9.0.1"), netnstest.Default("fd09::1")}
+	if err := netnstest.Link(t, ns).Configure("eth0", prefixes, routes); err != nil {
+		t.Fatal(err)
+	}
+	return ns
+}
+
+func TestBridgePortsReachOneAnotherAtOnce(t *testing.T) {
+	t.Parallel()
+	host := netnstest.New(t)
+	h := netnstest.Link(t, host)
+	netnstest.Bridge(t, host, "br0", "10.9.0.1/24", "fd09::1/64")
+	a := box(t, h, "br0", "p0", "02:00:00:00:00:0a", "10.9.0.2/24", "fd09::2/64")
+	b := box(t, h, "br0", "p1", "02:00:00:00:00:0b", "10.9.0.3/24", "fd09::3/64")
+
+	// Below the second that duplicate address detection takes.
+	for _, target := range []string{"fd09::3", "fd09::1", "10.9.0.3", "10.9.0.1"} {
+		if err := netnstest.Ping(a, target, "", 500*time.Millisecond); err != nil {
+			t.Errorf("from a: %v", err)
+		}
+	}
+	if err := netnstest.Ping(host, "fd09::3", "", 500*time.Millisecond); err != nil {
+		t.Errorf("from the host: %v", err)
+	}
+	netnstest.Listen(t, b, "[fd09::3]:80")
+	if seen, err := netnstest.Dial(a, "[fd09::3]:80", time.Second); err != nil || seen != "fd09::2" {
+		t.Errorf("tcp over IPv6: seen as %q, error %v", seen, err)
+	}
+
+	inside, err := netnstest.Link(t, a).Interface("eth0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if inside.MAC != "02:00:00:00:00:0a" || inside.MTU != 1400 || inside.Kind != "veth" {
+		t.Errorf("inside: %+v", inside)
+	}
+	addresses, err := h.Addresses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range addresses {
+		if address.Interface == "p0" {
+			t.Errorf("the host's end has address %v", address.Prefix)
+		}
+	}
+}
+
+func TestAddBridgePortErrors(t *testing.T) {
+	t.Parallel()
+	host, sandbox := netnstest.New(t), netnstest.New(t)
+	h := netnstest.Link(t, host)
+	netnstest.Bridge(t, host, "br0")
+	if err := h.AddBridgePort("br1", "p0", link.Peer{Namespace: sandbox, Name: "eth0"}); !errdefs.IsNotFound(err) {
+		t.Errorf("no bridge: %v", err)
+	}
+	if err := h.AddBridgePort("br0", "p0", link.Peer{Namespace: sandbox, Name: "eth0"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.AddBridgePort("br0", "p1", link.Peer{Namespace: sandbox, Name: "eth0"}); !errdefs.IsAlreadyExists(err) {
+		t.Errorf("name inside taken: %v", err)
+	}
+	if _, err := h.Interface("p1"); !errdefs.IsNotFound(err) {
+		t.Errorf("a failed port is left: %v", err)
+	}
+	// The port of a dead sandbox gives way to its successor.
+	other := netnstest.New(t)
+	if err := h.AddBridgePort("br0", "p0", link.Peer{Namespace: other, Name: "eth0"}); err != nil {
+		t.Errorf("left-over port: %v", err)
+	}
+	if _, err := netnstest.Link(t, sandbox).Interface("eth0"); !errdefs.IsNotFound(err) {
+		t.Errorf("the old port's inner end is still there: %v", err)
+	}
+	if err := h.AddBridgePort("br0", "p9", link.Peer{Namespace: netnstest.New(t), Name: "eth0", MTU: 10}); !errdefs.IsInvalidArgument(err) {
+		t.Errorf("mtu 10: %v", err)
+	}
+}
+
+func TestMacvlanModes(t *testing.T) {
+	t.Parallel()
+	for mode, reaches := range map[resource.MacvlanMode]bool{resource.MacvlanBridge: true, resource.MacvlanPrivate: false} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			host, outside := netnstest.New(t), netnstest.New(t)
+			netnstest.Pair(t, netnstest.End{Namespace: host, Name: "up0"},
+				netnstest.End{Namespace: outside, Name: "lan0", Addresses: []string{"10.8.0.9/24", "fd08::9/64"}})
+			h := netnstest.Link(t, host)
+			boxes := make([]*netns.Namespace, 2)
+			for i, address := range []string{"10.8.0.2/24", "10.8.0.3/24"} {
+				boxes[i] = netnstest.New(t)
+				mac := resource.StableMACAddress(string(mode), address)
+				if err := h.AddMacvlan("up0", mode, link.Peer{Namespace: boxes[i], Name: "lan1", MAC: mac}); err != nil {
+					t.Fatal(err)
+				}
+				in := netnstest.Link(t, boxes[i])
+				if err := in.Configure("lan1", []netip.Prefix{netip.MustParsePrefix(address)}, nil); err != nil {
+					t.Fatal(err)
+				}
+				if found, err := in.FindByMAC(mac); err != nil || found.Name != "lan1" {
+					t.Errorf("find by mac: %+v, %v", found, err)
+				}
+				if err := netnstest.Ping(boxes[i], "10.8.0.9", "", time.Second); err != nil {
+					t.Errorf("the lan: %v", err)
+				}
+			}
+			err := netnstest.Ping(boxes[0], "10.8.0.3", "", 300*time.Millisecond)
+			if (err == nil) != reaches {
+				t.Errorf("one another: %v, want success %t", err, reaches)
+			}
+		})
+	}
+}
+
+func TestConfigureErrors(t *testing.T) {
+	t.Parallel()
+	host := netnstest.New(t)
+	netnstest.Bridge(t, host, "br0", "10.9.0.1/24")
+	h := netnstest.Link(t, host)
+	tests := map[string]struct {
+		link      string
+		addresses []netip.Prefix
+		routes    []resource.Route
+		want      error
+	}{
+		"no such interface":  {"eth7", nil, nil, errdefs.ErrNotFound},
+		"address twice":      {"br0", []netip.Prefix{netip.MustParsePrefix("10.9.0.1/24")}, nil, errdefs.ErrAlreadyExists},
+		"gateway elsewhere":  {"br0", nil, []resource.Route{netnstest.Default("10.7.0.1")}, errdefs.ErrInvalidArgument},
+		"gateway elsewhere6": {"br0", nil, []resource.Route{netnstest.Default("fd99::1")}, errdefs.ErrInvalidArgument},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if err := h.Configure(tt.link, tt.addresses, tt.routes); !errors.Is(err, tt.want) {
+				t.Errorf("error = %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestEnsureBridgeAdoptsAndRepairs(t *testing.T) {
+	t.Parallel()
+	host := netnstest.New(t)
+	h := netnstest.Link(t, host)
+	spec := link.BridgeSpec{
+		Name: "br0", Alias: link.OwnerAlias("n1"), MAC: "02:00:00:00:00:01", MTU: 1400,
+		Addresses: []netip.Prefix{netip.MustParsePrefix("10.9.0.1/24"), netip.MustParsePrefix("fd09::1/64")},
+	}
+	if err := h.EnsureBridge(spec); err != nil {
+		t.Fatal(err)
+	}
+	before, err := h.Interface("br0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Configure("br0", []netip.Prefix{netip.MustParsePrefix("10.1.0.1/24")}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.SetDown("br0"); err != nil { // takes the IPv6 address off, too
+		t.Fatal(err)
+	}
+	if faults := h.BridgeFaults(spec); len(faults) != 2 {
+		t.Errorf("faults: %q, want down and an address", faults)
+	}
+	if err := h.EnsureBridge(spec); err != nil {
+		t.Fatal(err)
+	}
+	after, err := h.Interface("br0")
+	if err != nil || after.Index != before.Index || after.MTU != 1400 || after.MAC != spec.MAC {
+		t.Errorf("after: %+v, %v; before: %+v", after, err, before)
+	}
+	if faults := h.BridgeFaults(spec); len(faults) != 0 {
+		t.Errorf("faults after the repair: %q", faults)
+	}
+	addresses, err := h.Addresses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []netip.Prefix
+	for _, a := range addresses {
+		if a.Interface == "br0" && !a.Prefix.Addr().IsLinkLocalUnicast() {
+			got = append(got, a.Prefix)
+		}
+	}
+	if diff := cmp.Diff(spec.Addresses, got, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+		t.Errorf("addresses (-want +got):\n%s", diff)
+	}
+	spec.Alias = link.OwnerAlias("n2")
+	if err := h.EnsureBridge(spec); !errdefs.IsAlreadyExists(err) {
+		t.Errorf("another network's bridge: %v", err)
+	}
+	if err := errors.Join(h.Delete("br0"), h.Delete("br0")); err != nil {
+		t.Errorf("delete twice: %v", err)
+	}
+}
+
+func BenchmarkAttach(b *testing.B) {
+	host := netnstest.New(b)
+	netnstest.Bridge(b, host, "br0", "10.9.0.1/16", "fd09::1/64")
+	h := netnstest.Link(b, host)
+	for b.Loop() {
+		ns, err := netns.New()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := attach(h, ns); err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		if err := h.Delete("p0"); err != nil {
+			b.Fatal(err)
+		}
+		ns.Close()
+		b.StartTimer()
+	}
+}
+
+func attach(h *link.Handle, ns *netns.Namespace) error {
+	if err := h.AddBridgePort("br0", "p0", link.Peer{Namespace: ns, Name: "eth0", MAC: "02:00:00:00:00:0a"}); err != nil {
+		return err
+	}
+	in, err := link.Open(ns)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	return in.Configure("eth0",
+		[]netip.Prefix{netip.MustParsePrefix("10.9.0.2/16"), netip.MustParsePrefix("fd09::2/64")},
+		[]resource.Route{netnstest.Default("10.9.0.1"), netnstest.Default("fd09::1")})
+}

@@ -1,0 +1,112 @@
+package link
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const sysctlNet = "/proc/sys/net"
+
+// HasIPv6 reports whether the kernel speaks IPv6 at all.
+func HasIPv6() bool {
+	_, err := os.Stat(filepath.Join(sysctlNet, "ipv6"))
+	return err == nil
+}
+
+// EnableForwarding lets the host forward packets between its interfaces, for
+// IPv4 and, when v6 is set, for IPv6. It is never turned off again: others may
+// rely on it too.
+//
+// A host that forwards IPv6 ignores router advertisements on interfaces whose
+// accept_ra is 1; they are set to 2 first, so that the host keeps the
+// addresses and routes that it got in this way (kernel, ip-sysctl.rst).
+func (h *Handle) EnableForwarding(v6 bool) error {
+	return h.inside(func() error {
+		if err := setSysctl("ipv4/ip_forward", "1"); err != nil {
+			return err
+		}
+		if !v6 || getSysctl("ipv6/conf/all/forwarding") == "1" {
+			return nil
+		}
+		entries, err := os.ReadDir(filepath.Join(sysctlNet, "ipv6/conf"))
+		if err != nil {
+			return fmt.Errorf("enable forwarding: %w", err)
+		}
+		for _, e := range entries {
+			accept := filepath.Join("ipv6/conf", e.Name(), "accept_ra")
+			if e.Name() != "all" && getSysctl(accept) == "1" {
+				if err := setSysctl(accept, "2"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					return err
+				}
+			}
+		}
+		return setSysctl("ipv6/conf/all/forwarding", "1")
+	})
+}
+
+// ForwardingFaults says what of EnableForwarding is no longer so.
+func (h *Handle) ForwardingFaults(v6 bool) (faults []string) {
+	err := h.inside(func() error {
+		if getSysctl("ipv4/ip_forward") != "1" {
+			faults = append(faults, "sysctl net.ipv4.ip_forward is off: no IPv4 traffic leaves the host")
+		}
+		if v6 && getSysctl("ipv6/conf/all/forwarding") != "1" {
+			faults = append(faults, "sysctl net.ipv6.conf.all.forwarding is off: no IPv6 traffic leaves the host")
+		}
+		return nil
+	})
+	if err != nil {
+		faults = append(faults, err.Error())
+	}
+	return faults
+}
+
+// quietIPv6 makes the IPv6 of an interface wait for nobody and listen to no
+// router. Without IPv6 there is nothing to do.
+func (h *Handle) quietIPv6(name string) error {
+	if !HasIPv6() {
+		return nil
+	}
+	return h.inside(func() error {
+		for key, value := range map[string]string{"disable_ipv6": "0", "accept_ra": "0", "accept_dad": "0"} {
+			err := setSysctl(filepath.Join("ipv6/conf", name, key), value)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) { // absent: an MTU below IPv6's minimum
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// inside runs f where /proc/sys/net is that of the handle's namespace: the
+// kernel takes the namespace of the thread that opens the file.
+func (h *Handle) inside(f func() error) error {
+	if h.ns == nil {
+		return f()
+	}
+	return h.ns.Do(f)
+}
+
+func getSysctl(key string) string {
+	b, err := os.ReadFile(filepath.Join(sysctlNet, key))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// setSysctl leaves alone what is right already, so that it works where the
+// file is read-only too.
+func setSysctl(key, value string) error {
+	if getSysctl(key) == value {
+		return nil
+	}
+	if err := os.WriteFile(filepath.Join(sysctlNet, key), []byte(value), 0); err != nil {
+		return fmt.Errorf("sysctl net.%s: %w", strings.ReplaceAll(key, "/", "."), err)
+	}
+	return nil
+}
