@@ -1,0 +1,196 @@
+package sandbox
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"net/netip"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
+	"patchbay.dev/patchbay/api/patchbay/sandbox/v1/sandboxv1connect"
+	"patchbay.dev/patchbay/internal/wire"
+)
+
+// Protocol is the version of patchbay.sandbox.v1 that helpers speak.
+const Protocol = 1
+
+// Harness serves a sandbox: it decodes, calls and encodes, and decides nothing.
+type Harness struct {
+	sandbox *Sandbox
+	name    string
+	version string
+}
+
+var _ sandboxv1connect.SandboxServiceHandler = (*Harness)(nil)
+
+// NewHarness returns the service of a sandbox; name and version are the
+// runtime's.
+func NewHarness(s *Sandbox, name, version string) *Harness { return &Harness{s, name, version} }
+
+// Hello agrees on a protocol version.
+func (h *Harness) Hello(_ context.Context, r *sandboxv1.HelloRequest) (*sandboxv1.HelloResponse, error) {
+	if r.GetMinProtocol() > Protocol || r.GetMaxProtocol() < Protocol {
+		return nil, fmt.Errorf("protocol %d to %d: want a range that holds %d: %w",
+			r.GetMinProtocol(), r.GetMaxProtocol(), Protocol, errdefs.ErrFailedPrecondition)
+	}
+	return &sandboxv1.HelloResponse{
+		MinProtocol: Protocol, MaxProtocol: Protocol, Name: h.name, Version: h.version,
+		Strategies: slices.Sorted(maps.Keys(h.sandbox.config.Strategies)),
+	}, nil
+}
+
+// Bootstrap makes the sandbox.
+func (h *Harness) Bootstrap(ctx context.Context, r *sandboxv1.BootstrapRequest) (*sandboxv1.BootstrapResponse, error) {
+	c, err := bootstrapConfig(r)
+	if err != nil {
+		return nil, err
+	}
+	made, err := h.sandbox.Bootstrap(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return &sandboxv1.BootstrapResponse{
+		Pid:         int64(made.PID),
+		Attachments: wire.AttachmentsToProto(made.Attachments),
+		StdioSocket: h.sandbox.StdioSocket(),
+	}, nil
+}
+
+func bootstrapConfig(r *sandboxv1.BootstrapRequest) (BootstrapConfig, error) {
+	allocated, err1 := wire.AllocatedAttachmentsFromProto(r.GetAttachments())
+	dns, err2 := wire.DNSFromProto(r.GetDns())
+	hosts, err3 := hostEntries(r.GetExtraHosts())
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return BootstrapConfig{}, err
+	}
+	root := r.GetRootFilesystem()
+	return BootstrapConfig{
+		Configuration: Configuration{
+			ID:       r.GetId(),
+			Name:     r.GetName(),
+			Hostname: cmp.Or(r.GetHostname(), r.GetId()[:min(12, len(r.GetId()))]),
+			Process:  wire.ProcessFromProto(r.GetProcess()),
+			RootFilesystem: RootFilesystem{
+				LowerDirectories: root.GetLowerDirectories(),
+				UpperDirectory:   root.GetUpperDirectory(),
+				WorkDirectory:    root.GetWorkDirectory(),
+				ReadOnly:         root.GetReadOnly(),
+			},
+			Mounts:           wire.MountsFromProto(r.GetMounts()),
+			Resources:        wire.ResourcesFromProto(r.GetResources()),
+			CapabilitiesAdd:  r.GetCapabilitiesAdd(),
+			CapabilitiesDrop: r.GetCapabilitiesDrop(),
+			Init:             r.GetInit(),
+			DNS:              dns,
+			ExtraHosts:       hosts,
+			AwaitAttach:      r.GetAwaitAttach(),
+		},
+		Allocated: allocated,
+		LogPath:   r.GetLogPath(),
+	}, nil
+}
+
+func hostEntries(in []*sandboxv1.HostEntry) ([]HostEntry, error) {
+	var out []HostEntry
+	for _, h := range in {
+		address, err := netip.ParseAddr(h.GetAddress())
+		if err != nil {
+			return nil, fmt.Errorf("extra host %v: address %q: want an ip address: %w", h.GetNames(), h.GetAddress(), errdefs.ErrInvalidArgument)
+		}
+		out = append(out, HostEntry{Address: address, Names: h.GetNames()})
+	}
+	return out, nil
+}
+
+// Start starts the main process.
+func (h *Harness) Start(ctx context.Context, _ *sandboxv1.StartRequest) (*sandboxv1.StartResponse, error) {
+	at, err := h.sandbox.Start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &sandboxv1.StartResponse{StartedAt: timestamppb.New(at)}, nil
+}
+
+var states = map[State]sandboxv1.SandboxState{
+	Empty:   sandboxv1.SandboxState_SANDBOX_STATE_EMPTY,
+	Created: sandboxv1.SandboxState_SANDBOX_STATE_CREATED,
+	Running: sandboxv1.SandboxState_SANDBOX_STATE_RUNNING,
+	Stopped: sandboxv1.SandboxState_SANDBOX_STATE_STOPPED,
+}
+
+// State says what is true now.
+func (h *Harness) State(context.Context, *sandboxv1.StateRequest) (*sandboxv1.StateResponse, error) {
+	s := h.sandbox.Status()
+	out := &sandboxv1.StateResponse{
+		State:       states[s.State],
+		Pid:         int64(s.PID),
+		StartedAt:   timestamp(s.StartedAt),
+		Attachments: wire.AttachmentsToProto(s.Attachments),
+		Faults:      s.Faults,
+	}
+	if s.State != Empty {
+		out.StdioSocket = h.sandbox.StdioSocket()
+	}
+	if s.State == Stopped {
+		out.Exit = exitToProto(s.Exit)
+	}
+	return out, nil
+}
+
+func timestamp(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}
+
+func exitToProto(e ExitStatus) *sandboxv1.ExitStatus {
+	return &sandboxv1.ExitStatus{
+		Code: int32(e.Code), ExitedAt: timestamp(e.ExitedAt), OutOfMemory: e.OutOfMemory, Message: e.Message,
+	}
+}
+
+// Wait returns when a process has exited.
+func (h *Harness) Wait(ctx context.Context, r *sandboxv1.WaitRequest) (*sandboxv1.WaitResponse, error) {
+	exit, err := h.sandbox.WaitProcess(ctx, r.GetProcessId())
+	if err != nil {
+		return nil, err
+	}
+	return &sandboxv1.WaitResponse{Exit: exitToProto(exit)}, nil
+}
+
+// Signal sends a signal.
+func (h *Harness) Signal(_ context.Context, r *sandboxv1.SignalRequest) (*sandboxv1.SignalResponse, error) {
+	return &sandboxv1.SignalResponse{}, h.sandbox.Signal(r.GetProcessId(), syscall.Signal(r.GetSignal()), r.GetAll())
+}
+
+// Exec starts a further process.
+func (h *Harness) Exec(ctx context.Context, r *sandboxv1.ExecRequest) (*sandboxv1.ExecResponse, error) {
+	name, err := h.sandbox.Exec(ctx, ExecConfiguration{
+		Process: wire.ProcessFromProto(r.GetProcess()), Privileged: r.GetPrivileged(), Detach: r.GetDetach(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &sandboxv1.ExecResponse{ProcessId: name, StdioSocket: h.sandbox.StdioSocket()}, nil
+}
+
+// Resize sets the size of a terminal.
+func (h *Harness) Resize(_ context.Context, r *sandboxv1.ResizeRequest) (*sandboxv1.ResizeResponse, error) {
+	width, height := min(r.GetWidth(), math.MaxUint16), min(r.GetHeight(), math.MaxUint16)
+	return &sandboxv1.ResizeResponse{}, h.sandbox.Resize(r.GetProcessId(), uint16(width), uint16(height))
+}
+
+// Shutdown ends the sandbox.
+func (h *Harness) Shutdown(ctx context.Context, _ *sandboxv1.ShutdownRequest) (*sandboxv1.ShutdownResponse, error) {
+	return &sandboxv1.ShutdownResponse{}, h.sandbox.Shutdown(ctx)
+}

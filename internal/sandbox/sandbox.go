@@ -1,0 +1,334 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sync/errgroup"
+
+	"patchbay.dev/patchbay/internal/containerlog"
+	"patchbay.dev/patchbay/internal/revert"
+	"patchbay.dev/patchbay/internal/stdio"
+	"patchbay.dev/patchbay/resource"
+)
+
+// State is the state of a sandbox.
+type State int
+
+// The states of a sandbox, in their order.
+const (
+	Empty   State = iota // before Bootstrap
+	Created              // the main process waits for Start
+	Running
+	Stopped // the helper is about to exit
+)
+
+// stdioSocketName is the name of the stdio socket in the state directory.
+const stdioSocketName = "stdio.sock"
+
+// cleanupTimeout bounds what is done after a failure or the end.
+const cleanupTimeout = 20 * time.Second
+
+// Config is what a Sandbox needs.
+type Config struct {
+	ID         string
+	StateDir   string // the helper's own directory below the run root
+	Engine     Engine
+	Strategies map[string]InterfaceStrategy
+	Log        *slog.Logger
+}
+
+// Sandbox is the one sandbox of a runtime helper.
+type Sandbox struct {
+	config  Config
+	leases  *leases
+	running sync.WaitGroup
+	life    context.Context // ended by Shutdown: cuts a Bootstrap short
+	end     context.CancelFunc
+	ready   chan struct{} // closed when Bootstrap has answered
+	exited  chan struct{} // closed when exit is set
+	done    chan struct{} // closed when the helper has nothing left to do
+	finish  func()        // closes done, once
+
+	mu          sync.Mutex
+	begun       bool // guarded by mu; Bootstrap has been called
+	state       State
+	main        MainProcess
+	stdio       *stdio.Server
+	attachments []resource.Attachment
+	startedAt   time.Time
+	exit        ExitStatus
+	execs       execs
+}
+
+// New returns an empty sandbox.
+func New(c Config) *Sandbox {
+	s := &Sandbox{
+		config: c,
+		leases: newLeases(rpcHold, c.Log),
+		ready:  make(chan struct{}),
+		exited: make(chan struct{}),
+		done:   make(chan struct{}),
+	}
+	s.finish = sync.OnceFunc(func() { close(s.done) })
+	s.life, s.end = context.WithCancel(context.Background())
+	return s
+}
+
+// Done is closed when the sandbox has ended and the helper should exit.
+func (s *Sandbox) Done() <-chan struct{} { return s.done }
+
+// Wait returns when all goroutines of an ended sandbox have.
+func (s *Sandbox) Wait() { s.running.Wait() }
+
+// StdioSocket is the path of the socket for the standard streams.
+func (s *Sandbox) StdioSocket() string { return filepath.Join(s.config.StateDir, stdioSocketName) }
+
+// BootstrapConfig is all that a sandbox ever needs.
+type BootstrapConfig struct {
+	Configuration
+	Allocated []resource.AllocatedAttachment // in the order of the interfaces
+	LogPath   string                         // file for the output of the main process; empty: none
+}
+
+// Bootstrapped is what Bootstrap made.
+type Bootstrapped struct {
+	PID         int // of the main process, as the host sees it
+	Attachments []resource.Attachment
+}
+
+// Bootstrap plans all interfaces, holds the leases, makes the isolation and the
+// interfaces, and creates the main process without starting it. All or nothing:
+// on an error everything is undone and the sandbox has ended. It works once.
+func (s *Sandbox) Bootstrap(ctx context.Context, c BootstrapConfig) (Bootstrapped, error) {
+	s.mu.Lock()
+	if s.begun {
+		s.mu.Unlock()
+		return Bootstrapped{}, fmt.Errorf("sandbox %s: is bootstrapped already: %w", s.config.ID, errdefs.ErrFailedPrecondition)
+	}
+	s.begun = true
+	s.mu.Unlock()
+	defer close(s.ready)
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)()
+	main, err := s.bootstrap(ctx, c)
+	if err != nil {
+		s.finish()
+		return Bootstrapped{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Bootstrapped{PID: main.PID(), Attachments: s.attachments}, nil
+}
+
+func (s *Sandbox) bootstrap(ctx context.Context, c BootstrapConfig) (main MainProcess, err error) {
+	plans, err := Plan(c.Allocated, s.config.Strategies)
+	if err != nil {
+		return nil, err
+	}
+	c.Attachments = planned(c.Allocated, plans)
+
+	var undo revert.Stack
+	defer undo.Run(&err)
+	log, err := openLog(&c)
+	if err != nil {
+		return nil, err
+	}
+	undo.Add(log.Close)
+	server, err := s.serveStdio()
+	if err != nil {
+		return nil, err
+	}
+	undo.Add(func() error { server.Close(); return os.Remove(s.StdioSocket()) })
+	undo.Add(func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+		defer cancel()
+		return s.config.Engine.Destroy(ctx)
+	})
+	if err := s.isolate(ctx, c, plans, &undo); err != nil {
+		return nil, err
+	}
+	main, err = s.config.Engine.Create(ctx)
+	if err != nil {
+		return nil, err
+	}
+	server.Add("", main.Streams())
+	s.mu.Lock()
+	s.state, s.main, s.stdio, s.attachments = Created, main, server, c.Attachments
+	s.mu.Unlock()
+	undo.Success()
+	s.running.Go(func() { s.watch(main, server, log) })
+	return main, nil
+}
+
+// isolate makes the network, while all that needs none is made beside it.
+func (s *Sandbox) isolate(ctx context.Context, c BootstrapConfig, plans []Interface, undo *revert.Stack) error {
+	namespace, err := s.config.Engine.Isolate(ctx)
+	if err != nil {
+		return err
+	}
+	undo.Add(func() error { s.leases.release(); return nil })
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.config.Engine.Prepare(ctx, c.Configuration) })
+	group.Go(func() error {
+		if err := s.leases.hold(ctx, c.Allocated, namespace); err != nil {
+			return err
+		}
+		return s.config.Engine.Plug(ctx, plans)
+	})
+	return group.Wait()
+}
+
+func openLog(c *BootstrapConfig) (*containerlog.Writer, error) {
+	path := c.LogPath
+	if path == "" {
+		path = os.DevNull
+	}
+	log, err := containerlog.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	c.Stdout, c.Stderr = log.Stream(false), log.Stream(true)
+	return log, nil
+}
+
+func (s *Sandbox) serveStdio() (*stdio.Server, error) {
+	l, err := net.Listen("unix", s.StdioSocket())
+	if err != nil {
+		return nil, fmt.Errorf("stdio socket: %w", err)
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	if err := os.Chmod(s.StdioSocket(), 0o600); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("stdio socket: %w", err)
+	}
+	return stdio.Serve(l, s.config.Log), nil
+}
+
+// watch waits for the end of the main process and takes everything down. The
+// order: what it wrote, how it ended, then what others may use again; and only
+// then does anybody hear of it.
+func (s *Sandbox) watch(main MainProcess, server *stdio.Server, log *containerlog.Writer) {
+	<-main.Done()
+	exit := ExitStatus{Code: main.Code(), ExitedAt: time.Now().UTC(), OutOfMemory: main.OutOfMemory()}
+	if exit.OutOfMemory {
+		exit.Message = "a process was killed because the memory limit was reached"
+	}
+	main.Streams().ProcessEnded()
+	main.Streams().Drain()
+	if err := log.Close(); err != nil {
+		s.config.Log.Error("close the container log", "error", err)
+	}
+	if err := writeExit(s.config.StateDir, exit); err != nil {
+		s.config.Log.Error("exit status not kept", "error", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
+	defer cancel()
+	if err := s.config.Engine.Destroy(ctx); err != nil {
+		s.config.Log.Error("take the sandbox down", "error", err)
+	}
+	s.leases.release()
+
+	s.mu.Lock()
+	s.state, s.exit = Stopped, exit
+	s.mu.Unlock()
+	s.execs.close()
+	close(s.exited)
+	main.Streams().Finish(stdio.Exit{Code: exit.Code, Message: exit.Message})
+	server.Close()
+	s.finish()
+}
+
+// Start starts the main process and returns when.
+func (s *Sandbox) Start(ctx context.Context) (time.Time, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != Created {
+		return time.Time{}, fmt.Errorf("sandbox %s: cannot be started, it is %v: want created: %w", s.config.ID, s.state, errdefs.ErrFailedPrecondition)
+	}
+	main := s.main
+	s.state, s.startedAt = Running, time.Now().UTC()
+	s.mu.Unlock()
+	err := main.Start(ctx)
+	s.mu.Lock()
+	if err != nil {
+		if s.state == Running {
+			s.state = Created
+		}
+		return time.Time{}, err
+	}
+	return s.startedAt, nil
+}
+
+// Shutdown kills all processes, gives the leases up and ends the sandbox. It
+// returns when that is done, or with ctx's error.
+func (s *Sandbox) Shutdown(ctx context.Context) error {
+	s.end()
+	s.mu.Lock()
+	begun := s.begun
+	s.begun = true // no Bootstrap from here on
+	s.mu.Unlock()
+	if !begun {
+		s.finish()
+		return nil
+	}
+	select {
+	case <-s.ready:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	s.mu.Lock()
+	main := s.main
+	s.mu.Unlock()
+	if main == nil {
+		return nil // Bootstrap failed and has undone everything
+	}
+	main.Streams().Release()
+	if err := main.SignalAll(syscall.SIGKILL); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
+		return err
+	}
+	select {
+	case <-s.exited:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Status is what is true of a sandbox.
+type Status struct {
+	State       State
+	PID         int
+	StartedAt   time.Time
+	Exit        ExitStatus // when Stopped
+	Attachments []resource.Attachment
+	Faults      []string
+}
+
+// Status says what is true now.
+func (s *Sandbox) Status() Status {
+	faults := s.leases.currentFaults()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := Status{State: s.state, StartedAt: s.startedAt, Exit: s.exit, Attachments: s.attachments, Faults: faults}
+	if s.main != nil && s.state != Stopped {
+		out.PID = s.main.PID()
+	}
+	return out
+}
+
+// String returns the state's name.
+func (s State) String() string {
+	return [...]string{"empty", "created", "running", "stopped"}[s]
+}

@@ -1,0 +1,61 @@
+package sandbox
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"connectrpc.com/connect/v2"
+
+	"patchbay.dev/patchbay/api/patchbay/sandbox/v1/sandboxv1connect"
+	"patchbay.dev/patchbay/internal/rpc"
+)
+
+// The environment of a runtime helper.
+const (
+	IDVariable       = "PATCHBAY_SANDBOX_ID"
+	StateDirVariable = "PATCHBAY_STATE_DIR"
+)
+
+// answerTimeout is how long an ended helper lets running calls take their answers.
+const answerTimeout = 5 * time.Second
+
+// Serve answers calls on l until the sandbox has ended: by its main process, a
+// failed Bootstrap, a Shutdown or SIGTERM. The last answers are delivered before
+// it returns.
+func Serve(s *Sandbox, h *Harness, l net.Listener, log *slog.Logger) error {
+	server := rpc.NewServer(rpc.ServerConfig{
+		Register: func(c *connect.Server) { sandboxv1connect.RegisterSandboxServiceHandler(c, h) },
+		Log:      log,
+	})
+	failed := make(chan error, 1)
+	s.running.Go(func() { failed <- server.Serve(l) })
+
+	terminate := make(chan os.Signal, 1)
+	signal.Notify(terminate, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(terminate)
+	for {
+		select {
+		case <-terminate:
+			ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
+			err := s.Shutdown(ctx)
+			cancel()
+			if err != nil {
+				log.Error("shutdown failed", "error", err)
+				return err
+			}
+		case err := <-failed:
+			return err
+		case <-s.Done():
+			ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
+			defer cancel()
+			server.Shutdown(ctx)
+			s.Wait()
+			return nil
+		}
+	}
+}
