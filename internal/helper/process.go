@@ -167,6 +167,22 @@ func (p *Process) Ready(ctx context.Context, hello func(context.Context) error) 
 	}
 }
 
+// SilenceError says that a helper lives but did not answer in time. It is
+// errdefs.ErrUnavailable.
+type SilenceError struct {
+	// Words are the last lines that the helper wrote to standard error.
+	Words string
+}
+
+func (e *SilenceError) Error() string {
+	if e.Words == "" {
+		return "did not answer in time"
+	}
+	return "did not answer in time; it wrote: " + e.Words
+}
+
+func (e *SilenceError) Unwrap() error { return errdefs.ErrUnavailable }
+
 // deathDelay is how long a dying process may take from closing its socket to
 // its end.
 const deathDelay = time.Second
@@ -174,11 +190,11 @@ const deathDelay = time.Second
 // blame finds out why hello failed: a helper that dies closes its socket a
 // moment before it is gone.
 func (p *Process) blame(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		if words := p.StderrTail(); words != "" {
-			return fmt.Errorf("did not answer in time; it wrote: %s: %w", words, errdefs.ErrUnavailable)
-		}
-		return fmt.Errorf("did not answer in time: %w", errdefs.ErrUnavailable)
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return ctx.Err()
+	case ctx.Err() != nil:
+		return &SilenceError{p.StderrTail()}
 	}
 	if !errors.Is(err, errdefs.ErrUnavailable) {
 		return err

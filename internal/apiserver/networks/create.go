@@ -1,0 +1,120 @@
+package networks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"patchbay.dev/patchbay/internal/helper"
+	"patchbay.dev/patchbay/resource"
+)
+
+// Creation is a network as a user asks for it.
+type Creation struct {
+	Name          string
+	Labels        map[string]string
+	Configuration resource.NetworkConfiguration // an empty plugin or variant: the default
+}
+
+// Create starts the plugin of a new network, stores it and returns it when it
+// serves. Faults of form, unknown plugins and variants, a name that is taken
+// and subnets of other networks are reported all at once. On any error nothing
+// is left: no process, directory, record or object on the host.
+func (s *Service) Create(ctx context.Context, c Creation) (resource.Network, error) {
+	id := resource.NewID()
+	configuration, err := s.complete(c.Configuration)
+	faults := []error{resource.ValidateName("network", c.Name), resource.ValidateLabels(c.Labels), err}
+	given := resource.PinnedSubnets{IPv4: configuration.IPv4Subnet, IPv6: configuration.IPv6Subnet}
+	taken := s.reserve(id, c.Name, given)
+	if err := errors.Join(append(faults, taken)...); err != nil {
+		if taken == nil {
+			s.forget(id, c.Name)
+		}
+		return resource.Network{}, err
+	}
+	n := newNetwork(s, resource.StoredNetwork{
+		Metadata:      resource.Metadata{ID: id, Name: c.Name, CreatedAt: time.Now().UTC(), Labels: c.Labels},
+		Configuration: configuration,
+	})
+	if err := n.create(ctx); err != nil {
+		n.client.Close()
+		s.forget(id, c.Name)
+		return resource.Network{}, err
+	}
+	return n.snapshot(), nil
+}
+
+// create makes the network and stores it; on an error it has taken everything
+// back.
+func (n *network) create(ctx context.Context) error {
+	process, err := n.launch()
+	if err != nil {
+		n.discard()
+		return n.blame(err)
+	}
+	if err := n.hello(ctx, process); err != nil {
+		n.discard() // it has not been asked for anything yet
+		return err
+	}
+	err = n.realize(ctx, process)
+	if err == nil {
+		err = n.service.config.Records.Put(n.id, n.stored())
+	}
+	if err != nil {
+		return errors.Join(err, n.takeBack(ctx, process, err))
+	}
+	n.service.mu.Lock()
+	n.service.networks[n.id] = n
+	n.service.mu.Unlock()
+	n.superviseFrom(process)
+	return nil
+}
+
+// takeBack removes what a creation made that failed with cause. A plugin that
+// hangs is killed first, so that the user is not kept waiting for it again.
+func (n *network) takeBack(ctx context.Context, process *helper.Process, cause error) error {
+	var silence *helper.SilenceError
+	if errors.As(cause, &silence) {
+		process.Kill()
+	}
+	if err := n.dismantle(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("something of it may be left on the host: %w", err)
+	}
+	return nil
+}
+
+// oneLine returns the text of an error for a place that shows one line.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
+// ensureBuiltIn stores the built-in network when there is none yet.
+func (s *Service) ensureBuiltIn() error {
+	for _, n := range s.all() {
+		if n.stored().BuiltIn {
+			return nil
+		}
+	}
+	info := s.config.Default
+	if info.Variant == "" {
+		if plugin, err := s.config.Plugins.Network(info.Plugin); err == nil {
+			info.Variant = plugin.DefaultVariant
+		}
+	}
+	r := resource.StoredNetwork{
+		Metadata:      resource.Metadata{ID: resource.NewID(), Name: resource.DefaultNetworkName, CreatedAt: time.Now().UTC()},
+		Configuration: resource.NetworkConfiguration{Plugin: info},
+		BuiltIn:       true,
+	}
+	if err := s.reserve(r.ID, r.Name, resource.PinnedSubnets{}); err != nil {
+		return err
+	}
+	if err := s.config.Records.Put(r.ID, r); err != nil {
+		s.config.Log.Error("built-in network is not stored, and made anew at the next start", "error", err)
+	}
+	n := newNetwork(s, r)
+	s.mu.Lock()
+	s.networks[r.ID] = n
+	s.mu.Unlock()
+	return nil
+}

@@ -1,0 +1,116 @@
+package networks
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+// leaseTimeout bounds every call about a lease, with the time that a plugin may
+// need to come back.
+const leaseTimeout = 10 * time.Second
+
+// Allocate asks a network for an attachment, for the container whose name is
+// owner. It is idempotent by key, and pending until the sandbox holds it; the
+// plugin takes back what is not held in time. A network that is starting is
+// waited for, one that does not serve is errdefs.ErrUnavailable.
+func (s *Service) Allocate(ctx context.Context, networkID, key, owner string, wish resource.AttachmentConfiguration) (resource.AllocatedAttachment, error) {
+	n, err := s.get(networkID)
+	if err != nil {
+		return resource.AllocatedAttachment{}, err
+	}
+	strategy, err := s.Strategy(networkID)
+	if err != nil {
+		return resource.AllocatedAttachment{}, err
+	}
+	var answer *pluginv1.AllocateResponse
+	err = n.lease(ctx, func(ctx context.Context) (err error) {
+		answer, err = n.client.Allocate(ctx, &pluginv1.AllocateRequest{
+			Key:           key,
+			Owner:         owner,
+			Configuration: wire.AttachmentConfigurationToProto(wish),
+		})
+		return err
+	})
+	if err != nil {
+		return resource.AllocatedAttachment{}, err
+	}
+	attachment, err := wire.AttachmentFromProto(answer.GetAttachment())
+	if err == nil && len(answer.GetAdditionalData()) > 0 && !json.Valid(answer.GetAdditionalData()) {
+		err = errors.New("additional data is not json")
+	}
+	if err != nil {
+		return resource.AllocatedAttachment{}, n.blame(garbage(err))
+	}
+	r := n.stored()
+	attachment.NetworkID, attachment.Network = n.id, r.Name
+	attachment.InterfaceName, attachment.GatewayPriority = wish.InterfaceName, wish.GatewayPriority
+	return resource.AllocatedAttachment{
+		Attachment:     attachment,
+		Plugin:         r.Configuration.Plugin,
+		Strategy:       strategy,
+		AdditionalData: answer.GetAdditionalData(),
+		Lease:          resource.LeaseReference{Key: key, Socket: s.config.Roots.PluginSocket(n.id)},
+	}, nil
+}
+
+// Release gives up the lease of a key, if there is one; with forget also what is
+// set aside or remembered for the key. A network that is gone is no error. A
+// plugin that is down is: a pending lease ends by itself then, and what is to be
+// forgotten is, when the plugin is started again.
+func (s *Service) Release(ctx context.Context, networkID, key string, forget bool) error {
+	n, err := s.get(networkID)
+	if errors.Is(err, errdefs.ErrNotFound) {
+		return nil
+	}
+	return n.lease(ctx, func(ctx context.Context) error {
+		_, err := n.client.Release(ctx, &pluginv1.ReleaseRequest{Key: key, Forget: forget})
+		return err
+	})
+}
+
+// Reserve sets static addresses aside for a key, so that nobody else gets them
+// while its container is stopped. Idempotent by key.
+func (s *Service) Reserve(ctx context.Context, networkID string, r wire.Reservation) error {
+	n, err := s.get(networkID)
+	if err != nil {
+		return err
+	}
+	return n.lease(ctx, func(ctx context.Context) error {
+		_, err := n.client.Reserve(ctx, &pluginv1.ReserveRequest{Reservation: wire.ReservationToProto(r)})
+		return err
+	})
+}
+
+// lease makes a call about a lease. All of them can be made again without harm,
+// which is done once when the plugin dies under the call.
+func (n *network) lease(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
+	defer cancel()
+	for again := true; ; again = false {
+		if err := n.serving(ctx); err != nil {
+			return err
+		}
+		process := n.current()
+		err := f(ctx)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(ctx.Err(), context.DeadlineExceeded):
+			return n.blame(fmt.Errorf("did not answer in time: %w", errdefs.ErrUnavailable))
+		case !again || !errors.Is(err, errdefs.ErrUnavailable) || process == nil:
+			return n.blame(err)
+		}
+		if !n.restarting(ctx, process) {
+			return n.blame(err)
+		}
+	}
+}

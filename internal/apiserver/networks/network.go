@@ -1,0 +1,182 @@
+package networks
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/helper"
+	"patchbay.dev/patchbay/resource"
+)
+
+// network is one network and its plugin process.
+type network struct {
+	service *Service
+	id      string
+	client  *client.NetworkPlugin // of the socket, whichever process is behind it
+	log     *slog.Logger
+
+	mu      sync.Mutex
+	record  resource.StoredNetwork // guarded by mu
+	status  resource.NetworkStatus // as last told; guarded by mu
+	process *helper.Process        // nil: none was started yet; guarded by mu
+	changed chan struct{}          // closed and replaced when status changes; guarded by mu
+	uses    int                    // containers being made on it; guarded by mu
+	cancel  context.CancelFunc     // ends supervision; nil: there is none; guarded by mu
+	ended   chan struct{}          // closed when supervision has ended; guarded by mu
+}
+
+func newNetwork(s *Service, r resource.StoredNetwork) *network {
+	return &network{
+		service: s,
+		id:      r.ID,
+		client:  client.DialNetworkPlugin(s.config.Roots.PluginSocket(r.ID)),
+		log:     s.config.Log.With("network", r.Name, "plugin", r.Configuration.Plugin.String()),
+		record:  r,
+		status:  resource.NetworkStatus{State: resource.NetworkStarting, IPv4Subnet: r.Pinned.IPv4, IPv6Subnet: r.Pinned.IPv6},
+		changed: make(chan struct{}),
+	}
+}
+
+func (n *network) stored() resource.StoredNetwork {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.record
+}
+
+func (n *network) name() string { return n.stored().Name }
+
+// snapshot returns the network as its plugin last told.
+func (n *network) snapshot() resource.Network {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	status := n.status
+	status.BuiltIn = n.record.BuiltIn
+	if n.process != nil && alive(n.process) {
+		status.PluginPID = n.process.PID()
+	}
+	return resource.Network{Metadata: n.record.Metadata, Configuration: n.record.Configuration, Status: status}
+}
+
+// told takes in what the plugin says of its network.
+func (n *network) told(s resource.NetworkStatus) {
+	if s.State == "" {
+		s.State, s.Message = resource.NetworkDegraded, "its plugin tells a state that is not known"
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.status = s
+	n.announce()
+}
+
+// turn sets the state and keeps what else is known.
+func (n *network) turn(state resource.NetworkState, message string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.status.State, n.status.Message = state, message
+	n.announce()
+}
+
+// announce wakes those who wait for a change; mu is held.
+func (n *network) announce() {
+	close(n.changed)
+	n.changed = make(chan struct{})
+}
+
+func (n *network) setProcess(p *helper.Process) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.process = p
+}
+
+// use keeps the network from being deleted.
+func (n *network) use() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.record.Deleting {
+		return fmt.Errorf("network %s: is being deleted: %w", n.record.Name, errdefs.ErrNotFound)
+	}
+	n.uses++
+	return nil
+}
+
+func (n *network) unuse() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.uses--
+}
+
+// serving waits while the network is starting and returns nil when it serves,
+// else errdefs.ErrUnavailable with the reason.
+func (n *network) serving(ctx context.Context) error {
+	for {
+		n.mu.Lock()
+		state, message, changed := n.status.State, n.status.Message, n.changed
+		name := n.record.Name
+		n.mu.Unlock()
+		switch state {
+		case resource.NetworkReady, resource.NetworkDegraded:
+			return nil
+		case resource.NetworkFailed:
+			return fmt.Errorf("network %s: does not serve: %s: %w", name, message, errdefs.ErrUnavailable)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("network %s: is still starting: %w", name, errdefs.ErrUnavailable)
+		}
+	}
+}
+
+func alive(p *helper.Process) bool {
+	select {
+	case <-p.Done():
+		return false
+	default:
+		return true
+	}
+}
+
+func (n *network) current() *helper.Process {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.process
+}
+
+// adopt looks for a live process of an earlier patchbayd.
+func (n *network) adopt() {
+	if p, err := helper.Adopt(n.service.config.Roots.Network(n.id)); err == nil {
+		n.setProcess(p)
+	}
+}
+
+// dyingDelay is how long a dying process may take from closing its connections
+// until its supervisor has seen its end.
+const dyingDelay = time.Second
+
+// restarting reports whether the process that broke off a call is dying, and
+// then returns when its supervisor has taken note, so that serving waits for
+// the next one.
+func (n *network) restarting(ctx context.Context, process *helper.Process) bool {
+	ctx, cancel := context.WithTimeout(ctx, dyingDelay)
+	defer cancel()
+	for {
+		n.mu.Lock()
+		noted := n.process != process || n.status.State == resource.NetworkStarting || n.status.State == resource.NetworkFailed
+		changed := n.changed
+		n.mu.Unlock()
+		if noted {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}

@@ -1,0 +1,272 @@
+package networks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
+	"patchbay.dev/patchbay/internal/helper"
+	"patchbay.dev/patchbay/internal/layout"
+	"patchbay.dev/patchbay/internal/manifest"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+const (
+	// terminateGrace is how long a plugin may take to end after SIGTERM.
+	terminateGrace = 2 * time.Second
+	// maxChoices is how often a plugin may choose a subnet that another network
+	// got at the same moment.
+	maxChoices = 8
+)
+
+// launch adopts the network's live plugin process or starts one.
+func (n *network) launch() (*helper.Process, error) {
+	directory := n.service.config.Roots.Network(n.id)
+	p, err := helper.Adopt(directory)
+	if err == nil {
+		n.setProcess(p)
+		return p, nil
+	}
+	if !errors.Is(err, errdefs.ErrNotFound) {
+		n.log.Warn("left-over of an earlier plugin process is ignored", "error", err)
+	}
+	name, binary, err := n.program(directory)
+	if err != nil {
+		return nil, err
+	}
+	p, err = start(n.service.config.Roots, n.id, name, binary)
+	if err != nil {
+		return nil, err
+	}
+	n.setProcess(p)
+	return p, nil
+}
+
+// program finds the plugin as it is installed now; that of a left-over is known
+// by its last process alone. A network stored while its plugin was missing
+// gets its variant here.
+func (n *network) program(directory string) (name, binary string, err error) {
+	info := n.stored().Configuration.Plugin
+	if info.Plugin == "" {
+		binary, err = helper.Binary(directory)
+		return filepath.Base(binary), binary, err
+	}
+	plugin, err := n.service.config.Plugins.Network(info.Plugin)
+	if err != nil {
+		return "", "", err
+	}
+	if info.Variant == "" {
+		info.Variant = plugin.DefaultVariant
+		n.mu.Lock()
+		n.record.Configuration.Plugin = info
+		n.mu.Unlock()
+	}
+	if _, ok := plugin.Strategy(info.Variant); !ok {
+		return "", "", unknownVariant(plugin, info.Variant)
+	}
+	return plugin.Name, plugin.Binary, nil
+}
+
+// start starts the plugin process of a network.
+func start(roots layout.Roots, id, name, binary string) (*helper.Process, error) {
+	state := filepath.Join(roots.Network(id), "state")
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		return nil, fmt.Errorf("plugin %s: %w", name, err)
+	}
+	return helper.Start(helper.Config{
+		Directory: roots.Network(id),
+		Socket:    roots.PluginSocket(id),
+		Binary:    binary,
+		Name:      "patchbay-network-" + name,
+		Environment: []string{
+			"PATCHBAY_NETWORK_ID=" + id,
+			"PATCHBAY_STATE_DIR=" + state,
+			layout.RunRootVariable + "=" + roots.RunRoot,
+		},
+	})
+}
+
+// call calls the plugin with the deadline of a start; it ends early when the
+// process dies, with the process's own words.
+func (n *network) call(ctx context.Context, p *helper.Process, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, n.service.config.ReadyTimeout)
+	defer cancel()
+	if err := p.Ready(ctx, f); err != nil {
+		return n.blame(err)
+	}
+	return nil
+}
+
+// blame names the plugin, unless the error already speaks of its network.
+func (n *network) blame(err error) error {
+	r := n.stored()
+	if strings.HasPrefix(err.Error(), "network "+r.Name) {
+		return err
+	}
+	return fmt.Errorf("network %s: plugin %s: %w", r.Name, r.Configuration.Plugin.Plugin, err)
+}
+
+// hello waits until the plugin answers and checks that both speak one protocol.
+func (n *network) hello(ctx context.Context, p *helper.Process) error {
+	return n.call(ctx, p, func(ctx context.Context) error {
+		answer, err := n.client.Hello(ctx, &pluginv1.HelloRequest{MinProtocol: manifest.MinProtocol, MaxProtocol: manifest.MaxProtocol})
+		if err != nil {
+			return err
+		}
+		if answer.GetMinProtocol() > manifest.MaxProtocol || answer.GetMaxProtocol() < manifest.MinProtocol {
+			return fmt.Errorf("speaks protocol %d to %d, want %d to %d: %w", answer.GetMinProtocol(), answer.GetMaxProtocol(),
+				manifest.MinProtocol, manifest.MaxProtocol, errdefs.ErrFailedPrecondition)
+		}
+		return nil
+	})
+}
+
+// realize makes the network or adopts what there is of it, and pins the subnets
+// that the plugin chose. A choice that another network made at the same moment
+// is taken back and made again.
+func (n *network) realize(ctx context.Context, p *helper.Process) error {
+	var err error
+	for range maxChoices {
+		var status resource.NetworkStatus
+		if status, err = n.begin(ctx, p); err != nil {
+			return err
+		}
+		if err = n.pin(status); err == nil {
+			n.told(status)
+			return nil
+		}
+		var overlap *overlapError
+		if !errors.As(err, &overlap) || !overlap.ours {
+			return n.blame(err)
+		}
+		if err := n.halt(ctx, p); err != nil {
+			return err
+		}
+	}
+	return n.blame(fmt.Errorf("chooses subnets that are in use again and again: %w", err))
+}
+
+func (n *network) begin(ctx context.Context, p *helper.Process) (resource.NetworkStatus, error) {
+	r := n.stored()
+	want := pinnedOrGiven(r)
+	request := &pluginv1.StartRequest{
+		Configuration: &pluginv1.NetworkConfiguration{
+			Id:           r.ID,
+			Name:         r.Name,
+			Variant:      r.Configuration.Plugin.Variant,
+			Ipv4Subnet:   text(want.IPv4),
+			Ipv6Subnet:   text(want.IPv6),
+			Mtu:          uint32(r.Configuration.MTU),
+			Options:      r.Configuration.Options,
+			UsedPrefixes: n.service.used(n.id),
+		},
+	}
+	for _, reservation := range n.service.users.Reservations(n.id) {
+		request.Reservations = append(request.Reservations, wire.ReservationToProto(reservation))
+	}
+	var status resource.NetworkStatus
+	err := n.call(ctx, p, func(ctx context.Context) error {
+		answer, err := n.client.Start(ctx, request)
+		if err != nil {
+			return err
+		}
+		status, err = wire.PluginStatusFromProto(answer.GetStatus())
+		return garbage(err)
+	})
+	return status, err
+}
+
+// garbage marks an answer that makes no sense as the plugin's fault: what the
+// user asked for is not what is invalid.
+func garbage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("answered garbage: %s: %w", strings.ReplaceAll(err.Error(), "\n", "; "), errdefs.ErrInternal)
+}
+
+func text(p interface {
+	IsValid() bool
+	String() string
+}) string {
+	if !p.IsValid() {
+		return ""
+	}
+	return p.String()
+}
+
+// pin checks what the plugin made against what it was asked for and against
+// all other networks, and keeps it for later starts.
+func (n *network) pin(status resource.NetworkStatus) error {
+	r := n.stored()
+	want, got := pinnedOrGiven(r), resource.PinnedSubnets{IPv4: status.IPv4Subnet, IPv6: status.IPv6Subnet}
+	if (want.IPv4.IsValid() && want.IPv4 != got.IPv4) || (want.IPv6.IsValid() && want.IPv6 != got.IPv6) {
+		return garbage(fmt.Errorf("made subnets %v and %v, want %v and %v", got.IPv4, got.IPv6, want.IPv4, want.IPv6))
+	}
+	if err := n.service.claim(n.id, r.Name, got, want); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	n.record.Pinned = got
+	n.mu.Unlock()
+	return nil
+}
+
+// halt asks the plugin to take its network off the host.
+func (n *network) halt(ctx context.Context, p *helper.Process) error {
+	return n.call(ctx, p, func(ctx context.Context) error {
+		_, err := n.client.Stop(ctx, &pluginv1.StopRequest{Delete: true, Force: true})
+		return err
+	})
+}
+
+// dismantle takes the network off the host and ends its plugin. Where the
+// process is dead or does not answer, a fresh one is given the chance to do it.
+// An error means that something may be left.
+func (n *network) dismantle(ctx context.Context) error {
+	n.mu.Lock()
+	process := n.process
+	n.mu.Unlock()
+	if _, err := os.Stat(n.service.config.Roots.Network(n.id)); process == nil && errors.Is(err, os.ErrNotExist) {
+		return nil // no plugin has run for it since the last boot
+	}
+	defer n.discard()
+	if process != nil && alive(process) {
+		err := n.halt(ctx, process)
+		if err == nil {
+			return nil
+		}
+		n.log.Warn("plugin does not stop, a fresh process takes over", "error", err)
+		process.Kill()
+	}
+	process, err := n.launch()
+	if err != nil {
+		return n.blame(err)
+	}
+	if err := n.hello(ctx, process); err != nil {
+		return err
+	}
+	return n.halt(ctx, process)
+}
+
+// discard ends the plugin process and removes its directory.
+func (n *network) discard() {
+	n.mu.Lock()
+	process := n.process
+	n.process = nil
+	n.mu.Unlock()
+	if process != nil {
+		process.Terminate(terminateGrace)
+	}
+	if err := os.RemoveAll(n.service.config.Roots.Network(n.id)); err != nil {
+		n.log.Warn("directory of a plugin is left", "error", err)
+	}
+}

@@ -1,0 +1,278 @@
+package networks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"patchbay.dev/patchbay/internal/keyed"
+	"patchbay.dev/patchbay/internal/layout"
+	"patchbay.dev/patchbay/internal/manifest"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+// Records keeps the configuration of networks by id.
+type Records interface {
+	List() ([]resource.StoredNetwork, error)
+	Put(id string, n resource.StoredNetwork) error
+	Delete(id string) error
+}
+
+// Plugins finds network plugins, as they are installed now.
+type Plugins interface {
+	// Network returns the plugin of a name; errdefs.ErrNotFound names what there
+	// is.
+	Network(name string) (manifest.Plugin, error)
+}
+
+// Users knows the containers that networks are configured for.
+type Users interface {
+	// ContainersOn returns the names of the containers configured for a network.
+	ContainersOn(networkID string) []string
+	// Reservations returns the static addresses of those containers.
+	Reservations(networkID string) []wire.Reservation
+}
+
+// Config is what a Service needs. All fields are required.
+type Config struct {
+	Roots   layout.Roots
+	Records Records
+	Plugins Plugins
+	// Default serves the built-in network and those that name no plugin. An empty
+	// Variant is the plugin's own default.
+	Default resource.PluginInfo
+	// ReadyTimeout bounds how long a plugin may take until it answers, and
+	// again until its network is made.
+	ReadyTimeout time.Duration
+	Log          *slog.Logger
+}
+
+// Service keeps the networks. It is safe for concurrent use.
+type Service struct {
+	config Config
+	users  Users
+	byID   keyed.Mutex // one deletion of a network at a time
+
+	life    context.Context // ends with Close
+	end     context.CancelFunc
+	running sync.WaitGroup
+
+	mu       sync.Mutex
+	networks map[string]*network // by id; guarded by mu
+	// names taken, also by creations that have not ended; guarded by mu.
+	names map[string]bool
+	// claims are the prefixes of networks, also of those in creation, by the
+	// network's id; guarded by mu.
+	claims map[string]claim
+}
+
+// claim is what one network uses or is about to use.
+type claim struct {
+	name    string
+	subnets resource.PinnedSubnets
+}
+
+// New returns a service with the networks in the records. Nothing runs until
+// Start. Records that cannot be read are an error, since their networks would
+// be taken for left-overs.
+func New(c Config) (*Service, error) {
+	stored, err := c.Records.List()
+	if err != nil {
+		return nil, fmt.Errorf("read networks: %w", err)
+	}
+	s := &Service{config: c, networks: map[string]*network{}, names: map[string]bool{}, claims: map[string]claim{}}
+	s.life, s.end = context.WithCancel(context.Background())
+	for _, r := range stored {
+		s.networks[r.ID] = newNetwork(s, r)
+		s.names[r.Name] = true
+		s.claims[r.ID] = claim{r.Name, pinnedOrGiven(r)}
+	}
+	return s, nil
+}
+
+// Start starts or adopts the plugins of all networks, in parallel, and returns
+// at once; networks show as starting meanwhile. Interrupted deletions and
+// left-over plugins are finished off. It is called once, before anything else.
+func (s *Service) Start(users Users) error {
+	s.users = users
+	if err := s.ensureBuiltIn(); err != nil {
+		return err
+	}
+	for _, n := range s.all() {
+		if n.stored().Deleting {
+			s.running.Go(func() { s.finishDeletion(n) })
+			continue
+		}
+		n.superviseFrom(nil)
+	}
+	s.sweep()
+	return nil
+}
+
+// Close ends supervision and waits for it. Plugins and networks go on.
+func (s *Service) Close() {
+	s.end()
+	s.running.Wait()
+	for _, n := range s.all() {
+		n.client.Close()
+	}
+}
+
+// Resolve returns the network of a name, an id or a unique prefix of an id, as
+// it was when its plugin last told; names win.
+func (s *Service) Resolve(name string) (resource.Network, error) {
+	n, err := s.find(name)
+	if err != nil {
+		return resource.Network{}, err
+	}
+	return n.snapshot(), nil
+}
+
+func (s *Service) find(name string) (*network, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var byID, byPrefix []*network
+	names := make([]string, 0, len(s.networks))
+	for id, n := range s.networks {
+		r := n.stored()
+		switch {
+		case r.Deleting:
+			continue
+		case r.Name == name:
+			return n, nil
+		case id == name:
+			byID = append(byID, n)
+		case name != "" && strings.HasPrefix(id, name):
+			byPrefix = append(byPrefix, n)
+		}
+		names = append(names, r.Name)
+	}
+	if len(byID) == 1 {
+		return byID[0], nil
+	}
+	switch len(byPrefix) {
+	case 1:
+		return byPrefix[0], nil
+	case 0:
+		slices.Sort(names)
+		return nil, fmt.Errorf("network %q: not found, there is %s: %w", name, strings.Join(names, ", "), errdefs.ErrNotFound)
+	}
+	return nil, fmt.Errorf("network %q: is the start of %d ids, want more digits: %w", name, len(byPrefix), errdefs.ErrInvalidArgument)
+}
+
+func (s *Service) get(id string) (*network, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.networks[id]
+	if n == nil {
+		return nil, fmt.Errorf("network %s: not found: %w", id, errdefs.ErrNotFound)
+	}
+	return n, nil
+}
+
+// all returns the networks by age, the oldest first.
+func (s *Service) all() []*network {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]*network, 0, len(s.networks))
+	for _, n := range s.networks {
+		out = append(out, n)
+	}
+	slices.SortFunc(out, func(a, b *network) int {
+		ra, rb := a.stored(), b.stored()
+		if c := ra.CreatedAt.Compare(rb.CreatedAt); c != 0 {
+			return c
+		}
+		return strings.Compare(ra.ID, rb.ID)
+	})
+	return out
+}
+
+// Count returns how many networks there are.
+func (s *Service) Count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.networks)
+}
+
+// Use keeps networks from being deleted until release is called, for the time
+// in which a container that names them is being made. It is errdefs.ErrNotFound
+// if one of them is gone or going.
+func (s *Service) Use(ids []string) (release func(), err error) {
+	var used []*network
+	release = sync.OnceFunc(func() {
+		for _, n := range used {
+			n.unuse()
+		}
+	})
+	for _, id := range ids {
+		n, err := s.get(id)
+		if err == nil {
+			err = n.use()
+		}
+		if err != nil {
+			release()
+			return nil, err
+		}
+		used = append(used, n)
+	}
+	return release, nil
+}
+
+// Strategy returns the name of the strategy by which a network's interfaces are
+// made, from its plugin's manifest.
+func (s *Service) Strategy(networkID string) (string, error) {
+	n, err := s.get(networkID)
+	if err != nil {
+		return "", err
+	}
+	r := n.stored()
+	plugin, err := s.config.Plugins.Network(r.Configuration.Plugin.Plugin)
+	if err != nil {
+		return "", fmt.Errorf("network %s: %w", r.Name, err)
+	}
+	strategy, ok := plugin.Strategy(r.Configuration.Plugin.Variant)
+	if !ok {
+		return "", fmt.Errorf("network %s: %w", r.Name, unknownVariant(plugin, r.Configuration.Plugin.Variant))
+	}
+	return strategy, nil
+}
+
+func unknownVariant(plugin manifest.Plugin, variant string) error {
+	names := make([]string, len(plugin.Variants))
+	for i, v := range plugin.Variants {
+		names[i] = v.Name
+	}
+	return fmt.Errorf("plugin variant %q: plugin %s has %s: %w", variant, plugin.Name, strings.Join(names, ", "), errdefs.ErrNotFound)
+}
+
+// complete fills in the default plugin and variant and reports at once all that
+// is wrong with what a user asked for.
+func (s *Service) complete(c resource.NetworkConfiguration) (resource.NetworkConfiguration, error) {
+	if c.Plugin.Plugin == "" {
+		c.Plugin.Plugin = s.config.Default.Plugin
+		if c.Plugin.Variant == "" {
+			c.Plugin.Variant = s.config.Default.Variant
+		}
+	}
+	faults := []error{c.Validate()}
+	if resource.ValidateName("plugin", c.Plugin.Plugin) == nil {
+		plugin, err := s.config.Plugins.Network(c.Plugin.Plugin)
+		faults = append(faults, err)
+		if err == nil && c.Plugin.Variant == "" {
+			c.Plugin.Variant = plugin.DefaultVariant
+		}
+		if _, ok := plugin.Strategy(c.Plugin.Variant); err == nil && !ok {
+			faults = append(faults, unknownVariant(plugin, c.Plugin.Variant))
+		}
+	}
+	return c, errors.Join(faults...)
+}

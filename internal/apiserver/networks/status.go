@@ -1,0 +1,103 @@
+package networks
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+// answerTimeout is how long a list waits for a plugin: a person waits for it.
+const answerTimeout = 500 * time.Millisecond
+
+// List returns all networks, the oldest first, as their plugins say now. All
+// are asked at once; one that does not answer at once is shown as degraded.
+func (s *Service) List(ctx context.Context) []resource.Network {
+	networks := slices.DeleteFunc(s.all(), func(n *network) bool { return n.stored().Deleting })
+	out := make([]resource.Network, len(networks))
+	var wg sync.WaitGroup
+	for i, n := range networks {
+		wg.Go(func() { out[i] = n.ask(ctx) })
+	}
+	wg.Wait()
+	return out
+}
+
+// Get returns one network as its plugin says now, with its live attachments.
+func (s *Service) Get(ctx context.Context, name string) (resource.Network, error) {
+	n, err := s.find(name)
+	if err != nil {
+		return resource.Network{}, err
+	}
+	out := n.ask(ctx)
+	if out.Status.State == resource.NetworkReady || out.Status.State == resource.NetworkDegraded {
+		out.Status.Attachments = n.attachments(ctx)
+	}
+	return out, nil
+}
+
+// ask returns the network with what the plugin says now.
+func (n *network) ask(ctx context.Context) resource.Network {
+	out := n.snapshot()
+	if out.Status.State != resource.NetworkReady && out.Status.State != resource.NetworkDegraded {
+		return out
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	answer, err := n.client.Status(ctx, &pluginv1.StatusRequest{})
+	var status resource.NetworkStatus
+	if err == nil {
+		status, err = wire.PluginStatusFromProto(answer.GetStatus())
+		err = garbage(err)
+	}
+	if err != nil {
+		out.Status.State, out.Status.Message = resource.NetworkDegraded, "its plugin does not answer"
+		if ctx.Err() == nil {
+			out.Status.Message = "its plugin: " + oneLine(err)
+		}
+		return out
+	}
+	status.PluginPID, status.BuiltIn = out.Status.PluginPID, out.Status.BuiltIn
+	if status.State == "" {
+		status.State = resource.NetworkDegraded
+	}
+	out.Status = status
+	return out
+}
+
+// attachments returns the live attachments by container; none when the plugin
+// does not answer.
+func (n *network) attachments(ctx context.Context) []resource.NetworkAttachment {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	answer, err := n.client.List(ctx, &pluginv1.ListRequest{})
+	if err != nil {
+		n.log.Warn("attachments are not known", "error", err)
+		return nil
+	}
+	name := n.name()
+	var out []resource.NetworkAttachment
+	for _, lease := range answer.GetLeases() {
+		a, err := wire.AttachmentFromProto(lease.GetAttachment())
+		if err != nil {
+			n.log.Warn("attachment is not shown", "error", garbage(err))
+			continue
+		}
+		a.NetworkID, a.Network = n.id, name
+		id, _, _ := strings.Cut(lease.GetKey(), "/")
+		out = append(out, resource.NetworkAttachment{
+			Container:   lease.GetOwner(),
+			ContainerID: id,
+			LeaseState:  wire.LeaseStateFromProto(lease.GetState()),
+			Attachment:  a,
+		})
+	}
+	slices.SortFunc(out, func(a, b resource.NetworkAttachment) int { return cmp.Compare(a.Container, b.Container) })
+	return out
+}

@@ -1,0 +1,163 @@
+package networks
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
+	"patchbay.dev/patchbay/internal/helper"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+// The back-off of a plugin that dies: from the first to the last, doubling. One
+// that has lived for the last is taken for healthy.
+const (
+	firstDelay = 100 * time.Millisecond
+	lastDelay  = 10 * time.Second
+	// watchDelay is how long to wait before a lost stream of states is opened
+	// again, while the process lives.
+	watchDelay = time.Second
+)
+
+// superviseFrom begins supervision with a serving process, or with none.
+func (n *network) superviseFrom(process *helper.Process) {
+	ctx, cancel := context.WithCancel(n.service.life)
+	ended := make(chan struct{})
+	n.mu.Lock()
+	n.cancel, n.ended = cancel, ended
+	n.mu.Unlock()
+	n.service.running.Go(func() {
+		defer close(ended)
+		defer cancel()
+		n.supervise(ctx, process)
+	})
+}
+
+// unsupervise ends supervision and waits for that; the process goes on.
+func (n *network) unsupervise() {
+	n.mu.Lock()
+	cancel, ended := n.cancel, n.ended
+	n.mu.Unlock()
+	if cancel != nil {
+		cancel()
+		<-ended
+	}
+}
+
+// supervise keeps the plugin serving until ctx ends.
+func (n *network) supervise(ctx context.Context, process *helper.Process) {
+	delay := firstDelay
+	for {
+		if process == nil {
+			p, err := n.bringUp(ctx)
+			if ctx.Err() != nil {
+				return
+			}
+			if err != nil {
+				n.log.Warn("network does not serve", "error", err, "again in", delay)
+				n.turn(resource.NetworkFailed, oneLine(err))
+				delay = n.backOff(ctx, delay)
+				continue
+			}
+			process = p
+			n.log.Info("network serves", "pid", process.PID())
+		}
+		since := time.Now()
+		n.follow(ctx, process)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(since) > lastDelay {
+			delay = firstDelay
+		}
+		n.log.Warn("plugin died", "how", process.Death(), "again in", delay)
+		n.turn(resource.NetworkStarting, "its plugin "+process.Death())
+		process = nil
+		delay = n.backOff(ctx, delay)
+	}
+}
+
+// backOff waits for the delay or the end of ctx and returns the next delay.
+func (n *network) backOff(ctx context.Context, delay time.Duration) time.Duration {
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return min(2*delay, lastDelay)
+}
+
+// bringUp adopts or starts the plugin and makes its network. A process that
+// fails is ended; one that is interrupted by the end of ctx is left for the
+// next patchbayd.
+func (n *network) bringUp(ctx context.Context) (*helper.Process, error) {
+	before := n.stored()
+	p, err := n.launch()
+	if err != nil {
+		return nil, err
+	}
+	err = n.hello(ctx, p)
+	if err == nil {
+		err = n.realize(ctx, p)
+	}
+	if now := n.stored(); err == nil && (now.Pinned != before.Pinned || now.Configuration.Plugin != before.Configuration.Plugin) {
+		err = n.service.config.Records.Put(n.id, now)
+	}
+	if err != nil && ctx.Err() == nil {
+		p.Terminate(terminateGrace)
+	}
+	return p, err
+}
+
+// follow takes in the plugin's states until the process ends or ctx does.
+func (n *network) follow(ctx context.Context, process *helper.Process) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		n.watch(ctx)
+	}()
+	select {
+	case <-process.Done():
+	case <-ctx.Done():
+	}
+	cancel()
+	<-ended
+}
+
+func (n *network) watch(ctx context.Context) {
+	for {
+		err := n.watchOnce(ctx)
+		if ctx.Err() != nil || errors.Is(err, errdefs.ErrNotImplemented) {
+			return
+		}
+		n.log.Debug("stream of states was lost", "error", err)
+		n.backOff(ctx, watchDelay)
+	}
+}
+
+func (n *network) watchOnce(ctx context.Context) error {
+	stream, err := n.client.Watch(ctx, &pluginv1.WatchRequest{})
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	for {
+		message, err := stream.Receive()
+		if err != nil {
+			return err
+		}
+		status, err := wire.PluginStatusFromProto(message.GetStatus())
+		if err != nil {
+			return garbage(err)
+		}
+		if ctx.Err() == nil {
+			n.told(status)
+		}
+	}
+}
