@@ -1,0 +1,67 @@
+package rpc
+
+import (
+	"context"
+
+	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
+	"patchbay.dev/patchbay/internal/apiserver/networks"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+// Networks is the network service.
+type Networks interface {
+	Create(ctx context.Context, c networks.Creation) (resource.Network, error)
+	List(ctx context.Context) []resource.Network
+	Get(ctx context.Context, name string) (resource.Network, error)
+	Delete(ctx context.Context, name string) error
+	Prune(ctx context.Context) ([]string, error)
+}
+
+type networkHarness struct {
+	apiserverv1connect.UnimplementedNetworkServiceHandler
+	service Networks
+}
+
+// NewNetworks returns the harness of the network service.
+func NewNetworks(s Networks) apiserverv1connect.NetworkServiceHandler {
+	return &networkHarness{service: s}
+}
+
+func (h *networkHarness) Create(ctx context.Context, r *apiserverv1.NetworkServiceCreateRequest) (*apiserverv1.NetworkServiceCreateResponse, error) {
+	configuration, err := wire.NetworkConfigurationFromProto(r.GetConfiguration())
+	if err != nil {
+		return nil, err
+	}
+	n, err := h.service.Create(ctx, networks.Creation{Name: r.GetName(), Labels: r.GetLabels(), Configuration: configuration})
+	if err != nil {
+		return nil, err
+	}
+	return &apiserverv1.NetworkServiceCreateResponse{Network: wire.NetworkToProto(n)}, nil
+}
+
+func (h *networkHarness) List(ctx context.Context, _ *apiserverv1.NetworkServiceListRequest) (*apiserverv1.NetworkServiceListResponse, error) {
+	var out apiserverv1.NetworkServiceListResponse
+	for _, n := range h.service.List(ctx) {
+		out.Networks = append(out.Networks, wire.NetworkToProto(n))
+	}
+	return &out, nil
+}
+
+func (h *networkHarness) Get(ctx context.Context, r *apiserverv1.NetworkServiceGetRequest) (*apiserverv1.NetworkServiceGetResponse, error) {
+	n, err := h.service.Get(ctx, r.GetName())
+	if err != nil {
+		return nil, err
+	}
+	return &apiserverv1.NetworkServiceGetResponse{Network: wire.NetworkToProto(n)}, nil
+}
+
+func (h *networkHarness) Delete(ctx context.Context, r *apiserverv1.NetworkServiceDeleteRequest) (*apiserverv1.NetworkServiceDeleteResponse, error) {
+	return &apiserverv1.NetworkServiceDeleteResponse{}, h.service.Delete(ctx, r.GetName())
+}
+
+func (h *networkHarness) Prune(ctx context.Context, _ *apiserverv1.NetworkServicePruneRequest) (*apiserverv1.NetworkServicePruneResponse, error) {
+	deleted, err := h.service.Prune(ctx)
+	return &apiserverv1.NetworkServicePruneResponse{Deleted: deleted}, err
+}

@@ -1,0 +1,37 @@
+package rpc
+
+import (
+	"context"
+	"time"
+
+	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+// System is the system service.
+type System interface {
+	Info(ctx context.Context) resource.SystemInfo
+	// Shutdown returns what went wrong, one line each.
+	Shutdown(ctx context.Context, stopTimeout time.Duration) []string
+}
+
+type systemHarness struct {
+	apiserverv1connect.UnimplementedSystemServiceHandler
+	service System
+}
+
+// NewSystem returns the harness of the system service.
+func NewSystem(s System) apiserverv1connect.SystemServiceHandler {
+	return &systemHarness{service: s}
+}
+
+func (h *systemHarness) Info(ctx context.Context, _ *apiserverv1.InfoRequest) (*apiserverv1.InfoResponse, error) {
+	return wire.SystemInfoToProto(h.service.Info(ctx)), nil
+}
+
+func (h *systemHarness) Shutdown(ctx context.Context, r *apiserverv1.ShutdownRequest) (*apiserverv1.ShutdownResponse, error) {
+	timeout := time.Duration(r.GetStopTimeoutSeconds()) * time.Second
+	return &apiserverv1.ShutdownResponse{Faults: h.service.Shutdown(ctx, timeout)}, nil
+}

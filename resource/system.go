@@ -1,0 +1,34 @@
+package resource
+
+import "time"
+
+// SystemInfo describes a server and its host as far as they decide what works.
+type SystemInfo struct {
+	Version              string      `json:"version"`
+	Revision             string      `json:"revision"` // of the source
+	StartedAt            time.Time   `json:"startedAt"`
+	PID                  int         `json:"pid"`
+	Root                 string      `json:"root"`
+	RunRoot              string      `json:"runRoot"`
+	PluginDirectories    []string    `json:"pluginDirectories"`
+	DefaultRuntime       string      `json:"defaultRuntime"`
+	DefaultNetworkPlugin string      `json:"defaultNetworkPlugin"`
+	Kernel               string      `json:"kernel"`
+	OperatingSystem      string      `json:"operatingSystem"`
+	Architecture         string      `json:"architecture"`
+	Processors           int         `json:"processors"`
+	MemoryBytes          int64       `json:"memoryBytes"`
+	CgroupVersion        string      `json:"cgroupVersion"` // "1", "2" or "hybrid"
+	ContainersRunning    int         `json:"containersRunning"`
+	ContainersStopped    int         `json:"containersStopped"`
+	Networks             int         `json:"networks"`
+	Images               int         `json:"images"`
+	Checks               []HostCheck `json:"checks,omitempty"`
+}
+
+// HostCheck is one thing that a host has or lacks.
+type HostCheck struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"`
+}
