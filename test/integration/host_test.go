@@ -154,12 +154,18 @@ type process struct {
 	out, err bytes.Buffer
 }
 
-func (h *host) start(ns *netns.Namespace, stdin io.Reader, name string, args ...string) *process {
-	h.t.Helper()
+// prepare makes a process that is not started yet.
+func (h *host) prepare(stdin io.Reader, name string, args ...string) *process {
 	p := &process{Cmd: exec.Command(name, args...)}
 	p.Env, p.Stdin, p.Stdout, p.Stderr = h.env, stdin, &p.out, &p.err
 	// A daemon that inherits the pipes must not keep the test from its end.
 	p.WaitDelay = 10 * time.Second
+	return p
+}
+
+func (h *host) start(ns *netns.Namespace, stdin io.Reader, name string, args ...string) *process {
+	h.t.Helper()
+	p := h.prepare(stdin, name, args...)
 	if err := ns.Do(p.Start); err != nil {
 		h.t.Fatalf("%s: %v", name, err)
 	}

@@ -51,10 +51,14 @@ func (h *host) snapshot() snapshot {
 // residue compares the host with what it was at first.
 func (h *host) residue() error {
 	h.t.Helper()
-	now := h.snapshot()
+	return h.before.same(h.snapshot())
+}
+
+// same tells what a later snapshot has more or less.
+func (s snapshot) same(now snapshot) error {
 	var out []string
 	for _, kind := range slices.Sorted(maps.Keys(now)) {
-		out = append(out, difference(kind, h.before[kind], now[kind])...)
+		out = append(out, difference(kind, s[kind], now[kind])...)
 	}
 	if len(out) == 0 {
 		return nil
