@@ -1,0 +1,80 @@
+package system
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"sync"
+	"time"
+
+	"patchbay.dev/patchbay/internal/apiserver/plugins"
+	"patchbay.dev/patchbay/internal/helper"
+	"patchbay.dev/patchbay/resource"
+)
+
+// checkTimeout bounds what one runtime may take to look at the host.
+const checkTimeout = 10 * time.Second
+
+// checks remembers what runtimes found out about the host: it does not change
+// while the server runs, unless a program is installed.
+type checks struct {
+	mu    sync.Mutex
+	known map[string][]resource.HostCheck // by binary; guarded by mu
+}
+
+// of returns the checks of all runtimes that are fit for use.
+func (c *checks) of(ctx context.Context, p *plugins.Service) []resource.HostCheck {
+	all, err := p.List()
+	if err != nil {
+		return []resource.HostCheck{fault("plugins", "%v", err)}
+	}
+	var out []resource.HostCheck
+	for _, plugin := range all {
+		if plugin.Fault != "" {
+			out = append(out, fault("plugin "+plugin.Name, "%s", strings.ReplaceAll(plugin.Fault, "\n", "; ")))
+		}
+		if plugin.Kind != resource.PluginRuntime || plugin.Fault != "" {
+			continue
+		}
+		found, err := p.Runtime(plugin.Name)
+		if err != nil {
+			continue // it has just been removed
+		}
+		out = append(out, c.ofRuntime(ctx, plugin.Name, found.Binary)...)
+	}
+	return out
+}
+
+// ofRuntime asks once; a failure is not remembered.
+func (c *checks) ofRuntime(ctx context.Context, name, binary string) []resource.HostCheck {
+	c.mu.Lock()
+	known, ok := c.known[binary]
+	c.mu.Unlock()
+	if ok {
+		return known
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	out, err := helper.Run(ctx, helper.Verb{Binary: binary, Name: "patchbay-runtime-" + name, Args: []string{"check"}})
+	if err != nil {
+		return []resource.HostCheck{fault("runtime "+name, "%v", err)}
+	}
+	var answer struct {
+		Checks []resource.HostCheck `json:"checks"`
+	}
+	if err := json.Unmarshal(out, &answer); err != nil {
+		return []resource.HostCheck{fault("runtime "+name, "its check says %q: %v", out, err)}
+	}
+	for _, check := range answer.Checks {
+		if !check.OK {
+			return answer.Checks // it may be mended while the server runs
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known == nil {
+		c.known = map[string][]resource.HostCheck{}
+	}
+	c.known[binary] = answer.Checks
+	return answer.Checks
+}

@@ -1,0 +1,119 @@
+// Package system describes the server and its host, and ends the server.
+package system
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"patchbay.dev/patchbay/internal/apiserver/plugins"
+	"patchbay.dev/patchbay/internal/config"
+	"patchbay.dev/patchbay/internal/layout"
+	"patchbay.dev/patchbay/internal/version"
+	"patchbay.dev/patchbay/resource"
+)
+
+// Containers is what the service needs of the container service.
+type Containers interface {
+	// Count returns how many containers run and how many do not.
+	Count(ctx context.Context) (running, stopped int)
+	// StopAll stops all containers; a zero timeout is each container's own.
+	StopAll(ctx context.Context, timeout time.Duration) error
+}
+
+// Networks is what the service needs of the network service.
+type Networks interface {
+	Count() int
+	StopAll(ctx context.Context) error
+}
+
+// Images is what the service needs of the image service.
+type Images interface {
+	List(ctx context.Context) ([]resource.Image, error)
+}
+
+// Config is what a Service needs. All fields are required.
+type Config struct {
+	Roots      layout.Roots
+	Settings   config.Config
+	Plugins    *plugins.Service
+	Containers Containers
+	Networks   Networks
+	Images     Images
+	// Exit begins the end of the server; it returns at once.
+	Exit func()
+}
+
+// Service describes the server and ends it. It is safe for concurrent use.
+type Service struct {
+	config  Config
+	started time.Time
+	checks  checks
+}
+
+// New returns a service.
+func New(c Config) *Service { return &Service{config: c, started: time.Now().UTC()} }
+
+// Info describes the server and the host. What cannot be found out is left out.
+func (s *Service) Info(ctx context.Context) resource.SystemInfo {
+	c := s.config
+	running, stopped := c.Containers.Count(ctx)
+	images, _ := c.Images.List(ctx) // a store that fails shows in image list
+	return resource.SystemInfo{
+		Version:              version.Version(),
+		Revision:             version.Revision(),
+		StartedAt:            s.started,
+		PID:                  os.Getpid(),
+		Root:                 c.Roots.Root,
+		RunRoot:              c.Roots.RunRoot,
+		PluginDirectories:    c.Plugins.Directories(),
+		DefaultRuntime:       c.Settings.DefaultRuntime,
+		DefaultNetworkPlugin: c.Settings.DefaultNetwork.String(),
+		Kernel:               kernel(),
+		OperatingSystem:      operatingSystem("/etc/os-release"),
+		Architecture:         runtime.GOARCH,
+		Processors:           runtime.NumCPU(),
+		MemoryBytes:          memory(),
+		CgroupVersion:        cgroupVersion("/sys/fs/cgroup"),
+		ContainersRunning:    running,
+		ContainersStopped:    stopped,
+		Networks:             c.Networks.Count(),
+		Images:               len(images),
+		Checks:               s.checks.of(ctx, c.Plugins),
+	}
+}
+
+// Shutdown stops all containers, then takes all networks off the host, then ends
+// the server. Configuration stays. It returns what went wrong, one line each, and
+// is not interrupted by the end of ctx.
+func (s *Service) Shutdown(ctx context.Context, stopTimeout time.Duration) []string {
+	ctx = context.WithoutCancel(ctx)
+	defer s.config.Exit()
+	err := errors.Join(s.config.Containers.StopAll(ctx, stopTimeout), s.config.Networks.StopAll(ctx))
+	if err == nil {
+		return nil
+	}
+	return strings.Split(err.Error(), "\n")
+}
+
+// operatingSystem returns PRETTY_NAME of os-release(5).
+func operatingSystem(path string) string {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "linux"
+	}
+	for line := range strings.Lines(string(data)) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "PRETTY_NAME="); ok {
+			return strings.Trim(value, `"'`)
+		}
+	}
+	return "linux"
+}
+
+func fault(name string, format string, args ...any) resource.HostCheck {
+	return resource.HostCheck{Name: name, Detail: fmt.Sprintf(format, args...)}
+}
