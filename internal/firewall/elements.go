@@ -1,0 +1,125 @@
+package firewall
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+)
+
+// element is one element of a set; its comment is its network's id.
+type element struct {
+	set   *nftables.Set
+	value nftables.SetElement
+}
+
+// addElements puts all elements of the network into a transaction.
+func (n *Network) addElements(c *nftables.Conn, plain bool) error {
+	for _, e := range n.desired(plain) {
+		if err := c.SetAddElements(e.set, []nftables.SetElement{e.value}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// desired are all elements that the network should have.
+func (n *Network) desired(plain bool) []element {
+	all := n.networkElements()
+	if plain {
+		return all
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, p := range n.ports {
+		all = append(all, n.portElements(p)...)
+	}
+	return all
+}
+
+// networkElements are those that do not depend on ports.
+func (n *Network) networkElements() []element {
+	sets := byName(inetTable())
+	bridge := name(n.config.Bridge)
+	jump := func(set, chain string) element {
+		return n.element(sets[set], bridge, &expr.Verdict{Kind: expr.VerdictJump, Chain: chain})
+	}
+	all := []element{
+		n.element(sets[setBridges], bridge, nil),
+		n.element(sets[setLoops], key(bridge, bridge), nil),
+	}
+	if n.config.Reach == Internal {
+		return append(all,
+			jump(mapFrom, chainFromInternal), jump(mapTo, chainToInternal), jump(mapHost, chainHostInternal))
+	}
+	return append(all,
+		jump(mapFrom, chainFromNAT), jump(mapTo, chainToNAT), n.element(sets[setMasquerade], bridge, nil))
+}
+
+// portElements are those of one port: it may send with its MAC address, and
+// with that MAC address from its addresses.
+func (n *Network) portElements(p Port) []element {
+	sets := byName(bridgeTable())
+	mac := p.MAC.HardwareAddr()
+	if mac == nil {
+		return nil
+	}
+	all := []element{
+		n.element(sets[setPorts], key(name(p.Interface), mac), nil),
+		n.element(sets[setSources6], key(name(p.Interface), mac, linkLocal(mac).AsSlice()), nil),
+	}
+	for _, a := range p.Addresses {
+		set := setSources6
+		if a.Is4() {
+			set = setSources4
+		}
+		all = append(all, n.element(sets[set], key(name(p.Interface), mac, a.AsSlice()), nil))
+	}
+	return all
+}
+
+func (n *Network) element(s *nftables.Set, key []byte, v *expr.Verdict) element {
+	return element{set: s, value: nftables.SetElement{Key: key, VerdictData: v, Comment: n.config.Network}}
+}
+
+// ownElements returns what the kernel has of the network in a set, as keys
+// alone.
+func (n *Network) ownElements(c *nftables.Conn, s *nftables.Set) ([]nftables.SetElement, error) {
+	all, err := c.GetSetElements(s)
+	if err != nil {
+		return nil, err
+	}
+	var own []nftables.SetElement
+	for _, e := range all {
+		if e.Comment == n.config.Network {
+			own = append(own, nftables.SetElement{Key: e.Key})
+		}
+	}
+	return own, nil
+}
+
+// presentTables are those of the tables that exist.
+func presentTables(c *nftables.Conn) ([]definition, error) {
+	have, err := c.ListTables()
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(tables(false), func(d definition) bool {
+		return !slices.ContainsFunc(have, func(t *nftables.Table) bool {
+			return t.Name == d.table.Name && t.Family == d.table.Family
+		})
+	}), nil
+}
+
+func byName(d definition) map[string]*nftables.Set {
+	m := make(map[string]*nftables.Set, len(d.sets))
+	for _, s := range d.sets {
+		m[s.Name] = s
+	}
+	return m
+}
+
+func contains(all []nftables.SetElement, key []byte) bool {
+	return slices.ContainsFunc(all, func(e nftables.SetElement) bool { return bytes.Equal(e.Key, key) })
+}

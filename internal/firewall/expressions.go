@@ -1,0 +1,167 @@
+package firewall
+
+import (
+	"net/netip"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// Registers. Fields of a concatenation follow one another in units of 4 bytes:
+// an interface name takes 4 of them, a MAC address 2, an IP address 1 or 4. The
+// first field goes into the 16-byte register 1, which is unit 8.
+const (
+	firstField   = 1
+	afterName    = 12 // NFT_REG32_04
+	afterNameMAC = 14 // NFT_REG32_06
+)
+
+// part is one or more expressions of a rule; a rule is a sequence of parts.
+type part []expr.Any
+
+func rule(parts ...part) []expr.Any {
+	var all []expr.Any
+	for _, p := range parts {
+		all = append(all, p...)
+	}
+	return all
+}
+
+func iifname(register uint32) part {
+	return part{&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: register}}
+}
+
+func oifname(register uint32) part {
+	return part{&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: register}}
+}
+
+// A field is a place in a packet.
+type field struct {
+	base        expr.PayloadBase
+	offset, len uint32
+}
+
+// Fields of Ethernet (IEEE 802.3), ARP (RFC 826), IPv4 (RFC 791), IPv6 (RFC
+// 8200) and neighbour discovery (RFC 4861).
+var (
+	etherSource = field{expr.PayloadBaseLLHeader, 6, 6}
+	etherType   = field{expr.PayloadBaseLLHeader, 12, 2}
+	arpMAC      = field{expr.PayloadBaseNetworkHeader, 8, 6}
+	arpIP       = field{expr.PayloadBaseNetworkHeader, 14, 4}
+	ip4Source   = field{expr.PayloadBaseNetworkHeader, 12, 4}
+	ip6Source   = field{expr.PayloadBaseNetworkHeader, 8, 16}
+	icmpType    = field{expr.PayloadBaseTransportHeader, 0, 1}
+	ndTarget    = field{expr.PayloadBaseTransportHeader, 8, 16}
+)
+
+func load(f field, register uint32) part {
+	return part{&expr.Payload{DestRegister: register, Base: f.base, Offset: f.offset, Len: f.len}}
+}
+
+func equal(f field, value []byte) part {
+	return append(load(f, firstField), &expr.Cmp{Op: expr.CmpOpEq, Register: firstField, Data: value})
+}
+
+// icmp matches an ICMP message of the protocol (unix.IPPROTO_ICMP, _ICMPV6).
+func icmp(protocol, kind byte) part {
+	return append(l4proto(protocol), equal(icmpType, []byte{kind})...)
+}
+
+func l4proto(protocol byte) part {
+	return part{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: firstField},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: firstField, Data: []byte{protocol}},
+	}
+}
+
+// prefixed matches input interfaces by the start of their name.
+func prefixed(prefix string) part {
+	return append(iifname(firstField), &expr.Cmp{Op: expr.CmpOpEq, Register: firstField, Data: []byte(prefix)})
+}
+
+func in(s *nftables.Set) part {
+	return part{&expr.Lookup{SourceRegister: firstField, SetName: s.Name, SetID: s.ID}}
+}
+
+func notIn(s *nftables.Set) part {
+	return part{&expr.Lookup{SourceRegister: firstField, SetName: s.Name, SetID: s.ID, Invert: true}}
+}
+
+// verdictOf does what the map says of the first field, if it says anything.
+func verdictOf(s *nftables.Set) part {
+	return part{&expr.Lookup{SourceRegister: firstField, SetName: s.Name, SetID: s.ID, IsDestRegSet: true}}
+}
+
+// Bits of conntrack: include/uapi/linux/netfilter/nf_conntrack_common.h.
+const (
+	stateEstablished = 1 << 1
+	stateRelated     = 1 << 2
+	stateNew         = 1 << 3
+	statusDNAT       = 1 << 5
+)
+
+// conntrack matches where any of the bits is set, or none when any is false.
+func conntrack(key expr.CtKey, bits uint32, any bool) part {
+	op := expr.CmpOpEq
+	if any {
+		op = expr.CmpOpNeq
+	}
+	zero := binaryutil.NativeEndian.PutUint32(0)
+	return part{
+		&expr.Ct{Key: key, Register: firstField},
+		&expr.Bitwise{
+			SourceRegister: firstField, DestRegister: firstField, Len: 4,
+			Mask: binaryutil.NativeEndian.PutUint32(bits), Xor: zero,
+		},
+		&expr.Cmp{Op: op, Register: firstField, Data: zero},
+	}
+}
+
+// notForInterface matches packets to addresses that the input interface does
+// not have itself.
+func notForInterface() part {
+	return part{
+		&expr.Fib{Register: firstField, FlagDADDR: true, FlagIIF: true, ResultADDRTYPE: true},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: firstField, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
+	}
+}
+
+func verdict(kind expr.VerdictKind, chain string) part {
+	return part{&expr.Verdict{Kind: kind, Chain: chain}}
+}
+
+var (
+	accept     = verdict(expr.VerdictAccept, "")
+	drop       = verdict(expr.VerdictDrop, "")
+	masquerade = part{&expr.Masq{}}
+)
+
+func goTo(chain string) part { return verdict(expr.VerdictGoto, chain) }
+
+// name is an interface name as a set's key.
+func name(s string) []byte {
+	b := make([]byte, unix.IFNAMSIZ)
+	copy(b, s)
+	return b
+}
+
+// key joins fields to a concatenation's key: each is padded to 4 bytes.
+func key(fields ...[]byte) []byte {
+	var all []byte
+	for _, f := range fields {
+		all = append(all, f...)
+		for len(all)%4 != 0 {
+			all = append(all, 0)
+		}
+	}
+	return all
+}
+
+// linkLocal is the address that the kernel gives an interface with that MAC
+// address (RFC 4291, appendix A).
+func linkLocal(mac []byte) netip.Addr {
+	a := [16]byte{0: 0xfe, 1: 0x80, 8: mac[0] ^ 2, 9: mac[1], 10: mac[2], 11: 0xff, 12: 0xfe, 13: mac[3], 14: mac[4], 15: mac[5]}
+	return netip.AddrFrom16(a)
+}

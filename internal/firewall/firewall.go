@@ -1,0 +1,297 @@
+// Package firewall keeps the part of the host's packet filter that belongs to
+// Patchbay: one nftables table in each of the families inet and bridge, shared
+// by all networks of a network namespace. Foreign tables are neither read nor
+// changed.
+//
+// Rules are fixed; what belongs to one network or one port is an element of a
+// set or map, looked up by a hash of interface names and addresses. The cost of
+// a packet and of a change does therefore not grow with their number.
+//
+// Every network is served by its own process, and all of them share the
+// tables without knowing one another. Adding is idempotent, each element
+// carries the id of its network as its comment, and a network removes its own
+// alone. The last one to leave removes the tables: the kernel refuses to delete
+// a chain to which any element of a verdict map leads, and the tables go in the
+// same transaction as these chains or not at all.
+package firewall
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/netns"
+	"patchbay.dev/patchbay/resource"
+)
+
+// Reach says how far the traffic of a network goes.
+type Reach int
+
+const (
+	// NAT networks reach the outside under the host's addresses; nobody outside
+	// can open a connection into them.
+	NAT Reach = iota
+	// Internal networks end at their bridge: nothing is forwarded from or to
+	// them, and the host answers them pings of the bridge's own addresses alone.
+	Internal
+)
+
+// PortPrefix is how the names of all ports begin whose senders are checked.
+const PortPrefix = "pbp"
+
+// Config describes the network.
+type Config struct {
+	Network   string // id
+	Bridge    string // host interface name
+	Reach     Reach
+	Namespace *netns.Namespace // nil: that of the process
+	Log       *slog.Logger     // nil: slog.Default
+}
+
+// Port is an interface of the host together with all that may come in by it:
+// frames from the MAC address and the IP addresses. The link-local address that
+// the kernel makes of the MAC address goes without saying.
+type Port struct {
+	Interface string // begins with PortPrefix
+	MAC       resource.MACAddress
+	Addresses []netip.Addr
+}
+
+// Network is the part of one network in the tables: its desired state.
+type Network struct {
+	config Config
+
+	mu    sync.Mutex
+	ports map[string]Port // by interface; guarded by mu
+	// plain says that the kernel has no bridge family; guarded by mu.
+	plain bool
+	// serving is false before the first Ensure and after Remove; guarded by mu.
+	serving bool
+
+	// applying makes changes in the kernel happen in the order of the changes
+	// of the desired state.
+	applying sync.Mutex
+}
+
+// New returns the network's part, which is nowhere yet.
+func New(c Config) *Network {
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return &Network{config: c, ports: map[string]Port{}}
+}
+
+// Ensure makes the tables and the network's elements what they should be. It
+// may be called at any time and repairs what was flushed. Elements of ports that
+// were admitted by an earlier process stay: their containers are alive.
+func (n *Network) Ensure() error {
+	n.applying.Lock()
+	defer n.applying.Unlock()
+	return n.ensure()
+}
+
+func (n *Network) ensure() error {
+	err := n.apply(n.isPlain())
+	if unsupportedFamily(err) && !n.isPlain() {
+		n.config.Log.Warn("the kernel has no nftables bridge family; senders are not checked", "module", "CONFIG_NF_TABLES_BRIDGE")
+		err = n.apply(true)
+		if err == nil {
+			n.mu.Lock()
+			n.plain = true
+			n.mu.Unlock()
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("nftables: %w", kindOf(err))
+	}
+	n.mu.Lock()
+	n.serving = true
+	n.mu.Unlock()
+	return nil
+}
+
+func (n *Network) apply(plain bool) error {
+	c, err := n.open()
+	if err != nil {
+		return err
+	}
+	for _, t := range tables(plain) {
+		if err := t.add(c); err != nil {
+			return err
+		}
+	}
+	if err := n.addElements(c, plain); err != nil {
+		return err
+	}
+	return c.Flush()
+}
+
+// Admit lets what comes in by the port through.
+func (n *Network) Admit(p Port) error {
+	n.applying.Lock()
+	defer n.applying.Unlock()
+	n.mu.Lock()
+	n.ports[p.Interface] = p
+	n.mu.Unlock()
+	if n.isPlain() {
+		return nil
+	}
+	err := n.change(n.portElements(p), true)
+	if errors.Is(err, unix.ENOENT) { // flushed, and not healed yet
+		return n.ensure()
+	}
+	if err != nil {
+		return fmt.Errorf("nftables: admit %s: %w", p.Interface, kindOf(err))
+	}
+	return nil
+}
+
+// Revoke lets nothing more in by the port. It succeeds when the port was not
+// admitted.
+func (n *Network) Revoke(p Port) error {
+	n.applying.Lock()
+	defer n.applying.Unlock()
+	n.mu.Lock()
+	delete(n.ports, p.Interface)
+	n.mu.Unlock()
+	if n.isPlain() {
+		return nil
+	}
+	err := n.change(n.portElements(p), false)
+	if err != nil && !errors.Is(err, unix.ENOENT) { // no table, no right to send
+		return fmt.Errorf("nftables: revoke %s: %w", p.Interface, kindOf(err))
+	}
+	return nil
+}
+
+// change adds or removes elements in one transaction. Removal adds first, so
+// that what is not there is no error.
+func (n *Network) change(all []element, add bool) error {
+	c, err := n.open()
+	if err != nil {
+		return err
+	}
+	for _, e := range all {
+		one := []nftables.SetElement{e.value}
+		if err := c.SetAddElements(e.set, one); err != nil {
+			return err
+		}
+		if !add {
+			if err := c.SetDeleteElements(e.set, one); err != nil {
+				return err
+			}
+		}
+	}
+	return c.Flush()
+}
+
+// Remove takes all of the network out of the tables, whichever process put it
+// there, and the tables away when it was the last.
+func (n *Network) Remove() error {
+	n.applying.Lock()
+	defer n.applying.Unlock()
+	n.mu.Lock()
+	n.serving = false
+	clear(n.ports)
+	n.mu.Unlock()
+
+	const attempts = 5 // others change the tables meanwhile
+	var err error
+	for range attempts {
+		if err = n.removeElements(); err == nil || !errors.Is(err, unix.ENOENT) {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("nftables: remove the elements of network %s: %w", n.config.Network, kindOf(err))
+	}
+	if err := n.removeTables(); err != nil {
+		return fmt.Errorf("nftables: remove tables: %w", kindOf(err))
+	}
+	return nil
+}
+
+func (n *Network) removeElements() error {
+	c, err := n.open()
+	if err != nil {
+		return err
+	}
+	present, err := presentTables(c)
+	if err != nil {
+		return err
+	}
+	for _, t := range present {
+		for _, s := range t.sets {
+			own, err := n.ownElements(c, s)
+			if err != nil {
+				return err
+			}
+			if len(own) == 0 {
+				continue
+			}
+			if err := c.SetDeleteElements(s, own); err != nil {
+				return err
+			}
+		}
+	}
+	return c.Flush()
+}
+
+// removeTables removes the tables unless another network is in them.
+func (n *Network) removeTables() error {
+	c, err := n.open()
+	if err != nil {
+		return err
+	}
+	present, err := presentTables(c)
+	if err != nil || len(present) == 0 {
+		return err
+	}
+	for _, t := range present {
+		for _, chain := range t.members() {
+			c.DelChain(chain)
+		}
+	}
+	for _, t := range present {
+		c.DelTable(t.table)
+	}
+	err = c.Flush()
+	if errors.Is(err, unix.EBUSY) || errors.Is(err, unix.ENOENT) {
+		return nil // others are in them, or were quicker
+	}
+	return err
+}
+
+func (n *Network) open() (*nftables.Conn, error) {
+	if n.config.Namespace == nil {
+		return nftables.New()
+	}
+	return nftables.New(nftables.WithNetNSFd(n.config.Namespace.FD()))
+}
+
+func (n *Network) isPlain() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.plain
+}
+
+func unsupportedFamily(err error) bool {
+	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPROTONOSUPPORT)
+}
+
+func kindOf(err error) error {
+	switch {
+	case unsupportedFamily(err), errors.Is(err, unix.EINVAL):
+		return fmt.Errorf("the kernel lacks a part of it; are the modules nf_tables, nft_masq, nft_ct and nft_fib_inet there? %w: %w",
+			errdefs.ErrNotImplemented, err)
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return fmt.Errorf("%w: %w", errdefs.ErrPermissionDenied, err)
+	}
+	return err
+}

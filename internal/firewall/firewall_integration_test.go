@@ -1,0 +1,211 @@
+//go:build integration
+
+package firewall_test
+
+import (
+	"context"
+	"flag"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"patchbay.dev/patchbay/internal/firewall"
+	"patchbay.dev/patchbay/internal/netns"
+	"patchbay.dev/patchbay/internal/netnstest"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// ruleset is what nft shows of the namespace.
+func ruleset(t *testing.T, ns *netns.Namespace) string {
+	t.Helper()
+	return nft(t, ns, "list", "ruleset")
+}
+
+func nft(t *testing.T, ns *netns.Namespace, args ...string) string {
+	t.Helper()
+	var out []byte
+	netnstest.Do(t, ns, func() (err error) {
+		out, err = exec.Command("nft", args...).CombinedOutput() // inherits the thread's namespace
+		return err
+	})
+	return string(out)
+}
+
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", file)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+}
+
+func network(ns *netns.Namespace, id string, reach firewall.Reach) *firewall.Network {
+	return firewall.New(firewall.Config{Network: id, Bridge: "pb-" + id, Reach: reach, Namespace: ns})
+}
+
+func port(n string) firewall.Port {
+	return firewall.Port{
+		Interface: firewall.PortPrefix + n, MAC: "02:00:00:00:00:0a",
+		Addresses: []netip.Addr{netip.MustParseAddr("10.9.0.2"), netip.MustParseAddr("fd09::2")},
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRuleset(t *testing.T) {
+	t.Parallel()
+	for file, reach := range map[string]firewall.Reach{"nat.nft": firewall.NAT, "internal.nft": firewall.Internal} {
+		t.Run(file, func(t *testing.T) {
+			t.Parallel()
+			ns := netnstest.New(t)
+			n := network(ns, "a", reach)
+			must(t, n.Ensure())
+			must(t, n.Admit(port("0")))
+			golden(t, file, ruleset(t, ns))
+			must(t, n.Ensure()) // changes nothing
+			golden(t, file, ruleset(t, ns))
+			if faults := n.Faults(); len(faults) != 0 {
+				t.Errorf("faults: %q", faults)
+			}
+			must(t, n.Admit(port("1")))
+			must(t, n.Revoke(port("1")))
+			must(t, n.Revoke(port("1"))) // nothing there
+			golden(t, file, ruleset(t, ns))
+			must(t, n.Remove())
+			if left := ruleset(t, ns); left != "" {
+				t.Errorf("left after Remove:\n%s", left)
+			}
+			must(t, n.Remove())
+		})
+	}
+}
+
+func TestNetworksShareTheTables(t *testing.T) {
+	t.Parallel()
+	ns := netnstest.New(t)
+	nft(t, ns, "add", "table", "inet", "foreign")
+	foreign := ruleset(t, ns)
+	a, b := network(ns, "a", firewall.NAT), network(ns, "b", firewall.Internal)
+	must(t, b.Ensure())
+	must(t, b.Admit(port("1")))
+	alone := ruleset(t, ns)
+	must(t, a.Ensure())
+	must(t, a.Admit(port("0")))
+	// Another process, which knows nothing of the elements, removes them.
+	must(t, network(ns, "a", firewall.NAT).Remove())
+	if diff := cmp.Diff(alone, ruleset(t, ns)); diff != "" {
+		t.Errorf("after a has left (-want +got):\n%s", diff)
+	}
+	must(t, b.Remove())
+	if diff := cmp.Diff(foreign, ruleset(t, ns)); diff != "" {
+		t.Errorf("after both have left (-want +got):\n%s", diff)
+	}
+}
+
+// The tables must survive networks that come and go at the same time.
+func TestNetworksComeAndGo(t *testing.T) {
+	t.Parallel()
+	ns := netnstest.New(t)
+	var all sync.WaitGroup
+	for _, id := range []string{"a", "b", "c", "d"} {
+		all.Go(func() {
+			n := network(ns, id, firewall.NAT)
+			for range 20 {
+				if err := n.Ensure(); err != nil {
+					t.Errorf("%s: %v", id, err)
+				}
+				if err := n.Admit(port(id)); err != nil {
+					t.Errorf("%s: %v", id, err)
+				}
+				if faults := n.Faults(); len(faults) != 0 {
+					t.Errorf("%s: %q", id, faults)
+				}
+				if err := n.Remove(); err != nil {
+					t.Errorf("%s: %v", id, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if left := ruleset(t, ns); left != "" {
+		t.Errorf("left:\n%s", left)
+	}
+}
+
+func TestHeal(t *testing.T) {
+	t.Parallel()
+	hurts := map[string][]string{
+		"flush ruleset": {"flush", "ruleset"},
+		"delete table":  {"delete", "table", "bridge", "patchbay"},
+		"flush table":   {"flush", "table", "inet", "patchbay"},
+		"flush set":     {"flush", "set", "bridge", "patchbay", "ports"},
+		"flush chain":   {"flush", "chain", "bridge", "patchbay", "ip4"},
+	}
+	for what, hurt := range hurts {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			ns := netnstest.New(t)
+			n := network(ns, "0123456789abcdef", firewall.NAT)
+			must(t, n.Ensure())
+			must(t, n.Admit(port("0")))
+			want := ruleset(t, ns)
+
+			ctx, stop := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- n.Heal(ctx) }()
+			nft(t, ns, hurt...)
+			deadline := time.After(10 * time.Second)
+			tick := time.NewTicker(10 * time.Millisecond)
+			defer tick.Stop()
+			for healed := false; !healed; healed = len(n.Faults()) == 0 {
+				select {
+				case <-deadline:
+					t.Fatalf("not healed:\n%s", ruleset(t, ns))
+				case <-tick.C:
+				}
+			}
+			stop()
+			must(t, <-done)
+			if diff := cmp.Diff(want, ruleset(t, ns)); diff != "" {
+				t.Errorf("after healing (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func BenchmarkAdmitRevoke(b *testing.B) {
+	ns := netnstest.New(b)
+	n := network(ns, "a", firewall.NAT)
+	if err := n.Ensure(); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if err := n.Admit(port("0")); err != nil {
+			b.Fatal(err)
+		}
+		if err := n.Revoke(port("0")); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package firewall
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/google/nftables"
+	"github.com/vishvananda/netlink/nl"
+	vns "github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// Faults compares the kernel's state with the desired one, one line for each
+// difference. Before the first Ensure and after Remove there are none.
+func (n *Network) Faults() []string {
+	n.mu.Lock()
+	serving, plain := n.serving, n.plain
+	n.mu.Unlock()
+	if !serving {
+		return nil
+	}
+	c, err := n.open()
+	if err != nil {
+		return []string{fmt.Sprintf("nftables: %v", err)}
+	}
+	present, err := presentTables(c)
+	if err != nil {
+		return []string{fmt.Sprintf("nftables: %v", err)}
+	}
+	if len(present) < len(tables(plain)) {
+		return []string{"nftables: the table " + TableName + " is gone"}
+	}
+	var faults []string
+	have := map[*nftables.Table]map[string][]nftables.SetElement{}
+	families := map[nftables.TableFamily]*nftables.Table{}
+	for _, t := range present {
+		families[t.table.Family] = t.table
+		have[t.table] = map[string][]nftables.SetElement{}
+		faults = append(faults, ruleFaults(c, t)...)
+		for _, s := range t.sets {
+			own, err := n.ownElements(c, s)
+			if err != nil {
+				faults = append(faults, fmt.Sprintf("nftables: set %s: %v", s.Name, err))
+			}
+			have[t.table][s.Name] = own
+		}
+	}
+	missing := 0
+	for _, e := range n.desired(plain) {
+		if !contains(have[families[e.set.Table.Family]][e.set.Name], e.value.Key) {
+			missing++
+		}
+	}
+	if missing > 0 {
+		faults = append(faults, fmt.Sprintf("nftables: %d elements of the network are missing", missing))
+	}
+	return faults
+}
+
+// ruleFaults reports the chains of a table that do not have their rules.
+func ruleFaults(c *nftables.Conn, d definition) (faults []string) {
+	for _, ch := range d.chains {
+		rules, err := c.GetRules(d.table, ch.chain)
+		if err != nil || len(rules) != len(ch.rules) {
+			faults = append(faults, fmt.Sprintf("nftables: chain %s has %d rules instead of %d", ch.chain.Name, len(rules), len(ch.rules)))
+		}
+	}
+	return faults
+}
+
+// Heal repairs the tables whenever somebody else removes something of them,
+// until ctx ends. An error means that the kernel does not tell of changes.
+func (n *Network) Heal(ctx context.Context) error {
+	at := vns.None()
+	if n.config.Namespace != nil {
+		at = vns.NsHandle(n.config.Namespace.FD())
+	}
+	socket, err := nl.SubscribeAt(at, vns.None(), unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES)
+	if err != nil {
+		return fmt.Errorf("nftables: watch: %w", err)
+	}
+	stop := context.AfterFunc(ctx, socket.Close)
+	defer stop()
+
+	hurt := make(chan struct{}, 1) // one repair answers for all removals before it
+	hurt <- struct{}{}             // those before the subscription
+	var repairs sync.WaitGroup
+	repairs.Go(func() {
+		for range hurt {
+			n.repair()
+		}
+	})
+	defer repairs.Wait()
+	defer close(hurt)
+	for ctx.Err() == nil {
+		messages, _, err := socket.Receive()
+		if err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) {
+			break
+		}
+		relevant := errors.Is(err, unix.ENOBUFS) // some were lost
+		for _, m := range messages {
+			relevant = relevant || n.removes(m.Header.Type, m.Data)
+		}
+		if relevant {
+			select {
+			case hurt <- struct{}{}:
+			default:
+			}
+		}
+	}
+	return nil
+}
+
+func (n *Network) repair() {
+	faults := n.Faults()
+	if len(faults) == 0 {
+		return
+	}
+	n.applying.Lock()
+	defer n.applying.Unlock()
+	n.mu.Lock()
+	serving := n.serving
+	n.mu.Unlock()
+	if !serving {
+		return
+	}
+	if err := n.ensure(); err != nil {
+		n.config.Log.Error("the packet filter cannot be repaired", "faults", faults, "error", err)
+		return
+	}
+	n.config.Log.Warn("the packet filter was repaired", "faults", faults)
+}
+
+// removes reports whether a message tells of the removal of something that may
+// be the network's.
+func (n *Network) removes(kind uint16, data []byte) bool {
+	if kind>>8 != unix.NFNL_SUBSYS_NFTABLES {
+		return false
+	}
+	switch kind & 0xff {
+	case unix.NFT_MSG_DELTABLE, unix.NFT_MSG_DELCHAIN, unix.NFT_MSG_DELRULE, unix.NFT_MSG_DELSET:
+		return bytes.Contains(data, []byte(TableName+"\x00"))
+	case unix.NFT_MSG_DELSETELEM:
+		return bytes.Contains(data, []byte(n.config.Network))
+	}
+	return false
+}

@@ -1,0 +1,204 @@
+package firewall
+
+import (
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// TableName is the name of the tables.
+const TableName = "patchbay"
+
+// definition is one table with all that is fixed in it.
+type definition struct {
+	table  *nftables.Table
+	sets   []*nftables.Set
+	chains []chainRules
+}
+
+type chainRules struct {
+	chain *nftables.Chain
+	rules [][]expr.Any
+	// member says that elements of verdict maps lead to it as long as any
+	// network is in the tables.
+	member bool
+}
+
+// tables are the tables of Patchbay, in the inet family alone when plain.
+func tables(plain bool) []definition {
+	if plain {
+		return []definition{inetTable()}
+	}
+	return []definition{inetTable(), bridgeTable()}
+}
+
+// add puts the table into a transaction, whatever there is of it.
+func (d definition) add(c *nftables.Conn) error {
+	c.AddTable(d.table)
+	for _, s := range d.sets {
+		if err := c.AddSet(s, nil); err != nil {
+			return err
+		}
+	}
+	for _, ch := range d.chains {
+		c.AddChain(ch.chain)
+		c.FlushChain(ch.chain)
+	}
+	for _, ch := range d.chains {
+		for _, r := range ch.rules {
+			c.AddRule(&nftables.Rule{Table: d.table, Chain: ch.chain, Exprs: r})
+		}
+	}
+	return nil
+}
+
+func (d definition) members() []*nftables.Chain {
+	var all []*nftables.Chain
+	for _, ch := range d.chains {
+		if ch.member {
+			all = append(all, ch.chain)
+		}
+	}
+	return all
+}
+
+// set is a set of the table, a verdict map when verdicts is true.
+func (d *definition) set(name string, verdicts bool, fields ...nftables.SetDatatype) *nftables.Set {
+	s := &nftables.Set{
+		Table: d.table,
+		// The number is for the transaction alone; the library's own counter is
+		// not safe for concurrent use.
+		ID:      uint32(len(d.sets) + 1 + 100*int(d.table.Family)),
+		Name:    name,
+		KeyType: fields[0],
+		IsMap:   verdicts,
+	}
+	if verdicts {
+		s.DataType = nftables.TypeVerdict
+	}
+	if len(fields) > 1 {
+		s.KeyType, s.Concatenation = nftables.MustConcatSetType(fields...), true
+	} else {
+		s.KeyByteOrder = binaryutil.NativeEndian // else nft shows names backwards
+	}
+	d.sets = append(d.sets, s)
+	return s
+}
+
+func (d *definition) chain(c *nftables.Chain, rules ...[]expr.Any) {
+	c.Table = d.table
+	d.chains = append(d.chains, chainRules{chain: c, rules: rules})
+}
+
+// hook is a base chain that accepts what no rule speaks of.
+func hook(name string, kind nftables.ChainType, at *nftables.ChainHook, priority *nftables.ChainPriority) *nftables.Chain {
+	policy := nftables.ChainPolicyAccept
+	return &nftables.Chain{Name: name, Type: kind, Hooknum: at, Priority: priority, Policy: &policy}
+}
+
+func sub(name string) *nftables.Chain { return &nftables.Chain{Name: name} }
+
+// Names of sets and chains that elements are put into or lead to.
+const (
+	setBridges    = "bridges"    // all bridges
+	setLoops      = "loops"      // each bridge with itself
+	setMasquerade = "masquerade" // bridges whose traffic leaves under the host's addresses
+	mapFrom       = "from"       // bridge -> what may be forwarded from it
+	mapTo         = "to"         // bridge -> what may be forwarded to it
+	mapHost       = "host"       // bridge -> what the host itself accepts from it
+	setPorts      = "ports"      // port . MAC address that may send
+	setSources4   = "sources4"   // port . MAC . IPv4 address
+	setSources6   = "sources6"   // port . MAC . IPv6 address
+
+	chainFromNAT      = "from-nat"
+	chainFromInternal = "from-internal"
+	chainToNAT        = "to-nat"
+	chainToInternal   = "to-internal"
+	chainHostInternal = "host-internal"
+)
+
+// inetTable isolates networks from one another and from the outside, and
+// gives those that may leave the host's addresses.
+func inetTable() definition {
+	d := definition{table: &nftables.Table{Family: nftables.TableFamilyINet, Name: TableName}}
+	bridges := d.set(setBridges, false, nftables.TypeIFName)
+	loops := d.set(setLoops, false, nftables.TypeIFName, nftables.TypeIFName)
+	masq := d.set(setMasquerade, false, nftables.TypeIFName)
+	from := d.set(mapFrom, true, nftables.TypeIFName)
+	to := d.set(mapTo, true, nftables.TypeIFName)
+	host := d.set(mapHost, true, nftables.TypeIFName)
+
+	d.chain(sub(chainFromNAT), rule(oifname(firstField), in(bridges), drop))
+	d.chain(sub(chainFromInternal), rule(drop))
+	for i := range d.chains {
+		d.chains[i].member = true
+	}
+	d.chain(sub(chainToNAT),
+		rule(conntrack(expr.CtKeySTATE, stateNew, true), conntrack(expr.CtKeySTATUS, statusDNAT, false), drop))
+	d.chain(sub(chainToInternal), rule(drop))
+	d.chain(sub(chainHostInternal),
+		rule(conntrack(expr.CtKeySTATE, stateEstablished|stateRelated, true), accept),
+		rule(icmp(unix.IPPROTO_ICMPV6, neighbourSolicitation), accept),
+		rule(icmp(unix.IPPROTO_ICMPV6, neighbourAdvertisement), accept),
+		rule(notForInterface(), drop),
+		rule(icmp(unix.IPPROTO_ICMP, echoRequest4), accept),
+		rule(icmp(unix.IPPROTO_ICMPV6, echoRequest6), accept),
+		rule(drop))
+	d.chain(hook("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter),
+		// Frames within a bridge come by here where br_netfilter is on.
+		rule(iifname(firstField), oifname(afterName), in(loops), accept),
+		rule(iifname(firstField), verdictOf(from)),
+		rule(oifname(firstField), verdictOf(to)))
+	d.chain(hook("input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter),
+		rule(iifname(firstField), verdictOf(host)))
+	d.chain(hook("postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource),
+		rule(iifname(firstField), in(masq), oifname(firstField), notIn(bridges), masquerade))
+	return d
+}
+
+// Types of ICMP messages (RFC 792, RFC 4443, RFC 4861).
+const (
+	echoRequest4           = 8
+	echoRequest6           = 128
+	routerAdvertisement    = 134
+	neighbourSolicitation  = 135
+	neighbourAdvertisement = 136
+	redirect6              = 137
+)
+
+// priorityBridgeFilter is NF_BR_PRI_FILTER_BRIDGED, before br_netfilter.
+const priorityBridgeFilter = -200
+
+// bridgeTable lets a port send nothing but frames with the MAC and IP
+// addresses that belong to it. It runs before the bridge learns addresses.
+func bridgeTable() definition {
+	d := definition{table: &nftables.Table{Family: nftables.TableFamilyBridge, Name: TableName}}
+	ports := d.set(setPorts, false, nftables.TypeIFName, nftables.TypeEtherAddr)
+	sources4 := d.set(setSources4, false, nftables.TypeIFName, nftables.TypeEtherAddr, nftables.TypeIPAddr)
+	sources6 := d.set(setSources6, false, nftables.TypeIFName, nftables.TypeEtherAddr, nftables.TypeIP6Addr)
+	sender := func(mac field) part { return append(iifname(firstField), load(mac, afterName)...) }
+	source := func(mac, ip field) part { return append(sender(mac), load(ip, afterNameMAC)...) }
+
+	d.chain(sub("ip4"), rule(source(etherSource, ip4Source), in(sources4), accept), rule(drop))
+	d.chain(sub("arp"),
+		rule(source(arpMAC, arpIP), in(sources4), accept),
+		rule(equal(arpIP, make([]byte, 4)), sender(arpMAC), in(ports), accept), // probe, RFC 5227
+		rule(drop))
+	d.chain(sub("ip6"),
+		rule(icmp(unix.IPPROTO_ICMPV6, routerAdvertisement), drop),
+		rule(icmp(unix.IPPROTO_ICMPV6, redirect6), drop),
+		rule(icmp(unix.IPPROTO_ICMPV6, neighbourAdvertisement), source(etherSource, ndTarget), notIn(sources6), drop),
+		rule(source(etherSource, ip6Source), in(sources6), accept),
+		rule(equal(ip6Source, make([]byte, 16)), l4proto(unix.IPPROTO_ICMPV6), accept), // address detection, RFC 4862
+		rule(drop))
+	d.chain(sub("port"),
+		rule(sender(etherSource), notIn(ports), drop),
+		rule(equal(etherType, []byte{0x08, 0x00}), goTo("ip4")),
+		rule(equal(etherType, []byte{0x08, 0x06}), goTo("arp")),
+		rule(equal(etherType, []byte{0x86, 0xdd}), goTo("ip6")),
+		rule(drop))
+	d.chain(hook("prerouting", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRef(priorityBridgeFilter)),
+		rule(prefixed(PortPrefix), goTo("port")))
+	return d
+}
