@@ -1,0 +1,72 @@
+# Shared by the demo and the bench; to be sourced. Both run in a network
+# namespace of their own, which stands for the host, so that they are safe to
+# run anywhere and anything they leave goes with it.
+
+repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# enter_host re-runs the calling script in a fresh network namespace.
+enter_host() {
+	if [ "$(id -u)" != 0 ]; then
+		echo "$(basename "$0"): needs root, for namespaces and mounts" >&2
+		exit 1
+	fi
+	[ -n "${PATCHBAY_INSIDE:-}" ] || PATCHBAY_INSIDE=1 exec unshare --net -- "$0" "$@"
+}
+
+# prepare makes a temporary directory for all state ($work) and a second
+# namespace, kept by the process $far, that stands for the world outside; the
+# link to it is called "uplink".
+prepare() {
+	work=$(mktemp -d /tmp/pb.XXXXXX)
+	export PATCHBAY_ROOT=$work/root PATCHBAY_RUN_ROOT=$work/run PATCHBAY_CONFIG=$work/config.toml
+	unset PATCHBAY_PLUGIN_PATH
+	export PATH=$repository/dist/bin:$PATH
+	trap finish EXIT
+
+	mkfifo "$work/ready"
+	unshare --net sh -c "echo >$work/ready; exec sleep infinity" &
+	far=$!
+	read -r <"$work/ready"
+	ip link set lo up
+	ip link add uplink type veth peer name lan netns "$far"
+	ip addr add 192.0.2.2/24 dev uplink
+	ip addr add 2001:db8::2/64 dev uplink nodad
+	ip link set uplink up
+	far ip link set lo up
+	far ip addr add 192.0.2.1/24 dev lan
+	far ip addr add 2001:db8::1/64 dev lan nodad
+	far ip link set lan up
+	far ip addr add 198.51.100.1/32 dev lo
+	ip route add default via 192.0.2.1
+	ip -6 route add default via 2001:db8::1
+}
+
+# far runs a command in the world outside.
+far() { nsenter --net="/proc/$far/ns/net" -- "$@"; }
+
+finish() {
+	code=$?
+	trap - EXIT
+	if [ "$code" != 0 ]; then
+		echo "failed (exit code $code)" >&2
+		tail -n 20 "$PATCHBAY_RUN_ROOT/patchbayd.log" >&2 2>/dev/null || true
+	fi
+	patchbay system stop >/dev/null 2>&1 || true
+	[ -z "${far:-}" ] || kill "$far" 2>/dev/null || true
+	rm -rf "$work"
+	exit "$code"
+}
+
+# rootfs packs busybox and its links into a root file system archive.
+rootfs() {
+	local tree=$work/rootfs busybox applet
+	busybox=$(command -v busybox)
+	mkdir -p "$tree"/{bin,dev,etc,proc,root,sys,tmp}
+	cp "$busybox" "$tree/bin/busybox"
+	for applet in $("$busybox" --list); do
+		[ "$applet" = busybox ] || ln -s busybox "$tree/bin/$applet"
+	done
+	echo 'root:x:0:0:root:/root:/bin/sh' >"$tree/etc/passwd"
+	echo 'root:x:0:' >"$tree/etc/group"
+	tar -C "$tree" -cf "$1" .
+}

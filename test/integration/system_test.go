@@ -1,0 +1,150 @@
+//go:build integration
+
+package integration
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"patchbay.dev/patchbay/resource"
+)
+
+// A stop takes everything off the host; configuration stays.
+func TestSystemStopLeavesNothing(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	h.patchbay("network", "create", "web")
+	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--option", "parent="+uplink, "--subnet", "10.77.0.0/24")
+	for i := range 3 {
+		h.patchbay("run", "-d", "--name", fmt.Sprintf("c%d", i), "--network", "web", "--network", "lan", "box", "sleep", "1000")
+	}
+	before := h.container("c0")
+	web := h.network("web").Status
+	h.patchbay("system", "stop")
+	eventually(t, settle, h.residue)
+
+	h.patchbay("system", "start")
+	if s := h.container("c0").Status; s.State == resource.ContainerRunning {
+		t.Errorf("container c0 after stop and start of the system: got %s", s.State)
+	}
+	eventually(t, settle, func() error {
+		if s := h.network("web").Status; s.State != resource.NetworkReady {
+			return fmt.Errorf("network web: %s (%s)", s.State, s.Message)
+		}
+		return nil
+	})
+	if s := h.network("web").Status; s.IPv4Subnet != web.IPv4Subnet || s.IPv6Subnet != web.IPv6Subnet {
+		t.Errorf("subnets of web: got %v and %v, want %v and %v as before", s.IPv4Subnet, s.IPv6Subnet, web.IPv4Subnet, web.IPv6Subnet)
+	}
+	h.patchbay("start", "c0")
+	if now := h.container("c0"); now.ID != before.ID {
+		t.Errorf("container c0: got another one")
+	}
+}
+
+func TestPrune(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	for _, n := range []string{"used", "unused"} {
+		h.patchbay("network", "create", n)
+	}
+	h.patchbay("create", "--name", "one", "--network", "used", "box", "true")
+	h.patchbay("network", "prune")
+	names := strings.Fields(h.patchbay("network", "list", "-q"))
+	if len(names) != 2 {
+		t.Errorf("network prune: got %v, want the built-in one and the one in use", names)
+	}
+	h.patchbay("image", "tag", "box", "unused:1")
+	h.patchbay("image", "prune", "--all")
+	if out := h.patchbay("image", "list"); !strings.Contains(out, "box") {
+		t.Errorf("image prune: the image of a container is gone:\n%s", out)
+	}
+}
+
+// Starts on many networks at once do not wait for, or disturb, one another; no
+// two containers get the same address.
+func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	h.patchbay("network", "create", "web")
+	const n = 12
+	var wait sync.WaitGroup
+	results := make([]result, n)
+	for i := range n {
+		p := h.begin("run", "-d", "--name", fmt.Sprintf("c%d", i), "--network", "web", "box", "sleep", "1000")
+		wait.Go(func() { results[i] = h.wait(p) })
+	}
+	wait.Wait()
+	var addresses []string
+	for i, r := range results {
+		if r.code != 0 {
+			t.Fatalf("%s", r)
+		}
+		a := h.attachment(fmt.Sprintf("c%d", i), "web")
+		addresses = append(addresses, a.IPv4Address.String(), a.IPv6Address.String(), string(a.MACAddress))
+	}
+	slices.Sort(addresses)
+	if unique := slices.Compact(slices.Clone(addresses)); len(unique) != len(addresses) {
+		t.Errorf("addresses are given twice: %v", addresses)
+	}
+	if s := h.network("web").Status; s.AddressesInUse != n {
+		t.Errorf("addresses in use: got %d, want %d", s.AddressesInUse, n)
+	}
+	for i := range n {
+		p := h.begin("delete", "--force", fmt.Sprintf("c%d", i))
+		wait.Go(func() { results[i] = h.wait(p) })
+	}
+	wait.Wait()
+	for _, r := range results {
+		if r.code != 0 {
+			t.Errorf("%s", r)
+		}
+	}
+}
+
+// Networks that are created at once choose subnets that do not overlap.
+func TestManyNetworksAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	const n = 8
+	var wait sync.WaitGroup
+	results := make([]result, n)
+	for i := range n {
+		p := h.begin("network", "create", fmt.Sprintf("n%d", i))
+		wait.Go(func() { results[i] = h.wait(p) })
+	}
+	wait.Wait()
+	for i, r := range results {
+		if r.code != 0 {
+			t.Fatalf("%s", r)
+		}
+		for j := range i {
+			a, b := h.network(fmt.Sprintf("n%d", i)).Status, h.network(fmt.Sprintf("n%d", j)).Status
+			if a.IPv4Subnet.Overlaps(b.IPv4Subnet) || a.IPv6Subnet.Overlaps(b.IPv6Subnet) {
+				t.Errorf("networks n%d and n%d overlap: %v %v, %v %v", i, j, a.IPv4Subnet, a.IPv6Subnet, b.IPv4Subnet, b.IPv6Subnet)
+			}
+		}
+	}
+}
+
+// A start that fails on its last network leaves nothing of the first.
+func TestStartIsAllOrNothing(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	h.patchbay("network", "create", "web")
+	h.patchbay("network", "create", "tiny", "--subnet", "10.41.0.0/30") // one container
+	h.patchbay("run", "-d", "--name", "first", "--network", "tiny", "box", "sleep", "1000")
+	h.patchbay("create", "--name", "second", "--network", "web", "--network", "tiny", "box", "sleep", "1000")
+	between := h.snapshot()
+	wantRefusal(t, h.try("start", "second"), []int{1}, "tiny")
+	eventually(t, settle, func() error { return between.same(h.snapshot()) })
+	if s := h.network("web").Status; s.AddressesInUse != 0 {
+		t.Errorf("network web: %d addresses in use, want 0", s.AddressesInUse)
+	}
+	h.patchbay("stop", "-t", "0", "first")
+	h.patchbay("delete", "first")
+	h.patchbay("start", "second")
+}
