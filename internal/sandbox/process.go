@@ -32,8 +32,15 @@ type execProcess struct {
 	exit   ExitStatus
 }
 
-// close waits for the processes to be told as ended: they end with the main one.
-func (e *execs) close() { e.watchers.Wait() }
+// close waits for the processes, which end with the main one.
+func (e *execs) close() {
+	e.mu.Lock()
+	for _, p := range e.byName {
+		p.Streams().Release()
+	}
+	e.mu.Unlock()
+	e.watchers.Wait()
+}
 
 func (e *execs) name() string {
 	e.mu.Lock()
@@ -76,40 +83,44 @@ func (e *execs) retire(name string) (forget string) {
 
 // Exec starts a further process and returns its name.
 func (s *Sandbox) Exec(ctx context.Context, c ExecConfiguration) (string, error) {
-	s.mu.Lock()
-	state, server := s.state, s.stdio
-	s.mu.Unlock()
-	if state != Running {
-		return "", fmt.Errorf("sandbox %s: is %v: want running: %w", s.config.ID, state, errdefs.ErrFailedPrecondition)
+	server, err := s.enterExec()
+	if err != nil {
+		return "", err
 	}
 	name := s.execs.name()
 	process, err := s.config.Engine.Exec(ctx, name, c)
 	if err != nil {
+		s.execs.watchers.Done()
 		return "", err
 	}
 	p := &execProcess{Process: process, exited: make(chan struct{})}
-	s.execs.add(name, p)
 	server.Add(name, process.Streams())
-	s.execs.watchers.Add(1)
+	s.execs.add(name, p)
 	s.running.Go(func() {
+		defer s.execs.watchers.Done()
 		s.watchExec(name, p, server)
 	})
 	return name, nil
+}
+
+// enterExec lets the end of the sandbox wait for one more process.
+func (s *Sandbox) enterExec() (*stdio.Server, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != Running {
+		return nil, fmt.Errorf("sandbox %s: is %v: want running: %w", s.config.ID, s.state, errdefs.ErrFailedPrecondition)
+	}
+	s.execs.watchers.Add(1)
+	return s.stdio, nil
 }
 
 func (s *Sandbox) watchExec(name string, p *execProcess, server *stdio.Server) {
 	<-p.Done()
 	p.exit = ExitStatus{Code: p.Code(), ExitedAt: time.Now().UTC()}
 	p.Streams().ProcessEnded()
-	select {
-	case <-s.life.Done():
-		p.Streams().Release()
-	default:
-	}
 	p.Streams().Drain()
 	close(p.exited)
 	p.Streams().Finish(stdio.Exit{Code: p.exit.Code})
-	s.execs.watchers.Done()
 	if forget := s.execs.retire(name); forget != "" {
 		server.Remove(forget)
 	}

@@ -60,14 +60,15 @@ type Sandbox struct {
 	finish  func()        // closes done, once
 
 	mu          sync.Mutex
-	begun       bool // guarded by mu; Bootstrap has been called
-	state       State
-	main        MainProcess
-	stdio       *stdio.Server
-	attachments []resource.Attachment
-	startedAt   time.Time
-	exit        ExitStatus
-	execs       execs
+	begun       bool                  // guarded by mu; Bootstrap has been called
+	state       State                 // guarded by mu
+	main        MainProcess           // guarded by mu; nil before Created
+	stdio       *stdio.Server         // guarded by mu; nil before Created
+	attachments []resource.Attachment // guarded by mu
+	startedAt   time.Time             // guarded by mu
+	exit        ExitStatus            // written once, before exited is closed
+
+	execs execs
 }
 
 // New returns an empty sandbox.

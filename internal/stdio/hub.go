@@ -23,9 +23,10 @@ const (
 // queueLength bounds the frames that wait for one caller: half a MiB of output.
 const queueLength = 16
 
-// Source is the helper's end of an output stream: a pipe or a terminal.
+// Source is the helper's end of an output stream: a pipe or a terminal. The hub
+// closes it at its end.
 type Source interface {
-	io.Reader
+	io.ReadCloser
 	SetReadDeadline(time.Time) error
 }
 
@@ -34,8 +35,8 @@ type HubConfig struct {
 	// Stdin is the helper's end of the process's input; nil: it has none. The
 	// hub closes it.
 	Stdin io.WriteCloser
-	// Terminal says that Stdin is a terminal: the end of a caller's input does
-	// not close it.
+	// Terminal says that Stdin is a terminal, and so also the source of the
+	// output: it is not closed before all output has been read.
 	Terminal bool
 	// Stdout and Stderr get all output, attached callers or not; nil: nobody.
 	Stdout, Stderr io.Writer
@@ -119,6 +120,7 @@ func (h *Hub) release() {
 }
 
 func (h *Hub) copy(stderr bool, s Source) {
+	defer s.Close()
 	kind, log := frameStdout, h.config.Stdout
 	if stderr {
 		kind, log = frameStderr, h.config.Stderr
@@ -171,7 +173,7 @@ func (h *Hub) ProcessEnded() {
 	for _, s := range h.sources {
 		_ = s.SetReadDeadline(time.Now().Add(quiet))
 	}
-	if h.config.Stdin != nil {
+	if h.config.Stdin != nil && !h.config.Terminal {
 		_ = h.config.Stdin.Close()
 	}
 }

@@ -1,0 +1,147 @@
+// Package program runs the OCI runtime of the host: crun or runc, by the command
+// line that both share.
+package program
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+
+	"patchbay.dev/patchbay/internal/runtime/oci/reaper"
+)
+
+// Variable names the environment variable that chooses the OCI runtime by name
+// or path.
+const Variable = "PATCHBAY_OCI_RUNTIME"
+
+// preference is the order in which runtimes are looked for: crun takes about two
+// thirds of runc's time.
+var preference = []string{"crun", "runc"}
+
+// defaultPath is where programs are looked for when the environment does not say.
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// Find returns the path of the OCI runtime to use: the one that the environment
+// names, else the first of crun and runc that is installed. None is
+// errdefs.ErrFailedPrecondition.
+func Find() (string, error) {
+	if os.Getenv("PATH") == "" {
+		if err := os.Setenv("PATH", defaultPath); err != nil {
+			return "", err
+		}
+	}
+	if chosen := os.Getenv(Variable); chosen != "" {
+		path, err := exec.LookPath(chosen)
+		if err != nil {
+			return "", fmt.Errorf("%s=%s: %w: %w", Variable, chosen, errdefs.ErrFailedPrecondition, err)
+		}
+		return path, nil
+	}
+	for _, name := range preference {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("no oci runtime is installed: install one of %s: %w", strings.Join(preference, ", "), errdefs.ErrFailedPrecondition)
+}
+
+// Program runs the OCI runtime for one container.
+type Program struct {
+	Path     string // of the program
+	ID       string // of the container
+	StateDir string // for its state and logs; absolute
+	Reaper   *reaper.Reaper
+}
+
+// Root is the directory of the OCI runtime's own state.
+func (p Program) Root() string { return filepath.Join(p.StateDir, "oci") }
+
+// Create makes the container of a bundle. Files are the standard streams of its
+// process; with console they are not used and the terminal is sent to that
+// socket. The process's number is in pidFile then.
+func (p Program) Create(ctx context.Context, bundle, pidFile, console string, files []*os.File) error {
+	args := []string{"create", "--bundle", bundle, "--pid-file", pidFile}
+	if console != "" {
+		args = append(args, "--console-socket", console)
+	}
+	return p.run(ctx, "create", append(args, p.ID), files)
+}
+
+// Start lets the container's process begin.
+func (p Program) Start(ctx context.Context) error {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	return p.run(ctx, "start", []string{"start", p.ID}, []*os.File{null, null, null})
+}
+
+// Exec starts a further process of the container, as processFile (JSON, OCI
+// runtime spec) says.
+func (p Program) Exec(ctx context.Context, name, processFile, pidFile, console string, files []*os.File) error {
+	args := []string{"exec", "--detach", "--process", processFile, "--pid-file", pidFile}
+	if console != "" {
+		args = append(args, "--console-socket", console)
+	}
+	return p.run(ctx, name, append(args, p.ID), files)
+}
+
+// run runs one command; its last log line is the error.
+func (p Program) run(ctx context.Context, name string, args []string, files []*os.File) error {
+	log := filepath.Join(p.StateDir, name+".log")
+	defer os.Remove(log)
+	status, err := p.Reaper.Run(ctx, reaper.Command{
+		Args: slices.Concat([]string{p.Path, "--root", p.Root(), "--log", log, "--log-format", "json"}, args),
+		// Not the whole environment: NOTIFY_SOCKET would be passed on.
+		Env:   []string{"PATH=" + cmp.Or(os.Getenv("PATH"), defaultPath)},
+		Files: files,
+	})
+	if err != nil {
+		return err
+	}
+	if code := reaper.Code(status); code != 0 {
+		data, _ := os.ReadFile(log)
+		return fmt.Errorf("%s %s: %s: %w", filepath.Base(p.Path), args[0], cmp.Or(lastMessage(data), fmt.Sprintf("exit code %d", code)), errdefs.ErrInternal)
+	}
+	return nil
+}
+
+// lastMessage returns the text of the last error of a log of JSON lines.
+func lastMessage(log []byte) string {
+	lines := bytes.Split(bytes.TrimSpace(log), []byte{'\n'})
+	for _, line := range slices.Backward(lines) {
+		var entry struct{ Level, Msg string }
+		if json.Unmarshal(line, &entry) != nil {
+			continue
+		}
+		if entry.Level == "error" || entry.Level == "" || entry.Level == "fatal" {
+			return strings.TrimSpace(entry.Msg)
+		}
+	}
+	return ""
+}
+
+// Version runs "PATH --version" and returns its first line without the word
+// "version", like "crun 1.8.1". It must not be called beside a Reaper.
+func Version(ctx context.Context, path string) (string, error) {
+	out, err := exec.CommandContext(ctx, path, "--version").Output()
+	if err != nil {
+		return "", fmt.Errorf("%s --version: %w", path, err)
+	}
+	return parseVersion(string(out)), nil
+}
+
+func parseVersion(out string) string {
+	line, _, _ := strings.Cut(out, "\n")
+	return strings.Join(strings.Fields(strings.Replace(line, " version ", " ", 1)), " ")
+}
