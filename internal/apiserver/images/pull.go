@@ -1,0 +1,119 @@
+package images
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/containerd/errdefs"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/imagestore"
+	"patchbay.dev/patchbay/resource"
+)
+
+// Pull fetches an image from its registry, unpacks it and gives it the name
+// it was asked for by. The platform is "os/architecture[/variant]", empty for
+// the host's. What arrived before an interruption is not fetched again.
+// progress may be nil; it is not called by two at once.
+func (s *Service) Pull(ctx context.Context, ref, platform string, progress func(Progress)) (resource.Image, error) {
+	p, err := parseReference(ref)
+	if err != nil {
+		return resource.Image{}, err
+	}
+	want, err := parsePlatform(platform)
+	if err != nil {
+		return resource.Image{}, err
+	}
+	r := newReporter(progress)
+	r.report(Progress{Step: resource.TransferResolve})
+	image, err := s.pull(ctx, p, want, r)
+	if err != nil {
+		return resource.Image{}, fmt.Errorf("image %s: %w", familiar(p.name), err)
+	}
+	return image, nil
+}
+
+func (s *Service) pull(ctx context.Context, p parsed, want v1.Platform, r *reporter) (resource.Image, error) {
+	source, err := s.hubs.open(ctx, p, transport.PullScope)
+	if err != nil {
+		return resource.Image{}, err
+	}
+	found, err := source.manifest(ctx, source.ref)
+	if err != nil {
+		return resource.Image{}, err
+	}
+	c := &candidate{platform: &want, names: []string{p.name}}
+	c.fetch = func(ctx context.Context, d v1.Descriptor, r *reporter) error { return s.fetchBlob(ctx, source, d, r) }
+	if found.MediaType.IsIndex() {
+		c.indexDigest = found.Digest.String()
+		if found, err = source.choose(ctx, found.Manifest, want); err != nil {
+			return resource.Image{}, err
+		}
+	}
+	c.manifest, c.mediaType = found.Manifest, found.MediaType
+	return s.add(ctx, c, r)
+}
+
+// choose fetches the manifest that an index has for a platform.
+func (i *remoteImage) choose(ctx context.Context, index []byte, want v1.Platform) (*remote.Descriptor, error) {
+	document, err := v1.ParseIndexManifest(bytes.NewReader(index))
+	if err != nil {
+		return nil, fmt.Errorf("index: %w: %w", err, errdefs.ErrInvalidArgument)
+	}
+	d, err := choose(document, want)
+	if err != nil {
+		return nil, err
+	}
+	return i.manifest(ctx, i.ref.Context().Digest(d.Digest.String()))
+}
+
+// attempts are how often a blob is asked for when the connection breaks.
+const attempts = 3
+
+// fetchBlob brings one blob into the store. A broken connection is taken up
+// again where it broke.
+func (s *Service) fetchBlob(ctx context.Context, source *remoteImage, d v1.Descriptor, r *reporter) error {
+	download := imagestore.Download{
+		Digest: digest.Digest(d.Digest.String()),
+		Size:   d.Size,
+		Open: func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
+			return source.openBlob(ctx, d, offset)
+		},
+		Progress: r.meter(d.Digest.String(), resource.TransferDownload, d.Size),
+	}
+	pause := 100 * time.Millisecond
+	for attempt := 1; ; attempt++ {
+		fetched, err := s.store.Fetch(ctx, download)
+		if err == nil && !fetched {
+			r.report(Progress{ID: d.Digest.String(), Step: resource.TransferPresent, Current: d.Size, Total: d.Size})
+		}
+		if err == nil || ctx.Err() != nil || !isBroken(err) {
+			return err
+		}
+		if attempt == attempts {
+			return fmt.Errorf("registry %s: %w: %w", source.ref.Context().RegistryStr(), err, errdefs.ErrUnavailable)
+		}
+		select {
+		case <-time.After(pause):
+			pause *= 5
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// isBroken tells whether the connection failed, not the content or the disk.
+func isBroken(err error) bool {
+	var network net.Error
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network) ||
+		errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE)
+}

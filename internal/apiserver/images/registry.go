@@ -1,0 +1,209 @@
+package images
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// registries knows how to speak to registries.
+type registries struct {
+	credentials *credentials
+	insecure    map[string]bool // by name as the library has it
+	verified    http.RoundTripper
+	unverified  http.RoundTripper // for insecure registries
+}
+
+func newRegistries(credentialsPath string, insecure []string) (*registries, error) {
+	r := &registries{credentials: &credentials{path: credentialsPath}, insecure: map[string]bool{}}
+	for _, s := range insecure {
+		registry, err := parseRegistry(s)
+		if err != nil {
+			return nil, fmt.Errorf("insecure registries: %w", err)
+		}
+		r.insecure[registry.RegistryStr()] = true
+	}
+	verified := newTransport(nil)
+	unverified := newTransport(&tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12})
+	r.verified, r.unverified = transport.NewRetry(verified), transport.NewRetry(unverified)
+	return r, nil
+}
+
+func newTransport(c *tls.Config) *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:       c,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConnsPerHost:   downloads,
+		IdleConnTimeout:       30 * time.Second,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ResponseHeaderTimeout: time.Minute,
+	}
+}
+
+// parseRegistry checks the name of a registry; empty is the default one.
+func parseRegistry(s string, options ...name.Option) (name.Registry, error) {
+	registry, err := name.NewRegistry(strings.TrimSuffix(s, "/"), options...)
+	if err != nil || strings.ContainsAny(s, " \t\n@") || strings.Contains(s, "://") {
+		return name.Registry{}, fmt.Errorf("registry %q: want HOST or HOST:PORT: %w", s, errdefs.ErrInvalidArgument)
+	}
+	return registry, nil
+}
+
+// transportFor returns the registry with the scheme that fits it, and the way
+// to it without credentials.
+func (r *registries) transportFor(s string) (name.Registry, http.RoundTripper, error) {
+	registry, err := parseRegistry(s)
+	if err != nil || !r.insecure[registry.RegistryStr()] {
+		return registry, r.verified, err
+	}
+	registry, err = parseRegistry(s, name.Insecure)
+	return registry, r.unverified, err
+}
+
+// remoteImage is an image's place in a registry, with a way to it that bears the
+// credentials stored for it.
+type remoteImage struct {
+	ref    name.Reference
+	way    http.RoundTripper
+	client *http.Client
+}
+
+// open authenticates for scope, transport.PullScope or transport.PushScope.
+func (r *registries) open(ctx context.Context, p parsed, scope string) (*remoteImage, error) {
+	ref, err := name.ParseReference(p.name)
+	if err != nil {
+		return nil, fmt.Errorf("image name %q: %w: %w", p.name, err, errdefs.ErrInvalidArgument)
+	}
+	host := ref.Context().RegistryStr()
+	_, base, err := r.transportFor(host)
+	if err != nil {
+		return nil, err
+	}
+	if r.insecure[host] {
+		if ref, err = name.ParseReference(p.name, name.Insecure); err != nil {
+			return nil, err
+		}
+	}
+	auth, err := r.credentials.authenticator(host)
+	if err != nil {
+		return nil, err
+	}
+	way, err := transport.NewWithContext(ctx, ref.Context().Registry, auth, base, []string{ref.Context().Scope(scope)})
+	if err != nil {
+		return nil, registryError(ref.Context().Registry, err)
+	}
+	return &remoteImage{ref: ref, way: way, client: &http.Client{Transport: way, CheckRedirect: checkRedirect}}, nil
+}
+
+// options are those of the library's calls.
+func (i *remoteImage) options(ctx context.Context) []remote.Option {
+	return []remote.Option{remote.WithContext(ctx), remote.WithTransport(i.way), remote.WithJobs(downloads)}
+}
+
+// manifest fetches the manifest of a reference.
+func (i *remoteImage) manifest(ctx context.Context, ref name.Reference) (*remote.Descriptor, error) {
+	d, err := remote.Get(ref, i.options(ctx)...)
+	if err != nil {
+		return nil, registryError(i.ref.Context().Registry, err)
+	}
+	return d, nil
+}
+
+// openBlob returns a blob's content from offset on, or all of it if the
+// registry does not serve parts (RFC 9110 section 14).
+func (i *remoteImage) openBlob(ctx context.Context, d v1.Descriptor, offset int64) (io.ReadCloser, int64, error) {
+	repository := i.ref.Context()
+	address := url.URL{
+		Scheme: repository.Scheme(),
+		Host:   repository.RegistryStr(),
+		Path:   fmt.Sprintf("/v2/%s/blobs/%s", repository.RepositoryStr(), d.Digest),
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	if offset > 0 {
+		request.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, d.Size-1))
+	}
+	response, err := i.client.Do(request)
+	if err != nil {
+		return nil, 0, registryError(repository.Registry, err)
+	}
+	if err := transport.CheckError(response, http.StatusOK, http.StatusPartialContent); err != nil {
+		response.Body.Close()
+		return nil, 0, registryError(repository.Registry, err)
+	}
+	start := int64(0)
+	if response.StatusCode == http.StatusPartialContent {
+		if _, err := fmt.Sscanf(response.Header.Get("Content-Range"), "bytes %d-", &start); err != nil {
+			start = offset
+		}
+	}
+	return response.Body, start, nil
+}
+
+// checkRedirect lets a registry send us to where its blobs are, but not to an
+// address inside of the host's own networks.
+func checkRedirect(request *http.Request, via []*http.Request) error {
+	if len(via) >= 10 {
+		return errors.New("stopped after 10 redirects")
+	}
+	host := request.URL.Hostname()
+	a, err := netip.ParseAddr(host)
+	if err != nil || host == via[0].URL.Hostname() {
+		return nil
+	}
+	if a = a.Unmap(); a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() {
+		return fmt.Errorf("%s redirects to the private address %s", via[0].URL.Host, a)
+	}
+	return nil
+}
+
+// registryError gives what a registry answered, or that it did not, a kind.
+func registryError(registry name.Registry, err error) error {
+	host := registry.RegistryStr()
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	var answer *transport.Error
+	if !errors.As(err, &answer) {
+		text := strings.Join(strings.Fields(err.Error()), " ")
+		if strings.Contains(text, "server gave HTTP response to HTTPS client") || isCertificateError(err) {
+			text += `; if you trust it, name it in "insecure" of [registries] in the daemon's configuration`
+		}
+		return fmt.Errorf("registry %s: %s: %w", host, text, errdefs.ErrUnavailable)
+	}
+	text := strings.Join(strings.Fields(answer.Error()), " ")
+	switch status := answer.StatusCode; {
+	case status == http.StatusUnauthorized:
+		return fmt.Errorf("registry %s: %s; log in with \"patchbay registry login %s\": %w", host, text, host, errdefs.ErrUnauthenticated)
+	case status == http.StatusForbidden:
+		return fmt.Errorf("registry %s: %s: %w", host, text, errdefs.ErrPermissionDenied)
+	case status == http.StatusNotFound:
+		return fmt.Errorf("registry %s: %s: %w", host, text, errdefs.ErrNotFound)
+	case status == http.StatusTooManyRequests || status >= http.StatusInternalServerError:
+		return fmt.Errorf("registry %s: %s: %w", host, text, errdefs.ErrUnavailable)
+	}
+	return fmt.Errorf("registry %s: %s: %w", host, text, errdefs.ErrFailedPrecondition)
+}
+
+func isCertificateError(err error) bool {
+	var invalid *tls.CertificateVerificationError
+	return errors.As(err, &invalid)
+}

@@ -1,0 +1,92 @@
+package images
+
+import (
+	"io"
+	"os"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/opencontainers/go-digest"
+
+	"patchbay.dev/patchbay/internal/imagestore"
+)
+
+// storedImage is an image in the store as the library wants it.
+type storedImage struct {
+	store    *imagestore.Store
+	manifest []byte
+	config   []byte
+	document *v1.Manifest
+	// meter watches a layer being read. It may be nil.
+	meter func(d v1.Descriptor) func(current int64)
+}
+
+var _ partial.CompressedImageCore = (*storedImage)(nil)
+
+// open reads the documents of an image. The caller has pinned it.
+func (s *Service) open(r Record, meter func(d v1.Descriptor) func(int64)) (v1.Image, error) {
+	i := &storedImage{store: s.store, meter: meter}
+	var err error
+	if i.manifest, err = s.store.ReadBlob(digest.Digest(r.Configuration.Digest), maxDocument); err != nil {
+		return nil, err
+	}
+	c := candidate{manifest: i.manifest, mediaType: types.MediaType(r.Configuration.MediaType)}
+	if err := c.parse(); err != nil {
+		return nil, err
+	}
+	i.document = c.document
+	if i.config, err = s.store.ReadBlob(digest.Digest(c.document.Config.Digest.String()), maxDocument); err != nil {
+		return nil, err
+	}
+	return partial.CompressedToImage(i)
+}
+
+func (i *storedImage) RawManifest() ([]byte, error)        { return i.manifest, nil }
+func (i *storedImage) RawConfigFile() ([]byte, error)      { return i.config, nil }
+func (i *storedImage) MediaType() (types.MediaType, error) { return i.document.MediaType, nil }
+func (i *storedImage) LayerByDigest(h v1.Hash) (partial.CompressedLayer, error) {
+	for _, d := range append([]v1.Descriptor{i.document.Config}, i.document.Layers...) {
+		if d.Digest == h {
+			return &storedLayer{i, d}, nil
+		}
+	}
+	return nil, notFound(h.String())
+}
+
+type storedLayer struct {
+	image *storedImage
+	d     v1.Descriptor
+}
+
+func (l *storedLayer) Digest() (v1.Hash, error)            { return l.d.Digest, nil }
+func (l *storedLayer) Size() (int64, error)                { return l.d.Size, nil }
+func (l *storedLayer) MediaType() (types.MediaType, error) { return l.d.MediaType, nil }
+func (l *storedLayer) Compressed() (io.ReadCloser, error) {
+	f, err := os.Open(l.image.store.BlobPath(digest.Digest(l.d.Digest.String())))
+	if err != nil || l.image.meter == nil {
+		return f, err
+	}
+	return &meteredFile{File: f, tell: l.image.meter(l.d)}, nil
+}
+
+// meteredFile tells how far a file has been read.
+type meteredFile struct {
+	*os.File
+	n    int64
+	tell func(int64)
+}
+
+func (f *meteredFile) Read(p []byte) (int, error) {
+	n, err := f.File.Read(p)
+	f.n += int64(n)
+	if n > 0 {
+		f.tell(f.n)
+	}
+	return n, err
+}
+
+// WriteTo keeps io.Copy from going round Read.
+func (f *meteredFile) WriteTo(w io.Writer) (int64, error) {
+	return io.Copy(w, struct{ io.Reader }{f})
+}
