@@ -18,8 +18,9 @@ import (
 type Network interface {
 	// Start creates the network or adopts what is left of it, for example
 	// after the plugin was killed; it repairs what is broken and keeps what is
-	// in use. The first answer for a network fixes its subnets: after a
-	// restart they come back as given ones.
+	// in use, above all the ports of c.Ports, whose sandboxes may be live. The
+	// first answer for a network fixes its subnets: after a restart they come
+	// back as given ones. After a failed Start comes Stop or Start again.
 	Start(ctx context.Context, c Configuration) (Realization, error)
 
 	// Plan returns the parameters of the strategy that the manifest names for
@@ -29,7 +30,8 @@ type Network interface {
 	Plan(p Port, options map[string]string) (any, error)
 
 	// Admit lets a port send and receive. It is called before the sandbox makes
-	// its interface, and again after the plugin was restarted.
+	// its interface, and again when a sandbox holds its lease anew, for example
+	// after the plugin was restarted. A port whose Admit failed is expelled.
 	Admit(ctx context.Context, p Port) error
 
 	// Expel takes a port off the network, at once and whatever the sandbox
@@ -63,6 +65,13 @@ type Publisher interface {
 	Unpublish(ctx context.Context, p Port) error
 }
 
+// Updater is a Network that can change while it serves.
+type Updater interface {
+	// Update applies a configuration that differs from the started one in name,
+	// MTU or options only. After an error the former one is in force.
+	Update(ctx context.Context, c Configuration) (Realization, error)
+}
+
 // Delegate is a Network that makes interfaces itself (strategy "delegated").
 type Delegate interface {
 	Attach(ctx context.Context, p Port, interfaceName string) (resource.Attachment, error)
@@ -79,7 +88,10 @@ type Configuration struct {
 	MTU        int               // 0: choose
 	Options    map[string]string // unknown keys are to be refused, see RefuseUnknown
 	Used       []UsedPrefix      // by other networks
-	Log        *slog.Logger
+	// Ports are those whose sandboxes were on the network when the plugin ended;
+	// in Start only. What is left of any other port may be removed.
+	Ports []Port       `json:"-"`
+	Log   *slog.Logger `json:"-"`
 }
 
 // UsedPrefix is a prefix that another network uses.

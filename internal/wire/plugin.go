@@ -1,107 +1,110 @@
 package wire
 
 import (
-	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	"net/netip"
+
+	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/resource"
 )
 
-// PluginToProto converts a plugin.
-func PluginToProto(p resource.Plugin) *apiserverv1.Plugin {
-	return &apiserverv1.Plugin{
-		Name:           p.Name,
-		Kind:           string(p.Kind),
-		Abstract:       p.Abstract,
-		Protocol:       uint32(p.Protocol),
-		Directory:      p.Directory,
-		DefaultVariant: p.DefaultVariant,
-		Variants: each(p.Variants, func(v resource.PluginVariant) *apiserverv1.Variant {
-			return &apiserverv1.Variant{Name: v.Name, Strategy: v.Strategy}
-		}),
-		Strategies: p.Strategies,
-		Fault:      p.Fault,
-		Shadowed:   p.Shadowed,
-		Instances: each(p.Instances, func(i resource.PluginInstance) *apiserverv1.PluginInstance {
-			return &apiserverv1.PluginInstance{Resource: i.Resource, Pid: int64(i.PID), State: i.State}
+// PluginConfiguration is what a network plugin is told of its network.
+type PluginConfiguration struct {
+	ID         string
+	Name       string
+	Variant    string
+	IPv4Subnet netip.Prefix // zero: the plugin chooses
+	IPv6Subnet netip.Prefix
+	MTU        int
+	Options    map[string]string
+	Used       []UsedPrefix // by other networks
+}
+
+// UsedPrefix is a prefix that another network uses.
+type UsedPrefix struct {
+	Network string // name
+	Prefix  netip.Prefix
+}
+
+// PluginConfigurationToProto converts a network's configuration.
+func PluginConfigurationToProto(c PluginConfiguration) *pluginv1.NetworkConfiguration {
+	return &pluginv1.NetworkConfiguration{
+		Id:         c.ID,
+		Name:       c.Name,
+		Variant:    c.Variant,
+		Ipv4Subnet: prefixString(c.IPv4Subnet),
+		Ipv6Subnet: prefixString(c.IPv6Subnet),
+		Mtu:        uint32(c.MTU),
+		Options:    c.Options,
+		UsedPrefixes: each(c.Used, func(u UsedPrefix) *pluginv1.NetworkPrefix {
+			return &pluginv1.NetworkPrefix{Network: u.Network, Prefix: prefixString(u.Prefix)}
 		}),
 	}
 }
 
-// PluginsToProto converts a list of plugins.
-func PluginsToProto(ps []resource.Plugin) []*apiserverv1.Plugin { return each(ps, PluginToProto) }
-
-// PluginFromProto converts a plugin.
-func PluginFromProto(p *apiserverv1.Plugin) resource.Plugin {
-	return resource.Plugin{
-		Name:           p.GetName(),
-		Kind:           resource.PluginKind(p.GetKind()),
-		Abstract:       p.GetAbstract(),
-		Protocol:       int(p.GetProtocol()),
-		Directory:      p.GetDirectory(),
-		DefaultVariant: p.GetDefaultVariant(),
-		Variants: each(p.GetVariants(), func(v *apiserverv1.Variant) resource.PluginVariant {
-			return resource.PluginVariant{Name: v.GetName(), Strategy: v.GetStrategy()}
-		}),
-		Strategies: p.GetStrategies(),
-		Fault:      p.GetFault(),
-		Shadowed:   p.GetShadowed(),
-		Instances: each(p.GetInstances(), func(i *apiserverv1.PluginInstance) resource.PluginInstance {
-			return resource.PluginInstance{Resource: i.GetResource(), PID: int(i.GetPid()), State: i.GetState()}
+// PluginConfigurationFromProto converts a network's configuration.
+func PluginConfigurationFromProto(c *pluginv1.NetworkConfiguration) (PluginConfiguration, error) {
+	var f faults
+	out := PluginConfiguration{
+		ID:         c.GetId(),
+		Name:       c.GetName(),
+		Variant:    c.GetVariant(),
+		IPv4Subnet: f.prefix("ipv4 subnet", c.GetIpv4Subnet()),
+		IPv6Subnet: f.prefix("ipv6 subnet", c.GetIpv6Subnet()),
+		MTU:        int(c.GetMtu()),
+		Options:    c.GetOptions(),
+		Used: each(c.GetUsedPrefixes(), func(u *pluginv1.NetworkPrefix) UsedPrefix {
+			return UsedPrefix{Network: u.GetNetwork(), Prefix: f.prefix("used prefix", u.GetPrefix())}
 		}),
 	}
+	return out, f.err()
 }
 
-// SystemInfoToProto converts a server's description of itself.
-func SystemInfoToProto(i resource.SystemInfo) *apiserverv1.InfoResponse {
-	return &apiserverv1.InfoResponse{
-		Version:              i.Version,
-		Revision:             i.Revision,
-		StartedAt:            timestamp(i.StartedAt),
-		Pid:                  int64(i.PID),
-		Root:                 i.Root,
-		RunRoot:              i.RunRoot,
-		PluginDirectories:    i.PluginDirectories,
-		DefaultRuntime:       i.DefaultRuntime,
-		DefaultNetworkPlugin: i.DefaultNetworkPlugin,
-		Kernel:               i.Kernel,
-		OperatingSystem:      i.OperatingSystem,
-		Architecture:         i.Architecture,
-		Processors:           uint32(i.Processors),
-		MemoryBytes:          i.MemoryBytes,
-		CgroupVersion:        i.CgroupVersion,
-		ContainersRunning:    uint32(i.ContainersRunning),
-		ContainersStopped:    uint32(i.ContainersStopped),
-		Networks:             uint32(i.Networks),
-		Images:               uint32(i.Images),
-		Checks: each(i.Checks, func(c resource.HostCheck) *apiserverv1.HostCheck {
-			return &apiserverv1.HostCheck{Name: c.Name, Ok: c.OK, Detail: c.Detail}
-		}),
-	}
+// PublishedPort forwards a host port to a port of an attachment.
+type PublishedPort struct {
+	Protocol      string     // "tcp" or "udp"
+	HostAddress   netip.Addr // zero: all
+	HostPort      uint16     // 0: choose
+	ContainerPort uint16
 }
 
-// SystemInfoFromProto converts a server's description of itself.
-func SystemInfoFromProto(i *apiserverv1.InfoResponse) resource.SystemInfo {
-	return resource.SystemInfo{
-		Version:              i.GetVersion(),
-		Revision:             i.GetRevision(),
-		StartedAt:            instant(i.GetStartedAt()),
-		PID:                  int(i.GetPid()),
-		Root:                 i.GetRoot(),
-		RunRoot:              i.GetRunRoot(),
-		PluginDirectories:    i.GetPluginDirectories(),
-		DefaultRuntime:       i.GetDefaultRuntime(),
-		DefaultNetworkPlugin: i.GetDefaultNetworkPlugin(),
-		Kernel:               i.GetKernel(),
-		OperatingSystem:      i.GetOperatingSystem(),
-		Architecture:         i.GetArchitecture(),
-		Processors:           int(i.GetProcessors()),
-		MemoryBytes:          i.GetMemoryBytes(),
-		CgroupVersion:        i.GetCgroupVersion(),
-		ContainersRunning:    int(i.GetContainersRunning()),
-		ContainersStopped:    int(i.GetContainersStopped()),
-		Networks:             int(i.GetNetworks()),
-		Images:               int(i.GetImages()),
-		Checks: each(i.GetChecks(), func(c *apiserverv1.HostCheck) resource.HostCheck {
-			return resource.HostCheck{Name: c.GetName(), OK: c.GetOk(), Detail: c.GetDetail()}
-		}),
-	}
+// PublishedPortsToProto converts published ports.
+func PublishedPortsToProto(ports []PublishedPort) []*pluginv1.PublishedPort {
+	return each(ports, func(p PublishedPort) *pluginv1.PublishedPort {
+		return &pluginv1.PublishedPort{
+			Protocol:      p.Protocol,
+			HostAddress:   addrString(p.HostAddress),
+			HostPort:      uint32(p.HostPort),
+			ContainerPort: uint32(p.ContainerPort),
+		}
+	})
+}
+
+// PublishedPortsFromProto converts published ports.
+func PublishedPortsFromProto(ports []*pluginv1.PublishedPort) ([]PublishedPort, error) {
+	var f faults
+	out := each(ports, func(p *pluginv1.PublishedPort) PublishedPort {
+		return PublishedPort{
+			Protocol:      p.GetProtocol(),
+			HostAddress:   f.addr("host address", p.GetHostAddress()),
+			HostPort:      f.port("host port", p.GetHostPort()),
+			ContainerPort: f.port("container port", p.GetContainerPort()),
+		}
+	})
+	return out, f.err()
+}
+
+// Lease is a lease as its plugin sees it.
+type Lease struct {
+	Key, Owner string
+	State      resource.LeaseState
+	Attachment resource.Attachment
+}
+
+// LeasesFromProto converts leases.
+func LeasesFromProto(ls []*pluginv1.Lease) ([]Lease, error) {
+	var f faults
+	out := each(ls, func(l *pluginv1.Lease) Lease {
+		return Lease{Key: l.GetKey(), Owner: l.GetOwner(), State: LeaseStateFromProto(l.GetState()), Attachment: attachment(&f, l.GetAttachment())}
+	})
+	return out, f.err()
 }

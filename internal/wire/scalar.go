@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"time"
 
@@ -49,6 +50,13 @@ func (f *faults) prefix(field, s string) netip.Prefix {
 		f.add(fmt.Errorf("%s %q: want an address with a prefix length, like 10.0.0.0/24", field, s))
 	}
 	return p
+}
+
+func (f *faults) port(field string, n uint32) uint16 {
+	if n > math.MaxUint16 {
+		f.add(fmt.Errorf("%s %d: want 0 to %d", field, n, math.MaxUint16))
+	}
+	return uint16(n)
 }
 
 func (f *faults) mac(s string) resource.MACAddress {

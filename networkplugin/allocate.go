@@ -1,0 +1,303 @@
+package networkplugin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"patchbay.dev/patchbay/internal/ipam"
+	"patchbay.dev/patchbay/resource"
+)
+
+// validKey is what a key looks like: a container's id, "/", the attachment's place.
+var validKey = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._/-]{0,99}$`)
+
+func checkKey(key string) error {
+	if !validKey.MatchString(key) {
+		return fmt.Errorf("key %q: want 1 to 100 of a-z, A-Z, 0-9, '.', '_', '-', '/': %w", key, errdefs.ErrInvalidArgument)
+	}
+	return nil
+}
+
+// allocate gives a key a lease, or the one that it has. A lease that is on its
+// way to freedom is waited for: the old port must be off the network first.
+func (t *table) allocate(ctx context.Context, key, owner string, wish resource.AttachmentConfiguration) (leaseView, error) {
+	if err := checkKey(key); err != nil {
+		return leaseView{}, err
+	}
+	for {
+		view, changed, err := t.tryAllocate(key, owner, wish)
+		if changed == nil {
+			return view, err
+		}
+		if err := await(ctx, changed); err != nil {
+			return leaseView{}, fmt.Errorf("lease %s: its former port is not off the network yet: %w", key, err)
+		}
+	}
+}
+
+// tryAllocate returns a channel when there is something to wait for.
+func (t *table) tryAllocate(key, owner string, wish resource.AttachmentConfiguration) (leaseView, <-chan struct{}, error) {
+	defer t.keys.Lock(key)()
+	network, view, changed, err := t.take(key, owner, wish)
+	if network == nil || err != nil {
+		return view, changed, err
+	}
+	view, err = t.complete(network, key, wish)
+	if err != nil {
+		t.giveUp(key)
+	}
+	return view, nil, err
+}
+
+// take checks the wish and sets addresses aside in a lease that has no state
+// yet. It returns no network when there is nothing left to do.
+func (t *table) take(key, owner string, wish resource.AttachmentConfiguration) (*opened, leaseView, <-chan struct{}, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	network, err := t.serving()
+	if err != nil {
+		return nil, leaseView{}, nil, err
+	}
+	if e := t.entries[key]; e != nil && e.Lease != nil {
+		return t.existing(e)
+	}
+	if err := t.checkWish(key, wish); err != nil {
+		return nil, leaseView{}, nil, err
+	}
+	got, err := t.pick(key, wish)
+	if err != nil {
+		return nil, leaseView{}, nil, fmt.Errorf("network %s: %w", network.name, err)
+	}
+	e := t.entries[key]
+	if e == nil {
+		e = &entry{Key: key}
+		t.entries[key] = e
+	}
+	e.Owner = owner
+	e.Lease = &lease{Attachment: network.attachment(wish, got)}
+	return network, leaseView{}, nil, nil
+}
+
+func (t *table) existing(e *entry) (*opened, leaseView, <-chan struct{}, error) {
+	switch l := e.Lease; {
+	case l.trouble != nil:
+		return nil, leaseView{}, nil, fmt.Errorf("lease %s: its former port cannot be taken off the network: %w: %w",
+			e.Key, errdefs.ErrUnavailable, l.trouble)
+	case l.State == resource.LeaseOrphaned:
+		return nil, leaseView{}, l.changed, nil
+	case l.State == resource.LeasePending:
+		l.enter(resource.LeasePending)
+		t.arm(e, t.times.Pending)
+		if err := t.keep(e); err != nil {
+			return nil, leaseView{}, nil, err
+		}
+	}
+	return nil, e.view(), nil, nil
+}
+
+// checkWish reports all that is wrong with a wish. Callers hold mu.
+func (t *table) checkWish(key string, wish resource.AttachmentConfiguration) error {
+	r := t.network.realization
+	faults := []error{
+		t.checkAddresses(key, addresses{wish.IPv4Address, wish.IPv6Address, wish.MACAddress}),
+	}
+	minMTU := resource.MinMTU
+	if r.IPv6Subnet.IsValid() {
+		minMTU = resource.MinMTUIPv6
+	}
+	maxMTU := r.MTU
+	if maxMTU == 0 {
+		maxMTU = resource.MaxMTU
+	}
+	if wish.MTU != 0 && (wish.MTU < minMTU || wish.MTU > maxMTU) {
+		faults = append(faults, fmt.Errorf("mtu %d: network %s carries %d to %d: %w",
+			wish.MTU, t.network.name, minMTU, maxMTU, errdefs.ErrInvalidArgument))
+	}
+	return errors.Join(faults...)
+}
+
+// checkAddresses reports all that is wrong with addresses asked for. Callers
+// hold mu.
+func (t *table) checkAddresses(key string, want addresses) error {
+	faults := []error{
+		t.checkAddress(t.v4, "ipv4", key, want.IPv4),
+		t.checkAddress(t.v6, "ipv6", key, want.IPv6),
+	}
+	if want.MAC != "" {
+		if _, err := resource.ParseMACAddress(string(want.MAC)); err != nil {
+			faults = append(faults, fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument))
+		}
+		if other, ok := t.macs[want.MAC]; ok && other != key {
+			faults = append(faults, fmt.Errorf("mac address %s: is that of container %s on network %s: %w",
+				want.MAC, t.ownerOf(other), t.network.name, errdefs.ErrAlreadyExists))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (t *table) checkAddress(a *ipam.Allocator, family, key string, want netip.Addr) error {
+	if !want.IsValid() {
+		return nil
+	}
+	if a == nil {
+		return fmt.Errorf("address %v: network %s has no %s subnet: %w", want, t.network.name, family, errdefs.ErrInvalidArgument)
+	}
+	if other, ok := a.Owner(want); ok && other != key {
+		return fmt.Errorf("address %v: is that of container %s on network %s: %w",
+			want, t.ownerOf(other), t.network.name, errdefs.ErrAlreadyExists)
+	}
+	if err := a.Check(key, want); err != nil {
+		return fmt.Errorf("network %s: %w", t.network.name, err)
+	}
+	return nil
+}
+
+// ownerOf names the container of a key. Callers hold mu.
+func (t *table) ownerOf(key string) string {
+	if e := t.entries[key]; e != nil {
+		return e.owner()
+	}
+	return key
+}
+
+// pick takes addresses that checkWish found good. Callers hold mu.
+func (t *table) pick(key string, wish resource.AttachmentConfiguration) (addresses, error) {
+	var got addresses
+	var err error
+	if got.IPv4, err = pickAddress(t.v4, key, wish.IPv4Address); err != nil {
+		return addresses{}, err
+	}
+	if got.IPv6, err = pickAddress(t.v6, key, wish.IPv6Address); err != nil {
+		var before addresses
+		if e := t.entries[key]; e != nil {
+			before = e.Remembered
+		}
+		undoPick(t.v4, key, before.IPv4)
+		return addresses{}, err
+	}
+	got.MAC = t.pickMAC(key, wish.MACAddress)
+	t.macs[got.MAC] = key
+	return got, nil
+}
+
+func pickAddress(a *ipam.Allocator, key string, want netip.Addr) (netip.Addr, error) {
+	if a == nil {
+		return netip.Addr{}, nil
+	}
+	if want.IsValid() {
+		return want, a.AllocateAddress(key, want)
+	}
+	return a.Allocate(key)
+}
+
+func (t *table) pickMAC(key string, want resource.MACAddress) resource.MACAddress {
+	if e := t.entries[key]; want == "" && e != nil {
+		want = e.Reserved.MAC
+	}
+	for salt := 0; want == ""; salt++ {
+		parts := []string{t.network.id, key}
+		if salt > 0 {
+			parts = append(parts, strconv.Itoa(salt))
+		}
+		mac := resource.StableMACAddress(parts...)
+		if other, taken := t.macs[mac]; !taken || other == key {
+			want = mac
+		}
+	}
+	return want
+}
+
+// attachment is the answer to a wish. The addresses have been chosen.
+func (n *opened) attachment(wish resource.AttachmentConfiguration, got addresses) resource.Attachment {
+	r := n.realization
+	a := resource.Attachment{
+		NetworkID:       n.id,
+		Network:         n.name,
+		Hostname:        wish.Hostname,
+		Aliases:         wish.Aliases,
+		MACAddress:      got.MAC,
+		MTU:             wish.MTU,
+		InterfaceName:   wish.InterfaceName,
+		GatewayPriority: wish.GatewayPriority,
+		Routes:          r.Routes,
+		DNS:             r.DNS,
+	}
+	if a.MTU == 0 {
+		a.MTU = r.MTU
+	}
+	if got.IPv4.IsValid() {
+		a.IPv4Address, a.IPv4Gateway = netip.PrefixFrom(got.IPv4, r.IPv4Subnet.Bits()), r.IPv4Gateway
+	}
+	if got.IPv6.IsValid() {
+		a.IPv6Address, a.IPv6Gateway = netip.PrefixFrom(got.IPv6, r.IPv6Subnet.Bits()), r.IPv6Gateway
+	}
+	return a
+}
+
+// complete asks the network for the parameters of the port and makes the lease
+// pending, written down before anybody knows of it.
+func (t *table) complete(network *opened, key string, wish resource.AttachmentConfiguration) (leaseView, error) {
+	t.mu.Lock()
+	port := t.entries[key].port()
+	t.mu.Unlock()
+	parameters, err := network.Plan(port, wish.Options)
+	if err != nil {
+		return leaseView{}, fmt.Errorf("network %s: %w", network.name, err)
+	}
+	data, err := json.Marshal(parameters)
+	if err != nil {
+		return leaseView{}, fmt.Errorf("network %s: parameters of the port: %w: %w", network.name, errdefs.ErrInternal, err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.entries[key]
+	e.Lease.AdditionalData = data
+	e.Lease.enter(resource.LeasePending)
+	e.Lease.ExpiresAt = time.Now().Add(t.times.Pending)
+	if err := t.keep(e); err != nil {
+		return leaseView{}, err
+	}
+	t.arm(e, t.times.Pending)
+	return e.view(), nil
+}
+
+// giveUp undoes take.
+func (t *table) giveUp(key string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.entries[key]
+	undoPick(t.v4, key, e.Remembered.IPv4)
+	undoPick(t.v6, key, e.Remembered.IPv6)
+	t.dropMAC(e)
+	e.Lease = nil
+	if e.empty() {
+		delete(t.entries, key)
+	}
+}
+
+// undoPick frees what a key got; it remembers what it did before.
+func undoPick(a *ipam.Allocator, key string, remembered netip.Addr) {
+	if a == nil {
+		return
+	}
+	a.Free(key)
+	a.Forget(key)
+	if remembered.IsValid() {
+		a.Restore(key, remembered)
+	}
+}
+
+// dropMAC frees the MAC of a lease unless it is reserved. Callers hold mu.
+func (t *table) dropMAC(e *entry) {
+	if mac := e.Lease.Attachment.MACAddress; mac != e.Reserved.MAC && t.macs[mac] == e.Key {
+		delete(t.macs, mac)
+	}
+}

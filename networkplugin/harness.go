@@ -1,0 +1,255 @@
+package networkplugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/containerd/errdefs"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
+	"patchbay.dev/patchbay/api/patchbay/plugin/v1/pluginv1connect"
+	"patchbay.dev/patchbay/internal/rpc"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+// Protocol is the version of the wire protocol that this package speaks.
+const Protocol = 1
+
+// harness is the RPC coat of a service: it decodes, calls and encodes.
+type harness struct{ service *service }
+
+var _ pluginv1connect.NetworkPluginServiceHandler = (*harness)(nil)
+
+// Hello implements the contract.
+func (h *harness) Hello(context.Context, *pluginv1.HelloRequest) (*pluginv1.HelloResponse, error) {
+	p := h.service.Plugin
+	return &pluginv1.HelloResponse{
+		MinProtocol:  Protocol,
+		MaxProtocol:  Protocol,
+		Name:         p.Name,
+		Version:      p.version(),
+		Capabilities: capabilities(h.service.implementation()),
+	}, nil
+}
+
+// Start implements the contract.
+func (h *harness) Start(ctx context.Context, r *pluginv1.StartRequest) (*pluginv1.StartResponse, error) {
+	c, err := wire.PluginConfigurationFromProto(r.GetConfiguration())
+	if err != nil {
+		return nil, err
+	}
+	reservations, err := reservations(r.GetReservations())
+	if err != nil {
+		return nil, err
+	}
+	if err := h.service.start(ctx, configuration(c)); err != nil {
+		return nil, err
+	}
+	h.service.fit(reservations)
+	status, err := h.status()
+	return &pluginv1.StartResponse{Status: status}, err
+}
+
+// Status implements the contract.
+func (h *harness) Status(context.Context, *pluginv1.StatusRequest) (*pluginv1.StatusResponse, error) {
+	status, err := h.status()
+	return &pluginv1.StatusResponse{Status: status}, err
+}
+
+func (h *harness) status() (*pluginv1.NetworkStatus, error) {
+	status, _, err := h.service.status()
+	if err != nil {
+		return nil, err
+	}
+	return wire.PluginStatusToProto(status), nil
+}
+
+// Check implements the contract.
+func (h *harness) Check(ctx context.Context, _ *pluginv1.CheckRequest) (*pluginv1.CheckResponse, error) {
+	network, err := h.service.serving()
+	if err != nil {
+		return nil, err
+	}
+	checker, ok := network.(Checker)
+	if !ok {
+		return nil, notImplemented(h.service.Plugin.Name, "check")
+	}
+	return &pluginv1.CheckResponse{Faults: append(checker.Check(ctx), h.service.table.troubles()...)}, nil
+}
+
+// Stop implements the contract.
+func (h *harness) Stop(ctx context.Context, r *pluginv1.StopRequest) (*pluginv1.StopResponse, error) {
+	return &pluginv1.StopResponse{}, h.service.stop(ctx, r.GetDelete(), r.GetForce())
+}
+
+// Update implements the contract.
+func (h *harness) Update(ctx context.Context, r *pluginv1.UpdateRequest) (*pluginv1.UpdateResponse, error) {
+	c, err := wire.PluginConfigurationFromProto(r.GetConfiguration())
+	if err != nil {
+		return nil, err
+	}
+	if err := h.service.update(ctx, configuration(c)); err != nil {
+		return nil, err
+	}
+	status, err := h.status()
+	return &pluginv1.UpdateResponse{Status: status}, err
+}
+
+// Allocate implements the contract.
+func (h *harness) Allocate(ctx context.Context, r *pluginv1.AllocateRequest) (*pluginv1.AllocateResponse, error) {
+	wish, err := wire.AttachmentConfigurationFromProto(r.GetConfiguration())
+	if err != nil {
+		return nil, err
+	}
+	view, err := h.service.table.allocate(ctx, r.GetKey(), r.GetOwner(), wish)
+	if err != nil {
+		return nil, err
+	}
+	return &pluginv1.AllocateResponse{
+		Attachment:     wire.AttachmentToProto(view.attachment),
+		AdditionalData: view.additionalData,
+		ExpiresAt:      view.expiry(),
+	}, nil
+}
+
+// Hold implements the contract: its leases are held for as long as its stream
+// is open. There is no second half to forget: a sandbox that exits, crashes or
+// is killed closes the stream, and the kernel tells.
+func (h *harness) Hold(ctx context.Context, r *pluginv1.HoldRequest, stream pluginv1connect.NetworkPluginServiceHoldServerStream) error {
+	if err := stream.SendHeaders(); err != nil {
+		return err
+	}
+	peer, _ := rpc.PeerFrom(ctx)
+	table := h.service.table
+	held, err := table.hold(ctx, r.GetKeys(), r.GetNetworkNamespace(), peer.PID)
+	if err != nil {
+		return err
+	}
+	defer table.letGo(held)
+	if err := stream.Send(&pluginv1.HoldResponse{}); err != nil {
+		return err // the sandbox has gone already
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-held.over:
+		return fmt.Errorf("leases %q: held by another stream now, or deleted: %w", held.keys, errdefs.ErrAborted)
+	case <-h.service.ending:
+		return fmt.Errorf("the plugin is ending: %w", errdefs.ErrUnavailable)
+	}
+}
+
+// Release implements the contract.
+func (h *harness) Release(ctx context.Context, r *pluginv1.ReleaseRequest) (*pluginv1.ReleaseResponse, error) {
+	return &pluginv1.ReleaseResponse{}, h.service.table.release(ctx, r.GetKey(), r.GetForget())
+}
+
+// Reserve implements the contract.
+func (h *harness) Reserve(_ context.Context, r *pluginv1.ReserveRequest) (*pluginv1.ReserveResponse, error) {
+	reservations, err := reservations([]*pluginv1.Reservation{r.GetReservation()})
+	if err != nil {
+		return nil, err
+	}
+	return &pluginv1.ReserveResponse{}, h.service.table.reserve(reservations[0])
+}
+
+// Lookup implements the contract.
+func (h *harness) Lookup(_ context.Context, r *pluginv1.LookupRequest) (*pluginv1.LookupResponse, error) {
+	matches := func(e *entry) bool { return e.answersTo(r.GetName()) }
+	if text := r.GetAddress(); text != "" {
+		address, err := netip.ParseAddr(text)
+		if err != nil {
+			return nil, fmt.Errorf("address %q: want an ip address: %w", text, errdefs.ErrInvalidArgument)
+		}
+		matches = func(e *entry) bool {
+			a := e.Lease.Attachment
+			return a.IPv4Address.Addr() == address || a.IPv6Address.Addr() == address
+		}
+	} else if r.GetName() == "" {
+		return nil, fmt.Errorf("lookup: want a name or an address: %w", errdefs.ErrInvalidArgument)
+	}
+	return &pluginv1.LookupResponse{Attachments: wire.AttachmentsToProto(h.service.table.lookup(matches))}, nil
+}
+
+// List implements the contract.
+func (h *harness) List(context.Context, *pluginv1.ListRequest) (*pluginv1.ListResponse, error) {
+	out := &pluginv1.ListResponse{}
+	for _, v := range h.service.table.list() {
+		out.Leases = append(out.Leases, &pluginv1.Lease{
+			Key:        v.key,
+			Owner:      v.owner,
+			State:      wire.LeaseStateToProto(v.state),
+			Attachment: wire.AttachmentToProto(v.attachment),
+			ExpiresAt:  v.expiry(),
+		})
+	}
+	return out, nil
+}
+
+// Watch implements the contract.
+func (h *harness) Watch(ctx context.Context, _ *pluginv1.WatchRequest, stream pluginv1connect.NetworkPluginServiceWatchServerStream) error {
+	if err := stream.SendHeaders(); err != nil {
+		return err
+	}
+	var last resource.NetworkStatus
+	for {
+		status, changed, err := h.service.status()
+		if err != nil {
+			return err
+		}
+		if status.State != last.State || status.Message != last.Message {
+			if err := stream.Send(&pluginv1.WatchResponse{Status: wire.PluginStatusToProto(status)}); err != nil {
+				return err
+			}
+			last = status
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-h.service.ending:
+			return fmt.Errorf("the plugin is ending: %w", errdefs.ErrUnavailable)
+		}
+	}
+}
+
+func (v leaseView) expiry() *timestamppb.Timestamp {
+	if v.expiresAt.IsZero() {
+		return nil
+	}
+	return timestamppb.New(v.expiresAt)
+}
+
+func configuration(c wire.PluginConfiguration) Configuration {
+	out := Configuration{
+		ID:         c.ID,
+		Name:       c.Name,
+		Variant:    c.Variant,
+		IPv4Subnet: c.IPv4Subnet,
+		IPv6Subnet: c.IPv6Subnet,
+		MTU:        c.MTU,
+		Options:    c.Options,
+	}
+	for _, u := range c.Used {
+		out.Used = append(out.Used, UsedPrefix(u))
+	}
+	return out
+}
+
+func reservations(in []*pluginv1.Reservation) ([]reservation, error) {
+	var out []reservation
+	var faults []error
+	for _, r := range in {
+		decoded, err := wire.ReservationFromProto(r)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("reservation of %s: %w", r.GetOwner(), err))
+		}
+		c := decoded.Configuration
+		out = append(out, reservation{decoded.Key, decoded.Owner, addresses{c.IPv4Address, c.IPv6Address, c.MACAddress}})
+	}
+	return out, errors.Join(faults...)
+}

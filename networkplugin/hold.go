@@ -1,0 +1,242 @@
+package networkplugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"patchbay.dev/patchbay/resource"
+)
+
+// successionTime is how long a sandbox that wants a lease waits for another
+// one's stream to end: the former sandbox is dead as a rule, and only the news
+// of it is under way.
+const successionTime = 3 * time.Second
+
+// expelTime is how long taking a port off the network may take in one try.
+const expelTime = 5 * time.Second
+
+// hold is one stream that keeps leases.
+type hold struct {
+	peer int           // process at the other end; 0: unknown
+	keys []string      // sorted
+	over chan struct{} // closed when another stream has taken a key over, or the network was deleted
+	once sync.Once     // for over
+}
+
+func (h *hold) close() { h.once.Do(func() { close(h.over) }) }
+
+// hold makes leases held by a new stream, all of them or none. A lease that
+// another stream of the same process keeps passes to the new one: a sandbox
+// that dials again wins over its own stale stream. One that another process
+// keeps is waited for, then refused with errdefs.ErrFailedPrecondition.
+func (t *table) hold(ctx context.Context, keys []string, namespace string, peer int) (*hold, error) {
+	h := &hold{peer: peer, keys: slices.Compact(slices.Sorted(slices.Values(keys))), over: make(chan struct{})}
+	if len(keys) == 0 || len(h.keys) != len(keys) {
+		return nil, fmt.Errorf("keys %q: want one or more, each once: %w", keys, errdefs.ErrInvalidArgument)
+	}
+	for {
+		wait, err := t.tryHold(ctx, h, namespace)
+		if err != nil {
+			return nil, err
+		}
+		if wait == nil {
+			return h, nil
+		}
+		if err := t.succeed(ctx, wait); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// succeed waits for the stream that keeps a lease to end. The lease is not
+// freed then but pending again.
+func (t *table) succeed(ctx context.Context, wait *predecessor) error {
+	ctx, cancel := context.WithTimeout(ctx, successionTime)
+	defer cancel()
+	err := await(ctx, wait.changed)
+	t.mu.Lock()
+	wait.lease.successors--
+	t.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("lease %s: is held by another sandbox, process %d: %w", wait.key, wait.peer, errdefs.ErrFailedPrecondition)
+	}
+	return nil
+}
+
+// predecessor is the holder of a lease that another one wants.
+type predecessor struct {
+	key     string
+	peer    int
+	lease   *lease
+	changed <-chan struct{}
+}
+
+// tryHold returns a predecessor when there is one to wait for.
+func (t *table) tryHold(ctx context.Context, h *hold, namespace string) (*predecessor, error) {
+	for _, key := range h.keys { // sorted: no two callers wait for each other
+		defer t.keys.Lock(key)()
+	}
+	network, wait, err := t.holdable(h)
+	if wait != nil || err != nil {
+		return wait, err
+	}
+	var admitted []string
+	for _, key := range h.keys {
+		admitted = append(admitted, key)
+		if err = t.admit(ctx, network, key, namespace); err != nil {
+			err = errors.Join(fmt.Errorf("network %s: lease %s: %w", network.name, key, err), t.unadmit(ctx, network, admitted))
+			return nil, err
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, key := range h.keys {
+		l := t.entries[key].Lease
+		if l.hold != nil {
+			l.hold.close() // its other leases are orphaned
+		}
+		l.enter(resource.LeaseHeld)
+		l.hold = h
+	}
+	return nil, nil
+}
+
+// holdable checks all leases of a hold.
+func (t *table) holdable(h *hold) (*opened, *predecessor, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	network, err := t.serving()
+	if err != nil {
+		return nil, nil, err
+	}
+	var faults []error
+	var wait *predecessor
+	for _, key := range h.keys {
+		e := t.entries[key]
+		switch {
+		case e == nil || e.Lease == nil:
+			faults = append(faults, fmt.Errorf("lease %s: unknown on network %s, allocate it first: %w", key, network.name, errdefs.ErrNotFound))
+		case e.Lease.lost:
+			faults = append(faults, fmt.Errorf("lease %s: its port is being taken off network %s: %w", key, network.name, errdefs.ErrFailedPrecondition))
+		case e.Lease.hold != nil && (h.peer == 0 || e.Lease.hold.peer != h.peer):
+			wait = &predecessor{key, e.Lease.hold.peer, e.Lease, e.Lease.changed}
+		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, nil, err
+	}
+	if wait != nil {
+		wait.lease.successors++
+	}
+	return network, wait, nil
+}
+
+// admit lets the port of a lease onto the network. That it may be on it is
+// written down first: a process that dies in between leaves a lease that its
+// successor takes off.
+func (t *table) admit(ctx context.Context, network *opened, key, namespace string) error {
+	var file *os.File
+	if namespace != "" {
+		var err error
+		if file, err = os.Open(namespace); err != nil {
+			return fmt.Errorf("network namespace: %w: %w", errdefs.ErrInvalidArgument, err)
+		}
+	}
+	t.mu.Lock()
+	e := t.entries[key]
+	before := *e.Lease
+	e.Lease.closeNamespace()
+	e.Lease.NetworkNamespace, e.Lease.namespace = namespace, file
+	e.Lease.State = resource.LeaseHeld // on disk; in memory once all are admitted
+	err := t.keep(e)
+	e.Lease.State = before.State
+	port := e.port()
+	t.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return network.Admit(ctx, port)
+}
+
+// unadmit takes ports off again that were pending before; one that cannot be
+// is tried again later. The sandboxes of the others may be live.
+func (t *table) unadmit(ctx context.Context, network *opened, keys []string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), expelTime)
+	defer cancel()
+	var faults []error
+	for _, key := range keys {
+		t.mu.Lock()
+		e := t.entries[key]
+		pending, port := e.Lease.State == resource.LeasePending, e.port()
+		t.mu.Unlock()
+		if !pending {
+			continue
+		}
+		err := network.Expel(ctx, port)
+		t.mu.Lock()
+		if err == nil {
+			e.Lease.closeNamespace()
+			e.Lease.NetworkNamespace = ""
+			err = t.keep(e)
+		} else {
+			t.postpone(e, err)
+		}
+		t.mu.Unlock()
+		faults = append(faults, err)
+	}
+	t.notify()
+	return errors.Join(faults...)
+}
+
+// letGo is the end of a stream: its leases are orphaned, their ports taken off
+// the network, their addresses freed. It returns at once.
+func (t *table) letGo(h *hold) {
+	for _, key := range h.keys {
+		t.background(func() { t.end(key, h) })
+	}
+}
+
+func (t *table) end(key string, h *hold) {
+	defer t.keys.Lock(key)()
+	t.mu.Lock()
+	e := t.entries[key]
+	if e == nil || e.Lease == nil || e.Lease.hold != h { // passed to another stream, or gone
+		t.mu.Unlock()
+		return
+	}
+	awaited := e.Lease.successors > 0
+	t.mu.Unlock()
+	if awaited {
+		t.handOver(key)
+	} else {
+		t.takeOff(key)
+	}
+}
+
+// handOver takes the port of a dead sandbox off the network and makes the
+// lease pending again, for the next one that waits for it. Callers hold the key.
+func (t *table) handOver(key string) {
+	err := t.expel(key)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.entries[key]
+	if err != nil {
+		t.postpone(e, err)
+		return
+	}
+	e.Lease.closeNamespace()
+	e.Lease.NetworkNamespace = ""
+	e.Lease.lost, e.Lease.trouble, e.Lease.tries = false, nil, 0
+	e.Lease.enter(resource.LeasePending)
+	t.arm(e, t.times.Pending)
+	if err := t.keep(e); err != nil {
+		t.log.Error("lease cannot be written down", "key", key, "error", err)
+	}
+}

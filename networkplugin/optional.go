@@ -1,0 +1,117 @@
+package networkplugin
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+
+	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+// capabilities names the optional interfaces that callers have to know of.
+func capabilities(network any) []string {
+	var out []string
+	if _, ok := network.(Publisher); ok {
+		out = append(out, "publish")
+	}
+	if _, ok := network.(Delegate); ok {
+		out = append(out, "delegated")
+	}
+	return out
+}
+
+func notImplemented(name, what string) error {
+	return fmt.Errorf("plugin %s: does not %s: %w", name, what, errdefs.ErrNotImplemented)
+}
+
+// onPort calls an optional interface of the network with the port of a held
+// lease, with no other call for that port at the same time.
+func onPort[T any](s *service, key, what string, call func(T, Port) error) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	defer s.table.keys.Lock(key)()
+	network, port, err := s.table.held(key)
+	if err != nil {
+		return err
+	}
+	able, ok := network.Network.(T)
+	if !ok {
+		return notImplemented(s.Plugin.Name, what)
+	}
+	return call(able, port)
+}
+
+// held returns the port of a held lease.
+func (t *table) held(key string) (*opened, Port, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	network, err := t.serving()
+	if err != nil {
+		return nil, Port{}, err
+	}
+	e := t.entries[key]
+	if e == nil || e.Lease == nil {
+		return nil, Port{}, fmt.Errorf("lease %s: unknown on network %s, allocate it first: %w", key, network.name, errdefs.ErrNotFound)
+	}
+	if e.Lease.State != resource.LeaseHeld {
+		return nil, Port{}, fmt.Errorf("lease %s: is not held by a sandbox: %w", key, errdefs.ErrFailedPrecondition)
+	}
+	return network, e.port(), nil
+}
+
+// Publish implements the contract.
+func (h *harness) Publish(ctx context.Context, r *pluginv1.PublishRequest) (*pluginv1.PublishResponse, error) {
+	decoded, err := wire.PublishedPortsFromProto(r.GetPorts())
+	if err != nil {
+		return nil, err
+	}
+	wanted := make([]PublishedPort, len(decoded))
+	for i, p := range decoded {
+		wanted[i] = PublishedPort(p)
+	}
+	var got []wire.PublishedPort
+	err = onPort(h.service, r.GetKey(), "publish ports", func(p Publisher, port Port) error {
+		published, err := p.Publish(ctx, port, wanted)
+		for _, p := range published {
+			got = append(got, wire.PublishedPort(p))
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &pluginv1.PublishResponse{Ports: wire.PublishedPortsToProto(got)}, nil
+}
+
+// Unpublish implements the contract.
+func (h *harness) Unpublish(ctx context.Context, r *pluginv1.UnpublishRequest) (*pluginv1.UnpublishResponse, error) {
+	return &pluginv1.UnpublishResponse{}, onPort(h.service, r.GetKey(), "publish ports", func(p Publisher, port Port) error {
+		return p.Unpublish(ctx, port)
+	})
+}
+
+// Attach implements the contract.
+func (h *harness) Attach(ctx context.Context, r *pluginv1.AttachRequest) (*pluginv1.AttachResponse, error) {
+	var attachment resource.Attachment
+	err := onPort(h.service, r.GetKey(), "make interfaces", func(d Delegate, port Port) (err error) {
+		port.NetworkNamespace = r.GetNetworkNamespace()
+		attachment, err = d.Attach(ctx, port, r.GetInterfaceName())
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &pluginv1.AttachResponse{Attachment: wire.AttachmentToProto(attachment)}, nil
+}
+
+// Detach implements the contract.
+func (h *harness) Detach(ctx context.Context, r *pluginv1.DetachRequest) (*pluginv1.DetachResponse, error) {
+	return &pluginv1.DetachResponse{}, onPort(h.service, r.GetKey(), "make interfaces", func(d Delegate, port Port) error {
+		port.NetworkNamespace = r.GetNetworkNamespace()
+		return d.Detach(ctx, port, r.GetInterfaceName())
+	})
+}

@@ -1,0 +1,73 @@
+package networkplugin
+
+import (
+	"context"
+	"strings"
+
+	"patchbay.dev/patchbay/resource"
+)
+
+// watch follows what a network reports of itself, once for each start.
+func (s *service) watch(network Network) {
+	watcher, ok := network.(Watcher)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !ok || s.unwatch != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	s.unwatch = func() { cancel(); <-done }
+	go func() {
+		defer close(done)
+		watcher.Watch(ctx, s.report)
+	}()
+}
+
+func (s *service) report(state resource.NetworkState, message string) {
+	s.mu.Lock()
+	s.state, s.message = state, message
+	s.mu.Unlock()
+	s.bump()
+}
+
+// bump tells those who wait that the status may have changed.
+func (s *service) bump() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// status says what is true now, and when to look again.
+func (s *service) status() (resource.NetworkStatus, <-chan struct{}, error) {
+	troubles := s.table.troubles()
+	inUse, total := s.table.usage()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stored == nil || s.stored.Realization == nil && s.failure == nil {
+		return resource.NetworkStatus{}, s.changed, errNotStarted
+	}
+	out := resource.NetworkStatus{State: s.state, Message: s.message, AddressesInUse: inUse, AddressesTotal: total}
+	if r := s.stored.Realization; r != nil {
+		out.IPv4Subnet, out.IPv4Gateway = r.IPv4Subnet, r.IPv4Gateway
+		out.IPv6Subnet, out.IPv6Gateway = r.IPv6Subnet, r.IPv6Gateway
+		out.MTU = r.MTU
+	}
+	if s.message != "" {
+		troubles = append([]string{s.message}, troubles...)
+	}
+	if s.misfit != nil {
+		troubles = append(troubles, s.misfit.Error())
+	}
+	out.Message = strings.Join(troubles, "; ")
+	switch {
+	case s.failure != nil:
+		out.State, out.Message = resource.NetworkFailed, s.failure.Error()
+	case !s.started:
+		out.State, out.Message = resource.NetworkFailed, "stopped"
+	case out.State == resource.NetworkReady && len(troubles) > 0:
+		out.State = resource.NetworkDegraded
+	}
+	return out, s.changed, nil
+}

@@ -1,0 +1,76 @@
+package networkplugin
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+
+	"patchbay.dev/patchbay/internal/ipam"
+)
+
+// RefuseUnknown returns an errdefs.ErrInvalidArgument that names every option
+// that is not known, and those that are; nil when there is none.
+func RefuseUnknown(options map[string]string, known ...string) error {
+	var faults []error
+	accepted := "no option is accepted"
+	if len(known) > 0 {
+		accepted = "want " + strings.Join(slices.Sorted(slices.Values(known)), ", ")
+	}
+	for _, key := range slices.Sorted(maps.Keys(options)) {
+		if !slices.Contains(known, key) {
+			faults = append(faults, fmt.Errorf("option %q: unknown, %s: %w", key, accepted, errdefs.ErrInvalidArgument))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// ChooseSubnets returns the subnets of a network: the given ones, checked, else
+// chosen ones, which are the same for the same network as long as they are
+// free. Occupied are the prefixes of the host's routes and addresses; they, like
+// the prefixes of other networks in c.Used, may not be overlapped. What is the
+// network's own, left over from an earlier run, is not to be among them.
+//
+// Errors are errdefs.ErrInvalidArgument for a malformed or unfit subnet,
+// errdefs.ErrAlreadyExists for an overlap and errdefs.ErrResourceExhausted when
+// none is left to choose; all faults are reported at once.
+func ChooseSubnets(c Configuration, occupied []netip.Prefix) (v4, v6 netip.Prefix, err error) {
+	var used []ipam.Occupied
+	for _, u := range c.Used {
+		used = append(used, ipam.Occupied{By: "network " + u.Network, Prefix: u.Prefix})
+	}
+	for _, p := range occupied {
+		used = append(used, ipam.Occupied{By: "a route or address of the host", Prefix: p})
+	}
+	prefixes := make([]netip.Prefix, len(used))
+	for i, u := range used {
+		prefixes[i] = u.Prefix
+	}
+
+	var err4, err6 error
+	if v4 = c.IPv4Subnet; v4.IsValid() {
+		err4 = checkGiven(v4, ipam.CheckSubnet4, used)
+	} else {
+		v4, err4 = ipam.ChooseSubnet4(c.ID, prefixes)
+	}
+	if v6 = c.IPv6Subnet; v6.IsValid() {
+		err6 = checkGiven(v6, ipam.CheckSubnet6, used)
+	} else {
+		v6, err6 = ipam.ChooseSubnet6(c.ID, prefixes)
+	}
+	if err := errors.Join(err4, err6); err != nil {
+		return netip.Prefix{}, netip.Prefix{}, err
+	}
+	return v4, v6, nil
+}
+
+func checkGiven(p netip.Prefix, check func(netip.Prefix) error, used []ipam.Occupied) error {
+	if err := check(p); err != nil {
+		return err
+	}
+	return ipam.CheckOverlap(p, used)
+}

@@ -1,0 +1,331 @@
+package networkplugin
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"patchbay.dev/patchbay/internal/ipam"
+	"patchbay.dev/patchbay/internal/keyed"
+	"patchbay.dev/patchbay/resource"
+)
+
+// opened is a started network, as the lease table uses it. It does not change.
+type opened struct {
+	Network
+	id, name    string
+	realization Realization
+}
+
+// table holds the leases of one network and hands out its addresses.
+//
+// Work on one key is serialized by keys, which is held over calls to the
+// network; mu guards the memory only and is never held over them.
+type table struct {
+	states stateFiles
+	times  LeaseTimes
+	log    *slog.Logger
+	notify func() // told that health may have changed
+
+	keys    keyed.Mutex
+	running sync.WaitGroup // what goes on behind the calls
+
+	mu       sync.Mutex
+	network  *opened                        // guarded by mu; nil: not started
+	closed   bool                           // guarded by mu: no new work; the process ends
+	draining bool                           // guarded by mu: the network is being deleted
+	entries  map[string]*entry              // guarded by mu
+	macs     map[resource.MACAddress]string // guarded by mu: key of each MAC in use or reserved
+	v4, v6   *ipam.Allocator                // guarded by mu; nil: no such family
+}
+
+// newTable reads what an earlier process left: its leases are orphaned, with
+// nothing counted against them until the network is open.
+func newTable(directory string, times LeaseTimes, log *slog.Logger, notify func()) (*table, error) {
+	t := &table{states: stateFiles(directory), times: times.withDefaults(), log: log, notify: notify}
+	t.clear()
+	entries, err := t.states.load()
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		t.entries[e.Key] = e
+		if e.Lease == nil {
+			continue
+		}
+		expires := e.Lease.ExpiresAt
+		if e.Lease.State == resource.LeasePending {
+			e.Lease.enter(resource.LeasePending)
+			e.Lease.ExpiresAt = expires
+		} else {
+			e.Lease.enter(resource.LeaseOrphaned)
+		}
+	}
+	return t, nil
+}
+
+// clear forgets everything. Callers hold mu, or are the only ones.
+func (t *table) clear() {
+	t.network, t.v4, t.v6 = nil, nil, nil
+	t.entries, t.macs = map[string]*entry{}, map[resource.MACAddress]string{}
+}
+
+// open begins to serve a started network. The times of leases that an earlier
+// process left start to run. Opening again replaces the network.
+func (t *table) open(n *opened) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	first := t.network == nil
+	t.network = n
+	if !first && t.sameSubnets(n.realization) {
+		return
+	}
+	t.restore(n.realization)
+	if !first {
+		return
+	}
+	for _, e := range t.entries {
+		switch {
+		case e.Lease == nil:
+		case e.Lease.State == resource.LeasePending:
+			t.arm(e, time.Until(e.Lease.ExpiresAt))
+		case e.Lease.State == resource.LeaseOrphaned:
+			t.arm(e, t.times.Orphaned)
+		}
+	}
+}
+
+// shut stops serving a network that was stopped but not deleted; leases stay.
+func (t *table) shut() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.network = nil
+}
+
+func (t *table) sameSubnets(r Realization) bool {
+	return t.v4 != nil == r.IPv4Subnet.IsValid() && t.v6 != nil == r.IPv6Subnet.IsValid()
+}
+
+// restore makes allocators that know the addresses of all entries, those freed
+// first before those freed later. Callers hold mu.
+func (t *table) restore(r Realization) {
+	t.v4, t.v6 = nil, nil
+	if r.IPv4Subnet.IsValid() {
+		t.v4 = ipam.NewAllocator(r.IPv4Subnet, append([]netip.Addr{r.IPv4Gateway}, r.Reserved...)...)
+	}
+	if r.IPv6Subnet.IsValid() {
+		t.v6 = ipam.NewAllocator(r.IPv6Subnet, append([]netip.Addr{r.IPv6Gateway}, r.Reserved...)...)
+	}
+	sorted := t.sorted()
+	slices.SortStableFunc(sorted, func(a, b *entry) int { return a.FreedAt.Compare(b.FreedAt) })
+	for _, e := range sorted {
+		if e.Lease == nil {
+			continue
+		}
+		a := e.Lease.Attachment
+		t.macs[a.MACAddress] = e.Key
+		err4 := restoreLease(t.v4, e.Key, a.IPv4Address)
+		err6 := restoreLease(t.v6, e.Key, a.IPv6Address)
+		if err := errors.Join(err4, err6); err != nil {
+			t.log.Error("lease from before does not fit the network", "key", e.Key, "error", err)
+		}
+	}
+	for _, e := range sorted {
+		if err := t.setAside(e.Key, e.Reserved); err != nil {
+			t.log.Error("reservation from before does not fit the network", "key", e.Key, "error", err)
+			t.unreserve(e)
+		}
+		if t.v4 != nil && e.Remembered.IPv4.IsValid() {
+			t.v4.Restore(e.Key, e.Remembered.IPv4)
+		}
+		if t.v6 != nil && e.Remembered.IPv6.IsValid() {
+			t.v6.Restore(e.Key, e.Remembered.IPv6)
+		}
+	}
+}
+
+func restoreLease(a *ipam.Allocator, key string, address netip.Prefix) error {
+	if a == nil || !address.IsValid() {
+		return nil
+	}
+	return a.AllocateAddress(key, address.Addr())
+}
+
+// sorted returns all entries by key. Callers hold mu.
+func (t *table) sorted() []*entry {
+	out := make([]*entry, 0, len(t.entries))
+	for _, e := range t.entries {
+		out = append(out, e)
+	}
+	slices.SortFunc(out, func(a, b *entry) int { return cmp.Compare(a.Key, b.Key) })
+	return out
+}
+
+// serving returns the network, or why there is none to work with. Callers hold
+// mu.
+func (t *table) serving() (*opened, error) {
+	switch {
+	case t.closed:
+		return nil, fmt.Errorf("the plugin is ending: %w", errdefs.ErrUnavailable)
+	case t.network == nil:
+		return nil, fmt.Errorf("the network is not started: %w", errdefs.ErrUnavailable)
+	case t.draining:
+		return nil, fmt.Errorf("network %s: is being deleted: %w", t.network.name, errdefs.ErrFailedPrecondition)
+	}
+	return t.network, nil
+}
+
+// keep writes an entry down, or removes what is written when there is nothing
+// to keep. Callers hold mu, so that files and memory change in one order.
+func (t *table) keep(e *entry) error {
+	if !e.empty() {
+		return t.states.write(e)
+	}
+	delete(t.entries, e.Key)
+	return t.states.remove(e.Key)
+}
+
+// arm sets the timer that ends a lease's state. Callers hold mu.
+func (t *table) arm(e *entry, after time.Duration) {
+	l, epoch := e.Lease, e.Lease.epoch
+	l.ExpiresAt = time.Now().Add(after)
+	l.timer = time.AfterFunc(after, func() {
+		t.background(func() { t.expire(e.Key, l, epoch) })
+	})
+}
+
+// background runs f unless the process is ending, which waits for it.
+func (t *table) background(f func()) {
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		return
+	}
+	t.running.Add(1)
+	t.mu.Unlock()
+	go func() {
+		defer t.running.Done()
+		f()
+	}()
+}
+
+// close stops all timers and waits for what is under way. Leases stay as they
+// are, for the next process.
+func (t *table) close() {
+	t.mu.Lock()
+	t.closed = true
+	for _, e := range t.entries {
+		if e.Lease != nil && e.Lease.timer != nil {
+			e.Lease.timer.Stop()
+		}
+	}
+	t.mu.Unlock()
+	t.running.Wait()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, e := range t.entries {
+		if e.Lease != nil {
+			e.Lease.closeNamespace()
+		}
+	}
+}
+
+// leaseView is a lease as it was at one moment.
+type leaseView struct {
+	key, owner     string
+	state          resource.LeaseState
+	attachment     resource.Attachment
+	additionalData []byte
+	expiresAt      time.Time
+}
+
+func (e *entry) view() leaseView {
+	l := e.Lease
+	return leaseView{e.Key, e.Owner, l.State, l.Attachment, l.AdditionalData, l.ExpiresAt}
+}
+
+// list returns all leases by key.
+func (t *table) list() []leaseView {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []leaseView
+	for _, e := range t.sorted() {
+		if e.Lease != nil && e.Lease.State != "" {
+			out = append(out, e.view())
+		}
+	}
+	return out
+}
+
+// lookup returns the attachments of live sandboxes that match.
+func (t *table) lookup(matches func(*entry) bool) []resource.Attachment {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []resource.Attachment
+	for _, e := range t.sorted() {
+		if e.Lease != nil && (e.Lease.State == resource.LeaseHeld || e.Lease.State == resource.LeaseOrphaned) && matches(e) {
+			out = append(out, e.Lease.Attachment)
+		}
+	}
+	return out
+}
+
+// ports returns those whose sandboxes may be live.
+func (t *table) ports() []Port {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []Port
+	for _, e := range t.sorted() {
+		if e.Lease != nil && (e.Lease.State == resource.LeaseHeld || e.Lease.State == resource.LeaseOrphaned) {
+			out = append(out, e.port())
+		}
+	}
+	return out
+}
+
+// usage returns how many addresses are in use, and how many there are, of IPv4,
+// else of IPv6; without addresses the number of leases and 0.
+func (t *table) usage() (inUse, total uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if a := cmp.Or(t.v4, t.v6); a != nil {
+		return a.InUse(), a.Total()
+	}
+	for _, e := range t.entries {
+		if e.Lease != nil {
+			inUse++
+		}
+	}
+	return inUse, 0
+}
+
+// troubles returns one line for each port that cannot be taken off.
+func (t *table) troubles() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []string
+	for _, e := range t.sorted() {
+		if e.Lease != nil && e.Lease.trouble != nil {
+			out = append(out, fmt.Sprintf("the port of %s cannot be taken off the network yet: %v", e.owner(), e.Lease.trouble))
+		}
+	}
+	return out
+}
+
+// await waits until a lease leaves its state or ctx ends.
+func await(ctx context.Context, changed <-chan struct{}) error {
+	select {
+	case <-changed:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
