@@ -26,7 +26,9 @@ type Process struct {
 	cmd       *exec.Cmd // nil if adopted
 
 	done chan struct{}
-	exit string // how it ended, if its parent is this process; set before done closes
+	// How it ended, if its parent is this process; set before done closes.
+	exit  string
+	clean bool
 }
 
 // Adopt finds the helper that a directory tells of, started by an earlier
@@ -97,6 +99,7 @@ func (p *Process) watch(conn syscall.RawConn) {
 	}
 	if p.cmd != nil {
 		p.exit = describeExit(p.cmd.Wait(), p.cmd.ProcessState)
+		p.clean = p.cmd.ProcessState != nil && p.cmd.ProcessState.Success()
 	}
 	close(p.done)
 	p.pidfd.Close()
@@ -143,6 +146,17 @@ func (p *Process) Death() string {
 		return how + ": " + words
 	}
 	return how + " without a word"
+}
+
+// Clean reports whether the process is known to have ended by itself with
+// status 0. Of one that was adopted that is not known.
+func (p *Process) Clean() bool {
+	select {
+	case <-p.done:
+		return p.clean
+	default:
+		return false
+	}
 }
 
 // Ready waits until hello returns nil, which it does when the helper answers,
