@@ -1,0 +1,156 @@
+package containers
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sync/errgroup"
+
+	"patchbay.dev/patchbay/internal/revert"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+// Create stores a container made from an image that is present, and reserves
+// its static addresses. An empty name is made up. All or nothing. All that is
+// wrong with a request is told at once; the kind of the error is
+// errdefs.ErrInvalidArgument if any of it is a fault of form.
+func (s *Service) Create(ctx context.Context, name string, labels map[string]string, t resource.ContainerTemplate) (resource.Container, []string, error) {
+	r := &request{name: name, labels: labels, template: t}
+	if err := s.check(ctx, r); err != nil {
+		return resource.Container{}, nil, err
+	}
+	release, err := s.use(r)
+	if err != nil {
+		return resource.Container{}, nil, err
+	}
+	defer release()
+
+	id := resource.NewID()
+	configuration, err := merge(r.template, id, r.image)
+	if err != nil {
+		return resource.Container{}, nil, err
+	}
+	e, err := s.claimName(r, Stored{
+		Metadata: resource.Metadata{
+			ID: id, Name: r.name, CreatedAt: time.Now().UTC(),
+			Labels: mergeLabels(r.image.Configuration.Run.Labels, labels),
+		},
+		Configuration: configuration,
+	})
+	if err != nil {
+		return resource.Container{}, nil, err
+	}
+	if err := s.store(ctx, e); err != nil {
+		s.forget(e)
+		return resource.Container{}, nil, err
+	}
+	s.mu.Lock()
+	e.creating = false
+	s.mu.Unlock()
+	return s.describe(ctx, e), r.warnings, nil
+}
+
+// use keeps what a request names from being deleted until the container, which
+// then does that by its existence, is stored.
+func (s *Service) use(r *request) (release func(), err error) {
+	releaseImage, err := s.config.Images.Use(r.image.Configuration.Digest)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]string, len(r.networks))
+	for i, n := range r.networks {
+		ids[i] = n.ID
+	}
+	releaseNetworks, err := s.config.Networks.Use(ids)
+	if err != nil {
+		releaseImage()
+		return nil, err
+	}
+	return func() { releaseNetworks(); releaseImage() }, nil
+}
+
+// claimName enters a container that is being created, so that nobody else gets
+// its name and its reservations are known to a plugin that restarts meanwhile.
+func (s *Service) claimName(r *request, stored Stored) (*entry, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if stored.Name == "" {
+		stored.Name = resource.MakeUpName(func(name string) bool { return s.names[name] != nil })
+	}
+	if other := s.names[stored.Name]; other != nil {
+		return nil, kindf(errdefs.ErrAlreadyExists, "container name %q: is that of container %s, want another, or delete that one", stored.Name, other.id())
+	}
+	e := newEntry(stored)
+	e.creating = true
+	s.entries[stored.ID], s.names[stored.Name] = e, e
+	return e, nil
+}
+
+// store reserves the static addresses, makes the container's directory and
+// stores its record, in this order: a crash leaves what Resume and the
+// plugins' next Start take away.
+func (s *Service) store(ctx context.Context, e *entry) (err error) {
+	var undo revert.Stack
+	defer undo.Run(&err)
+	if hasStatic(e) {
+		undo.Add(func() error { s.release(ctx, e, true); return nil })
+		if err := s.reserve(ctx, e); err != nil {
+			return err
+		}
+	}
+	undo.Add(func() error { return os.RemoveAll(s.config.Roots.Container(e.id())) })
+	if err := makeDirectories(s.config.Roots.Container(e.id()), e.config().Mounts); err != nil {
+		return e.errorf(kindOfFile(err), "%w", err)
+	}
+	if err := s.config.Records.Put(e.id(), e.stored); err != nil {
+		return err
+	}
+	undo.Success()
+	return nil
+}
+
+func hasStatic(e *entry) bool {
+	for _, w := range e.config().Networks {
+		if w.Static() {
+			return true
+		}
+	}
+	return false
+}
+
+// reserve sets the static addresses aside on all networks, in parallel.
+func (s *Service) reserve(ctx context.Context, e *entry) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for i, w := range e.config().Networks {
+		if !w.Static() {
+			continue
+		}
+		group.Go(func() error { return s.config.Networks.Reserve(ctx, w.Network, reservation(e, i)) })
+	}
+	return group.Wait()
+}
+
+func reservation(e *entry, place int) wire.Reservation {
+	w := e.config().Networks[place]
+	return wire.Reservation{
+		Key: leaseKey(e.id(), place), Owner: e.name(),
+		Configuration: resource.AttachmentConfiguration{IPv4Address: w.IPv4Address, IPv6Address: w.IPv6Address, MACAddress: w.MACAddress},
+	}
+}
+
+// leaseKey names an allocation: nothing but the container and the place of its
+// attachment goes in, so that it is the same at every start.
+func leaseKey(id string, place int) string { return fmt.Sprintf("%s/%d", id, place) }
+
+// forget takes a container out of memory and tells those who wait for that.
+func (s *Service) forget(e *entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.entries, e.id())
+	delete(s.names, e.name())
+	close(e.gone)
+}

@@ -1,0 +1,134 @@
+package containers
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/containerd/errdefs"
+
+	"patchbay.dev/patchbay/resource"
+)
+
+// deletion is one attempt to delete a container.
+type deletion struct {
+	done chan struct{}
+	err  error // set before done is closed
+}
+
+// Delete removes a container, its writable layer, its volumes and its log, and
+// gives up its reservations. One that runs is refused, unless force kills it.
+// Once begun it goes on without its caller; a crash in the middle is made good
+// by the next patchbayd.
+func (s *Service) Delete(ctx context.Context, name string, force bool) error {
+	e, err := s.find(name)
+	if err != nil {
+		return err
+	}
+	if err := s.settle(ctx, e); err != nil {
+		return err
+	}
+	if force {
+		s.mu.Lock()
+		if e.run != nil {
+			e.run.keep = true // it is this call that removes it
+		}
+		s.mu.Unlock()
+		if err := s.stop(ctx, e, 0); err != nil {
+			return err
+		}
+	}
+	return s.remove(e)
+}
+
+// remove deletes a container that does not run. Who comes second waits for the
+// first.
+func (s *Service) remove(e *entry) error {
+	s.mu.Lock()
+	if s.entries[e.id()] != e {
+		s.mu.Unlock()
+		return nil
+	}
+	if e.run != nil {
+		state := s.stateLocked(e)
+		s.mu.Unlock()
+		return e.errorf(errdefs.ErrFailedPrecondition, "is %s: stop it first, or delete it by force", state)
+	}
+	if d := e.deletion; d != nil {
+		s.mu.Unlock()
+		<-d.done
+		return d.err
+	}
+	d := &deletion{done: make(chan struct{})}
+	e.deletion = d
+	s.mu.Unlock()
+
+	d.err = s.purge(e)
+	s.mu.Lock()
+	e.deletion = nil
+	s.mu.Unlock()
+	if d.err == nil {
+		s.forget(e)
+	}
+	close(d.done)
+	return d.err
+}
+
+// purge takes away all that a container is. From the first step on it is marked
+// in the records; on a full disk it goes on without that, for it makes room.
+func (s *Service) purge(e *entry) error {
+	marked := e.stored
+	marked.Deleting = true
+	if err := s.config.Records.Put(e.id(), marked); err != nil && !errors.Is(err, errdefs.ErrResourceExhausted) {
+		return err
+	}
+	s.mu.Lock()
+	e.stored.Deleting = true
+	s.mu.Unlock()
+	s.release(context.Background(), e, true)
+	err := errors.Join(
+		os.RemoveAll(s.config.Roots.Sandbox(e.id())),
+		os.RemoveAll(s.config.Roots.Container(e.id())),
+	)
+	if err != nil {
+		return e.errorf(kindOfFile(err), "cannot be removed: %w", err)
+	}
+	if err := s.config.Records.Delete(e.id()); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
+		return err
+	}
+	return nil
+}
+
+// settle waits for what is left of a run whose main process has ended: who
+// learned of that must not be told that it still runs.
+func (s *Service) settle(ctx context.Context, e *entry) error {
+	s.mu.Lock()
+	r := e.run
+	s.mu.Unlock()
+	if r == nil || r.state == resource.ContainerStarting || readExit(s.config.Roots.Sandbox(e.id())) == nil {
+		return nil
+	}
+	select {
+	case <-r.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// needRun returns the run of a container whose main process can be reached.
+func (s *Service) needRun(e *entry) (*run, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := e.run; r != nil && r.state == resource.ContainerRunning && r.process != nil {
+		return r, nil
+	}
+	return nil, e.errorf(errdefs.ErrFailedPrecondition, "is not running: it is %s", s.stateLocked(e))
+}
+
+// isRunning reports whether there is a run, in whatever state.
+func (s *Service) isRunning(e *entry) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return e.run != nil
+}

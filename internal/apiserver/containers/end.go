@@ -1,0 +1,174 @@
+package containers
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
+	"patchbay.dev/patchbay/internal/helper"
+)
+
+// watch waits for the end of a run and takes away what it leaves. It ends early
+// when the service is closed: the next patchbayd takes over then.
+func (s *Service) watch(e *entry, r *run) {
+	if r.process != nil && !s.awaitEnd(e, r) {
+		return
+	}
+	s.finish(e, r)
+}
+
+// awaitEnd returns true when the helper is gone. One that stays after its main
+// process has ended is killed.
+func (s *Service) awaitEnd(e *entry, r *run) bool {
+	for {
+		_, err := r.client.Wait(s.life, &sandboxv1.WaitRequest{})
+		if within(s.life, s.config.GraceTimeout, r.process.Done()) {
+			return true
+		}
+		if s.life.Err() != nil {
+			return false
+		}
+		if err == nil || readExit(s.config.Roots.Sandbox(e.id())) != nil {
+			s.config.Log.Warn("a runtime helper stays after its container has ended, and is killed", "container", e.id())
+			r.process.Kill()
+			return true
+		}
+		// No answer, yet alive: ask again.
+	}
+}
+
+// finish takes away what a run leaves, in an order in which the next patchbayd
+// can go on wherever this one dies.
+func (s *Service) finish(e *entry, r *run) {
+	directory := s.config.Roots.Sandbox(e.id())
+	last := readExit(directory)
+	if last == nil {
+		words := ""
+		if r.process != nil {
+			words = r.process.StderrTail()
+		}
+		died := helperDied(words)
+		last = &died
+	}
+	s.mu.Lock()
+	last.StartedAt = r.startedAt
+	s.mu.Unlock()
+
+	// Only now the plugins know that the streams are gone, whatever happened.
+	var parallel sync.WaitGroup
+	parallel.Go(func() { s.release(context.Background(), e, false) })
+	s.cleanUp(e.id(), r)
+	parallel.Wait()
+	if err := writeExit(s.config.Roots.Container(e.id()), *last); err != nil {
+		s.config.Log.Error("cannot keep how a container ended", "container", e.id(), "error", err)
+	}
+	if err := os.RemoveAll(directory); err != nil {
+		s.config.Log.Error("cannot remove the directory of a runtime helper", "container", e.id(), "error", err)
+	}
+	keep := s.endRun(e, r, last)
+	if e.config().AutoRemove && !keep {
+		if err := s.remove(e); err != nil {
+			s.config.Log.Error("cannot remove a container that has ended", "container", e.id(), "error", err)
+		}
+	}
+}
+
+// endRun lets go of a run. A nil last keeps what is known of the run before.
+func (s *Service) endRun(e *entry, r *run, last *exit) (keep bool) {
+	if r.client != nil {
+		r.client.Close()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if last != nil {
+		e.last = last
+	}
+	e.run = nil
+	close(r.ended)
+	return r.keep
+}
+
+// cleanUp removes what a helper that did not end by itself leaves on the host.
+func (s *Service) cleanUp(id string, r *run) {
+	if r.process != nil && r.process.Clean() {
+		return
+	}
+	directory := s.config.Roots.Sandbox(id)
+	binary, err := helper.Binary(directory)
+	if err != nil {
+		return // none was ever started
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), cleanUpTimeout)
+	defer cancel()
+	_, err = helper.Run(ctx, helper.Verb{
+		Binary: binary, Name: runtimeName(filepath.Base(binary)), Args: []string{"cleanup"}, Environment: s.helperEnvironment(id),
+	})
+	if err != nil {
+		s.config.Log.Error("cannot clean up after a runtime helper", "container", id, "error", err)
+	}
+}
+
+// cleanUpTimeout bounds the removal of a container's cgroups, whose processes
+// the kernel may still be ending.
+const cleanUpTimeout = 30 * time.Second
+
+// dismiss ends a helper and takes away what it leaves, but for its leases.
+func (s *Service) dismiss(ctx context.Context, id string, r *run) {
+	if r.process != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.GraceTimeout)
+		defer cancel()
+		// A helper that has answered a bootstrap with an error ends by itself.
+		_, err := r.client.Shutdown(ctx, &sandboxv1.ShutdownRequest{})
+		if (err != nil && !connectionFailed(err)) || !within(context.Background(), s.config.GraceTimeout, r.process.Done()) {
+			r.process.Kill()
+		}
+	}
+	s.cleanUp(id, r)
+	if err := os.RemoveAll(s.config.Roots.Sandbox(id)); err != nil {
+		s.config.Log.Error("cannot remove the directory of a runtime helper", "container", id, "error", err)
+	}
+}
+
+// release gives all leases of a container up, in parallel. A plugin notices a
+// moment after a helper's death that its stream is gone, and refuses until then.
+// What does not succeed is logged: the plugin frees a lease that nobody holds by
+// itself, and is told what is reserved whenever it starts.
+func (s *Service) release(ctx context.Context, e *entry, forget bool) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.GraceTimeout)
+	defer cancel()
+	var parallel sync.WaitGroup
+	for i, w := range e.config().Networks {
+		parallel.Go(func() {
+			err := retryHeld(ctx, func() error {
+				return s.config.Networks.Release(ctx, w.Network, leaseKey(e.id(), i), forget)
+			})
+			if err != nil {
+				s.config.Log.Warn("cannot release a lease", "container", e.id(), "network", w.Network, "error", err)
+			}
+		})
+	}
+	parallel.Wait()
+}
+
+// retryHeld calls f until it does not say that a lease is held, or ctx ends.
+func retryHeld(ctx context.Context, f func() error) error {
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
+		err := f()
+		if !errors.Is(err, errdefs.ErrFailedPrecondition) {
+			return err
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		case <-timer.C:
+		}
+	}
+}

@@ -1,0 +1,248 @@
+package containers
+
+import (
+	"context"
+	"os"
+	"slices"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sync/errgroup"
+
+	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
+	"patchbay.dev/patchbay/internal/containerlog"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+// statesAtOnce bounds the helpers that a list asks at a time.
+const statesAtOnce = 32
+
+// List returns the containers, the youngest first: those that run, or all.
+func (s *Service) List(ctx context.Context, all bool) ([]resource.Container, error) {
+	entries := s.all()
+	described := make([]resource.Container, len(entries))
+	var group errgroup.Group
+	group.SetLimit(statesAtOnce)
+	for i, e := range entries {
+		group.Go(func() error { described[i] = s.describe(ctx, e); return nil })
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(described, func(c resource.Container) bool {
+		ended := c.Status.State == resource.ContainerCreated || c.Status.State == resource.ContainerStopped
+		return ended && !all
+	}), nil
+}
+
+// Get returns one container.
+func (s *Service) Get(ctx context.Context, name string) (resource.Container, error) {
+	e, err := s.find(name)
+	if err != nil {
+		return resource.Container{}, err
+	}
+	return s.describe(ctx, e), nil
+}
+
+func (s *Service) describe(ctx context.Context, e *entry) resource.Container {
+	return resource.Container{Metadata: e.stored.Metadata, Configuration: e.config(), Status: s.status(ctx, e)}
+}
+
+// status says what is true of a container. A helper that hangs costs the
+// StatusTimeout.
+func (s *Service) status(ctx context.Context, e *entry) resource.ContainerStatus {
+	s.mu.Lock()
+	r, last := e.run, e.last
+	status := resource.ContainerStatus{State: s.stateLocked(e)}
+	if r != nil && r.state == resource.ContainerRunning {
+		status.StartedAt, status.Attachments = r.startedAt, r.attachments
+	}
+	s.mu.Unlock()
+	switch {
+	case r == nil:
+		return ended(last)
+	case status.State == resource.ContainerStarting || r.process == nil:
+		return status
+	}
+	status.HelperPID = r.process.PID()
+	ctx, cancel := context.WithTimeout(ctx, s.config.StatusTimeout)
+	defer cancel()
+	answer, err := r.client.State(ctx, &sandboxv1.StateRequest{})
+	if err == nil {
+		return told(status, answer)
+	}
+	if written := readExit(s.config.Roots.Sandbox(e.id())); written != nil {
+		return ended(written)
+	}
+	select {
+	case <-r.process.Done():
+		died := helperDied(r.process.StderrTail())
+		return ended(&died)
+	default:
+		status.Message = "its runtime helper does not answer"
+		return status
+	}
+}
+
+// stateLocked is the state as far as this service knows it. Service.mu is held.
+func (s *Service) stateLocked(e *entry) resource.ContainerState {
+	switch r := e.run; {
+	case r == nil && e.last == nil:
+		return resource.ContainerCreated
+	case r == nil:
+		return resource.ContainerStopped
+	case r.state == resource.ContainerRunning && r.stops > 0:
+		return resource.ContainerStopping
+	default:
+		return r.state
+	}
+}
+
+// ended is the status of a container that does not run.
+func ended(last *exit) resource.ContainerStatus {
+	if last == nil {
+		return resource.ContainerStatus{State: resource.ContainerCreated}
+	}
+	return resource.ContainerStatus{
+		State: resource.ContainerStopped, Message: last.Message,
+		StartedAt: last.StartedAt, ExitedAt: last.ExitedAt,
+		ExitCode: last.Code, OutOfMemory: last.OutOfMemory,
+	}
+}
+
+// told completes a status by what the helper says.
+func told(status resource.ContainerStatus, answer *sandboxv1.StateResponse) resource.ContainerStatus {
+	if exit := answer.GetExit(); answer.GetState() == sandboxv1.SandboxState_SANDBOX_STATE_STOPPED && exit != nil {
+		return resource.ContainerStatus{
+			State: resource.ContainerStopped, Message: exit.GetMessage(),
+			StartedAt: status.StartedAt, ExitedAt: exit.GetExitedAt().AsTime(),
+			ExitCode: int(exit.GetCode()), OutOfMemory: exit.GetOutOfMemory(),
+		}
+	}
+	status.PID = int(answer.GetPid())
+	status.Faults = answer.GetFaults()
+	if attachments, err := wire.AttachmentsFromProto(answer.GetAttachments()); err == nil {
+		status.Attachments = attachments
+	} else {
+		status.Faults = append(status.Faults, err.Error())
+	}
+	if answer.GetStartedAt() != nil {
+		status.StartedAt = answer.GetStartedAt().AsTime()
+	}
+	return status
+}
+
+// Count returns how many containers there are and how many of them run.
+func (s *Service) Count() (total, running int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.entries {
+		if e.creating {
+			continue
+		}
+		total++
+		if e.run != nil {
+			running++
+		}
+	}
+	return total, running
+}
+
+// ContainersOn returns the names of the containers configured for a network.
+func (s *Service) ContainersOn(networkID string) []string {
+	return s.namesOf(func(e *entry) bool {
+		return slices.ContainsFunc(e.config().Networks, func(w resource.AttachmentConfiguration) bool { return w.Network == networkID })
+	})
+}
+
+// ContainersUsing returns the names of the containers made from the image with
+// a digest.
+func (s *Service) ContainersUsing(digest string) []string {
+	return s.namesOf(func(e *entry) bool { return e.config().ImageDigest == digest })
+}
+
+func (s *Service) namesOf(match func(*entry) bool) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []string
+	for _, e := range s.entries {
+		if !e.stored.Deleting && match(e) {
+			out = append(out, e.name())
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Reservations returns the static addresses of the containers on a network.
+func (s *Service) Reservations(networkID string) []wire.Reservation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []wire.Reservation
+	for _, e := range s.entries {
+		for i, w := range e.config().Networks {
+			if w.Network == networkID && w.Static() && !e.stored.Deleting {
+				out = append(out, reservation(e, i))
+			}
+		}
+	}
+	return out
+}
+
+// Logs calls f with what the main process wrote, this run's and earlier ones'.
+// It follows until the container ends.
+func (s *Service) Logs(ctx context.Context, name string, q resource.LogQuery, f func(resource.LogEntry) error) error {
+	e, err := s.find(name)
+	if err != nil {
+		return err
+	}
+	options := containerlog.ReadOptions{Tail: q.Tail, Since: q.Since}
+	if q.Follow {
+		options.Follow = s.runEnd(e)
+	}
+	err = containerlog.Read(ctx, s.config.Roots.ContainerLog(e.id()), options, func(l containerlog.Entry) error {
+		return f(resource.LogEntry{Time: l.Time, Stderr: l.Stderr, Data: l.Data})
+	})
+	if os.IsNotExist(err) {
+		return nil // it has never written anything
+	}
+	return err
+}
+
+// runEnd is closed when the container's present run has ended, if there is one.
+func (s *Service) runEnd(e *entry) <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.run != nil {
+		return e.run.ended
+	}
+	closed := make(chan struct{})
+	close(closed)
+	return closed
+}
+
+// Wait returns when a container does not run, or with deleted when it is gone,
+// and says how its last run ended.
+func (s *Service) Wait(ctx context.Context, name string, deleted bool) (resource.ContainerExit, error) {
+	e, err := s.find(name)
+	if err != nil {
+		return resource.ContainerExit{}, err
+	}
+	event := s.runEnd(e)
+	if deleted {
+		event = e.gone
+	}
+	select {
+	case <-event:
+	case <-ctx.Done():
+		return resource.ContainerExit{}, ctx.Err()
+	case <-s.life.Done():
+		return resource.ContainerExit{}, e.errorf(errdefs.ErrUnavailable, "patchbayd is going down, the container is not")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.last == nil {
+		return resource.ContainerExit{}, nil
+	}
+	return resource.ContainerExit{Code: e.last.Code, Message: e.last.Message}, nil
+}

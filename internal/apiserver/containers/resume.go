@@ -1,0 +1,140 @@
+package containers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
+	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/helper"
+	"patchbay.dev/patchbay/resource"
+)
+
+// Resume takes over from an earlier patchbayd: containers that run are watched
+// again, what ended meanwhile is taken away, deletions and starts that were
+// interrupted are finished or undone, and what belongs to no container is
+// removed. It returns at once and goes on in the background. It is called once,
+// before anything else, when the network service can be called.
+func (s *Service) Resume() error {
+	sandboxes, err := directoryNames(s.config.Roots.Sandboxes())
+	if err != nil {
+		return fmt.Errorf("look for running containers: %w", err)
+	}
+	directories, err := directoryNames(filepath.Dir(s.config.Roots.Container("x")))
+	if err != nil {
+		return fmt.Errorf("look for containers: %w", err)
+	}
+	for _, id := range sandboxes {
+		s.resume(id)
+	}
+	for _, id := range directories {
+		if s.entries[id] == nil {
+			s.background(func() { s.removeStray(s.config.Roots.Container(id)) })
+		}
+	}
+	for _, e := range s.all() {
+		if !s.isRunning(e) && (e.stored.Deleting || s.endedUnseen(e)) {
+			s.background(func() { s.finishRemoval(e) })
+		}
+	}
+	return nil
+}
+
+func directoryNames(directory string) ([]string, error) {
+	entries, err := os.ReadDir(directory)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	names := make([]string, len(entries))
+	for i, entry := range entries {
+		names[i] = entry.Name()
+	}
+	return names, nil
+}
+
+// resume takes one sandbox's directory over. Whether its helper lives is known
+// when it returns.
+func (s *Service) resume(id string) {
+	r := &run{abort: func() {}, ended: make(chan struct{}), state: resource.ContainerRunning}
+	process, err := helper.Adopt(s.config.Roots.Sandbox(id))
+	if err == nil {
+		r.process = process
+		r.client = client.DialSandbox(s.config.Roots.SandboxSocket(id))
+	} else {
+		r.state = resource.ContainerStopping
+	}
+	e := s.entries[id]
+	if e == nil {
+		s.background(func() { s.dismiss(s.life, id, r) })
+		return
+	}
+	s.mu.Lock()
+	e.run = r
+	s.mu.Unlock()
+	s.background(func() {
+		if r.process != nil && !s.wasStarted(r) {
+			s.dismiss(s.life, id, r)
+			s.release(s.life, e, false)
+			s.endRun(e, r, nil)
+			return
+		}
+		s.watch(e, r)
+		if s.removalIsDue(e) {
+			s.finishRemoval(e)
+		}
+	})
+}
+
+// wasStarted reports whether a helper got as far as running its container's
+// main process: a start that did not was never acknowledged. One that does not
+// answer is taken to have.
+func (s *Service) wasStarted(r *run) bool {
+	ctx, cancel := context.WithTimeout(s.life, s.config.GraceTimeout)
+	defer cancel()
+	answer, err := r.client.State(ctx, &sandboxv1.StateRequest{})
+	if err != nil {
+		return true
+	}
+	if answer.GetStartedAt() != nil {
+		s.mu.Lock()
+		r.startedAt = answer.GetStartedAt().AsTime()
+		s.mu.Unlock()
+	}
+	switch answer.GetState() {
+	case sandboxv1.SandboxState_SANDBOX_STATE_EMPTY, sandboxv1.SandboxState_SANDBOX_STATE_CREATED:
+		return false
+	default:
+		return true
+	}
+}
+
+// endedUnseen reports whether a container that is to be removed when it ends has
+// run, and no longer does.
+func (s *Service) endedUnseen(e *entry) bool {
+	if !e.config().AutoRemove {
+		return false
+	}
+	_, err := os.Stat(filepath.Join(s.config.Roots.Container(e.id()), startedFile))
+	return err == nil
+}
+
+func (s *Service) removalIsDue(e *entry) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return e.run == nil && e.stored.Deleting && s.entries[e.id()] == e
+}
+
+func (s *Service) finishRemoval(e *entry) {
+	if err := s.remove(e); err != nil {
+		s.config.Log.Error("cannot finish the deletion of a container", "container", e.id(), "error", err)
+	}
+}
+
+func (s *Service) removeStray(directory string) {
+	if err := os.RemoveAll(directory); err != nil {
+		s.config.Log.Error("cannot remove a directory without a container", "directory", directory, "error", err)
+	}
+}

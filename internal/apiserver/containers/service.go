@@ -1,0 +1,261 @@
+// Package containers is the container service of patchbayd: it stores what
+// users ask of containers, starts a runtime helper for each that runs, watches
+// it, and takes away what it leaves.
+//
+// # Concurrency
+//
+// A container is claimed, not locked: Start claims its run, Delete its
+// deletion, under the service's one short lock, and everything that takes time
+// goes on without any. So nothing that happens to one container waits for
+// another.
+//
+// # Truth
+//
+// What runs is never stored. It is asked of the runtime helper; when that is
+// gone, the exit file it wrote tells how it ended, and a helper that died
+// without one took its container with it.
+package containers
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"patchbay.dev/patchbay/internal/helper"
+	"patchbay.dev/patchbay/internal/layout"
+	"patchbay.dev/patchbay/internal/manifest"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+// Images is what the service needs of the image service.
+type Images interface {
+	// Resolve returns the image of a reference, digest or unique prefix of one;
+	// errdefs.ErrNotFound says how to get it.
+	Resolve(ctx context.Context, name string) (resource.Image, error)
+	// Layers returns the unpacked layers of an image, the uppermost first.
+	Layers(digest string) ([]string, error)
+	// Use keeps an image from being deleted until release is called.
+	Use(digest string) (release func(), err error)
+}
+
+// Networks is what the service needs of the network service. Keys are those of
+// leases: the container's id, "/", and the attachment's place.
+type Networks interface {
+	// Resolve returns the network of a name or id; errdefs.ErrNotFound names
+	// what there is.
+	Resolve(name string) (resource.Network, error)
+	// Use keeps networks from being deleted until release is called.
+	Use(ids []string) (release func(), err error)
+	// Strategy returns how interfaces of a network are made.
+	Strategy(networkID string) (string, error)
+	Allocate(ctx context.Context, networkID, key, owner string, wish resource.AttachmentConfiguration) (resource.AllocatedAttachment, error)
+	// Release gives a lease up; with forget also what is reserved and
+	// remembered for its key. A held lease is errdefs.ErrFailedPrecondition.
+	Release(ctx context.Context, networkID, key string, forget bool) error
+	// Reserve sets static addresses aside; without a lease.
+	Reserve(ctx context.Context, networkID string, r wire.Reservation) error
+}
+
+// Runtimes finds runtime plugins, as they are installed now.
+type Runtimes interface {
+	// Runtime returns the plugin of a name; errdefs.ErrNotFound names what there
+	// is.
+	Runtime(name string) (manifest.Plugin, error)
+}
+
+// Records keeps the configuration of containers by id.
+type Records interface {
+	List() ([]Stored, error)
+	Put(id string, s Stored) error
+	Delete(id string) error
+}
+
+// Collection is the name under which Records are stored, and Schema the number
+// of the form of Stored.
+const (
+	Collection = "containers"
+	Schema     = 1
+)
+
+// Stored is the stored form of a container.
+type Stored struct {
+	resource.Metadata
+	Configuration resource.ContainerConfiguration `json:"configuration"`
+	// Deleting: a deletion has begun and has to be finished.
+	Deleting bool `json:"deleting,omitempty"`
+}
+
+// Config is what a Service needs. Fields without a default are required.
+type Config struct {
+	Roots    layout.Roots
+	Records  Records
+	Images   Images
+	Networks Networks
+	Runtimes Runtimes
+	// DefaultRuntime is that of containers which name none.
+	DefaultRuntime string
+	// ReadyTimeout bounds how long a runtime helper may take until it answers;
+	// default 10 s.
+	ReadyTimeout time.Duration
+	// StartTimeout bounds how long it may take then until the main process
+	// runs; default 2 min, for copies of large volumes.
+	StartTimeout time.Duration
+	// StatusTimeout bounds how long it may take to tell its state; default
+	// 500 ms.
+	StatusTimeout time.Duration
+	// GraceTimeout bounds how long anything else may take that a helper is asked
+	// for, such as its exit after its container's; default 5 s.
+	GraceTimeout time.Duration
+	// Launch starts helpers; default helper.Start.
+	Launch func(helper.Config) (*helper.Process, error)
+	Log    *slog.Logger
+}
+
+func (c *Config) complete() {
+	for value, fallback := range map[*time.Duration]time.Duration{
+		&c.ReadyTimeout:  10 * time.Second,
+		&c.StartTimeout:  2 * time.Minute,
+		&c.StatusTimeout: 500 * time.Millisecond,
+		&c.GraceTimeout:  5 * time.Second,
+	} {
+		if *value == 0 {
+			*value = fallback
+		}
+	}
+	if c.Launch == nil {
+		c.Launch = helper.Start
+	}
+}
+
+// Service keeps the containers. It is safe for concurrent use.
+type Service struct {
+	config Config
+
+	life    context.Context // ends with Close
+	end     context.CancelFunc
+	running sync.WaitGroup // watchers and deletions that nobody waits for
+
+	mu       sync.Mutex
+	entries  map[string]*entry // by id; guarded by mu
+	names    map[string]*entry // guarded by mu
+	draining bool              // no more starts; guarded by mu
+	closed   bool              // no more goroutines; guarded by mu
+}
+
+// entry is one container.
+type entry struct {
+	stored Stored // but for Deleting it never changes
+	gone   chan struct{}
+
+	// Guarded by Service.mu:
+	creating bool      // not acknowledged yet, to be hidden
+	run      *run      // nil: it does not run
+	last     *exit     // of the last run; nil: none that is known
+	deletion *deletion // in progress; nil: none
+}
+
+func newEntry(s Stored) *entry { return &entry{stored: s, gone: make(chan struct{})} }
+
+func (e *entry) id() string   { return e.stored.ID }
+func (e *entry) name() string { return e.stored.Name }
+
+func (e *entry) config() resource.ContainerConfiguration { return e.stored.Configuration }
+
+// errorf returns an error about the container.
+func (e *entry) errorf(kind error, format string, args ...any) error {
+	return kindf(kind, "container %s: "+format, append([]any{e.name()}, args...)...)
+}
+
+// New returns a service with the containers in the records. Records that cannot
+// be read are an error, since their containers would be taken for left-overs.
+func New(c Config) (*Service, error) {
+	c.complete()
+	stored, err := c.Records.List()
+	if err != nil {
+		return nil, fmt.Errorf("read containers: %w", err)
+	}
+	s := &Service{config: c, entries: map[string]*entry{}, names: map[string]*entry{}}
+	s.life, s.end = context.WithCancel(context.Background())
+	for _, r := range stored {
+		e := newEntry(r)
+		e.last = s.readLast(r.ID)
+		s.entries[r.ID], s.names[r.Name] = e, e
+	}
+	return s, nil
+}
+
+// Close ends watching and waits for it. Containers go on.
+func (s *Service) Close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.end()
+	s.running.Wait()
+	for _, e := range s.all() {
+		if r, err := s.needRun(e); err == nil {
+			r.client.Close()
+		}
+	}
+}
+
+// background runs f, which Close waits for. After Close it does nothing: what is
+// left undone the next patchbayd finds and does.
+func (s *Service) background(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.running.Go(f)
+	}
+}
+
+// find returns the container of a name, an id or a unique prefix of an id;
+// names win.
+func (s *Service) find(name string) (*entry, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.names[name]; e != nil && !e.creating {
+		return e, nil
+	}
+	if e := s.entries[name]; e != nil && !e.creating {
+		return e, nil
+	}
+	var found []*entry
+	for id, e := range s.entries {
+		if name != "" && strings.HasPrefix(id, name) && !e.creating {
+			found = append(found, e)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return nil, kindf(errdefs.ErrNotFound, "container %q: not found", name)
+	}
+	return nil, kindf(errdefs.ErrInvalidArgument, "container %q: is the start of %d ids, want more digits", name, len(found))
+}
+
+// all returns the containers by age, the youngest first.
+func (s *Service) all() []*entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]*entry, 0, len(s.entries))
+	for _, e := range s.entries {
+		if !e.creating {
+			out = append(out, e)
+		}
+	}
+	slices.SortFunc(out, func(a, b *entry) int {
+		if c := b.stored.CreatedAt.Compare(a.stored.CreatedAt); c != 0 {
+			return c
+		}
+		return strings.Compare(a.id(), b.id())
+	})
+	return out
+}

@@ -1,0 +1,278 @@
+package containers
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sync/errgroup"
+
+	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
+	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/helper"
+	"patchbay.dev/patchbay/internal/manifest"
+	"patchbay.dev/patchbay/internal/revert"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+// run is one run of a container, from the claim of its start until nothing is
+// left of it.
+type run struct {
+	abort context.CancelFunc // ends a start in progress
+	ended chan struct{}      // closed when nothing is left
+
+	// Set before the state is running, then constant:
+	process *helper.Process // nil if it died while no patchbayd ran
+	client  *client.Sandbox
+
+	// Guarded by Service.mu:
+	state       resource.ContainerState // starting, running or stopping
+	stops       int                     // calls of Stop at work
+	keep        bool                    // not to be removed when it ends
+	startedAt   time.Time
+	attachments []resource.Attachment
+}
+
+// Start allocates on all networks, starts a runtime helper and the main process
+// in it, and returns where its standard streams are reached. With attach, output
+// is held back for a while until somebody is there. All or nothing: when ctx
+// ends before, the start is undone.
+func (s *Service) Start(ctx context.Context, name string, attach bool) (stdioSocket string, err error) {
+	e, err := s.find(name)
+	if err != nil {
+		return "", err
+	}
+	return s.start(ctx, e, attach)
+}
+
+func (s *Service) start(ctx context.Context, e *entry, attach bool) (string, error) {
+	if err := s.settle(ctx, e); err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)()
+	r, err := s.claimRun(e, cancel)
+	if err != nil {
+		return "", err
+	}
+	stdio, err := s.launch(ctx, e, r, attach)
+	if err != nil {
+		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+			err = e.errorf(errdefs.ErrAborted, "start was aborted")
+		}
+		s.endRun(e, r, nil)
+		return "", err
+	}
+	s.background(func() { s.watch(e, r) })
+	return stdio, nil
+}
+
+// claimRun makes a start the only one of its container.
+func (s *Service) claimRun(e *entry, abort context.CancelFunc) (*run, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.entries[e.id()] != e:
+		return nil, e.errorf(errdefs.ErrNotFound, "not found: it was just deleted")
+	case s.draining || s.closed:
+		return nil, e.errorf(errdefs.ErrUnavailable, "cannot start: patchbayd is shutting down")
+	case e.deletion != nil || e.stored.Deleting:
+		return nil, e.errorf(errdefs.ErrFailedPrecondition, "is being deleted")
+	case e.run != nil:
+		return nil, e.errorf(errdefs.ErrFailedPrecondition, "is already %s", s.stateLocked(e))
+	}
+	e.run = &run{state: resource.ContainerStarting, abort: abort, ended: make(chan struct{})}
+	return e.run, nil
+}
+
+// launch is the start itself. On an error nothing is left of it.
+func (s *Service) launch(ctx context.Context, e *entry, r *run, attach bool) (stdioSocket string, err error) {
+	var undo revert.Stack
+	defer undo.Run(&err)
+	plugin, err := s.config.Runtimes.Runtime(e.config().Runtime)
+	if err != nil {
+		return "", e.errorf(wire.Kind(err), "%w", err)
+	}
+	layers, err := s.config.Images.Layers(e.config().ImageDigest)
+	if err != nil {
+		return "", e.errorf(wire.Kind(err), "%w", err)
+	}
+	undo.Add(func() error { s.release(ctx, e, false); return nil })
+	allocated, err := s.allocate(ctx, e)
+	if err != nil {
+		return "", err
+	}
+	if err := s.prepare(e); err != nil {
+		return "", e.errorf(kindOfFile(err), "%w", err)
+	}
+	undo.Add(func() error { s.dismiss(ctx, e.id(), r); return nil })
+	if err := s.startHelper(ctx, e, r, plugin); err != nil {
+		return "", err
+	}
+	request := s.bootstrapRequest(e, layers, allocated)
+	request.AwaitAttach = attach
+	stdio, err := s.bootstrap(ctx, e, r, request)
+	if err != nil {
+		return "", err
+	}
+	undo.Success()
+	return stdio, nil
+}
+
+// allocate asks all networks at once. A fault is that of the first network that
+// has one.
+func (s *Service) allocate(ctx context.Context, e *entry) ([]resource.AllocatedAttachment, error) {
+	wishes := e.config().Networks
+	out := make([]resource.AllocatedAttachment, len(wishes))
+	group, ctx := errgroup.WithContext(ctx)
+	for i, w := range wishes {
+		group.Go(func() (err error) {
+			w.Hostname = cmp.Or(w.Hostname, e.config().Hostname)
+			w.InterfaceName = cmp.Or(w.InterfaceName, resource.DefaultInterfaceName(i))
+			out[i], err = s.config.Networks.Allocate(ctx, w.Network, leaseKey(e.id(), i), e.name(), w)
+			return err
+		})
+	}
+	return out, group.Wait()
+}
+
+// prepare makes sure of the directories: a power cut may have taken those of a
+// container that was just created.
+func (s *Service) prepare(e *entry) error {
+	directory := s.config.Roots.Container(e.id())
+	if err := makeDirectories(directory, e.config().Mounts); err != nil {
+		return err
+	}
+	if !e.config().AutoRemove {
+		return nil
+	}
+	return os.WriteFile(filepath.Join(directory, startedFile), nil, 0o600)
+}
+
+// startHelper starts the runtime helper and waits until it answers.
+func (s *Service) startHelper(ctx context.Context, e *entry, r *run, plugin manifest.Plugin) error {
+	process, err := s.config.Launch(helper.Config{
+		Directory:   s.config.Roots.Sandbox(e.id()),
+		Socket:      s.config.Roots.SandboxSocket(e.id()),
+		Binary:      plugin.Binary,
+		Name:        runtimeName(plugin.Name),
+		Environment: s.helperEnvironment(e.id()),
+		Isolate:     true,
+	})
+	if err != nil {
+		return e.errorf(wire.Kind(err), "runtime %s: %w", plugin.Name, err)
+	}
+	r.process = process
+	r.client = client.DialSandbox(s.config.Roots.SandboxSocket(e.id()))
+	ctx, cancel := context.WithTimeout(ctx, s.config.ReadyTimeout)
+	defer cancel()
+	err = process.Ready(ctx, func(ctx context.Context) error {
+		hello, err := r.client.Hello(ctx, &sandboxv1.HelloRequest{MinProtocol: manifest.MinProtocol, MaxProtocol: manifest.MaxProtocol})
+		if err != nil {
+			return err
+		}
+		if hello.GetMinProtocol() > manifest.MaxProtocol || hello.GetMaxProtocol() < manifest.MinProtocol {
+			return kindf(errdefs.ErrFailedPrecondition, "speaks protocol %d to %d, want %d to %d",
+				hello.GetMinProtocol(), hello.GetMaxProtocol(), manifest.MinProtocol, manifest.MaxProtocol)
+		}
+		return nil
+	})
+	if err != nil {
+		return e.errorf(wire.Kind(err), "runtime %s: %w", plugin.Name, err)
+	}
+	return nil
+}
+
+func runtimeName(plugin string) string { return "patchbay-runtime-" + plugin }
+
+// helperEnvironment is what tells a runtime's programs which sandbox is theirs.
+func (s *Service) helperEnvironment(id string) []string {
+	return []string{"PATCHBAY_SANDBOX_ID=" + id, "PATCHBAY_STATE_DIR=" + s.config.Roots.Sandbox(id)}
+}
+
+// bootstrapRequest is all that the sandbox ever needs.
+func (s *Service) bootstrapRequest(e *entry, layers []string, allocated []resource.AllocatedAttachment) *sandboxv1.BootstrapRequest {
+	c := e.config()
+	directory := s.config.Roots.Container(e.id())
+	return &sandboxv1.BootstrapRequest{
+		Id:       e.id(),
+		Name:     e.name(),
+		Hostname: c.Hostname,
+		Process:  wire.ProcessToProto(c.Process),
+		RootFilesystem: &sandboxv1.RootFilesystem{
+			LowerDirectories: layers,
+			UpperDirectory:   filepath.Join(directory, upperDirectory),
+			WorkDirectory:    filepath.Join(directory, workDirectory),
+			ReadOnly:         c.ReadOnly,
+		},
+		Mounts:           wire.MountsToProto(hostMounts(s.config.Roots, e.id(), c.Mounts)),
+		Attachments:      wire.AllocatedAttachmentsToProto(allocated),
+		Resources:        wire.ResourcesToProto(c.Resources),
+		CapabilitiesAdd:  c.CapabilitiesAdd,
+		CapabilitiesDrop: c.CapabilitiesDrop,
+		Init:             c.Init,
+		LogPath:          s.config.Roots.ContainerLog(e.id()),
+		Dns:              wire.DNSToProto(containerDNS(allocated, hostResolvConf)),
+	}
+}
+
+// bootstrap makes the sandbox and starts the main process.
+func (s *Service) bootstrap(ctx context.Context, e *entry, r *run, request *sandboxv1.BootstrapRequest) (stdioSocket string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.config.StartTimeout)
+	defer cancel()
+	made, err := r.client.Bootstrap(ctx, request)
+	if err != nil {
+		return "", s.explain(e, r, err)
+	}
+	attachments, err := wire.AttachmentsFromProto(made.GetAttachments())
+	if err != nil {
+		return "", e.errorf(wire.Kind(err), "runtime %s: %w", e.config().Runtime, err)
+	}
+	started, err := r.client.Start(ctx, &sandboxv1.StartRequest{})
+	if err != nil {
+		return "", s.explain(e, r, err)
+	}
+	if err := os.Remove(filepath.Join(s.config.Roots.Container(e.id()), exitFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		s.config.Log.Warn("cannot remove an old exit file", "container", e.id(), "error", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.state = resource.ContainerRunning
+	r.startedAt = started.GetStartedAt().AsTime()
+	r.attachments = attachments
+	return made.GetStdioSocket(), nil
+}
+
+// explain says why a call of a helper failed. An answer is left as it is: its
+// text begins with what the caller is to see. Without one the helper has died,
+// and its own words count.
+func (s *Service) explain(e *entry, r *run, err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return e.errorf(errdefs.ErrUnavailable, "its runtime helper did not answer in time")
+	}
+	if !connectionFailed(err) {
+		return err
+	}
+	if r.process != nil && within(context.Background(), s.config.GraceTimeout, r.process.Done()) {
+		return e.errorf(errdefs.ErrUnavailable, "its runtime helper died: %s", r.process.Death())
+	}
+	return e.errorf(errdefs.ErrUnavailable, "its runtime helper does not answer: %w", err)
+}
+
+// within waits for an event, until ctx ends or for a time at most.
+func within(ctx context.Context, limit time.Duration, event <-chan struct{}) bool {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	select {
+	case <-event:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
