@@ -30,8 +30,7 @@ func (s *Service) List(ctx context.Context, all bool) ([]resource.Container, err
 		return nil, err
 	}
 	return slices.DeleteFunc(described, func(c resource.Container) bool {
-		ended := c.Status.State == resource.ContainerCreated || c.Status.State == resource.ContainerStopped
-		return ended && !all
+		return hasEnded(c.Status.State) && !all
 	}), nil
 }
 
@@ -132,20 +131,38 @@ func told(status resource.ContainerStatus, answer *sandboxv1.StateResponse) reso
 	return status
 }
 
-// Count returns how many containers there are and how many of them run.
-func (s *Service) Count() (total, running int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, e := range s.entries {
-		if e.creating {
-			continue
-		}
-		total++
-		if e.run != nil {
-			running++
+// Count returns how many containers run and how many do not.
+func (s *Service) Count(ctx context.Context) (running, stopped int) {
+	all, err := s.List(ctx, true)
+	if err != nil {
+		return 0, 0
+	}
+	for _, c := range all {
+		if hasEnded(c.Status.State) {
+			stopped++
 		}
 	}
-	return total, running
+	return len(all) - stopped, stopped
+}
+
+func hasEnded(state resource.ContainerState) bool {
+	return state == resource.ContainerCreated || state == resource.ContainerStopped
+}
+
+// Instances returns the running helpers of each runtime plugin.
+func (s *Service) Instances() map[string][]resource.PluginInstance {
+	out := map[string][]resource.PluginInstance{}
+	for _, e := range s.all() {
+		r, err := s.needRun(e)
+		if err != nil {
+			continue
+		}
+		runtime := e.config().Runtime
+		out[runtime] = append(out[runtime], resource.PluginInstance{
+			Resource: e.name(), PID: r.process.PID(), State: string(resource.ContainerRunning),
+		})
+	}
+	return out
 }
 
 // ContainersOn returns the names of the containers configured for a network.

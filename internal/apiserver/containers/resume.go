@@ -78,6 +78,7 @@ func (s *Service) resume(id string) {
 		if r.process != nil && !s.wasStarted(r) {
 			s.dismiss(s.life, id, r)
 			s.release(s.life, e, false)
+			s.unmarkStarted(e)
 			s.endRun(e, r, nil)
 			return
 		}

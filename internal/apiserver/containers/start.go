@@ -108,6 +108,7 @@ func (s *Service) launch(ctx context.Context, e *entry, r *run, attach bool) (st
 	if err != nil {
 		return "", err
 	}
+	undo.Add(func() error { s.unmarkStarted(e); return nil })
 	if err := s.prepare(e); err != nil {
 		return "", e.errorf(kindOfFile(err), "%w", err)
 	}
@@ -153,6 +154,13 @@ func (s *Service) prepare(e *entry) error {
 		return nil
 	}
 	return os.WriteFile(filepath.Join(directory, startedFile), nil, 0o600)
+}
+
+// unmarkStarted undoes what prepare does to make a removal due.
+func (s *Service) unmarkStarted(e *entry) {
+	if e.config().AutoRemove {
+		os.Remove(filepath.Join(s.config.Roots.Container(e.id()), startedFile))
+	}
 }
 
 // startHelper starts the runtime helper and waits until it answers.

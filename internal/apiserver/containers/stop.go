@@ -160,9 +160,9 @@ func (s *Service) Restart(ctx context.Context, name string, timeout *time.Durati
 const stopsAtOnce = 64
 
 // StopAll stops all containers, for the end of the whole instance: no start is
-// accepted any more. A nil timeout is each container's own. Those to be removed
+// accepted any more. A zero timeout is each container's own. Those to be removed
 // when they end are gone when it returns.
-func (s *Service) StopAll(ctx context.Context, timeout *time.Duration) error {
+func (s *Service) StopAll(ctx context.Context, timeout time.Duration) error {
 	s.mu.Lock()
 	s.draining = true
 	s.mu.Unlock()
@@ -171,9 +171,9 @@ func (s *Service) StopAll(ctx context.Context, timeout *time.Duration) error {
 	var group errgroup.Group
 	group.SetLimit(stopsAtOnce)
 	for i, e := range entries {
-		limit := e.config().StopTimeout
-		if timeout != nil {
-			limit = *timeout
+		limit := timeout
+		if limit == 0 {
+			limit = e.config().StopTimeout
 		}
 		group.Go(func() error {
 			ran := s.isRunning(e)
