@@ -99,3 +99,7 @@ func (r Roots) Sandbox(id string) string { return filepath.Join(r.Sandboxes(), i
 
 // SandboxSocket is the socket of a runtime helper.
 func (r Roots) SandboxSocket(id string) string { return filepath.Join(r.Sandbox(id), "sandbox.sock") }
+
+// StdioSocket is the socket of a runtime helper for the standard streams of its
+// processes.
+func (r Roots) StdioSocket(id string) string { return filepath.Join(r.Sandbox(id), "stdio.sock") }

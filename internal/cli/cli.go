@@ -1,0 +1,68 @@
+// Package cli is the command line of Patchbay: one file for each command. A
+// command parses its flags, calls patchbayd and shows the answer; it decides
+// nothing that another client of patchbayd would want decided too.
+package cli
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"sync"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+)
+
+// Config is what the command line gets from its process.
+type Config struct {
+	Args                  []string // without the program's name
+	Stdin, Stdout, Stderr *os.File
+}
+
+// Main runs one command and returns the code for the process to exit with.
+func Main(c Config) int {
+	ctx, keep, stop := interruptible()
+	defer stop()
+	f := &frame{stdin: c.Stdin, stdout: c.Stdout, stderr: c.Stderr, keepSignals: keep}
+	root := newRoot(f)
+	root.SetArgs(c.Args)
+	root.SetOut(c.Stdout)
+	root.SetErr(c.Stderr)
+	err := root.ExecuteContext(ctx)
+	if isParseError(err) {
+		err = &usageError{usageFaults(c.Args)}
+	}
+	return finish(ctx, err, c.Stderr)
+}
+
+// interruptible returns a context that SIGINT and SIGTERM end. After keep they
+// do so no longer, and the context goes on.
+func interruptible() (ctx context.Context, keep, stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGINT, unix.SIGTERM)
+	var watching sync.WaitGroup
+	done := make(chan struct{})
+	watching.Go(func() {
+		select {
+		case <-signals:
+			cancel()
+		case <-done:
+		}
+	})
+	keep = sync.OnceFunc(func() {
+		signal.Stop(signals)
+		close(done)
+		watching.Wait()
+	})
+	return ctx, keep, func() { keep(); cancel() }
+}
+
+// Commands returns the tree of all commands, for their documentation. They
+// cannot be run.
+func Commands() *cobra.Command {
+	root := newRoot(&frame{stdout: io.Discard, stderr: io.Discard})
+	root.DisableAutoGenTag = true
+	return root
+}

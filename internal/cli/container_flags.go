@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	"patchbay.dev/patchbay/internal/cli/parse"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+// containerFlags are the flags of run and create: a container as the user
+// wants it.
+type containerFlags struct {
+	name                                  string
+	template                              resource.ContainerTemplate
+	entrypoint                            string
+	networks, labels                      []string
+	env, envFiles, volumes, mounts, tmpfs []string
+	stopTimeout                           time.Duration
+	pull                                  pullPolicy
+	platform                              string
+}
+
+func (o *containerFlags) bind(f *frame, c *cobra.Command) {
+	flags := c.Flags()
+	flags.SetInterspersed(false) // what follows the image is the container's
+	o.bindProcess(f, flags)
+	o.bindPlaces(flags)
+	o.bindLimits(f, flags)
+	flags.StringVar(&o.name, "name", "", "name of the container (default: one is made up)")
+	flags.StringArrayVarP(&o.labels, "label", "l", nil, "KEY[=VALUE] to find it by (repeatable)")
+	flags.BoolVar(&o.template.AutoRemove, "rm", false, "delete the container when it has ended")
+	flags.StringVar(&o.template.Runtime, "runtime", "", "plugin that runs it (default: the configured one)")
+	o.pull = pullMissing
+	flags.Var(&checkedValue[pullPolicy]{frame: f, target: &o.pull, kind: "policy", parse: parsePullPolicy, text: string(pullMissing)},
+		"pull", "when to pull the image: missing, always or never")
+	flags.StringVar(&o.platform, "platform", "", "platform of the image to pull, like linux/arm64 (default: the host's)")
+
+	complete(c, "pull", string(pullMissing), string(pullAlways), string(pullNever))
+	completeWith(c, "network", f.completeNetworks(0))
+	completeWith(c, "runtime", f.completePlugins("runtime"))
+	c.ValidArgsFunction = f.completeImages(1)
+}
+
+func (o *containerFlags) bindProcess(f *frame, flags *pflag.FlagSet) {
+	t := &o.template
+	flags.BoolVarP(&t.Stdin, "interactive", "i", false, "keep standard input open")
+	flags.BoolVarP(&t.Terminal, "tty", "t", false, "give the process a terminal")
+	flags.StringArrayVarP(&o.env, "env", "e", nil, "NAME=VALUE, or NAME for the caller's value (repeatable)")
+	flags.StringArrayVar(&o.envFiles, "env-file", nil, "file with a line NAME=VALUE or NAME for each variable (repeatable)")
+	flags.StringVarP(&t.WorkingDirectory, "workdir", "w", "", "working directory (default: the image's)")
+	flags.StringVarP(&t.User, "user", "u", "", "NAME|UID[:GROUP|GID] (default: the image's)")
+	flags.StringVar(&o.entrypoint, "entrypoint", "", `command in place of the image's; "" for none`)
+	flags.StringVar(&t.Hostname, "hostname", "", "host name inside (default: the start of the id)")
+	flags.BoolVar(&t.Init, "init", false, "run a minimal init as process 1, which passes signals on and reaps")
+	flags.StringVar(&t.StopSignal, "stop-signal", "", "signal that asks it to end (default: the image's, else TERM)")
+	flags.Var(checked(f, &o.stopTimeout, "time", parse.Timeout), "stop-timeout", "time to end in after that signal (default 10s)")
+}
+
+func (o *containerFlags) bindPlaces(flags *pflag.FlagSet) {
+	flags.StringArrayVar(&o.networks, "network", nil,
+		`NAME[,key=value...], with keys mac, mtu, ip, ip6, ifname, hostname, alias, gw-priority (repeatable; the order is eth0, eth1, ...); "none" for loopback only`)
+	flags.StringArrayVarP(&o.volumes, "volume", "v", nil, "[SOURCE:]TARGET[:OPTION,...]: mount a directory or file of the host (repeatable)")
+	flags.StringArrayVar(&o.mounts, "mount", nil, "type=bind|tmpfs|volume,target=PATH[,source=PATH][,readonly][,...] (repeatable)")
+	flags.StringArrayVar(&o.tmpfs, "tmpfs", nil, "PATH of a file system in memory (repeatable)")
+	flags.BoolVar(&o.template.ReadOnly, "read-only", false, "let nobody write to the root file system")
+}
+
+func (o *containerFlags) bindLimits(f *frame, flags *pflag.FlagSet) {
+	t := &o.template
+	flags.StringSliceVar(&t.CapabilitiesAdd, "cap-add", nil, "capability to have, or ALL (repeatable)")
+	flags.StringSliceVar(&t.CapabilitiesDrop, "cap-drop", nil, "capability to lack, or ALL (repeatable)")
+	flags.VarP(checked(f, &t.Resources.MemoryBytes, "size", parse.Memory), "memory", "m", "most memory, like 512m or 2g")
+	flags.Var(checked(f, &t.Resources.NanoCPUs, "number", parse.CPUs), "cpus", "most processors, like 1.5")
+	flags.Var(checked(f, &t.Resources.PIDs, "number", func(s string) (int64, error) { return parse.Count("pids-limit", s) }),
+		"pids-limit", "most processes and threads")
+}
+
+// request checks what the flags are together, and returns what to ask of
+// patchbayd. Faults go to the frame.
+func (o *containerFlags) request(f *frame, c *cobra.Command, args []string) *apiserverv1.ContainerServiceCreateRequest {
+	t := &o.template
+	var err error
+	t.Networks, t.NoNetwork, err = parse.Networks(o.networks)
+	f.fault(err)
+	labels, err := parse.Pairs("label", o.labels, true)
+	f.fault(err)
+	t.Env = o.environment(f)
+	t.Mounts = o.allMounts(f)
+	if c.Flags().Changed("stop-timeout") {
+		t.StopTimeout = &o.stopTimeout
+	}
+	if c.Flags().Changed("entrypoint") {
+		t.ClearEntrypoint = true
+		if o.entrypoint != "" {
+			t.Entrypoint = []string{o.entrypoint}
+		}
+	}
+	if len(args) > 0 {
+		t.Image, t.Command = args[0], args[1:]
+	}
+	return &apiserverv1.ContainerServiceCreateRequest{
+		Name: o.name, Labels: labels, Template: wire.ContainerTemplateToProto(*t),
+	}
+}
+
+// environment is that of the files, then that of the flags, so that a flag wins.
+func (o *containerFlags) environment(f *frame) []string {
+	var out []string
+	for _, path := range o.envFiles {
+		file, err := os.Open(path)
+		if err != nil {
+			f.fault(fmt.Errorf("env-file %w", err))
+			continue
+		}
+		env, err := parse.EnvironmentFile(path, file, os.LookupEnv)
+		file.Close()
+		f.fault(err)
+		out = append(out, env...)
+	}
+	env, err := parse.Environment(o.env, os.LookupEnv)
+	f.fault(err)
+	return append(out, env...)
+}
+
+func (o *containerFlags) allMounts(f *frame) []resource.Mount {
+	directory, err := os.Getwd()
+	if err != nil {
+		directory = "/"
+	}
+	var out []resource.Mount
+	for _, v := range o.volumes {
+		m, err := parse.Volume(v, directory)
+		f.fault(err)
+		out = append(out, m)
+	}
+	for _, v := range o.mounts {
+		m, err := parse.Mount(v, directory)
+		f.fault(err)
+		out = append(out, m)
+	}
+	for _, v := range o.tmpfs {
+		m, err := parse.Mount("type=tmpfs,target="+v, directory)
+		f.fault(err)
+		out = append(out, m)
+	}
+	return out
+}

@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+	"github.com/spf13/cobra"
+
+	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+)
+
+func newCreate(f *frame) *cobra.Command {
+	var o containerFlags
+	c := &cobra.Command{
+		Use:   "create [FLAGS] IMAGE [COMMAND [ARG...]]",
+		Short: "Create a container without starting it",
+		Long: `Create a container without starting it, and show its id. An image that is not
+there is pulled. Static addresses are reserved from now on.`,
+		Example: `  patchbay create --name db --network db,ip=10.7.0.5 postgres
+  patchbay start db`,
+		Args: f.atLeast(1, "an IMAGE"),
+		RunE: func(c *cobra.Command, args []string) error {
+			request := o.request(f, c, args)
+			api, err := f.dial(c.Context())
+			if err != nil {
+				return err
+			}
+			defer api.Close()
+			created, err := createContainer(c.Context(), f, creation{
+				containers: api.Containers, images: api.Images, request: request, pull: o.pull, platform: o.platform,
+			})
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(f.stdout, created.GetMetadata().GetId())
+			return err
+		},
+	}
+	o.bind(f, c)
+	return c
+}
+
+type creator interface {
+	Create(context.Context, *apiserverv1.ContainerServiceCreateRequest) (*apiserverv1.ContainerServiceCreateResponse, error)
+}
+
+// creation is what makes a container.
+type creation struct {
+	containers creator
+	images     imageSource
+	request    *apiserverv1.ContainerServiceCreateRequest
+	pull       pullPolicy
+	platform   string
+}
+
+// createContainer pulls the image as the policy says and creates the container.
+// The usual case, that the image is there, takes a single call.
+func createContainer(ctx context.Context, f *frame, c creation) (*apiserverv1.Container, error) {
+	image := c.request.GetTemplate().GetImage()
+	pull := func() error {
+		_, err := pullImage(ctx, c.images, &apiserverv1.ImageServicePullRequest{Reference: image, Platform: c.platform}, f.progress(false))
+		return err
+	}
+	if c.pull == pullAlways {
+		if err := pull(); err != nil {
+			return nil, err
+		}
+	}
+	answer, err := c.containers.Create(ctx, c.request)
+	if errdefs.IsNotFound(err) && c.pull == pullMissing && missing(ctx, c.images, image) {
+		fmt.Fprintf(f.stderr, "image %s: is not here, pulling it\n", image)
+		if err := pull(); err != nil {
+			return nil, err
+		}
+		answer, err = c.containers.Create(ctx, c.request)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range answer.GetWarnings() {
+		report(f.stderr, errors.New("warning: "+w))
+	}
+	return answer.GetContainer(), nil
+}
+
+// missing reports whether it was the image that was not found.
+func missing(ctx context.Context, images imageSource, name string) bool {
+	_, err := images.Get(ctx, &apiserverv1.ImageServiceGetRequest{Name: name})
+	return errdefs.IsNotFound(err)
+}

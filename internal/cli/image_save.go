@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
+	"patchbay.dev/patchbay/internal/cli/terminal"
+)
+
+type imageSaveOptions struct {
+	output      string
+	format      apiserverv1.ArchiveFormat
+	compression apiserverv1.Compression
+}
+
+func newImageSave(f *frame) *cobra.Command {
+	var o imageSaveOptions
+	c := &cobra.Command{
+		Use:   "save [FLAGS] NAME...",
+		Short: "Save images to an archive",
+		Example: `  patchbay image save -o images.tar debian app:1
+  patchbay image save --archive docker --compression gzip app >app.tar.gz`,
+		Args:              f.atLeast(1, "a NAME"),
+		ValidArgsFunction: f.completeImages(0),
+		RunE: func(c *cobra.Command, args []string) error {
+			if out, ok := f.stdout.(*os.File); ok && o.output == "-" && terminal.Is(out) {
+				f.fault(errors.New("save: would write an archive to the terminal: name a file with -o, or redirect the output"))
+			}
+			api, err := f.dial(c.Context())
+			if err != nil {
+				return err
+			}
+			defer api.Close()
+			if o.output == "-" {
+				return runImageSave(c.Context(), api.Images, f.stdout, args, o)
+			}
+			file, err := createArchive(o.output)
+			if err != nil {
+				return err
+			}
+			defer file.discard()
+			if err := runImageSave(c.Context(), api.Images, file, args, o); err != nil {
+				return err
+			}
+			return file.commit()
+		},
+	}
+	flags := c.Flags()
+	flags.StringVarP(&o.output, "output", "o", "-", "file (default: standard output)")
+	flags.Var(&checkedValue[apiserverv1.ArchiveFormat]{frame: f, target: &o.format, kind: "kind", parse: parseArchiveFormat, text: "oci"},
+		"archive", "kind of archive: oci or docker")
+	flags.Var(&checkedValue[apiserverv1.Compression]{frame: f, target: &o.compression, kind: "kind", parse: parseCompression, text: "none"},
+		"compression", "compression of the archive: none, gzip or zstd")
+	complete(c, "archive", "oci", "docker")
+	complete(c, "compression", "none", "gzip", "zstd")
+	return c
+}
+
+func parseArchiveFormat(s string) (apiserverv1.ArchiveFormat, error) {
+	switch s {
+	case "oci":
+		return apiserverv1.ArchiveFormat_ARCHIVE_FORMAT_OCI, nil
+	case "docker":
+		return apiserverv1.ArchiveFormat_ARCHIVE_FORMAT_DOCKER, nil
+	}
+	return 0, fmt.Errorf("archive %q: want oci or docker", s)
+}
+
+func parseCompression(s string) (apiserverv1.Compression, error) {
+	switch s {
+	case "none":
+		return apiserverv1.Compression_COMPRESSION_NONE, nil
+	case "gzip":
+		return apiserverv1.Compression_COMPRESSION_GZIP, nil
+	case "zstd":
+		return apiserverv1.Compression_COMPRESSION_ZSTD, nil
+	}
+	return 0, fmt.Errorf("compression %q: want none, gzip or zstd", s)
+}
+
+type imageSaver interface {
+	Save(context.Context, *apiserverv1.ImageServiceSaveRequest) (apiserverv1connect.ImageServiceSaveClientStream, error)
+}
+
+func runImageSave(ctx context.Context, api imageSaver, out io.Writer, names []string, o imageSaveOptions) error {
+	stream, err := api.Save(ctx, &apiserverv1.ImageServiceSaveRequest{Names: names, Format: o.format, Compression: o.compression})
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	for {
+		message, err := stream.Receive()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := out.Write(message.GetData()); err != nil {
+			return err
+		}
+	}
+}

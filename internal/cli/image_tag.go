@@ -1,0 +1,36 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+)
+
+func newImageTag(f *frame) *cobra.Command {
+	return &cobra.Command{
+		Use:               "tag NAME REFERENCE",
+		Short:             "Give an image a further reference",
+		Example:           `  patchbay image tag app:1 registry.example.com/team/app:1`,
+		Args:              f.exactly(2, "a NAME and a REFERENCE"),
+		ValidArgsFunction: f.completeImages(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			api, err := f.dial(c.Context())
+			if err != nil {
+				return err
+			}
+			defer api.Close()
+			return runImageTag(c.Context(), api.Images, args[0], args[1])
+		},
+	}
+}
+
+type imageTagger interface {
+	Tag(context.Context, *apiserverv1.ImageServiceTagRequest) (*apiserverv1.ImageServiceTagResponse, error)
+}
+
+func runImageTag(ctx context.Context, api imageTagger, name, reference string) error {
+	_, err := api.Tag(ctx, &apiserverv1.ImageServiceTagRequest{Name: name, Reference: reference})
+	return err
+}

@@ -1,0 +1,44 @@
+package cli
+
+import (
+	"context"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+)
+
+func newKill(f *frame) *cobra.Command {
+	var signal string
+	c := &cobra.Command{
+		Use:   "kill [FLAGS] NAME...",
+		Short: "Send containers a signal",
+		Example: `  patchbay kill web
+  patchbay kill -s HUP web`,
+		Args:              f.atLeast(1, "a NAME"),
+		ValidArgsFunction: f.completeContainers(0),
+		RunE: func(c *cobra.Command, args []string) error {
+			api, err := f.dial(c.Context())
+			if err != nil {
+				return err
+			}
+			defer api.Close()
+			return runKill(c.Context(), api.Containers, f.stdout, args, signal)
+		},
+	}
+	c.Flags().StringVarP(&signal, "signal", "s", "KILL", "name or number of the signal")
+	complete(c, "signal", "HUP", "INT", "KILL", "QUIT", "TERM", "USR1", "USR2")
+	return c
+}
+
+type killer interface {
+	Kill(context.Context, *apiserverv1.ContainerServiceKillRequest) (*apiserverv1.ContainerServiceKillResponse, error)
+}
+
+func runKill(ctx context.Context, api killer, out io.Writer, names []string, signal string) error {
+	return forEachName(ctx, out, names, func(ctx context.Context, name string) error {
+		_, err := api.Kill(ctx, &apiserverv1.ContainerServiceKillRequest{Name: name, Signal: signal})
+		return err
+	})
+}

@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	"patchbay.dev/patchbay/internal/cli/output"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+func newNetwork(f *frame) *cobra.Command {
+	c := group(f, "network", "Networks and what is plugged into them",
+		newNetworkCreate(f), newNetworkList(f), newNetworkInspect(f), newNetworkDelete(f), newNetworkPrune(f))
+	c.Aliases = []string{"net"}
+	return c
+}
+
+type networkGetter interface {
+	Get(context.Context, *apiserverv1.NetworkServiceGetRequest) (*apiserverv1.NetworkServiceGetResponse, error)
+}
+
+func getNetwork(ctx context.Context, api networkGetter, name string) (resource.Network, error) {
+	answer, err := api.Get(ctx, &apiserverv1.NetworkServiceGetRequest{Name: name})
+	if err != nil {
+		return resource.Network{}, err
+	}
+	return wire.NetworkFromProto(answer.GetNetwork())
+}
+
+// networkTable shows networks to people.
+func networkTable(networks []resource.Network, now time.Time, whole bool) *output.Table {
+	t := output.NewTable("ID", "NAME", "PLUGIN", "STATE", "IPV4 SUBNET", "IPV6 SUBNET", "IN USE", "AGE")
+	for _, n := range networks {
+		s := n.Status
+		t.Add(output.Short(n.ID, 12, true), n.Name, n.Configuration.Plugin.String(), networkState(s, whole),
+			text(s.IPv4Subnet), text(s.IPv6Subnet), count(s.AddressesInUse), output.Age(n.CreatedAt, now))
+	}
+	return t
+}
+
+func networkState(s resource.NetworkStatus, whole bool) string {
+	if s.Message == "" {
+		return string(s.State)
+	}
+	message, _, _ := strings.Cut(s.Message, "\n")
+	return string(s.State) + ": " + output.Short(message, 40, whole)
+}

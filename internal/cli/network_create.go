@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	"patchbay.dev/patchbay/internal/cli/parse"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+// internalVariant is what --internal asks of a plugin.
+const internalVariant = "internal"
+
+type networkCreateOptions struct {
+	configuration   resource.NetworkConfiguration
+	internal        bool
+	options, labels []string
+}
+
+func newNetworkCreate(f *frame) *cobra.Command {
+	var o networkCreateOptions
+	c := &cobra.Command{
+		Use:   "create [FLAGS] NAME",
+		Short: "Create a network and start its plugin",
+		Long: `Create a network and start its plugin. The command returns when the network is
+ready, or leaves nothing behind. Subnets and MTU that are not given are chosen
+by the plugin; "patchbay plugin list" shows the plugins and their variants.`,
+		Example: `  patchbay network create web
+  patchbay network create db --internal --subnet 10.7.0.0/24 --subnet-v6 fd00:7::/64
+  patchbay network create lan --plugin macvlan --plugin-variant private --option parent=eth0`,
+		Args: f.exactly(1, "a NAME"),
+		RunE: func(c *cobra.Command, args []string) error {
+			request := o.request(f, args)
+			api, err := f.dial(c.Context())
+			if err != nil {
+				return err
+			}
+			defer api.Close()
+			return runNetworkCreate(c.Context(), api.Networks, f.stdout, request)
+		},
+	}
+	flags := c.Flags()
+	flags.StringVar(&o.configuration.Plugin.Plugin, "plugin", "", "plugin that serves the network (default: the configured one)")
+	flags.StringVar(&o.configuration.Plugin.Variant, "plugin-variant", "", "way in which the plugin serves it (default: the plugin's)")
+	flags.BoolVar(&o.internal, "internal", false, `nothing gets in or out: --plugin-variant internal`)
+	flags.Var(checked(f, &o.configuration.IPv4Subnet, "cidr", parse.IPv4Subnet), "subnet", "IPv4 subnet")
+	flags.Var(checked(f, &o.configuration.IPv6Subnet, "cidr", parse.IPv6Subnet), "subnet-v6", "IPv6 subnet")
+	flags.Var(checked(f, &o.configuration.MTU, "bytes", parse.MTU), "mtu", "largest packet")
+	flags.StringArrayVarP(&o.options, "option", "o", nil, "KEY=VALUE for the plugin (repeatable)")
+	flags.StringArrayVarP(&o.labels, "label", "l", nil, "KEY[=VALUE] to find it by (repeatable)")
+	completeWith(c, "plugin", f.completePlugins("network"))
+	return c
+}
+
+func (o *networkCreateOptions) request(f *frame, args []string) *apiserverv1.NetworkServiceCreateRequest {
+	if o.internal {
+		if v := o.configuration.Plugin.Variant; v != "" && v != internalVariant {
+			f.fault(fmt.Errorf("--internal: means --plugin-variant %s, which contradicts --plugin-variant %s", internalVariant, v))
+		}
+		o.configuration.Plugin.Variant = internalVariant
+	}
+	var err error
+	o.configuration.Options, err = parse.Pairs("option", o.options, false)
+	f.fault(err)
+	labels, err := parse.Pairs("label", o.labels, true)
+	f.fault(err)
+	request := &apiserverv1.NetworkServiceCreateRequest{
+		Labels:        labels,
+		Configuration: wire.NetworkConfigurationToProto(o.configuration),
+	}
+	if len(args) > 0 {
+		request.Name = args[0]
+	}
+	return request
+}
+
+type networkCreator interface {
+	Create(context.Context, *apiserverv1.NetworkServiceCreateRequest) (*apiserverv1.NetworkServiceCreateResponse, error)
+}
+
+func runNetworkCreate(ctx context.Context, api networkCreator, out io.Writer, request *apiserverv1.NetworkServiceCreateRequest) error {
+	answer, err := api.Create(ctx, request)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(out, answer.GetNetwork().GetMetadata().GetName())
+	return err
+}

@@ -1,0 +1,115 @@
+// Package output writes what commands show: tables for people, JSON for
+// programs.
+package output
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	units "github.com/docker/go-units"
+)
+
+// Format is a way to show resources.
+type Format string
+
+// The formats.
+const (
+	FormatTable Format = "table"
+	FormatJSON  Format = "json"
+)
+
+// ParseFormat parses the value of --format.
+func ParseFormat(s string) (Format, error) {
+	switch f := Format(s); f {
+	case FormatTable, FormatJSON:
+		return f, nil
+	}
+	return "", fmt.Errorf("format %q: want table or json", s)
+}
+
+// JSON writes v indented, and "<", ">" and "&" as they are. A nil slice should
+// not reach it: it would be null where a list is promised.
+func JSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// Table is rows below a header, in columns.
+type Table struct {
+	rows [][]string
+}
+
+// NewTable returns a table with its header.
+func NewTable(header ...string) *Table {
+	return &Table{rows: [][]string{header}}
+}
+
+// Add adds a row. An empty cell becomes "-", so that columns stay countable for
+// awk(1); control characters, which could drive a terminal, become "?".
+func (t *Table) Add(cells ...string) {
+	row := make([]string, len(cells))
+	for i, c := range cells {
+		row[i] = printable(c)
+		if c == "" {
+			row[i] = "-"
+		}
+	}
+	t.rows = append(t.rows, row)
+}
+
+// Write writes the table.
+func (t *Table) Write(w io.Writer) error {
+	tw := tabwriter.NewWriter(w, 0, 8, 3, ' ', 0)
+	for _, row := range t.rows {
+		if _, err := fmt.Fprintln(tw, strings.Join(row, "\t")); err != nil {
+			return err
+		}
+	}
+	return tw.Flush()
+}
+
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// Age says how long ago t was.
+func Age(t, now time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return strings.ToLower(units.HumanDuration(max(now.Sub(t), 0)))
+}
+
+// Size says how many bytes n are, in powers of 1000.
+func Size(n int64) string { return units.HumanSizeWithPrecision(float64(n), 3) }
+
+// Short cuts s to at most n characters and says so by an ellipsis, unless it is
+// to be whole.
+func Short(s string, n int, whole bool) string {
+	r := []rune(s)
+	if whole || len(r) <= n {
+		return s
+	}
+	return string(r[:n-1]) + "…"
+}
+
+// ShortDigest cuts a digest to the 12 digits that people compare.
+func ShortDigest(digest string, whole bool) string {
+	hex := digest[strings.IndexByte(digest, ':')+1:]
+	if whole || len(hex) <= 12 {
+		return digest
+	}
+	return hex[:12]
+}

@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	"patchbay.dev/patchbay/internal/cli/terminal"
+)
+
+// maxPassword bounds what is read as a password; tokens are long.
+const maxPassword = 64 << 10
+
+type registryLoginOptions struct {
+	username      string
+	passwordStdin bool
+}
+
+func newRegistryLogin(f *frame) *cobra.Command {
+	var o registryLoginOptions
+	c := &cobra.Command{
+		Use:   "login [FLAGS] REGISTRY",
+		Short: "Check and keep credentials for a registry",
+		Long: `Check credentials with a registry and keep them, readable by root only. What is
+not given is asked for.`,
+		Example: `  patchbay registry login registry.example.com
+  patchbay registry login --username ci --password-stdin registry.example.com <token`,
+		Args: f.exactly(1, "a REGISTRY"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if o.passwordStdin && o.username == "" {
+				f.fault(errors.New("--password-stdin: wants --username too"))
+			}
+			if !o.passwordStdin && !terminal.Is(f.stdin) {
+				f.fault(errors.New("login: standard input is no terminal to ask for the password: pipe it in with --password-stdin"))
+			}
+			api, err := f.dial(c.Context())
+			if err != nil {
+				return err
+			}
+			defer api.Close()
+			request, err := o.credentials(f, args[0])
+			if err != nil {
+				return err
+			}
+			return runRegistryLogin(c.Context(), api.Registries, f.stdout, request)
+		},
+	}
+	c.Flags().StringVarP(&o.username, "username", "u", "", "user name")
+	c.Flags().BoolVar(&o.passwordStdin, "password-stdin", false, "read the password from standard input")
+	return c
+}
+
+func (o registryLoginOptions) credentials(f *frame, registry string) (*apiserverv1.LoginRequest, error) {
+	request := &apiserverv1.LoginRequest{Registry: registry, Username: o.username}
+	if o.passwordStdin {
+		password, err := io.ReadAll(io.LimitReader(f.stdin, maxPassword+1))
+		if err != nil {
+			return nil, fmt.Errorf("password: %w", err)
+		}
+		request.Password = strings.TrimRight(string(password), "\r\n")
+		if request.Password == "" || len(password) > maxPassword {
+			return nil, &usageError{fmt.Errorf("password: standard input has %d bytes of it, want 1 to %d", len(password), maxPassword)}
+		}
+		return request, nil
+	}
+	if request.Username == "" {
+		fmt.Fprintf(f.stderr, "User name for %s: ", registry)
+		name, err := bufio.NewReader(f.stdin).ReadString('\n')
+		if err != nil {
+			return nil, fmt.Errorf("user name: %w", err)
+		}
+		request.Username = strings.TrimSpace(name)
+	}
+	fmt.Fprintf(f.stderr, "Password of %s: ", request.Username)
+	password, err := term.ReadPassword(int(f.stdin.Fd()))
+	fmt.Fprintln(f.stderr)
+	if err != nil {
+		return nil, fmt.Errorf("password: %w", err)
+	}
+	request.Password = string(password)
+	return request, nil
+}
+
+type registryLoginClient interface {
+	Login(context.Context, *apiserverv1.LoginRequest) (*apiserverv1.LoginResponse, error)
+}
+
+func runRegistryLogin(ctx context.Context, api registryLoginClient, out io.Writer, request *apiserverv1.LoginRequest) error {
+	if _, err := api.Login(ctx, request); err != nil {
+		return err
+	}
+	return lines(out, []string{request.GetRegistry()})
+}

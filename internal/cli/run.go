@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	"patchbay.dev/patchbay/internal/cli/terminal"
+)
+
+// undoTimeout is how long taking back a half-done command may last, after the
+// user has interrupted it or something failed.
+const undoTimeout = 30 * time.Second
+
+type runOptions struct {
+	containerFlags
+	detach bool
+}
+
+func newRun(f *frame) *cobra.Command {
+	var o runOptions
+	c := &cobra.Command{
+		Use:   "run [FLAGS] IMAGE [COMMAND [ARG...]]",
+		Short: "Create a container, start it and stay with it",
+		Long: `Create a container, start it and stay with it until it ends; the exit code is
+the container's (see "patchbay help exit-codes"). An image that is not there is
+pulled. If the container cannot be started, it is deleted again.
+
+Signals are passed on to the container. With -it, Ctrl-P Ctrl-Q leaves it
+running.`,
+		Example: `  patchbay run --rm debian cat /etc/os-release
+  patchbay run -it --rm --network web --network lan,mac=02:00:00:00:00:05,ip=192.168.1.5 debian
+  patchbay run -d --name db -e PASSWORD --network db --memory 512m -v ./data:/data postgres
+  echo hi | patchbay run --rm -i --network none debian cat`,
+		Args: f.atLeast(1, "an IMAGE"),
+		RunE: func(c *cobra.Command, args []string) error {
+			request := o.request(f, c, args)
+			if o.template.Terminal && !o.detach && !terminal.Is(f.stdin) {
+				f.fault(errNoTerminal)
+			}
+			api, err := f.dial(c.Context())
+			if err != nil {
+				return engineError(err)
+			}
+			defer api.Close()
+			r := runner{frame: f, containers: api.Containers, images: api.Images, options: &o}
+			return engineError(r.run(c.Context(), request))
+		},
+	}
+	o.bind(f, c)
+	c.Flags().BoolVarP(&o.detach, "detach", "d", false, "leave it running in the background and show its id")
+	return c
+}
+
+var errNoTerminal = errors.New("--tty: wants a terminal on standard input, which is none; leave out -t")
+
+type runClient interface {
+	sessionClient
+	waiter
+	creator
+	starter
+	deleter
+}
+
+type runner struct {
+	frame      *frame
+	containers runClient
+	images     imageSource
+	options    *runOptions
+}
+
+func (r runner) run(ctx context.Context, request *apiserverv1.ContainerServiceCreateRequest) error {
+	created, err := createContainer(ctx, r.frame, creation{
+		containers: r.containers, images: r.images, request: request, pull: r.options.pull, platform: r.options.platform,
+	})
+	if err != nil {
+		return err
+	}
+	id := created.GetMetadata().GetId()
+	s := &session{
+		frame: r.frame, api: r.containers, container: id,
+		terminal: r.options.template.Terminal, stdin: r.options.template.Stdin,
+	}
+	started, err := r.containers.Start(ctx, &apiserverv1.ContainerServiceStartRequest{Name: id, Attach: !r.options.detach})
+	if err == nil {
+		err = ctx.Err() // interrupted just now: to leave it running would surprise
+	}
+	if err != nil {
+		return errors.Join(err, r.undo(ctx, id))
+	}
+	if r.options.detach {
+		_, err := fmt.Fprintln(r.frame.stdout, id)
+		return err
+	}
+	s.signals = r.frame.catchSignals()
+	defer s.signals.Stop()
+	exit, err := s.attach(ctx, started.GetStdioSocket())
+	return s.outcome(ctx, r.containers, exit, err, r.options.template.AutoRemove)
+}
+
+// undo deletes a container that did not start.
+func (r runner) undo(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	return ignoreNotFound(deleteContainer(ctx, r.containers, id, true))
+}

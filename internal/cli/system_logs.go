@@ -1,0 +1,46 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/containerd/errdefs"
+	"github.com/spf13/cobra"
+
+	"patchbay.dev/patchbay/internal/cli/engine"
+)
+
+func newSystemLogs(f *frame) *cobra.Command {
+	var o engine.LogOptions
+	c := &cobra.Command{
+		Use:   "logs [FLAGS]",
+		Short: "Show the log of patchbayd",
+		Long: `Show the log of the patchbayd that "patchbay system start" started. Where systemd
+runs it, "journalctl -u patchbayd" shows the log.`,
+		Example: `  patchbay system logs -n 50
+  patchbay system logs -f`,
+		Args: f.exactly(0, "no arguments"),
+		RunE: func(c *cobra.Command, _ []string) error {
+			path := f.roots().DaemonLog()
+			if err := f.usage(); err != nil {
+				return err
+			}
+			return runSystemLogs(c.Context(), f.stdout, path, o)
+		},
+	}
+	c.Flags().BoolVarP(&o.Follow, "follow", "f", false, "go on until interrupted")
+	bindTail(f, c, &o.Tail)
+	return c
+}
+
+func runSystemLogs(ctx context.Context, out io.Writer, path string, o engine.LogOptions) error {
+	err := engine.ReadLog(ctx, out, path, o)
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("patchbayd has no log at %s: systemd keeps it (journalctl -u patchbayd), or it was never started%w",
+			path, quiet(errdefs.ErrNotFound))
+	}
+	return err
+}
