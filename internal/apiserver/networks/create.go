@@ -38,6 +38,7 @@ func (s *Service) Create(ctx context.Context, c Creation) (resource.Network, err
 		Metadata:      resource.Metadata{ID: id, Name: c.Name, CreatedAt: time.Now().UTC(), Labels: c.Labels},
 		Configuration: configuration,
 	})
+	n.unsaved = true
 	if err := n.create(ctx); err != nil {
 		n.client.Close()
 		s.forget(id, c.Name)
@@ -58,11 +59,7 @@ func (n *network) create(ctx context.Context) error {
 		n.discard() // it has not been asked for anything yet
 		return err
 	}
-	err = n.realize(ctx, process)
-	if err == nil {
-		err = n.service.config.Records.Put(n.id, n.stored())
-	}
-	if err != nil {
+	if err := n.realize(ctx, process); err != nil {
 		return errors.Join(err, n.takeBack(ctx, process, err))
 	}
 	n.service.mu.Lock()
@@ -112,7 +109,7 @@ func (s *Service) ensureBuiltIn() error {
 	if err := s.config.Records.Put(r.ID, r); err != nil {
 		s.config.Log.Error("built-in network is not stored, and made anew at the next start", "error", err)
 	}
-	n := newNetwork(s, r)
+	n := newNetwork(s, r) // its first start stores it again, with its subnets
 	s.mu.Lock()
 	s.networks[r.ID] = n
 	s.mu.Unlock()

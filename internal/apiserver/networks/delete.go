@@ -82,6 +82,9 @@ func (n *network) setDeleting() error {
 func (n *network) delete(ctx context.Context) error {
 	n.unsupervise()
 	left := n.dismantle(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	r := n.stored()
 	if err := n.service.config.Records.Delete(n.id); err != nil {
 		return errors.Join(left, fmt.Errorf("network %s: its deletion will be finished at the next start: %w", r.Name, err))
@@ -150,7 +153,7 @@ func (s *Service) sweep() {
 		if _, err := s.get(id); err == nil {
 			continue
 		}
-		s.running.Go(func() {
+		s.mending.Go(func() {
 			n := newNetwork(s, resource.StoredNetwork{Metadata: resource.Metadata{ID: id, Name: id}})
 			defer n.client.Close()
 			n.adopt()

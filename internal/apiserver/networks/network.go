@@ -23,6 +23,7 @@ type network struct {
 
 	mu      sync.Mutex
 	record  resource.StoredNetwork // guarded by mu
+	unsaved bool                   // record is not stored as it is; guarded by mu
 	status  resource.NetworkStatus // as last told; guarded by mu
 	process *helper.Process        // nil: none was started yet; guarded by mu
 	changed chan struct{}          // closed and replaced when status changes; guarded by mu

@@ -67,6 +67,7 @@ func (n *network) program(directory string) (name, binary string, err error) {
 		info.Variant = plugin.DefaultVariant
 		n.mu.Lock()
 		n.record.Configuration.Plugin = info
+		n.unsaved = true
 		n.mu.Unlock()
 	}
 	if _, ok := plugin.Strategy(info.Variant); !ok {
@@ -129,8 +130,8 @@ func (n *network) hello(ctx context.Context, p *helper.Process) error {
 	})
 }
 
-// realize makes the network or adopts what there is of it, and pins the subnets
-// that the plugin chose. A choice that another network made at the same moment
+// realize makes the network or adopts what there is of it, pins the subnets
+// that the plugin chose, and stores the network if that is news. A choice that another network made at the same moment
 // is taken back and made again.
 func (n *network) realize(ctx context.Context, p *helper.Process) error {
 	var err error
@@ -140,7 +141,10 @@ func (n *network) realize(ctx context.Context, p *helper.Process) error {
 			return err
 		}
 		if err = n.pin(status); err == nil {
-			n.told(status)
+			if err := n.save(); err != nil {
+				return err
+			}
+			n.told(status) // only now: who sees it serve can rely on its subnets
 			return nil
 		}
 		var overlap *overlapError
@@ -215,8 +219,26 @@ func (n *network) pin(status resource.NetworkStatus) error {
 		return err
 	}
 	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.unsaved = n.unsaved || n.record.Pinned != got
 	n.record.Pinned = got
+	return nil
+}
+
+// save stores the network, unless it is stored as it is.
+func (n *network) save() error {
+	n.mu.Lock()
+	record, unsaved := n.record, n.unsaved
 	n.mu.Unlock()
+	if !unsaved {
+		return nil
+	}
+	if err := n.service.config.Records.Put(n.id, record); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.unsaved = false
 	return nil
 }
 
@@ -230,7 +252,8 @@ func (n *network) halt(ctx context.Context, p *helper.Process) error {
 
 // dismantle takes the network off the host and ends its plugin. Where the
 // process is dead or does not answer, a fresh one is given the chance to do it.
-// An error means that something may be left.
+// An error means that something may be left. The end of ctx leaves everything as
+// it is then, for the next patchbayd.
 func (n *network) dismantle(ctx context.Context) error {
 	n.mu.Lock()
 	process := n.process
@@ -238,11 +261,19 @@ func (n *network) dismantle(ctx context.Context) error {
 	if _, err := os.Stat(n.service.config.Roots.Network(n.id)); process == nil && errors.Is(err, os.ErrNotExist) {
 		return nil // no plugin has run for it since the last boot
 	}
-	defer n.discard()
+	err := n.remove(ctx, process)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	n.discard()
+	return err
+}
+
+func (n *network) remove(ctx context.Context, process *helper.Process) error {
 	if process != nil && alive(process) {
 		err := n.halt(ctx, process)
-		if err == nil {
-			return nil
+		if err == nil || ctx.Err() != nil {
+			return err
 		}
 		n.log.Warn("plugin does not stop, a fresh process takes over", "error", err)
 		process.Kill()

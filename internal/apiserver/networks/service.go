@@ -63,7 +63,8 @@ type Service struct {
 
 	life    context.Context // ends with Close
 	end     context.CancelFunc
-	running sync.WaitGroup
+	running sync.WaitGroup // supervision
+	mending sync.WaitGroup // what is left of crashes
 
 	mu       sync.Mutex
 	networks map[string]*network // by id; guarded by mu
@@ -108,7 +109,7 @@ func (s *Service) Start(users Users) error {
 	}
 	for _, n := range s.all() {
 		if n.stored().Deleting {
-			s.running.Go(func() { s.finishDeletion(n) })
+			s.mending.Go(func() { s.finishDeletion(n) })
 			continue
 		}
 		n.superviseFrom(nil)
@@ -121,6 +122,7 @@ func (s *Service) Start(users Users) error {
 func (s *Service) Close() {
 	s.end()
 	s.running.Wait()
+	s.mending.Wait()
 	for _, n := range s.all() {
 		n.client.Close()
 	}

@@ -101,3 +101,17 @@ func (n *network) attachments(ctx context.Context) []resource.NetworkAttachment 
 	slices.SortFunc(out, func(a, b resource.NetworkAttachment) int { return cmp.Compare(a.Container, b.Container) })
 	return out
 }
+
+// Instances returns the running plugin processes by plugin.
+func (s *Service) Instances() map[string][]resource.PluginInstance {
+	out := map[string][]resource.PluginInstance{}
+	for _, n := range s.all() {
+		r := n.snapshot()
+		if r.Status.PluginPID == 0 {
+			continue
+		}
+		plugin := r.Configuration.Plugin.Plugin
+		out[plugin] = append(out[plugin], resource.PluginInstance{Resource: r.Name, PID: r.Status.PluginPID, State: string(r.Status.State)})
+	}
+	return out
+}

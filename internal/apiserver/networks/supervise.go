@@ -96,7 +96,6 @@ func (n *network) backOff(ctx context.Context, delay time.Duration) time.Duratio
 // fails is ended; one that is interrupted by the end of ctx is left for the
 // next patchbayd.
 func (n *network) bringUp(ctx context.Context) (*helper.Process, error) {
-	before := n.stored()
 	p, err := n.launch()
 	if err != nil {
 		return nil, err
@@ -104,9 +103,6 @@ func (n *network) bringUp(ctx context.Context) (*helper.Process, error) {
 	err = n.hello(ctx, p)
 	if err == nil {
 		err = n.realize(ctx, p)
-	}
-	if now := n.stored(); err == nil && (now.Pinned != before.Pinned || now.Configuration.Plugin != before.Configuration.Plugin) {
-		err = n.service.config.Records.Put(n.id, now)
 	}
 	if err != nil && ctx.Err() == nil {
 		p.Terminate(terminateGrace)

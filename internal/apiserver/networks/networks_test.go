@@ -1,0 +1,557 @@
+package networks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"patchbay.dev/patchbay/internal/apiserver/plugins"
+	"patchbay.dev/patchbay/internal/layout"
+	"patchbay.dev/patchbay/internal/manifest"
+	"patchbay.dev/patchbay/internal/store"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+// bench is one instance with fake plugins, without a daemon around it.
+type bench struct {
+	t       *testing.T
+	roots   layout.Roots
+	plugins string // directory
+	users   *fakeUsers
+	ready   time.Duration
+	db      *store.Store
+	service *Service
+}
+
+type fakeUsers struct {
+	mu         sync.Mutex
+	containers map[string][]string // guarded by mu
+}
+
+func (u *fakeUsers) ContainersOn(id string) []string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.containers[id]
+}
+func (u *fakeUsers) Reservations(string) []wire.Reservation { return nil }
+
+func newBench(t *testing.T, pluginNames ...string) *bench {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "pb") // short, for the sockets
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	b := &bench{
+		t:       t,
+		roots:   layout.Roots{Root: filepath.Join(dir, "root"), RunRoot: filepath.Join(dir, "run")},
+		plugins: filepath.Join(dir, "plugins"),
+		users:   &fakeUsers{containers: map[string][]string{}},
+		ready:   10 * time.Second,
+	}
+	for _, d := range []string{b.roots.Root, b.roots.RunRoot, b.plugins} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range pluginNames {
+		b.install(name)
+	}
+	b.open()
+	t.Cleanup(b.finish)
+	return b
+}
+
+// install makes this test binary a plugin.
+func (b *bench) install(name string) {
+	b.t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	folder := filepath.Join(b.plugins, name)
+	text := fmt.Sprintf("name = %q\nkind = \"network\"\nprotocol = 1\nabstract = \"fake\"\ndefault-variant = \"a\"\n[variants.a]\nstrategy = \"bridge-port\"\n", name)
+	if err := errors.Join(
+		os.MkdirAll(filepath.Join(folder, "bin"), 0o755),
+		os.Symlink(self, filepath.Join(folder, "bin", name)),
+		os.WriteFile(filepath.Join(folder, manifest.FileName), []byte(text), 0o644),
+	); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) open() {
+	b.t.Helper()
+	db, err := store.Open(b.roots.Database())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	records, err := store.NewCollection[resource.StoredNetwork](db, store.CollectionConfig{
+		Name: "networks", Schema: resource.NetworkSchema, Migrate: resource.MigrateNetwork,
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.db = db
+	b.service, err = New(Config{
+		Roots:        b.roots,
+		Records:      records,
+		Plugins:      plugins.New(plugins.Config{Directories: []string{b.plugins}}),
+		Default:      resource.PluginInfo{Plugin: "good"},
+		ReadyTimeout: b.ready,
+		Log:          slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := b.service.Start(b.users); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// crash loses the service object as a crash of patchbayd would, plugins live on.
+func (b *bench) crash() {
+	b.t.Helper()
+	b.service.Close()
+	if err := b.db.Close(); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) finish() {
+	if err := b.service.StopAll(context.WithoutCancel(b.t.Context())); err != nil {
+		b.t.Error(err)
+	}
+	b.crash()
+	b.residue()
+}
+
+// residue fails if anything is on the host.
+func (b *bench) residue(except ...string) {
+	b.t.Helper()
+	for _, d := range []string{filepath.Join(b.roots.RunRoot, "host"), b.roots.Networks()} {
+		entries, err := os.ReadDir(d)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			b.t.Error(err)
+		}
+		for _, e := range entries {
+			left := true
+			for _, id := range except {
+				left = left && e.Name() != id
+			}
+			if left {
+				b.t.Errorf("left: %s/%s", d, e.Name())
+			}
+		}
+	}
+}
+
+func (b *bench) create(name, plugin string) (resource.Network, error) {
+	return b.service.Create(b.t.Context(), Creation{Name: name, Configuration: resource.NetworkConfiguration{Plugin: resource.PluginInfo{Plugin: plugin}}})
+}
+
+func (b *bench) mustCreate(name string) resource.Network {
+	b.t.Helper()
+	n, err := b.create(name, "good")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return n
+}
+
+// await waits until the network is as wanted.
+func (b *bench) await(name string, want func(resource.NetworkStatus) bool) resource.Network {
+	b.t.Helper()
+	n, err := b.service.find(name)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	deadline := time.After(30 * time.Second)
+	for {
+		n.mu.Lock()
+		changed := n.changed
+		n.mu.Unlock()
+		if now := n.snapshot(); want(now.Status) {
+			return now
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			b.t.Fatalf("network %s stays %+v", name, n.snapshot().Status)
+		}
+	}
+}
+
+func isReady(s resource.NetworkStatus) bool  { return s.State == resource.NetworkReady }
+func isFailed(s resource.NetworkStatus) bool { return s.State == resource.NetworkFailed }
+
+// defaultID is the id of the built-in network, which is always there.
+func (b *bench) defaultID() string { return b.await("default", isReady).ID }
+
+func TestCreateAndDelete(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "good")
+	n := b.mustCreate("a")
+	if n.Status.State != resource.NetworkReady || n.Status.PluginPID == 0 || !n.Status.IPv4Subnet.IsValid() {
+		t.Errorf("status %+v, want a ready network with a plugin process and a subnet", n.Status)
+	}
+	if want := (resource.PluginInfo{Plugin: "good", Variant: "a"}); n.Configuration.Plugin != want {
+		t.Errorf("plugin %v, want %v", n.Configuration.Plugin, want)
+	}
+	for _, name := range []string{"a", n.ID, n.ID[:6]} {
+		if got, err := b.service.Get(t.Context(), name); err != nil || got.ID != n.ID || len(got.Status.Attachments) != 1 {
+			t.Errorf("get %s: %+v, %v; want network a with one attachment", name, got, err)
+		}
+	}
+	if err := b.service.Delete(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	b.residue(b.defaultID())
+	if _, err := b.service.Get(t.Context(), "a"); !errors.Is(err, errdefs.ErrNotFound) {
+		t.Errorf("get after delete: %v, want not found", err)
+	}
+	if err := syscall.Kill(n.Status.PluginPID, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("plugin process %d: %v, want it gone", n.Status.PluginPID, err)
+	}
+	b.mustCreate("a")
+}
+
+func TestFailedCreateLeavesNothing(t *testing.T) {
+	t.Parallel()
+	for plugin, want := range map[string]struct {
+		text string
+		kind error
+	}{
+		"dies":         {"no such parent: eth7", errdefs.ErrUnavailable},
+		"hangs":        {"did not answer in time", errdefs.ErrUnavailable},
+		"garbage":      {"plugin garbage", errdefs.ErrUnavailable},
+		"newer":        {"speaks protocol 7 to 9, want 1 to 1", errdefs.ErrFailedPrecondition},
+		"refuses":      {`option "colour"`, errdefs.ErrInvalidArgument},
+		"diesinstart":  {"out of bridges", errdefs.ErrUnavailable},
+		"hangsinstart": {"did not answer in time", errdefs.ErrUnavailable},
+		"nonsense":     {`ipv4 subnet "ten dot something"`, errdefs.ErrInternal},
+		"absent":       {"not found, there is", errdefs.ErrNotFound},
+	} {
+		t.Run(plugin, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, "good")
+			if plugin != "absent" {
+				b.install(plugin)
+			}
+			id := b.defaultID()
+			b.service.config.ReadyTimeout = time.Second
+			_, err := b.create("a", plugin)
+			if err == nil || !strings.Contains(err.Error(), want.text) || !errors.Is(err, want.kind) {
+				t.Errorf("got %v (%v), want %q (%v)", err, wire.Kind(err), want.text, want.kind)
+			}
+			b.residue(id)
+			b.mustCreate("a") // the name is free again
+		})
+	}
+}
+
+func TestHangingPluginDelaysNobody(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "good", "hangs")
+	ctx, cancel := context.WithCancel(t.Context())
+	hung := make(chan error)
+	go func() {
+		_, err := b.service.Create(ctx, Creation{Name: "h", Configuration: resource.NetworkConfiguration{Plugin: resource.PluginInfo{Plugin: "hangs"}}})
+		hung <- err
+	}()
+	b.mustCreate("a")
+	b.service.List(t.Context())
+	if err := b.service.Delete(t.Context(), "a"); err != nil {
+		t.Error(err)
+	}
+	select {
+	case err := <-hung:
+		t.Errorf("hanging creation ended (%v), want it to hang on", err)
+	default:
+	}
+	cancel()
+	if err := <-hung; !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled creation: %v, want canceled", err)
+	}
+}
+
+func TestParallelCreationsGetDisjointSubnets(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "good")
+	var wg sync.WaitGroup
+	got := make([]resource.Network, 6)
+	for i := range got {
+		wg.Go(func() {
+			n, err := b.create(fmt.Sprintf("n%d", i), "good")
+			if err != nil {
+				t.Error(err)
+			}
+			got[i] = n
+		})
+	}
+	wg.Wait()
+	b.defaultID()
+	seen := map[netip.Prefix]string{}
+	for _, n := range b.service.List(t.Context()) {
+		if other, ok := seen[n.Status.IPv4Subnet]; ok {
+			t.Errorf("networks %s and %s both have %v", n.Name, other, n.Status.IPv4Subnet)
+		}
+		seen[n.Status.IPv4Subnet] = n.Name
+	}
+}
+
+func TestStubbornChoiceIsRefused(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "good", "stubborn")
+	b.defaultID() // has 10.200.0.0/24
+	if _, err := b.create("s", "stubborn"); err == nil || !strings.Contains(err.Error(), "overlaps network default (10.200.0.0/24)") {
+		t.Errorf("got %v, want the overlap with default", err)
+	}
+}
+
+func TestCreateReportsAllFaultsAtOnce(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "good")
+	b.defaultID()
+	_, err := b.service.Create(t.Context(), Creation{Name: "Bad Name", Labels: map[string]string{"": "x"}, Configuration: resource.NetworkConfiguration{
+		Plugin:     resource.PluginInfo{Plugin: "good", Variant: "blue"},
+		IPv4Subnet: netip.MustParsePrefix("10.200.0.0/16"),
+		IPv6Subnet: netip.MustParsePrefix("fd00::1/64"),
+		MTU:        7,
+	}})
+	if !errors.Is(err, errdefs.ErrInvalidArgument) {
+		t.Fatalf("got %v, want an invalid argument", err)
+	}
+	for _, want := range []string{
+		`network name "Bad Name"`, `label ""`, `plugin variant "blue": plugin good has a`,
+		"ipv6 subnet fd00::1/64: has host bits set", "mtu 7: want 68 to 65535", "overlaps network default (10.200.0.0/24)",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in:\n%v", want, err)
+		}
+	}
+	if _, err := b.create("default", "good"); !errors.Is(err, errdefs.ErrAlreadyExists) {
+		t.Errorf("second default: %v, want already exists", err)
+	}
+}
+
+func TestDeadPluginIsStartedAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "good")
+	n := b.mustCreate("a")
+	if err := syscall.Kill(n.Status.PluginPID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	again := b.await("a", func(s resource.NetworkStatus) bool { return isReady(s) && s.PluginPID != n.Status.PluginPID })
+	if again.Status.IPv4Subnet != n.Status.IPv4Subnet {
+		t.Errorf("subnet %v after the restart, want %v", again.Status.IPv4Subnet, n.Status.IPv4Subnet)
+	}
+}
+
+func TestLivePluginIsAdopted(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "good")
+	n := b.mustCreate("a")
+	b.crash()
+	b.open()
+	if again := b.await("a", isReady); again.Status.PluginPID != n.Status.PluginPID || again.Status.IPv4Subnet != n.Status.IPv4Subnet {
+		t.Errorf("status %+v after the crash, want the same process as %+v", again.Status, n.Status)
+	}
+}
+
+func TestSubnetsStayOverReboot(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "good")
+	b.defaultID()
+	first, second := b.mustCreate("a"), b.mustCreate("b")
+	if err := b.service.Delete(t.Context(), "a"); err != nil { // its subnet would be chosen now
+		t.Fatal(err)
+	}
+	if err := b.service.StopAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.crash()
+	b.residue()
+	b.open()
+	if again := b.await("b", isReady); again.Status.IPv4Subnet != second.Status.IPv4Subnet {
+		t.Errorf("subnet %v after the reboot, want %v, not %v", again.Status.IPv4Subnet, second.Status.IPv4Subnet, first.Status.IPv4Subnet)
+	}
+}
+
+func TestDeleteIsRefused(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "good")
+	n := b.mustCreate("a")
+	refused := func(name, want string) {
+		t.Helper()
+		if err := b.service.Delete(t.Context(), name); !errors.Is(err, errdefs.ErrFailedPrecondition) || !strings.Contains(err.Error(), want) {
+			t.Errorf("delete %s: %v, want %q", name, err, want)
+		}
+	}
+	refused("default", "built in")
+	release, err := b.service.Use([]string{n.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused("a", "being made")
+	release()
+	b.users.mu.Lock()
+	b.users.containers[n.ID] = []string{"web", "db"}
+	b.users.mu.Unlock()
+	refused("a", "is in use by db, web")
+	if deleted, err := b.service.Prune(t.Context()); err != nil || len(deleted) != 0 {
+		t.Errorf("prune: %v, %v, want nothing deleted", deleted, err)
+	}
+	b.users.mu.Lock()
+	delete(b.users.containers, n.ID)
+	b.users.mu.Unlock()
+	if deleted, err := b.service.Prune(t.Context()); err != nil || len(deleted) != 1 || deleted[0] != "a" {
+		t.Errorf("prune: %v, %v, want a", deleted, err)
+	}
+	if _, err := b.service.Use([]string{n.ID}); !errors.Is(err, errdefs.ErrNotFound) {
+		t.Errorf("use of a deleted network: %v, want not found", err)
+	}
+}
+
+func TestCrashedCreationIsSwept(t *testing.T) {
+	t.Parallel()
+	for _, plugin := range []string{"alive", "dead"} {
+		t.Run(plugin, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, "good")
+			n := b.mustCreate("a")
+			if err := b.service.config.Records.Delete(n.ID); err != nil { // as if it had not been stored yet
+				t.Fatal(err)
+			}
+			b.crash()
+			if plugin == "dead" {
+				if err := syscall.Kill(n.Status.PluginPID, syscall.SIGKILL); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b.open()
+			id := b.defaultID()
+			b.service.mending.Wait()
+			b.residue(id)
+			if _, err := b.service.Resolve("a"); !errors.Is(err, errdefs.ErrNotFound) {
+				t.Errorf("resolve: %v, want not found", err)
+			}
+		})
+	}
+}
+
+func TestInterruptedDeletionIsFinished(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "good")
+	n := b.mustCreate("a")
+	of, err := b.service.find("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := of.markDeleting(); err != nil {
+		t.Fatal(err)
+	}
+	b.crash()
+	b.open()
+	id := b.defaultID()
+	if _, err := b.service.Resolve(n.ID); !errors.Is(err, errdefs.ErrNotFound) {
+		t.Errorf("resolve: %v, want not found", err)
+	}
+	b.service.mending.Wait()
+	b.residue(id)
+	if records, err := b.service.config.Records.List(); err != nil || len(records) != 1 {
+		t.Errorf("records %+v, %v, want that of default alone", records, err)
+	}
+}
+
+func TestAllocate(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "good")
+	n := b.mustCreate("a")
+	wish := resource.AttachmentConfiguration{Network: n.ID, InterfaceName: "lan0", GatewayPriority: 3}
+	got, err := b.service.Allocate(t.Context(), n.ID, "0123456789abcdef/0", "web", wish)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Strategy != "bridge-port" || got.Lease.Socket != b.roots.PluginSocket(n.ID) || got.Lease.Key != "0123456789abcdef/0" ||
+		got.Attachment.Network != "a" || got.Attachment.InterfaceName != "lan0" || got.Attachment.GatewayPriority != 3 || got.Plugin.Plugin != "good" {
+		t.Errorf("got %+v", got)
+	}
+	wish.Hostname = "nonsense"
+	if _, err := b.service.Allocate(t.Context(), n.ID, "k", "web", wish); !errors.Is(err, errdefs.ErrInternal) || !strings.Contains(err.Error(), "answered garbage") {
+		t.Errorf("garbage: %v, want it called that", err)
+	}
+	if err := b.service.Release(t.Context(), "gone", "k", true); err != nil {
+		t.Errorf("release on a network that is gone: %v, want nil", err)
+	}
+}
+
+func TestAllocateOutlivesDeathOfPlugin(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "good")
+	n := b.mustCreate("a")
+	if err := os.WriteFile(filepath.Join(b.roots.RunRoot, "host", "die-in-allocate"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.service.Allocate(t.Context(), n.ID, "k", "web", resource.AttachmentConfiguration{}); err != nil {
+		t.Error(err)
+	}
+	if again := b.await("a", isReady); again.Status.PluginPID == n.Status.PluginPID {
+		t.Error("the plugin did not die")
+	}
+}
+
+func TestHungPluginShowsInList(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "good")
+	b.defaultID()
+	n := b.mustCreate("a")
+	if err := syscall.Kill(n.Status.PluginPID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	states := map[string]resource.NetworkStatus{}
+	for _, n := range b.service.List(t.Context()) {
+		states[n.Name] = n.Status
+	}
+	if s := states["a"]; s.State != resource.NetworkDegraded || s.Message != "its plugin does not answer" || s.IPv4Subnet != n.Status.IPv4Subnet {
+		t.Errorf("hung network: %+v", s)
+	}
+	if s := states["default"]; s.State != resource.NetworkReady {
+		t.Errorf("other network: %+v", s)
+	}
+	if err := syscall.Kill(n.Status.PluginPID, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := b.service.Get(t.Context(), "a"); err != nil || got.Status.State != resource.NetworkReady {
+		t.Errorf("after it goes on: %+v, %v", got.Status, err)
+	}
+}
+
+func TestBuiltInWaitsForItsPlugin(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	failed := b.await("default", isFailed)
+	if !failed.Status.BuiltIn || !strings.Contains(failed.Status.Message, `network plugin "good": not found`) {
+		t.Errorf("status %+v, want the missing plugin named", failed.Status)
+	}
+	if _, err := b.service.Allocate(t.Context(), failed.ID, "k", "web", resource.AttachmentConfiguration{}); err == nil {
+		t.Error("allocation on a failed network succeeds")
+	}
+	b.install("good")
+	b.await("default", isReady)
+	if records, err := b.service.config.Records.List(); err != nil || records[0].Configuration.Plugin.Variant != "a" {
+		t.Errorf("records %+v, %v, want the variant stored", records, err)
+	}
+}
