@@ -123,3 +123,9 @@ func byName(d definition) map[string]*nftables.Set {
 func contains(all []nftables.SetElement, key []byte) bool {
 	return slices.ContainsFunc(all, func(e nftables.SetElement) bool { return bytes.Equal(e.Key, key) })
 }
+
+func isAmong(all []element, s *nftables.Set, key []byte) bool {
+	return slices.ContainsFunc(all, func(e element) bool {
+		return e.set.Name == s.Name && e.set.Table.Family == s.Table.Family && bytes.Equal(e.value.Key, key)
+	})
+}

@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/containerd/errdefs"
@@ -89,11 +90,31 @@ func New(c Config) *Network {
 
 // Ensure makes the tables and the network's elements what they should be. It
 // may be called at any time and repairs what was flushed. Elements of ports that
-// were admitted by an earlier process stay: their containers are alive.
+// an earlier process admitted stay.
 func (n *Network) Ensure() error {
 	n.applying.Lock()
 	defer n.applying.Unlock()
 	return n.ensure()
+}
+
+// EnsurePorts is Ensure with these as the only ports: what an earlier process
+// admitted beside them is removed.
+func (n *Network) EnsurePorts(live []Port) error {
+	n.applying.Lock()
+	defer n.applying.Unlock()
+	n.mu.Lock()
+	clear(n.ports)
+	for _, p := range live {
+		n.ports[p.Interface] = p
+	}
+	n.mu.Unlock()
+	if err := n.ensure(); err != nil {
+		return err
+	}
+	if err := n.removeElements(n.desired(n.isPlain())); err != nil {
+		return fmt.Errorf("nftables: remove old elements: %w", kindOf(err))
+	}
+	return nil
 }
 
 func (n *Network) ensure() error {
@@ -204,7 +225,7 @@ func (n *Network) Remove() error {
 	const attempts = 5 // others change the tables meanwhile
 	var err error
 	for range attempts {
-		if err = n.removeElements(); err == nil || !errors.Is(err, unix.ENOENT) {
+		if err = n.removeElements(nil); err == nil || !errors.Is(err, unix.ENOENT) {
 			break
 		}
 	}
@@ -217,7 +238,8 @@ func (n *Network) Remove() error {
 	return nil
 }
 
-func (n *Network) removeElements() error {
+// removeElements removes those of the network's elements that are not to stay.
+func (n *Network) removeElements(stay []element) error {
 	c, err := n.open()
 	if err != nil {
 		return err
@@ -232,6 +254,7 @@ func (n *Network) removeElements() error {
 			if err != nil {
 				return err
 			}
+			own = slices.DeleteFunc(own, func(e nftables.SetElement) bool { return isAmong(stay, s, e.Key) })
 			if len(own) == 0 {
 				continue
 			}

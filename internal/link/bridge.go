@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/containerd/errdefs"
+	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
@@ -38,8 +39,7 @@ func (h *Handle) EnsureBridge(s BridgeSpec) error {
 		}
 	case err != nil:
 		return err
-	case have.Kind != "bridge" || have.Alias != s.Alias && (have.Alias != "" || have.MAC != s.MAC):
-		// Without an alias, but with the MAC address: its maker died in between.
+	case !OwnBridge(have, s):
 		return fmt.Errorf("interface %s: exists and was not made for this network: %w", s.Name, errdefs.ErrAlreadyExists)
 	}
 	if err := h.quietIPv6(s.Name); err != nil {
@@ -53,6 +53,12 @@ func (h *Handle) EnsureBridge(s BridgeSpec) error {
 		return fmt.Errorf("bridge %s: %w", s.Name, kindOf(err))
 	}
 	return nil
+}
+
+// OwnBridge reports whether a link is the bridge of the spec: by its alias or,
+// where its maker died before it could set that, by its MAC address.
+func OwnBridge(have Interface, s BridgeSpec) bool {
+	return have.Kind == "bridge" && (have.Alias == s.Alias || have.Alias == "" && have.MAC == s.MAC)
 }
 
 // BridgeFaults compares a bridge with what it should be, one line for each
@@ -157,4 +163,24 @@ func (h *Handle) bridgeRepairs(index int, s BridgeSpec) ([]*nl.NetlinkRequest, e
 		}
 	}
 	return requests, nil
+}
+
+// ForgetNeighbours removes what the host knows about who has the addresses on
+// an interface, so that their next owners are asked for at once.
+func (h *Handle) ForgetNeighbours(name string, addresses []netip.Addr) error {
+	l, err := h.byName(name)
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	requests := make([]*nl.NetlinkRequest, 0, len(addresses))
+	for _, a := range addresses {
+		req := request(unix.RTM_DELNEIGH, 0)
+		req.AddData(&netlink.Ndmsg{Family: uint8(familyOf(a)), Index: uint32(l.Attrs().Index)})
+		req.AddData(nl.NewRtAttr(netlink.NDA_DST, a.AsSlice()))
+		requests = append(requests, optional(req)) // most were never known
+	}
+	return h.raw.do(requests...)
 }
