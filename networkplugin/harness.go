@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/api/patchbay/plugin/v1/pluginv1connect"
+	"patchbay.dev/patchbay/internal/lease"
 	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
@@ -78,7 +80,7 @@ func (h *harness) Check(ctx context.Context, _ *pluginv1.CheckRequest) (*pluginv
 	if !ok {
 		return nil, notImplemented(h.service.Plugin.Name, "check")
 	}
-	return &pluginv1.CheckResponse{Faults: append(checker.Check(ctx), h.service.table.troubles()...)}, nil
+	return &pluginv1.CheckResponse{Faults: append(checker.Check(ctx), h.service.table.Troubles()...)}, nil
 }
 
 // Stop implements the contract.
@@ -105,14 +107,14 @@ func (h *harness) Allocate(ctx context.Context, r *pluginv1.AllocateRequest) (*p
 	if err != nil {
 		return nil, err
 	}
-	view, err := h.service.table.allocate(ctx, r.GetKey(), r.GetOwner(), wish)
+	view, err := h.service.table.Allocate(ctx, r.GetKey(), r.GetOwner(), wish)
 	if err != nil {
 		return nil, err
 	}
 	return &pluginv1.AllocateResponse{
-		Attachment:     wire.AttachmentToProto(view.attachment),
-		AdditionalData: view.additionalData,
-		ExpiresAt:      view.expiry(),
+		Attachment:     wire.AttachmentToProto(view.Attachment),
+		AdditionalData: view.AdditionalData,
+		ExpiresAt:      expiry(view.ExpiresAt),
 	}, nil
 }
 
@@ -125,19 +127,19 @@ func (h *harness) Hold(ctx context.Context, r *pluginv1.HoldRequest, stream plug
 	}
 	peer, _ := rpc.PeerFrom(ctx)
 	table := h.service.table
-	held, err := table.hold(ctx, r.GetKeys(), r.GetNetworkNamespace(), peer.PID)
+	held, err := table.Hold(ctx, r.GetKeys(), r.GetNetworkNamespace(), peer.PID)
 	if err != nil {
 		return err
 	}
-	defer table.letGo(held)
+	defer table.LetGo(held)
 	if err := stream.Send(&pluginv1.HoldResponse{}); err != nil {
 		return err // the sandbox has gone already
 	}
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-held.over:
-		return fmt.Errorf("leases %q: held by another stream now, or deleted: %w", held.keys, errdefs.ErrAborted)
+	case <-held.Over():
+		return fmt.Errorf("leases %q: held by another stream now, or ended: %w", r.GetKeys(), errdefs.ErrAborted)
 	case <-h.service.ending:
 		return fmt.Errorf("the plugin is ending: %w", errdefs.ErrUnavailable)
 	}
@@ -145,7 +147,7 @@ func (h *harness) Hold(ctx context.Context, r *pluginv1.HoldRequest, stream plug
 
 // Release implements the contract.
 func (h *harness) Release(ctx context.Context, r *pluginv1.ReleaseRequest) (*pluginv1.ReleaseResponse, error) {
-	return &pluginv1.ReleaseResponse{}, h.service.table.release(ctx, r.GetKey(), r.GetForget())
+	return &pluginv1.ReleaseResponse{}, h.service.table.Release(ctx, r.GetKey(), r.GetForget())
 }
 
 // Reserve implements the contract.
@@ -154,37 +156,31 @@ func (h *harness) Reserve(_ context.Context, r *pluginv1.ReserveRequest) (*plugi
 	if err != nil {
 		return nil, err
 	}
-	return &pluginv1.ReserveResponse{}, h.service.table.reserve(reservations[0])
+	return &pluginv1.ReserveResponse{}, h.service.table.Reserve(reservations[0])
 }
 
 // Lookup implements the contract.
 func (h *harness) Lookup(_ context.Context, r *pluginv1.LookupRequest) (*pluginv1.LookupResponse, error) {
-	matches := func(e *entry) bool { return e.answersTo(r.GetName()) }
-	if text := r.GetAddress(); text != "" {
-		address, err := netip.ParseAddr(text)
-		if err != nil {
-			return nil, fmt.Errorf("address %q: want an ip address: %w", text, errdefs.ErrInvalidArgument)
-		}
-		matches = func(e *entry) bool {
-			a := e.Lease.Attachment
-			return a.IPv4Address.Addr() == address || a.IPv6Address.Addr() == address
-		}
-	} else if r.GetName() == "" {
-		return nil, fmt.Errorf("lookup: want a name or an address: %w", errdefs.ErrInvalidArgument)
+	if name := r.GetName(); name != "" {
+		return &pluginv1.LookupResponse{Attachments: wire.AttachmentsToProto(h.service.table.ByName(name))}, nil
 	}
-	return &pluginv1.LookupResponse{Attachments: wire.AttachmentsToProto(h.service.table.lookup(matches))}, nil
+	address, err := netip.ParseAddr(r.GetAddress())
+	if err != nil {
+		return nil, fmt.Errorf("lookup of %q: want a name or an ip address: %w", r.GetAddress(), errdefs.ErrInvalidArgument)
+	}
+	return &pluginv1.LookupResponse{Attachments: wire.AttachmentsToProto(h.service.table.ByAddress(address))}, nil
 }
 
 // List implements the contract.
 func (h *harness) List(context.Context, *pluginv1.ListRequest) (*pluginv1.ListResponse, error) {
 	out := &pluginv1.ListResponse{}
-	for _, v := range h.service.table.list() {
+	for _, v := range h.service.table.List() {
 		out.Leases = append(out.Leases, &pluginv1.Lease{
-			Key:        v.key,
-			Owner:      v.owner,
-			State:      wire.LeaseStateToProto(v.state),
-			Attachment: wire.AttachmentToProto(v.attachment),
-			ExpiresAt:  v.expiry(),
+			Key:        v.Key,
+			Owner:      v.Owner,
+			State:      wire.LeaseStateToProto(v.State),
+			Attachment: wire.AttachmentToProto(v.Attachment),
+			ExpiresAt:  expiry(v.ExpiresAt),
 		})
 	}
 	return out, nil
@@ -217,11 +213,11 @@ func (h *harness) Watch(ctx context.Context, _ *pluginv1.WatchRequest, stream pl
 	}
 }
 
-func (v leaseView) expiry() *timestamppb.Timestamp {
-	if v.expiresAt.IsZero() {
+func expiry(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
 		return nil
 	}
-	return timestamppb.New(v.expiresAt)
+	return timestamppb.New(t)
 }
 
 func configuration(c wire.PluginConfiguration) Configuration {
@@ -240,8 +236,8 @@ func configuration(c wire.PluginConfiguration) Configuration {
 	return out
 }
 
-func reservations(in []*pluginv1.Reservation) ([]reservation, error) {
-	var out []reservation
+func reservations(in []*pluginv1.Reservation) ([]lease.Reservation, error) {
+	var out []lease.Reservation
 	var faults []error
 	for _, r := range in {
 		decoded, err := wire.ReservationFromProto(r)
@@ -249,7 +245,10 @@ func reservations(in []*pluginv1.Reservation) ([]reservation, error) {
 			faults = append(faults, fmt.Errorf("reservation of %s: %w", r.GetOwner(), err))
 		}
 		c := decoded.Configuration
-		out = append(out, reservation{decoded.Key, decoded.Owner, addresses{c.IPv4Address, c.IPv6Address, c.MACAddress}})
+		out = append(out, lease.Reservation{
+			Key: decoded.Key, Owner: decoded.Owner,
+			Addresses: lease.Addresses{IPv4: c.IPv4Address, IPv6: c.IPv6Address, MAC: c.MACAddress},
+		})
 	}
 	return out, errors.Join(faults...)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
+	"patchbay.dev/patchbay/internal/lease"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -30,37 +31,17 @@ func notImplemented(name, what string) error {
 // onPort calls an optional interface of the network with the port of a held
 // lease, with no other call for that port at the same time.
 func onPort[T any](s *service, key, what string, call func(T, Port) error) error {
-	if err := checkKey(key); err != nil {
-		return err
-	}
-	defer s.table.keys.Lock(key)()
-	network, port, err := s.table.held(key)
-	if err != nil {
-		return err
-	}
-	able, ok := network.Network.(T)
-	if !ok {
-		return notImplemented(s.Plugin.Name, what)
-	}
-	return call(able, port)
-}
-
-// held returns the port of a held lease.
-func (t *table) held(key string) (*opened, Port, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	network, err := t.serving()
-	if err != nil {
-		return nil, Port{}, err
-	}
-	e := t.entries[key]
-	if e == nil || e.Lease == nil {
-		return nil, Port{}, fmt.Errorf("lease %s: unknown on network %s, allocate it first: %w", key, network.name, errdefs.ErrNotFound)
-	}
-	if e.Lease.State != resource.LeaseHeld {
-		return nil, Port{}, fmt.Errorf("lease %s: is not held by a sandbox: %w", key, errdefs.ErrFailedPrecondition)
-	}
-	return network, e.port(), nil
+	return s.table.OnPort(key, func(p lease.Port) error {
+		network, err := s.serving()
+		if err != nil {
+			return err
+		}
+		able, ok := network.(T)
+		if !ok {
+			return notImplemented(s.Plugin.Name, what)
+		}
+		return call(able, Port(p))
+	})
 }
 
 // Publish implements the contract.

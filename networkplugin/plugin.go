@@ -60,17 +60,6 @@ type LeaseTimes struct {
 	Retry time.Duration
 }
 
-func (t LeaseTimes) withDefaults() LeaseTimes {
-	for value, preset := range map[*time.Duration]time.Duration{
-		&t.Pending: 30 * time.Second, &t.Orphaned: 3 * time.Second, &t.Retry: 250 * time.Millisecond,
-	} {
-		if *value == 0 {
-			*value = preset
-		}
-	}
-	return t
-}
-
 // Main serves a network until the process is told to end by SIGTERM or SIGINT,
 // which leaves the network as it is. It does not return.
 func Main(p Plugin) {

@@ -7,10 +7,14 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/containerd/errdefs"
 
+	"patchbay.dev/patchbay/internal/atomicfile"
+	"patchbay.dev/patchbay/internal/lease"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -26,8 +30,7 @@ type serviceConfig struct {
 // leases are the table's.
 type service struct {
 	serviceConfig
-	states stateFiles
-	table  *table
+	table  *lease.Table
 	ending chan struct{} // closed by close: streams end, and are not lost ones
 
 	turn chan struct{} // one place: start, update and stop one after another
@@ -48,12 +51,14 @@ type service struct {
 // before is started again, so that sandboxes can hold their leases whether
 // patchbayd is there or not; that failing, it is in state failed.
 func newService(ctx context.Context, c serviceConfig) (*service, error) {
-	s := &service{serviceConfig: c, states: stateFiles(c.Directory), ending: make(chan struct{}), turn: make(chan struct{}, 1), changed: make(chan struct{})}
+	s := &service{serviceConfig: c, ending: make(chan struct{}), turn: make(chan struct{}, 1), changed: make(chan struct{})}
 	var err error
-	if s.table, err = newTable(c.Directory, c.Plugin.Leases, c.Log, s.bump); err != nil {
+	if s.table, err = lease.NewTable(lease.Config{
+		Directory: filepath.Join(c.Directory, "leases"), Times: lease.Times(c.Plugin.Leases), Log: c.Log, Notify: s.bump,
+	}); err != nil {
 		return nil, err
 	}
-	if s.stored, err = s.states.loadConfiguration(); err != nil {
+	if s.stored, err = s.load(); err != nil {
 		return nil, err
 	}
 	if s.stored == nil {
@@ -71,10 +76,13 @@ func newService(ctx context.Context, c serviceConfig) (*service, error) {
 	return s, nil
 }
 
+// stopTime is how long a network may take to end with its process.
+const stopTime = 5 * time.Second
+
 // close ends service and leaves the network and its leases as they are.
 func (s *service) close() error {
 	close(s.ending)
-	s.table.close()
+	s.table.Close()
 	s.mu.Lock()
 	network, started := s.network, s.started
 	s.mu.Unlock()
@@ -82,9 +90,32 @@ func (s *service) close() error {
 	if !started {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), expelTime)
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	return network.Stop(ctx, false)
+}
+
+// stored is the file of the network itself.
+type stored struct {
+	Configuration Configuration
+	// Realization is nil until the network was started once.
+	Realization *Realization
+}
+
+func (s *service) file() string { return filepath.Join(s.Directory, "configuration.json") }
+
+func (s *service) write(record *stored) error {
+	return atomicfile.WriteJSON(s.file(), record, 0o600)
+}
+
+// load returns nil where nothing is stored.
+func (s *service) load() (*stored, error) {
+	record := new(stored)
+	err := atomicfile.ReadJSON(s.file(), record)
+	if errors.Is(err, errdefs.ErrNotFound) {
+		return nil, nil
+	}
+	return record, err
 }
 
 // take waits for its turn to start, update or stop.
@@ -150,10 +181,10 @@ func (s *service) tryStart(ctx context.Context, c Configuration) error {
 	s.stored = next
 	s.mu.Unlock()
 	// Before anything is made, so that what a crash leaves can be removed.
-	if err := s.states.writeConfiguration(next); err != nil {
+	if err := s.write(next); err != nil {
 		return err
 	}
-	c.Log, c.Ports = s.Log.With("network", c.Name), s.table.ports()
+	c.Log, c.Ports = s.Log.With("network", c.Name), ports(s.table.Ports())
 	r, err := network.Start(ctx, c)
 	if err != nil {
 		return err
@@ -220,14 +251,14 @@ func (s *service) opened(network Network, c Configuration, r Realization) error 
 	}
 	// Subnets are kept as given ones from now on.
 	record := &stored{Configuration: c, Realization: &r}
-	if err := s.states.writeConfiguration(record); err != nil {
+	if err := s.write(record); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	s.stored, s.started = record, true
 	s.state, s.message = resource.NetworkReady, ""
 	s.mu.Unlock()
-	s.table.open(&opened{Network: network, id: c.ID, name: c.Name, realization: r})
+	s.table.Open(&lease.Opened{Network: leased{network}, ID: c.ID, Name: c.Name, Realization: lease.Realization(r)})
 	s.watch(network)
 	return nil
 }
@@ -257,8 +288,8 @@ func (r Realization) check(c Configuration) error {
 }
 
 // fit replaces the reservations; those that do not fit degrade the network.
-func (s *service) fit(all []reservation) {
-	err := s.table.replaceReservations(all)
+func (s *service) fit(all []lease.Reservation) {
+	err := s.table.ReplaceReservations(all)
 	s.mu.Lock()
 	s.misfit = err
 	s.mu.Unlock()
@@ -332,16 +363,16 @@ func (s *service) stop(ctx context.Context, remove, force bool) error {
 		return s.forget(remove)
 	}
 	if !remove {
-		s.table.shut()
+		s.table.Shut()
 		s.halt()
 		return network.Stop(ctx, false)
 	}
-	if err := s.table.drain(force); err != nil {
+	if err := s.table.Drain(force); err != nil {
 		return err
 	}
 	s.halt()
 	if err := network.Stop(ctx, true); err != nil {
-		s.table.resume()
+		s.table.Resume()
 		return err
 	}
 	return s.forget(true)
@@ -368,5 +399,5 @@ func (s *service) forget(remove bool) error {
 	s.mu.Lock()
 	s.network, s.stored, s.failure, s.misfit = nil, nil, nil, nil
 	s.mu.Unlock()
-	return errors.Join(s.table.reset(), s.states.removeConfiguration())
+	return errors.Join(s.table.Reset(), atomicfile.Remove(s.file()))
 }

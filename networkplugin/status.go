@@ -41,8 +41,8 @@ func (s *service) bump() {
 
 // status says what is true now, and when to look again.
 func (s *service) status() (resource.NetworkStatus, <-chan struct{}, error) {
-	troubles := s.table.troubles()
-	inUse, total := s.table.usage()
+	troubles := s.table.Troubles()
+	inUse, total := s.table.Usage()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stored == nil || s.stored.Realization == nil && s.failure == nil {

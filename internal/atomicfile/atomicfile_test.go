@@ -2,10 +2,13 @@ package atomicfile_test
 
 import (
 	"bytes"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/atomicfile"
 )
@@ -85,5 +88,39 @@ func wantFiles(t *testing.T, directory string, names ...string) {
 	entries, err := os.ReadDir(directory)
 	if err != nil || len(entries) != len(names) {
 		t.Errorf("got %v, %v, want %v", entries, err, names)
+	}
+}
+
+func TestJSON(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "file")
+	var got map[string]int
+	if err := atomicfile.ReadJSON(path, &got); !errors.Is(err, errdefs.ErrNotFound) {
+		t.Errorf("got %v, want not found", err)
+	}
+	if err := atomicfile.WriteJSON(path, map[string]int{"a": 1}, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := atomicfile.ReadJSON(path, &got); err != nil || got["a"] != 1 {
+		t.Errorf("got %v, %v, want what was written", got, err)
+	}
+	if err := os.WriteFile(path, []byte(`{"a":`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := atomicfile.ReadJSON(path, &got); !errors.Is(err, errdefs.ErrDataLoss) {
+		t.Errorf("got %v, want data loss", err)
+	}
+	if err := errors.Join(atomicfile.Remove(path), atomicfile.Remove(path)); err != nil {
+		t.Errorf("got %v, want removing twice to do", err)
+	}
+	if err := atomicfile.WriteJSON("/proc/none", 1, 0o600); err == nil {
+		t.Error("wrote where nothing can be written")
+	}
+}
+
+func TestMissingDirectory(t *testing.T) {
+	t.Parallel()
+	if err := atomicfile.WriteJSON(filepath.Join(t.TempDir(), "none", "file"), 1, 0o600); !errors.Is(err, errdefs.ErrNotFound) {
+		t.Errorf("got %v, want not found for a directory that is not there", err)
 	}
 }

@@ -47,9 +47,10 @@ var layers = []layer{
 	{packages: []string{"internal/firewall"}, imports: []string{"resource", "internal/netns", "internal/keyed"}},
 	{packages: []string{"internal/netnstest"}, imports: []string{"resource", "internal/netns", "internal/link"}},
 	{packages: []string{"internal/ipam"}, imports: []string{"resource"}},
+	{packages: []string{"internal/lease"}, imports: with(basics, []string{"internal/ipam"})},
 
 	// Network plugins.
-	{packages: []string{"networkplugin"}, imports: with(basics, contract, []string{"internal/ipam"})},
+	{packages: []string{"networkplugin"}, imports: with(basics, contract, []string{"internal/ipam", "internal/lease"})},
 	{packages: []string{"networkplugin/plugintest"}, imports: with(basics, contract, []string{"networkplugin"})},
 	{
 		packages: []string{"internal/plugins/..."}, apart: true,

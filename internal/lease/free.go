@@ -1,4 +1,4 @@
-package networkplugin
+package lease
 
 import (
 	"context"
@@ -21,8 +21,8 @@ const releaseTime = 2 * time.Second
 const maxRetryFactor = 30
 
 // expire ends a state that had to pass: nobody held a pending lease, nobody
-// held an orphaned one again, or a port is to be tried again.
-func (t *table) expire(key string, l *lease, epoch int) {
+// Held an orphaned one again, or a port is to be tried again.
+func (t *Table) expire(key string, l *lease, epoch int) {
 	defer t.keys.Lock(key)()
 	t.mu.Lock()
 	e := t.entries[key]
@@ -36,7 +36,7 @@ func (t *table) expire(key string, l *lease, epoch int) {
 // takeOff takes the port of a lease off the network and then frees its
 // addresses, never the other way round; when that fails it is tried again later.
 // Callers hold the key.
-func (t *table) takeOff(key string) {
+func (t *Table) takeOff(key string) {
 	err := t.expel(key)
 	t.mu.Lock()
 	e := t.entries[key]
@@ -54,7 +54,7 @@ func (t *table) takeOff(key string) {
 
 // expel takes the port off the network. A lease that was never held has none.
 // Callers hold the key.
-func (t *table) expel(key string) error {
+func (t *Table) expel(key string) error {
 	t.mu.Lock()
 	e, network := t.entries[key], t.network
 	l := e.Lease
@@ -80,17 +80,12 @@ func (t *table) expel(key string) error {
 
 	ctx, cancel := context.WithTimeout(context.Background(), expelTime)
 	defer cancel()
-	if publisher, ok := network.Network.(Publisher); ok {
-		if err := publisher.Unpublish(ctx, port); err != nil {
-			return fmt.Errorf("unpublish: %w", err)
-		}
-	}
 	return network.Expel(ctx, port)
 }
 
 // postpone keeps the addresses of a port that could not be taken off and sets
 // the time of the next try. Callers hold mu.
-func (t *table) postpone(e *entry, err error) {
+func (t *Table) postpone(e *entry, err error) {
 	l := e.Lease
 	l.lost, l.trouble = true, err
 	l.enter(resource.LeaseOrphaned)
@@ -101,7 +96,7 @@ func (t *table) postpone(e *entry, err error) {
 
 // free gives the addresses of a lease back and remembers them for its key.
 // Callers hold mu and the key.
-func (t *table) free(e *entry) error {
+func (t *Table) free(e *entry) error {
 	l := e.Lease
 	a := l.Attachment
 	freeAddress(t.v4, e.Key)
@@ -110,7 +105,7 @@ func (t *table) free(e *entry) error {
 	l.closeNamespace()
 	l.enter("") // wakes those who wait
 	e.Lease = nil
-	e.Remembered = addresses{IPv4: a.IPv4Address.Addr(), IPv6: a.IPv6Address.Addr()}
+	e.Remembered = Addresses{IPv4: a.IPv4Address.Addr(), IPv6: a.IPv6Address.Addr()}
 	e.FreedAt = time.Now()
 	return t.keep(e)
 }
@@ -121,9 +116,9 @@ func freeAddress(a *ipam.Allocator, key string) {
 	}
 }
 
-// release gives up the lease of a key, if any. With forget nothing of the key
+// Release gives up the lease of a key, if any. With forget nothing of the key
 // is kept. A lease whose stream is about to end is waited for.
-func (t *table) release(ctx context.Context, key string, forget bool) error {
+func (t *Table) Release(ctx context.Context, key string, forget bool) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
@@ -138,7 +133,7 @@ func (t *table) release(ctx context.Context, key string, forget bool) error {
 	}
 }
 
-func (t *table) awaitRelease(ctx context.Context, wait *releaseWait) error {
+func (t *Table) awaitRelease(ctx context.Context, wait *releaseWait) error {
 	if wait.held {
 		limited, cancel := context.WithTimeout(ctx, releaseTime)
 		defer cancel()
@@ -155,7 +150,7 @@ type releaseWait struct {
 
 // tryRelease returns what to wait for, with the error for when it does not
 // come.
-func (t *table) tryRelease(key string, forget bool) (*releaseWait, error) {
+func (t *Table) tryRelease(key string, forget bool) (*releaseWait, error) {
 	defer t.keys.Lock(key)()
 	if wait, err := t.releasable(key); err != nil {
 		return wait, err
@@ -176,7 +171,7 @@ func (t *table) tryRelease(key string, forget bool) (*releaseWait, error) {
 }
 
 // releasable tells whether the lease of a key, if any, may be given up now.
-func (t *table) releasable(key string) (*releaseWait, error) {
+func (t *Table) releasable(key string) (*releaseWait, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
@@ -200,8 +195,8 @@ func (t *table) releasable(key string) (*releaseWait, error) {
 }
 
 // forget drops all that is kept for a key without a lease. Callers hold mu.
-func (t *table) forget(e *entry) error {
-	e.Remembered = addresses{}
+func (t *Table) forget(e *entry) error {
+	e.Remembered = Addresses{}
 	for _, a := range []*ipam.Allocator{t.v4, t.v6} {
 		if a != nil {
 			a.Forget(e.Key)
@@ -211,10 +206,10 @@ func (t *table) forget(e *entry) error {
 	return t.keep(e)
 }
 
-// drain prepares the deletion of the network: without force it is refused while
+// Drain prepares the deletion of the network: without force it is refused while
 // there are leases; with it their ports are taken off, and what cannot be is
 // left to the network's removal. Until resume or reset nothing new begins.
-func (t *table) drain(force bool) error {
+func (t *Table) Drain(force bool) error {
 	t.mu.Lock()
 	var owners []string
 	var keys []string
@@ -239,8 +234,8 @@ func (t *table) drain(force bool) error {
 }
 
 // takeOffNow takes the port of a key off the network if it has a lease. Callers
-// hold the key.
-func (t *table) takeOffNow(key string) {
+// Hold the key.
+func (t *Table) takeOffNow(key string) {
 	t.mu.Lock()
 	e := t.entries[key]
 	live := e != nil && e.Lease != nil && t.network != nil
@@ -250,15 +245,15 @@ func (t *table) takeOffNow(key string) {
 	}
 }
 
-// resume takes drain back.
-func (t *table) resume() {
+// Resume takes drain back.
+func (t *Table) Resume() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.draining = false
 }
 
-// reset forgets everything: the network is gone.
-func (t *table) reset() error {
+// Reset forgets everything: the network is gone.
+func (t *Table) Reset() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var faults []error
@@ -267,7 +262,7 @@ func (t *table) reset() error {
 			e.Lease.closeNamespace()
 			e.Lease.enter("")
 		}
-		faults = append(faults, t.states.remove(e.Key))
+		faults = append(faults, t.files.remove(e.Key))
 	}
 	t.clear()
 	t.draining = false

@@ -1,4 +1,4 @@
-package networkplugin
+package lease
 
 import (
 	"context"
@@ -26,11 +26,11 @@ func checkKey(key string) error {
 	return nil
 }
 
-// allocate gives a key a lease, or the one that it has. A lease that is on its
+// Allocate gives a key a lease, or the one that it has. A lease that is on its
 // way to freedom is waited for: the old port must be off the network first.
-func (t *table) allocate(ctx context.Context, key, owner string, wish resource.AttachmentConfiguration) (leaseView, error) {
+func (t *Table) Allocate(ctx context.Context, key, owner string, wish resource.AttachmentConfiguration) (Lease, error) {
 	if err := checkKey(key); err != nil {
-		return leaseView{}, err
+		return Lease{}, err
 	}
 	for {
 		view, changed, err := t.tryAllocate(key, owner, wish)
@@ -38,13 +38,13 @@ func (t *table) allocate(ctx context.Context, key, owner string, wish resource.A
 			return view, err
 		}
 		if err := await(ctx, changed); err != nil {
-			return leaseView{}, fmt.Errorf("lease %s: its former port is not off the network yet: %w", key, err)
+			return Lease{}, fmt.Errorf("lease %s: its former port is not off the network yet: %w", key, err)
 		}
 	}
 }
 
 // tryAllocate returns a channel when there is something to wait for.
-func (t *table) tryAllocate(key, owner string, wish resource.AttachmentConfiguration) (leaseView, <-chan struct{}, error) {
+func (t *Table) tryAllocate(key, owner string, wish resource.AttachmentConfiguration) (Lease, <-chan struct{}, error) {
 	defer t.keys.Lock(key)()
 	network, view, changed, err := t.take(key, owner, wish)
 	if network == nil || err != nil {
@@ -59,22 +59,22 @@ func (t *table) tryAllocate(key, owner string, wish resource.AttachmentConfigura
 
 // take checks the wish and sets addresses aside in a lease that has no state
 // yet. It returns no network when there is nothing left to do.
-func (t *table) take(key, owner string, wish resource.AttachmentConfiguration) (*opened, leaseView, <-chan struct{}, error) {
+func (t *Table) take(key, owner string, wish resource.AttachmentConfiguration) (*Opened, Lease, <-chan struct{}, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	network, err := t.serving()
 	if err != nil {
-		return nil, leaseView{}, nil, err
+		return nil, Lease{}, nil, err
 	}
 	if e := t.entries[key]; e != nil && e.Lease != nil {
 		return t.existing(e)
 	}
 	if err := t.checkWish(key, wish); err != nil {
-		return nil, leaseView{}, nil, err
+		return nil, Lease{}, nil, err
 	}
 	got, err := t.pick(key, wish)
 	if err != nil {
-		return nil, leaseView{}, nil, fmt.Errorf("network %s: %w", network.name, err)
+		return nil, Lease{}, nil, fmt.Errorf("network %s: %w", network.Name, err)
 	}
 	e := t.entries[key]
 	if e == nil {
@@ -83,31 +83,31 @@ func (t *table) take(key, owner string, wish resource.AttachmentConfiguration) (
 	}
 	e.Owner = owner
 	e.Lease = &lease{Attachment: network.attachment(wish, got)}
-	return network, leaseView{}, nil, nil
+	return network, Lease{}, nil, nil
 }
 
-func (t *table) existing(e *entry) (*opened, leaseView, <-chan struct{}, error) {
+func (t *Table) existing(e *entry) (*Opened, Lease, <-chan struct{}, error) {
 	switch l := e.Lease; {
 	case l.trouble != nil:
-		return nil, leaseView{}, nil, fmt.Errorf("lease %s: its former port cannot be taken off the network: %w: %w",
+		return nil, Lease{}, nil, fmt.Errorf("lease %s: its former port cannot be taken off the network: %w: %w",
 			e.Key, errdefs.ErrUnavailable, l.trouble)
 	case l.State == resource.LeaseOrphaned:
-		return nil, leaseView{}, l.changed, nil
+		return nil, Lease{}, l.changed, nil
 	case l.State == resource.LeasePending:
 		l.enter(resource.LeasePending)
 		t.arm(e, t.times.Pending)
 		if err := t.keep(e); err != nil {
-			return nil, leaseView{}, nil, err
+			return nil, Lease{}, nil, err
 		}
 	}
 	return nil, e.view(), nil, nil
 }
 
 // checkWish reports all that is wrong with a wish. Callers hold mu.
-func (t *table) checkWish(key string, wish resource.AttachmentConfiguration) error {
-	r := t.network.realization
+func (t *Table) checkWish(key string, wish resource.AttachmentConfiguration) error {
+	r := t.network.Realization
 	faults := []error{
-		t.checkAddresses(key, addresses{wish.IPv4Address, wish.IPv6Address, wish.MACAddress}),
+		t.checkAddresses(key, Addresses{wish.IPv4Address, wish.IPv6Address, wish.MACAddress}),
 	}
 	minMTU := resource.MinMTU
 	if r.IPv6Subnet.IsValid() {
@@ -119,14 +119,14 @@ func (t *table) checkWish(key string, wish resource.AttachmentConfiguration) err
 	}
 	if wish.MTU != 0 && (wish.MTU < minMTU || wish.MTU > maxMTU) {
 		faults = append(faults, fmt.Errorf("mtu %d: network %s carries %d to %d: %w",
-			wish.MTU, t.network.name, minMTU, maxMTU, errdefs.ErrInvalidArgument))
+			wish.MTU, t.network.Name, minMTU, maxMTU, errdefs.ErrInvalidArgument))
 	}
 	return errors.Join(faults...)
 }
 
 // checkAddresses reports all that is wrong with addresses asked for. Callers
-// hold mu.
-func (t *table) checkAddresses(key string, want addresses) error {
+// Hold mu.
+func (t *Table) checkAddresses(key string, want Addresses) error {
 	faults := []error{
 		t.checkAddress(t.v4, "ipv4", key, want.IPv4),
 		t.checkAddress(t.v6, "ipv6", key, want.IPv6),
@@ -137,31 +137,31 @@ func (t *table) checkAddresses(key string, want addresses) error {
 		}
 		if other, ok := t.macs[want.MAC]; ok && other != key {
 			faults = append(faults, fmt.Errorf("mac address %s: is that of container %s on network %s: %w",
-				want.MAC, t.ownerOf(other), t.network.name, errdefs.ErrAlreadyExists))
+				want.MAC, t.ownerOf(other), t.network.Name, errdefs.ErrAlreadyExists))
 		}
 	}
 	return errors.Join(faults...)
 }
 
-func (t *table) checkAddress(a *ipam.Allocator, family, key string, want netip.Addr) error {
+func (t *Table) checkAddress(a *ipam.Allocator, family, key string, want netip.Addr) error {
 	if !want.IsValid() {
 		return nil
 	}
 	if a == nil {
-		return fmt.Errorf("address %v: network %s has no %s subnet: %w", want, t.network.name, family, errdefs.ErrInvalidArgument)
+		return fmt.Errorf("address %v: network %s has no %s subnet: %w", want, t.network.Name, family, errdefs.ErrInvalidArgument)
 	}
 	if other, ok := a.Owner(want); ok && other != key {
 		return fmt.Errorf("address %v: is that of container %s on network %s: %w",
-			want, t.ownerOf(other), t.network.name, errdefs.ErrAlreadyExists)
+			want, t.ownerOf(other), t.network.Name, errdefs.ErrAlreadyExists)
 	}
 	if err := a.Check(key, want); err != nil {
-		return fmt.Errorf("network %s: %w", t.network.name, err)
+		return fmt.Errorf("network %s: %w", t.network.Name, err)
 	}
 	return nil
 }
 
 // ownerOf names the container of a key. Callers hold mu.
-func (t *table) ownerOf(key string) string {
+func (t *Table) ownerOf(key string) string {
 	if e := t.entries[key]; e != nil {
 		return e.owner()
 	}
@@ -169,19 +169,19 @@ func (t *table) ownerOf(key string) string {
 }
 
 // pick takes addresses that checkWish found good. Callers hold mu.
-func (t *table) pick(key string, wish resource.AttachmentConfiguration) (addresses, error) {
-	var got addresses
+func (t *Table) pick(key string, wish resource.AttachmentConfiguration) (Addresses, error) {
+	var got Addresses
 	var err error
 	if got.IPv4, err = pickAddress(t.v4, key, wish.IPv4Address); err != nil {
-		return addresses{}, err
+		return Addresses{}, err
 	}
 	if got.IPv6, err = pickAddress(t.v6, key, wish.IPv6Address); err != nil {
-		var before addresses
+		var before Addresses
 		if e := t.entries[key]; e != nil {
 			before = e.Remembered
 		}
 		undoPick(t.v4, key, before.IPv4)
-		return addresses{}, err
+		return Addresses{}, err
 	}
 	got.MAC = t.pickMAC(key, wish.MACAddress)
 	t.macs[got.MAC] = key
@@ -198,12 +198,12 @@ func pickAddress(a *ipam.Allocator, key string, want netip.Addr) (netip.Addr, er
 	return a.Allocate(key)
 }
 
-func (t *table) pickMAC(key string, want resource.MACAddress) resource.MACAddress {
+func (t *Table) pickMAC(key string, want resource.MACAddress) resource.MACAddress {
 	if e := t.entries[key]; want == "" && e != nil {
 		want = e.Reserved.MAC
 	}
 	for salt := 0; want == ""; salt++ {
-		parts := []string{t.network.id, key}
+		parts := []string{t.network.ID, key}
 		if salt > 0 {
 			parts = append(parts, strconv.Itoa(salt))
 		}
@@ -216,11 +216,11 @@ func (t *table) pickMAC(key string, want resource.MACAddress) resource.MACAddres
 }
 
 // attachment is the answer to a wish. The addresses have been chosen.
-func (n *opened) attachment(wish resource.AttachmentConfiguration, got addresses) resource.Attachment {
-	r := n.realization
+func (n *Opened) attachment(wish resource.AttachmentConfiguration, got Addresses) resource.Attachment {
+	r := n.Realization
 	a := resource.Attachment{
-		NetworkID:       n.id,
-		Network:         n.name,
+		NetworkID:       n.ID,
+		Network:         n.Name,
 		Hostname:        wish.Hostname,
 		Aliases:         wish.Aliases,
 		MACAddress:      got.MAC,
@@ -244,17 +244,17 @@ func (n *opened) attachment(wish resource.AttachmentConfiguration, got addresses
 
 // complete asks the network for the parameters of the port and makes the lease
 // pending, written down before anybody knows of it.
-func (t *table) complete(network *opened, key string, wish resource.AttachmentConfiguration) (leaseView, error) {
+func (t *Table) complete(network *Opened, key string, wish resource.AttachmentConfiguration) (Lease, error) {
 	t.mu.Lock()
 	port := t.entries[key].port()
 	t.mu.Unlock()
 	parameters, err := network.Plan(port, wish.Options)
 	if err != nil {
-		return leaseView{}, fmt.Errorf("network %s: %w", network.name, err)
+		return Lease{}, fmt.Errorf("network %s: %w", network.Name, err)
 	}
 	data, err := json.Marshal(parameters)
 	if err != nil {
-		return leaseView{}, fmt.Errorf("network %s: parameters of the port: %w: %w", network.name, errdefs.ErrInternal, err)
+		return Lease{}, fmt.Errorf("network %s: parameters of the port: %w: %w", network.Name, errdefs.ErrInternal, err)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -263,14 +263,14 @@ func (t *table) complete(network *opened, key string, wish resource.AttachmentCo
 	e.Lease.enter(resource.LeasePending)
 	e.Lease.ExpiresAt = time.Now().Add(t.times.Pending)
 	if err := t.keep(e); err != nil {
-		return leaseView{}, err
+		return Lease{}, err
 	}
 	t.arm(e, t.times.Pending)
 	return e.view(), nil
 }
 
 // giveUp undoes take.
-func (t *table) giveUp(key string) {
+func (t *Table) giveUp(key string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e := t.entries[key]
@@ -296,7 +296,7 @@ func undoPick(a *ipam.Allocator, key string, remembered netip.Addr) {
 }
 
 // dropMAC frees the MAC of a lease unless it is reserved. Callers hold mu.
-func (t *table) dropMAC(e *entry) {
+func (t *Table) dropMAC(e *entry) {
 	if mac := e.Lease.Attachment.MACAddress; mac != e.Reserved.MAC && t.macs[mac] == e.Key {
 		delete(t.macs, mac)
 	}

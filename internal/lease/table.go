@@ -1,8 +1,9 @@
-package networkplugin
+package lease
 
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,20 +19,13 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-// opened is a started network, as the lease table uses it. It does not change.
-type opened struct {
-	Network
-	id, name    string
-	realization Realization
-}
-
-// table holds the leases of one network and hands out its addresses.
+// Table holds the leases of one network and hands out its addresses.
 //
 // Work on one key is serialized by keys, which is held over calls to the
 // network; mu guards the memory only and is never held over them.
-type table struct {
-	states stateFiles
-	times  LeaseTimes
+type Table struct {
+	files  files
+	times  Times
 	log    *slog.Logger
 	notify func() // told that health may have changed
 
@@ -39,7 +33,7 @@ type table struct {
 	running sync.WaitGroup // what goes on behind the calls
 
 	mu       sync.Mutex
-	network  *opened                        // guarded by mu; nil: not started
+	network  *Opened                        // guarded by mu; nil: not started
 	closed   bool                           // guarded by mu: no new work; the process ends
 	draining bool                           // guarded by mu: the network is being deleted
 	entries  map[string]*entry              // guarded by mu
@@ -47,12 +41,12 @@ type table struct {
 	v4, v6   *ipam.Allocator                // guarded by mu; nil: no such family
 }
 
-// newTable reads what an earlier process left: its leases are orphaned, with
+// NewTable reads what an earlier process left: its leases are orphaned, with
 // nothing counted against them until the network is open.
-func newTable(directory string, times LeaseTimes, log *slog.Logger, notify func()) (*table, error) {
-	t := &table{states: stateFiles(directory), times: times.withDefaults(), log: log, notify: notify}
+func NewTable(c Config) (*Table, error) {
+	t := &Table{files: files(c.Directory), times: c.Times.withDefaults(), log: c.Log, notify: c.Notify}
 	t.clear()
-	entries, err := t.states.load()
+	entries, err := t.files.load()
 	if err != nil {
 		return nil, err
 	}
@@ -73,22 +67,22 @@ func newTable(directory string, times LeaseTimes, log *slog.Logger, notify func(
 }
 
 // clear forgets everything. Callers hold mu, or are the only ones.
-func (t *table) clear() {
+func (t *Table) clear() {
 	t.network, t.v4, t.v6 = nil, nil, nil
 	t.entries, t.macs = map[string]*entry{}, map[resource.MACAddress]string{}
 }
 
-// open begins to serve a started network. The times of leases that an earlier
+// Open begins to serve a started network. The times of leases that an earlier
 // process left start to run. Opening again replaces the network.
-func (t *table) open(n *opened) {
+func (t *Table) Open(n *Opened) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	first := t.network == nil
 	t.network = n
-	if !first && t.sameSubnets(n.realization) {
+	if !first && t.sameSubnets(n.Realization) {
 		return
 	}
-	t.restore(n.realization)
+	t.restore(n.Realization)
 	if !first {
 		return
 	}
@@ -103,20 +97,20 @@ func (t *table) open(n *opened) {
 	}
 }
 
-// shut stops serving a network that was stopped but not deleted; leases stay.
-func (t *table) shut() {
+// Shut stops serving a network that was stopped but not deleted; leases stay.
+func (t *Table) Shut() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.network = nil
 }
 
-func (t *table) sameSubnets(r Realization) bool {
+func (t *Table) sameSubnets(r Realization) bool {
 	return t.v4 != nil == r.IPv4Subnet.IsValid() && t.v6 != nil == r.IPv6Subnet.IsValid()
 }
 
 // restore makes allocators that know the addresses of all entries, those freed
 // first before those freed later. Callers hold mu.
-func (t *table) restore(r Realization) {
+func (t *Table) restore(r Realization) {
 	t.v4, t.v6 = nil, nil
 	if r.IPv4Subnet.IsValid() {
 		t.v4 = ipam.NewAllocator(r.IPv4Subnet, append([]netip.Addr{r.IPv4Gateway}, r.Reserved...)...)
@@ -160,7 +154,7 @@ func restoreLease(a *ipam.Allocator, key string, address netip.Prefix) error {
 }
 
 // sorted returns all entries by key. Callers hold mu.
-func (t *table) sorted() []*entry {
+func (t *Table) sorted() []*entry {
 	out := make([]*entry, 0, len(t.entries))
 	for _, e := range t.entries {
 		out = append(out, e)
@@ -171,30 +165,30 @@ func (t *table) sorted() []*entry {
 
 // serving returns the network, or why there is none to work with. Callers hold
 // mu.
-func (t *table) serving() (*opened, error) {
+func (t *Table) serving() (*Opened, error) {
 	switch {
 	case t.closed:
 		return nil, fmt.Errorf("the plugin is ending: %w", errdefs.ErrUnavailable)
 	case t.network == nil:
 		return nil, fmt.Errorf("the network is not started: %w", errdefs.ErrUnavailable)
 	case t.draining:
-		return nil, fmt.Errorf("network %s: is being deleted: %w", t.network.name, errdefs.ErrFailedPrecondition)
+		return nil, fmt.Errorf("network %s: is being deleted: %w", t.network.Name, errdefs.ErrFailedPrecondition)
 	}
 	return t.network, nil
 }
 
 // keep writes an entry down, or removes what is written when there is nothing
 // to keep. Callers hold mu, so that files and memory change in one order.
-func (t *table) keep(e *entry) error {
+func (t *Table) keep(e *entry) error {
 	if !e.empty() {
-		return t.states.write(e)
+		return t.files.write(e)
 	}
 	delete(t.entries, e.Key)
-	return t.states.remove(e.Key)
+	return t.files.remove(e.Key)
 }
 
 // arm sets the timer that ends a lease's state. Callers hold mu.
-func (t *table) arm(e *entry, after time.Duration) {
+func (t *Table) arm(e *entry, after time.Duration) {
 	l, epoch := e.Lease, e.Lease.epoch
 	l.ExpiresAt = time.Now().Add(after)
 	l.timer = time.AfterFunc(after, func() {
@@ -203,7 +197,7 @@ func (t *table) arm(e *entry, after time.Duration) {
 }
 
 // background runs f unless the process is ending, which waits for it.
-func (t *table) background(f func()) {
+func (t *Table) background(f func()) {
 	t.mu.Lock()
 	if t.closed {
 		t.mu.Unlock()
@@ -217,9 +211,9 @@ func (t *table) background(f func()) {
 	}()
 }
 
-// close stops all timers and waits for what is under way. Leases stay as they
+// Close stops all timers and waits for what is under way. Leases stay as they
 // are, for the next process.
-func (t *table) close() {
+func (t *Table) Close() {
 	t.mu.Lock()
 	t.closed = true
 	for _, e := range t.entries {
@@ -238,25 +232,25 @@ func (t *table) close() {
 	}
 }
 
-// leaseView is a lease as it was at one moment.
-type leaseView struct {
-	key, owner     string
-	state          resource.LeaseState
-	attachment     resource.Attachment
-	additionalData []byte
-	expiresAt      time.Time
+// Lease is a lease as it was at one moment.
+type Lease struct {
+	Key, Owner     string
+	State          resource.LeaseState
+	Attachment     resource.Attachment
+	AdditionalData json.RawMessage
+	ExpiresAt      time.Time // pending and orphaned only
 }
 
-func (e *entry) view() leaseView {
+func (e *entry) view() Lease {
 	l := e.Lease
-	return leaseView{e.Key, e.Owner, l.State, l.Attachment, l.AdditionalData, l.ExpiresAt}
+	return Lease{e.Key, e.Owner, l.State, l.Attachment, l.AdditionalData, l.ExpiresAt}
 }
 
-// list returns all leases by key.
-func (t *table) list() []leaseView {
+// List returns all leases by key.
+func (t *Table) List() []Lease {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var out []leaseView
+	var out []Lease
 	for _, e := range t.sorted() {
 		if e.Lease != nil && e.Lease.State != "" {
 			out = append(out, e.view())
@@ -265,35 +259,48 @@ func (t *table) list() []leaseView {
 	return out
 }
 
-// lookup returns the attachments of live sandboxes that match.
-func (t *table) lookup(matches func(*entry) bool) []resource.Attachment {
+// ByName returns the attachments of live sandboxes that a hostname, an alias or
+// the name of a container stands for, in any case.
+func (t *Table) ByName(name string) []resource.Attachment {
+	return t.find(func(e *entry) bool { return e.answersTo(name) })
+}
+
+// ByAddress returns the attachments of live sandboxes with an address.
+func (t *Table) ByAddress(address netip.Addr) []resource.Attachment {
+	return t.find(func(e *entry) bool {
+		a := e.Lease.Attachment
+		return a.IPv4Address.Addr() == address || a.IPv6Address.Addr() == address
+	})
+}
+
+func (t *Table) find(matches func(*entry) bool) []resource.Attachment {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var out []resource.Attachment
 	for _, e := range t.sorted() {
-		if e.Lease != nil && (e.Lease.State == resource.LeaseHeld || e.Lease.State == resource.LeaseOrphaned) && matches(e) {
+		if e.live() && matches(e) {
 			out = append(out, e.Lease.Attachment)
 		}
 	}
 	return out
 }
 
-// ports returns those whose sandboxes may be live.
-func (t *table) ports() []Port {
+// Ports returns those whose sandboxes may be live.
+func (t *Table) Ports() []Port {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var out []Port
 	for _, e := range t.sorted() {
-		if e.Lease != nil && (e.Lease.State == resource.LeaseHeld || e.Lease.State == resource.LeaseOrphaned) {
+		if e.live() {
 			out = append(out, e.port())
 		}
 	}
 	return out
 }
 
-// usage returns how many addresses are in use, and how many there are, of IPv4,
+// Usage returns how many addresses are in use, and how many there are, of IPv4,
 // else of IPv6; without addresses the number of leases and 0.
-func (t *table) usage() (inUse, total uint64) {
+func (t *Table) Usage() (inUse, total uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if a := cmp.Or(t.v4, t.v6); a != nil {
@@ -307,8 +314,8 @@ func (t *table) usage() (inUse, total uint64) {
 	return inUse, 0
 }
 
-// troubles returns one line for each port that cannot be taken off.
-func (t *table) troubles() []string {
+// Troubles returns one line for each port that cannot be taken off.
+func (t *Table) Troubles() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var out []string

@@ -1,4 +1,4 @@
-package networkplugin
+package lease
 
 import (
 	"context"
@@ -22,22 +22,26 @@ const successionTime = 3 * time.Second
 // expelTime is how long taking a port off the network may take in one try.
 const expelTime = 5 * time.Second
 
-// hold is one stream that keeps leases.
-type hold struct {
+// Hold is one stream that keeps leases.
+type Hold struct {
 	peer int           // process at the other end; 0: unknown
 	keys []string      // sorted
 	over chan struct{} // closed when another stream has taken a key over, or the network was deleted
 	once sync.Once     // for over
 }
 
-func (h *hold) close() { h.once.Do(func() { close(h.over) }) }
+// Over is closed when another stream has taken a lease over, or the lease was
+// ended from this side.
+func (h *Hold) Over() <-chan struct{} { return h.over }
 
-// hold makes leases held by a new stream, all of them or none. A lease that
+func (h *Hold) close() { h.once.Do(func() { close(h.over) }) }
+
+// Hold makes leases held by a new stream, all of them or none. A lease that
 // another stream of the same process keeps passes to the new one: a sandbox
 // that dials again wins over its own stale stream. One that another process
 // keeps is waited for, then refused with errdefs.ErrFailedPrecondition.
-func (t *table) hold(ctx context.Context, keys []string, namespace string, peer int) (*hold, error) {
-	h := &hold{peer: peer, keys: slices.Compact(slices.Sorted(slices.Values(keys))), over: make(chan struct{})}
+func (t *Table) Hold(ctx context.Context, keys []string, namespace string, peer int) (*Hold, error) {
+	h := &Hold{peer: peer, keys: slices.Compact(slices.Sorted(slices.Values(keys))), over: make(chan struct{})}
 	if len(keys) == 0 || len(h.keys) != len(keys) {
 		return nil, fmt.Errorf("keys %q: want one or more, each once: %w", keys, errdefs.ErrInvalidArgument)
 	}
@@ -57,7 +61,7 @@ func (t *table) hold(ctx context.Context, keys []string, namespace string, peer 
 
 // succeed waits for the stream that keeps a lease to end. The lease is not
 // freed then but pending again.
-func (t *table) succeed(ctx context.Context, wait *predecessor) error {
+func (t *Table) succeed(ctx context.Context, wait *predecessor) error {
 	ctx, cancel := context.WithTimeout(ctx, successionTime)
 	defer cancel()
 	err := await(ctx, wait.changed)
@@ -79,7 +83,7 @@ type predecessor struct {
 }
 
 // tryHold returns a predecessor when there is one to wait for.
-func (t *table) tryHold(ctx context.Context, h *hold, namespace string) (*predecessor, error) {
+func (t *Table) tryHold(ctx context.Context, h *Hold, namespace string) (*predecessor, error) {
 	for _, key := range h.keys { // sorted: no two callers wait for each other
 		defer t.keys.Lock(key)()
 	}
@@ -91,7 +95,7 @@ func (t *table) tryHold(ctx context.Context, h *hold, namespace string) (*predec
 	for _, key := range h.keys {
 		admitted = append(admitted, key)
 		if err = t.admit(ctx, network, key, namespace); err != nil {
-			err = errors.Join(fmt.Errorf("network %s: lease %s: %w", network.name, key, err), t.unadmit(ctx, network, admitted))
+			err = errors.Join(fmt.Errorf("network %s: lease %s: %w", network.Name, key, err), t.unadmit(ctx, network, admitted))
 			return nil, err
 		}
 	}
@@ -109,7 +113,7 @@ func (t *table) tryHold(ctx context.Context, h *hold, namespace string) (*predec
 }
 
 // holdable checks all leases of a hold.
-func (t *table) holdable(h *hold) (*opened, *predecessor, error) {
+func (t *Table) holdable(h *Hold) (*Opened, *predecessor, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	network, err := t.serving()
@@ -122,9 +126,9 @@ func (t *table) holdable(h *hold) (*opened, *predecessor, error) {
 		e := t.entries[key]
 		switch {
 		case e == nil || e.Lease == nil:
-			faults = append(faults, fmt.Errorf("lease %s: unknown on network %s, allocate it first: %w", key, network.name, errdefs.ErrNotFound))
+			faults = append(faults, fmt.Errorf("lease %s: unknown on network %s, allocate it first: %w", key, network.Name, errdefs.ErrNotFound))
 		case e.Lease.lost:
-			faults = append(faults, fmt.Errorf("lease %s: its port is being taken off network %s: %w", key, network.name, errdefs.ErrFailedPrecondition))
+			faults = append(faults, fmt.Errorf("lease %s: its port is being taken off network %s: %w", key, network.Name, errdefs.ErrFailedPrecondition))
 		case e.Lease.hold != nil && (h.peer == 0 || e.Lease.hold.peer != h.peer):
 			wait = &predecessor{key, e.Lease.hold.peer, e.Lease, e.Lease.changed}
 		}
@@ -141,7 +145,7 @@ func (t *table) holdable(h *hold) (*opened, *predecessor, error) {
 // admit lets the port of a lease onto the network. That it may be on it is
 // written down first: a process that dies in between leaves a lease that its
 // successor takes off.
-func (t *table) admit(ctx context.Context, network *opened, key, namespace string) error {
+func (t *Table) admit(ctx context.Context, network *Opened, key, namespace string) error {
 	var file *os.File
 	if namespace != "" {
 		var err error
@@ -167,7 +171,7 @@ func (t *table) admit(ctx context.Context, network *opened, key, namespace strin
 
 // unadmit takes ports off again that were pending before; one that cannot be
 // is tried again later. The sandboxes of the others may be live.
-func (t *table) unadmit(ctx context.Context, network *opened, keys []string) error {
+func (t *Table) unadmit(ctx context.Context, network *Opened, keys []string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), expelTime)
 	defer cancel()
 	var faults []error
@@ -195,15 +199,15 @@ func (t *table) unadmit(ctx context.Context, network *opened, keys []string) err
 	return errors.Join(faults...)
 }
 
-// letGo is the end of a stream: its leases are orphaned, their ports taken off
+// LetGo is the end of a stream: its leases are orphaned, their ports taken off
 // the network, their addresses freed. It returns at once.
-func (t *table) letGo(h *hold) {
+func (t *Table) LetGo(h *Hold) {
 	for _, key := range h.keys {
 		t.background(func() { t.end(key, h) })
 	}
 }
 
-func (t *table) end(key string, h *hold) {
+func (t *Table) end(key string, h *Hold) {
 	defer t.keys.Lock(key)()
 	t.mu.Lock()
 	e := t.entries[key]
@@ -222,7 +226,7 @@ func (t *table) end(key string, h *hold) {
 
 // handOver takes the port of a dead sandbox off the network and makes the
 // lease pending again, for the next one that waits for it. Callers hold the key.
-func (t *table) handOver(key string) {
+func (t *Table) handOver(key string) {
 	err := t.expel(key)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -239,4 +243,34 @@ func (t *table) handOver(key string) {
 	if err := t.keep(e); err != nil {
 		t.log.Error("lease cannot be written down", "key", key, "error", err)
 	}
+}
+
+// OnPort calls f with the port of a held lease while nothing else happens to it.
+func (t *Table) OnPort(key string, f func(Port) error) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	defer t.keys.Lock(key)()
+	port, err := t.heldPort(key)
+	if err != nil {
+		return err
+	}
+	return f(port)
+}
+
+func (t *Table) heldPort(key string) (Port, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	network, err := t.serving()
+	if err != nil {
+		return Port{}, err
+	}
+	e := t.entries[key]
+	if e == nil || e.Lease == nil {
+		return Port{}, fmt.Errorf("lease %s: unknown on network %s, allocate it first: %w", key, network.Name, errdefs.ErrNotFound)
+	}
+	if e.Lease.State != resource.LeaseHeld {
+		return Port{}, fmt.Errorf("lease %s: is not held by a sandbox: %w", key, errdefs.ErrFailedPrecondition)
+	}
+	return e.port(), nil
 }

@@ -1,4 +1,4 @@
-package networkplugin
+package lease
 
 import (
 	"encoding/json"
@@ -17,14 +17,14 @@ import (
 type entry struct {
 	Key        string    `json:"key"`
 	Owner      string    `json:"owner,omitempty"`
-	Reserved   addresses `json:"reserved,omitzero"`
-	Remembered addresses `json:"remembered,omitzero"`
+	Reserved   Addresses `json:"reserved,omitzero"`
+	Remembered Addresses `json:"remembered,omitzero"`
 	FreedAt    time.Time `json:"freedAt,omitzero"` // since when they are only remembered
 	Lease      *lease    `json:"lease,omitempty"`
 }
 
-// addresses are those of one attachment; each is optional.
-type addresses struct {
+// Addresses are those of one attachment; each is optional.
+type Addresses struct {
 	IPv4 netip.Addr          `json:"ipv4,omitzero"`
 	IPv6 netip.Addr          `json:"ipv6,omitzero"`
 	MAC  resource.MACAddress `json:"mac,omitempty"`
@@ -39,7 +39,7 @@ type lease struct {
 	// NetworkNamespace is the path that the sandbox gave when it held.
 	NetworkNamespace string `json:"networkNamespace,omitempty"`
 
-	hold       *hold         // whose stream keeps it; held only
+	hold       *Hold         // whose stream keeps it; held only
 	successors int           // sandboxes that wait for the stream to end
 	lost       bool          // orphaned by the end of its stream: nobody may hold it
 	trouble    error         // of the last try to take the port off
@@ -58,9 +58,14 @@ func (e *entry) owner() string {
 	return e.Owner
 }
 
+// live tells that there may be a sandbox.
+func (e *entry) live() bool {
+	return e.Lease != nil && (e.Lease.State == resource.LeaseHeld || e.Lease.State == resource.LeaseOrphaned)
+}
+
 // empty tells that there is nothing to keep.
 func (e *entry) empty() bool {
-	return e.Lease == nil && e.Reserved == addresses{} && e.Remembered == addresses{}
+	return e.Lease == nil && e.Reserved == Addresses{} && e.Remembered == Addresses{}
 }
 
 // port returns what the network sees of the lease.

@@ -1,4 +1,4 @@
-package networkplugin
+package lease
 
 import (
 	"errors"
@@ -8,19 +8,19 @@ import (
 	"patchbay.dev/patchbay/internal/ipam"
 )
 
-// reservation is static addresses set aside for a key.
-type reservation struct {
-	key, owner string
-	addresses  addresses
+// Reservation is static addresses set aside for a key.
+type Reservation struct {
+	Key, Owner string // of a container, for error messages
+	Addresses  Addresses
 }
 
-// reserve sets addresses aside for a key in place of those before, whether it
+// Reserve sets addresses aside for a key in place of those before, whether it
 // has a lease or not.
-func (t *table) reserve(r reservation) error {
-	if err := checkKey(r.key); err != nil {
+func (t *Table) Reserve(r Reservation) error {
+	if err := checkKey(r.Key); err != nil {
 		return err
 	}
-	defer t.keys.Lock(r.key)()
+	defer t.keys.Lock(r.Key)()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if _, err := t.serving(); err != nil {
@@ -29,35 +29,35 @@ func (t *table) reserve(r reservation) error {
 	return t.reserveLocked(r)
 }
 
-func (t *table) reserveLocked(r reservation) error {
-	if err := t.checkAddresses(r.key, r.addresses); err != nil {
+func (t *Table) reserveLocked(r Reservation) error {
+	if err := t.checkAddresses(r.Key, r.Addresses); err != nil {
 		return err
 	}
-	e := t.entries[r.key]
+	e := t.entries[r.Key]
 	if e == nil {
-		e = &entry{Key: r.key}
-		t.entries[r.key] = e
+		e = &entry{Key: r.Key}
+		t.entries[r.Key] = e
 	}
 	before, owner := e.Reserved, e.Owner
 	t.unreserve(e)
-	e.Reserved, e.Owner = r.addresses, r.owner
-	err := t.setAside(r.key, r.addresses)
+	e.Reserved, e.Owner = r.Addresses, r.Owner
+	err := t.setAside(r.Key, r.Addresses)
 	if err == nil {
 		err = t.keep(e)
 	}
 	if err != nil {
 		t.unreserve(e)
 		e.Reserved, e.Owner = before, owner
-		err = errors.Join(err, t.setAside(r.key, before))
+		err = errors.Join(err, t.setAside(r.Key, before))
 		if e.empty() {
-			delete(t.entries, r.key)
+			delete(t.entries, r.Key)
 		}
 	}
 	return err
 }
 
 // setAside makes allocators and MACs know a reservation. Callers hold mu.
-func (t *table) setAside(key string, want addresses) error {
+func (t *Table) setAside(key string, want Addresses) error {
 	if err := errors.Join(reserveAddress(t.v4, key, want.IPv4), reserveAddress(t.v6, key, want.IPv6)); err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func reserveAddress(a *ipam.Allocator, key string, want netip.Addr) error {
 }
 
 // unreserve drops the reservation of an entry, in memory. Callers hold mu.
-func (t *table) unreserve(e *entry) {
+func (t *Table) unreserve(e *entry) {
 	for _, a := range []*ipam.Allocator{t.v4, t.v6} {
 		if a != nil {
 			a.Unreserve(e.Key)
@@ -85,28 +85,28 @@ func (t *table) unreserve(e *entry) {
 	if mac != "" && (e.Lease == nil || e.Lease.Attachment.MACAddress != mac) && t.macs[mac] == e.Key {
 		delete(t.macs, mac)
 	}
-	e.Reserved = addresses{}
+	e.Reserved = Addresses{}
 }
 
-// replaceReservations makes the given reservations all there are. What does
+// ReplaceReservations makes the given reservations all there are. What does
 // not fit is left out and reported; the others count.
-func (t *table) replaceReservations(all []reservation) error {
+func (t *Table) ReplaceReservations(all []Reservation) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	wanted := make(map[string]bool, len(all))
 	for _, r := range all {
-		wanted[r.key] = true
+		wanted[r.Key] = true
 	}
 	var faults []error
 	for _, e := range t.sorted() {
-		if !wanted[e.Key] && e.Reserved != (addresses{}) {
+		if !wanted[e.Key] && e.Reserved != (Addresses{}) {
 			t.unreserve(e)
 			faults = append(faults, t.keep(e))
 		}
 	}
 	for _, r := range all {
-		if err := errors.Join(checkKey(r.key), t.reserveLocked(r)); err != nil {
-			faults = append(faults, fmt.Errorf("reservation of %s: %w", r.owner, err))
+		if err := errors.Join(checkKey(r.Key), t.reserveLocked(r)); err != nil {
+			faults = append(faults, fmt.Errorf("reservation of %s: %w", r.Owner, err))
 		}
 	}
 	return errors.Join(faults...)
