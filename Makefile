@@ -16,7 +16,7 @@ PLUGINS := $(DIST)/lib/patchbay/plugins
 
 # A binary with a plugin.toml beside its main is a plugin, any other a program.
 # patchbay-network-bridge becomes the plugin folder "bridge".
-commands        := $(notdir $(patsubst %/,%,$(wildcard cmd/*/)))
+commands        := $(notdir $(patsubst %/main.go,%,$(wildcard cmd/*/main.go)))
 plugin_commands := $(notdir $(patsubst %/plugin.toml,%,$(wildcard cmd/*/plugin.toml)))
 programs        := $(filter-out $(plugin_commands),$(commands))
 plugin_name      = $(lastword $(subst -, ,$(1)))

@@ -66,7 +66,7 @@ runtimes_up() {
 podman_up() {
 	command -v podman >/dev/null || return 0
 	local engine limits i free="" held=""
-	engine="podman --root $work/podman/root --runroot $work/podman/run --tmpdir $work/podman/tmp --network-config-dir $work/podman/net"
+	engine="podman --root $work/podman/store --runroot $work/podman/run --tmpdir $work/podman/tmp --network-config-dir $work/podman/net"
 	engine+=" --cgroup-manager=cgroupfs --storage-driver=overlay --log-level=error"
 	podman_engine=$engine
 	limits="--ulimit nofile=$(ulimit -Hn):$(ulimit -Hn) --ulimit nproc=30000:30000"
@@ -87,7 +87,7 @@ podman_up() {
 podman_down() {
 	[ -n "${podman_engine:-}" ] || return 0
 	$podman_engine rm -fa -t 0 >/dev/null 2>&1 || true
-	umount "$work/podman/root/overlay" 2>/dev/null || true
+	umount "$work/podman/store/overlay" 2>/dev/null || true
 }
 
 # measure runs each command once, in milliseconds with a fraction.

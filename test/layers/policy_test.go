@@ -20,7 +20,9 @@ const (
 )
 
 // longer lists what is longer than the limits, with the reason.
-var longer = map[string]string{}
+var longer = map[string]string{
+	"internal/cli": "one file per command, which do not know one another; what they share is in packages below",
+}
 
 func TestEveryPackageHasOneDocComment(t *testing.T) {
 	t.Parallel()
