@@ -1,0 +1,328 @@
+// Package bridge is the network plugin "bridge": one Linux bridge for each
+// network, with the host as its router (variant nat) or with nothing beyond it
+// (variant internal).
+//
+// The plugin owns the bridge and the network's elements of the packet filter.
+// Ports are made by sandboxes, under names that the plugin chose: so it can take
+// one off the network without asking anybody.
+package bridge
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+
+	"github.com/containerd/errdefs"
+
+	"patchbay.dev/patchbay/internal/firewall"
+	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/netns"
+	"patchbay.dev/patchbay/networkplugin"
+	"patchbay.dev/patchbay/resource"
+)
+
+// The variants of the plugin.
+const (
+	VariantNAT      = "nat"
+	VariantInternal = "internal"
+)
+
+// Prefixes of the names of host interfaces.
+const (
+	bridgePrefix = "pb-"
+	// retiredPrefix is that of ports that were taken off a network and wait for
+	// their deletion; it is not one of firewall.PortPrefix.
+	retiredPrefix = "pbx"
+)
+
+// Network is one bridge.
+type Network struct {
+	id     string
+	reach  firewall.Reach
+	bridge string
+	log    *slog.Logger
+	host   *netns.Namespace // nil: the process's
+	filter *firewall.Network
+
+	// expelled are the deletions of links that nobody waits for, and healing
+	// the watch over the packet filter.
+	background sync.WaitGroup
+
+	mu      sync.Mutex
+	links   *link.Handle // guarded by mu; nil: not open
+	spec    link.BridgeSpec
+	v6      bool   // guarded by mu, as is spec: set by Start
+	started bool   // guarded by mu
+	unwatch func() // guarded by mu; nil: no healing
+}
+
+var (
+	_ networkplugin.Network = (*Network)(nil)
+	_ networkplugin.Checker = (*Network)(nil)
+)
+
+// New returns the network for a configuration, in the network namespace of the
+// process. Nothing is made yet.
+func New(c networkplugin.Configuration) (networkplugin.Network, error) {
+	n, err := newIn(nil, c)
+	if err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+func newIn(host *netns.Namespace, c networkplugin.Configuration) (*Network, error) {
+	reach, variantErr := reachOf(c.Variant)
+	_, familyErr := familiesOf(c)
+	err := errors.Join(variantErr, networkplugin.RefuseUnknown(c.Options, optionIPv4, optionIPv6), familyErr)
+	if err != nil {
+		return nil, err
+	}
+	if len(c.ID) < 12 {
+		return nil, fmt.Errorf("network id %q: want 16 hexadecimal digits: %w", c.ID, errdefs.ErrInvalidArgument)
+	}
+	log := c.Log
+	if log == nil {
+		log = slog.Default()
+	}
+	n := &Network{id: c.ID, reach: reach, bridge: bridgePrefix + c.ID[:12], log: log, host: host}
+	n.filter = firewall.New(firewall.Config{Network: c.ID, Bridge: n.bridge, Reach: reach, Namespace: host, Log: log})
+	return n, nil
+}
+
+func reachOf(variant string) (firewall.Reach, error) {
+	switch variant {
+	case VariantNAT:
+		return firewall.NAT, nil
+	case VariantInternal:
+		return firewall.Internal, nil
+	}
+	return 0, fmt.Errorf("variant %q: want %q or %q: %w", variant, VariantNAT, VariantInternal, errdefs.ErrInvalidArgument)
+}
+
+// Start makes the bridge and its part of the packet filter, or adopts and
+// repairs them.
+func (n *Network) Start(_ context.Context, c networkplugin.Configuration) (networkplugin.Realization, error) {
+	links, err := n.open()
+	if err != nil {
+		return networkplugin.Realization{}, err
+	}
+	r, err := n.choose(links, c)
+	if err != nil {
+		return networkplugin.Realization{}, err
+	}
+	spec := n.specOf(r)
+	v6 := r.IPv6Subnet.IsValid()
+	// The filter comes first: at no time is there an open bridge.
+	if err := n.ensureFilter(c.Ports); err != nil {
+		return networkplugin.Realization{}, err
+	}
+	if n.reach == firewall.NAT {
+		if err := links.EnableForwarding(v6); err != nil {
+			return networkplugin.Realization{}, err
+		}
+	}
+	if err := links.EnsureBridge(spec); err != nil {
+		return networkplugin.Realization{}, err
+	}
+	if err := n.sweep(links, c.Ports); err != nil {
+		return networkplugin.Realization{}, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.spec, n.v6, n.started = spec, v6, true
+	n.heal()
+	return n.reachable(r), nil
+}
+
+// ensureFilter sets the packet filter up for the ports that may be live and
+// forgets those of others.
+func (n *Network) ensureFilter(ports []networkplugin.Port) error {
+	live := make([]firewall.Port, len(ports))
+	for i, p := range ports {
+		live[i] = n.filterPort(p)
+	}
+	return n.filter.EnsurePorts(live)
+}
+
+// heal watches the packet filter until Stop. n.mu is held.
+func (n *Network) heal() {
+	if n.unwatch != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	n.unwatch = cancel
+	n.background.Go(func() {
+		if err := n.filter.Heal(ctx); err != nil {
+			n.log.Error("the packet filter is not watched", "error", err)
+		}
+	})
+}
+
+// sweep removes ports of sandboxes that are gone.
+func (n *Network) sweep(links *link.Handle, live []networkplugin.Port) error {
+	names := map[string]bool{}
+	for _, p := range live {
+		names[n.portName(p.Key)] = true
+	}
+	ports, err := links.Ports(n.bridge)
+	if err != nil {
+		return err
+	}
+	for _, p := range ports {
+		if !names[p.Name] {
+			n.discard(links, p)
+		}
+	}
+	return nil
+}
+
+// discard deletes a link in the background: the kernel takes its time.
+func (n *Network) discard(links *link.Handle, port link.Interface) {
+	n.background.Go(func() {
+		if err := links.DeleteIndex(port.Index); err != nil {
+			n.log.Warn("a port that is out of use cannot be deleted", "port", port.Name, "error", err)
+		}
+	})
+}
+
+// Plan names the bridge and the port.
+func (n *Network) Plan(p networkplugin.Port, options map[string]string) (any, error) {
+	if err := networkplugin.RefuseUnknown(options); err != nil {
+		return nil, err
+	}
+	return resource.BridgePortParameters{Bridge: n.bridge, Port: n.portName(p.Key)}, nil
+}
+
+// Admit lets the port send from its own addresses.
+func (n *Network) Admit(_ context.Context, p networkplugin.Port) error {
+	return n.filter.Admit(n.filterPort(p))
+}
+
+// Expel takes away the port's right to send, sets it down and frees its name;
+// the link itself is deleted later.
+func (n *Network) Expel(_ context.Context, p networkplugin.Port) error {
+	links, err := n.open()
+	if err != nil {
+		return err
+	}
+	revoked := n.filter.Revoke(n.filterPort(p))
+	port, err := links.Interface(n.portName(p.Key))
+	if errdefs.IsNotFound(err) {
+		err = nil
+	} else if err == nil {
+		if err = links.Retire(port, retiredPrefix); err == nil {
+			n.discard(links, port)
+		}
+	}
+	forgotten := links.ForgetNeighbours(n.bridge, addressesOf(p))
+	return errors.Join(revoked, err, forgotten)
+}
+
+// Check compares bridge, packet filter and sysctls with what they should be.
+func (n *Network) Check(context.Context) []string {
+	n.mu.Lock()
+	links, spec, v6, started := n.links, n.spec, n.v6, n.started
+	n.mu.Unlock()
+	if !started {
+		return []string{"the network is not started"}
+	}
+	faults := append(links.BridgeFaults(spec), n.filter.Faults()...)
+	if n.reach == firewall.NAT {
+		faults = append(faults, links.ForwardingFaults(v6)...)
+	}
+	return faults
+}
+
+// Stop ends the watch; with remove, bridge, ports and elements of the packet
+// filter go. Forwarding stays on: others may rely on it.
+func (n *Network) Stop(_ context.Context, remove bool) error {
+	links, err := n.open()
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	if n.unwatch != nil {
+		n.unwatch()
+		n.unwatch = nil
+	}
+	n.started = false
+	n.mu.Unlock()
+	if remove {
+		err = n.remove(links)
+	}
+	n.background.Wait()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.links = nil
+	links.Close()
+	return err
+}
+
+func (n *Network) remove(links *link.Handle) error {
+	ports, err := links.Ports(n.bridge)
+	if err != nil {
+		return err
+	}
+	for _, p := range ports {
+		n.discard(links, p)
+	}
+	return errors.Join(n.deleteBridge(links), n.filter.Remove())
+}
+
+// deleteBridge leaves alone a link of that name that is not the network's.
+func (n *Network) deleteBridge(links *link.Handle) error {
+	have, err := links.Interface(n.bridge)
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !link.OwnBridge(have, link.BridgeSpec{Alias: link.OwnerAlias(n.id), MAC: n.mac()}) {
+		return nil
+	}
+	return links.DeleteIndex(have.Index)
+}
+
+func (n *Network) open() (*link.Handle, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.links != nil {
+		return n.links, nil
+	}
+	h, err := link.Open(n.host)
+	if err != nil {
+		return nil, err
+	}
+	n.links = h
+	return h, nil
+}
+
+// portName is the host interface name of a port: the same for the same
+// attachment, 15 bytes long as Linux allows at most.
+func (n *Network) portName(key string) string {
+	sum := sha256.Sum256([]byte(n.id + "\x00" + key))
+	return firewall.PortPrefix + hex.EncodeToString(sum[:6])
+}
+
+func (n *Network) mac() resource.MACAddress { return resource.StableMACAddress(n.id, "bridge") }
+
+func (n *Network) filterPort(p networkplugin.Port) firewall.Port {
+	return firewall.Port{Interface: n.portName(p.Key), MAC: p.Attachment.MACAddress, Addresses: addressesOf(p)}
+}
+
+func addressesOf(p networkplugin.Port) []netip.Addr {
+	var all []netip.Addr
+	for _, prefix := range []netip.Prefix{p.Attachment.IPv4Address, p.Attachment.IPv6Address} {
+		if prefix.IsValid() {
+			all = append(all, prefix.Addr())
+		}
+	}
+	return all
+}

@@ -1,0 +1,169 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/containerd/errdefs"
+
+	"patchbay.dev/patchbay/internal/firewall"
+	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/networkplugin"
+	"patchbay.dev/patchbay/resource"
+)
+
+// The options of a network: each turns an address family on or off.
+const (
+	optionIPv4 = "ipv4"
+	optionIPv6 = "ipv6"
+)
+
+const defaultMTU = 1500
+
+// families are the address families that a network has.
+type families struct{ v4, v6 bool }
+
+// familiesOf reads the options. A family is on unless it is turned off or the
+// kernel lacks it.
+func familiesOf(c networkplugin.Configuration) (families, error) {
+	v4, err4 := onOff(c.Options, optionIPv4)
+	v6, err6 := onOff(c.Options, optionIPv6)
+	err := errors.Join(err4, err6)
+	if !v4 && c.IPv4Subnet.IsValid() {
+		err = errors.Join(err, fmt.Errorf("subnet %v: option ipv4 is off: %w", c.IPv4Subnet, errdefs.ErrInvalidArgument))
+	}
+	if !v6 && c.IPv6Subnet.IsValid() {
+		err = errors.Join(err, fmt.Errorf("subnet %v: option ipv6 is off: %w", c.IPv6Subnet, errdefs.ErrInvalidArgument))
+	}
+	if !v4 && !v6 {
+		err = errors.Join(err, fmt.Errorf("options ipv4 and ipv6: both are off, want at least one on: %w", errdefs.ErrInvalidArgument))
+	}
+	return families{v4: v4, v6: v6}, err
+}
+
+func onOff(options map[string]string, key string) (bool, error) {
+	switch value, given := options[key]; {
+	case !given, value == "on":
+		return true, nil
+	case value == "off":
+		return false, nil
+	default:
+		return true, fmt.Errorf("option %s=%q: want on or off: %w", key, value, errdefs.ErrInvalidArgument)
+	}
+}
+
+// choose returns the network with its router's addresses as gateways.
+func (n *Network) choose(links *link.Handle, c networkplugin.Configuration) (networkplugin.Realization, error) {
+	on, err := familiesOf(c)
+	if err != nil {
+		return networkplugin.Realization{}, err
+	}
+	if !link.HasIPv6() {
+		if c.IPv6Subnet.IsValid() || !on.v4 {
+			return networkplugin.Realization{}, fmt.Errorf("ipv6: the kernel has none: %w", errdefs.ErrFailedPrecondition)
+		}
+		on.v6 = false
+	}
+	occupied, err := n.occupied(links)
+	if err != nil {
+		return networkplugin.Realization{}, err
+	}
+	v4, v6, err := networkplugin.ChooseSubnets(c, occupied)
+	if err != nil {
+		return networkplugin.Realization{}, err
+	}
+	var r networkplugin.Realization
+	if on.v4 {
+		r.IPv4Subnet, r.IPv4Gateway = v4, firstAddress(v4)
+	}
+	if on.v6 {
+		r.IPv6Subnet, r.IPv6Gateway = v6, firstAddress(v6)
+	}
+	r.MTU, err = mtuOf(links, c.MTU, on.v6)
+	return r, err
+}
+
+// occupied are the prefixes that the host uses beside the network itself.
+func (n *Network) occupied(links *link.Handle) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	addresses, err := links.Addresses()
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range addresses {
+		if a.Interface != n.bridge && !a.Prefix.Addr().IsLinkLocalUnicast() {
+			all = append(all, a.Prefix.Masked())
+		}
+	}
+	routes, err := links.Routes()
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range routes {
+		local := r.Destination.Addr().IsLinkLocalUnicast() || r.Destination.Addr().IsMulticast()
+		if r.Interface != n.bridge && !r.Default() && !local {
+			all = append(all, r.Destination)
+		}
+	}
+	return all, nil
+}
+
+// firstAddress is the first address that a host can have: the subnet's own
+// belongs to no host but where there are only two (RFC 3021, RFC 6164).
+func firstAddress(p netip.Prefix) netip.Addr {
+	if p.Addr().BitLen()-p.Bits() <= 1 {
+		return p.Masked().Addr()
+	}
+	return p.Masked().Addr().Next()
+}
+
+// mtuOf returns the given MTU, else that of the interface of the host's
+// default route, so that packets need not be cut on their way out.
+func mtuOf(links *link.Handle, given int, v6 bool) (int, error) {
+	least := resource.MinMTU
+	if v6 {
+		least = resource.MinMTUIPv6
+	}
+	if given != 0 {
+		if given < least || given > resource.MaxMTU {
+			return 0, fmt.Errorf("mtu %d: want %d to %d: %w", given, least, resource.MaxMTU, errdefs.ErrInvalidArgument)
+		}
+		return given, nil
+	}
+	uplink, err := links.DefaultRouteInterface()
+	if errdefs.IsNotFound(err) {
+		return defaultMTU, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return min(max(uplink.MTU, least), resource.MaxMTU), nil
+}
+
+// specOf is the bridge of a network: the host has an address in each subnet.
+func (n *Network) specOf(r networkplugin.Realization) link.BridgeSpec {
+	s := link.BridgeSpec{Name: n.bridge, Alias: link.OwnerAlias(n.id), MAC: n.mac(), MTU: r.MTU}
+	if r.IPv4Subnet.IsValid() {
+		s.Addresses = append(s.Addresses, netip.PrefixFrom(r.IPv4Gateway, r.IPv4Subnet.Bits()))
+	}
+	if r.IPv6Subnet.IsValid() {
+		s.Addresses = append(s.Addresses, netip.PrefixFrom(r.IPv6Gateway, r.IPv6Subnet.Bits()))
+	}
+	return s
+}
+
+// reachable is the network as containers see it: an internal one has no
+// gateway, though the host has its addresses there.
+func (n *Network) reachable(r networkplugin.Realization) networkplugin.Realization {
+	if n.reach != firewall.Internal {
+		return r
+	}
+	for _, gateway := range []*netip.Addr{&r.IPv4Gateway, &r.IPv6Gateway} {
+		if gateway.IsValid() {
+			r.Reserved = append(r.Reserved, *gateway)
+			*gateway = netip.Addr{}
+		}
+	}
+	return r
+}

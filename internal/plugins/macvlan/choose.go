@@ -1,0 +1,152 @@
+package macvlan
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/containerd/errdefs"
+
+	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/networkplugin"
+	"patchbay.dev/patchbay/resource"
+)
+
+// The options of a network.
+const (
+	optionParent   = "parent"     // host interface; default: that of the default route
+	optionGateway4 = "gateway"    // router of the LAN; default: none
+	optionGateway6 = "gateway-v6" // the same for IPv6
+)
+
+// findParent returns the interface that containers are put on.
+func findParent(links *link.Handle, given string) (link.Interface, error) {
+	if given == "" {
+		parent, err := links.DefaultRouteInterface()
+		if errdefs.IsNotFound(err) {
+			return link.Interface{}, fmt.Errorf(
+				"option parent: the host has no default route to take the interface from; give one, like parent=eth0: %w", errdefs.ErrFailedPrecondition)
+		}
+		if err != nil {
+			return link.Interface{}, err
+		}
+		return parent, fit(parent)
+	}
+	parent, err := links.Interface(given)
+	if err != nil {
+		return link.Interface{}, fmt.Errorf("option parent=%s: %w", given, err)
+	}
+	return parent, fit(parent)
+}
+
+// fit refuses interfaces that the kernel makes no macvlan on, or none that
+// would work.
+func fit(parent link.Interface) error {
+	why := ""
+	switch {
+	case parent.Loopback:
+		why = "is the loopback interface"
+	case parent.Kind == "macvlan" || parent.Kind == "macvtap" || parent.Kind == "ipvlan":
+		why = "is itself a " + parent.Kind
+	case parent.MasterIndex != 0:
+		why = "is a port of a bridge or bond; give that instead"
+	}
+	if why == "" {
+		return nil
+	}
+	return fmt.Errorf("option parent=%s: the interface %s: %w", parent.Name, why, errdefs.ErrInvalidArgument)
+}
+
+// choose returns the subnets, given or chosen, and what goes with them. A given
+// subnet may be the one that the host has on the parent: the LAN's own.
+func choose(links *link.Handle, parent link.Interface, c networkplugin.Configuration) (networkplugin.Realization, error) {
+	var r networkplugin.Realization
+	addresses, err := links.Addresses()
+	if err != nil {
+		return r, err
+	}
+	routes, err := links.Routes()
+	if err != nil {
+		return r, err
+	}
+	r.IPv4Subnet, r.IPv6Subnet, err = networkplugin.ChooseSubnets(c, occupied(parent.Name, addresses, routes, c))
+	if err != nil {
+		return networkplugin.Realization{}, err
+	}
+	var mtuErr, err4, err6 error
+	r.MTU, mtuErr = mtuOf(parent, c.MTU)
+	r.IPv4Gateway, err4 = gatewayOf(c.Options, optionGateway4, r.IPv4Subnet)
+	r.IPv6Gateway, err6 = gatewayOf(c.Options, optionGateway6, r.IPv6Subnet)
+	if err := errors.Join(mtuErr, err4, err6); err != nil {
+		return networkplugin.Realization{}, err
+	}
+	r.Reserved = reserved(addresses, r)
+	return r, nil
+}
+
+// occupied are the prefixes that the host uses elsewhere and, for a subnet that
+// is to be chosen, on the parent too.
+func occupied(parent string, addresses []link.Address, routes []link.HostRoute, c networkplugin.Configuration) []netip.Prefix {
+	mayShare := func(name string, p netip.Prefix) bool {
+		given := c.IPv6Subnet.IsValid()
+		if p.Addr().Is4() {
+			given = c.IPv4Subnet.IsValid()
+		}
+		return name == parent && given
+	}
+	var all []netip.Prefix
+	for _, a := range addresses {
+		if !a.Prefix.Addr().IsLinkLocalUnicast() && !mayShare(a.Interface, a.Prefix) {
+			all = append(all, a.Prefix.Masked())
+		}
+	}
+	for _, r := range routes {
+		local := r.Destination.Addr().IsLinkLocalUnicast() || r.Destination.Addr().IsMulticast()
+		if !r.Default() && !local && !mayShare(r.Interface, r.Destination) {
+			all = append(all, r.Destination)
+		}
+	}
+	return all
+}
+
+// reserved are the host's own addresses in the network's subnets.
+func reserved(addresses []link.Address, r networkplugin.Realization) []netip.Addr {
+	var all []netip.Addr
+	for _, a := range addresses {
+		addr := a.Prefix.Addr()
+		if addr != r.IPv4Gateway && addr != r.IPv6Gateway && (r.IPv4Subnet.Contains(addr) || r.IPv6Subnet.Contains(addr)) {
+			all = append(all, addr)
+		}
+	}
+	return all
+}
+
+// gatewayOf reads a gateway option. There is no default: a route to a router
+// that does not exist is worse than none.
+func gatewayOf(options map[string]string, option string, subnet netip.Prefix) (netip.Addr, error) {
+	text, given := options[option]
+	if !given {
+		return netip.Addr{}, nil
+	}
+	gateway, err := netip.ParseAddr(text)
+	if err != nil || gateway.Zone() != "" || !subnet.Contains(gateway) {
+		return netip.Addr{}, fmt.Errorf("option %s=%q: want an address in the subnet %v: %w", option, text, subnet, errdefs.ErrInvalidArgument)
+	}
+	return gateway, nil
+}
+
+// mtuOf returns the given MTU, which may not be more than the parent's, or
+// the parent's. Every network has IPv6, so both have its minimum.
+func mtuOf(parent link.Interface, given int) (int, error) {
+	most := min(parent.MTU, resource.MaxMTU)
+	if most < resource.MinMTUIPv6 {
+		return 0, fmt.Errorf("parent %s: has mtu %d, want at least %d for IPv6: %w", parent.Name, parent.MTU, resource.MinMTUIPv6, errdefs.ErrFailedPrecondition)
+	}
+	if given == 0 {
+		return most, nil
+	}
+	if given < resource.MinMTUIPv6 || given > most {
+		return 0, fmt.Errorf("mtu %d: want %d to %d, the mtu of parent %s: %w", given, resource.MinMTUIPv6, most, parent.Name, errdefs.ErrInvalidArgument)
+	}
+	return given, nil
+}
