@@ -2,14 +2,17 @@ package sandbox
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
 	"connectrpc.com/connect/v2"
+	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/api/patchbay/sandbox/v1/sandboxv1connect"
 	"patchbay.dev/patchbay/internal/rpc"
@@ -58,4 +61,34 @@ func Serve(s *Sandbox, h *Harness, l net.Listener, log *slog.Logger) error {
 			return nil
 		}
 	}
+}
+
+// MainConfig is what a runtime's program consists of.
+type MainConfig struct {
+	Name       string // of the runtime
+	Version    string
+	Strategies map[string]InterfaceStrategy
+	// Engine makes the engine of the sandbox with an id and a directory.
+	Engine func(id, stateDir string) (Engine, error)
+}
+
+// Main is the runtime helper: it serves one sandbox, as the environment says,
+// on the socket that patchbayd has passed down, until the sandbox has ended.
+func Main(c MainConfig) error {
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	listener, err := rpc.InheritedListener()
+	if err != nil {
+		return err
+	}
+	id, dir := os.Getenv(IDVariable), os.Getenv(StateDirVariable)
+	if id == "" || !filepath.IsAbs(dir) {
+		return fmt.Errorf("%s=%q, %s=%q: want an id and an absolute path; this program is started by patchbayd: %w",
+			IDVariable, id, StateDirVariable, dir, errdefs.ErrFailedPrecondition)
+	}
+	engine, err := c.Engine(id, dir)
+	if err != nil {
+		return err
+	}
+	s := New(Config{ID: id, StateDir: dir, Engine: engine, Strategies: c.Strategies, Log: log})
+	return Serve(s, NewHarness(s, c.Name, c.Version), listener, log)
 }

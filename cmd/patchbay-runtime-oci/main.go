@@ -1,0 +1,57 @@
+// Command patchbay-runtime-oci keeps one container made of Linux namespaces. The
+// daemon starts one such process for each running container.
+//
+// Without an argument it is the runtime helper; "cleanup" removes what a killed
+// one left; "check" says as JSON what the runtime finds on the host; "init" is
+// the minimal init inside containers.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+
+	"patchbay.dev/patchbay/internal/runtime/oci"
+	"patchbay.dev/patchbay/internal/runtime/oci/initproc"
+	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/internal/sandbox/strategy"
+	"patchbay.dev/patchbay/internal/version"
+)
+
+// verbTimeout bounds what the verbs cleanup and check do.
+const verbTimeout = 20 * time.Second
+
+func main() {
+	verb := ""
+	if len(os.Args) > 1 {
+		verb = os.Args[1]
+	}
+	config := oci.Config{ID: os.Getenv(sandbox.IDVariable), StateDir: os.Getenv(sandbox.StateDirVariable)}
+	ctx, cancel := context.WithTimeout(context.Background(), verbTimeout)
+	defer cancel()
+	var err error
+	switch verb {
+	case "init":
+		os.Exit(initproc.Main(os.Args[2:]))
+	case "":
+		err = sandbox.Main(sandbox.MainConfig{
+			Name: "oci", Version: version.Version(), Strategies: strategy.Table(), Engine: newEngine,
+		})
+	case "cleanup":
+		err = oci.Cleanup(ctx, config)
+	case "check":
+		err = json.NewEncoder(os.Stdout).Encode(map[string]any{"checks": oci.Checks(ctx)})
+	default:
+		err = fmt.Errorf("argument %q: want none, cleanup, check or init", verb)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "patchbay-runtime-oci: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func newEngine(id, stateDir string) (sandbox.Engine, error) {
+	return oci.New(oci.Config{ID: id, StateDir: stateDir})
+}

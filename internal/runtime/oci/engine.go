@@ -1,0 +1,289 @@
+package oci
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/netns"
+	"patchbay.dev/patchbay/internal/revert"
+	"patchbay.dev/patchbay/internal/runtime/oci/cgroup"
+	"patchbay.dev/patchbay/internal/runtime/oci/program"
+	"patchbay.dev/patchbay/internal/runtime/oci/reaper"
+	"patchbay.dev/patchbay/internal/runtime/oci/rootfs"
+	"patchbay.dev/patchbay/internal/runtime/oci/spec"
+	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/resource"
+)
+
+// Config is what an Engine needs.
+type Config struct {
+	ID       string // of the sandbox
+	StateDir string // absolute; the helper's own directory
+}
+
+// Engine makes one container. The process it is in is process 1 of a PID
+// namespace, waits for all of its children by the engine alone, and ends with
+// the container.
+type Engine struct {
+	config  Config
+	host    *host
+	reaper  *reaper.Reaper
+	program program.Program
+	group   cgroup.Group
+
+	namespace *netns.Namespace      // nil before Isolate
+	sandbox   sandbox.Configuration // set by Prepare
+	process   *specs.Process        // set by Prepare
+
+	mu   sync.Mutex
+	main *mainProcess // guarded by mu; nil before Create
+}
+
+var _ sandbox.Engine = (*Engine)(nil)
+
+// New moves the calling process into the namespaces that it was started in and
+// returns its engine. Without an OCI runtime on the host it is
+// errdefs.ErrFailedPrecondition.
+func New(c Config) (*Engine, error) {
+	path, err := program.Find()
+	if err != nil {
+		return nil, err
+	}
+	h, err := moveIn()
+	if err != nil {
+		return nil, err
+	}
+	group, err := cgroup.Of(c.ID)
+	if err != nil {
+		return nil, err
+	}
+	r := reaper.Start()
+	return &Engine{
+		config: c, host: h, reaper: r, group: group,
+		program: program.Program{Path: path, ID: c.ID, StateDir: c.StateDir, Reaper: r},
+	}, nil
+}
+
+func (e *Engine) path(name string) string { return filepath.Join(e.config.StateDir, name) }
+
+// Isolate makes the network namespace with its loopback up.
+func (e *Engine) Isolate(context.Context) (string, error) {
+	ns, err := netns.New()
+	if err != nil {
+		return "", fmt.Errorf("network namespace: %w", err)
+	}
+	inside, err := link.Open(ns)
+	if err == nil {
+		err = inside.LoopbackUp()
+		inside.Close()
+	}
+	if err != nil {
+		_ = ns.Close()
+		return "", fmt.Errorf("network namespace: %w", err)
+	}
+	e.namespace = ns
+	return fmt.Sprintf("/proc/%d/fd/%d", e.host.pid, ns.FD()), nil
+}
+
+// Plug makes the interfaces. On an error those that were made are removed.
+func (e *Engine) Plug(ctx context.Context, interfaces []sandbox.Interface) (err error) {
+	if len(interfaces) == 0 {
+		return nil
+	}
+	outside, err := link.Open(nil)
+	if err != nil {
+		return err
+	}
+	defer outside.Close()
+	inside, err := link.Open(e.namespace)
+	if err != nil {
+		return err
+	}
+	defer inside.Close()
+	var undo revert.Stack
+	defer undo.Run(&err)
+	for _, i := range interfaces {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := e.plug(outside, i); err != nil {
+			return fmt.Errorf("interface %s: %w", i.Name, err)
+		}
+		undo.Add(func() error { return inside.Delete(i.Name) })
+		if err := inside.Configure(i.Name, i.Addresses, i.Routes); err != nil {
+			return fmt.Errorf("interface %s: %w", i.Name, err)
+		}
+	}
+	undo.Success()
+	return nil
+}
+
+func (e *Engine) plug(outside *link.Handle, i sandbox.Interface) error {
+	peer := link.Peer{Namespace: e.namespace, Name: i.Name, MAC: i.MAC, MTU: i.MTU}
+	switch l := i.Link.(type) {
+	case sandbox.BridgePort:
+		return outside.AddBridgePort(l.Bridge, l.Port, peer)
+	case sandbox.Macvlan:
+		return outside.AddMacvlan(l.Parent, l.Mode, peer)
+	}
+	return fmt.Errorf("link %T: not known to this runtime: %w", i.Link, errdefs.ErrNotImplemented)
+}
+
+// Prepare mounts the root file system, fills volumes, and writes the generated
+// files and the bundle.
+func (e *Engine) Prepare(_ context.Context, c sandbox.Configuration) error {
+	if err := rootfs.Mount(c.RootFilesystem, e.path("rootfs"), e.path("empty")); err != nil {
+		return err
+	}
+	root, err := rootfs.Open(e.path("rootfs"))
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	user, err := root.User(c.Process.User, c.Process.AdditionalGroups)
+	if err != nil {
+		return err
+	}
+	if err := prepareMounts(root, c); err != nil {
+		return err
+	}
+	if dir := c.Process.WorkingDirectory; dir != "" && dir != "/" {
+		if err := root.MakeDirectory(dir, user); err != nil {
+			return err
+		}
+	}
+	files, err := e.writeFiles(c)
+	if err != nil {
+		return err
+	}
+	s, err := spec.New(spec.Config{
+		Sandbox:          c,
+		User:             user,
+		RootDirectory:    e.path("rootfs"),
+		NetworkNamespace: fmt.Sprintf("/proc/1/fd/%d", e.namespace.FD()),
+		CgroupPath:       cgroup.Path(e.config.ID),
+		CgroupV2:         cgroup.CurrentMode() == cgroup.V2,
+		Files:            files,
+		InitBinary:       ownBinary(c.Init),
+	})
+	if err != nil {
+		return err
+	}
+	e.sandbox, e.process = c, s.Process
+	return writeJSON(e.path("config.json"), s)
+}
+
+// ownBinary is the path of this program, which is the minimal init too.
+func ownBinary(needed bool) string {
+	if !needed {
+		return ""
+	}
+	path, err := os.Executable()
+	if err != nil {
+		return "/proc/1/exe"
+	}
+	return path
+}
+
+// prepareMounts checks that the sources are there and fills empty volumes from
+// the image. All faults are reported at once.
+func prepareMounts(root *rootfs.Root, c sandbox.Configuration) error {
+	var faults []error
+	for _, m := range c.Mounts {
+		if m.Type == resource.MountTmpfs {
+			continue
+		}
+		if _, err := os.Stat(m.Source); err != nil {
+			faults = append(faults, fmt.Errorf("mount %s: source %s: %w: %w", m.Target, m.Source, errdefs.ErrInvalidArgument, errors.Unwrap(err)))
+			continue
+		}
+		if m.Type == resource.MountVolume {
+			if err := root.CopyInto(m.Source, m.Target); err != nil {
+				faults = append(faults, err)
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// writeFiles writes the files that the container sees below /etc. They live as
+// long as this run of the container.
+func (e *Engine) writeFiles(c sandbox.Configuration) (map[string]string, error) {
+	files := make(map[string]string)
+	for target, content := range map[string][]byte{
+		"/etc/hosts":       spec.Hosts(c),
+		"/etc/hostname":    []byte(c.Hostname + "\n"),
+		"/etc/resolv.conf": spec.ResolvConf(c.DNS),
+	} {
+		path := e.path(filepath.Base(target))
+		if err := os.WriteFile(path, content, 0o644); err != nil {
+			return nil, fmt.Errorf("write %s: %w", target, err)
+		}
+		if err := os.Chmod(path, 0o644); err != nil { // whatever the umask
+			return nil, fmt.Errorf("write %s: %w", target, err)
+		}
+		files[target] = path
+	}
+	return files, nil
+}
+
+func writeJSON(path string, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+// Destroy kills the container and removes its control group, its mounts and its
+// namespace.
+func (e *Engine) Destroy(ctx context.Context) error {
+	e.mu.Lock()
+	main := e.main
+	e.mu.Unlock()
+	if main != nil {
+		// The kernel kills the rest of its PID namespace with it.
+		if err := main.Signal(unix.SIGKILL); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
+			return err
+		}
+		select {
+		case <-main.Done():
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	errs := []error{
+		e.group.Remove(ctx),
+		rootfs.Unmount(e.path("rootfs")),
+		os.RemoveAll(e.program.Root()),
+	}
+	if e.namespace != nil {
+		errs = append(errs, e.namespace.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Cleanup removes what a helper that was killed can leave on the host: the
+// control group and the OCI runtime's state. It is called outside of the
+// helper's namespaces, as often as one likes.
+func Cleanup(ctx context.Context, c Config) error {
+	group, err := cgroup.Of(c.ID)
+	if err != nil {
+		return err
+	}
+	p := program.Program{StateDir: c.StateDir}
+	return errors.Join(group.Remove(ctx), os.RemoveAll(p.Root()))
+}

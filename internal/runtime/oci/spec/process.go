@@ -1,0 +1,165 @@
+package spec
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/sys/capability"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"patchbay.dev/patchbay/resource"
+)
+
+const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// initTarget is where the minimal init is mounted.
+const initTarget = "/dev/init"
+
+// defaultCapabilities are those that other engines give.
+var defaultCapabilities = []string{
+	"CAP_AUDIT_WRITE", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_MKNOD",
+	"CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_CHROOT",
+}
+
+// AllCapabilities returns the names of all capabilities of this kernel, sorted.
+func AllCapabilities() []string {
+	known, err := capability.ListSupported()
+	if err != nil { // no /proc: the library's own list
+		known = capability.ListKnown()
+	}
+	out := make([]string, len(known))
+	for i, c := range known {
+		out[i] = "CAP_" + strings.ToUpper(c.String())
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Capabilities returns the sorted set that the wishes make of the default one:
+// ALL in add begins with all, ALL in drop with none. Names are taken with and
+// without CAP_, in any case; unknown ones are errdefs.ErrInvalidArgument.
+func Capabilities(add, drop []string) ([]string, error) {
+	all := AllCapabilities()
+	add, drop = capabilityNames(add), capabilityNames(drop)
+	for _, name := range slices.Concat(add, drop) {
+		if name != "ALL" && !slices.Contains(all, name) {
+			return nil, fmt.Errorf("capability %s: not known to this kernel: %w", name, errdefs.ErrInvalidArgument)
+		}
+	}
+	var set []string
+	switch {
+	case slices.Contains(add, "ALL"):
+		set = all
+	case !slices.Contains(drop, "ALL"):
+		set = slices.Clone(defaultCapabilities)
+	}
+	if !slices.Contains(drop, "ALL") || slices.Contains(add, "ALL") {
+		set = slices.DeleteFunc(set, func(c string) bool { return slices.Contains(drop, c) })
+	}
+	set = append(set, slices.DeleteFunc(add, func(c string) bool { return c == "ALL" })...)
+	slices.Sort(set)
+	return slices.Compact(set), nil
+}
+
+func capabilityNames(in []string) []string {
+	out := make([]string, len(in))
+	for i, name := range in {
+		name = strings.ToUpper(name)
+		if name != "ALL" && !strings.HasPrefix(name, "CAP_") {
+			name = "CAP_" + name
+		}
+		out[i] = name
+	}
+	return out
+}
+
+// capabilitySets gives a user other than root its capabilities only as a bound,
+// as the kernel would when it leaves root.
+func capabilitySets(names []string, uid uint32) *specs.LinuxCapabilities {
+	sets := &specs.LinuxCapabilities{Bounding: names}
+	if uid == 0 {
+		sets.Effective, sets.Permitted = names, names
+	}
+	return sets
+}
+
+// process returns the main process.
+func process(c Config) (*specs.Process, error) {
+	capabilities, err := Capabilities(c.Sandbox.CapabilitiesAdd, c.Sandbox.CapabilitiesDrop)
+	if err != nil {
+		return nil, err
+	}
+	p := c.Sandbox.Process
+	out := base(p, c.User, capabilities)
+	out.Env = Environment(p, c.Sandbox.Hostname, c.User)
+	if c.Sandbox.Init {
+		out.Args = append([]string{initTarget, "init", "--"}, p.Args...)
+	}
+	return out, nil
+}
+
+func base(p resource.Process, u User, capabilities []string) *specs.Process {
+	return &specs.Process{
+		Terminal:     p.Terminal,
+		User:         specs.User{UID: u.UID, GID: u.GID, AdditionalGids: u.Additional},
+		Args:         p.Args,
+		Env:          p.Env,
+		Cwd:          cmp.Or(p.WorkingDirectory, "/"),
+		Capabilities: capabilitySets(capabilities, u.UID),
+		// The limits that systemd recommends: programs that use select(2) are
+		// safe, others may raise theirs.
+		Rlimits: []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 1024, Hard: 524288}},
+		// Not the helper's own: it may be protected.
+		OOMScoreAdj: new(int),
+	}
+}
+
+// Environment returns a process's environment: the defaults, then what it says
+// itself, one entry for each key, then HOME where nobody has said it.
+func Environment(p resource.Process, hostname string, u User) []string {
+	env := []string{defaultPath, "HOSTNAME=" + hostname}
+	if p.Terminal {
+		env = append(env, "TERM=xterm")
+	}
+	env = Merge(env, p.Env)
+	if !slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, "HOME=") }) {
+		env = append(env, "HOME="+cmp.Or(u.Home, "/"))
+	}
+	return env
+}
+
+// Merge returns base with the entries of more, which replace those of the same
+// key in their place.
+func Merge(base, more []string) []string {
+	out := slices.Clone(base)
+	for _, entry := range more {
+		key, _, _ := strings.Cut(entry, "=")
+		i := slices.IndexFunc(out, func(e string) bool { return strings.HasPrefix(e, key+"=") })
+		if i < 0 {
+			out = append(out, entry)
+		} else {
+			out[i] = entry
+		}
+	}
+	return out
+}
+
+// Exec returns a further process of a container: what p leaves out, and the
+// environment that it does not replace, are those of the main process.
+func Exec(main *specs.Process, p resource.Process, u User, privileged bool) *specs.Process {
+	capabilities := main.Capabilities.Bounding
+	if privileged {
+		capabilities = AllCapabilities()
+	}
+	out := base(p, u, capabilities)
+	out.Cwd = cmp.Or(p.WorkingDirectory, main.Cwd)
+	env := slices.DeleteFunc(slices.Clone(main.Env), func(e string) bool { return strings.HasPrefix(e, "HOME=") })
+	if p.Terminal {
+		env = Merge([]string{"TERM=xterm"}, env)
+	}
+	out.Env = Merge(append(env, "HOME="+cmp.Or(u.Home, "/")), p.Env)
+	return out
+}
