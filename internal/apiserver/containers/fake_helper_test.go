@@ -1,0 +1,273 @@
+package containers_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"github.com/containerd/errdefs"
+	"go.uber.org/goleak"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
+	"patchbay.dev/patchbay/api/patchbay/sandbox/v1/sandboxv1connect"
+	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
+	"patchbay.dev/patchbay/internal/atomicfile"
+	"patchbay.dev/patchbay/internal/containerlog"
+	"patchbay.dev/patchbay/internal/rpc"
+)
+
+// manner tells a fake helper how to behave before it knows its container.
+const manner = "FAKE_MANNER"
+
+// TestMain is also the main of the fake runtime helper: the service runs this
+// binary as one.
+func TestMain(m *testing.M) {
+	if os.Getenv("PATCHBAY_SANDBOX_ID") != "" {
+		os.Exit(fakeHelper(os.Getenv("PATCHBAY_STATE_DIR"), os.Args[1:]))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// residue is what a helper leaves on the host unless it or the cleanup verb
+// removes it, as a cgroup would be.
+func residue(stateDir string) string {
+	return filepath.Join(filepath.Dir(filepath.Dir(stateDir)), "residue-"+filepath.Base(stateDir))
+}
+
+func fakeHelper(stateDir string, args []string) int {
+	if len(args) == 1 && args[0] == "cleanup" {
+		os.Remove(residue(stateDir))
+		return 0
+	}
+	switch os.Getenv(manner) {
+	case "dies":
+		fmt.Fprintln(os.Stderr, "the engine is missing")
+		return 1
+	case "hangs":
+		select {}
+	}
+	listener, err := rpc.InheritedListener()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	f := &fake{dir: stateDir, state: sandboxv1.SandboxState_SANDBOX_STATE_EMPTY, exited: make(chan struct{}), gone: make(chan struct{})}
+	server := rpc.NewServer(rpc.ServerConfig{
+		Log:      slog.New(slog.DiscardHandler),
+		Register: func(s *connect.Server) { sandboxv1connect.RegisterSandboxServiceHandler(s, f) },
+	})
+	go server.Serve(listener)
+	<-f.gone
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	server.Shutdown(ctx) // lets answers go out
+	return 0
+}
+
+// fake is a sandbox whose main process is a word of the command:
+//
+//	run            runs until a signal; ignores all but KILL after "deaf"
+//	exit N         ends at once
+//	anything else  see Bootstrap and Start
+type fake struct {
+	sandboxv1connect.UnimplementedSandboxServiceHandler
+	dir    string
+	args   []string
+	exited chan struct{}
+	gone   chan struct{}
+	end    sync.Once
+
+	mu          sync.Mutex
+	state       sandboxv1.SandboxState
+	started     time.Time
+	exit        *sandboxv1.ExitStatus
+	attachments []*typesv1.Attachment
+}
+
+func (f *fake) Hello(context.Context, *sandboxv1.HelloRequest) (*sandboxv1.HelloResponse, error) {
+	if os.Getenv(manner) == "future" {
+		return &sandboxv1.HelloResponse{MinProtocol: 7, MaxProtocol: 9}, nil
+	}
+	return &sandboxv1.HelloResponse{MinProtocol: 1, MaxProtocol: 1, Name: "fake"}, nil
+}
+
+func (f *fake) Bootstrap(ctx context.Context, r *sandboxv1.BootstrapRequest) (*sandboxv1.BootstrapResponse, error) {
+	if err := os.WriteFile(residue(f.dir), nil, 0o600); err != nil {
+		return nil, err
+	}
+	request, _ := json.Marshal(r)
+	if err := os.WriteFile(filepath.Join(f.dir, "request.json"), request, 0o600); err != nil {
+		return nil, err
+	}
+	f.args = r.GetProcess().GetArgs()
+	switch f.args[0] {
+	case "bootstrap-error":
+		os.Remove(residue(f.dir))
+		f.leave()
+		return nil, fmt.Errorf("exec: %q: not in the image: %w", "bootstrap-error", errdefs.ErrNotFound)
+	case "bootstrap-unavailable":
+		os.Remove(residue(f.dir))
+		f.leave()
+		return nil, fmt.Errorf("network a: the plugin went away: %w", errdefs.ErrUnavailable)
+	case "bootstrap-death":
+		fmt.Fprintln(os.Stderr, "out of luck")
+		os.Exit(2)
+	case "bootstrap-hang":
+		select {}
+	case "rendezvous":
+		meet(variable(r.GetProcess(), "PLACE"), 2)
+	}
+	log, err := containerlog.Create(r.GetLogPath())
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	fmt.Fprintln(log.Stream(false), "hello from", r.GetName())
+
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.state = sandboxv1.SandboxState_SANDBOX_STATE_CREATED
+	for _, a := range r.GetAttachments() {
+		f.attachments = append(f.attachments, a.GetAttachment())
+	}
+	return &sandboxv1.BootstrapResponse{Pid: int64(os.Getpid()), Attachments: f.attachments, StdioSocket: filepath.Join(f.dir, "stdio.sock")}, nil
+}
+
+func variable(p *typesv1.Process, key string) string {
+	for _, v := range p.GetEnv() {
+		if value, ok := strings.CutPrefix(v, key+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// meet waits until n processes have met at a place.
+func meet(place string, n int) {
+	if err := os.WriteFile(filepath.Join(place, strconv.Itoa(os.Getpid())), nil, 0o600); err != nil {
+		panic(err)
+	}
+	for {
+		if here, _ := os.ReadDir(place); len(here) >= n {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func (f *fake) Start(context.Context, *sandboxv1.StartRequest) (*sandboxv1.StartResponse, error) {
+	switch f.args[0] {
+	case "start-error":
+		return nil, fmt.Errorf("exec: %q: not executable: %w", "start-error", errdefs.ErrPermissionDenied)
+	case "start-hang":
+		select {}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.state, f.started = sandboxv1.SandboxState_SANDBOX_STATE_RUNNING, time.Now()
+	if f.args[0] == "exit" {
+		code, _ := strconv.Atoi(f.args[1])
+		go f.finish(code)
+	}
+	return &sandboxv1.StartResponse{StartedAt: timestamppb.New(f.started)}, nil
+}
+
+// finish is the end of the main process, in the order that helpers keep.
+func (f *fake) finish(code int) {
+	f.mu.Lock()
+	if f.exit != nil {
+		f.mu.Unlock()
+		return
+	}
+	now := time.Now().UTC()
+	f.state = sandboxv1.SandboxState_SANDBOX_STATE_STOPPED
+	f.exit = &sandboxv1.ExitStatus{Code: int32(code), ExitedAt: timestamppb.New(now), Message: "so it ended"}
+	f.mu.Unlock()
+	data := fmt.Sprintf(`{"code":%d,"exitedAt":%q,"outOfMemory":false,"message":"so it ended"}`, code, now.Format(time.RFC3339Nano))
+	if err := atomicfile.Write(filepath.Join(f.dir, "exit.json"), []byte(data), 0o600); err != nil {
+		panic(err)
+	}
+	os.Remove(residue(f.dir))
+	close(f.exited)
+	if f.args[0] != "stays" {
+		f.leave()
+	}
+}
+
+func (f *fake) leave() { f.end.Do(func() { close(f.gone) }) }
+
+func (f *fake) State(context.Context, *sandboxv1.StateRequest) (*sandboxv1.StateResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := &sandboxv1.StateResponse{State: f.state, Pid: int64(os.Getpid()), Exit: f.exit, Attachments: f.attachments}
+	if !f.started.IsZero() {
+		r.StartedAt = timestamppb.New(f.started)
+	}
+	return r, nil
+}
+
+func (f *fake) Wait(ctx context.Context, r *sandboxv1.WaitRequest) (*sandboxv1.WaitResponse, error) {
+	if r.GetProcessId() != "" {
+		return &sandboxv1.WaitResponse{Exit: &sandboxv1.ExitStatus{Code: 42}}, nil
+	}
+	select {
+	case <-f.exited:
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return &sandboxv1.WaitResponse{Exit: f.exit}, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (f *fake) Signal(_ context.Context, r *sandboxv1.SignalRequest) (*sandboxv1.SignalResponse, error) {
+	f.mu.Lock()
+	running := f.state == sandboxv1.SandboxState_SANDBOX_STATE_RUNNING
+	f.mu.Unlock()
+	switch {
+	case !running:
+		return nil, fmt.Errorf("no main process: %w", errdefs.ErrFailedPrecondition)
+	case f.args[0] == "immortal":
+	case f.args[0] == "deaf" && r.GetSignal() != 9:
+	default:
+		go f.finish(128 + int(r.GetSignal()))
+	}
+	return &sandboxv1.SignalResponse{}, nil
+}
+
+func (f *fake) Exec(_ context.Context, r *sandboxv1.ExecRequest) (*sandboxv1.ExecResponse, error) {
+	p := r.GetProcess()
+	// The answer shows what was asked.
+	return &sandboxv1.ExecResponse{
+		ProcessId:   fmt.Sprintf("%v|%v|%s|%s|%v", p.GetArgs(), p.GetEnv(), p.GetUser(), p.GetWorkingDirectory(), r.GetPrivileged()),
+		StdioSocket: filepath.Join(f.dir, "stdio.sock"),
+	}, nil
+}
+
+func (f *fake) Resize(_ context.Context, r *sandboxv1.ResizeRequest) (*sandboxv1.ResizeResponse, error) {
+	return &sandboxv1.ResizeResponse{}, os.WriteFile(filepath.Join(f.dir, "size"), fmt.Appendf(nil, "%dx%d", r.GetWidth(), r.GetHeight()), 0o600)
+}
+
+func (f *fake) Shutdown(context.Context, *sandboxv1.ShutdownRequest) (*sandboxv1.ShutdownResponse, error) {
+	f.mu.Lock()
+	running := f.state == sandboxv1.SandboxState_SANDBOX_STATE_RUNNING
+	f.mu.Unlock()
+	if running && f.args[0] != "immortal" {
+		f.finish(137)
+	}
+	if len(f.args) == 0 || f.args[0] != "immortal" {
+		os.Remove(residue(f.dir))
+		f.leave()
+	}
+	return &sandboxv1.ShutdownResponse{}, nil
+}

@@ -1,0 +1,5 @@
+package containers_test
+
+import "slices"
+
+func sorted(s []string) []string { return slices.Sorted(slices.Values(s)) }
