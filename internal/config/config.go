@@ -12,10 +12,9 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"github.com/pelletier/go-toml/v2"
 
 	"patchbay.dev/patchbay/internal/layout"
-	"patchbay.dev/patchbay/internal/manifest"
+	"patchbay.dev/patchbay/internal/tomlfile"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -70,10 +69,8 @@ func Load(path string, required bool) (Config, error) {
 		return Config{}, fmt.Errorf("configuration: %w: %w", err, errdefs.ErrInvalidArgument)
 	}
 	defer in.Close()
-	d := toml.NewDecoder(in)
-	d.DisallowUnknownFields()
-	if err := d.Decode(&f); err != nil {
-		return Config{}, manifest.DescribeTOML(path, err)
+	if err := tomlfile.Decode(path, in, &f); err != nil {
+		return Config{}, fmt.Errorf("configuration: %w", err)
 	}
 	return f.complete(path)
 }

@@ -14,9 +14,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/containerd/errdefs"
-	"github.com/pelletier/go-toml/v2"
-
+	"patchbay.dev/patchbay/internal/tomlfile"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -90,32 +88,7 @@ func parse(path string) (file, error) {
 		return f, cause(path, err)
 	}
 	defer in.Close()
-	d := toml.NewDecoder(in)
-	d.DisallowUnknownFields()
-	if err := d.Decode(&f); err != nil {
-		return f, DescribeTOML(path, err)
-	}
-	return f, nil
-}
-
-// DescribeTOML names the line and shows the place of what go-toml found wrong
-// with a file.
-func DescribeTOML(path string, err error) error {
-	var syntax *toml.DecodeError
-	if errors.As(err, &syntax) {
-		row, _ := syntax.Position()
-		return fmt.Errorf("%s: line %d: %s\n%s: %w", path, row, strings.TrimPrefix(syntax.Error(), "toml: "), syntax.String(), errdefs.ErrInvalidArgument)
-	}
-	var unknown *toml.StrictMissingError
-	if errors.As(err, &unknown) {
-		keys := make([]string, len(unknown.Errors))
-		for i, e := range unknown.Errors {
-			row, _ := e.Position()
-			keys[i] = fmt.Sprintf("line %d: unknown key %q", row, strings.Join(e.Key(), "."))
-		}
-		return fmt.Errorf("%s: %s\n%s: %w", path, strings.Join(keys, ", "), unknown.String(), errdefs.ErrInvalidArgument)
-	}
-	return fmt.Errorf("%s: %w: %w", path, err, errdefs.ErrInvalidArgument)
+	return f, tomlfile.Decode(path, in, &f)
 }
 
 // check finds what contradicts itself in a manifest.

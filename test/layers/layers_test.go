@@ -24,7 +24,7 @@ type layer struct {
 // Small packages without knowledge of Patchbay, and the nouns: everybody above
 // them may use them.
 var (
-	basics   = []string{"resource", "internal/version", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout"}
+	basics   = []string{"resource", "internal/version", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile"}
 	contract = []string{"api/...", "internal/wire", "internal/rpc", "internal/client"}
 )
 
@@ -35,7 +35,7 @@ func with(groups ...[]string) []string { return slices.Concat(groups...) }
 var layers = []layer{
 	{packages: []string{"api/..."}},
 	{packages: []string{"resource"}, thirdParty: []string{"github.com/containerd/errdefs"}},
-	{packages: []string{"internal/version", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout"}, apart: true},
+	{packages: []string{"internal/version", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile"}, apart: true},
 	{packages: []string{"internal/seed"}},
 
 	// The contracts as Go sees them.
@@ -81,8 +81,8 @@ var layers = []layer{
 		tests:    []string{"internal/apiserver/plugins"},
 	},
 	{packages: []string{"internal/apiserver/containers"}, imports: with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/containerlog"})},
-	{packages: []string{"internal/apiserver/images"}, imports: with(basics, []string{"internal/store", "internal/imagestore"})},
-	{packages: []string{"internal/apiserver/system"}, imports: with(basics, []string{"internal/apiserver/plugins", "internal/config", "internal/manifest"})},
+	{packages: []string{"internal/apiserver/images"}, imports: with(basics, []string{"internal/store", "internal/imagestore"}), tests: []string{"internal/wire"}},
+	{packages: []string{"internal/apiserver/system"}, imports: with(basics, []string{"internal/apiserver/plugins", "internal/config", "internal/helper", "internal/manifest"})},
 	// Harnesses see the requests of services as values, beside the interfaces
 	// that they declare.
 	{packages: []string{"internal/apiserver/rpc"}, imports: with(basics, []string{"api/...", "internal/wire", "internal/rpc", "internal/apiserver/networks"})},

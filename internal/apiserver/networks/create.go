@@ -11,37 +11,31 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-// Creation is a network as a user asks for it.
-type Creation struct {
-	Name          string
-	Labels        map[string]string
-	Configuration resource.NetworkConfiguration // an empty plugin or variant: the default
-}
-
 // Create starts the plugin of a new network, stores it and returns it when it
 // serves. Faults of form, unknown plugins and variants, a name that is taken
 // and subnets of other networks are reported all at once. On any error nothing
-// is left: no process, directory, record or object on the host.
-func (s *Service) Create(ctx context.Context, c Creation) (resource.Network, error) {
+// is left: no process, directory, record or object on the host. An empty plugin
+// or variant is the default.
+func (s *Service) Create(ctx context.Context, name string, labels map[string]string, c resource.NetworkConfiguration) (resource.Network, error) {
 	id := resource.NewID()
-	configuration, err := s.complete(c.Configuration)
-	faults := []error{resource.ValidateName("network", c.Name), resource.ValidateLabels(c.Labels), err}
+	configuration, err := s.complete(c)
+	faults := []error{resource.ValidateName("network", name), resource.ValidateLabels(labels), err}
 	given := resource.PinnedSubnets{IPv4: configuration.IPv4Subnet, IPv6: configuration.IPv6Subnet}
-	taken := s.reserve(id, c.Name, given)
+	taken := s.reserve(id, name, given)
 	if err := errors.Join(append(faults, taken)...); err != nil {
 		if taken == nil {
-			s.forget(id, c.Name)
+			s.forget(id, name)
 		}
 		return resource.Network{}, err
 	}
 	n := newNetwork(s, resource.StoredNetwork{
-		Metadata:      resource.Metadata{ID: id, Name: c.Name, CreatedAt: time.Now().UTC(), Labels: c.Labels},
+		Metadata:      resource.Metadata{ID: id, Name: name, CreatedAt: time.Now().UTC(), Labels: labels},
 		Configuration: configuration,
 	})
 	n.unsaved = true
 	if err := n.create(ctx); err != nil {
 		n.client.Close()
-		s.forget(id, c.Name)
+		s.forget(id, name)
 		return resource.Network{}, err
 	}
 	return n.snapshot(), nil

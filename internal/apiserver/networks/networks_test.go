@@ -16,7 +16,6 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"patchbay.dev/patchbay/internal/apiserver/plugins"
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/manifest"
 	"patchbay.dev/patchbay/internal/store"
@@ -46,6 +45,13 @@ func (u *fakeUsers) ContainersOn(id string) []string {
 	return u.containers[id]
 }
 func (u *fakeUsers) Reservations(string) []wire.Reservation { return nil }
+
+// installed is a directory of plugins.
+type installed string
+
+func (i installed) Network(name string) (manifest.Plugin, error) {
+	return manifest.Find([]string{string(i)}, resource.PluginNetwork, name)
+}
 
 func newBench(t *testing.T, pluginNames ...string) *bench {
 	t.Helper()
@@ -108,7 +114,7 @@ func (b *bench) open() {
 	b.service, err = New(Config{
 		Roots:        b.roots,
 		Records:      records,
-		Plugins:      plugins.New(plugins.Config{Directories: []string{b.plugins}}),
+		Plugins:      installed(b.plugins),
 		Default:      resource.PluginInfo{Plugin: "good"},
 		ReadyTimeout: b.ready,
 		Log:          slog.New(slog.DiscardHandler),
@@ -159,7 +165,7 @@ func (b *bench) residue(except ...string) {
 }
 
 func (b *bench) create(name, plugin string) (resource.Network, error) {
-	return b.service.Create(b.t.Context(), Creation{Name: name, Configuration: resource.NetworkConfiguration{Plugin: resource.PluginInfo{Plugin: plugin}}})
+	return b.service.Create(b.t.Context(), name, nil, resource.NetworkConfiguration{Plugin: resource.PluginInfo{Plugin: plugin}})
 }
 
 func (b *bench) mustCreate(name string) resource.Network {
@@ -268,7 +274,7 @@ func TestHangingPluginDelaysNobody(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	hung := make(chan error)
 	go func() {
-		_, err := b.service.Create(ctx, Creation{Name: "h", Configuration: resource.NetworkConfiguration{Plugin: resource.PluginInfo{Plugin: "hangs"}}})
+		_, err := b.service.Create(ctx, "h", nil, resource.NetworkConfiguration{Plugin: resource.PluginInfo{Plugin: "hangs"}})
 		hung <- err
 	}()
 	b.mustCreate("a")
@@ -325,12 +331,12 @@ func TestCreateReportsAllFaultsAtOnce(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "good")
 	b.defaultID()
-	_, err := b.service.Create(t.Context(), Creation{Name: "Bad Name", Labels: map[string]string{"": "x"}, Configuration: resource.NetworkConfiguration{
+	_, err := b.service.Create(t.Context(), "Bad Name", map[string]string{"": "x"}, resource.NetworkConfiguration{
 		Plugin:     resource.PluginInfo{Plugin: "good", Variant: "blue"},
 		IPv4Subnet: netip.MustParsePrefix("10.200.0.0/16"),
 		IPv6Subnet: netip.MustParsePrefix("fd00::1/64"),
 		MTU:        7,
-	}})
+	})
 	if !errors.Is(err, errdefs.ErrInvalidArgument) {
 		t.Fatalf("got %v, want an invalid argument", err)
 	}

@@ -5,14 +5,13 @@ import (
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
-	"patchbay.dev/patchbay/internal/apiserver/networks"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
 
 // Networks is the network service.
 type Networks interface {
-	Create(ctx context.Context, c networks.Creation) (resource.Network, error)
+	Create(ctx context.Context, name string, labels map[string]string, c resource.NetworkConfiguration) (resource.Network, error)
 	List(ctx context.Context) []resource.Network
 	Get(ctx context.Context, name string) (resource.Network, error)
 	Delete(ctx context.Context, name string) error
@@ -34,7 +33,7 @@ func (h *networkHarness) Create(ctx context.Context, r *apiserverv1.NetworkServi
 	if err != nil {
 		return nil, err
 	}
-	n, err := h.service.Create(ctx, networks.Creation{Name: r.GetName(), Labels: r.GetLabels(), Configuration: configuration})
+	n, err := h.service.Create(ctx, r.GetName(), r.GetLabels(), configuration)
 	if err != nil {
 		return nil, err
 	}

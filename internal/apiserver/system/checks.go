@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"patchbay.dev/patchbay/internal/apiserver/plugins"
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/resource"
 )
@@ -23,7 +22,7 @@ type checks struct {
 }
 
 // of returns the checks of all runtimes that are fit for use.
-func (c *checks) of(ctx context.Context, p *plugins.Service) []resource.HostCheck {
+func (c *checks) of(ctx context.Context, p Plugins) []resource.HostCheck {
 	all, err := p.List()
 	if err != nil {
 		return []resource.HostCheck{fault("plugins", "%v", err)}

@@ -10,9 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"patchbay.dev/patchbay/internal/apiserver/plugins"
-	"patchbay.dev/patchbay/internal/config"
 	"patchbay.dev/patchbay/internal/layout"
+	"patchbay.dev/patchbay/internal/manifest"
 	"patchbay.dev/patchbay/internal/version"
 	"patchbay.dev/patchbay/resource"
 )
@@ -36,16 +35,25 @@ type Images interface {
 	List(ctx context.Context) ([]resource.Image, error)
 }
 
+// Plugins is what the service needs of the plugin service.
+type Plugins interface {
+	Directories() []string
+	List() ([]resource.Plugin, error)
+	Runtime(name string) (manifest.Plugin, error)
+}
+
 // Config is what a Service needs. All fields are required.
 type Config struct {
 	Roots      layout.Roots
-	Settings   config.Config
-	Plugins    *plugins.Service
+	Plugins    Plugins
 	Containers Containers
 	Networks   Networks
 	Images     Images
 	// Exit begins the end of the server; it returns at once.
 	Exit func()
+	// DefaultRuntime and DefaultNetwork are told, no more.
+	DefaultRuntime string
+	DefaultNetwork resource.PluginInfo
 }
 
 // Service describes the server and ends it. It is safe for concurrent use.
@@ -71,8 +79,8 @@ func (s *Service) Info(ctx context.Context) resource.SystemInfo {
 		Root:                 c.Roots.Root,
 		RunRoot:              c.Roots.RunRoot,
 		PluginDirectories:    c.Plugins.Directories(),
-		DefaultRuntime:       c.Settings.DefaultRuntime,
-		DefaultNetworkPlugin: c.Settings.DefaultNetwork.String(),
+		DefaultRuntime:       c.DefaultRuntime,
+		DefaultNetworkPlugin: c.DefaultNetwork.String(),
 		Kernel:               kernel(),
 		OperatingSystem:      operatingSystem("/etc/os-release"),
 		Architecture:         runtime.GOARCH,

@@ -1,0 +1,76 @@
+package apiserver
+
+import (
+	"patchbay.dev/patchbay/internal/apiserver/containers"
+	"patchbay.dev/patchbay/internal/apiserver/images"
+	"patchbay.dev/patchbay/internal/apiserver/networks"
+	"patchbay.dev/patchbay/internal/store"
+	"patchbay.dev/patchbay/resource"
+)
+
+// imageUsers tells the image service of the containers, which are made after
+// it. Nobody asks before.
+type imageUsers struct{ containers *containers.Service }
+
+func (u *imageUsers) ContainersUsing(digest string) []string {
+	if u.containers == nil {
+		return nil
+	}
+	return u.containers.ContainersUsing(digest)
+}
+
+func openImages(s *server, users images.Users) (*images.Service, error) {
+	records, err := store.NewCollection[images.Record](s.store, store.CollectionConfig{Name: "images", Schema: 1})
+	if err != nil {
+		return nil, err
+	}
+	references, err := store.NewCollection[images.Reference](s.store, store.CollectionConfig{Name: "image-references", Schema: 1})
+	if err != nil {
+		return nil, err
+	}
+	return images.New(images.Config{
+		Root:               s.config.Roots.Images(),
+		Images:             records,
+		References:         references,
+		Credentials:        s.config.Roots.Credentials(),
+		InsecureRegistries: s.config.Settings.InsecureRegistries,
+		Users:              users,
+		Log:                s.config.Log,
+	})
+}
+
+func openNetworks(s *server) (*networks.Service, error) {
+	records, err := store.NewCollection[resource.StoredNetwork](s.store, store.CollectionConfig{
+		Name:    "networks",
+		Schema:  resource.NetworkSchema,
+		Migrate: resource.MigrateNetwork,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return networks.New(networks.Config{
+		Roots:        s.config.Roots,
+		Records:      records,
+		Plugins:      s.plugins,
+		Default:      s.config.Settings.DefaultNetwork,
+		ReadyTimeout: s.config.Settings.ReadyTimeout,
+		Log:          s.config.Log,
+	})
+}
+
+func openContainers(s *server) (*containers.Service, error) {
+	records, err := store.NewCollection[containers.Stored](s.store, store.CollectionConfig{Name: containers.Collection, Schema: containers.Schema})
+	if err != nil {
+		return nil, err
+	}
+	return containers.New(containers.Config{
+		Roots:          s.config.Roots,
+		Records:        records,
+		Images:         s.images,
+		Networks:       s.networks,
+		Runtimes:       s.plugins,
+		DefaultRuntime: s.config.Settings.DefaultRuntime,
+		ReadyTimeout:   s.config.Settings.ReadyTimeout,
+		Log:            s.config.Log,
+	})
+}

@@ -1,0 +1,53 @@
+// Package tomlfile reads configuration files strictly, and says in which line
+// what is wrong with them.
+package tomlfile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/pelletier/go-toml/v2"
+)
+
+// Decode reads a TOML document into v. A key that v has no field for is a
+// fault. Errors are errdefs.ErrInvalidArgument; they name the file and the line
+// and show the place. path is for them alone.
+func Decode(path string, in io.Reader, v any) error {
+	d := toml.NewDecoder(in)
+	d.DisallowUnknownFields()
+	err := d.Decode(v)
+	if err == nil {
+		return nil
+	}
+	var wrong *toml.DecodeError
+	if errors.As(err, &wrong) {
+		row, _ := wrong.Position()
+		return &fileError{path, fmt.Sprintf("line %d: %s", row, strings.TrimPrefix(wrong.Error(), "toml: ")), wrong.String()}
+	}
+	var unknown *toml.StrictMissingError
+	if errors.As(err, &unknown) {
+		keys := make([]string, len(unknown.Errors))
+		for i, e := range unknown.Errors {
+			row, _ := e.Position()
+			keys[i] = fmt.Sprintf("line %d: unknown key %q", row, strings.Join(e.Key(), "."))
+		}
+		return &fileError{path, strings.Join(keys, ", "), unknown.String()}
+	}
+	return &fileError{path, err.Error(), ""}
+}
+
+// fileError is a fault with its place below it.
+type fileError struct{ path, what, where string }
+
+func (e *fileError) Error() string {
+	text := e.path + ": " + e.what
+	if e.where != "" {
+		text += "\n" + strings.TrimRight(e.where, "\n")
+	}
+	return text
+}
+
+func (e *fileError) Unwrap() error { return errdefs.ErrInvalidArgument }

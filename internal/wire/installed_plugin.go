@@ -1,0 +1,30 @@
+package wire
+
+import (
+	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	"patchbay.dev/patchbay/resource"
+)
+
+// PluginToProto converts a plugin.
+func PluginToProto(p resource.Plugin) *apiserverv1.Plugin {
+	return &apiserverv1.Plugin{
+		Name:           p.Name,
+		Kind:           string(p.Kind),
+		Abstract:       p.Abstract,
+		Protocol:       uint32(p.Protocol),
+		Directory:      p.Directory,
+		DefaultVariant: p.DefaultVariant,
+		Variants: each(p.Variants, func(v resource.PluginVariant) *apiserverv1.Variant {
+			return &apiserverv1.Variant{Name: v.Name, Strategy: v.Strategy}
+		}),
+		Strategies: p.Strategies,
+		Fault:      p.Fault,
+		Shadowed:   p.Shadowed,
+		Instances: each(p.Instances, func(i resource.PluginInstance) *apiserverv1.PluginInstance {
+			return &apiserverv1.PluginInstance{Resource: i.Resource, Pid: int64(i.PID), State: i.State}
+		}),
+	}
+}
+
+// PluginsToProto converts a list of plugins.
+func PluginsToProto(ps []resource.Plugin) []*apiserverv1.Plugin { return each(ps, PluginToProto) }

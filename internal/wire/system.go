@@ -1,0 +1,34 @@
+package wire
+
+import (
+	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	"patchbay.dev/patchbay/resource"
+)
+
+// SystemInfoToProto converts a server's description of itself.
+func SystemInfoToProto(i resource.SystemInfo) *apiserverv1.InfoResponse {
+	return &apiserverv1.InfoResponse{
+		Version:              i.Version,
+		Revision:             i.Revision,
+		StartedAt:            timestamp(i.StartedAt),
+		Pid:                  int64(i.PID),
+		Root:                 i.Root,
+		RunRoot:              i.RunRoot,
+		PluginDirectories:    i.PluginDirectories,
+		DefaultRuntime:       i.DefaultRuntime,
+		DefaultNetworkPlugin: i.DefaultNetworkPlugin,
+		Kernel:               i.Kernel,
+		OperatingSystem:      i.OperatingSystem,
+		Architecture:         i.Architecture,
+		Processors:           uint32(i.Processors),
+		MemoryBytes:          i.MemoryBytes,
+		CgroupVersion:        i.CgroupVersion,
+		ContainersRunning:    uint32(i.ContainersRunning),
+		ContainersStopped:    uint32(i.ContainersStopped),
+		Networks:             uint32(i.Networks),
+		Images:               uint32(i.Images),
+		Checks: each(i.Checks, func(c resource.HostCheck) *apiserverv1.HostCheck {
+			return &apiserverv1.HostCheck{Name: c.Name, Ok: c.OK, Detail: c.Detail}
+		}),
+	}
+}
