@@ -26,8 +26,8 @@ buf      := $(GO) tool -modfile=tools/buf/go.mod buf
 deadcode := $(GO) tool -modfile=tools/deadcode/go.mod deadcode
 
 # Root file systems, namespaces and cgroups are made for real: they need root.
-INTEGRATION_PACKAGES ?= ./...
-INTEGRATION_TIMEOUT  ?= 10m
+TEST_PACKAGES ?= ./...
+TEST_TIMEOUT  ?= 10m
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build generate check check-lint check-generated check-modules check-dead \
@@ -74,14 +74,14 @@ test: ## Everything: deps, build, check, unit and integration tests (needs root)
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory build
 	@$(MAKE) --no-print-directory check
-	@$(MAKE) --no-print-directory test-unit
 	@$(MAKE) --no-print-directory test-integration
 
-test-unit: ## Tests that need no root, with the race detector.
-	CGO_ENABLED=1 $(GO) test -race ./...
+test-unit: ## The tests that need no root.
+	CGO_ENABLED=1 $(GO) test -race $(TEST_PACKAGES)
 
-test-integration: build ## Tests with real namespaces and binaries (needs root).
-	CGO_ENABLED=0 $(GO) test -tags integration -timeout $(INTEGRATION_TIMEOUT) $(INTEGRATION_PACKAGES)
+# The unit tests are in the same run, so that all is built for tests once.
+test-integration: build ## All tests, with real namespaces and binaries (needs root).
+	CGO_ENABLED=1 $(GO) test -race -tags integration -timeout $(TEST_TIMEOUT) $(TEST_PACKAGES)
 
 soak: build ## The long runs: 1,000 cycles with a look at what is left (needs root).
 	PATCHBAY_SOAK_CYCLES=$${PATCHBAY_SOAK_CYCLES:-1000} CGO_ENABLED=0 \

@@ -179,7 +179,7 @@ func TestImageConfiguration(t *testing.T) {
 func TestSaveAndLoad(t *testing.T) {
 	t.Parallel()
 	h := newHost(t).up()
-	for i, args := range [][]string{nil, {"--archive-format", "docker"}, {"--compression", "gzip"}, {"--compression", "zstd"}} {
+	for i, args := range [][]string{nil, {"--archive", "docker"}, {"--compression", "gzip"}, {"--compression", "zstd"}} {
 		reference := fmt.Sprintf("copy:%d", i)
 		path := filepath.Join(h.dir, fmt.Sprintf("saved-%d.tar", i))
 		h.patchbay("image", "tag", "box:latest", reference)
