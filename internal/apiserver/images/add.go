@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -36,31 +37,41 @@ type candidate struct {
 
 	digest   digest.Digest
 	document *v1.Manifest
+	blobs    []string // digests: manifest, configuration, layers
 	config   *v1.ConfigFile
 }
 
 // add brings all of an image into the store, unpacks it and stores its record.
-// When the disk is full everything that is not needed is removed.
 func (s *Service) add(ctx context.Context, c *candidate, r *reporter) (resource.Image, error) {
 	image, err := s.addPinned(ctx, c, r)
-	if errdefs.IsResourceExhausted(err) {
-		if _, cleanErr := s.removeGarbage(everything); cleanErr != nil {
-			s.log.Warn("cannot remove garbage from the image store", "error", cleanErr)
-		}
-	}
+	s.cleanAfter(err, c.blobs)
 	return image, err
+}
+
+// cleanAfter removes what a failed operation left: all that nothing needs when
+// the disk is full, and its own blobs otherwise. After a mere interruption they
+// are kept, so that the next try goes on from there.
+func (s *Service) cleanAfter(err error, blobs []string) {
+	var which extent
+	switch {
+	case err == nil, errdefs.IsUnavailable(err), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return
+	case errdefs.IsResourceExhausted(err):
+		which = everything
+	default:
+		which = only(Record{Blobs: blobs})
+	}
+	if _, err := s.removeGarbage(which); err != nil {
+		s.log.Warn("cannot remove garbage from the image store", "error", err)
+	}
 }
 
 func (s *Service) addPinned(ctx context.Context, c *candidate, r *reporter) (resource.Image, error) {
 	if err := c.parse(); err != nil {
 		return resource.Image{}, err
 	}
-	blobs := []string{c.digest.String(), c.document.Config.Digest.String()}
-	for _, l := range c.document.Layers {
-		blobs = append(blobs, l.Digest.String())
-	}
 	s.mu.Lock()
-	release := s.pin(pins{blobs: blobs})
+	release := s.pin(pins{blobs: c.blobs})
 	s.mu.Unlock()
 	defer release()
 
@@ -84,7 +95,7 @@ func (s *Service) addPinned(ctx context.Context, c *candidate, r *reporter) (res
 		return resource.Image{}, err
 	}
 	record := c.record()
-	record.Blobs, record.Layers, record.UnpackedBytes = blobs, chains, unpacked
+	record.Layers, record.UnpackedBytes = chains, unpacked
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.images.put(record, c.names); err != nil {
@@ -124,6 +135,10 @@ func (c *candidate) parse() error {
 		}
 	}
 	c.document, c.digest = m, digest.FromBytes(c.manifest)
+	c.blobs = []string{c.digest.String(), m.Config.Digest.String()}
+	for _, l := range m.Layers {
+		c.blobs = append(c.blobs, l.Digest.String())
+	}
 	return nil
 }
 
@@ -247,5 +262,5 @@ func (c *candidate) record() Record {
 	for _, id := range c.config.RootFS.DiffIDs {
 		configuration.DiffIDs = append(configuration.DiffIDs, id.String())
 	}
-	return Record{Configuration: configuration, CreatedAt: created.UTC(), SizeBytes: size}
+	return Record{Configuration: configuration, CreatedAt: created.UTC(), Blobs: c.blobs, SizeBytes: size}
 }

@@ -201,7 +201,7 @@ func (s *Service) Tag(_ context.Context, name, reference string) error {
 }
 
 func notFound(name string) error {
-	return fmt.Errorf("image %s: not found; pull it with \"patchbay image pull %s\": %w", name, name, errdefs.ErrNotFound)
+	return fmt.Errorf("image %s: %w; pull it with \"patchbay image pull %s\"", name, errdefs.ErrNotFound, name)
 }
 
 // isNotFound tells whether err says that a record is not there.

@@ -81,14 +81,20 @@ func (s *Service) importLayer(ctx context.Context, r io.Reader, name string, run
 	if err != nil {
 		return resource.Image{}, err
 	}
+	defer spooled.Discard()
 	if spooled.Size == 0 {
 		return resource.Image{}, fmt.Errorf("archive: is empty: want a tar archive: %w", errdefs.ErrInvalidArgument)
 	}
 	compression, err := compressionOf(spooled.Path)
 	if err != nil {
-		spooled.Discard()
 		return resource.Image{}, archiveError("", err)
 	}
+	image, err := s.importSpooled(ctx, spooled, compression, name, run)
+	s.cleanAfter(err, []string{spooled.Digest.String()})
+	return image, err
+}
+
+func (s *Service) importSpooled(ctx context.Context, spooled *imagestore.Temporary, compression resource.Compression, name string, run resource.ImageRunConfiguration) (resource.Image, error) {
 	s.mu.Lock()
 	release := s.pin(pins{blobs: []string{spooled.Digest.String()}})
 	s.mu.Unlock()
