@@ -262,14 +262,14 @@ func (t *Table) List() []Lease {
 // ByName returns the attachments of live sandboxes that a hostname, an alias or
 // the name of a container stands for, in any case.
 func (t *Table) ByName(name string) []resource.Attachment {
-	return t.find(func(e *entry) bool { return e.answersTo(name) })
+	return t.find(func(e *entry) bool { return name != "" && e.answersTo(name) })
 }
 
 // ByAddress returns the attachments of live sandboxes with an address.
 func (t *Table) ByAddress(address netip.Addr) []resource.Attachment {
 	return t.find(func(e *entry) bool {
 		a := e.Lease.Attachment
-		return a.IPv4Address.Addr() == address || a.IPv6Address.Addr() == address
+		return address.IsValid() && (a.IPv4Address.Addr() == address || a.IPv6Address.Addr() == address)
 	})
 }
 
