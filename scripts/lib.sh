@@ -19,6 +19,7 @@ enter_host() {
 prepare() {
 	work=$(mktemp -d /tmp/pb.XXXXXX)
 	export PATCHBAY_ROOT=$work/root PATCHBAY_RUN_ROOT=$work/run PATCHBAY_CONFIG=$work/config.toml
+	: >"$PATCHBAY_CONFIG"
 	unset PATCHBAY_PLUGIN_PATH
 	export PATH=$repository/dist/bin:$PATH
 	trap finish EXIT

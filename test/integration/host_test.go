@@ -79,6 +79,7 @@ func newHost(t *testing.T) *host {
 		"PATCHBAY_CONFIG=" + filepath.Join(dir, "config.toml"),
 		"PATCHBAY_PLUGIN_PATH=" + filepath.Join(dir, "plugins"),
 	}
+	h.write("config.toml", nil, 0o644)
 	h.wire()
 	h.before = h.snapshot()
 	t.Cleanup(h.finish)
