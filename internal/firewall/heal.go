@@ -16,6 +16,12 @@ import (
 // Faults compares the kernel's state with the desired one, one line for each
 // difference. Before the first Ensure and after Remove there are none.
 func (n *Network) Faults() []string {
+	n.applying.Lock() // else a change under way looks like a fault
+	defer n.applying.Unlock()
+	return n.faults()
+}
+
+func (n *Network) faults() []string {
 	n.mu.Lock()
 	serving, plain := n.serving, n.plain
 	n.mu.Unlock()
@@ -115,16 +121,10 @@ func (n *Network) Heal(ctx context.Context) error {
 }
 
 func (n *Network) repair() {
-	faults := n.Faults()
-	if len(faults) == 0 {
-		return
-	}
 	n.applying.Lock()
 	defer n.applying.Unlock()
-	n.mu.Lock()
-	serving := n.serving
-	n.mu.Unlock()
-	if !serving {
+	faults := n.faults()
+	if len(faults) == 0 {
 		return
 	}
 	if err := n.ensure(); err != nil {

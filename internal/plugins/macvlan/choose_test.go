@@ -1,0 +1,95 @@
+package macvlan
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/networkplugin"
+)
+
+func TestNewRefuses(t *testing.T) {
+	t.Parallel()
+	_, err := New(networkplugin.Configuration{Variant: "vepa", Options: map[string]string{"colour": "red"}})
+	for _, want := range []string{`variant "vepa": want "bridge" or "private"`, `option "colour": unknown, want gateway, gateway-v6, parent`} {
+		if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), want) {
+			t.Errorf("error = %v, want %q in it", err, want)
+		}
+	}
+}
+
+func TestFit(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		parent link.Interface
+		want   string
+	}{
+		"plain":       {link.Interface{Name: "eth0"}, ""},
+		"bridge":      {link.Interface{Name: "br0", Kind: "bridge"}, ""},
+		"loopback":    {link.Interface{Name: "lo", Loopback: true}, "option parent=lo: the interface is the loopback interface"},
+		"macvlan":     {link.Interface{Name: "m0", Kind: "macvlan"}, "option parent=m0: the interface is itself a macvlan"},
+		"bridge port": {link.Interface{Name: "eth1", MasterIndex: 7}, "option parent=eth1: the interface is a port of a bridge"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := fit(tt.parent)
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.HasPrefix(err.Error(), tt.want)) {
+				t.Errorf("error = %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestOccupied(t *testing.T) {
+	t.Parallel()
+	lan, other := netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24")
+	addresses := []link.Address{
+		{Interface: "eth0", Prefix: netip.MustParsePrefix("192.0.2.5/24")},
+		{Interface: "eth1", Prefix: netip.MustParsePrefix("198.51.100.5/24")},
+		{Interface: "eth0", Prefix: netip.MustParsePrefix("fe80::1/64")},
+	}
+	routes := []link.HostRoute{
+		{Interface: "eth0", Destination: netip.MustParsePrefix("0.0.0.0/0")},
+		{Interface: "eth0", Destination: lan},
+		{Interface: "eth1", Destination: other},
+	}
+	equal := cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{})
+	given := networkplugin.Configuration{IPv4Subnet: lan}
+	if diff := cmp.Diff([]netip.Prefix{other, other}, occupied("eth0", addresses, routes, given), equal); diff != "" {
+		t.Errorf("the LAN's own subnet given (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]netip.Prefix{lan, other, lan, other}, occupied("eth0", addresses, routes, networkplugin.Configuration{}), equal); diff != "" {
+		t.Errorf("none given (-want +got):\n%s", diff)
+	}
+	r := networkplugin.Realization{IPv4Subnet: lan, IPv4Gateway: netip.MustParseAddr("192.0.2.1")}
+	if diff := cmp.Diff([]netip.Addr{netip.MustParseAddr("192.0.2.5")}, reserved(addresses, r), equal); diff != "" {
+		t.Errorf("reserved (-want +got):\n%s", diff)
+	}
+}
+
+func TestGatewayAndMTU(t *testing.T) {
+	t.Parallel()
+	subnet := netip.MustParsePrefix("192.0.2.0/24")
+	for value, fine := range map[string]bool{"192.0.2.1": true, "192.0.3.1": false, "router": false, "": false, "fd00::1": false} {
+		gateway, err := gatewayOf(map[string]string{optionGateway4: value}, optionGateway4, subnet)
+		if fine != (err == nil) || fine != gateway.IsValid() {
+			t.Errorf("gateway %q: %v, %v", value, gateway, err)
+		}
+	}
+	if gateway, err := gatewayOf(nil, optionGateway4, subnet); err != nil || gateway.IsValid() {
+		t.Errorf("no gateway: %v, %v", gateway, err)
+	}
+	parent := link.Interface{Name: "eth0", MTU: 1500}
+	for given, want := range map[int]int{0: 1500, 1280: 1280, 1500: 1500, 1501: 0, 1279: 0} {
+		got, err := mtuOf(parent, given)
+		if got != want || (want == 0) != errdefs.IsInvalidArgument(err) {
+			t.Errorf("mtu %d: %d, %v; want %d", given, got, err, want)
+		}
+	}
+}
