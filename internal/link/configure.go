@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"github.com/containerd/errdefs"
+	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
@@ -16,10 +17,14 @@ import (
 // Configure sets an interface up and gives it addresses and routes, the
 // routes in their order. IPv6 addresses can be used at once: no duplicate
 // address detection runs for them, their network has seen to it. Routes with a
-// destination of length 0 are default routes.
+// destination of length 0 are default routes. The addresses are announced, so
+// that neighbours forget whom they belonged to before.
 func (h *Handle) Configure(name string, addresses []netip.Prefix, routes []resource.Route) error {
 	l, err := h.byName(name)
 	if err != nil {
+		return err
+	}
+	if err := h.inside(func() error { return announceAddresses(name) }); err != nil {
 		return err
 	}
 	index := l.Attrs().Index
@@ -37,12 +42,24 @@ func (h *Handle) Configure(name string, addresses []netip.Prefix, routes []resou
 	for _, r := range routes {
 		step(routeRequest(index, r), "route to %s", r.Destination)
 	}
+	step(optional(announceRequest(l)), "announce")
 	err = h.raw.do(requests...)
 	var failed stepError
 	if errors.As(err, &failed) {
 		return fmt.Errorf("interface %s: %s: %w", name, steps[failed.step], kindOf(failed.err))
 	}
 	return err
+}
+
+// announceRequest gives an interface the MAC address that it has: the kernel
+// tells the neighbours then, as announceAddresses has asked of it.
+func announceRequest(l netlink.Link) *nl.NetlinkRequest {
+	req := request(unix.RTM_SETLINK, 0)
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Index = int32(l.Attrs().Index)
+	req.AddData(msg)
+	req.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, l.Attrs().HardwareAddr))
+	return req
 }
 
 func addressRequest(kind, index int, p netip.Prefix) *nl.NetlinkRequest {

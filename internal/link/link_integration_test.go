@@ -256,3 +256,32 @@ func attach(h *link.Handle, ns *netns.Namespace) error {
 		[]netip.Prefix{netip.MustParsePrefix("10.9.0.2/16"), netip.MustParsePrefix("fd09::2/64")},
 		[]resource.Route{netnstest.Default("10.9.0.1"), netnstest.Default("fd09::1")})
 }
+
+// An address that moves to another sandbox is reached there at once, though the
+// neighbours remember its former MAC address.
+func TestMovedAddressIsAnnounced(t *testing.T) {
+	t.Parallel()
+	host := netnstest.New(t)
+	h := netnstest.Link(t, host)
+	netnstest.Bridge(t, host, "br0", "10.9.0.1/24", "fd09::1/64")
+	neighbour := box(t, h, "br0", "p0", "02:00:00:00:00:0a", "10.9.0.2/24", "fd09::2/64")
+	box(t, h, "br0", "p1", "02:00:00:00:00:0b", "10.9.0.3/24", "fd09::3/64")
+	for _, ns := range []*netns.Namespace{neighbour, host} {
+		for _, target := range []string{"10.9.0.3", "fd09::3"} {
+			if err := netnstest.Ping(ns, target, "", time.Second); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := h.Delete("p1"); err != nil {
+		t.Fatal(err)
+	}
+	box(t, h, "br0", "p2", "02:00:00:00:00:0c", "10.9.0.3/24", "fd09::3/64")
+	for _, ns := range []*netns.Namespace{neighbour, host} {
+		for _, target := range []string{"10.9.0.3", "fd09::3"} {
+			if err := netnstest.Ping(ns, target, "", time.Second); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 const sysctlNet = "/proc/sys/net"
@@ -80,6 +82,19 @@ func (h *Handle) quietIPv6(name string) error {
 		}
 		return nil
 	})
+}
+
+// announceAddresses makes the kernel tell neighbours when the MAC address that
+// belongs to the addresses of an interface may have changed. Where
+// /proc/sys is read-only, they find out by themselves, later.
+func announceAddresses(name string) error {
+	for _, key := range []string{"ipv4/conf/" + name + "/arp_notify", "ipv6/conf/" + name + "/ndisc_notify"} {
+		err := setSysctl(key, "1")
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EROFS) {
+			return err
+		}
+	}
+	return nil
 }
 
 // inside runs f where /proc/sys/net is that of the handle's namespace: the
