@@ -120,19 +120,22 @@ const cleanUpTimeout = 30 * time.Second
 
 // dismiss ends a helper and takes away what it leaves, but for its leases.
 func (s *Service) dismiss(ctx context.Context, id string, r *run) {
-	if r.process != nil {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.GraceTimeout)
-		defer cancel()
-		// A helper that has answered a bootstrap with an error ends by itself.
-		_, err := r.client.Shutdown(ctx, &sandboxv1.ShutdownRequest{})
-		if (err != nil && !connectionFailed(err)) || !within(context.Background(), s.config.GraceTimeout, r.process.Done()) {
-			r.process.Kill()
-		}
+	if r.process != nil && (!r.ready || !s.shutDown(ctx, r)) {
+		r.process.Kill()
 	}
 	s.cleanUp(id, r)
 	if err := os.RemoveAll(s.config.Roots.Sandbox(id)); err != nil {
 		s.config.Log.Error("cannot remove the directory of a runtime helper", "container", id, "error", err)
 	}
+}
+
+// shutDown asks a helper to end and reports whether it has. One that has
+// answered a bootstrap with an error ends unasked.
+func (s *Service) shutDown(ctx context.Context, r *run) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.GraceTimeout)
+	defer cancel()
+	_, err := r.client.Shutdown(ctx, &sandboxv1.ShutdownRequest{})
+	return (err == nil || connectionFailed(err)) && within(ctx, s.config.GraceTimeout, r.process.Done())
 }
 
 // release gives all leases of a container up, in parallel. A plugin notices a

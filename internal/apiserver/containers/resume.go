@@ -62,7 +62,7 @@ func (s *Service) resume(id string) {
 	process, err := helper.Adopt(s.config.Roots.Sandbox(id))
 	if err == nil {
 		r.process = process
-		r.client = client.DialSandbox(s.config.Roots.SandboxSocket(id))
+		r.client, r.ready = client.DialSandbox(s.config.Roots.SandboxSocket(id)), true
 	} else {
 		r.state = resource.ContainerStopping
 	}

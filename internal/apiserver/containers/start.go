@@ -29,6 +29,7 @@ type run struct {
 	// Set before the state is running, then constant:
 	process *helper.Process // nil if it died while no patchbayd ran
 	client  *client.Sandbox
+	ready   bool // it has answered once
 
 	// Guarded by Service.mu:
 	state       resource.ContainerState // starting, running or stopping
@@ -194,6 +195,7 @@ func (s *Service) startHelper(ctx context.Context, e *entry, r *run, plugin mani
 	if err != nil {
 		return e.errorf(wire.Kind(err), "runtime %s: %w", plugin.Name, err)
 	}
+	r.ready = true
 	return nil
 }
 

@@ -1,0 +1,289 @@
+package containers_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"patchbay.dev/patchbay/resource"
+)
+
+// kill sends a signal to the helper of a container.
+func (w *world) kill(t tb, name string, signal syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(w.status(t, name).HelperPID, signal); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) checkGone(t *testing.T, id string) {
+	t.Helper()
+	if held := w.networks.held(); len(held) > 0 {
+		t.Errorf("still held: %v", held)
+	}
+	for _, f := range w.files(t) {
+		if strings.HasPrefix(f, "/run/sandboxes/") || strings.HasPrefix(f, "/residue") {
+			t.Errorf("left over: %s", f)
+		}
+	}
+	if _, err := os.Stat(w.roots.RunRoot + "/residue-" + id); err == nil {
+		t.Error("what only the cleanup verb removes is left")
+	}
+}
+
+func TestHelperDeathTakesTheContainerAlong(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.create(t, "web", "run")
+	w.start(t, "web")
+	if _, err := os.Stat(w.roots.RunRoot + "/residue-" + id); err != nil {
+		t.Fatalf("the test needs something to clean up: %v", err)
+	}
+	w.kill(t, "web", syscall.SIGKILL)
+	if exit := w.wait(t, "web"); exit.Code != 137 || exit.Message != "its runtime helper died" {
+		t.Errorf("exit: %+v", exit)
+	}
+	if s := w.status(t, "web"); s.State != resource.ContainerStopped || s.ExitCode != 137 || s.Message != "its runtime helper died" {
+		t.Errorf("status: %+v", s)
+	}
+	w.checkGone(t, id)
+	w.start(t, "web")
+	if s := w.status(t, "web"); s.State != resource.ContainerRunning {
+		t.Errorf("started again: %+v", s)
+	}
+}
+
+// A helper that hangs costs only itself, and can be got rid of.
+func TestHelperThatHangs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.config.GraceTimeout, w.config.StatusTimeout = 200*time.Millisecond, 100*time.Millisecond
+	w.restart(t)
+	id := w.create(t, "web", "run")
+	w.create(t, "other", "run")
+	w.start(t, "web")
+	w.start(t, "other")
+	w.kill(t, "web", syscall.SIGSTOP)
+	list, err := w.service.List(context.Background(), false)
+	if err != nil || len(list) != 2 {
+		t.Fatalf("list: %v, %v", list, err)
+	}
+	for _, c := range list {
+		if hangs := c.Status.Message == "its runtime helper does not answer"; hangs != (c.Name == "web") || c.Status.State != resource.ContainerRunning {
+			t.Errorf("%s: %+v", c.Name, c.Status)
+		}
+	}
+	if _, err := w.service.Exec(context.Background(), "other", resource.Exec{Process: resource.Process{Args: []string{"ls"}}}); err != nil {
+		t.Errorf("the other container: %v", err)
+	}
+	if err := w.service.Stop(context.Background(), "web", nil); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	if s := w.status(t, "web"); s.State != resource.ContainerStopped || s.ExitCode != 137 {
+		t.Errorf("status: %+v", s)
+	}
+	w.checkGoneOf(t, id)
+}
+
+func (w *world) checkGoneOf(t *testing.T, id string) {
+	t.Helper()
+	for _, f := range w.files(t) {
+		if strings.Contains(f, "/run/") && strings.Contains(f, id) {
+			t.Errorf("left over: %s", f)
+		}
+	}
+}
+
+func TestHelperThatStaysAfterItsContainer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.config.GraceTimeout = 200 * time.Millisecond
+	w.restart(t)
+	id := w.create(t, "web", "stays")
+	w.start(t, "web")
+	if err := w.service.Kill(context.Background(), "web", "TERM"); err != nil {
+		t.Fatal(err)
+	}
+	if exit := w.wait(t, "web"); exit.Code != 143 {
+		t.Errorf("exit: %+v", exit)
+	}
+	if n := w.alive(); n != 0 {
+		t.Errorf("%d helpers live", n)
+	}
+	w.checkGone(t, id)
+}
+
+func TestStop(t *testing.T) {
+	t.Parallel()
+	short, long := time.Duration(0), time.Minute
+	for name, tc := range map[string]struct {
+		word    string
+		signal  string
+		timeout *time.Duration
+		code    int
+	}{
+		"by its signal":             {"run", "", &long, 143},
+		"by another signal":         {"run", "INT", &long, 130},
+		"deaf, killed at once":      {"deaf", "", &short, 137},
+		"deaf, killed after a time": {"deaf", "", ptr(50 * time.Millisecond), 137},
+		"immortal, helper killed":   {"immortal", "", &short, 137},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.config.GraceTimeout = 200 * time.Millisecond
+			w.restart(t)
+			id := w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{tc.word}, Networks: on("a"), StopSignal: tc.signal})
+			if err := w.service.Stop(context.Background(), "web", nil); err != nil {
+				t.Errorf("stop of one that does not run: %v", err)
+			}
+			w.start(t, "web")
+			if err := w.service.Stop(context.Background(), "web", tc.timeout); err != nil {
+				t.Fatal(err)
+			}
+			if s := w.status(t, "web"); s.State != resource.ContainerStopped || s.ExitCode != tc.code {
+				t.Errorf("status: %+v, want code %d", s, tc.code)
+			}
+			w.checkGone(t, id)
+		})
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func TestStopShows(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.create(t, "web", "deaf")
+	w.start(t, "web")
+	stopped := make(chan error)
+	go func() { stopped <- w.service.Stop(context.Background(), "web", ptr(time.Hour)) }()
+	eventually(t, "stopping", func() bool { return w.status(t, "web").State == resource.ContainerStopping })
+	if _, err := w.service.Start(context.Background(), "web", false); err == nil || !strings.Contains(err.Error(), "already stopping") {
+		t.Errorf("start: %v", err)
+	}
+	if err := w.service.Kill(context.Background(), "web", ""); err != nil {
+		t.Error(err)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestKill(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.create(t, "web", "run")
+	for signal, kind := range map[string]error{"": errdefs.ErrFailedPrecondition, "NONSENSE": errdefs.ErrInvalidArgument, "0": errdefs.ErrInvalidArgument} {
+		if err := w.service.Kill(context.Background(), "web", signal); !errors.Is(err, kind) {
+			t.Errorf("kill by %q: %v, want %v", signal, err, kind)
+		}
+	}
+	w.start(t, "web")
+	if err := w.service.Kill(context.Background(), "web", "sigusr1"); err != nil {
+		t.Fatal(err)
+	}
+	if exit := w.wait(t, "web"); exit.Code != 128+int(syscall.SIGUSR1) {
+		t.Errorf("exit: %+v", exit)
+	}
+}
+
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"run"}, Networks: on("a"), AutoRemove: true})
+	w.start(t, "web")
+	before := w.status(t, "web").HelperPID
+	if err := w.service.Restart(context.Background(), "web", nil); err != nil {
+		t.Fatal(err)
+	}
+	if s := w.status(t, "web"); s.State != resource.ContainerRunning || s.HelperPID == before {
+		t.Errorf("status: %+v, helper before %d", s, before)
+	}
+}
+
+func TestAutoRemove(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"run"}, Networks: on("a"), AutoRemove: true})
+	w.start(t, "web")
+	exit := make(chan resource.ContainerExit, 1)
+	go func() {
+		e, err := w.service.Wait(context.Background(), "web", true)
+		if err != nil {
+			t.Error(err)
+		}
+		exit <- e
+	}()
+	if err := w.service.Kill(context.Background(), "web", "HUP"); err != nil {
+		t.Fatal(err)
+	}
+	if e := <-exit; e.Code != 129 {
+		t.Errorf("exit: %+v", e)
+	}
+	if _, err := w.service.Get(context.Background(), "web"); !errors.Is(err, errdefs.ErrNotFound) {
+		t.Errorf("get: %v", err)
+	}
+	if f := w.files(t); len(f) > 0 || len(w.records.stored) > 0 {
+		t.Errorf("left over: %v, %v", f, w.records.stored)
+	}
+}
+
+func TestStopAll(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i, word := range []string{"run", "deaf", "run", "exit"} {
+		w.createFrom(t, string(rune('a'+i)), resource.ContainerTemplate{Image: "box", Command: []string{word, "0"}, Networks: on("a"), AutoRemove: i == 2})
+		w.start(t, string(rune('a'+i)))
+	}
+	if err := w.service.StopAll(context.Background(), 50*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	list, err := w.service.List(context.Background(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, c := range list {
+		names = append(names, c.Name)
+		if c.Status.State != resource.ContainerStopped {
+			t.Errorf("%s: %+v", c.Name, c.Status)
+		}
+	}
+	slices.Sort(names)
+	if !slices.Equal(names, []string{"a", "b", "d"}) {
+		t.Errorf("left: %v, want a, b and d", names)
+	}
+	if n := w.alive(); n != 0 {
+		t.Errorf("%d helpers live", n)
+	}
+	if _, err := w.service.Start(context.Background(), "a", false); !errors.Is(err, errdefs.ErrUnavailable) {
+		t.Errorf("start while shutting down: %v", err)
+	}
+}
+
+func TestPluginThatIsDownDoesNotKeepAContainer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.create(t, "web", "run")
+	w.start(t, "web")
+	w.networks.mu.Lock()
+	w.networks.down["b"] = errdefs.ErrUnavailable
+	w.networks.mu.Unlock()
+	if err := w.service.Delete(context.Background(), "web", true); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.service.Reservations("id-b"); len(got) > 0 {
+		t.Errorf("reservations: %v", got)
+	}
+	if f := w.files(t); len(f) > 0 {
+		t.Errorf("left over: %v", f)
+	}
+}
