@@ -76,7 +76,7 @@ func (s *Store) Sync() error {
 // Keep says what is not garbage.
 type Keep struct {
 	// Blob is asked for complete and for partial blobs.
-	Blob func(d digest.Digest, partial bool) bool
+	Blob func(d digest.Digest) bool
 	// Layer is asked for the chain ids of unpacked layers.
 	Layer func(chain digest.Digest) bool
 }
@@ -91,8 +91,8 @@ type Trash struct {
 // caller prevents that Keep's answers change meanwhile.
 func (s *Store) TakeAway(keep Keep) (*Trash, error) {
 	trash := &Trash{}
-	err := s.eachBlob(func(d digest.Digest, partial bool, path string, size int64) error {
-		if keep.Blob(d, partial) {
+	err := s.eachBlob(func(d digest.Digest, path string, size int64) error {
+		if keep.Blob(d) {
 			return nil
 		}
 		return s.discard(trash, path, size)
@@ -142,7 +142,7 @@ func (t *Trash) Remove() (int64, error) {
 }
 
 // eachBlob calls f for every complete and partial blob.
-func (s *Store) eachBlob(f func(d digest.Digest, partial bool, path string, size int64) error) error {
+func (s *Store) eachBlob(f func(d digest.Digest, path string, size int64) error) error {
 	return filepath.WalkDir(s.root, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -161,10 +161,10 @@ func (s *Store) eachBlob(f func(d digest.Digest, partial bool, path string, size
 		dir, encoded := filepath.Split(rel)
 		if dir == "partial/" {
 			algorithm, encoded, _ := strings.Cut(encoded, "-")
-			return f(digest.NewDigestFromEncoded(digest.Algorithm(algorithm), encoded), true, path, info.Size())
+			return f(digest.NewDigestFromEncoded(digest.Algorithm(algorithm), encoded), path, info.Size())
 		}
 		algorithm := digest.Algorithm(filepath.Base(dir))
-		return f(digest.NewDigestFromEncoded(algorithm, encoded), false, path, info.Size())
+		return f(digest.NewDigestFromEncoded(algorithm, encoded), path, info.Size())
 	})
 }
 

@@ -396,7 +396,7 @@ func TestTakeAwayAndSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	trash, err := s.TakeAway(Keep{
-		Blob:  func(d digest.Digest, partial bool) bool { return d == kept && !partial },
+		Blob:  func(d digest.Digest) bool { return d == kept },
 		Layer: func(c digest.Digest) bool { return c == layers[0].ChainID },
 	})
 	if err != nil {

@@ -212,13 +212,13 @@ func (s *Service) pin(p pins) (release func()) {
 }
 
 // extent says how much of the garbage is removed.
-type extent func(kind, digest string, partial bool) bool
+type extent func(kind, digest string) bool
 
 // everything is all the garbage there is.
-func everything(string, string, bool) bool { return true }
+func everything(string, string) bool { return true }
 
 // keepBlobs is all but what an interrupted pull can go on from.
-func keepBlobs(kind, _ string, _ bool) bool { return kind == "layer" }
+func keepBlobs(kind, _ string) bool { return kind == "layer" }
 
 // only is the garbage among the content of one image.
 func only(r Record) extent {
@@ -226,7 +226,7 @@ func only(r Record) extent {
 	for _, k := range (pins{blobs: r.Blobs, layers: r.Layers}).keys() {
 		own[k] = true
 	}
-	return func(kind, digest string, partial bool) bool { return !partial && own[kind+" "+digest] }
+	return func(kind, digest string) bool { return own[kind+" "+digest] }
 }
 
 // removeGarbage removes what no image and no operation needs, as far as the
@@ -249,11 +249,11 @@ func (s *Service) takeAway(which extent) (*imagestore.Trash, error) {
 			needed[k]++
 		}
 	}
-	keep := func(kind string, d digest.Digest, partial bool) bool {
-		return needed[kind+" "+d.String()] > 0 || !which(kind, d.String(), partial)
+	keep := func(kind string, d digest.Digest) bool {
+		return needed[kind+" "+d.String()] > 0 || !which(kind, d.String())
 	}
 	return s.store.TakeAway(imagestore.Keep{
-		Blob:  func(d digest.Digest, partial bool) bool { return keep("blob", d, partial) },
-		Layer: func(chain digest.Digest) bool { return keep("layer", chain, false) },
+		Blob:  func(d digest.Digest) bool { return keep("blob", d) },
+		Layer: func(chain digest.Digest) bool { return keep("layer", chain) },
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -14,7 +13,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/opencontainers/go-digest"
-	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/imagestore"
 	"patchbay.dev/patchbay/resource"
@@ -100,7 +98,7 @@ func (s *Service) fetchBlob(ctx context.Context, source *remoteImage, d v1.Descr
 			return err
 		}
 		if attempt == attempts {
-			return fmt.Errorf("registry %s: %w: %w", source.ref.Context().RegistryStr(), err, errdefs.ErrUnavailable)
+			return registryError(source.ref.Context().Registry, err)
 		}
 		select {
 		case <-time.After(pause):
@@ -111,9 +109,8 @@ func (s *Service) fetchBlob(ctx context.Context, source *remoteImage, d v1.Descr
 	}
 }
 
-// isBroken tells whether the connection failed, not the content or the disk.
+// isBroken tells whether the registry or the way to it failed, not the content
+// or the disk.
 func isBroken(err error) bool {
-	var network net.Error
-	return errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network) ||
-		errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE)
+	return errdefs.IsUnavailable(err) || errors.Is(err, io.ErrUnexpectedEOF)
 }

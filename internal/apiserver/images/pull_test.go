@@ -301,6 +301,14 @@ func TestPullErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	artifact := mutate.ConfigMediaType(image(t, "", l), "application/vnd.example.thing+json")
+	gone := layer(t, resource.CompressionNone, entry{"gone", "x"})
+	lost := h.push(t, "lost:1", image(t, "", gone))
+	h.setWrap(func(next http.Handler) func(http.ResponseWriter, *http.Request) {
+		return func(w http.ResponseWriter, r *http.Request) {
+			r.URL.Path = strings.ReplaceAll(r.URL.Path, digestOf(t, gone), "sha256:"+strings.Repeat("0", 64))
+			next.ServeHTTP(w, r)
+		}
+	})
 	closed := httptest.NewServer(http.NotFoundHandler())
 	closedHost := strings.TrimPrefix(closed.URL, "http://")
 	closed.Close()
@@ -329,6 +337,10 @@ func TestPullErrors(t *testing.T) {
 			h.push(t, "count:1", wrongCount), errdefs.ErrInvalidArgument, "",
 		},
 		"nobody there": {closedHost + "/box:1", errdefs.ErrUnavailable, ""},
+		"blob that the registry lost": {
+			lost, errdefs.ErrNotFound,
+			"image %H/lost:1: registry %H: GET http://%H/v2/lost/blobs/" + digestOf(t, gone) + ": BLOB_UNKNOWN: Unknown blob: not found",
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

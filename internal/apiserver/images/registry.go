@@ -155,7 +155,22 @@ func (i *remoteImage) openBlob(ctx context.Context, d v1.Descriptor, offset int6
 			start = offset
 		}
 	}
-	return response.Body, start, nil
+	return &body{ReadCloser: response.Body, registry: repository.Registry}, start, nil
+}
+
+// body is content that comes from a registry. What fails in reading it is the
+// registry's fault or that of the way to it.
+type body struct {
+	io.ReadCloser
+	registry name.Registry
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = registryError(b.registry, err)
+	}
+	return n, err
 }
 
 // checkRedirect lets a registry send us to where its blobs are, but not to an
@@ -178,7 +193,7 @@ func checkRedirect(request *http.Request, via []*http.Request) error {
 // registryError gives what a registry answered, or that it did not, a kind.
 func registryError(registry name.Registry, err error) error {
 	host := registry.RegistryStr()
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if err == nil || errdefs.IsUnavailable(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	var answer *transport.Error
