@@ -68,6 +68,12 @@ func (f *fake) Expel(_ context.Context, p lease.Port) error {
 	return f.expel
 }
 
+func (f *fake) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.expels
+}
+
 func (f *fake) ports() map[string]string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -249,7 +255,7 @@ func TestUnheldAllocationExpires(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		want(t, "leases", states(table), map[string]resource.LeaseState{})
-		want(t, "expels of a port that never was", n.expels, 0)
+		want(t, "expels of a port that never was", n.count(), 0)
 		other := allocate(t, table, "b/0", resource.AttachmentConfiguration{})
 		want(t, "address of another", other.Attachment.IPv4Address.String(), "10.0.0.3/29")
 		want(t, "same address again", allocate(t, table, "a/0", resource.AttachmentConfiguration{}).Attachment, got.Attachment)
@@ -269,8 +275,8 @@ func TestPortLeavesBeforeItsAddressIsFree(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		want(t, "leases", states(table), map[string]resource.LeaseState{"a/0": resource.LeaseOrphaned})
-		if n.expels < 5 || n.expels > 20 {
-			t.Errorf("got %d tries in a minute, want a back-off", n.expels)
+		if n.count() < 5 || n.count() > 20 {
+			t.Errorf("got %d tries in a minute, want a back-off", n.count())
 		}
 		if troubles := table.Troubles(); len(troubles) != 1 || !strings.Contains(troubles[0], "box-a/0") {
 			t.Errorf("got %q, want the container named", troubles)
@@ -350,7 +356,7 @@ func TestSandboxThatDialsAgainWins(t *testing.T) {
 		table.LetGo(stale)
 		synctest.Wait()
 		want(t, "leases", states(table), map[string]resource.LeaseState{"a/0": resource.LeaseHeld})
-		want(t, "expels", n.expels, 0)
+		want(t, "expels", n.count(), 0)
 		table.LetGo(fresh)
 		synctest.Wait()
 		want(t, "leases", states(table), map[string]resource.LeaseState{})
@@ -372,7 +378,7 @@ func TestAnotherSandboxWaitsForTheFirst(t *testing.T) {
 			table.LetGo(first)
 		}()
 		hold(t, table, 2, "a/0")
-		want(t, "expels", n.expels, 1)
+		want(t, "expels", n.count(), 1)
 		want(t, "ports", n.ports(), map[string]string{"a/0": "box-a/0"})
 		want(t, "lease", table.List()[0].Attachment, got.Attachment)
 		want(t, "state", table.List()[0].State, resource.LeaseHeld)
@@ -478,7 +484,7 @@ func TestRestartKeepsLeasesForTheirSandboxes(t *testing.T) {
 		_, err := table.Allocate(t.Context(), "d/0", "", resource.AttachmentConfiguration{IPv4Address: a.Attachment.IPv4Address.Addr()})
 		wantError(t, err, errdefs.ErrAlreadyExists, "box-a/0")
 		hold(t, table, 1, "a/0")
-		want(t, "expels", n.expels, 0)
+		want(t, "expels", n.count(), 0)
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		want(t, "leases", states(table), map[string]resource.LeaseState{"a/0": resource.LeaseHeld, "c/0": resource.LeasePending})
