@@ -6,6 +6,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/vishvananda/netlink/nl"
+	vns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/resource"
@@ -19,8 +20,8 @@ const (
 )
 
 // AddBridgePort makes a port of a bridge: a veth pair whose inner end is born
-// in the namespace of inner, down and without addresses, and whose outer end
-// is up and in the bridge. Port names belong to one attachment each, so a port
+// in the namespace of inner, without addresses, and whose outer end is in the
+// bridge. Both are up, and the bridge forwards at once. Port names belong to one attachment each, so a port
 // of that name is what a dead sandbox left; it is removed first.
 func (h *Handle) AddBridgePort(bridge, port string, inner Peer) error {
 	master, err := h.byName(bridge)
@@ -43,15 +44,34 @@ func (h *Handle) AddBridgePort(bridge, port string, inner Peer) error {
 			err = add()
 		}
 	}
+	var failed stepError
+	made := err == nil || errors.As(err, &failed) && failed.step > 0
+	if err == nil {
+		err = h.carry(port, inner)
+	}
 	if err == nil {
 		return nil
 	}
 	err = explain(err, "veth", fmt.Sprintf("port %s of bridge %s with interface %s", port, bridge, inner.Name))
-	var failed stepError
-	if errors.As(err, &failed) && failed.step > 0 {
+	if made {
 		err = errors.Join(err, h.Delete(port))
 	}
 	return err
+}
+
+// carry sets the inner end up, which gives both ends a carrier, and has the
+// kernel act on that now: it does so before it answers a request for the link
+// (rtnl_getlink), else when it comes to it, and drops frames until then.
+func (h *Handle) carry(port string, inner Peer) error {
+	inside, err := newBatcher(vns.NsHandle(inner.Namespace.FD()))
+	if err != nil {
+		return err
+	}
+	defer inside.close()
+	if err := inside.do(upRequest(inner.Name), getRequest(inner.Name)); err != nil {
+		return err
+	}
+	return h.raw.do(getRequest(port))
 }
 
 // AddMacvlan makes a macvlan on parent that is born in the namespace of inner,
@@ -140,6 +160,14 @@ func noLinkLocalRequest(name string) *nl.NetlinkRequest {
 
 func upRequest(name string) *nl.NetlinkRequest {
 	req := flagsRequest(0, true)
+	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
+	return req
+}
+
+// getRequest asks for a link; the answer itself is not looked at.
+func getRequest(name string) *nl.NetlinkRequest {
+	req := request(unix.RTM_GETLINK, 0)
+	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
 	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
 	return req
 }
