@@ -15,10 +15,10 @@ import (
 )
 
 // Configure sets an interface up and gives it addresses and routes, the
-// routes in their order. IPv6 addresses can be used at once: no duplicate
-// address detection runs for them, their network has seen to it. Routes with a
-// destination of length 0 are default routes. The addresses are announced, so
-// that neighbours forget whom they belonged to before.
+// routes in their order. IPv6 addresses can be used when it returns: no
+// duplicate address detection runs for them, their network has seen to it.
+// Routes with a destination of length 0 are default routes. The addresses are
+// announced, so that neighbours forget whom they belonged to before.
 func (h *Handle) Configure(name string, addresses []netip.Prefix, routes []resource.Route) error {
 	l, err := h.byName(name)
 	if err != nil {
@@ -27,6 +27,21 @@ func (h *Handle) Configure(name string, addresses []netip.Prefix, routes []resou
 	if err := h.inside(func() error { return announceAddresses(name) }); err != nil {
 		return err
 	}
+	settling, err := h.watchSettling(addresses)
+	if err != nil {
+		return err
+	}
+	defer settling.close()
+	if err := h.configure(l, addresses, routes); err != nil {
+		return fmt.Errorf("interface %s: %w", name, err)
+	}
+	if err := settling.wait(); err != nil {
+		return err
+	}
+	return h.raw.do(optional(announceRequest(l)))
+}
+
+func (h *Handle) configure(l netlink.Link, addresses []netip.Prefix, routes []resource.Route) error {
 	index := l.Attrs().Index
 	var (
 		requests []*nl.NetlinkRequest
@@ -42,11 +57,10 @@ func (h *Handle) Configure(name string, addresses []netip.Prefix, routes []resou
 	for _, r := range routes {
 		step(routeRequest(index, r), "route to %s", r.Destination)
 	}
-	step(optional(announceRequest(l)), "announce")
-	err = h.raw.do(requests...)
+	err := h.raw.do(requests...)
 	var failed stepError
 	if errors.As(err, &failed) {
-		return fmt.Errorf("interface %s: %s: %w", name, steps[failed.step], kindOf(failed.err))
+		return fmt.Errorf("%s: %w", steps[failed.step], kindOf(failed.err))
 	}
 	return err
 }
