@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"github.com/vishvananda/netlink/nl"
@@ -69,20 +70,27 @@ func (s *settling) wait() error {
 			return fmt.Errorf("watch addresses: %w", err)
 		}
 		for _, m := range messages {
-			if m.Header.Type != unix.RTM_NEWADDR || len(m.Data) < unix.SizeofIfAddrmsg {
-				continue
-			}
-			attributes, err := nl.ParseRouteAttr(m.Data[unix.SizeofIfAddrmsg:])
-			if err != nil {
-				return fmt.Errorf("watch addresses: %w", err)
-			}
-			for _, a := range attributes {
-				if a.Attr.Type == unix.IFA_ADDRESS || a.Attr.Type == unix.IFA_LOCAL {
-					address, _ := netip.AddrFromSlice(a.Value)
-					delete(s.pending, address)
-				}
+			if address, ok := newAddress(m); ok {
+				delete(s.pending, address)
 			}
 		}
 	}
 	return nil
+}
+
+// newAddress returns the address that a message tells of.
+func newAddress(m syscall.NetlinkMessage) (netip.Addr, bool) {
+	if m.Header.Type != unix.RTM_NEWADDR || len(m.Data) < unix.SizeofIfAddrmsg {
+		return netip.Addr{}, false
+	}
+	attributes, err := nl.ParseRouteAttr(m.Data[unix.SizeofIfAddrmsg:])
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	for _, a := range attributes {
+		if a.Attr.Type == unix.IFA_ADDRESS {
+			return netip.AddrFromSlice(a.Value)
+		}
+	}
+	return netip.Addr{}, false
 }

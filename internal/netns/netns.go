@@ -58,7 +58,7 @@ func OpenPath(path string) (*Namespace, error) {
 	}
 	kind, err := unix.IoctlRetInt(fd, unix.NS_GET_NSTYPE)
 	if err != nil || kind != unix.CLONE_NEWNET {
-		unix.Close(fd)
+		_ = unix.Close(fd)
 		return nil, fmt.Errorf("%s: is not a network namespace: %w", path, errdefs.ErrInvalidArgument)
 	}
 	return &Namespace{handle: vns.NsHandle(fd)}, nil
@@ -105,7 +105,7 @@ func onThread(f func() error) error {
 			err = fmt.Errorf("open own network namespace: %w", openErr)
 			return
 		}
-		defer home.Close()
+		defer func() { _ = home.Close() }()
 		defer func() {
 			if vns.Set(home) == nil {
 				runtime.UnlockOSThread()

@@ -108,7 +108,7 @@ func (n *Network) probe(links *link.Handle, parent string) error {
 	if err != nil {
 		return err
 	}
-	defer scratch.Close()
+	defer func() { _ = scratch.Close() }()
 	return links.AddMacvlan(parent, n.mode, link.Peer{Namespace: scratch, Name: "probe0"})
 }
 
@@ -137,7 +137,7 @@ func (n *Network) Expel(_ context.Context, p networkplugin.Port) error {
 	if err != nil {
 		return err
 	}
-	defer inside.Close()
+	defer func() { _ = inside.Close() }()
 	links, err := link.Open(inside)
 	if err != nil {
 		return err
