@@ -29,7 +29,7 @@ func (w *world) checkGone(t *testing.T, id string) {
 		t.Errorf("still held: %v", held)
 	}
 	for _, f := range w.files(t) {
-		if strings.HasPrefix(f, "/run/sandboxes/") || strings.HasPrefix(f, "/residue") {
+		if strings.HasPrefix(f, "/run/sandboxes/") {
 			t.Errorf("left over: %s", f)
 		}
 	}

@@ -95,7 +95,8 @@ func makeWorld() (*world, func(), error) {
 // launch starts a helper without namespaces, for tests need no root.
 func (w *world) launch(c helper.Config) (*helper.Process, error) {
 	c.Isolate = false
-	c.Environment = append(c.Environment, manner+"="+c.Name[len("patchbay-runtime-"):])
+	c.Environment = append(c.Environment, manner+"="+c.Name[len("patchbay-runtime-"):],
+		"GORACE=atexit_sleep_ms=0") // else a helper takes a second to end in a race test
 	p, err := helper.Start(c)
 	if err == nil {
 		w.mu.Lock()
