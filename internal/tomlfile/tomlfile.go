@@ -22,12 +22,7 @@ func Decode(path string, in io.Reader, v any) error {
 	if err == nil {
 		return nil
 	}
-	var wrong *toml.DecodeError
-	if errors.As(err, &wrong) {
-		row, _ := wrong.Position()
-		return &fileError{path, fmt.Sprintf("line %d: %s", row, strings.TrimPrefix(wrong.Error(), "toml: ")), wrong.String()}
-	}
-	var unknown *toml.StrictMissingError
+	var unknown *toml.StrictMissingError // before the other, which it holds
 	if errors.As(err, &unknown) {
 		keys := make([]string, len(unknown.Errors))
 		for i, e := range unknown.Errors {
@@ -35,6 +30,11 @@ func Decode(path string, in io.Reader, v any) error {
 			keys[i] = fmt.Sprintf("line %d: unknown key %q", row, strings.Join(e.Key(), "."))
 		}
 		return &fileError{path, strings.Join(keys, ", "), unknown.String()}
+	}
+	var wrong *toml.DecodeError
+	if errors.As(err, &wrong) {
+		row, _ := wrong.Position()
+		return &fileError{path, fmt.Sprintf("line %d: %s", row, strings.TrimPrefix(wrong.Error(), "toml: ")), wrong.String()}
 	}
 	return &fileError{path, err.Error(), ""}
 }

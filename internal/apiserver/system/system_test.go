@@ -1,0 +1,149 @@
+package system
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"patchbay.dev/patchbay/internal/manifest"
+	"patchbay.dev/patchbay/resource"
+)
+
+// world is all that the system service asks.
+type world struct {
+	calls  []string
+	faults error
+	binary string
+}
+
+func (w *world) Count(context.Context) (running, stopped int) { return 2, 3 }
+func (w *world) StopAll(ctx context.Context, timeout time.Duration) error {
+	w.calls = append(w.calls, fmt.Sprintf("containers %v %v", timeout, ctx.Err()))
+	return w.faults
+}
+func (w *world) List(context.Context) ([]resource.Image, error) {
+	return make([]resource.Image, 4), nil
+}
+
+type worldNetworks struct{ *world }
+
+func (w worldNetworks) Count() int { return 5 }
+func (w worldNetworks) StopAll(ctx context.Context) error {
+	w.calls = append(w.calls, fmt.Sprintf("networks %v", ctx.Err()))
+	return nil
+}
+
+type worldPlugins struct{ *world }
+
+func (w worldPlugins) Directories() []string { return []string{"/p"} }
+func (w worldPlugins) List() ([]resource.Plugin, error) {
+	return []resource.Plugin{{Name: "bad", Fault: "one\ntwo"}, {Name: "bridge", Kind: resource.PluginNetwork}, {Name: "oci", Kind: resource.PluginRuntime}}, nil
+}
+func (w worldPlugins) Runtime(string) (manifest.Plugin, error) {
+	return manifest.Plugin{Binary: w.binary}, nil
+}
+
+func service(w *world) *Service {
+	return New(Config{
+		Containers: w, Images: w, Networks: worldNetworks{w}, Plugins: worldPlugins{w},
+		Exit:           func() { w.calls = append(w.calls, "exit") },
+		DefaultRuntime: "oci",
+		DefaultNetwork: resource.PluginInfo{Plugin: "bridge"},
+	})
+}
+
+// script is a runtime that answers its check with text and counts its runs.
+func script(t *testing.T, text string) (binary string, runs func() int) {
+	t.Helper()
+	dir := t.TempDir()
+	binary, log := filepath.Join(dir, "oci"), filepath.Join(dir, "log")
+	body := fmt.Sprintf("#!/bin/sh\n[ \"$1\" = check ] || exit 9\nprintf x >>%s\ncat <<'END'\n%s\nEND\n", log, text)
+	if err := os.WriteFile(binary, []byte(body), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return binary, func() int {
+		data, err := os.ReadFile(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(data)
+	}
+}
+
+func TestInfo(t *testing.T) {
+	t.Parallel()
+	binary, runs := script(t, `{"checks":[{"name":"oci runtime","ok":true,"detail":"crun"}]}`)
+	s := service(&world{binary: binary})
+	s.Info(t.Context())
+	got := s.Info(t.Context())
+	if got.ContainersRunning != 2 || got.ContainersStopped != 3 || got.Images != 4 || got.Networks != 5 || got.PID != os.Getpid() ||
+		got.Kernel == "" || got.MemoryBytes <= 0 || got.Processors <= 0 || got.DefaultNetworkPlugin != "bridge" || got.DefaultRuntime != "oci" {
+		t.Errorf("got %+v", got)
+	}
+	want := []resource.HostCheck{{Name: "plugin bad", Detail: "one; two"}, {Name: "oci runtime", OK: true, Detail: "crun"}}
+	if diff := cmp.Diff(want, got.Checks); diff != "" {
+		t.Errorf("checks (-want +got):\n%s", diff)
+	}
+	if runs() != 1 {
+		t.Errorf("the runtime was asked %d times, want once", runs())
+	}
+}
+
+func TestFailedCheckIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	binary, runs := script(t, `{"checks":[{"name":"oci runtime","ok":false,"detail":"install crun"}]}`)
+	s := service(&world{binary: binary})
+	s.Info(t.Context())
+	s.Info(t.Context())
+	if runs() != 2 {
+		t.Errorf("the runtime was asked %d times, want twice", runs())
+	}
+}
+
+func TestCheckThatMakesNoSense(t *testing.T) {
+	t.Parallel()
+	binary, _ := script(t, "what?")
+	for _, b := range []string{binary, "/no/such/runtime"} {
+		checks := service(&world{binary: b}).Info(t.Context()).Checks
+		if last := checks[len(checks)-1]; last.Name != "runtime oci" || last.OK || last.Detail == "" {
+			t.Errorf("%s: %+v, want a fault of runtime oci", b, last)
+		}
+	}
+}
+
+func TestShutdown(t *testing.T) {
+	t.Parallel()
+	w := &world{faults: errors.Join(errors.New("container a: no"), errors.New("container b: no"))}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // the client is gone
+	faults := service(w).Shutdown(ctx, time.Minute)
+	if diff := cmp.Diff([]string{"container a: no", "container b: no"}, faults); diff != "" {
+		t.Errorf("faults (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"containers 1m0s <nil>", "networks <nil>", "exit"}, w.calls); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+}
+
+func TestHost(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "os-release")
+	if err := os.WriteFile(path, []byte("NAME=x\nPRETTY_NAME=\"Some Linux 1\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := operatingSystem(path); got != "Some Linux 1" {
+		t.Errorf("got %q", got)
+	}
+	if got := operatingSystem(path + ".none"); got != "linux" {
+		t.Errorf("without the file: %q", got)
+	}
+	if got := cgroupVersion(t.TempDir()); got != "" {
+		t.Errorf("without cgroups: %q", got)
+	}
+}

@@ -1,0 +1,109 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/google/go-cmp/cmp"
+
+	"patchbay.dev/patchbay/resource"
+)
+
+var defaults = Config{DefaultRuntime: "oci", DefaultNetwork: resource.PluginInfo{Plugin: "bridge"}, ReadyTimeout: 10 * time.Second}
+
+func load(t *testing.T, text string) (Config, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "config.toml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return Load(path, true)
+}
+
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		text string
+		want Config
+	}{
+		"empty": {"", defaults},
+		"all": {`
+default-runtime = "vm"
+[network]
+default-plugin = "macvlan"
+default-variant = "private"
+[registries]
+insecure = ["box:5000"]
+[api]
+allowed-users = [1000, "1001", "root"]
+[plugins]
+directories = ["/opt/plugins"]
+[timeouts]
+plugin-ready = "1500ms"
+`, Config{
+			DefaultRuntime: "vm", DefaultNetwork: resource.PluginInfo{Plugin: "macvlan", Variant: "private"},
+			InsecureRegistries: []string{"box:5000"}, AllowedUIDs: []int{1000, 1001, 0},
+			PluginDirectories: []string{"/opt/plugins"}, ReadyTimeout: 1500 * time.Millisecond,
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := load(t, tt.text)
+			if diff := cmp.Diff(tt.want, got); diff != "" || err != nil {
+				t.Errorf("(-want +got):\n%s%v", diff, err)
+			}
+		})
+	}
+}
+
+func TestMissingFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "none")
+	if got, err := Load(path, false); err != nil || !cmp.Equal(got, defaults) {
+		t.Errorf("got %+v, %v, want the defaults", got, err)
+	}
+	if _, err := Load(path, true); !errors.Is(err, errdefs.ErrInvalidArgument) || !strings.Contains(err.Error(), path) {
+		t.Errorf("required: %v, want the file named", err)
+	}
+}
+
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ text, want string }{
+		"syntax":      {"default-runtime = oci", "config.toml: line 1: "},
+		"unknown key": {"[network]\ndefault-plugn = \"x\"", `config.toml: line 2: unknown key "network.default-plugn"`},
+		"wrong type":  {"[registries]\ninsecure = \"x\"", "config.toml: line 2: "},
+		"runtime":     {"default-runtime = \"O\"", `default-runtime name "O"`},
+		"directory":   {"[plugins]\ndirectories = [\"x\"]", `plugins.directories: "x": want an absolute path`},
+		"user":        {"[api]\nallowed-users = [\"no such user\"]", `api.allowed-users: "no such user": there is no such user`},
+		"uid":         {"[api]\nallowed-users = [-1]", "api.allowed-users: -1: want a name or a uid"},
+		"timeout":     {"[timeouts]\nplugin-ready = \"10\"", `timeouts.plugin-ready: "10": want a duration like "10s"`},
+		"both":        {"default-runtime = \"O\"\n[timeouts]\nplugin-ready = \"-1s\"", `timeouts.plugin-ready: "-1s"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := load(t, tt.text); !errors.Is(err, errdefs.ErrInvalidArgument) || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestPath(t *testing.T) {
+	t.Setenv("PATCHBAY_CONFIG", "")
+	if path, required := Path(""); path != "/etc/patchbay/config.toml" || required {
+		t.Errorf("default: %s, %v", path, required)
+	}
+	t.Setenv("PATCHBAY_CONFIG", "/e")
+	if path, required := Path(""); path != "/e" || !required {
+		t.Errorf("environment: %s, %v", path, required)
+	}
+	if path, required := Path("/f"); path != "/f" || !required {
+		t.Errorf("flag: %s, %v", path, required)
+	}
+}
