@@ -166,6 +166,7 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	s.config.Log.Info("ending")
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), callGrace)
 	defer cancel()
+	s.containers.Drain() // else who waits for a container holds this up
 	calls.Shutdown(end)
 	serving.Wait()
 	return nil

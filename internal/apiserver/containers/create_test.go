@@ -316,14 +316,29 @@ func TestWaitEndsWithItsCaller(t *testing.T) {
 	if _, err := w.service.Wait(ctx, "web", false); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
-	waited := make(chan error, 1)
-	go func() {
-		_, err := w.service.Wait(context.Background(), "web", true)
-		waited <- err
-	}()
-	w.service.Close()
-	if err := <-waited; !errors.Is(err, errdefs.ErrUnavailable) {
-		t.Errorf("error %v", err)
+	calls := map[string]func() error{
+		"wait":      func() error { _, err := w.service.Wait(context.Background(), "web", true); return err },
+		"wait exec": func() error { _, err := w.service.WaitExec(context.Background(), "web", "for ever"); return err },
+		"logs": func() error {
+			return w.service.Logs(context.Background(), "web", resource.LogQuery{Follow: true}, func(resource.LogEntry) error { return nil })
+		},
 	}
-	w.open(t)
+	type result struct {
+		call string
+		err  error
+	}
+	waited := make(chan result, len(calls))
+	for name, call := range calls {
+		go func() { waited <- result{name, call()} }()
+	}
+	w.service.Drain()
+	for range calls {
+		if r := <-waited; !errors.Is(r.err, errdefs.ErrUnavailable) || !strings.Contains(r.err.Error(), "patchbayd is going down") {
+			t.Errorf("%s: %v", r.call, r.err)
+		}
+	}
+	if _, err := w.service.Start(context.Background(), "web", false); !errors.Is(err, errdefs.ErrUnavailable) && !errors.Is(err, errdefs.ErrFailedPrecondition) {
+		t.Errorf("start: %v", err)
+	}
+	w.restart(t)
 }

@@ -53,9 +53,11 @@ func (s *Service) WaitExec(ctx context.Context, name, processID string) (int, er
 	if err != nil {
 		return 0, err
 	}
+	ctx, cancel := s.waiting(ctx)
+	defer cancel()
 	answer, err := r.client.Wait(ctx, &sandboxv1.WaitRequest{ProcessId: processID})
 	if err != nil {
-		return 0, s.explain(e, r, err)
+		return 0, s.goingDown(s.explain(e, r, err))
 	}
 	return int(answer.GetExit().GetCode()), nil
 }

@@ -217,6 +217,10 @@ func (f *fake) State(context.Context, *sandboxv1.StateRequest) (*sandboxv1.State
 }
 
 func (f *fake) Wait(ctx context.Context, r *sandboxv1.WaitRequest) (*sandboxv1.WaitResponse, error) {
+	if r.GetProcessId() == "for ever" {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	if r.GetProcessId() != "" {
 		return &sandboxv1.WaitResponse{Exit: &sandboxv1.ExitStatus{Code: 42}}, nil
 	}

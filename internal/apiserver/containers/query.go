@@ -5,7 +5,6 @@ import (
 	"os"
 	"slices"
 
-	"github.com/containerd/errdefs"
 	"golang.org/x/sync/errgroup"
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
@@ -216,6 +215,9 @@ func (s *Service) Logs(ctx context.Context, name string, q resource.LogQuery, f 
 	options := containerlog.ReadOptions{Tail: q.Tail, Since: q.Since}
 	if q.Follow {
 		options.Follow = s.runEnd(e)
+		var cancel context.CancelFunc
+		ctx, cancel = s.waiting(ctx)
+		defer cancel()
 	}
 	err = containerlog.Read(ctx, s.config.Roots.ContainerLog(e.id()), options, func(l containerlog.Entry) error {
 		return f(resource.LogEntry{Time: l.Time, Stderr: l.Stderr, Data: l.Data})
@@ -223,7 +225,7 @@ func (s *Service) Logs(ctx context.Context, name string, q resource.LogQuery, f 
 	if os.IsNotExist(err) {
 		return nil // it has never written anything
 	}
-	return err
+	return s.goingDown(err)
 }
 
 // runEnd is closed when the container's present run has ended, if there is one.
@@ -253,8 +255,8 @@ func (s *Service) Wait(ctx context.Context, name string, deleted bool) (resource
 	case <-event:
 	case <-ctx.Done():
 		return resource.ContainerExit{}, ctx.Err()
-	case <-s.life.Done():
-		return resource.ContainerExit{}, e.errorf(errdefs.ErrUnavailable, "patchbayd is going down, the container is not")
+	case <-s.waits.Done():
+		return resource.ContainerExit{}, errGoingDown
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -18,6 +18,7 @@ package containers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -138,8 +139,10 @@ func (c *Config) complete() {
 type Service struct {
 	config Config
 
-	life    context.Context // ends with Close
-	end     context.CancelFunc
+	life     context.Context // ends with Close
+	end      context.CancelFunc
+	waits    context.Context // ends with Drain
+	endWaits context.CancelFunc
 	running sync.WaitGroup // watchers and deletions that nobody waits for
 
 	mu       sync.Mutex
@@ -183,12 +186,42 @@ func New(c Config) (*Service, error) {
 	}
 	s := &Service{config: c, entries: map[string]*entry{}, names: map[string]*entry{}}
 	s.life, s.end = context.WithCancel(context.Background())
+	s.waits, s.endWaits = context.WithCancel(s.life)
 	for _, r := range stored {
 		e := newEntry(r)
 		e.last = s.readLast(r.ID)
 		s.entries[r.ID], s.names[r.Name] = e, e
 	}
 	return s, nil
+}
+
+// Drain ends the calls that wait for containers, so that they do not hold up the
+// end of the server: Wait, WaitExec and Logs that follow. They fail with
+// errdefs.ErrUnavailable. No start is accepted any more.
+func (s *Service) Drain() {
+	s.mu.Lock()
+	s.draining = true
+	s.mu.Unlock()
+	s.endWaits()
+}
+
+// errGoingDown is what waiting calls fail with.
+var errGoingDown = kindf(errdefs.ErrUnavailable, "patchbayd is going down, its containers go on")
+
+// waiting returns a context that ends with ctx and with Drain. Its calls' errors
+// are to go through goingDown.
+func (s *Service) waiting(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(s.waits, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// goingDown says so if that is why a waiting call failed.
+func (s *Service) goingDown(err error) error {
+	if errors.Is(err, context.Canceled) && s.waits.Err() != nil {
+		return errGoingDown
+	}
+	return err
 }
 
 // Close ends watching and waits for it. Containers go on.
