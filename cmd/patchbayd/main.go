@@ -32,7 +32,7 @@ func main() {
 	case flags.NArg() > 0:
 		fail(2, fmt.Errorf("argument %q: want flags only, see patchbayd -help", flags.Arg(0)))
 	case *tell:
-		fmt.Println("patchbayd", version.Version(), version.Revision())
+		fmt.Fprintln(os.Stdout, "patchbayd", version.Version(), version.Revision())
 		return
 	}
 	roots, err := layout.FromEnvironment(*root, *runRoot)

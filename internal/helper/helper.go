@@ -131,7 +131,7 @@ func bind(path string) (*os.File, error) {
 		return nil, err
 	}
 	l.SetUnlinkOnClose(false)
-	defer l.Close() // the file is a duplicate
+	defer func() { _ = l.Close() }() // the file is a duplicate
 	f, err := l.File()
 	if err != nil {
 		return nil, errors.Join(err, os.Remove(fresh))

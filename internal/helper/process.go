@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -167,7 +168,8 @@ func (p *Process) Ready(ctx context.Context, hello func(context.Context) error) 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	answer := make(chan error, 1)
-	go func() { answer <- hello(ctx) }()
+	var asking sync.WaitGroup
+	asking.Go(func() { answer <- hello(ctx) })
 	select {
 	case err := <-answer:
 		if err == nil {
@@ -176,7 +178,7 @@ func (p *Process) Ready(ctx context.Context, hello func(context.Context) error) 
 		return p.blame(ctx, err)
 	case <-p.done:
 		cancel()
-		<-answer
+		asking.Wait()
 		return fmt.Errorf("%s: %w", p.Death(), errdefs.ErrUnavailable)
 	}
 }

@@ -59,16 +59,16 @@ func TestFullDisk(t *testing.T) {
 			}
 		}
 		if !errors.Is(err, errdefs.ErrResourceExhausted) || !strings.Contains(err.Error(), "refused: no space left") {
-			return fmt.Errorf("put number %d: %v, want it refused for lack of space", n, err)
+			return fmt.Errorf("put number %d: %w, want it refused for lack of space", n, err)
 		}
 		if got, err := c.List(); err != nil || len(got) != n {
-			return fmt.Errorf("list when full: %d records, %v; want %d", len(got), err, n)
+			return fmt.Errorf("list when full: %d records, %w; want %d", len(got), err, n)
 		}
 		if err := c.Delete("0"); err != nil && !errors.Is(err, errdefs.ErrResourceExhausted) {
-			return fmt.Errorf("delete when full: %v", err)
+			return fmt.Errorf("delete when full: %w", err)
 		}
 		if got, err := c.Get("1"); err != nil || len(got.Name) != 4000 {
-			return fmt.Errorf("get when full: %v", err)
+			return fmt.Errorf("get when full: %w", err)
 		}
 		return nil
 	})
@@ -98,10 +98,10 @@ func TestReadOnlyDisk(t *testing.T) {
 			return err
 		}
 		if got, err := c.Get("a"); err != nil || got.Name != "a" {
-			return fmt.Errorf("get: %+v, %v", got, err)
+			return fmt.Errorf("get: %+v, %w", got, err)
 		}
 		if err := c.Put("b", thing{}); !errors.Is(err, errdefs.ErrFailedPrecondition) || !strings.Contains(err.Error(), "read-only") {
-			return fmt.Errorf("put: %v, want it refused", err)
+			return fmt.Errorf("put: %w, want it refused", err)
 		}
 		return nil
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -197,10 +198,7 @@ func garbage(err error) error {
 	return fmt.Errorf("answered garbage: %s: %w", strings.ReplaceAll(err.Error(), "\n", "; "), errdefs.ErrInternal)
 }
 
-func text(p interface {
-	IsValid() bool
-	String() string
-}) string {
+func text(p netip.Prefix) string {
 	if !p.IsValid() {
 		return ""
 	}

@@ -142,7 +142,7 @@ func (n *network) watchOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }() // it is of no more use
 	for {
 		message, err := stream.Receive()
 		if err != nil {

@@ -44,5 +44,5 @@ func magic(path string) int64 {
 	if unix.Statfs(path, &fs) != nil {
 		return 0
 	}
-	return int64(fs.Type)
+	return fs.Type
 }

@@ -27,6 +27,7 @@ func (w *world) StopAll(ctx context.Context, timeout time.Duration) error {
 	w.calls = append(w.calls, fmt.Sprintf("containers %v %v", timeout, ctx.Err()))
 	return w.faults
 }
+
 func (w *world) List(context.Context) ([]resource.Image, error) {
 	return make([]resource.Image, 4), nil
 }
@@ -45,6 +46,7 @@ func (w worldPlugins) Directories() []string { return []string{"/p"} }
 func (w worldPlugins) List() ([]resource.Plugin, error) {
 	return []resource.Plugin{{Name: "bad", Fault: "one\ntwo"}, {Name: "bridge", Kind: resource.PluginNetwork}, {Name: "oci", Kind: resource.PluginRuntime}}, nil
 }
+
 func (w worldPlugins) Runtime(string) (manifest.Plugin, error) {
 	return manifest.Plugin{Binary: w.binary}, nil
 }
