@@ -18,13 +18,14 @@ import (
 // routes in their order. IPv6 addresses can be used when it returns: no
 // duplicate address detection runs for them, their network has seen to it.
 // Routes with a destination of length 0 are default routes. The addresses are
-// announced, so that neighbours forget whom they belonged to before.
+// announced, so that neighbours forget whom they belonged to before; router
+// advertisements are not listened to.
 func (h *Handle) Configure(name string, addresses []netip.Prefix, routes []resource.Route) error {
 	l, err := h.byName(name)
 	if err != nil {
 		return err
 	}
-	if err := h.inside(func() error { return announceAddresses(name) }); err != nil {
+	if err := h.prepare(name); err != nil {
 		return err
 	}
 	settling, err := h.watchSettling(addresses)
@@ -66,7 +67,7 @@ func (h *Handle) configure(l netlink.Link, addresses []netip.Prefix, routes []re
 }
 
 // announceRequest gives an interface the MAC address that it has: the kernel
-// tells the neighbours then, as announceAddresses has asked of it.
+// tells the neighbours then, as prepare has asked of it.
 func announceRequest(l netlink.Link) *nl.NetlinkRequest {
 	req := request(unix.RTM_SETLINK, 0)
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)

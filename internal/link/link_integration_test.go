@@ -5,6 +5,8 @@ package link_test
 import (
 	"errors"
 	"net/netip"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -283,5 +285,51 @@ func TestMovedAddressIsAnnounced(t *testing.T) {
 				t.Error(err)
 			}
 		}
+	}
+}
+
+// A host that has turned IPv6 off for new interfaces, or that listens to
+// routers, keeps that: what we make is as we say.
+func TestSysctlsOfTheHost(t *testing.T) {
+	t.Parallel()
+	host := netnstest.New(t)
+	write := func(key, value string) {
+		netnstest.Do(t, host, func() error { return os.WriteFile("/proc/sys/net/"+key, []byte(value), 0) })
+	}
+	read := func(key string) (value string) {
+		netnstest.Do(t, host, func() error {
+			b, err := os.ReadFile("/proc/sys/net/" + key)
+			value = strings.TrimSpace(string(b))
+			return err
+		})
+		return value
+	}
+	write("ipv6/conf/default/disable_ipv6", "1")
+	netnstest.Bridge(t, host, "br0", "fd09::1/64")
+	h := netnstest.Link(t, host)
+	a := box(t, h, "br0", "p0", "02:00:00:00:00:0a", "10.9.0.2/24", "fd09::2/64")
+	if err := netnstest.Ping(a, "fd09::1", "", time.Second); err != nil {
+		t.Error(err)
+	}
+
+	write("ipv6/conf/default/disable_ipv6", "0")
+	netnstest.Pair(t, netnstest.End{Namespace: host, Name: "up0"}, netnstest.End{Namespace: netnstest.New(t), Name: "lan0"})
+	write("ipv6/conf/up0/accept_ra", "1")
+	if err := h.EnableForwarding(true); err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]string{
+		"ipv4/ip_forward": "1", "ipv6/conf/all/forwarding": "1", "ipv6/conf/up0/accept_ra": "2", "ipv6/conf/br0/accept_ra": "0",
+	} {
+		if got := read(key); got != want {
+			t.Errorf("%s = %s, want %s", key, got, want)
+		}
+	}
+	if faults := h.ForwardingFaults(true); len(faults) != 0 {
+		t.Errorf("faults: %q", faults)
+	}
+	write("ipv4/ip_forward", "0")
+	if faults := h.ForwardingFaults(true); len(faults) == 0 {
+		t.Error("forwarding is off and no fault")
 	}
 }

@@ -84,17 +84,29 @@ func (h *Handle) quietIPv6(name string) error {
 	})
 }
 
-// announceAddresses makes the kernel tell neighbours when the MAC address that
-// belongs to the addresses of an interface may have changed. Where
-// /proc/sys is read-only, they find out by themselves, later.
-func announceAddresses(name string) error {
-	for _, key := range []string{"ipv4/conf/" + name + "/arp_notify", "ipv6/conf/" + name + "/ndisc_notify"} {
-		err := setSysctl(key, "1")
-		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EROFS) {
-			return err
+// sandboxSysctls are the settings of an interface whose addresses and routes
+// are all given: it tells its neighbours when the MAC address that belongs to
+// them may have changed, has IPv6 whatever the host's default is, and listens to
+// no router, which could add routes.
+var sandboxSysctls = []struct{ family, key, value string }{
+	{"ipv4", "arp_notify", "1"},
+	{"ipv6", "ndisc_notify", "1"},
+	{"ipv6", "disable_ipv6", "0"},
+	{"ipv6", "accept_ra", "0"},
+}
+
+// prepare applies them. Where /proc/sys is read-only, the kernel's defaults
+// have to do.
+func (h *Handle) prepare(name string) error {
+	return h.inside(func() error {
+		for _, s := range sandboxSysctls {
+			err := setSysctl(filepath.Join(s.family, "conf", name, s.key), s.value)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EROFS) {
+				return err
+			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // inside runs f where /proc/sys/net is that of the handle's namespace: the

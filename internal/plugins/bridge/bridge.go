@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/containerd/errdefs"
 
@@ -40,6 +41,10 @@ const (
 	retiredPrefix = "pbx"
 )
 
+// collection is how long the kernel may take to collect a port that lost its
+// sandbox before it is deleted.
+const collection = time.Second
+
 // Network is one bridge.
 type Network struct {
 	id     string
@@ -59,6 +64,8 @@ type Network struct {
 	v6      bool   // guarded by mu, as is spec: set by Start
 	started bool   // guarded by mu
 	unwatch func() // guarded by mu; nil: no healing
+	// stopping is closed by Stop; guarded by mu, nil before Start.
+	stopping <-chan struct{}
 }
 
 var (
@@ -119,7 +126,8 @@ func (n *Network) Start(_ context.Context, c networkplugin.Configuration) (netwo
 	spec := n.specOf(r)
 	v6 := r.IPv6Subnet.IsValid()
 	// The filter comes first: at no time is there an open bridge.
-	if err := n.ensureFilter(c.Ports); err != nil {
+	repair := n.isStarted()
+	if err := n.ensureFilter(c.Ports, repair); err != nil {
 		return networkplugin.Realization{}, err
 	}
 	if n.reach == firewall.NAT {
@@ -130,8 +138,10 @@ func (n *Network) Start(_ context.Context, c networkplugin.Configuration) (netwo
 	if err := links.EnsureBridge(spec); err != nil {
 		return networkplugin.Realization{}, err
 	}
-	if err := n.sweep(links, c.Ports); err != nil {
-		return networkplugin.Realization{}, err
+	if !repair {
+		if err := n.sweep(links, c.Ports); err != nil {
+			return networkplugin.Realization{}, err
+		}
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -140,9 +150,13 @@ func (n *Network) Start(_ context.Context, c networkplugin.Configuration) (netwo
 	return n.reachable(r), nil
 }
 
-// ensureFilter sets the packet filter up for the ports that may be live and
-// forgets those of others.
-func (n *Network) ensureFilter(ports []networkplugin.Port) error {
+// ensureFilter sets the packet filter up for the ports that an earlier process
+// left and forgets others. A repair keeps what this process knows, which may be
+// more: ports are admitted meanwhile.
+func (n *Network) ensureFilter(ports []networkplugin.Port, repair bool) error {
+	if repair {
+		return n.filter.Ensure()
+	}
 	live := make([]firewall.Port, len(ports))
 	for i, p := range ports {
 		live[i] = n.filterPort(p)
@@ -156,7 +170,7 @@ func (n *Network) heal() {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	n.unwatch = cancel
+	n.unwatch, n.stopping = cancel, ctx.Done()
 	n.background.Go(func() {
 		if err := n.filter.Heal(ctx); err != nil {
 			n.log.Error("the packet filter is not watched", "error", err)
@@ -176,15 +190,25 @@ func (n *Network) sweep(links *link.Handle, live []networkplugin.Port) error {
 	}
 	for _, p := range ports {
 		if !names[p.Name] {
-			n.discard(links, p)
+			n.discard(links, p, 0)
 		}
 	}
 	return nil
 }
 
-// discard deletes a link in the background: the kernel takes its time.
-func (n *Network) discard(links *link.Handle, port link.Interface) {
+// discard deletes a link in the background, for the kernel takes its time over
+// it and keeps others from their links meanwhile. An expelled port gets a
+// moment first: mostly its sandbox's namespace is on its way out and takes the
+// link along.
+func (n *Network) discard(links *link.Handle, port link.Interface, after time.Duration) {
+	n.mu.Lock()
+	stopping := n.stopping
+	n.mu.Unlock()
 	n.background.Go(func() {
+		select {
+		case <-time.After(after):
+		case <-stopping:
+		}
 		if err := links.DeleteIndex(port.Index); err != nil {
 			n.log.Warn("a port that is out of use cannot be deleted", "port", port.Name, "error", err)
 		}
@@ -212,15 +236,15 @@ func (n *Network) Expel(_ context.Context, p networkplugin.Port) error {
 		return err
 	}
 	revoked := n.filter.Revoke(n.filterPort(p))
+	forgotten := links.ForgetNeighbours(n.bridge, addressesOf(p))
 	port, err := links.Interface(n.portName(p.Key))
 	if errdefs.IsNotFound(err) {
 		err = nil
 	} else if err == nil {
 		if err = links.Retire(port, retiredPrefix); err == nil {
-			n.discard(links, port)
+			n.discard(links, port, collection)
 		}
 	}
-	forgotten := links.ForgetNeighbours(n.bridge, addressesOf(p))
 	return errors.Join(revoked, err, forgotten)
 }
 
@@ -270,7 +294,7 @@ func (n *Network) remove(links *link.Handle) error {
 		return err
 	}
 	for _, p := range ports {
-		n.discard(links, p)
+		n.discard(links, p, 0)
 	}
 	return errors.Join(n.deleteBridge(links), n.filter.Remove())
 }
@@ -288,6 +312,12 @@ func (n *Network) deleteBridge(links *link.Handle) error {
 		return nil
 	}
 	return links.DeleteIndex(have.Index)
+}
+
+func (n *Network) isStarted() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.started
 }
 
 func (n *Network) open() (*link.Handle, error) {

@@ -217,6 +217,11 @@ func TestNAT(t *testing.T) {
 	if seen, err := netnstest.Dial(a.Namespace, b.v4+":80", soon); err != nil || seen != a.v4 {
 		t.Errorf("the neighbour sees %q, error %v; want %s", seen, err, a.v4)
 	}
+	// Starting again repairs, and keeps the ports, though the call names none.
+	if _, err := s.Start(t.Context(), configuration(idA, VariantNAT, s.realized.IPv4Subnet.String(), s.realized.IPv6Subnet.String())); err != nil {
+		t.Fatal(err)
+	}
+	reaches(t, a.Namespace, b.v4, b.v6, "192.0.2.9")
 	// A router outside that knows the way does not get in.
 	err := netnstest.Link(t, w.outside).Configure("net0", nil, []resource.Route{
 		{Destination: s.realized.IPv4Subnet, Gateway: netip.MustParseAddr("192.0.2.1")},
@@ -417,4 +422,42 @@ func TestOverlapsAreRefused(t *testing.T) {
 		t.Error(err)
 	}
 	assertClean(t, w.host)
+}
+
+func BenchmarkAdmitAndExpel(b *testing.B) {
+	host := netnstest.New(b)
+	c := configuration(idA, VariantNAT, "10.9.0.0/16", "fd09::/64")
+	n, err := newIn(host, c)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := n.Start(b.Context(), c); err != nil {
+		b.Fatal(err)
+	}
+	p := networkplugin.Port{Key: "a/0", Attachment: resource.Attachment{
+		IPv4Address: netip.MustParsePrefix("10.9.0.2/16"), IPv6Address: netip.MustParsePrefix("fd09::2/64"), MACAddress: "02:00:00:00:00:0a",
+	}}
+	h := netnstest.Link(b, host)
+	for b.Loop() {
+		b.StopTimer()
+		ns, err := netns.New()
+		if err == nil {
+			err = h.AddBridgePort(n.bridge, n.portName(p.Key), link.Peer{Namespace: ns, Name: "eth0"})
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		if err := n.Admit(b.Context(), p); err != nil {
+			b.Fatal(err)
+		}
+		if err := n.Expel(b.Context(), p); err != nil {
+			b.Fatal(err)
+		}
+		ns.Close()
+	}
+	b.StopTimer()
+	if err := n.Stop(context.Background(), true); err != nil {
+		b.Fatal(err)
+	}
 }
