@@ -26,6 +26,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
@@ -36,6 +38,9 @@ import (
 type Store struct {
 	root  string
 	locks locks
+
+	syncing sync.Mutex // held while the disk is synced
+	dirty   atomic.Bool
 }
 
 // Open makes what is missing of the store at root, an absolute path, and
@@ -60,17 +65,28 @@ func (s *Store) path(elements ...string) string {
 }
 
 // Sync makes everything that was written so far survive a power failure. A
-// record that names blobs or layers must be stored after it.
+// record that names blobs or layers must be stored after it. It costs nothing
+// if no layer was unpacked since the last time; blobs are synced one by one.
 func (s *Store) Sync() error {
+	s.syncing.Lock() // who finds nothing to do has waited for who does it
+	defer s.syncing.Unlock()
+	if !s.dirty.Swap(false) {
+		return nil
+	}
+	if err := s.syncAll(); err != nil {
+		s.dirty.Store(true)
+		return localError(s.root, fmt.Errorf("sync %s: %w", s.root, err))
+	}
+	return nil
+}
+
+func (s *Store) syncAll() error {
 	dir, err := os.Open(s.root)
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
-	if err := unix.Syncfs(int(dir.Fd())); err != nil {
-		return localError(s.root, fmt.Errorf("sync %s: %w", s.root, err))
-	}
-	return nil
+	return unix.Syncfs(int(dir.Fd()))
 }
 
 // Keep says what is not garbage.

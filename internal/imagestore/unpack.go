@@ -75,7 +75,11 @@ func (s *Store) Unpack(ctx context.Context, u Unpacking) (Layer, error) {
 	if err := os.RemoveAll(target); err != nil {
 		return Layer{}, localError(s.root, err)
 	}
-	return layer, localError(s.root, os.Rename(dir, target))
+	if err := os.Rename(dir, target); err != nil {
+		return Layer{}, localError(s.root, err)
+	}
+	s.dirty.Store(true)
+	return layer, nil
 }
 
 // unpackInto fills dir with the directory fs and the file size.

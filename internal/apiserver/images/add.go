@@ -61,7 +61,13 @@ func (s *Service) cleanAfter(err error, blobs []string) {
 	default:
 		which = only(Record{Blobs: blobs})
 	}
-	if _, err := s.removeGarbage(which); err != nil {
+	_, cleanErr := s.removeGarbage(which)
+	s.warn(cleanErr)
+}
+
+// warn logs that something was left in the store: the next start removes it.
+func (s *Service) warn(err error) {
+	if err != nil {
 		s.log.Warn("cannot remove garbage from the image store", "error", err)
 	}
 }

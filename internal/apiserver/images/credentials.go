@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -154,7 +153,6 @@ func ping(ctx context.Context, client *http.Client, address string) error {
 		return err
 	}
 	defer response.Body.Close()
-	defer io.Copy(io.Discard, io.LimitReader(response.Body, 1<<16)) // the connection can be used again
 	return transport.CheckError(response, http.StatusOK)
 }
 

@@ -3,6 +3,7 @@ package images
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -309,7 +310,7 @@ func (h *hub) push(t *testing.T, ref string, what remote.Taggable) string {
 
 func wantKind(t *testing.T, err, kind error) {
 	t.Helper()
-	if kindOf(err) != kind {
+	if !errors.Is(kindOf(err), kind) {
 		t.Fatalf("error = %v (%v), want %v", err, kindOf(err), kind)
 	}
 	if strings.Contains(err.Error(), "\n") {

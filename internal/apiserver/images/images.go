@@ -111,9 +111,8 @@ func New(c Config) (*Service, error) {
 	}
 	// A layer without a record may have been cut short by a power failure:
 	// only those of stored images are known to be on the disk.
-	if _, err := s.removeGarbage(keepBlobs); err != nil {
-		return nil, fmt.Errorf("image store %s: %w", c.Root, err)
-	}
+	_, err = s.removeGarbage(keepBlobs)
+	s.warn(err) // a read-only disk can still be read
 	return s, nil
 }
 

@@ -69,6 +69,9 @@ func (s *Service) Import(ctx context.Context, r io.Reader, ref string, run resou
 	if p.digest != "" {
 		return resource.Image{}, fmt.Errorf("image name %q: want a name with a tag, not with a digest: %w", ref, errdefs.ErrInvalidArgument)
 	}
+	if err := validateRun(run); err != nil {
+		return resource.Image{}, fmt.Errorf("image %s: %w", familiar(p.name), err)
+	}
 	image, err := s.importLayer(ctx, r, p.name, run)
 	if err != nil {
 		return resource.Image{}, fmt.Errorf("image %s: %w", familiar(p.name), err)
@@ -81,7 +84,7 @@ func (s *Service) importLayer(ctx context.Context, r io.Reader, name string, run
 	if err != nil {
 		return resource.Image{}, err
 	}
-	defer spooled.Discard()
+	defer func() { s.warn(spooled.Discard()) }()
 	if spooled.Size == 0 {
 		return resource.Image{}, fmt.Errorf("archive: is empty: want a tar archive: %w", errdefs.ErrInvalidArgument)
 	}

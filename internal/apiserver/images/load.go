@@ -40,7 +40,7 @@ func (s *Service) Load(ctx context.Context, r io.Reader, ref string) ([]resource
 	if err != nil {
 		return nil, err
 	}
-	defer archive.discard()
+	defer func() { s.warn(archive.discard()) }()
 	candidates, err := archive.candidates()
 	if err != nil {
 		return nil, err

@@ -180,10 +180,10 @@ func checkRedirect(request *http.Request, via []*http.Request) error {
 		return errors.New("stopped after 10 redirects")
 	}
 	host := request.URL.Hostname()
-	a, err := netip.ParseAddr(host)
-	if err != nil || host == via[0].URL.Hostname() {
+	if host == via[0].URL.Hostname() {
 		return nil
 	}
+	a, _ := netip.ParseAddr(host) // the zero address, which is none of these, for a name
 	if a = a.Unmap(); a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() {
 		return fmt.Errorf("%s redirects to the private address %s", via[0].URL.Host, a)
 	}
