@@ -70,17 +70,8 @@ func TestImport(t *testing.T) {
 func TestImportRefusesRunConfiguration(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	_, err := f.start(t).Import(t.Context(), bytes.NewReader(rootfs(t, entry{"a", "b"})), "box", resource.ImageRunConfiguration{
-		Env: []string{"A", "=b"}, WorkingDirectory: "work", Volumes: []string{"data"}, StopSignal: "NONE",
-	})
-	if !errors.Is(err, errdefs.ErrInvalidArgument) {
-		t.Fatalf("error = %v, want invalid argument", err)
-	}
-	for _, fault := range []string{`environment "A"`, `environment "=b"`, `working directory "work"`, `volume "data"`, `stop signal "NONE"`} {
-		if !strings.Contains(err.Error(), fault) {
-			t.Errorf("error = %s, without %s", err, fault)
-		}
-	}
+	_, err := f.start(t).Import(t.Context(), bytes.NewReader(rootfs(t, entry{"a", "b"})), "box", resource.ImageRunConfiguration{Env: []string{"A"}})
+	wantKind(t, err, errdefs.ErrInvalidArgument)
 	wantEmpty(t, f)
 }
 

@@ -69,8 +69,8 @@ func (s *Service) Import(ctx context.Context, r io.Reader, ref string, run resou
 	if p.digest != "" {
 		return resource.Image{}, fmt.Errorf("image name %q: want a name with a tag, not with a digest: %w", ref, errdefs.ErrInvalidArgument)
 	}
-	if err := validateRun(run); err != nil {
-		return resource.Image{}, fmt.Errorf("image %s: %w", familiar(p.name), err)
+	if err := run.Validate(); err != nil {
+		return resource.Image{}, err
 	}
 	image, err := s.importLayer(ctx, r, p.name, run)
 	if err != nil {
