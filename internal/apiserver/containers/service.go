@@ -143,7 +143,7 @@ type Service struct {
 	end      context.CancelFunc
 	waits    context.Context // ends with Drain
 	endWaits context.CancelFunc
-	running sync.WaitGroup // watchers and deletions that nobody waits for
+	running  sync.WaitGroup // watchers and deletions that nobody waits for
 
 	mu       sync.Mutex
 	entries  map[string]*entry // by id; guarded by mu

@@ -1,0 +1,244 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"github.com/containerd/errdefs"
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
+	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
+	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/rpc"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+// fakeContainers notes its calls and refuses all about "none".
+type fakeContainers struct {
+	calls  chan string
+	follow chan struct{} // closed: the log ends
+}
+
+func (f *fakeContainers) note(name, format string, args ...any) error {
+	f.calls <- fmt.Sprintf(format, args...)
+	if name == "none" {
+		return fmt.Errorf("container none: %w", errdefs.ErrNotFound)
+	}
+	return nil
+}
+
+func (f *fakeContainers) Create(_ context.Context, name string, labels map[string]string, t resource.ContainerTemplate) (resource.Container, []string, error) {
+	err := f.note(name, "create %s %v %s %v %v", name, labels, t.Image, t.Command, *t.StopTimeout)
+	return resource.Container{Metadata: resource.Metadata{ID: "1", Name: name}}, []string{"careful"}, err
+}
+
+func (f *fakeContainers) List(_ context.Context, all bool) ([]resource.Container, error) {
+	return []resource.Container{{Metadata: resource.Metadata{ID: "1"}}, {Metadata: resource.Metadata{ID: "2"}}}, f.note("", "list %v", all)
+}
+
+func (f *fakeContainers) Get(_ context.Context, name string) (resource.Container, error) {
+	return resource.Container{Status: resource.ContainerStatus{State: resource.ContainerRunning, PID: 7}}, f.note(name, "get %s", name)
+}
+
+func (f *fakeContainers) Delete(_ context.Context, name string, force bool) error {
+	return f.note(name, "delete %s %v", name, force)
+}
+
+func (f *fakeContainers) Start(_ context.Context, name string, attach bool) (string, error) {
+	return "/stdio.sock", f.note(name, "start %s %v", name, attach)
+}
+
+func (f *fakeContainers) Stop(_ context.Context, name string, timeout *time.Duration) error {
+	return f.note(name, "stop %s %v", name, show(timeout))
+}
+
+func show(d *time.Duration) string {
+	if d == nil {
+		return "default"
+	}
+	return d.String()
+}
+
+func (f *fakeContainers) Kill(_ context.Context, name, signal string) error {
+	return f.note(name, "kill %s %s", name, signal)
+}
+
+func (f *fakeContainers) Restart(_ context.Context, name string, timeout *time.Duration) error {
+	return f.note(name, "restart %s %v", name, show(timeout))
+}
+
+func (f *fakeContainers) Wait(_ context.Context, name string, deleted bool) (resource.ContainerExit, error) {
+	return resource.ContainerExit{Code: 3, Message: "so it ended"}, f.note(name, "wait %s %v", name, deleted)
+}
+
+func (f *fakeContainers) Logs(_ context.Context, name string, q resource.LogQuery, send func(resource.LogEntry) error) error {
+	if err := f.note(name, "logs %s %v %d %d", name, q.Follow, q.Tail, q.Since.Unix()); err != nil {
+		return err
+	}
+	<-f.follow
+	return send(resource.LogEntry{Time: time.Unix(5, 0), Stderr: true, Data: []byte("line\n")})
+}
+
+func (f *fakeContainers) Exec(_ context.Context, name string, x resource.Exec) (resource.ExecSession, error) {
+	return resource.ExecSession{ProcessID: "x1", StdioSocket: "/stdio.sock"}, f.note(name, "exec %s %v %v %v", name, x.Process.Args, x.Privileged, x.Detach)
+}
+
+func (f *fakeContainers) WaitExec(_ context.Context, name, processID string) (int, error) {
+	return 42, f.note(name, "wait exec %s %s", name, processID)
+}
+
+func (f *fakeContainers) Resize(_ context.Context, name, processID string, size resource.TerminalSize) error {
+	return f.note(name, "resize %s %s %dx%d", name, processID, size.Width, size.Height)
+}
+
+func serveContainers(t *testing.T) (apiserverv1connect.ContainerServiceClient, *fakeContainers) {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fake := &fakeContainers{calls: make(chan string, 1), follow: make(chan struct{})}
+	server := rpc.NewServer(rpc.ServerConfig{
+		Register: func(s *connect.Server) { apiserverv1connect.RegisterContainerServiceHandler(s, NewContainers(fake)) },
+		Log:      slog.New(slog.DiscardHandler),
+	})
+	done := make(chan error)
+	go func() { done <- server.Serve(l) }()
+	c := client.DialAPIServer(socket)
+	t.Cleanup(func() {
+		c.Close()
+		server.Close()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return c.Containers, fake
+}
+
+// Every call goes through with all that it carries, and its error comes back
+// with its kind.
+func TestContainerCalls(t *testing.T) {
+	t.Parallel()
+	c, fake := serveContainers(t)
+	ctx := context.Background()
+	second := durationpb.New(time.Second)
+	for want, call := range map[string]func(name string) (any, any, error){
+		"create %s map[k:v] box [ls] 1s": func(name string) (any, any, error) {
+			r, err := c.Create(ctx, &apiserverv1.ContainerServiceCreateRequest{
+				Name: name, Labels: map[string]string{"k": "v"},
+				Template: &apiserverv1.ContainerTemplate{Image: "box", Command: []string{"ls"}, StopTimeout: second},
+			})
+			return []string{r.GetContainer().GetMetadata().GetId(), r.GetWarnings()[0]}, []string{"1", "careful"}, err
+		},
+		"get %s": func(name string) (any, any, error) {
+			r, err := c.Get(ctx, &apiserverv1.ContainerServiceGetRequest{Name: name})
+			return r.GetContainer().GetStatus().GetPid(), int64(7), err
+		},
+		"delete %s true": func(name string) (any, any, error) {
+			_, err := c.Delete(ctx, &apiserverv1.ContainerServiceDeleteRequest{Name: name, Force: true})
+			return nil, nil, err
+		},
+		"start %s true": func(name string) (any, any, error) {
+			r, err := c.Start(ctx, &apiserverv1.ContainerServiceStartRequest{Name: name, Attach: true})
+			return r.GetStdioSocket(), "/stdio.sock", err
+		},
+		"stop %s 1s": func(name string) (any, any, error) {
+			_, err := c.Stop(ctx, &apiserverv1.ContainerServiceStopRequest{Name: name, Timeout: second})
+			return nil, nil, err
+		},
+		"kill %s HUP": func(name string) (any, any, error) {
+			_, err := c.Kill(ctx, &apiserverv1.ContainerServiceKillRequest{Name: name, Signal: "HUP"})
+			return nil, nil, err
+		},
+		"restart %s default": func(name string) (any, any, error) {
+			_, err := c.Restart(ctx, &apiserverv1.ContainerServiceRestartRequest{Name: name})
+			return nil, nil, err
+		},
+		"wait %s true": func(name string) (any, any, error) {
+			r, err := c.Wait(ctx, &apiserverv1.ContainerServiceWaitRequest{Name: name, Condition: apiserverv1.WaitCondition_WAIT_CONDITION_DELETED})
+			return fmt.Sprint(r.GetExitCode(), r.GetMessage()), "3so it ended", err
+		},
+		"exec %s [ls] true true": func(name string) (any, any, error) {
+			r, err := c.Exec(ctx, &apiserverv1.ContainerServiceExecRequest{Name: name, Process: &typesv1.Process{Args: []string{"ls"}}, Privileged: true, Detach: true})
+			return r.GetProcessId() + r.GetStdioSocket(), "x1/stdio.sock", err
+		},
+		"wait exec %s x1": func(name string) (any, any, error) {
+			r, err := c.WaitExec(ctx, &apiserverv1.ContainerServiceWaitExecRequest{Name: name, ProcessId: "x1"})
+			return r.GetExitCode(), int32(42), err
+		},
+		"resize %s x1 80x25": func(name string) (any, any, error) {
+			_, err := c.Resize(ctx, &apiserverv1.ContainerServiceResizeRequest{Name: name, ProcessId: "x1", Width: 80, Height: 25})
+			return nil, nil, err
+		},
+	} {
+		for _, name := range []string{"none", "web"} {
+			if name == "none" && strings.HasPrefix(want, "create") {
+				continue // its answer is looked into
+			}
+			got, answer, err := call(name)
+			if asked := <-fake.calls; asked != fmt.Sprintf(want, name) {
+				t.Errorf("asked %q, want %q", asked, fmt.Sprintf(want, name))
+			}
+			if name == "none" {
+				if !errors.Is(err, errdefs.ErrNotFound) || wire.Kind(err) != errdefs.ErrNotFound {
+					t.Errorf("%s: error %v", want, err)
+				}
+				continue
+			}
+			if diff := cmp.Diff(answer, got); diff != "" || err != nil {
+				t.Errorf("%s: error %v, answer (-want +got):\n%s", want, err, diff)
+			}
+		}
+	}
+	list, err := c.List(ctx, &apiserverv1.ContainerServiceListRequest{All: true})
+	if err != nil || len(list.GetContainers()) != 2 || <-fake.calls != "list true" {
+		t.Errorf("list: %v, %v", list, err)
+	}
+}
+
+func TestContainerCreateRefusesWhatIsNotReadable(t *testing.T) {
+	t.Parallel()
+	c, _ := serveContainers(t)
+	_, err := c.Create(context.Background(), &apiserverv1.ContainerServiceCreateRequest{Template: &apiserverv1.ContainerTemplate{
+		Networks: []*typesv1.AttachmentConfiguration{{Network: "a", Ipv4Address: "x", MacAddress: "y"}},
+	}})
+	if !errors.Is(err, errdefs.ErrInvalidArgument) || !strings.Contains(err.Error(), `ipv4 address "x"`) || !strings.Contains(err.Error(), `mac address "y"`) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// A log that is silent does not keep its reader's call from returning.
+func TestContainerLogs(t *testing.T) {
+	t.Parallel()
+	c, fake := serveContainers(t)
+	stream, err := c.Logs(context.Background(), &apiserverv1.ContainerServiceLogsRequest{Name: "web", Follow: true, Tail: 5, Since: timestamppb.New(time.Unix(9, 0))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if asked := <-fake.calls; asked != "logs web true 5 9" {
+		t.Errorf("asked %q", asked)
+	}
+	close(fake.follow)
+	entry, err := stream.Receive()
+	if err != nil || !entry.GetStderr() || string(entry.GetData()) != "line\n" || entry.GetTime().AsTime().Unix() != 5 {
+		t.Errorf("entry %v, %v", entry, err)
+	}
+	if _, err := stream.Receive(); !errors.Is(err, io.EOF) {
+		t.Errorf("end: %v", err)
+	}
+}
