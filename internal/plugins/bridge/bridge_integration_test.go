@@ -461,3 +461,53 @@ func BenchmarkAdmitAndExpel(b *testing.B) {
 		b.Fatal(err)
 	}
 }
+
+func TestFlushedFilterHeals(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := start(t, w, configuration(idA, VariantNAT, "10.9.0.0/24", "fd09::/64"))
+	a := s.plug(t, netnstest.New(t), "a/0", "eth0")
+	before := ruleset(t, w.host)
+	nft(t, w.host, "flush", "ruleset")
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(10 * time.Second)
+	for ruleset(t, w.host) != before {
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatalf("not healed:\n%s", ruleset(t, w.host))
+		}
+	}
+	reaches(t, a.Namespace, "192.0.2.9", "2001:db8::9")
+}
+
+func TestOneFamily(t *testing.T) {
+	t.Parallel()
+	for off, want := range map[string]int{"ipv4": 6, "ipv6": 4} {
+		t.Run(off+" off", func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			c := configuration(idA, VariantNAT, "", "")
+			c.Options = map[string]string{off: "off"}
+			n, err := newIn(w.host, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := n.Start(t.Context(), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.IPv4Subnet.IsValid() != (want == 4) || r.IPv6Subnet.IsValid() != (want == 6) {
+				t.Errorf("realization: %+v", r)
+			}
+			if faults := n.Check(t.Context()); len(faults) != 0 {
+				t.Errorf("faults: %q", faults)
+			}
+			if err := n.Stop(t.Context(), true); err != nil {
+				t.Error(err)
+			}
+			assertClean(t, w.host)
+		})
+	}
+}
