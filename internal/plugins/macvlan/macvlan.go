@@ -125,7 +125,8 @@ func (n *Network) Plan(_ networkplugin.Port, options map[string]string) (any, er
 func (n *Network) Admit(context.Context, networkplugin.Port) error { return nil }
 
 // Expel deletes the port's interface inside its sandbox, whose processes may
-// still be there.
+// still be there. It goes by MAC address and by name: with CAP_NET_ADMIN, either
+// can be changed.
 func (n *Network) Expel(_ context.Context, p networkplugin.Port) error {
 	if p.NetworkNamespace == "" {
 		return nil // it never came to life
@@ -149,7 +150,7 @@ func (n *Network) Expel(_ context.Context, p networkplugin.Port) error {
 	}
 	var errs []error
 	for _, i := range all {
-		if i.Kind == "macvlan" && i.MAC == p.Attachment.MACAddress {
+		if i.Kind == "macvlan" && (i.MAC == p.Attachment.MACAddress || i.Name == p.Attachment.InterfaceName) {
 			errs = append(errs, links.DeleteIndex(i.Index))
 		}
 	}

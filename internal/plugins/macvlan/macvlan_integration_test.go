@@ -5,6 +5,7 @@ package macvlan
 import (
 	"context"
 	"net/netip"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -242,4 +243,24 @@ func TestWatchReportsTheParent(t *testing.T) {
 	}
 	stop()
 	<-done
+}
+
+func TestExpelFindsAChangedMAC(t *testing.T) {
+	t.Parallel()
+	host, neighbour := newLAN(t)
+	n, _ := start(t, host, lan(VariantBridge, nil))
+	a, port := plug(t, n, "a/0", "192.0.2.20/24", "2001:db8::20/64")
+	netnstest.Do(t, a, func() error {
+		return exec.Command("ip", "link", "set", "eth0", "address", "02:00:00:00:00:99").Run()
+	})
+	if err := netnstest.Ping(neighbour, "192.0.2.20", "", soon); err != nil {
+		t.Fatal(err)
+	}
+	port.Attachment.InterfaceName = "eth0"
+	if err := n.Expel(t.Context(), port); err != nil {
+		t.Fatal(err)
+	}
+	if err := netnstest.Ping(neighbour, "192.0.2.20", "", none); err == nil {
+		t.Error("an expelled port still answers")
+	}
 }
