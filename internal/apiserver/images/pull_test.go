@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
@@ -239,6 +240,32 @@ func TestPullMendsABreak(t *testing.T) {
 	})
 	if _, err := s.Pull(t.Context(), ref, "", nil); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A registry that falls silent does not hold a pull for ever.
+func TestPullEndsWhenTheRegistryIsSilent(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	s := newService(t)
+	s.hubs.patience = 20 * time.Millisecond
+	big := layer(t, resource.CompressionNone, entry{"big", strings.Repeat("x", 1<<16)})
+	ref := h.push(t, "box:1", image(t, "", big))
+	h.setWrap(func(next http.Handler) func(http.ResponseWriter, *http.Request) {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if !strings.HasSuffix(r.URL.Path, digestOf(t, big)) {
+				next.ServeHTTP(w, r)
+				return
+			}
+			w.Write([]byte("x"))
+			http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}
+	})
+	_, err := s.Pull(t.Context(), ref, "", nil)
+	wantKind(t, err, errdefs.ErrUnavailable)
+	if want := "image " + ref + ": registry " + h.host + ": sent nothing for 20ms: unavailable"; err.Error() != want {
+		t.Errorf("error = %s\nwant    %s", err, want)
 	}
 }
 

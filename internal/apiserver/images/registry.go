@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -26,10 +27,15 @@ type registries struct {
 	insecure    map[string]bool // by name as the library has it
 	verified    http.RoundTripper
 	unverified  http.RoundTripper // for insecure registries
+	patience    time.Duration     // how long a registry may be silent in the middle of a blob
 }
 
 func newRegistries(credentialsPath string, insecure []string) (*registries, error) {
-	r := &registries{credentials: &credentials{path: credentialsPath}, insecure: map[string]bool{}}
+	r := &registries{
+		credentials: &credentials{path: credentialsPath},
+		insecure:    map[string]bool{},
+		patience:    time.Minute,
+	}
 	for _, s := range insecure {
 		registry, err := parseRegistry(s)
 		if err != nil {
@@ -79,9 +85,10 @@ func (r *registries) transportFor(s string) (name.Registry, http.RoundTripper, e
 // remoteImage is an image's place in a registry, with a way to it that bears the
 // credentials stored for it.
 type remoteImage struct {
-	ref    name.Reference
-	way    http.RoundTripper
-	client *http.Client
+	ref      name.Reference
+	way      http.RoundTripper
+	client   *http.Client
+	patience time.Duration
 }
 
 // open authenticates for scope, transport.PullScope or transport.PushScope.
@@ -108,7 +115,8 @@ func (r *registries) open(ctx context.Context, p parsed, scope string) (*remoteI
 	if err != nil {
 		return nil, registryError(ref.Context().Registry, err)
 	}
-	return &remoteImage{ref: ref, way: way, client: &http.Client{Transport: way, CheckRedirect: checkRedirect}}, nil
+	client := &http.Client{Transport: way, CheckRedirect: checkRedirect}
+	return &remoteImage{ref: ref, way: way, client: client, patience: r.patience}, nil
 }
 
 // options are those of the library's calls.
@@ -134,8 +142,10 @@ func (i *remoteImage) openBlob(ctx context.Context, d v1.Descriptor, offset int6
 		Host:   repository.RegistryStr(),
 		Path:   fmt.Sprintf("/v2/%s/blobs/%s", repository.RepositoryStr(), d.Digest),
 	}
+	ctx, cancel := context.WithCancel(ctx)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
 	if err != nil {
+		cancel()
 		return nil, 0, err
 	}
 	if offset > 0 {
@@ -143,10 +153,12 @@ func (i *remoteImage) openBlob(ctx context.Context, d v1.Descriptor, offset int6
 	}
 	response, err := i.client.Do(request)
 	if err != nil {
+		cancel()
 		return nil, 0, registryError(repository.Registry, err)
 	}
 	if err := transport.CheckError(response, http.StatusOK, http.StatusPartialContent); err != nil {
 		response.Body.Close()
+		cancel()
 		return nil, 0, registryError(repository.Registry, err)
 	}
 	start := int64(0)
@@ -155,22 +167,45 @@ func (i *remoteImage) openBlob(ctx context.Context, d v1.Descriptor, offset int6
 			start = offset
 		}
 	}
-	return &body{ReadCloser: response.Body, registry: repository.Registry}, start, nil
+	return newBody(response.Body, repository.Registry, i.patience, cancel), start, nil
 }
 
 // body is content that comes from a registry. What fails in reading it is the
-// registry's fault or that of the way to it.
+// fault of the registry or of the way to it, silence too.
 type body struct {
-	io.ReadCloser
+	content  io.ReadCloser
 	registry name.Registry
+	patience time.Duration
+	cancel   context.CancelFunc
+	silence  *time.Timer
+	stalled  atomic.Bool
+}
+
+func newBody(content io.ReadCloser, registry name.Registry, patience time.Duration, cancel context.CancelFunc) *body {
+	b := &body{content: content, registry: registry, patience: patience, cancel: cancel}
+	b.silence = time.AfterFunc(patience, func() {
+		b.stalled.Store(true)
+		cancel()
+	})
+	return b
 }
 
 func (b *body) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = registryError(b.registry, err)
+	b.silence.Reset(b.patience)
+	n, err := b.content.Read(p)
+	switch {
+	case err == nil || errors.Is(err, io.EOF):
+		return n, err
+	case b.stalled.Load():
+		return n, fmt.Errorf("registry %s: sent nothing for %v: %w", b.registry.RegistryStr(), b.patience, errdefs.ErrUnavailable)
 	}
-	return n, err
+	return n, registryError(b.registry, err)
+}
+
+func (b *body) Close() error {
+	b.silence.Stop()
+	b.cancel()
+	return b.content.Close()
 }
 
 // checkRedirect lets a registry send us to where its blobs are, but not to an
