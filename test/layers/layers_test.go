@@ -80,12 +80,12 @@ var layers = []layer{
 		imports:  with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest"}),
 		tests:    []string{"internal/apiserver/plugins"},
 	},
-	{packages: []string{"internal/apiserver/containers"}, imports: with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/containerlog"})},
+	{packages: []string{"internal/apiserver/containers/..."}, imports: with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/containerlog"})},
 	{packages: []string{"internal/apiserver/images"}, imports: with(basics, []string{"internal/store", "internal/imagestore"}), tests: []string{"internal/wire"}},
 	{packages: []string{"internal/apiserver/system"}, imports: with(basics, []string{"internal/apiserver/plugins", "internal/config", "internal/helper", "internal/manifest"})},
 	// Harnesses see the requests of services as values, beside the interfaces
 	// that they declare.
-	{packages: []string{"internal/apiserver/rpc"}, imports: with(basics, []string{"api/...", "internal/wire", "internal/rpc", "internal/apiserver/networks"})},
+	{packages: []string{"internal/apiserver/rpc"}, imports: with(basics, []string{"api/...", "internal/wire", "internal/rpc", "internal/client", "internal/apiserver/networks"})},
 	{
 		packages: []string{"internal/apiserver"},
 		imports: with(basics, contract, []string{

@@ -4,17 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"runtime"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/containerd/errdefs"
-	"github.com/moby/sys/capability"
-	"github.com/moby/sys/signal"
 
+	"patchbay.dev/patchbay/internal/apiserver/containers/blueprint"
+	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/internal/manifest"
 	"patchbay.dev/patchbay/resource"
 )
@@ -41,7 +37,7 @@ func (s *Service) check(ctx context.Context, r *request) error {
 	}
 	add(resource.ValidateLabels(r.labels))
 	add(r.template.Validate())
-	add(checkHost(r.template))
+	add(blueprint.CheckHost(r.template))
 	if r.template.Image != "" {
 		image, err := s.config.Images.Resolve(ctx, r.template.Image)
 		add(err)
@@ -80,7 +76,7 @@ func (s *Service) checkNetworks(r *request) error {
 			continue
 		}
 		if other, ok := seen[n.ID]; ok && other != w.Network {
-			faults = append(faults, kindf(errdefs.ErrInvalidArgument, "network %q: is the same as %q, want each network once", w.Network, other))
+			faults = append(faults, fault.New(errdefs.ErrInvalidArgument, "network %q: is the same as %q, want each network once", w.Network, other))
 		}
 		seen[n.ID] = w.Network
 		faults = append(faults, s.checkStrategy(n, r.runtime))
@@ -104,87 +100,6 @@ func (s *Service) checkStrategy(n resource.Network, runtime manifest.Plugin) err
 		return nil
 	}
 	p := n.Configuration.Plugin
-	return kindf(errdefs.ErrFailedPrecondition, "network %s: plugin %s, variant %s, makes interfaces by strategy %s, which runtime %s lacks: it has %s",
+	return fault.New(errdefs.ErrFailedPrecondition, "network %s: plugin %s, variant %s, makes interfaces by strategy %s, which runtime %s lacks: it has %s",
 		n.Name, p.Plugin, p.Variant, strategy, runtime.Name, strings.Join(runtime.Strategies, ", "))
-}
-
-// checkHost compares a request with what this host has.
-func checkHost(t resource.ContainerTemplate) error {
-	var faults []error
-	if have := runtime.NumCPU(); t.Resources.NanoCPUs > int64(have)*1e9 {
-		faults = append(faults, fmt.Errorf("cpus %v: this host has %d", float64(t.Resources.NanoCPUs)/1e9, have))
-	}
-	known := knownCapabilities()
-	for _, c := range capabilityNames(slices.Concat(t.CapabilitiesAdd, t.CapabilitiesDrop)) {
-		if c != allCapabilities && !slices.Contains(known, c) {
-			faults = append(faults, fmt.Errorf("capability %q: is unknown, want ALL or one of %s", c, strings.Join(known, ", ")))
-		}
-	}
-	if t.StopSignal != "" {
-		if _, err := parseSignal(t.StopSignal); err != nil {
-			faults = append(faults, fmt.Errorf("stop %w", err))
-		}
-	}
-	for _, m := range t.Mounts {
-		if m.Type != resource.MountBind || m.Source == "" {
-			continue
-		}
-		if _, err := os.Stat(m.Source); err != nil {
-			faults = append(faults, fmt.Errorf("mount %q: source %s: %w", m.Target, m.Source, errors.Unwrap(err)))
-		}
-	}
-	return kindOf(errdefs.ErrInvalidArgument, errors.Join(faults...))
-}
-
-const allCapabilities = "ALL"
-
-// capabilityNames returns names in the form of capabilities(7), CAP_NET_ADMIN.
-func capabilityNames(names []string) []string {
-	var out []string
-	for _, n := range names {
-		n = strings.ToUpper(n)
-		if n != allCapabilities && !strings.HasPrefix(n, "CAP_") {
-			n = "CAP_" + n
-		}
-		if !slices.Contains(out, n) {
-			out = append(out, n)
-		}
-	}
-	return out
-}
-
-// knownCapabilities returns those of the running kernel.
-func knownCapabilities() []string {
-	last, err := capability.LastCap()
-	if err != nil {
-		last = capability.Cap(len(capability.ListKnown()) - 1)
-	}
-	var out []string
-	for _, c := range capability.ListKnown() {
-		if c <= last {
-			out = append(out, "CAP_"+strings.ToUpper(c.String()))
-		}
-	}
-	return out
-}
-
-// parseSignal accepts a name with or without SIG, in any case, or a number.
-func parseSignal(s string) (syscall.Signal, error) {
-	n, err := signal.ParseSignal(s)
-	if err != nil || !signal.ValidSignalForPlatform(n) {
-		return 0, kindf(errdefs.ErrInvalidArgument, "signal %q: want a name like TERM or a number of 1 to 64", s)
-	}
-	return n, nil
-}
-
-// signalName returns the name in full of a number that has one, else what the
-// user wrote.
-func signalName(n syscall.Signal, written string) string {
-	if _, err := strconv.Atoi(written); err == nil {
-		return written
-	}
-	if n == 0 {
-		return written
-	}
-	return "SIG" + strings.TrimPrefix(strings.ToUpper(written), "SIG")
 }

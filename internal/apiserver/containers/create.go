@@ -2,15 +2,17 @@ package containers
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"time"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sync/errgroup"
 
+	"patchbay.dev/patchbay/internal/apiserver/containers/blueprint"
+	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
+	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
+	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
 	"patchbay.dev/patchbay/internal/revert"
-	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -30,14 +32,14 @@ func (s *Service) Create(ctx context.Context, name string, labels map[string]str
 	defer release()
 
 	id := resource.NewID()
-	configuration, err := merge(r.template, id, r.image)
+	configuration, err := blueprint.Merge(r.template, id, r.image)
 	if err != nil {
 		return resource.Container{}, nil, err
 	}
 	e, err := s.claimName(r, Stored{
 		Metadata: resource.Metadata{
 			ID: id, Name: r.name, CreatedAt: time.Now().UTC(),
-			Labels: mergeLabels(r.image.Configuration.Run.Labels, labels),
+			Labels: blueprint.MergeLabels(r.image.Configuration.Run.Labels, labels),
 		},
 		Configuration: configuration,
 	})
@@ -82,7 +84,7 @@ func (s *Service) claimName(r *request, stored Stored) (*entry, error) {
 		stored.Name = resource.MakeUpName(func(name string) bool { return s.names[name] != nil })
 	}
 	if other := s.names[stored.Name]; other != nil {
-		return nil, kindf(errdefs.ErrAlreadyExists, "container name %q: is that of container %s, want another, or delete that one", stored.Name, other.id())
+		return nil, fault.New(errdefs.ErrAlreadyExists, "container name %q: is that of container %s, want another, or delete that one", stored.Name, other.id())
 	}
 	e := newEntry(stored)
 	e.creating = true
@@ -96,30 +98,21 @@ func (s *Service) claimName(r *request, stored Stored) (*entry, error) {
 func (s *Service) store(ctx context.Context, e *entry) (err error) {
 	var undo revert.Stack
 	defer undo.Run(&err)
-	if hasStatic(e) {
+	if leases.AnyStatic(e.config().Networks) {
 		undo.Add(func() error { s.release(ctx, e, true); return nil })
 		if err := s.reserve(ctx, e); err != nil {
 			return err
 		}
 	}
 	undo.Add(func() error { return os.RemoveAll(s.config.Roots.Container(e.id())) })
-	if err := makeDirectories(s.config.Roots.Container(e.id()), e.config().Mounts); err != nil {
-		return e.errorf(kindOfFile(err), "%w", err)
+	if err := disk.Make(s.config.Roots.Container(e.id()), e.config().Mounts); err != nil {
+		return e.errorf(fault.KindOfFile(err), "%w", err)
 	}
 	if err := s.config.Records.Put(e.id(), e.stored); err != nil {
 		return err
 	}
 	undo.Success()
 	return nil
-}
-
-func hasStatic(e *entry) bool {
-	for _, w := range e.config().Networks {
-		if w.Static() {
-			return true
-		}
-	}
-	return false
 }
 
 // reserve sets the static addresses aside on all networks, in parallel.
@@ -129,22 +122,12 @@ func (s *Service) reserve(ctx context.Context, e *entry) error {
 		if !w.Static() {
 			continue
 		}
-		group.Go(func() error { return s.config.Networks.Reserve(ctx, w.Network, reservation(e, i)) })
+		group.Go(func() error {
+			return s.config.Networks.Reserve(ctx, w.Network, leases.Reservation(e.stored.Metadata, i, w))
+		})
 	}
 	return group.Wait()
 }
-
-func reservation(e *entry, place int) wire.Reservation {
-	w := e.config().Networks[place]
-	return wire.Reservation{
-		Key: leaseKey(e.id(), place), Owner: e.name(),
-		Configuration: resource.AttachmentConfiguration{IPv4Address: w.IPv4Address, IPv6Address: w.IPv6Address, MACAddress: w.MACAddress},
-	}
-}
-
-// leaseKey names an allocation: nothing but the container and the place of its
-// attachment goes in, so that it is the same at every start.
-func leaseKey(id string, place int) string { return fmt.Sprintf("%s/%d", id, place) }
 
 // forget takes a container out of memory and tells those who wait for that.
 func (s *Service) forget(e *entry) {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
+	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -91,7 +93,7 @@ func (s *Service) purge(e *entry) error {
 		os.RemoveAll(s.config.Roots.Container(e.id())),
 	)
 	if err != nil {
-		return e.errorf(kindOfFile(err), "cannot be removed: %w", err)
+		return e.errorf(fault.KindOfFile(err), "cannot be removed: %w", err)
 	}
 	if err := s.config.Records.Delete(e.id()); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
 		return err
@@ -105,7 +107,7 @@ func (s *Service) settle(ctx context.Context, e *entry) error {
 	s.mu.Lock()
 	r := e.run
 	s.mu.Unlock()
-	if r == nil || r.state == resource.ContainerStarting || readExit(s.config.Roots.Sandbox(e.id())) == nil {
+	if r == nil || r.state == resource.ContainerStarting || disk.ReadExit(s.config.Roots.Sandbox(e.id())) == nil {
 		return nil
 	}
 	select {

@@ -2,15 +2,15 @@ package containers
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
-	"github.com/containerd/errdefs"
-
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
+	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
+	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
+	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
 	"patchbay.dev/patchbay/internal/helper"
 )
 
@@ -34,7 +34,7 @@ func (s *Service) awaitEnd(e *entry, r *run) bool {
 		if s.life.Err() != nil {
 			return false
 		}
-		if err == nil || readExit(s.config.Roots.Sandbox(e.id())) != nil {
+		if err == nil || disk.ReadExit(s.config.Roots.Sandbox(e.id())) != nil {
 			s.config.Log.Warn("a runtime helper stays after its container has ended, and is killed", "container", e.id())
 			r.process.Kill()
 			return true
@@ -47,13 +47,13 @@ func (s *Service) awaitEnd(e *entry, r *run) bool {
 // can go on wherever this one dies.
 func (s *Service) finish(e *entry, r *run) {
 	directory := s.config.Roots.Sandbox(e.id())
-	last := readExit(directory)
+	last := disk.ReadExit(directory)
 	if last == nil {
 		words := ""
 		if r.process != nil {
 			words = r.process.StderrTail()
 		}
-		died := helperDied(words)
+		died := disk.HelperDied(words)
 		last = &died
 	}
 	s.mu.Lock()
@@ -65,7 +65,7 @@ func (s *Service) finish(e *entry, r *run) {
 	parallel.Go(func() { s.release(context.Background(), e, false) })
 	s.cleanUp(e.id(), r)
 	parallel.Wait()
-	if err := writeExit(s.config.Roots.Container(e.id()), *last); err != nil {
+	if err := disk.WriteExit(s.config.Roots.Container(e.id()), *last); err != nil {
 		s.config.Log.Error("cannot keep how a container ended", "container", e.id(), "error", err)
 	}
 	if err := os.RemoveAll(directory); err != nil {
@@ -80,7 +80,7 @@ func (s *Service) finish(e *entry, r *run) {
 }
 
 // endRun lets go of a run. A nil last keeps what is known of the run before.
-func (s *Service) endRun(e *entry, r *run, last *exit) (keep bool) {
+func (s *Service) endRun(e *entry, r *run, last *disk.Exit) (keep bool) {
 	if r.client != nil {
 		r.client.Close()
 	}
@@ -135,12 +135,10 @@ func (s *Service) shutDown(ctx context.Context, r *run) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.GraceTimeout)
 	defer cancel()
 	_, err := r.client.Shutdown(ctx, &sandboxv1.ShutdownRequest{})
-	return (err == nil || connectionFailed(err)) && within(ctx, s.config.GraceTimeout, r.process.Done())
+	return (err == nil || fault.IsConnection(err)) && within(ctx, s.config.GraceTimeout, r.process.Done())
 }
 
-// release gives all leases of a container up, in parallel. A plugin notices a
-// moment after a helper's death that its stream is gone, and refuses until then.
-// What does not succeed is logged: the plugin frees a lease that nobody holds by
+// release gives all leases of a container up, in parallel. What does not succeed is logged: the plugin frees a lease that nobody holds by
 // itself, and is told what is reserved whenever it starts.
 func (s *Service) release(ctx context.Context, e *entry, forget bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.GraceTimeout)
@@ -148,8 +146,8 @@ func (s *Service) release(ctx context.Context, e *entry, forget bool) {
 	var parallel sync.WaitGroup
 	for i, w := range e.config().Networks {
 		parallel.Go(func() {
-			err := retryHeld(ctx, func() error {
-				return s.config.Networks.Release(ctx, w.Network, leaseKey(e.id(), i), forget)
+			err := leases.UntilNotHeld(ctx, func() error {
+				return s.config.Networks.Release(ctx, w.Network, leases.Key(e.id(), i), forget)
 			})
 			if err != nil {
 				s.config.Log.Warn("cannot release a lease", "container", e.id(), "network", w.Network, "error", err)
@@ -157,21 +155,4 @@ func (s *Service) release(ctx context.Context, e *entry, forget bool) {
 		})
 	}
 	parallel.Wait()
-}
-
-// retryHeld calls f until it does not say that a lease is held, or ctx ends.
-func retryHeld(ctx context.Context, f func() error) error {
-	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
-		err := f()
-		if !errors.Is(err, errdefs.ErrFailedPrecondition) {
-			return err
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return err
-		case <-timer.C:
-		}
-	}
 }

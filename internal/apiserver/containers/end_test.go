@@ -71,12 +71,14 @@ func TestHelperThatHangs(t *testing.T) {
 	w.start(t, "web")
 	w.start(t, "other")
 	w.kill(t, "web", syscall.SIGSTOP)
+	const hangs = "its runtime helper does not answer"
+	eventually(t, "a helper that stands still", func() bool { return w.status(t, "web").Message == hangs })
 	list, err := w.service.List(context.Background(), false)
 	if err != nil || len(list) != 2 {
 		t.Fatalf("list: %v, %v", list, err)
 	}
 	for _, c := range list {
-		if hangs := c.Status.Message == "its runtime helper does not answer"; hangs != (c.Name == "web") || c.Status.State != resource.ContainerRunning {
+		if (c.Status.Message == hangs) != (c.Name == "web") || c.Status.State != resource.ContainerRunning {
 			t.Errorf("%s: %+v", c.Name, c.Status)
 		}
 	}

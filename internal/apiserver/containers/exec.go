@@ -7,6 +7,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
+	"patchbay.dev/patchbay/internal/apiserver/containers/blueprint"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -26,7 +27,7 @@ func (s *Service) Exec(ctx context.Context, name string, x resource.Exec) (resou
 	}
 	own := e.config().Process
 	process := x.Process
-	process.Env = mergeEnv(own.Env, x.Process.Env)
+	process.Env = blueprint.MergeEnv(own.Env, x.Process.Env)
 	process.WorkingDirectory = cmp.Or(x.Process.WorkingDirectory, own.WorkingDirectory)
 	if process.User == "" {
 		process.User, process.AdditionalGroups = own.User, own.AdditionalGroups

@@ -66,7 +66,7 @@ func makeWorld() (*world, func(), error) {
 		return nil, nil, err
 	}
 	w := &world{
-		roots:    layout.Roots{Root: filepath.Join(dir, "root"), RunRoot: filepath.Join(dir, "run")},
+		roots:    layout.Roots{Root: filepath.Join(dir, "state"), RunRoot: filepath.Join(dir, "run")},
 		records:  &fakeRecords{stored: map[string]containers.Stored{}},
 		images:   newFakeImages(),
 		networks: newFakeNetworks(),
@@ -158,7 +158,7 @@ func (w *world) files(t tb) []string {
 			t.Fatal(err)
 		}
 	}
-	return slices.DeleteFunc(out, func(p string) bool { return p == "/root/containers" || p == "/run/sandboxes" })
+	return slices.DeleteFunc(out, func(p string) bool { return p == "/state/containers" || p == "/run/sandboxes" })
 }
 
 // create makes a container whose main process is a word that fake knows.

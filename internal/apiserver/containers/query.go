@@ -8,6 +8,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
+	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
+	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
 	"patchbay.dev/patchbay/internal/containerlog"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
@@ -69,12 +71,12 @@ func (s *Service) status(ctx context.Context, e *entry) resource.ContainerStatus
 	if err == nil {
 		return told(status, answer)
 	}
-	if written := readExit(s.config.Roots.Sandbox(e.id())); written != nil {
+	if written := disk.ReadExit(s.config.Roots.Sandbox(e.id())); written != nil {
 		return ended(written)
 	}
 	select {
 	case <-r.process.Done():
-		died := helperDied(r.process.StderrTail())
+		died := disk.HelperDied(r.process.StderrTail())
 		return ended(&died)
 	default:
 		status.Message = "its runtime helper does not answer"
@@ -97,7 +99,7 @@ func (s *Service) stateLocked(e *entry) resource.ContainerState {
 }
 
 // ended is the status of a container that does not run.
-func ended(last *exit) resource.ContainerStatus {
+func ended(last *disk.Exit) resource.ContainerStatus {
 	if last == nil {
 		return resource.ContainerStatus{State: resource.ContainerCreated}
 	}
@@ -198,7 +200,7 @@ func (s *Service) Reservations(networkID string) []wire.Reservation {
 	for _, e := range s.entries {
 		for i, w := range e.config().Networks {
 			if w.Network == networkID && w.Static() && !e.stored.Deleting {
-				out = append(out, reservation(e, i))
+				out = append(out, leases.Reservation(e.stored.Metadata, i, w))
 			}
 		}
 	}

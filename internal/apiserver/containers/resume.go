@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
+	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/client"
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/resource"
@@ -118,7 +119,7 @@ func (s *Service) endedUnseen(e *entry) bool {
 	if !e.config().AutoRemove {
 		return false
 	}
-	_, err := os.Stat(filepath.Join(s.config.Roots.Container(e.id()), startedFile))
+	_, err := os.Stat(filepath.Join(s.config.Roots.Container(e.id()), disk.StartedFile))
 	return err == nil
 }
 

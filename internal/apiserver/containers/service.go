@@ -28,6 +28,8 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
+	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/manifest"
@@ -158,10 +160,10 @@ type entry struct {
 	gone   chan struct{}
 
 	// Guarded by Service.mu:
-	creating bool      // not acknowledged yet, to be hidden
-	run      *run      // nil: it does not run
-	last     *exit     // of the last run; nil: none that is known
-	deletion *deletion // in progress; nil: none
+	creating bool       // not acknowledged yet, to be hidden
+	run      *run       // nil: it does not run
+	last     *disk.Exit // of the last run; nil: none that is known
+	deletion *deletion  // in progress; nil: none
 }
 
 func newEntry(s Stored) *entry { return &entry{stored: s, gone: make(chan struct{})} }
@@ -173,7 +175,7 @@ func (e *entry) config() resource.ContainerConfiguration { return e.stored.Confi
 
 // errorf returns an error about the container.
 func (e *entry) errorf(kind error, format string, args ...any) error {
-	return kindf(kind, "container %s: "+format, append([]any{e.name()}, args...)...)
+	return fault.New(kind, "container %s: "+format, append([]any{e.name()}, args...)...)
 }
 
 // New returns a service with the containers in the records. Records that cannot
@@ -189,7 +191,7 @@ func New(c Config) (*Service, error) {
 	s.waits, s.endWaits = context.WithCancel(s.life)
 	for _, r := range stored {
 		e := newEntry(r)
-		e.last = s.readLast(r.ID)
+		e.last = disk.ReadExit(c.Roots.Container(r.ID))
 		s.entries[r.ID], s.names[r.Name] = e, e
 	}
 	return s, nil
@@ -206,7 +208,7 @@ func (s *Service) Drain() {
 }
 
 // errGoingDown is what waiting calls fail with.
-var errGoingDown = kindf(errdefs.ErrUnavailable, "patchbayd is going down, its containers go on")
+var errGoingDown = fault.New(errdefs.ErrUnavailable, "patchbayd is going down, its containers go on")
 
 // waiting returns a context that ends with ctx and with Drain. Its calls' errors
 // are to go through goingDown.
@@ -269,9 +271,9 @@ func (s *Service) find(name string) (*entry, error) {
 	case 1:
 		return found[0], nil
 	case 0:
-		return nil, kindf(errdefs.ErrNotFound, "container %q: not found", name)
+		return nil, fault.New(errdefs.ErrNotFound, "container %q: not found", name)
 	}
-	return nil, kindf(errdefs.ErrInvalidArgument, "container %q: is the start of %d ids, want more digits", name, len(found))
+	return nil, fault.New(errdefs.ErrInvalidArgument, "container %q: is the start of %d ids, want more digits", name, len(found))
 }
 
 // all returns the containers by age, the youngest first.

@@ -12,6 +12,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
+	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
+	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
+	"patchbay.dev/patchbay/internal/apiserver/containers/hostdns"
+	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
 	"patchbay.dev/patchbay/internal/client"
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/internal/manifest"
@@ -111,7 +115,7 @@ func (s *Service) launch(ctx context.Context, e *entry, r *run, attach bool) (st
 	}
 	undo.Add(func() error { s.unmarkStarted(e); return nil })
 	if err := s.prepare(e); err != nil {
-		return "", e.errorf(kindOfFile(err), "%w", err)
+		return "", e.errorf(fault.KindOfFile(err), "%w", err)
 	}
 	undo.Add(func() error { s.dismiss(ctx, e.id(), r); return nil })
 	if err := s.startHelper(ctx, e, r, plugin); err != nil {
@@ -137,7 +141,7 @@ func (s *Service) allocate(ctx context.Context, e *entry) ([]resource.AllocatedA
 		group.Go(func() (err error) {
 			w.Hostname = cmp.Or(w.Hostname, e.config().Hostname)
 			w.InterfaceName = cmp.Or(w.InterfaceName, resource.DefaultInterfaceName(i))
-			out[i], err = s.config.Networks.Allocate(ctx, w.Network, leaseKey(e.id(), i), e.name(), w)
+			out[i], err = s.config.Networks.Allocate(ctx, w.Network, leases.Key(e.id(), i), e.name(), w)
 			return err
 		})
 	}
@@ -148,19 +152,19 @@ func (s *Service) allocate(ctx context.Context, e *entry) ([]resource.AllocatedA
 // container that was just created.
 func (s *Service) prepare(e *entry) error {
 	directory := s.config.Roots.Container(e.id())
-	if err := makeDirectories(directory, e.config().Mounts); err != nil {
+	if err := disk.Make(directory, e.config().Mounts); err != nil {
 		return err
 	}
 	if !e.config().AutoRemove {
 		return nil
 	}
-	return os.WriteFile(filepath.Join(directory, startedFile), nil, 0o600)
+	return os.WriteFile(filepath.Join(directory, disk.StartedFile), nil, 0o600)
 }
 
 // unmarkStarted undoes what prepare does to make a removal due.
 func (s *Service) unmarkStarted(e *entry) {
 	if e.config().AutoRemove {
-		os.Remove(filepath.Join(s.config.Roots.Container(e.id()), startedFile))
+		os.Remove(filepath.Join(s.config.Roots.Container(e.id()), disk.StartedFile))
 	}
 }
 
@@ -187,7 +191,7 @@ func (s *Service) startHelper(ctx context.Context, e *entry, r *run, plugin mani
 			return err
 		}
 		if hello.GetMinProtocol() > manifest.MaxProtocol || hello.GetMaxProtocol() < manifest.MinProtocol {
-			return kindf(errdefs.ErrFailedPrecondition, "speaks protocol %d to %d, want %d to %d",
+			return fault.New(errdefs.ErrFailedPrecondition, "speaks protocol %d to %d, want %d to %d",
 				hello.GetMinProtocol(), hello.GetMaxProtocol(), manifest.MinProtocol, manifest.MaxProtocol)
 		}
 		return nil
@@ -217,18 +221,18 @@ func (s *Service) bootstrapRequest(e *entry, layers []string, allocated []resour
 		Process:  wire.ProcessToProto(c.Process),
 		RootFilesystem: &sandboxv1.RootFilesystem{
 			LowerDirectories: layers,
-			UpperDirectory:   filepath.Join(directory, upperDirectory),
-			WorkDirectory:    filepath.Join(directory, workDirectory),
+			UpperDirectory:   filepath.Join(directory, disk.UpperDirectory),
+			WorkDirectory:    filepath.Join(directory, disk.WorkDirectory),
 			ReadOnly:         c.ReadOnly,
 		},
-		Mounts:           wire.MountsToProto(hostMounts(s.config.Roots, e.id(), c.Mounts)),
+		Mounts:           wire.MountsToProto(disk.HostMounts(s.config.Roots, e.id(), c.Mounts)),
 		Attachments:      wire.AllocatedAttachmentsToProto(allocated),
 		Resources:        wire.ResourcesToProto(c.Resources),
 		CapabilitiesAdd:  c.CapabilitiesAdd,
 		CapabilitiesDrop: c.CapabilitiesDrop,
 		Init:             c.Init,
 		LogPath:          s.config.Roots.ContainerLog(e.id()),
-		Dns:              wire.DNSToProto(containerDNS(allocated, hostResolvConf)),
+		Dns:              wire.DNSToProto(hostdns.ForContainer(allocated, hostdns.Files)),
 	}
 }
 
@@ -248,7 +252,7 @@ func (s *Service) bootstrap(ctx context.Context, e *entry, r *run, request *sand
 	if err != nil {
 		return "", s.explain(e, r, err)
 	}
-	if err := os.Remove(filepath.Join(s.config.Roots.Container(e.id()), exitFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(filepath.Join(s.config.Roots.Container(e.id()), disk.ExitFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		s.config.Log.Warn("cannot remove an old exit file", "container", e.id(), "error", err)
 	}
 	s.mu.Lock()
@@ -266,7 +270,7 @@ func (s *Service) explain(e *entry, r *run, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return e.errorf(errdefs.ErrUnavailable, "its runtime helper did not answer in time")
 	}
-	if !connectionFailed(err) {
+	if !fault.IsConnection(err) {
 		return err
 	}
 	if r.process != nil && within(context.Background(), s.config.GraceTimeout, r.process.Done()) {

@@ -43,7 +43,7 @@ func TestRunToTheEnd(t *testing.T) {
 	if held := w.networks.held(); len(held) > 0 {
 		t.Errorf("still held: %v", held)
 	}
-	want := append(before, "/root/containers/"+id+"/exit.json", "/root/containers/"+id+"/log")
+	want := append(before, "/state/containers/"+id+"/exit.json", "/state/containers/"+id+"/log")
 	if diff := cmp.Diff(sorted(want), sorted(w.files(t))); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}

@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
+	"patchbay.dev/patchbay/internal/apiserver/containers/blueprint"
+	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -63,7 +65,7 @@ func (s *Service) stop(ctx context.Context, e *entry, timeout time.Duration) err
 // kills the helper, which takes the container along.
 func (s *Service) endRunning(ctx context.Context, e *entry, r *run, timeout time.Duration) {
 	done := r.process.Done()
-	signal, err := parseSignal(e.config().StopSignal)
+	signal, err := blueprint.ParseSignal(e.config().StopSignal)
 	if err != nil {
 		signal = syscall.SIGTERM // an older form
 	}
@@ -119,7 +121,7 @@ func (s *Service) Kill(ctx context.Context, name, signal string) error {
 	}
 	number := syscall.SIGKILL
 	if signal != "" {
-		if number, err = parseSignal(signal); err != nil {
+		if number, err = blueprint.ParseSignal(signal); err != nil {
 			return e.errorf(errdefs.ErrInvalidArgument, "%w", err)
 		}
 	}
@@ -130,7 +132,7 @@ func (s *Service) Kill(ctx context.Context, name, signal string) error {
 	asking, cancel := context.WithTimeout(ctx, s.config.GraceTimeout)
 	defer cancel()
 	_, err = r.client.Signal(asking, &sandboxv1.SignalRequest{Signal: int32(number)})
-	if err != nil && number == syscall.SIGKILL && ctx.Err() == nil && (connectionFailed(err) || asking.Err() != nil) {
+	if err != nil && number == syscall.SIGKILL && ctx.Err() == nil && (fault.IsConnection(err) || asking.Err() != nil) {
 		r.process.Kill() // it cannot do it any more
 		return nil
 	}

@@ -1,4 +1,4 @@
-package containers
+package hostdns
 
 import (
 	"net/netip"
@@ -14,7 +14,7 @@ import (
 
 var addresses = cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})
 
-func TestContainerDNS(t *testing.T) {
+func TestForContainer(t *testing.T) {
 	t.Parallel()
 	server := func(s string) []netip.Addr { return []netip.Addr{netip.MustParseAddr(s)} }
 	plain := resource.AllocatedAttachment{}
@@ -64,7 +64,7 @@ func TestContainerDNS(t *testing.T) {
 				}
 				files = append(files, path)
 			}
-			if diff := cmp.Diff(tc.want, containerDNS(tc.networks, files), addresses, cmpopts.EquateEmpty()); diff != "" {
+			if diff := cmp.Diff(tc.want, ForContainer(tc.networks, files), addresses, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("dns (-want +got):\n%s", diff)
 			}
 		})

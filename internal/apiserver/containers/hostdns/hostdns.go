@@ -1,4 +1,5 @@
-package containers
+// Package hostdns says which name servers a container asks.
+package hostdns
 
 import (
 	"net/netip"
@@ -9,16 +10,16 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-// hostResolvConf are the files that may tell the host's name servers, the
+// Files are the files that may tell the host's name servers, the
 // first that names one which a container can reach counts. The second is
 // written by systemd-resolved: it has the servers behind the local stub that the
 // first one names then.
-var hostResolvConf = []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"}
+var Files = []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"}
 
-// containerDNS is what a container's resolv.conf says: what its networks say, in
+// ForContainer is what a container's resolv.conf says: what its networks say, in
 // their order, else what the host's says. A container without networks reaches
 // no server and has none.
-func containerDNS(attachments []resource.AllocatedAttachment, hostFiles []string) resource.DNSConfiguration {
+func ForContainer(attachments []resource.AllocatedAttachment, hostFiles []string) resource.DNSConfiguration {
 	if len(attachments) == 0 {
 		return resource.DNSConfiguration{}
 	}

@@ -1,4 +1,4 @@
-package containers
+package blueprint
 
 import (
 	"errors"
@@ -78,7 +78,7 @@ func TestMerge(t *testing.T) {
 			t.Parallel()
 			image := resource.Image{Configuration: resource.ImageConfiguration{Digest: "sha256:1", Run: tc.image}}
 			tc.template.Image = "box"
-			got, err := merge(tc.template, id, image)
+			got, err := Merge(tc.template, id, image)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,7 +97,7 @@ func TestMerge(t *testing.T) {
 func TestMergeRefuses(t *testing.T) {
 	t.Parallel()
 	image := resource.Image{Configuration: resource.ImageConfiguration{Run: resource.ImageRunConfiguration{Cmd: []string{"serve"}, StopSignal: "NONE"}}}
-	_, err := merge(resource.ContainerTemplate{Image: "box", ClearEntrypoint: true}, "0123456789abcdef", image)
+	_, err := Merge(resource.ContainerTemplate{Image: "box", ClearEntrypoint: true}, "0123456789abcdef", image)
 	if !errors.Is(err, errdefs.ErrInvalidArgument) || !strings.Contains(err.Error(), "command: image box has none") || !strings.Contains(err.Error(), `stop signal "NONE"`) {
 		t.Errorf("error %v", err)
 	}

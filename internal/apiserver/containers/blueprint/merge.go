@@ -1,4 +1,6 @@
-package containers
+// Package blueprint turns what a user asks of a container into its full
+// configuration: completed from the image, checked against the host.
+package blueprint
 
 import (
 	"cmp"
@@ -11,13 +13,14 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/resource"
 )
 
 // defaultStopSignal is sent where neither the user nor the image says which.
 const defaultStopSignal = "SIGTERM"
 
-// merge completes what a user asked for from the image, as the OCI image spec
+// Merge completes what a user asked for from the image, as the OCI image spec
 // (config.md) says and other engines do:
 //
 //   - an entrypoint of the user's, or the wish for none, drops the image's
@@ -27,7 +30,7 @@ const defaultStopSignal = "SIGTERM"
 //     else is mounted there.
 //
 // It is errdefs.ErrInvalidArgument when there is no command then.
-func merge(t resource.ContainerTemplate, id string, image resource.Image) (resource.ContainerConfiguration, error) {
+func Merge(t resource.ContainerTemplate, id string, image resource.Image) (resource.ContainerConfiguration, error) {
 	run := image.Configuration.Run
 	c := resource.ContainerConfiguration{
 		Image:       t.Image,
@@ -35,7 +38,7 @@ func merge(t resource.ContainerTemplate, id string, image resource.Image) (resou
 		Hostname:    cmp.Or(t.Hostname, id[:12]),
 		Process: resource.Process{
 			Args:             arguments(t, run),
-			Env:              mergeEnv(run.Env, t.Env),
+			Env:              MergeEnv(run.Env, t.Env),
 			WorkingDirectory: cmp.Or(t.WorkingDirectory, run.WorkingDirectory),
 			User:             cmp.Or(t.User, run.User),
 			Terminal:         t.Terminal,
@@ -58,12 +61,12 @@ func merge(t resource.ContainerTemplate, id string, image resource.Image) (resou
 	}
 	var faults []error
 	if len(c.Process.Args) == 0 {
-		faults = append(faults, kindf(errdefs.ErrInvalidArgument, "command: image %s has none, want one after the image", t.Image))
+		faults = append(faults, fault.New(errdefs.ErrInvalidArgument, "command: image %s has none, want one after the image", t.Image))
 	}
 	if c.Process.WorkingDirectory != "" && !path.IsAbs(c.Process.WorkingDirectory) {
 		c.Process.WorkingDirectory = "/" + c.Process.WorkingDirectory // an old image; the spec wants it absolute
 	}
-	number, err := parseSignal(c.StopSignal)
+	number, err := ParseSignal(c.StopSignal)
 	if err != nil {
 		faults = append(faults, fmt.Errorf("stop %w", err))
 	}
@@ -81,9 +84,9 @@ func arguments(t resource.ContainerTemplate, run resource.ImageRunConfiguration)
 	return slices.Concat(run.Entrypoint, run.Cmd)
 }
 
-// mergeEnv returns the variables of base in their order with those of over in
+// MergeEnv returns the variables of base in their order with those of over in
 // place of the same names, then the new ones.
-func mergeEnv(base, over []string) []string {
+func MergeEnv(base, over []string) []string {
 	var out []string
 	place := map[string]int{}
 	for _, v := range slices.Concat(base, over) {
@@ -117,9 +120,9 @@ func mergeMounts(mounts []resource.Mount, volumes []string) []resource.Mount {
 	return out
 }
 
-// mergeLabels returns the labels of a container: the image's and the user's,
+// MergeLabels returns the labels of a container: the image's and the user's,
 // which win.
-func mergeLabels(image, user map[string]string) map[string]string {
+func MergeLabels(image, user map[string]string) map[string]string {
 	out := map[string]string{}
 	maps.Copy(out, image)
 	maps.Copy(out, user)
