@@ -68,7 +68,7 @@ type ContainerState string
 
 // The states of a container.
 const (
-	ContainerCreated  ContainerState = "created" // never started since the last boot
+	ContainerCreated  ContainerState = "created" // never started, or running when the host went down
 	ContainerStarting ContainerState = "starting"
 	ContainerRunning  ContainerState = "running"
 	ContainerStopping ContainerState = "stopping"
