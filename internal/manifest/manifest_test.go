@@ -125,15 +125,15 @@ func TestScanAndFind(t *testing.T) {
 		t.Errorf("find oci: %+v, %v", runtime, err)
 	}
 	for name, want := range map[string]string{
-		"oci":    `network plugin "oci": not found, there is macvlan`,
-		"bridge": `network plugin "bridge": not found, there is macvlan`,
-		"../x":   `network plugin "../x": not found, there is macvlan`,
+		"oci":    `network plugin "oci": want one of macvlan: not found`,
+		"bridge": `network plugin "bridge": want one of macvlan: not found`,
+		"../x":   `network plugin "../x": want one of macvlan: not found`,
 	} {
 		if _, err := Find(directories, resource.PluginNetwork, name); !errors.Is(err, errdefs.ErrNotFound) || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("find %s: %v, want %s", name, err, want)
 		}
 	}
-	if _, err := Find(nil, resource.PluginRuntime, "vm"); err == nil || !strings.Contains(err.Error(), "there is none in") {
+	if _, err := Find(nil, resource.PluginRuntime, "vm"); err == nil || !strings.Contains(err.Error(), "want one in") {
 		t.Errorf("find without directories: %v", err)
 	}
 	if s, ok := got[0].Strategy("private"); s != "macvlan" || !ok {

@@ -92,7 +92,7 @@ func Find(directories []string, kind resource.PluginKind, name string) (Plugin, 
 		}
 		break
 	}
-	return Plugin{}, fmt.Errorf("%s plugin %q: not found, there is %s: %w", kind, name, available(directories, kind), errdefs.ErrNotFound)
+	return Plugin{}, fmt.Errorf("%s plugin %q: want %s: %w", kind, name, available(directories, kind), errdefs.ErrNotFound)
 }
 
 // available names the plugins of a kind, for errors.
@@ -105,7 +105,7 @@ func available(directories []string, kind resource.PluginKind) string {
 		}
 	}
 	if err != nil || len(names) == 0 {
-		return "none in " + strings.Join(directories, ", ")
+		return "one in " + strings.Join(directories, ", ")
 	}
-	return strings.Join(names, ", ")
+	return "one of " + strings.Join(names, ", ")
 }

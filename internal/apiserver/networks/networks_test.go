@@ -248,7 +248,7 @@ func TestFailedCreateLeavesNothing(t *testing.T) {
 		"diesinstart":  {"out of bridges", errdefs.ErrUnavailable},
 		"hangsinstart": {"did not answer in time", errdefs.ErrUnavailable},
 		"nonsense":     {`ipv4 subnet "ten dot something"`, errdefs.ErrInternal},
-		"absent":       {"not found, there is", errdefs.ErrNotFound},
+		"absent":       {"want one of good", errdefs.ErrNotFound},
 	} {
 		t.Run(plugin, func(t *testing.T) {
 			t.Parallel()
@@ -549,7 +549,7 @@ func TestBuiltInWaitsForItsPlugin(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	failed := b.await("default", isFailed)
-	if !failed.Status.BuiltIn || !strings.Contains(failed.Status.Message, `network plugin "good": not found`) {
+	if !failed.Status.BuiltIn || !strings.Contains(failed.Status.Message, `network plugin "good": want one in`) {
 		t.Errorf("status %+v, want the missing plugin named", failed.Status)
 	}
 	if _, err := b.service.Allocate(t.Context(), failed.ID, "k", "web", resource.AttachmentConfiguration{}); err == nil {

@@ -87,9 +87,9 @@ func (s *Service) Get(name string) (resource.Plugin, error) {
 		}
 		names[i] = p.Name
 	}
-	there := "none in " + strings.Join(s.directories, ", ")
+	there := "one in " + strings.Join(s.directories, ", ")
 	if len(names) > 0 {
-		there = strings.Join(names, ", ")
+		there = "one of " + strings.Join(names, ", ")
 	}
-	return resource.Plugin{}, fmt.Errorf("plugin %q: not found, there is %s: %w", name, there, errdefs.ErrNotFound)
+	return resource.Plugin{}, fmt.Errorf("plugin %q: want %s: %w", name, there, errdefs.ErrNotFound)
 }

@@ -53,7 +53,7 @@ func TestPlugins(t *testing.T) {
 	if p, err := s.Get("bad"); err != nil || p.Fault == "" {
 		t.Errorf("get bad: %+v, %v, want its fault", p, err)
 	}
-	if _, err := s.Get("none"); !errors.Is(err, errdefs.ErrNotFound) || !strings.Contains(err.Error(), "there is bad, toy") {
+	if _, err := s.Get("none"); !errors.Is(err, errdefs.ErrNotFound) || !strings.Contains(err.Error(), "want one of bad, toy") {
 		t.Errorf("get none: %v", err)
 	}
 	if p, err := s.Network("toy"); err != nil || p.DefaultVariant != "v" {
