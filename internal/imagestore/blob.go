@@ -14,6 +14,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
+
+	"patchbay.dev/patchbay/resource"
 )
 
 // BlobPath returns where a blob is, or would be.
@@ -85,6 +87,21 @@ func (s *Store) Spool(ctx context.Context, r io.Reader) (_ *Temporary, err error
 		return nil, localError(s.root, err)
 	}
 	return &Temporary{Digest: digester.Digest(), Size: size, Path: f.Name(), store: s}, nil
+}
+
+// Compression returns how the content is compressed. ErrInvalidArgument if in a
+// way that is not known.
+func (t *Temporary) Compression() (resource.Compression, error) {
+	f, err := os.Open(t.Path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	plain, compression, err := Decompress(f)
+	if err != nil {
+		return "", err
+	}
+	return compression, plain.Close()
 }
 
 // Commit gives the content its place among the blobs.

@@ -74,6 +74,8 @@ var layers = []layer{
 	{packages: []string{"internal/store"}, imports: basics},
 	{packages: []string{"internal/helper"}, imports: with(basics, contract, []string{"internal/manifest"})},
 	{packages: []string{"internal/imagestore"}, imports: basics},
+	{packages: []string{"internal/imagearchive"}, imports: with(basics, []string{"internal/imagestore"})},
+	{packages: []string{"internal/registry"}, imports: basics},
 	{packages: []string{"internal/apiserver/plugins"}, imports: with(basics, []string{"internal/manifest"})},
 	{
 		packages: []string{"internal/apiserver/networks"},
@@ -81,7 +83,7 @@ var layers = []layer{
 		tests:    []string{"internal/apiserver/plugins"},
 	},
 	{packages: []string{"internal/apiserver/containers/..."}, imports: with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/containerlog"})},
-	{packages: []string{"internal/apiserver/images"}, imports: with(basics, []string{"internal/store", "internal/imagestore"}), tests: []string{"internal/wire"}},
+	{packages: []string{"internal/apiserver/images"}, imports: with(basics, []string{"internal/store", "internal/imagestore", "internal/imagearchive", "internal/registry"}), tests: []string{"internal/wire"}},
 	{packages: []string{"internal/apiserver/system"}, imports: with(basics, []string{"internal/apiserver/plugins", "internal/config", "internal/helper", "internal/manifest"})},
 	// Harnesses see the requests of services as values, beside the interfaces
 	// that they declare.

@@ -16,13 +16,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"patchbay.dev/patchbay/internal/imagestore"
+	"patchbay.dev/patchbay/internal/registry"
 	"patchbay.dev/patchbay/resource"
 )
 
 const (
 	maxDocument = 16 << 20 // bytes of a manifest or a configuration
 	maxLayers   = 500      // as many as overlayfs takes (Documentation/filesystems/overlayfs.rst)
-	downloads   = 3        // at once, of one image
 )
 
 // candidate is an image that is to be added to the store.
@@ -197,7 +197,7 @@ func (c *candidate) chains() []string {
 // up as they arrive. It returns the bytes of all files.
 func (s *Service) bringLayers(ctx context.Context, c *candidate, r *reporter) (unpacked int64, err error) {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(downloads + 1)
+	group.SetLimit(registry.AtOnce + 1)
 	arrived := make([]chan struct{}, len(c.document.Layers))
 	for i := range arrived {
 		arrived[i] = make(chan struct{})

@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"patchbay.dev/patchbay/internal/imagestore"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -304,28 +303,4 @@ func TestLoadEndsWithContext(t *testing.T) {
 	_, err = s.Import(ctx, bytes.NewReader(rootfs(t, entry{"a", "b"})), "box", resource.ImageRunConfiguration{})
 	wantKind(t, err, context.Canceled)
 	wantEmpty(t, f)
-}
-
-func FuzzReadArchive(f *testing.F) {
-	var seed bytes.Buffer
-	w := tar.NewWriter(&seed)
-	w.WriteHeader(&tar.Header{Name: "index.json", Typeflag: tar.TypeReg, Size: 2})
-	io.WriteString(w, "{}")
-	w.Close()
-	f.Add(seed.Bytes())
-	store, err := imagestore.Open(f.TempDir())
-	if err != nil {
-		f.Fatal(err)
-	}
-	s := &Service{store: store}
-	f.Fuzz(func(t *testing.T, content []byte) {
-		archive, err := s.readArchive(t.Context(), bytes.NewReader(content))
-		if err != nil {
-			return
-		}
-		defer archive.discard()
-		if _, err := archive.candidates(); err != nil && strings.Contains(err.Error(), "\n") {
-			t.Errorf("error has several lines: %q", err)
-		}
-	})
 }

@@ -1,7 +1,6 @@
 package images
 
 import (
-	"encoding/base64"
 	"fmt"
 	"net/http"
 	"os"
@@ -126,26 +125,4 @@ func TestLoginRefuses(t *testing.T) {
 		})
 	}
 	wantKind(t, s.Login(t.Context(), "127.0.0.1:1", "u", "x"), errdefs.ErrUnavailable)
-}
-
-func TestCredentialsOfDocker(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	auth := base64.StdEncoding.EncodeToString([]byte("me:a:b"))
-	if err := os.WriteFile(f.config.Credentials, []byte(`{"auths":{"r.example":{"auth":"`+auth+`"}}}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s := f.start(t)
-	a, err := s.hubs.credentials.authenticator("r.example")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, _ := a.Authorization(); got.Username != "me" || got.Password != "a:b" {
-		t.Errorf("read %+v", got)
-	}
-	if err := os.WriteFile(f.config.Credentials, []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, err = s.Logins(t.Context())
-	wantKind(t, err, errdefs.ErrFailedPrecondition)
 }

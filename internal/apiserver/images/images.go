@@ -23,6 +23,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/imagestore"
+	"patchbay.dev/patchbay/internal/registry"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -73,6 +74,9 @@ type Config struct {
 	// InsecureRegistries are the names ("host" or "host:port") of registries
 	// that may be spoken to without encryption or a verified certificate.
 	InsecureRegistries []string
+	// Patience is how long a registry may be silent in the middle of a blob;
+	// zero: one minute.
+	Patience time.Duration
 	// Users may be nil: nobody uses images.
 	Users Users
 	// Log may be nil.
@@ -84,7 +88,7 @@ type Service struct {
 	store *imagestore.Store
 	users Users
 	log   *slog.Logger
-	hubs  *registries
+	hubs  *registry.Client
 
 	mu     sync.Mutex
 	images *index // guarded by mu
@@ -106,7 +110,7 @@ func New(c Config) (*Service, error) {
 	if s.images, err = loadIndex(c.Images, c.References); err != nil {
 		return nil, err
 	}
-	if s.hubs, err = newRegistries(c.Credentials, c.InsecureRegistries); err != nil {
+	if s.hubs, err = registry.New(registry.Config{Credentials: c.Credentials, Insecure: c.InsecureRegistries, Patience: c.Patience}); err != nil {
 		return nil, err
 	}
 	// A layer without a record may have been cut short by a power failure:
@@ -197,6 +201,22 @@ func (s *Service) Tag(_ context.Context, name, reference string) error {
 		return err
 	}
 	return s.images.setReference(named.name, record.Configuration.Digest)
+}
+
+// Login checks credentials with a registry and stores them. An empty name is
+// the default registry. ErrUnauthenticated if it refuses them.
+func (s *Service) Login(ctx context.Context, registry, username, password string) error {
+	return s.hubs.Login(ctx, registry, username, password)
+}
+
+// Logout forgets the credentials of a registry. ErrNotFound if there are none.
+func (s *Service) Logout(ctx context.Context, registry string) error {
+	return s.hubs.Logout(ctx, registry)
+}
+
+// Logins returns the registries with stored credentials, by name.
+func (s *Service) Logins(ctx context.Context) ([]resource.RegistryLogin, error) {
+	return s.hubs.Logins(ctx)
 }
 
 func notFound(name string) error {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"time"
 
@@ -23,39 +22,6 @@ var layerTypes = map[resource.Compression]types.MediaType{
 	resource.CompressionNone: types.OCIUncompressedLayer,
 	resource.CompressionGzip: types.OCILayer,
 	resource.CompressionZstd: types.OCILayerZStd,
-}
-
-// dockerLayerTypes are those of docker's manifests, which know no zstd.
-var dockerLayerTypes = map[resource.Compression]types.MediaType{
-	resource.CompressionNone: types.DockerUncompressedLayer,
-	resource.CompressionGzip: types.DockerLayer,
-	resource.CompressionZstd: types.OCILayerZStd,
-}
-
-// layerType finds out how a layer of a docker archive is compressed.
-func (a *imageArchive) layerType(entry string) (types.MediaType, error) {
-	f, err := a.file(entry)
-	if err != nil {
-		return "", err
-	}
-	compression, err := compressionOf(f.Path)
-	if err != nil {
-		return "", archiveError(entry, err)
-	}
-	return dockerLayerTypes[compression], nil
-}
-
-func compressionOf(path string) (resource.Compression, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	plain, compression, err := imagestore.Decompress(f)
-	if err != nil {
-		return "", err
-	}
-	return compression, plain.Close()
 }
 
 // Import makes an image of one layer, for the host's platform, out of a root file
@@ -88,9 +54,9 @@ func (s *Service) importLayer(ctx context.Context, r io.Reader, name string, run
 	if spooled.Size == 0 {
 		return resource.Image{}, fmt.Errorf("archive: is empty: want a tar archive: %w", errdefs.ErrInvalidArgument)
 	}
-	compression, err := compressionOf(spooled.Path)
+	compression, err := spooled.Compression()
 	if err != nil {
-		return resource.Image{}, archiveError("", err)
+		return resource.Image{}, fmt.Errorf("archive: %w", imagestore.ArchiveError("", "", err))
 	}
 	image, err := s.importSpooled(ctx, spooled, compression, name, run)
 	s.cleanAfter(err, []string{spooled.Digest.String()})

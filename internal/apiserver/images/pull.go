@@ -11,10 +11,10 @@ import (
 	"github.com/containerd/errdefs"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/opencontainers/go-digest"
 
 	"patchbay.dev/patchbay/internal/imagestore"
+	"patchbay.dev/patchbay/internal/registry"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -41,11 +41,11 @@ func (s *Service) Pull(ctx context.Context, ref, platform string, progress func(
 }
 
 func (s *Service) pull(ctx context.Context, p parsed, want v1.Platform, r *reporter) (resource.Image, error) {
-	source, err := s.hubs.open(ctx, p, transport.PullScope)
+	source, err := s.hubs.ForPull(ctx, p.name)
 	if err != nil {
 		return resource.Image{}, err
 	}
-	found, err := source.manifest(ctx, source.ref)
+	found, err := source.Manifest(ctx)
 	if err != nil {
 		return resource.Image{}, err
 	}
@@ -53,7 +53,7 @@ func (s *Service) pull(ctx context.Context, p parsed, want v1.Platform, r *repor
 	c.fetch = func(ctx context.Context, d v1.Descriptor, r *reporter) error { return s.fetchBlob(ctx, source, d, r) }
 	if found.MediaType.IsIndex() {
 		c.indexDigest = found.Digest.String()
-		if found, err = source.choose(ctx, found.Manifest, want); err != nil {
+		if found, err = chooseRemote(ctx, source, found.Manifest, want); err != nil {
 			return resource.Image{}, err
 		}
 	}
@@ -61,8 +61,8 @@ func (s *Service) pull(ctx context.Context, p parsed, want v1.Platform, r *repor
 	return s.add(ctx, c, r)
 }
 
-// choose fetches the manifest that an index has for a platform.
-func (i *remoteImage) choose(ctx context.Context, index []byte, want v1.Platform) (*remote.Descriptor, error) {
+// chooseRemote fetches the manifest that an index has for a platform.
+func chooseRemote(ctx context.Context, source *registry.Image, index []byte, want v1.Platform) (*remote.Descriptor, error) {
 	document, err := v1.ParseIndexManifest(bytes.NewReader(index))
 	if err != nil {
 		return nil, fmt.Errorf("index: %w: %w", err, errdefs.ErrInvalidArgument)
@@ -71,7 +71,7 @@ func (i *remoteImage) choose(ctx context.Context, index []byte, want v1.Platform
 	if err != nil {
 		return nil, err
 	}
-	return i.manifest(ctx, i.ref.Context().Digest(d.Digest.String()))
+	return source.ManifestOf(ctx, d.Digest)
 }
 
 // attempts are how often a blob is asked for when the connection breaks.
@@ -79,12 +79,12 @@ const attempts = 3
 
 // fetchBlob brings one blob into the store. A broken connection is taken up
 // again where it broke.
-func (s *Service) fetchBlob(ctx context.Context, source *remoteImage, d v1.Descriptor, r *reporter) error {
+func (s *Service) fetchBlob(ctx context.Context, source *registry.Image, d v1.Descriptor, r *reporter) error {
 	download := imagestore.Download{
 		Digest: digest.Digest(d.Digest.String()),
 		Size:   d.Size,
 		Open: func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
-			return source.openBlob(ctx, d, offset)
+			return source.OpenBlob(ctx, d, offset)
 		},
 		Progress: r.meter(d.Digest.String(), resource.TransferDownload, d.Size),
 	}
@@ -98,7 +98,7 @@ func (s *Service) fetchBlob(ctx context.Context, source *remoteImage, d v1.Descr
 			return err
 		}
 		if attempt == attempts {
-			return registryError(source.ref.Context().Registry, err)
+			return source.Unavailable(err)
 		}
 		select {
 		case <-time.After(pause):

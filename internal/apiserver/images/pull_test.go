@@ -247,8 +247,9 @@ func TestPullMendsABreak(t *testing.T) {
 func TestPullEndsWhenTheRegistryIsSilent(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
-	s := newService(t)
-	s.hubs.patience = 20 * time.Millisecond
+	f := newFixture(t)
+	f.config.Patience = 20 * time.Millisecond
+	s := f.start(t)
 	big := layer(t, resource.CompressionNone, entry{"big", strings.Repeat("x", 1<<16)})
 	ref := h.push(t, "box:1", image(t, "", big))
 	h.setWrap(func(next http.Handler) func(http.ResponseWriter, *http.Request) {

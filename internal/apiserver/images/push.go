@@ -7,8 +7,6 @@ import (
 
 	"github.com/containerd/errdefs"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"patchbay.dev/patchbay/resource"
 )
@@ -39,12 +37,12 @@ func (s *Service) Push(ctx context.Context, ref, destination string, progress fu
 	if err != nil {
 		return "", fmt.Errorf("image %s: %w", ref, err)
 	}
-	place, err := s.hubs.open(ctx, target, transport.PushScope)
+	place, err := s.hubs.ForPush(ctx, target.name)
 	if err != nil {
 		return "", fmt.Errorf("image %s: %w", ref, err)
 	}
-	if err := remote.Write(place.ref, image, place.options(ctx)...); err != nil {
-		return "", fmt.Errorf("image %s: %w", ref, registryError(place.ref.Context().Registry, err))
+	if err := place.Push(ctx, image); err != nil {
+		return "", fmt.Errorf("image %s: %w", ref, err)
 	}
 	r.report(Progress{ID: record.Configuration.Digest, Step: resource.TransferDone})
 	return record.Configuration.Digest, nil

@@ -1,4 +1,4 @@
-package images
+package registry
 
 import (
 	"cmp"
@@ -113,14 +113,14 @@ func (c *credentials) authenticator(host string) (authn.Authenticator, error) {
 
 // Login checks credentials with the registry and stores them. An empty
 // registry is the default one. ErrUnauthenticated if the registry refuses them.
-func (s *Service) Login(ctx context.Context, registry, username, password string) error {
+func (r *Client) Login(ctx context.Context, registry, username, password string) error {
 	if username == "" || password == "" {
 		return fmt.Errorf("registry %s: want a user name and a password: %w", registry, errdefs.ErrInvalidArgument)
 	}
 	if strings.Contains(username, ":") {
 		return fmt.Errorf("registry %s: user name %q: must not contain a colon (RFC 7617): %w", registry, username, errdefs.ErrInvalidArgument)
 	}
-	host, base, err := s.hubs.transportFor(registry)
+	host, base, err := r.transportFor(registry)
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (s *Service) Login(ctx context.Context, registry, username, password string
 	if err != nil {
 		return registryError(host, err)
 	}
-	return s.hubs.credentials.change(func(file credentialsFile) error {
+	return r.credentials.change(func(file credentialsFile) error {
 		file.Auths[host.RegistryStr()] = newStoredLogin(username, password)
 		return nil
 	})
@@ -157,12 +157,12 @@ func ping(ctx context.Context, client *http.Client, address string) error {
 }
 
 // Logout forgets the credentials of a registry. ErrNotFound if there are none.
-func (s *Service) Logout(_ context.Context, registry string) error {
+func (r *Client) Logout(_ context.Context, registry string) error {
 	host, err := parseRegistry(registry)
 	if err != nil {
 		return err
 	}
-	return s.hubs.credentials.change(func(file credentialsFile) error {
+	return r.credentials.change(func(file credentialsFile) error {
 		if _, ok := file.Auths[host.RegistryStr()]; !ok {
 			return fmt.Errorf("registry %s: not logged in: %w", host.RegistryStr(), errdefs.ErrNotFound)
 		}
@@ -172,10 +172,10 @@ func (s *Service) Logout(_ context.Context, registry string) error {
 }
 
 // Logins returns the registries with stored credentials, by name.
-func (s *Service) Logins(context.Context) ([]resource.RegistryLogin, error) {
-	s.hubs.credentials.mu.Lock()
-	defer s.hubs.credentials.mu.Unlock()
-	file, err := s.hubs.credentials.read()
+func (r *Client) Logins(context.Context) ([]resource.RegistryLogin, error) {
+	r.credentials.mu.Lock()
+	defer r.credentials.mu.Unlock()
+	file, err := r.credentials.read()
 	if err != nil {
 		return nil, err
 	}

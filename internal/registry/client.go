@@ -1,6 +1,14 @@
-package images
+// Package registry speaks to image registries (OCI distribution spec): it
+// authenticates, fetches manifests and blobs, pushes images, and keeps the
+// credentials of its users.
+//
+// Errors name the registry and say what it answered; those of kind
+// errdefs.ErrUnavailable are the fault of the registry or of the way to it, and
+// may be gone the next time.
+package registry
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -21,8 +29,20 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// registries knows how to speak to registries.
-type registries struct {
+// Config is what a Client needs.
+type Config struct {
+	// Credentials is the file with the credentials of registries.
+	Credentials string
+	// Insecure are the names of registries that may be spoken to without
+	// encryption or a verified certificate.
+	Insecure []string
+	// Patience is how long a registry may be silent in the middle of a blob;
+	// zero: one minute.
+	Patience time.Duration
+}
+
+// Client knows how to speak to registries.
+type Client struct {
 	credentials *credentials
 	insecure    map[string]bool // by name as the library has it
 	verified    http.RoundTripper
@@ -30,13 +50,14 @@ type registries struct {
 	patience    time.Duration     // how long a registry may be silent in the middle of a blob
 }
 
-func newRegistries(credentialsPath string, insecure []string) (*registries, error) {
-	r := &registries{
-		credentials: &credentials{path: credentialsPath},
+// New returns a client. ErrInvalidArgument if a name is none of a registry.
+func New(c Config) (*Client, error) {
+	r := &Client{
+		credentials: &credentials{path: c.Credentials},
 		insecure:    map[string]bool{},
-		patience:    time.Minute,
+		patience:    cmp.Or(c.Patience, time.Minute),
 	}
-	for _, s := range insecure {
+	for _, s := range c.Insecure {
 		registry, err := parseRegistry(s)
 		if err != nil {
 			return nil, fmt.Errorf("insecure registries: %w", err)
@@ -55,7 +76,7 @@ func newTransport(c *tls.Config) *http.Transport {
 		DialContext:           (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		TLSClientConfig:       c,
 		ForceAttemptHTTP2:     true,
-		MaxIdleConnsPerHost:   downloads,
+		MaxIdleConnsPerHost:   AtOnce,
 		IdleConnTimeout:       30 * time.Second,
 		TLSHandshakeTimeout:   10 * time.Second,
 		ResponseHeaderTimeout: time.Minute,
@@ -73,7 +94,7 @@ func parseRegistry(s string, options ...name.Option) (name.Registry, error) {
 
 // transportFor returns the registry with the scheme that fits it, and the way
 // to it without credentials.
-func (r *registries) transportFor(s string) (name.Registry, http.RoundTripper, error) {
+func (r *Client) transportFor(s string) (name.Registry, http.RoundTripper, error) {
 	registry, err := parseRegistry(s)
 	if err != nil || !r.insecure[registry.RegistryStr()] {
 		return registry, r.verified, err
@@ -82,20 +103,29 @@ func (r *registries) transportFor(s string) (name.Registry, http.RoundTripper, e
 	return registry, r.unverified, err
 }
 
-// remoteImage is an image's place in a registry, with a way to it that bears the
+// Image is an image's place in a registry, with a way to it that bears the
 // credentials stored for it.
-type remoteImage struct {
+type Image struct {
 	ref      name.Reference
 	way      http.RoundTripper
 	client   *http.Client
 	patience time.Duration
 }
 
-// open authenticates for scope, transport.PullScope or transport.PushScope.
-func (r *registries) open(ctx context.Context, p parsed, scope string) (*remoteImage, error) {
-	ref, err := name.ParseReference(p.name)
+// ForPull returns the place of a complete name, to be pulled from.
+func (r *Client) ForPull(ctx context.Context, complete string) (*Image, error) {
+	return r.open(ctx, complete, transport.PullScope)
+}
+
+// ForPush returns the place of a complete name, to be pushed to.
+func (r *Client) ForPush(ctx context.Context, complete string) (*Image, error) {
+	return r.open(ctx, complete, transport.PushScope)
+}
+
+func (r *Client) open(ctx context.Context, complete, scope string) (*Image, error) {
+	ref, err := name.ParseReference(complete)
 	if err != nil {
-		return nil, fmt.Errorf("image name %q: %w: %w", p.name, err, errdefs.ErrInvalidArgument)
+		return nil, fmt.Errorf("image name %q: %w: %w", complete, err, errdefs.ErrInvalidArgument)
 	}
 	host := ref.Context().RegistryStr()
 	_, base, err := r.transportFor(host)
@@ -103,7 +133,7 @@ func (r *registries) open(ctx context.Context, p parsed, scope string) (*remoteI
 		return nil, err
 	}
 	if r.insecure[host] {
-		if ref, err = name.ParseReference(p.name, name.Insecure); err != nil {
+		if ref, err = name.ParseReference(complete, name.Insecure); err != nil {
 			return nil, err
 		}
 	}
@@ -116,16 +146,28 @@ func (r *registries) open(ctx context.Context, p parsed, scope string) (*remoteI
 		return nil, registryError(ref.Context().Registry, err)
 	}
 	client := &http.Client{Transport: way, CheckRedirect: checkRedirect}
-	return &remoteImage{ref: ref, way: way, client: client, patience: r.patience}, nil
+	return &Image{ref: ref, way: way, client: client, patience: r.patience}, nil
 }
+
+// AtOnce is how many blobs of an image are transferred at once.
+const AtOnce = 3
 
 // options are those of the library's calls.
-func (i *remoteImage) options(ctx context.Context) []remote.Option {
-	return []remote.Option{remote.WithContext(ctx), remote.WithTransport(i.way), remote.WithJobs(downloads)}
+func (i *Image) options(ctx context.Context) []remote.Option {
+	return []remote.Option{remote.WithContext(ctx), remote.WithTransport(i.way), remote.WithJobs(AtOnce)}
 }
 
-// manifest fetches the manifest of a reference.
-func (i *remoteImage) manifest(ctx context.Context, ref name.Reference) (*remote.Descriptor, error) {
+// Manifest fetches the manifest, or the index, that the image's name stands for.
+func (i *Image) Manifest(ctx context.Context) (*remote.Descriptor, error) {
+	return i.manifest(ctx, i.ref)
+}
+
+// ManifestOf fetches another manifest of the same repository.
+func (i *Image) ManifestOf(ctx context.Context, digest v1.Hash) (*remote.Descriptor, error) {
+	return i.manifest(ctx, i.ref.Context().Digest(digest.String()))
+}
+
+func (i *Image) manifest(ctx context.Context, ref name.Reference) (*remote.Descriptor, error) {
 	d, err := remote.Get(ref, i.options(ctx)...)
 	if err != nil {
 		return nil, registryError(i.ref.Context().Registry, err)
@@ -133,9 +175,17 @@ func (i *remoteImage) manifest(ctx context.Context, ref name.Reference) (*remote
 	return d, nil
 }
 
-// openBlob returns a blob's content from offset on, or all of it if the
+// Push uploads an image, blobs that are there already excepted.
+func (i *Image) Push(ctx context.Context, image v1.Image) error {
+	return registryError(i.ref.Context().Registry, remote.Write(i.ref, image, i.options(ctx)...))
+}
+
+// Unavailable says of an incomplete transfer that the registry is to blame.
+func (i *Image) Unavailable(err error) error { return registryError(i.ref.Context().Registry, err) }
+
+// OpenBlob returns a blob's content from offset on, or all of it if the
 // registry does not serve parts (RFC 9110 section 14).
-func (i *remoteImage) openBlob(ctx context.Context, d v1.Descriptor, offset int64) (io.ReadCloser, int64, error) {
+func (i *Image) OpenBlob(ctx context.Context, d v1.Descriptor, offset int64) (io.ReadCloser, int64, error) {
 	repository := i.ref.Context()
 	address := url.URL{
 		Scheme: repository.Scheme(),

@@ -1,4 +1,6 @@
-package images
+// Package imagearchive reads and writes archives of images: OCI layouts (OCI
+// image spec, image-layout.md) in tar form, and what "docker save" writes.
+package imagearchive
 
 import (
 	"archive/tar"
@@ -17,25 +19,29 @@ import (
 	"patchbay.dev/patchbay/internal/imagestore"
 )
 
+// maxDocument is the size of a JSON document that is read at most.
+const maxDocument = 16 << 20
+
 // maxEntries is more than any image archive has, and less than most root file
 // systems.
 const maxEntries = 20000
 
-// imageArchive is an image archive whose files have been spooled, so that they
-// can be read in any order. Their names are never names of files of ours.
-type imageArchive struct {
+// Archive is an image archive whose files have been spooled, so that they can
+// be read in any order. Their names are never names of files of ours.
+type Archive struct {
 	files map[string]*imagestore.Temporary
 	links map[string]string
 }
 
-// readArchive spools an archive, plain or compressed. The caller discards it.
-func (s *Service) readArchive(ctx context.Context, r io.Reader) (*imageArchive, error) {
+// Read spools an archive, plain or compressed, in a store. The caller discards
+// it. ErrInvalidArgument if it cannot be read.
+func Read(ctx context.Context, store *imagestore.Store, r io.Reader) (*Archive, error) {
 	plain, _, err := imagestore.Decompress(r)
 	if err != nil {
 		return nil, archiveError("", err)
 	}
 	defer plain.Close()
-	a := &imageArchive{files: map[string]*imagestore.Temporary{}, links: map[string]string{}}
+	a := &Archive{files: map[string]*imagestore.Temporary{}, links: map[string]string{}}
 	entries := tar.NewReader(plain)
 	last := ""
 	for n := 0; ; n++ {
@@ -49,19 +55,19 @@ func (s *Service) readArchive(ctx context.Context, r io.Reader) (*imageArchive, 
 		}
 		if err == nil {
 			last = header.Name
-			err = s.spoolEntry(ctx, a, header, entries)
+			err = a.spoolEntry(ctx, store, header, entries)
 		}
 		if err != nil {
-			return nil, errors.Join(archiveError(last, err), a.discard())
+			return nil, errors.Join(archiveError(last, err), a.Discard())
 		}
 	}
 }
 
-func (s *Service) spoolEntry(ctx context.Context, a *imageArchive, header *tar.Header, content io.Reader) error {
+func (a *Archive) spoolEntry(ctx context.Context, store *imagestore.Store, header *tar.Header, content io.Reader) error {
 	name := path.Clean(header.Name)
 	switch header.Typeflag {
 	case tar.TypeReg:
-		file, err := s.store.Spool(ctx, content)
+		file, err := store.Spool(ctx, content)
 		if err != nil {
 			return err
 		}
@@ -78,7 +84,7 @@ func (s *Service) spoolEntry(ctx context.Context, a *imageArchive, header *tar.H
 }
 
 // file returns an entry, following links.
-func (a *imageArchive) file(name string) (*imagestore.Temporary, error) {
+func (a *Archive) file(name string) (*imagestore.Temporary, error) {
 	at := path.Clean(name)
 	for range 10 {
 		if f, ok := a.files[at]; ok {
@@ -94,7 +100,7 @@ func (a *imageArchive) file(name string) (*imagestore.Temporary, error) {
 }
 
 // read returns the content of a small entry.
-func (a *imageArchive) read(name string) ([]byte, error) {
+func (a *Archive) read(name string) ([]byte, error) {
 	f, err := a.file(name)
 	if err != nil {
 		return nil, err
@@ -106,7 +112,7 @@ func (a *imageArchive) read(name string) ([]byte, error) {
 }
 
 // readJSON parses a small entry.
-func (a *imageArchive) readJSON(name string, into any) error {
+func (a *Archive) readJSON(name string, into any) error {
 	content, err := a.read(name)
 	if err != nil {
 		return err
@@ -118,7 +124,7 @@ func (a *imageArchive) readJSON(name string, into any) error {
 }
 
 // blob returns a blob of an OCI layout after checking that it is what its name says.
-func (a *imageArchive) blob(d digest.Digest) (*imagestore.Temporary, error) {
+func (a *Archive) blob(d digest.Digest) (*imagestore.Temporary, error) {
 	if err := d.Validate(); err != nil || d.Algorithm() != digest.SHA256 {
 		return nil, fmt.Errorf("archive: digest %q: want a sha256 digest: %w", d, errdefs.ErrInvalidArgument)
 	}
@@ -137,8 +143,8 @@ func blobName(d digest.Digest) string {
 	return path.Join("blobs", d.Algorithm().String(), d.Encoded())
 }
 
-// discard removes what was spooled and not committed.
-func (a *imageArchive) discard() error {
+// Discard removes what was spooled and not committed.
+func (a *Archive) Discard() error {
 	var errs []error
 	for _, f := range a.files {
 		errs = append(errs, f.Discard())
