@@ -263,7 +263,7 @@ func (s *Service) find(name string) (*entry, error) {
 	}
 	var found []*entry
 	for id, e := range s.entries {
-		if name != "" && strings.HasPrefix(id, name) && !e.creating {
+		if resource.IsIDPrefix(name, id) && !e.creating {
 			found = append(found, e)
 		}
 	}

@@ -128,8 +128,8 @@ func (s *Service) Close() {
 	}
 }
 
-// Resolve returns the network of a name, an id or a unique prefix of an id, as
-// it was when its plugin last told; names win.
+// Resolve returns the network of a name, an id or a unique prefix of an id
+// (resource.MinIDPrefix), as it was when its plugin last told; names win.
 func (s *Service) Resolve(name string) (resource.Network, error) {
 	n, err := s.find(name)
 	if err != nil {
@@ -152,7 +152,7 @@ func (s *Service) find(name string) (*network, error) {
 			return n, nil
 		case id == name:
 			byID = append(byID, n)
-		case name != "" && strings.HasPrefix(id, name):
+		case resource.IsIDPrefix(name, id):
 			byPrefix = append(byPrefix, n)
 		}
 		names = append(names, r.Name)

@@ -1,0 +1,16 @@
+package resource_test
+
+import (
+	"testing"
+
+	"patchbay.dev/patchbay/resource"
+)
+
+func TestIsIDPrefix(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{"0123456789abcdef": true, "0123": true, "012": false, "": false, "1234": false, "0123456789abcdef0": false} {
+		if got := resource.IsIDPrefix(text, "0123456789abcdef"); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+}
