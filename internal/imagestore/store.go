@@ -20,6 +20,7 @@
 package imagestore
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -160,6 +161,9 @@ func (t *Trash) Remove() (int64, error) {
 // eachBlob calls f for every complete and partial blob.
 func (s *Store) eachBlob(f func(d digest.Digest, path string, size int64) error) error {
 	return filepath.WalkDir(s.root, func(path string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) { // renamed to its place meanwhile
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -171,6 +175,9 @@ func (s *Store) eachBlob(f func(d digest.Digest, path string, size int64) error)
 			return filepath.SkipDir
 		}
 		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
