@@ -82,7 +82,10 @@ func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", ";
 // ensureBuiltIn stores the built-in network when there is none yet.
 func (s *Service) ensureBuiltIn() error {
 	for _, n := range s.all() {
-		if n.stored().BuiltIn {
+		if r := n.stored(); r.BuiltIn {
+			if has := r.Configuration.Plugin; has.Plugin != s.config.Default.Plugin {
+				n.log.Warn("built-in network keeps the plugin that it was made with", "configured", s.config.Default.String())
+			}
 			return nil
 		}
 	}
