@@ -161,5 +161,6 @@ func Exec(main *specs.Process, p resource.Process, u User, privileged bool) *spe
 		env = Merge([]string{"TERM=xterm"}, env)
 	}
 	out.Env = Merge(append(env, "HOME="+cmp.Or(u.Home, "/")), p.Env)
+	out.Rlimits = main.Rlimits
 	return out
 }
