@@ -39,6 +39,7 @@ there is pulled. Static addresses are reserved from now on.`,
 		},
 	}
 	o.bind(f, c)
+	f.check(c, func() { o.request(f, c, nil) })
 	return c
 }
 

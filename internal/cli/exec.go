@@ -36,9 +36,7 @@ func newExec(f *frame) *cobra.Command {
 		Args:              f.atLeast(2, "a NAME and a COMMAND"),
 		ValidArgsFunction: f.completeContainers(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			var err error
-			o.process.Env, err = parse.Environment(o.env, os.LookupEnv)
-			f.fault(err)
+			o.complete(f)
 			if o.process.Terminal && !o.detach && !terminal.Is(f.stdin) {
 				f.fault(errNoTerminal)
 			}
@@ -60,7 +58,14 @@ func newExec(f *frame) *cobra.Command {
 	flags.StringVarP(&o.process.WorkingDirectory, "workdir", "w", "", "working directory (default: the container's)")
 	flags.StringVarP(&o.process.User, "user", "u", "", "NAME|UID[:GROUP|GID] (default: the container's)")
 	flags.BoolVar(&o.privileged, "privileged", false, "give the process all capabilities")
+	f.check(c, func() { o.complete(f) })
 	return c
+}
+
+func (o *execOptions) complete(f *frame) {
+	var err error
+	o.process.Env, err = parse.Environment(o.env, os.LookupEnv)
+	f.fault(err)
 }
 
 type execClient interface {

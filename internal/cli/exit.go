@@ -90,8 +90,18 @@ func report(w io.Writer, err error) {
 		return
 	}
 	for line := range strings.SplitSeq(err.Error(), "\n") {
-		if line = strings.TrimSpace(line); line != "" {
+		if line = plainText(strings.TrimSpace(line)); line != "" {
 			fmt.Fprintf(w, "patchbay: %s\n", line)
 		}
 	}
+}
+
+// plainText drops what the kind of an error adds to its text where it says
+// nothing to a reader.
+func plainText(line string) string {
+	for _, kind := range []error{errdefs.ErrInvalidArgument, errdefs.ErrFailedPrecondition} {
+		line = strings.TrimSuffix(line, ": "+kind.Error())
+		line = strings.ReplaceAll(line, ": "+kind.Error()+": ", ": ")
+	}
+	return line
 }

@@ -32,6 +32,9 @@ type frame struct {
 
 	root, runRoot string
 	faults        []error
+	// checks find the faults of a command that only show when its flags are seen
+	// together.
+	checks map[*cobra.Command]func()
 
 	// keepSignals lets SIGINT and SIGTERM cancel the command no longer; a command
 	// that passes signals on calls it.
@@ -43,6 +46,15 @@ func (f *frame) fault(err error) {
 	if err != nil {
 		f.faults = append(f.faults, err)
 	}
+}
+
+// check binds what a command checks of its flags. The command calls it itself
+// when it runs; it is bound for a command line that cannot be run.
+func (f *frame) check(c *cobra.Command, flags func()) {
+	if f.checks == nil {
+		f.checks = map[*cobra.Command]func(){}
+	}
+	f.checks[c] = flags
 }
 
 // usage returns the faults so far.
@@ -173,7 +185,7 @@ func (f *frame) arguments(want string, ok func(int) bool) cobra.PositionalArgs {
 			if len(args) > 0 {
 				got = fmt.Sprintf("got %d: %q", len(args), args)
 			}
-			f.fault(fmt.Errorf("%s: want %s, %s (usage: %s)", c.Name(), want, got, c.UseLine()))
+			f.fault(fmt.Errorf("%swant %s, %s (usage: %s)", called(c), want, got, c.UseLine()))
 		}
 		return nil
 	}

@@ -66,6 +66,7 @@ compressed by gzip or zstd, and show its digest.`,
 	flags.StringArrayVar(&o.run.Volumes, "volume", nil, "PATH that gets a volume in each container (repeatable)")
 	flags.StringArrayVarP(&o.labels, "label", "l", nil, "KEY[=VALUE] (repeatable)")
 	flags.BoolVarP(&o.quiet, "quiet", "q", false, "show no progress")
+	f.check(c, func() { o.complete(f) })
 	return c
 }
 

@@ -91,4 +91,3 @@ func runImageLoad(ctx context.Context, api imageLoader, out io.Writer, o imageLo
 	}
 	return lines(out, loaded)
 }
-

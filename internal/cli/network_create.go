@@ -53,6 +53,7 @@ by the plugin; "patchbay plugin list" shows the plugins and their variants.`,
 	flags.Var(checked(f, &o.configuration.MTU, "bytes", parse.MTU), "mtu", "largest packet")
 	flags.StringArrayVarP(&o.options, "option", "o", nil, "KEY=VALUE for the plugin (repeatable)")
 	flags.StringArrayVarP(&o.labels, "label", "l", nil, "KEY[=VALUE] to find it by (repeatable)")
+	f.check(c, func() { o.request(f, nil) })
 	completeWith(c, "plugin", f.completePlugins("network"))
 	return c
 }

@@ -11,7 +11,7 @@ import (
 // newRoot returns the tree of all commands.
 func newRoot(f *frame) *cobra.Command {
 	root := &cobra.Command{
-		Use:   "patchbay",
+		Use:   "patchbay [FLAGS] COMMAND",
 		Short: "Containers, each plugged into any number of networks",
 		Long: `Patchbay runs containers and plugs each of them into any number of networks,
 each network served by a plugin of its own.`,
@@ -35,7 +35,16 @@ each network served by a plugin of its own.`,
 	addGroup(root, "system", "The system:", newSystem(f), newVersion(f), newCompletion(f, root))
 	root.AddCommand(newHelpExitCodes())
 	root.SetHelpCommandGroupID("system")
+	finishTree(root)
 	return root
+}
+
+// finishTree sets what all commands have alike.
+func finishTree(c *cobra.Command) {
+	c.DisableFlagsInUseLine = true
+	for _, below := range c.Commands() {
+		finishTree(below)
+	}
 }
 
 func addGroup(root *cobra.Command, id, title string, commands ...*cobra.Command) {
@@ -48,7 +57,7 @@ func addGroup(root *cobra.Command, id, title string, commands ...*cobra.Command)
 
 // group returns a command that only has commands below it.
 func group(f *frame, use, short string, commands ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{Use: use, Short: short}
+	c := &cobra.Command{Use: use + " COMMAND", Short: short}
 	asGroup(f, c)
 	c.AddCommand(commands...)
 	return c

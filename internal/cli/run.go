@@ -52,6 +52,7 @@ running.`,
 		},
 	}
 	o.bind(f, c)
+	f.check(c, func() { o.request(f, c, nil) })
 	c.Flags().BoolVarP(&o.detach, "detach", "d", false, "leave it running in the background and show its id")
 	return c
 }

@@ -46,7 +46,33 @@ func usageFaults(args []string) error {
 		}
 		rest = next
 	}
-	return errors.Join(append(faults, f.faults...)...)
+	if check := f.checks[command]; check != nil {
+		check()
+	}
+	return errors.Join(distinct(append(faults, f.faults...))...)
+}
+
+// distinct drops repetitions: a list of values grows with each parsing.
+func distinct(faults []error) []error {
+	var out []error
+	seen := map[string]bool{}
+	for _, fault := range faults {
+		for line := range strings.SplitSeq(fault.Error(), "\n") {
+			if !seen[line] {
+				seen[line] = true
+				out = append(out, errors.New(line))
+			}
+		}
+	}
+	return out
+}
+
+// called names a command in front of a fault: "network create: ".
+func called(c *cobra.Command) string {
+	if !c.HasParent() {
+		return ""
+	}
+	return strings.TrimPrefix(c.CommandPath(), c.Root().Name()+" ") + ": "
 }
 
 // offender is a flag as it was given: by its name, by its letter, or by a word
@@ -62,24 +88,24 @@ func explain(c *cobra.Command, err error) (string, offender) {
 	switch {
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":
 		letter := unknown.GetSpecifiedName()
-		return fmt.Sprintf("%s: unknown flag -%s in -%s, %s", c.Name(), letter, unknown.GetSpecifiedShortnames(), help),
+		return fmt.Sprintf("%sunknown flag -%s in -%s, %s", called(c), letter, unknown.GetSpecifiedShortnames(), help),
 			offender{word: "-" + unknown.GetSpecifiedShortnames()}
 	case errors.As(err, &unknown):
 		name := unknown.GetSpecifiedName()
-		return fmt.Sprintf("%s: unknown flag --%s, %s", c.Name(), name, help), offender{name: name}
+		return fmt.Sprintf("%sunknown flag --%s, %s", called(c), name, help), offender{name: name}
 	case errors.As(err, &lacking):
 		flag := lacking.GetFlag()
-		return fmt.Sprintf("%s: flag --%s: wants a value (%s)", c.Name(), flag.Name, flag.Value.Type()),
+		return fmt.Sprintf("%sflag --%s: wants a value (%s)", called(c), flag.Name, flag.Value.Type()),
 			offender{name: flag.Name, letter: flag.Shorthand}
 	case errors.As(err, &invalid):
 		flag := invalid.GetFlag()
-		return fmt.Sprintf("%s: flag --%s %q: want %s", c.Name(), flag.Name, invalid.GetValue(), wanted(flag.Value.Type())),
+		return fmt.Sprintf("%sflag --%s %q: want %s", called(c), flag.Name, invalid.GetValue(), wanted(flag.Value.Type())),
 			offender{name: flag.Name, letter: flag.Shorthand}
 	case errors.As(err, &syntax):
-		return fmt.Sprintf("%s: %q: is no flag, %s", c.Name(), syntax.GetSpecifiedFlag(), help),
+		return fmt.Sprintf("%s%q: is no flag, %s", called(c), syntax.GetSpecifiedFlag(), help),
 			offender{word: syntax.GetSpecifiedFlag()}
 	}
-	return fmt.Sprintf("%s: %s", c.Name(), err), offender{}
+	return called(c) + err.Error(), offender{}
 }
 
 func wanted(kind string) string {
