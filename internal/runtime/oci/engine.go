@@ -173,6 +173,7 @@ func (e *Engine) Prepare(_ context.Context, c sandbox.Configuration) error {
 		NetworkNamespace: fmt.Sprintf("/proc/1/fd/%d", e.namespace.FD()),
 		CgroupPath:       cgroup.Path(e.config.ID),
 		CgroupV2:         cgroup.CurrentMode() == cgroup.V2,
+		OpenFiles:        maxOpenFiles(),
 		Files:            files,
 		InitBinary:       ownBinary(c.Init),
 	})
@@ -197,6 +198,15 @@ func withinOwnLimits(p *specs.Process) {
 			p.Rlimits[i].Soft = min(limit.Soft, own.Max)
 		}
 	}
+}
+
+// maxOpenFiles is the helper's own hard limit; root may not raise it everywhere.
+func maxOpenFiles() uint64 {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		return 1024
+	}
+	return l.Max
 }
 
 // ownBinary is the path of this program, which is the minimal init too.

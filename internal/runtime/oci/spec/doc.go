@@ -21,6 +21,9 @@ type Config struct {
 	// CgroupV2 says that the host has the one hierarchy of version 2; the
 	// container then gets a cgroup namespace.
 	CgroupV2 bool
+	// OpenFiles is the hard limit of open files of the engine's own process,
+	// which it cannot exceed everywhere.
+	OpenFiles uint64
 	// Files are the generated files, by target, e.g. /etc/hosts.
 	Files map[string]string
 	// InitBinary is the host path of the program that is process 1 with

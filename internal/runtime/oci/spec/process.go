@@ -94,6 +94,7 @@ func process(c Config) (*specs.Process, error) {
 	}
 	p := c.Sandbox.Process
 	out := base(p, c.User, capabilities)
+	out.Rlimits = rlimits(c.OpenFiles)
 	out.Env = Environment(p, c.Sandbox.Hostname, c.User)
 	if c.Sandbox.Init {
 		out.Args = append([]string{initTarget, "init", "--"}, p.Args...)
@@ -109,12 +110,16 @@ func base(p resource.Process, u User, capabilities []string) *specs.Process {
 		Env:          p.Env,
 		Cwd:          cmp.Or(p.WorkingDirectory, "/"),
 		Capabilities: capabilitySets(capabilities, u.UID),
-		// The limits that systemd recommends: programs that use select(2) are
-		// safe, others may raise theirs.
-		Rlimits: []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 1024, Hard: 524288}},
 		// Not the helper's own: it may be protected.
 		OOMScoreAdj: new(int),
 	}
+}
+
+// rlimits are those that systemd recommends: programs that use select(2) are
+// safe, others may raise theirs. most is what the engine itself may have.
+func rlimits(most uint64) []specs.POSIXRlimit {
+	hard := min(524288, most)
+	return []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: min(1024, hard), Hard: hard}}
 }
 
 // Environment returns a process's environment: the defaults, then what it says
@@ -155,6 +160,7 @@ func Exec(main *specs.Process, p resource.Process, u User, privileged bool) *spe
 		capabilities = AllCapabilities()
 	}
 	out := base(p, u, capabilities)
+	out.Rlimits = main.Rlimits
 	out.Cwd = cmp.Or(p.WorkingDirectory, main.Cwd)
 	env := slices.DeleteFunc(slices.Clone(main.Env), func(e string) bool { return strings.HasPrefix(e, "HOME=") })
 	if p.Terminal {
