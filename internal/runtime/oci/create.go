@@ -147,7 +147,7 @@ func (e *Engine) execSpec(c sandbox.ExecConfiguration) (*execProcess, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := spec.Exec(e.process, p, user, c.Privileged)
+	s := spec.Exec(e.process, p, user, c.Privileged, spec.AllCapabilities())
 	if err := checkCommand(root, p, s.Env, s.Cwd); err != nil {
 		return nil, err
 	}

@@ -173,6 +173,7 @@ func (e *Engine) Prepare(_ context.Context, c sandbox.Configuration) error {
 		NetworkNamespace: fmt.Sprintf("/proc/1/fd/%d", e.namespace.FD()),
 		CgroupPath:       cgroup.Path(e.config.ID),
 		CgroupV2:         cgroup.CurrentMode() == cgroup.V2,
+		AllCapabilities:  spec.AllCapabilities(),
 		OpenFiles:        maxOpenFiles(),
 		Files:            files,
 		InitBinary:       ownBinary(c.Init),
@@ -180,24 +181,8 @@ func (e *Engine) Prepare(_ context.Context, c sandbox.Configuration) error {
 	if err != nil {
 		return err
 	}
-	withinOwnLimits(s.Process)
 	e.sandbox, e.process = c, s.Process
 	return writeJSON(e.path("config.json"), s)
-}
-
-// withinOwnLimits lowers resource limits to those of this process, which may not
-// be allowed to raise them (setrlimit(2)).
-func withinOwnLimits(p *specs.Process) {
-	var own unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &own) != nil {
-		return
-	}
-	for i, limit := range p.Rlimits {
-		if limit.Type == "RLIMIT_NOFILE" {
-			p.Rlimits[i].Hard = min(limit.Hard, own.Max)
-			p.Rlimits[i].Soft = min(limit.Soft, own.Max)
-		}
-	}
 }
 
 // maxOpenFiles is the helper's own hard limit; root may not raise it everywhere.

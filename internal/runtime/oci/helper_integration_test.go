@@ -59,7 +59,7 @@ func prepare(dir string) error {
 }
 
 func makeLayer(dir string) error {
-	for _, d := range []string{"bin", "etc", "tmp", "root", "data", "home/user"} {
+	for _, d := range []string{"bin", "etc", "tmp", "root", "data", "srv/user"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			return err
 		}
@@ -82,9 +82,9 @@ func makeLayer(dir string) error {
 		}
 	}
 	files := map[string]string{
-		"etc/passwd":     "root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n",
-		"etc/group":      "root:x:0:\nuser:x:1000:\nextra:x:2000:user\n",
-		"etc/plain":      "not a program\n",
+		"etc/passwd":      "root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/srv/user:/bin/sh\n",
+		"etc/group":       "root:x:0:\nuser:x:1000:\nextra:x:2000:user\n",
+		"etc/plain":       "not a program\n",
 		"data/from-image": "content\n",
 	}
 	for name, content := range files {
@@ -109,7 +109,7 @@ type helper struct {
 
 // startHelper starts the program as patchbayd does, in a network namespace that
 // stands for the host's; nil is a fresh one.
-func startHelper(t *testing.T, host *netns.Namespace) *helper {
+func startHelper(t *testing.T, host *netns.Namespace, env ...string) *helper {
 	t.Helper()
 	base, err := os.MkdirTemp("/tmp", "pbh")
 	if err != nil {
@@ -138,6 +138,7 @@ func startHelper(t *testing.T, host *netns.Namespace) *helper {
 	}
 	h.cmd = exec.Command(binary)
 	h.cmd.Env = append(os.Environ(), "PATCHBAY_LISTEN_FD=3", "PATCHBAY_SANDBOX_ID="+h.id, "PATCHBAY_STATE_DIR="+h.dir)
+	h.cmd.Env = append(h.cmd.Env, env...)
 	h.cmd.ExtraFiles = []*os.File{file}
 	h.cmd.Stderr = &h.stderr
 	h.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}

@@ -21,6 +21,8 @@ type Config struct {
 	// CgroupV2 says that the host has the one hierarchy of version 2; the
 	// container then gets a cgroup namespace.
 	CgroupV2 bool
+	// AllCapabilities are those that can be given (AllCapabilities).
+	AllCapabilities []string
 	// OpenFiles is the hard limit of open files of the engine's own process,
 	// which it cannot exceed everywhere.
 	OpenFiles uint64

@@ -24,41 +24,42 @@ var defaultCapabilities = []string{
 	"CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_CHROOT",
 }
 
-// AllCapabilities returns the names of all capabilities of this kernel, sorted.
+// AllCapabilities returns the names of all capabilities that this process can
+// give, sorted: those of the kernel within its own bounding set.
 func AllCapabilities() []string {
 	known, err := capability.ListSupported()
 	if err != nil { // no /proc: the library's own list
 		known = capability.ListKnown()
 	}
-	out := make([]string, len(known))
-	for i, c := range known {
-		out[i] = "CAP_" + strings.ToUpper(c.String())
+	var out []string
+	for _, c := range known {
+		if bound, err := capability.GetBound(c); err != nil || bound {
+			out = append(out, "CAP_"+strings.ToUpper(c.String()))
+		}
 	}
 	slices.Sort(out)
 	return out
 }
 
-// Capabilities returns the sorted set that the wishes make of the default one:
-// ALL in add begins with all, ALL in drop with none. Names are taken with and
-// without CAP_, in any case; unknown ones are errdefs.ErrInvalidArgument.
-func Capabilities(add, drop []string) ([]string, error) {
-	all := AllCapabilities()
+// Capabilities returns the sorted set that the wishes make of the default one,
+// within all: ALL in add begins with all, ALL in drop with none. Names are taken
+// with and without CAP_, in any case; one to add that is not in all is
+// errdefs.ErrInvalidArgument.
+func Capabilities(all, add, drop []string) ([]string, error) {
 	add, drop = capabilityNames(add), capabilityNames(drop)
-	for _, name := range slices.Concat(add, drop) {
+	for _, name := range add {
 		if name != "ALL" && !slices.Contains(all, name) {
-			return nil, fmt.Errorf("capability %s: not known to this kernel: %w", name, errdefs.ErrInvalidArgument)
+			return nil, fmt.Errorf("capability %s: not known to this kernel, or not allowed to the engine itself: %w", name, errdefs.ErrInvalidArgument)
 		}
 	}
 	var set []string
 	switch {
 	case slices.Contains(add, "ALL"):
-		set = all
+		set = slices.Clone(all)
 	case !slices.Contains(drop, "ALL"):
-		set = slices.Clone(defaultCapabilities)
+		set = slices.DeleteFunc(slices.Clone(defaultCapabilities), func(c string) bool { return !slices.Contains(all, c) })
 	}
-	if !slices.Contains(drop, "ALL") || slices.Contains(add, "ALL") {
-		set = slices.DeleteFunc(set, func(c string) bool { return slices.Contains(drop, c) })
-	}
+	set = slices.DeleteFunc(set, func(c string) bool { return slices.Contains(drop, c) })
 	set = append(set, slices.DeleteFunc(add, func(c string) bool { return c == "ALL" })...)
 	slices.Sort(set)
 	return slices.Compact(set), nil
@@ -88,7 +89,7 @@ func capabilitySets(names []string, uid uint32) *specs.LinuxCapabilities {
 
 // process returns the main process.
 func process(c Config) (*specs.Process, error) {
-	capabilities, err := Capabilities(c.Sandbox.CapabilitiesAdd, c.Sandbox.CapabilitiesDrop)
+	capabilities, err := Capabilities(c.AllCapabilities, c.Sandbox.CapabilitiesAdd, c.Sandbox.CapabilitiesDrop)
 	if err != nil {
 		return nil, err
 	}
@@ -153,11 +154,12 @@ func Merge(base, more []string) []string {
 }
 
 // Exec returns a further process of a container: what p leaves out, and the
-// environment that it does not replace, are those of the main process.
-func Exec(main *specs.Process, p resource.Process, u User, privileged bool) *specs.Process {
+// environment that it does not replace, are those of the main process. A
+// privileged one gets all capabilities.
+func Exec(main *specs.Process, p resource.Process, u User, privileged bool, all []string) *specs.Process {
 	capabilities := main.Capabilities.Bounding
 	if privileged {
-		capabilities = AllCapabilities()
+		capabilities = all
 	}
 	out := base(p, u, capabilities)
 	out.Rlimits = main.Rlimits
@@ -167,6 +169,5 @@ func Exec(main *specs.Process, p resource.Process, u User, privileged bool) *spe
 		env = Merge([]string{"TERM=xterm"}, env)
 	}
 	out.Env = Merge(append(env, "HOME="+cmp.Or(u.Home, "/")), p.Env)
-	out.Rlimits = main.Rlimits
 	return out
 }
