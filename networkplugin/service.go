@@ -81,8 +81,8 @@ const stopTime = 5 * time.Second
 
 // close ends service and leaves the network and its leases as they are.
 func (s *service) close() error {
+	s.table.Close() // first: streams that end from now on are not lost ones
 	close(s.ending)
-	s.table.Close()
 	s.mu.Lock()
 	network, started := s.network, s.started
 	s.mu.Unlock()
