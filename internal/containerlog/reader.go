@@ -143,6 +143,7 @@ func (r *reader) drain(ctx context.Context) error {
 func (r *reader) open() error {
 	f, err := os.Open(r.path)
 	if errors.Is(err, os.ErrNotExist) {
+		r.options.Tail = -1 // all that comes is new
 		return nil
 	}
 	if err != nil {

@@ -1,0 +1,106 @@
+package strategy_test
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/internal/sandbox/strategy"
+	"patchbay.dev/patchbay/resource"
+)
+
+func allocated(name, data string) resource.AllocatedAttachment {
+	return resource.AllocatedAttachment{
+		Attachment: resource.Attachment{
+			Network:     "a",
+			IPv4Address: netip.MustParsePrefix("10.0.0.2/24"),
+			IPv4Gateway: netip.MustParseAddr("10.0.0.1"),
+			IPv6Address: netip.MustParsePrefix("fd00::2/64"),
+			IPv6Gateway: netip.MustParseAddr("fd00::1"),
+			MACAddress:  "02:00:00:00:00:02",
+			MTU:         1400,
+			Routes:      []resource.Route{{Destination: netip.MustParsePrefix("192.0.2.0/24"), Gateway: netip.MustParseAddr("10.0.0.9")}},
+		},
+		Plugin:         resource.PluginInfo{Plugin: "p", Variant: "v"},
+		Strategy:       name,
+		AdditionalData: []byte(data),
+	}
+}
+
+var (
+	default4 = resource.Route{Destination: netip.MustParsePrefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("10.0.0.1")}
+	default6 = resource.Route{Destination: netip.MustParsePrefix("::/0"), Gateway: netip.MustParseAddr("fd00::1")}
+)
+
+func TestInterface(t *testing.T) {
+	t.Parallel()
+	bridge := sandbox.BridgePort{Bridge: "br0", Port: "p0"}
+	const bridgeData = `{"bridge":"br0","port":"p0"}`
+	both := sandbox.Families{IPv4: true, IPv6: true}
+	base := func(link sandbox.Link, name string, routes ...resource.Route) sandbox.Interface {
+		a := allocated("", "").Attachment
+		return sandbox.Interface{
+			Name: name, Link: link, MAC: a.MACAddress, MTU: 1400,
+			Addresses: []netip.Prefix{a.IPv4Address, a.IPv6Address}, Routes: append(a.Routes, routes...),
+		}
+	}
+	for name, tc := range map[string]struct {
+		strategy, data string
+		change         func(*resource.Attachment)
+		index          int
+		gateway        sandbox.Families
+		want           sandbox.Interface
+		kind           error
+		text           string
+	}{
+		"bridge port with both gateways": {strategy: "bridge-port", data: bridgeData, index: 2, gateway: both, want: base(bridge, "eth2", default4, default6)},
+		"no gateway":                     {strategy: "bridge-port", data: bridgeData, want: base(bridge, "eth0")},
+		"one gateway":                    {strategy: "bridge-port", data: bridgeData, gateway: sandbox.Families{IPv6: true}, want: base(bridge, "eth0", default6)},
+		"own name": {
+			strategy: "bridge-port", data: bridgeData, change: func(a *resource.Attachment) { a.InterfaceName = "lan" }, index: 1,
+			want: base(bridge, "lan"),
+		},
+		"layer 2 only": {
+			strategy: "bridge-port", data: bridgeData, gateway: both, change: func(a *resource.Attachment) { *a = resource.Attachment{} },
+			want: sandbox.Interface{Name: "eth0", Link: bridge},
+		},
+		"macvlan": {
+			strategy: "macvlan", data: `{"parent":"enp1s0","mode":"private"}`, gateway: both,
+			want: base(sandbox.Macvlan{Parent: "enp1s0", Mode: resource.MacvlanPrivate}, "eth0", default4, default6),
+		},
+		"no data":            {strategy: "bridge-port", data: ``, kind: errdefs.ErrFailedPrecondition, text: "plugin p/v"},
+		"no bridge":          {strategy: "bridge-port", data: `{"port":"p0"}`, kind: errdefs.ErrFailedPrecondition, text: `bridge ""`},
+		"path as a port":     {strategy: "bridge-port", data: `{"bridge":"br0","port":"../x"}`, kind: errdefs.ErrFailedPrecondition, text: `port "../x"`},
+		"long parent":        {strategy: "macvlan", data: `{"parent":"abcdefghijklmnop","mode":"bridge"}`, kind: errdefs.ErrFailedPrecondition, text: "parent"},
+		"unknown mode":       {strategy: "macvlan", data: `{"parent":"e","mode":"passthru"}`, kind: errdefs.ErrFailedPrecondition, text: `mode "passthru"`},
+		"bad interface name": {strategy: "macvlan", data: `{"parent":"e","mode":"bridge"}`, change: func(a *resource.Attachment) { a.InterfaceName = "a b" }, kind: errdefs.ErrInvalidArgument, text: `"a b"`},
+		"loopback's name":    {strategy: "macvlan", data: `{"parent":"e","mode":"bridge"}`, change: func(a *resource.Attachment) { a.InterfaceName = "lo" }, kind: errdefs.ErrInvalidArgument, text: `"lo"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := allocated(tc.strategy, tc.data)
+			if tc.change != nil {
+				tc.change(&a.Attachment)
+			}
+			got, err := strategy.Table()[tc.strategy].Interface(a, tc.index, tc.gateway)
+			if tc.kind != nil {
+				if !errors.Is(err, tc.kind) || !strings.Contains(err.Error(), tc.text) {
+					t.Fatalf("error = %v, want %v with %q", err, tc.kind, tc.text)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, got, cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{}), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("interface (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
