@@ -56,6 +56,13 @@ func isDirectory(path string) bool {
 	return err == nil && info.IsDir()
 }
 
+// uploadProgress shows a transfer that has one part only where it is drawn: a
+// single line would say nothing.
+func (f *frame) uploadProgress(quiet bool) *progress.Display {
+	stderr, ok := f.stderr.(*os.File)
+	return f.progress(quiet || !ok || !terminal.Is(stderr))
+}
+
 // upload sends an archive in messages of a chunk each. A server that gives up
 // ends the sending; why, its answer tells.
 type upload struct {

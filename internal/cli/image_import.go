@@ -43,7 +43,7 @@ compressed by gzip or zstd, and show its digest.`,
 			defer api.Close()
 			o.input, o.reference = args[0], args[1]
 			if isDirectory(o.input) {
-				return fmt.Errorf("archive %s: is a directory, want a tar archive: make one with \"tar -C %s -c . | patchbay image import - %s\": %w",
+				return fmt.Errorf("archive %s: is a directory, want a tar archive: make one with \"tar -C %s -c . | patchbay image import - %s\"%w",
 					o.input, o.input, o.reference, quiet(errdefs.ErrInvalidArgument))
 			}
 			archive, size, err := f.openArchive(o.input)
@@ -52,7 +52,7 @@ compressed by gzip or zstd, and show its digest.`,
 			}
 			defer archive.Close()
 			return runImageImport(c.Context(), api.Images, f.stdout, o, upload{
-				name: o.input, from: archive, size: size, progress: f.progress(o.quiet),
+				name: o.input, from: archive, size: size, progress: f.uploadProgress(o.quiet),
 			})
 		},
 	}

@@ -37,7 +37,7 @@ zstd, and show their references. An OCI layout may be a directory too.`,
 			}
 			defer archive.Close()
 			return runImageLoad(c.Context(), api.Images, f.stdout, o, upload{
-				name: o.input, from: archive, size: size, progress: f.progress(o.quiet),
+				name: o.input, from: archive, size: size, progress: f.uploadProgress(o.quiet),
 			})
 		},
 	}
