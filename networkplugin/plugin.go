@@ -66,9 +66,9 @@ func Main(p Plugin) {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	if err := run(p, log); err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", p.Name, err)
-		os.Exit(1)
+		os.Exit(1) //nolint:forbidigo // this is the main of every plugin
 	}
-	os.Exit(0)
+	os.Exit(0) //nolint:forbidigo // as above
 }
 
 func run(p Plugin, log *slog.Logger) error {

@@ -54,7 +54,8 @@ func (p *plain) Start(_ context.Context, c Configuration) (Realization, error) {
 
 func (p *plain) Plan(Port, map[string]string) (any, error) { return struct{}{}, nil }
 func (p *plain) Admit(_ context.Context, port Port) error  { p.did("admit:" + port.Key); return nil }
-func (p *plain) Expel(_ context.Context, port Port) error  { p.did("expel:" + port.Key); return nil }
+
+func (p *plain) Expel(_ context.Context, port Port) error { p.did("expel:" + port.Key); return nil }
 
 func (p *plain) Stop(_ context.Context, remove bool) error {
 	if remove {

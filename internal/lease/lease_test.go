@@ -183,7 +183,8 @@ func TestAllocateReportsAllFaultsAtOnce(t *testing.T) {
 		"taken": {
 			resource.AttachmentConfiguration{
 				IPv4Address: first.Attachment.IPv4Address.Addr(), IPv6Address: first.Attachment.IPv6Address.Addr(), MACAddress: "02:00:00:00:00:01",
-			}, errdefs.ErrAlreadyExists,
+			},
+			errdefs.ErrAlreadyExists,
 			[]string{"address 10.0.0.2", "address fd00::2", "mac address 02:00:00:00:00:01", "container box-a/0", "network net"},
 		},
 		"unfit": {

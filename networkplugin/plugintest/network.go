@@ -1,6 +1,7 @@
 package plugintest
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/containerd/errdefs"
@@ -93,7 +94,7 @@ func testRefusesSubnets(t *testing.T, c Config) {
 			c.UsedPrefixes = []*pluginv1.NetworkPrefix{{Network: "elsewhere", Prefix: "10.70.128.0/24"}}
 		})
 		parts := []string{subnet}
-		if kind != errInvalid {
+		if errors.Is(kind, errdefs.ErrAlreadyExists) {
 			parts = append(parts, "elsewhere", "10.70.128.0/24")
 		}
 		wantKind(t, subnet, err, kind, parts...)
