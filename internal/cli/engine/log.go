@@ -112,7 +112,7 @@ func seekTail(file *os.File, lines int64) error {
 		return nil
 	}
 	end, err := file.Seek(0, io.SeekEnd)
-	if err != nil {
+	if err != nil || lines == 0 {
 		return err
 	}
 	const block = 64 << 10

@@ -1,0 +1,134 @@
+package parse_test
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"patchbay.dev/patchbay/internal/cli/parse"
+	"patchbay.dev/patchbay/resource"
+)
+
+var equateNetip = cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})
+
+// wantError checks an error against lines of its text; none means no error.
+func wantError(t *testing.T, err error, lines ...string) {
+	t.Helper()
+	got := ""
+	if err != nil {
+		got = err.Error()
+	}
+	if diff := cmp.Diff(strings.Join(lines, "\n"), got); diff != "" {
+		t.Errorf("error (-want +got):\n%s", diff)
+	}
+}
+
+func TestNetwork(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		want   resource.AttachmentConfiguration
+		faults []string
+	}{
+		"web": {want: resource.AttachmentConfiguration{Network: "web"}},
+		"web,mac=02-00-00-00-00-0A,mtu=1400,ip=10.0.0.5,ip6=fd00::5,ifname=lan0,hostname=h,alias=a,alias=b,gw-priority=-3": {
+			want: resource.AttachmentConfiguration{
+				Network: "web", MACAddress: "02:00:00:00:00:0a", MTU: 1400, IPv4Address: netip.MustParseAddr("10.0.0.5"),
+				IPv6Address: netip.MustParseAddr("fd00::5"), InterfaceName: "lan0", Hostname: "h", Aliases: []string{"a", "b"}, GatewayPriority: -3,
+			},
+		},
+		"web,gateway-priority=9": {want: resource.AttachmentConfiguration{Network: "web", GatewayPriority: 9}},
+		"":                       {faults: []string{`network "": want NAME[,key=value...]`}},
+		"mac=02:00:00:00:00:01":  {faults: []string{`network "mac=02:00:00:00:00:01": want NAME[,key=value...]`}},
+		"none,mtu=1400":          {faults: []string{`network "none": takes no keys`}},
+		"a,": {faults: []string{
+			`network a: "": want key=value, key one of mac, mtu, ip, ip6, ifname, hostname, alias, gw-priority`,
+		}},
+		"a,mtu=1280,mtu=1400": {faults: []string{`network a: mtu: given twice`}},
+		"a,mac=01:00:00:00:00:01,mtu=67,ip=10.0.0.5/24,ip6=::ffff:1.2.3.4,gw-priority=x,nope=1": {faults: []string{
+			`network a: mac address "01:00:00:00:00:01": is a multicast address, want an even first octet`,
+			`network a: mtu "67": want a number of bytes from 68 to 65535`,
+			`network a: ip "10.0.0.5/24": want an IPv4 address without prefix length, like 10.0.0.5`,
+			`network a: ip6 "::ffff:1.2.3.4": want an IPv6 address without prefix length and zone, like fd00::5`,
+			`network a: gw-priority "x": want a whole number, the highest gets the default route`,
+			`network a: unknown key "nope": want one of mac, mtu, ip, ip6, ifname, hostname, alias, gw-priority`,
+		}},
+		"a,ip6=fe80::1%eth0": {faults: []string{
+			`network a: ip6 "fe80::1%eth0": want an IPv6 address without prefix length and zone, like fd00::5`,
+		}},
+	}
+	for in, tt := range tests {
+		t.Run(in, func(t *testing.T) {
+			t.Parallel()
+			got, err := parse.Network(in)
+			wantError(t, err, tt.faults...)
+			if diff := cmp.Diff(tt.want, got, equateNetip); err == nil && diff != "" {
+				t.Errorf("network (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestNetworksNoneStandsAlone(t *testing.T) {
+	t.Parallel()
+	if got, none, err := parse.Networks([]string{"none"}); len(got) > 0 || !none || err != nil {
+		t.Errorf("none: got %v, %t, %v", got, none, err)
+	}
+	_, _, err := parse.Networks([]string{"a", "none"})
+	wantError(t, err, `network "none": means no network at all, want it alone`)
+	if got, none, err := parse.Networks([]string{"b", "a"}); len(got) != 2 || got[0].Network != "b" || none || err != nil {
+		t.Errorf("two: got %v, %t, %v, want them in their order", got, none, err)
+	}
+}
+
+func TestSubnet(t *testing.T) {
+	t.Parallel()
+	for in, fault := range map[string]string{
+		"10.0.0.0/24":        "",
+		"10.0.0.1/24":        `subnet "10.0.0.1/24": has host bits, want 10.0.0.0/24`,
+		"10.0.0.0":           `subnet "10.0.0.0": want an IPv4 subnet, like 10.1.0.0/24`,
+		"10.0.0.0/33":        `subnet "10.0.0.0/33": want an IPv4 subnet, like 10.1.0.0/24`,
+		"fd00::/64":          `subnet "fd00::/64": want an IPv4 subnet, like 10.1.0.0/24`,
+		"::ffff:10.0.0.0/96": `subnet "::ffff:10.0.0.0/96": want an IPv4 subnet, like 10.1.0.0/24`,
+	} {
+		_, err := parse.IPv4Subnet(in)
+		if fault == "" {
+			wantError(t, err)
+		} else {
+			wantError(t, err, fault)
+		}
+	}
+	_, err := parse.IPv6Subnet("fd00::1/64")
+	wantError(t, err, `subnet "fd00::1/64": has host bits, want fd00::/64`)
+	got, err := parse.IPv6Subnet("fd00:0:0::/64")
+	wantError(t, err)
+	if got != netip.MustParsePrefix("fd00::/64") {
+		t.Errorf("got %v", got)
+	}
+}
+
+func FuzzNetwork(f *testing.F) {
+	f.Add("web,mac=02:00:00:00:00:0a,mtu=1400,ip=10.0.0.5,ip6=fd00::5,ifname=lan0,alias=a,gw-priority=-3")
+	f.Add("none")
+	f.Add("a,,=,b=")
+	f.Fuzz(func(t *testing.T, in string) {
+		got, err := parse.Network(in)
+		if err != nil {
+			return
+		}
+		if got.Network == "" || strings.ContainsAny(got.Network, ",=") {
+			t.Errorf("%q: name %q", in, got.Network)
+		}
+		if a := got.IPv4Address; a.IsValid() && !a.Is4() {
+			t.Errorf("%q: IPv4 address %v", in, a)
+		}
+		if a := got.IPv6Address; a.IsValid() && (!a.Is6() || a.Zone() != "") {
+			t.Errorf("%q: IPv6 address %v", in, a)
+		}
+		if got.MTU != 0 && (got.MTU < resource.MinMTU || got.MTU > resource.MaxMTU) {
+			t.Errorf("%q: MTU %d", in, got.MTU)
+		}
+	})
+}
