@@ -69,7 +69,6 @@ func (t *Table) expel(key string) error {
 	if l.State != resource.LeaseOrphaned {
 		l.enter(resource.LeaseOrphaned)
 	}
-	l.lost = true
 	if l.namespace == nil && l.NetworkNamespace != "" { // of before a restart
 		if file, err := os.Open(l.NetworkNamespace); err == nil {
 			l.namespace = file

@@ -237,7 +237,6 @@ func (t *Table) handOver(key string) {
 	}
 	e.Lease.closeNamespace()
 	e.Lease.NetworkNamespace = ""
-	e.Lease.lost, e.Lease.trouble, e.Lease.tries = false, nil, 0
 	e.Lease.enter(resource.LeasePending)
 	t.arm(e, t.times.Pending)
 	if err := t.keep(e); err != nil {

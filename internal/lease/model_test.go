@@ -71,7 +71,9 @@ func (m *model) start(t *rapid.T) {
 		t.Fatal(err)
 	}
 	m.table = table
-	table.Open(&lease.Opened{Network: m.network, ID: "0123456789abcdef", Name: "net", Realization: realization})
+	r := realization
+	r.IPv4Subnet = netip.MustParsePrefix("10.0.0.0/28") // enough for a lease and a reservation of every key
+	table.Open(&lease.Opened{Network: m.network, ID: "0123456789abcdef", Name: "net", Realization: r})
 }
 
 func (m *model) close() { m.table.Close() }

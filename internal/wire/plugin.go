@@ -4,7 +4,6 @@ import (
 	"net/netip"
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
-	"patchbay.dev/patchbay/resource"
 )
 
 // PluginConfiguration is what a network plugin is told of its network.
@@ -23,22 +22,6 @@ type PluginConfiguration struct {
 type UsedPrefix struct {
 	Network string // name
 	Prefix  netip.Prefix
-}
-
-// PluginConfigurationToProto converts a network's configuration.
-func PluginConfigurationToProto(c PluginConfiguration) *pluginv1.NetworkConfiguration {
-	return &pluginv1.NetworkConfiguration{
-		Id:         c.ID,
-		Name:       c.Name,
-		Variant:    c.Variant,
-		Ipv4Subnet: prefixString(c.IPv4Subnet),
-		Ipv6Subnet: prefixString(c.IPv6Subnet),
-		Mtu:        uint32(c.MTU),
-		Options:    c.Options,
-		UsedPrefixes: each(c.Used, func(u UsedPrefix) *pluginv1.NetworkPrefix {
-			return &pluginv1.NetworkPrefix{Network: u.Network, Prefix: prefixString(u.Prefix)}
-		}),
-	}
 }
 
 // PluginConfigurationFromProto converts a network's configuration.
@@ -89,22 +72,6 @@ func PublishedPortsFromProto(ports []*pluginv1.PublishedPort) ([]PublishedPort, 
 			HostPort:      f.port("host port", p.GetHostPort()),
 			ContainerPort: f.port("container port", p.GetContainerPort()),
 		}
-	})
-	return out, f.err()
-}
-
-// Lease is a lease as its plugin sees it.
-type Lease struct {
-	Key, Owner string
-	State      resource.LeaseState
-	Attachment resource.Attachment
-}
-
-// LeasesFromProto converts leases.
-func LeasesFromProto(ls []*pluginv1.Lease) ([]Lease, error) {
-	var f faults
-	out := each(ls, func(l *pluginv1.Lease) Lease {
-		return Lease{Key: l.GetKey(), Owner: l.GetOwner(), State: LeaseStateFromProto(l.GetState()), Attachment: attachment(&f, l.GetAttachment())}
 	})
 	return out, f.err()
 }
