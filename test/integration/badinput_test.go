@@ -37,7 +37,7 @@ func TestBadInput(t *testing.T) {
 	}{
 		"bad network name":           {network("Über net"), either, []string{"Über net", "a-z"}},
 		"duplicate network name":     {network("web"), failure, []string{"web", "exists"}},
-		"bad subnet":                 {network("n", "--subnet", "10.0.0.0"), either, []string{"10.0.0.0", "10.0.0.0/24"}},
+		"bad subnet":                 {network("n", "--subnet", "10.0.0.0"), either, []string{"10.0.0.0", "/24"}},
 		"host bits":                  {network("n", "--subnet", "10.50.0.1/24"), either, []string{"10.50.0.1/24"}},
 		"v6 as v4":                   {network("n", "--subnet", "fd00::/64"), either, []string{"fd00::/64"}},
 		"v4 as v6":                   {network("n", "--subnet-v6", "10.50.0.0/24"), either, []string{"10.50.0.0/24"}},
@@ -57,8 +57,8 @@ func TestBadInput(t *testing.T) {
 		"built-in network":           {[]string{"network", "delete", "default"}, failure, []string{"default", "built"}},
 		"delete unknown network":     {[]string{"network", "delete", "nowhere"}, failure, []string{"nowhere", "not found"}},
 
-		"duplicate container name":  {[]string{"create", "--name", "one", "box"}, failure, []string{"one", "exists"}},
-		"bad container name":        {[]string{"create", "--name", "a b", "box"}, either, []string{"a b"}},
+		"duplicate container name":  {[]string{"create", "--name", "one", "box", "true"}, failure, []string{"one", "want another"}},
+		"bad container name":        {[]string{"create", "--name", "a b", "box", "true"}, either, []string{"a b"}},
 		"unknown network":           {run("--network", "nowhere", "box", "true"), engine, []string{"nowhere", "not found"}},
 		"unknown image":             {run("--pull", "never", "nothing:1", "true"), engine, []string{"nothing:1", "image pull"}},
 		"unknown runtime":           {run("--runtime", "vroom", "box", "true"), engine, []string{"vroom", "oci"}},

@@ -43,6 +43,13 @@ func (h *host) snapshot() snapshot {
 		"process": h.processLines(),
 		"file":    h.files(),
 	}
+	// Whether a bridge has a port that is up follows its containers.
+	state := strings.NewReplacer(" UP ", " ", " DOWN ", " ", " UNKNOWN ", " ", " linkdown", "", ",LOWER_UP", "", "NO-CARRIER,", "")
+	for _, kind := range []string{"link", "address", "route"} {
+		for i, line := range s[kind] {
+			s[kind][i] = strings.Join(strings.Fields(state.Replace(line)), " ")
+		}
+	}
 	// A host that forwards IPv6 has the anycast address of each of its subnets.
 	s["route"] = slices.DeleteFunc(s["route"], func(l string) bool { return strings.HasPrefix(l, "anycast ") })
 	return s
