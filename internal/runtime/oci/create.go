@@ -30,7 +30,7 @@ func (e *Engine) Create(ctx context.Context) (sandbox.MainProcess, error) {
 		}
 	}
 	streams := streamConfig{
-		name: "main", terminal: c.Process.Terminal, stdin: c.Process.Stdin,
+		name: "main", terminal: c.Process.Terminal, stdin: c.Process.Stdin, init: c.Init,
 		hub: stdio.HubConfig{Stdout: c.Stdout, Stderr: c.Stderr},
 	}
 	if c.AwaitAttach {
@@ -170,6 +170,7 @@ type streamConfig struct {
 	terminal bool
 	stdin    bool
 	none     bool // nothing in, nothing out
+	init     bool // the process is the minimal init
 	hub      stdio.HubConfig
 }
 
@@ -212,7 +213,7 @@ func (e *Engine) spawn(ctx context.Context, c streamConfig, run func(pidFile, co
 		return nil, err
 	}
 	undo.Success()
-	return &process{child: child, hostPID: hostPID, hub: s.start(c), terminal: s.terminal}, nil
+	return &process{child: child, hostPID: hostPID, hub: s.start(c), terminal: s.terminal, ready: s.readiness()}, nil
 }
 
 func (e *Engine) adopt(pidFile string) (*reaper.Child, error) {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -25,6 +27,8 @@ type process struct {
 	hostPID  int
 	hub      *stdio.Hub
 	terminal *os.File // nil: none
+	// ready is closed when the minimal init passes signals on; nil without one.
+	ready <-chan struct{}
 }
 
 var _ sandbox.Process = (*process)(nil)
@@ -58,12 +62,37 @@ func (p *process) Resize(width, height uint16) error {
 type mainProcess struct {
 	*process
 	engine *Engine
+
+	started atomic.Bool
 }
 
 var _ sandbox.MainProcess = (*mainProcess)(nil)
 
 // Start lets the command begin.
-func (m *mainProcess) Start(ctx context.Context) error { return m.engine.program.Start(ctx) }
+func (m *mainProcess) Start(ctx context.Context) error {
+	if err := m.engine.program.Start(ctx); err != nil {
+		return err
+	}
+	m.started.Store(true)
+	return nil
+}
+
+// initTimeout is how long a signal waits for the minimal init to be ready for it:
+// before that it would end init and not reach the command.
+const initTimeout = 5 * time.Second
+
+// Signal sends a signal.
+func (m *mainProcess) Signal(s syscall.Signal) error {
+	if m.ready != nil && m.started.Load() && s != unix.SIGKILL && s != unix.SIGSTOP {
+		timer := time.NewTimer(initTimeout)
+		defer timer.Stop()
+		select {
+		case <-m.ready:
+		case <-timer.C:
+		}
+	}
+	return m.process.Signal(s)
+}
 
 // SignalAll sends a signal to all processes of the container.
 func (m *mainProcess) SignalAll(s syscall.Signal) error {

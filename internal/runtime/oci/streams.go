@@ -25,6 +25,8 @@ type streams struct {
 	stdout *os.File
 	stderr *os.File
 
+	ready *os.File // ends when the minimal init passes signals on; nil without one
+
 	console  *console // with a terminal
 	terminal *os.File // received from console
 }
@@ -45,6 +47,13 @@ func (s *streams) open(dir string, c streamConfig) (err error) {
 		return err
 	}
 	s.theirs = []*os.File{null, null, null}
+	if c.init {
+		var theirs *os.File
+		if s.ready, theirs, err = os.Pipe(); err != nil {
+			return err
+		}
+		s.theirs = append(s.theirs, theirs) // initproc.ReadyFD
+	}
 	if c.terminal {
 		s.console, err = listenConsole(filepath.Join(dir, "tty-"+c.name))
 		return err
@@ -84,8 +93,23 @@ func (s *streams) closeTheirs() {
 	}
 }
 
+// readiness returns a channel that is closed when the minimal init passes signals
+// on, or has ended; nil without one.
+func (s *streams) readiness() <-chan struct{} {
+	if s.ready == nil {
+		return nil
+	}
+	ready := make(chan struct{})
+	go func() {
+		defer close(ready)
+		_, _ = io.Copy(io.Discard, s.ready)
+		_ = s.ready.Close()
+	}()
+	return ready
+}
+
 func (s *streams) closeOurs() {
-	for _, f := range []*os.File{s.stdin, s.stdout, s.stderr, s.terminal} {
+	for _, f := range []*os.File{s.stdin, s.stdout, s.stderr, s.ready, s.terminal} {
 		if f != nil {
 			_ = f.Close()
 		}

@@ -13,6 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// ReadyFD is a file descriptor that init closes as soon as it passes signals on.
+const ReadyFD = 3
+
 // Main runs args (the command after "--") and returns the exit code for this
 // process: the command's, 128 + n when it ended by signal n, 127 when it is not
 // there and 126 when it cannot be executed.
@@ -27,6 +30,7 @@ func Main(args []string) int {
 	// Before the start of the command: a signal must not be lost.
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals)
+	_ = unix.Close(ReadyFD)
 	pid, err := start(args)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "exec: %v\n", err)

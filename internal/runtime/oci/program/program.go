@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -66,12 +67,15 @@ type Program struct {
 func (p Program) Root() string { return filepath.Join(p.StateDir, "oci") }
 
 // Create makes the container of a bundle. Files are the standard streams of its
-// process; with console they are not used and the terminal is sent to that
-// socket. The process's number is in pidFile then.
+// process and what else it inherits; with console the streams are not used and
+// the terminal is sent to that socket. The process's number is in pidFile then.
 func (p Program) Create(ctx context.Context, bundle, pidFile, console string, files []*os.File) error {
 	args := []string{"create", "--bundle", bundle, "--pid-file", pidFile}
 	if console != "" {
 		args = append(args, "--console-socket", console)
+	}
+	if extra := len(files) - 3; extra > 0 {
+		args = append(args, "--preserve-fds", strconv.Itoa(extra))
 	}
 	return p.run(ctx, "create", append(args, p.ID), files)
 }
