@@ -81,7 +81,7 @@ func pullImage(ctx context.Context, api imageSource, request *apiserverv1.ImageS
 	if err != nil {
 		return nil, err
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }()
 	var image *apiserverv1.Image
 	for {
 		message, err := stream.Receive()

@@ -57,7 +57,7 @@ func pushImage(ctx context.Context, api imagePusher, request *apiserverv1.ImageS
 	if err != nil {
 		return "", err
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }()
 	var digest string
 	for {
 		message, err := stream.Receive()

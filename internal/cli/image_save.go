@@ -94,7 +94,7 @@ func runImageSave(ctx context.Context, api imageSaver, out io.Writer, names []st
 	if err != nil {
 		return err
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }()
 	for {
 		message, err := stream.Receive()
 		if errors.Is(err, io.EOF) {

@@ -68,7 +68,7 @@ func runLogs(ctx context.Context, api logReader, out logWriters, name string, o 
 	if err != nil {
 		return err
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }()
 	for {
 		entry, err := stream.Receive()
 		if errors.Is(err, io.EOF) {

@@ -156,7 +156,7 @@ func listen(roots layout.Roots) (*notification, error) {
 	}
 	n := &notification{conn: conn, path: path, ready: make(chan struct{}), done: make(chan struct{})}
 	if err := os.Chmod(path, 0o600); err != nil {
-		conn.Close()
+		_ = conn.Close()
 		return nil, fmt.Errorf("socket for patchbayd to say that it is ready: %w", err)
 	}
 	go n.receive()
@@ -182,7 +182,7 @@ func (n *notification) receive() {
 }
 
 func (n *notification) close() {
-	n.conn.Close()
+	_ = n.conn.Close()
 	<-n.done
 	os.Remove(n.path)
 }

@@ -82,7 +82,7 @@ func ReadLog(ctx context.Context, out io.Writer, path string, o LogOptions) erro
 	if err != nil {
 		return fmt.Errorf("log %s: watch: %w", path, err)
 	}
-	defer watcher.Close()
+	defer func() { _ = watcher.Close() }()
 	if err := watcher.Add(path); err != nil {
 		return fmt.Errorf("log %s: watch: %w", path, err)
 	}

@@ -19,7 +19,7 @@ func TestVolume(t *testing.T) {
 	}{
 		"/a:/b":                  {want: resource.Mount{Type: resource.MountBind, Source: "/a", Target: "/b"}},
 		"/a/../c/:/b:ro":         {want: resource.Mount{Type: resource.MountBind, Source: "/c", Target: "/b", ReadOnly: true}},
-		".:/b:rw,rshared,nosuid": {want: resource.Mount{Type: resource.MountBind, Source: "/work", Target: "/b", Options: []string{"rshared", "nosuid"}}},
+		".:/b:rw,rshared,nosuid": {want: resource.Mount{Type: resource.MountBind, Source: "/here", Target: "/b", Options: []string{"rshared", "nosuid"}}},
 		"../x:/b":                {want: resource.Mount{Type: resource.MountBind, Source: "/x", Target: "/b"}},
 		"/only":                  {want: resource.Mount{Type: resource.MountVolume, Target: "/only"}},
 		"name:/b":                {faults: []string{`volume "name:/b": source "name", want a path that starts with /, ./ or ../`}},
@@ -36,7 +36,7 @@ func TestVolume(t *testing.T) {
 	for in, tt := range tests {
 		t.Run(in, func(t *testing.T) {
 			t.Parallel()
-			got, err := parse.Volume(in, "/work")
+			got, err := parse.Volume(in, "/here")
 			wantError(t, err, tt.faults...)
 			if diff := cmp.Diff(tt.want, got); err == nil && diff != "" {
 				t.Errorf("mount (-want +got):\n%s", diff)
@@ -53,7 +53,7 @@ func TestMount(t *testing.T) {
 	}{
 		"type=bind,source=/a,target=/b,readonly": {want: resource.Mount{Type: resource.MountBind, Source: "/a", Target: "/b", ReadOnly: true}},
 		"type=bind,src=./a,dst=/b,ro=false,bind-propagation=rslave": {
-			want: resource.Mount{Type: resource.MountBind, Source: "/work/a", Target: "/b", Options: []string{"rslave"}},
+			want: resource.Mount{Type: resource.MountBind, Source: "/here/a", Target: "/b", Options: []string{"rslave"}},
 		},
 		`type=bind,"source=/a,b",destination=/b`: {want: resource.Mount{Type: resource.MountBind, Source: "/a,b", Target: "/b"}},
 		"type=tmpfs,target=/t,tmpfs-size=64m,tmpfs-mode=1777": {
@@ -82,7 +82,7 @@ func TestMount(t *testing.T) {
 	for in, tt := range tests {
 		t.Run(in, func(t *testing.T) {
 			t.Parallel()
-			got, err := parse.Mount(in, "/work")
+			got, err := parse.Mount(in, "/here")
 			wantError(t, err, tt.faults...)
 			if diff := cmp.Diff(tt.want, got); err == nil && diff != "" {
 				t.Errorf("mount (-want +got):\n%s", diff)
@@ -97,7 +97,7 @@ func FuzzMounts(f *testing.F) {
 	f.Add("type=tmpfs,target=/t,tmpfs-size=64m")
 	f.Fuzz(func(t *testing.T, in string) {
 		for _, p := range []func(string, string) (resource.Mount, error){parse.Volume, parse.Mount} {
-			m, err := p(in, "/work")
+			m, err := p(in, "/here")
 			if err != nil {
 				continue
 			}
