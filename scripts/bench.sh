@@ -43,14 +43,14 @@ patchbay_up() {
 	peer "patchbay" "patchbay run --rm ${flags:---network none} box true"
 }
 
-# bundle writes what "spec" gives, without a terminal, for the same root file
-# system and with a network namespace of its own.
+# bundle RUNTIME writes what its "spec" gives, without a terminal, for the same
+# root file system and with a network namespace of its own.
 bundle() {
-	local directory=$work/bundle
+	local directory=$work/bundle-$1
 	mkdir -p "$directory"
-	ln -sfn "$work/rootfs" "$directory/rootfs"
-	(cd "$directory" && rm -f config.json && "$1" spec)
-	sed -i 's/"terminal": true/"terminal": false/; s/"sh"/"true"/' "$directory/config.json"
+	(cd "$directory" && "$1" spec)
+	sed -i -e 's/"terminal": true/"terminal": false/' -e 's/"sh"/"true"/' \
+		-e "s|\"path\": \"rootfs\"|\"path\": \"$work/rootfs\"|" "$directory/config.json"
 }
 
 runtimes_up() {
@@ -58,7 +58,6 @@ runtimes_up() {
 	for runtime in crun runc; do
 		command -v "$runtime" >/dev/null || continue
 		bundle "$runtime"
-		cp -r "$work/bundle" "$work/bundle-$runtime"
 		peer "$runtime run, empty network namespace" "$runtime --root $work/$runtime run -b $work/bundle-$runtime bench-$runtime"
 	done
 }

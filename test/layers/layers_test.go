@@ -36,7 +36,6 @@ var layers = []layer{
 	{packages: []string{"api/..."}},
 	{packages: []string{"resource"}, thirdParty: []string{"github.com/containerd/errdefs"}},
 	{packages: []string{"internal/version", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile"}, apart: true},
-	{packages: []string{"internal/seed"}},
 
 	// The contracts as Go sees them.
 	{packages: []string{"internal/wire"}, imports: []string{"api/...", "resource"}},
