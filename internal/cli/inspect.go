@@ -29,7 +29,9 @@ func newInspect(f *frame) *cobra.Command {
 				get: func(ctx context.Context, name string) (resource.Container, error) {
 					return getContainer(ctx, api.Containers, name)
 				},
-				table: func(cs []resource.Container) *output.Table { return containerTable(cs, time.Now(), true) },
+				table: func(cs []resource.Container) *output.Table {
+					return containerTable(named(c.Context(), api.Networks, cs), time.Now(), true)
+				},
 			}.run(c.Context(), f.stdout, args, format)
 		},
 	}

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,7 +35,7 @@ func newList(f *frame) *cobra.Command {
 				return err
 			}
 			defer api.Close()
-			return runList(c.Context(), api.Containers, f.stdout, o)
+			return runList(c.Context(), listClients{containers: api.Containers, networks: api.Networks}, f.stdout, o)
 		},
 	}
 	o.bind(f, c, "ids")
@@ -45,8 +47,13 @@ type containerLister interface {
 	List(context.Context, *apiserverv1.ContainerServiceListRequest) (*apiserverv1.ContainerServiceListResponse, error)
 }
 
-func runList(ctx context.Context, api containerLister, out io.Writer, o containerListOptions) error {
-	answer, err := api.List(ctx, &apiserverv1.ContainerServiceListRequest{All: o.all})
+type listClients struct {
+	containers containerLister
+	networks   networkLister
+}
+
+func runList(ctx context.Context, api listClients, out io.Writer, o containerListOptions) error {
+	answer, err := api.containers.List(ctx, &apiserverv1.ContainerServiceListRequest{All: o.all})
 	if err != nil {
 		return err
 	}
@@ -57,6 +64,34 @@ func runList(ctx context.Context, api containerLister, out io.Writer, o containe
 	return list[resource.Container]{
 		items: containers,
 		quiet: func(c resource.Container) string { return c.ID },
-		table: containerTable(containers, time.Now(), o.noTrunc),
+		table: containerTable(named(ctx, api.networks, containers), time.Now(), o.noTrunc),
 	}.show(out, o.listOptions)
+}
+
+// named puts names in the place of the ids of networks that containers are
+// configured for, where those are all there is to show. An id whose name cannot
+// be learned stays.
+func named(ctx context.Context, api networkLister, containers []resource.Container) []resource.Container {
+	idle := func(c resource.Container) bool {
+		return len(c.Status.Attachments) == 0 && len(c.Configuration.Networks) > 0
+	}
+	if !slices.ContainsFunc(containers, idle) {
+		return containers
+	}
+	answer, err := api.List(ctx, &apiserverv1.NetworkServiceListRequest{})
+	if err != nil {
+		return containers
+	}
+	names := map[string]string{}
+	for _, n := range answer.GetNetworks() {
+		names[n.GetMetadata().GetId()] = n.GetMetadata().GetName()
+	}
+	out := slices.Clone(containers)
+	for i := range out {
+		out[i].Configuration.Networks = slices.Clone(out[i].Configuration.Networks)
+		for j, n := range out[i].Configuration.Networks {
+			out[i].Configuration.Networks[j].Network = cmp.Or(names[n.Network], n.Network)
+		}
+	}
+	return out
 }
