@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
@@ -12,6 +11,8 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
 	"patchbay.dev/patchbay/internal/cli/terminal"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
 )
 
 type imageSaveOptions struct {
@@ -64,25 +65,11 @@ func newImageSave(f *frame) *cobra.Command {
 }
 
 func parseArchiveFormat(s string) (apiserverv1.ArchiveFormat, error) {
-	switch s {
-	case "oci":
-		return apiserverv1.ArchiveFormat_ARCHIVE_FORMAT_OCI, nil
-	case "docker":
-		return apiserverv1.ArchiveFormat_ARCHIVE_FORMAT_DOCKER, nil
-	}
-	return 0, fmt.Errorf("archive %q: want oci or docker", s)
+	return wire.ArchiveFormatToProto(resource.ArchiveFormat(s))
 }
 
 func parseCompression(s string) (apiserverv1.Compression, error) {
-	switch s {
-	case "none":
-		return apiserverv1.Compression_COMPRESSION_NONE, nil
-	case "gzip":
-		return apiserverv1.Compression_COMPRESSION_GZIP, nil
-	case "zstd":
-		return apiserverv1.Compression_COMPRESSION_ZSTD, nil
-	}
-	return 0, fmt.Errorf("compression %q: want none, gzip or zstd", s)
+	return wire.CompressionToProto(resource.Compression(s))
 }
 
 type imageSaver interface {

@@ -54,9 +54,18 @@ func TestFormats(t *testing.T) {
 	h.patchbay("network", "create", "web", "--label", "tier=front")
 	h.patchbay("create", "--name", "one", "--network", "web", "box", "true")
 	for _, args := range [][]string{
-		{"list", "-a"}, {"network", "list"}, {"image", "list"}, {"plugin", "list"}, {"registry", "list"},
-		{"system", "info"}, {"system", "version"}, {"system", "status"},
-		{"inspect", "one"}, {"network", "inspect", "web"}, {"image", "inspect", "box"}, {"plugin", "inspect", "bridge"},
+		{"list", "-a"},
+		{"network", "list"},
+		{"image", "list"},
+		{"plugin", "list"},
+		{"registry", "list"},
+		{"system", "info"},
+		{"system", "version"},
+		{"system", "status"},
+		{"inspect", "one"},
+		{"network", "inspect", "web"},
+		{"image", "inspect", "box"},
+		{"plugin", "inspect", "bridge"},
 	} {
 		out := h.patchbay(append(args, "--format", "json")...)
 		if !json.Valid([]byte(out)) {
