@@ -98,7 +98,7 @@ func probe(ctx context.Context, socket string) error {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return notRunning("nobody serves " + socket)
 	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("%s: permission denied: want root, or a user that allowed-users in %s lists: %w",
+		return fmt.Errorf("%s: permission denied: want root, or a user that allowed-users in %s lists%w",
 			socket, layout.ConfigPath, quiet(errdefs.ErrPermissionDenied))
 	}
 	return fmt.Errorf("patchbayd: %w", err)

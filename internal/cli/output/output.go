@@ -105,10 +105,11 @@ func Short(s string, n int, whole bool) string {
 	return string(r[:n-1]) + "…"
 }
 
-// ShortDigest cuts a digest to the 12 digits that people compare.
+// ShortDigest cuts a digest, "algorithm:hex", to the 12 digits that people
+// compare. Anything else stays.
 func ShortDigest(digest string, whole bool) string {
-	hex := digest[strings.IndexByte(digest, ':')+1:]
-	if whole || len(hex) <= 12 {
+	algorithm, hex, ok := strings.Cut(digest, ":")
+	if whole || !ok || len(hex) <= 12 || strings.Contains(algorithm, "/") {
 		return digest
 	}
 	return hex[:12]

@@ -108,7 +108,7 @@ func (b *bars) show(s Step) {
 				decor.Name(name, decor.WCSyncSpaceR),
 				decor.Any(func(decor.Statistics) string { return *current.step.Load() }, decor.WCSyncSpaceR),
 			),
-			mpb.AppendDecorators(decor.CountersKiloByte("% .1f / % .1f")))
+			mpb.AppendDecorators(decor.Any(counter)))
 		b.byID[s.ID] = current
 	}
 	current.step.Store(&s.Name)
@@ -119,6 +119,13 @@ func (b *bars) show(s Step) {
 	if s.Name == "done" || s.Name == "present" {
 		current.SetTotal(-1, true)
 	}
+}
+
+func counter(s decor.Statistics) string {
+	if s.Total <= 0 {
+		return output.Size(s.Current)
+	}
+	return output.Size(s.Current) + " / " + output.Size(s.Total)
 }
 
 func (b *bars) close() {
