@@ -53,5 +53,5 @@ func main() {
 }
 
 func newEngine(id, stateDir string) (sandbox.Engine, error) {
-	return oci.New(oci.Config{ID: id, StateDir: stateDir})
+	return oci.New(oci.Config{ID: id, StateDir: stateDir, CacheDir: os.Getenv(sandbox.CacheDirVariable)})
 }

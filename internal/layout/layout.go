@@ -73,6 +73,9 @@ func (r Roots) Container(id string) string { return filepath.Join(r.Root, "conta
 // ContainerLog is the file with the output of a container's main process.
 func (r Roots) ContainerLog(id string) string { return filepath.Join(r.Container(id), "log") }
 
+// Cache is the directory of what can be made anew when it is lost.
+func (r Roots) Cache() string { return filepath.Join(r.Root, "cache") }
+
 // APISocket is the socket of patchbayd.
 func (r Roots) APISocket() string { return filepath.Join(r.RunRoot, "patchbayd.sock") }
 

@@ -11,8 +11,8 @@ import (
 )
 
 // Engine makes the isolation and the processes of one sandbox. Its calls come
-// in this order: Isolate once; Prepare and Plug, possibly at the same time;
-// Create; Exec any number of times; Destroy.
+// in this order: Isolate once; Prepare then Create, and Plug, possibly at the same
+// time; Exec any number of times; Destroy.
 type Engine interface {
 	// Isolate makes the sandbox's network, with its loopback up, and returns
 	// the path by which the network plugins reach it; "" where there is none.

@@ -157,10 +157,7 @@ func (s *Sandbox) bootstrap(ctx context.Context, c BootstrapConfig) (main MainPr
 		defer cancel()
 		return s.config.Engine.Destroy(ctx)
 	})
-	if err := s.isolate(ctx, c, plans, &undo); err != nil {
-		return nil, err
-	}
-	main, err = s.config.Engine.Create(ctx)
+	main, err = s.make(ctx, c, plans, &undo)
 	if err != nil {
 		return nil, err
 	}
@@ -173,22 +170,29 @@ func (s *Sandbox) bootstrap(ctx context.Context, c BootstrapConfig) (main MainPr
 	return main, nil
 }
 
-// isolate makes the network, while all that needs none is made beside it.
-func (s *Sandbox) isolate(ctx context.Context, c BootstrapConfig, plans []Interface, undo *revert.Stack) error {
+// make makes the isolation, then the interfaces and, beside them, the main
+// process: it does not begin before Start.
+func (s *Sandbox) make(ctx context.Context, c BootstrapConfig, plans []Interface, undo *revert.Stack) (main MainProcess, err error) {
 	namespace, err := s.config.Engine.Isolate(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	undo.Add(func() error { s.leases.release(); return nil })
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.config.Engine.Prepare(ctx, c.Configuration) })
+	group.Go(func() (err error) {
+		if err := s.config.Engine.Prepare(ctx, c.Configuration); err != nil {
+			return err
+		}
+		main, err = s.config.Engine.Create(ctx)
+		return err
+	})
 	group.Go(func() error {
 		if err := s.leases.hold(ctx, c.Allocated, namespace); err != nil {
 			return err
 		}
 		return s.config.Engine.Plug(ctx, plans)
 	})
-	return group.Wait()
+	return main, group.Wait()
 }
 
 func openLog(c *BootstrapConfig) (*containerlog.Writer, error) {

@@ -22,6 +22,9 @@ import (
 const (
 	IDVariable       = "PATCHBAY_SANDBOX_ID"
 	StateDirVariable = "PATCHBAY_STATE_DIR"
+	// CacheDirVariable names a directory for what can be made anew, which all
+	// helpers of an instance share. It need not exist, nor be given.
+	CacheDirVariable = "PATCHBAY_CACHE_DIR"
 )
 
 // answerTimeout is how long an ended helper lets running calls take their answers.

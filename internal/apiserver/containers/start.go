@@ -207,7 +207,11 @@ func runtimeName(plugin string) string { return "patchbay-runtime-" + plugin }
 
 // helperEnvironment is what tells a runtime's programs which sandbox is theirs.
 func (s *Service) helperEnvironment(id string) []string {
-	return []string{"PATCHBAY_SANDBOX_ID=" + id, "PATCHBAY_STATE_DIR=" + s.config.Roots.Sandbox(id)}
+	return []string{
+		"PATCHBAY_SANDBOX_ID=" + id,
+		"PATCHBAY_STATE_DIR=" + s.config.Roots.Sandbox(id),
+		"PATCHBAY_CACHE_DIR=" + s.config.Roots.Cache(),
+	}
 }
 
 // bootstrapRequest is all that the sandbox ever needs.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -45,6 +46,7 @@ func (e *Engine) Create(ctx context.Context) (sandbox.MainProcess, error) {
 		}
 		return nil, e.explain(err)
 	}
+	e.filters.keep(filepath.Join(e.program.Root(), e.config.ID, "seccomp.bpf"))
 	main := &mainProcess{process: p, engine: e}
 	e.mu.Lock()
 	defer e.mu.Unlock()

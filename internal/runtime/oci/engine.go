@@ -29,6 +29,7 @@ import (
 type Config struct {
 	ID       string // of the sandbox
 	StateDir string // absolute; the helper's own directory
+	CacheDir string // shared with other helpers; empty: none
 }
 
 // Engine makes one container. The process it is in is process 1 of a PID
@@ -44,6 +45,7 @@ type Engine struct {
 	namespace *netns.Namespace      // nil before Isolate
 	sandbox   sandbox.Configuration // set by Prepare
 	process   *specs.Process        // set by Prepare
+	filters   filterCache           // set by Prepare; with a key when the filter is not cached yet
 
 	mu   sync.Mutex
 	main *mainProcess // guarded by mu; nil before Create
@@ -182,6 +184,9 @@ func (e *Engine) Prepare(_ context.Context, c sandbox.Configuration) error {
 		return err
 	}
 	e.sandbox, e.process = c, s.Process
+	if cache := newFilterCache(e.config.CacheDir, e.program.Path, s); !cache.apply(s) {
+		e.filters = cache
+	}
 	return writeJSON(e.path("config.json"), s)
 }
 

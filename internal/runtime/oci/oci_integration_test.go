@@ -465,3 +465,45 @@ func TestDetachAndAttachAgain(t *testing.T) {
 		t.Errorf("second session = %+v, want two and code 0", got)
 	}
 }
+
+// TestFilterCache: the second container has the filter that was compiled for the
+// first, and so have the processes that are started in it later. A file that
+// others could have written is not used.
+func TestFilterCache(t *testing.T) {
+	t.Parallel()
+	cache := filepath.Join(t.TempDir(), "cache")
+	const script = `grep '^Seccomp:' /proc/self/status; unshare -U true 2>/dev/null || echo refused`
+	want := output{Stdout: "Seccomp:\t2\nrefused\n"}
+	files := func() []string {
+		found, _ := filepath.Glob(filepath.Join(cache, "seccomp-*"))
+		return found
+	}
+	run := func(wantAnnotation bool) {
+		t.Helper()
+		h := startHelper(t, nil, "PATCHBAY_OCI_RUNTIME=crun", "PATCHBAY_CACHE_DIR="+cache)
+		h.start(h.request("sleep", "1000"))
+		config, err := os.ReadFile(filepath.Join(h.dir, "config.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := bytes.Contains(config, []byte("seccomp_bpf_data")); got != wantAnnotation {
+			t.Errorf("compiled filter given: %v, want %v", got, wantAnnotation)
+		}
+		if diff := cmp.Diff(want, h.exec(&typesv1.Process{Args: []string{"sh", "-c", script}})); diff != "" {
+			t.Errorf("exec (-want +got):\n%s", diff)
+		}
+		h2 := startHelper(t, nil, "PATCHBAY_OCI_RUNTIME=crun", "PATCHBAY_CACHE_DIR="+cache)
+		if diff := cmp.Diff(want, h2.run(h2.request("sh", "-c", script), "")); diff != "" {
+			t.Errorf("run (-want +got):\n%s", diff)
+		}
+	}
+	run(false)
+	if len(files()) != 1 {
+		t.Fatalf("cache holds %v, want one filter", files())
+	}
+	run(true)
+	if err := os.Chmod(files()[0], 0o666); err != nil {
+		t.Fatal(err)
+	}
+	run(false)
+}
