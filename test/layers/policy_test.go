@@ -171,6 +171,27 @@ func TestForbiddenWords(t *testing.T) {
 	}
 }
 
+// A link between pages leads to a file.
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+	for _, name := range tracked(t) {
+		if filepath.Ext(name) != ".md" {
+			continue
+		}
+		content, err := os.ReadFile(filepath.Join(root(t), name))
+		if err != nil {
+			continue // deleted, not committed
+		}
+		for _, m := range link.FindAllSubmatch(content, -1) {
+			target := filepath.Join(root(t), filepath.Dir(name), string(m[1]))
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s: links to %s, which is not there", name, m[1])
+			}
+		}
+	}
+}
+
 // tracked lists the files that git knows.
 func tracked(t *testing.T) []string {
 	t.Helper()
