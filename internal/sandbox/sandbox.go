@@ -54,7 +54,7 @@ type Sandbox struct {
 	running sync.WaitGroup
 	life    context.Context // ended by Shutdown: cuts a Bootstrap short
 	end     context.CancelFunc
-	ready   chan struct{} // closed when Bootstrap has answered
+	ready   chan struct{} // closed when Bootstrap has answered, or never will
 	exited  chan struct{} // closed when exit is set
 	done    chan struct{} // closed when the helper has nothing left to do
 	finish  func()        // closes done, once
@@ -285,6 +285,7 @@ func (s *Sandbox) Shutdown(ctx context.Context) error {
 	s.begun = true // no Bootstrap from here on
 	s.mu.Unlock()
 	if !begun {
+		close(s.ready)
 		s.finish()
 		return nil
 	}

@@ -1,0 +1,285 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/google/go-cmp/cmp"
+
+	"patchbay.dev/patchbay/internal/stdio"
+	"patchbay.dev/patchbay/resource"
+)
+
+// fakeEngine notes what it is asked to do, and fails where it is told to.
+type fakeEngine struct {
+	mu    sync.Mutex
+	calls []string // guarded by mu
+	fail  string
+	main  *fakeProcess
+	dir   string // where exit.json must be before Destroy
+	early bool   // Destroy came without it
+}
+
+var errFake = fmt.Errorf("fake: %w", errdefs.ErrResourceExhausted)
+
+func (e *fakeEngine) call(name string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.calls = append(e.calls, name)
+	if e.fail == name {
+		return errFake
+	}
+	return nil
+}
+
+func (e *fakeEngine) Isolate(context.Context) (string, error) {
+	return "/proc/1/fd/9", e.call("isolate")
+}
+func (e *fakeEngine) Prepare(_ context.Context, c Configuration) error {
+	return errors.Join(e.call("prepare"), write(c))
+}
+
+func write(c Configuration) error {
+	_, err := c.Stdout.Write([]byte("line\n"))
+	return err
+}
+func (e *fakeEngine) Plug(context.Context, []Interface) error { return e.call("plug") }
+func (e *fakeEngine) Create(context.Context) (MainProcess, error) {
+	if err := e.call("create"); err != nil {
+		return nil, err
+	}
+	return e.main, nil
+}
+
+func (e *fakeEngine) Exec(_ context.Context, name string, _ ExecConfiguration) (Process, error) {
+	if err := e.call(name); err != nil {
+		return nil, err
+	}
+	p := newFakeProcess()
+	go func() { // ends with the main one
+		<-e.main.done
+		p.end(137)
+	}()
+	return p, nil
+}
+
+func (e *fakeEngine) Destroy(context.Context) error {
+	if _, err := os.Stat(filepath.Join(e.dir, ExitFile)); err != nil {
+		e.early = true
+	}
+	return e.call("destroy")
+}
+
+type fakeProcess struct {
+	hub  *stdio.Hub
+	done chan struct{}
+	end  func(code int)
+	code int
+}
+
+func newFakeProcess() *fakeProcess {
+	p := &fakeProcess{hub: stdio.NewHub(stdio.HubConfig{}), done: make(chan struct{})}
+	var once sync.Once
+	p.end = func(code int) {
+		once.Do(func() {
+			p.code = code
+			close(p.done)
+		})
+	}
+	return p
+}
+
+func (p *fakeProcess) PID() int                         { return 42 }
+func (p *fakeProcess) Resize(uint16, uint16) error      { return nil }
+func (p *fakeProcess) Streams() *stdio.Hub              { return p.hub }
+func (p *fakeProcess) Done() <-chan struct{}            { return p.done }
+func (p *fakeProcess) Code() int                        { return p.code }
+func (p *fakeProcess) Start(context.Context) error      { return nil }
+func (p *fakeProcess) OutOfMemory() bool                { return p.code == 137 }
+func (p *fakeProcess) SignalAll(s syscall.Signal) error { return p.Signal(s) }
+func (p *fakeProcess) Signal(s syscall.Signal) error    { p.end(128 + int(s)); return nil }
+
+func newFake(t *testing.T) (*Sandbox, *fakeEngine, *fakePlugins) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "sb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	e := &fakeEngine{main: newFakeProcess(), dir: dir}
+	s := New(Config{
+		ID: "0123456789abcdef", StateDir: dir, Engine: e, Log: slog.New(slog.DiscardHandler),
+		Strategies: map[string]InterfaceStrategy{"describe": describe{}},
+	})
+	plugins, leases := newFakes()
+	s.leases = leases
+	t.Cleanup(func() { _ = s.Shutdown(context.Background()); s.Wait() })
+	return s, e, plugins
+}
+
+func bootstrapped(dir string) BootstrapConfig {
+	return BootstrapConfig{
+		Configuration: Configuration{Process: resource.Process{Args: []string{"true"}}},
+		LogPath:       filepath.Join(dir, "log"),
+		Allocated: []resource.AllocatedAttachment{
+			{Attachment: resource.Attachment{Network: "a"}, Strategy: "describe", Lease: resource.LeaseReference{Key: "id/0", Socket: "a"}},
+		},
+	}
+}
+
+func TestLife(t *testing.T) {
+	t.Parallel()
+	s, e, plugins := newFake(t)
+	ctx := t.Context()
+	if _, err := s.Start(ctx); !errors.Is(err, errdefs.ErrFailedPrecondition) {
+		t.Errorf("Start of an empty one: %v", err)
+	}
+	made, err := s.Bootstrap(ctx, bootstrapped(e.dir))
+	if err != nil || made.PID != 42 || made.Attachments[0].InterfaceName != "eth0" {
+		t.Fatalf("Bootstrap = %+v, %v", made, err)
+	}
+	if _, err := s.Bootstrap(ctx, bootstrapped(e.dir)); !errors.Is(err, errdefs.ErrFailedPrecondition) {
+		t.Errorf("second Bootstrap: %v", err)
+	}
+	if _, err := s.Exec(ctx, ExecConfiguration{}); !errors.Is(err, errdefs.ErrFailedPrecondition) {
+		t.Errorf("Exec before Start: %v", err)
+	}
+	if at, err := s.Start(ctx); err != nil || at.IsZero() {
+		t.Errorf("Start = %v, %v", at, err)
+	}
+	if got := s.Status(); got.State != Running || got.PID != 42 || got.StartedAt.IsZero() {
+		t.Errorf("status = %+v, want running", got)
+	}
+	name, err := s.Exec(ctx, ExecConfiguration{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.main.end(5)
+	if exit, err := s.WaitProcess(ctx, name); err != nil || exit.Code != 137 {
+		t.Errorf("exec = %+v, %v, want 137", exit, err)
+	}
+	exit, err := s.WaitProcess(ctx, "")
+	if err != nil || exit.Code != 5 || exit.ExitedAt.IsZero() {
+		t.Errorf("exit = %+v, %v, want code 5", exit, err)
+	}
+	<-s.Done()
+	if plugins.open["a"].ctx.Err() == nil {
+		t.Error("the lease is still held")
+	}
+	if e.early {
+		t.Errorf("%s was not there when the sandbox was taken down", ExitFile)
+	}
+	if got := s.Status(); got.State != Stopped || got.PID != 0 {
+		t.Errorf("status = %+v, want stopped", got)
+	}
+	if _, err := s.WaitProcess(ctx, "exec9"); !errors.Is(err, errdefs.ErrNotFound) {
+		t.Errorf("Wait for nobody: %v", err)
+	}
+	if log, err := os.ReadFile(filepath.Join(e.dir, "log")); err != nil || len(log) == 0 {
+		t.Errorf("log = %q, %v", log, err)
+	}
+}
+
+// TestBootstrapFails: whatever fails, all is undone and the sandbox has ended.
+func TestBootstrapFails(t *testing.T) {
+	t.Parallel()
+	for _, step := range []string{"isolate", "prepare", "plug", "create", "hold", "plan"} {
+		t.Run(step, func(t *testing.T) {
+			t.Parallel()
+			s, e, plugins := newFake(t)
+			c := bootstrapped(e.dir)
+			want := errFake
+			switch step {
+			case "hold":
+				plugins.setDown("a", errFake)
+			case "plan":
+				c.Allocated[0].Attachment.MTU, want = 13, errdefs.ErrInvalidArgument
+			default:
+				e.fail = step
+			}
+			if _, err := s.Bootstrap(t.Context(), c); !errors.Is(err, want) {
+				t.Errorf("Bootstrap: %v, want %v", err, want)
+			}
+			<-s.Done()
+			if step != "plan" && e.calls[len(e.calls)-1] != "destroy" {
+				t.Errorf("calls = %v, want destroy last", e.calls)
+			}
+			if step == "hold" && slices.Contains(e.calls, "plug") {
+				t.Errorf("calls = %v: plugged without a lease", e.calls)
+			}
+			if p := plugins.open["a"]; p != nil && p.ctx.Err() == nil {
+				t.Error("the lease is still held")
+			}
+			if _, err := os.Stat(s.StdioSocket()); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("stdio socket: %v, want none", err)
+			}
+		})
+	}
+}
+
+func TestShutdown(t *testing.T) {
+	t.Parallel()
+	t.Run("empty", func(t *testing.T) {
+		t.Parallel()
+		s, e, _ := newFake(t)
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		<-s.Done()
+		if _, err := s.Bootstrap(t.Context(), bootstrapped(e.dir)); err == nil {
+			t.Error("Bootstrap after Shutdown worked")
+		}
+	})
+	t.Run("running", func(t *testing.T) {
+		t.Parallel()
+		s, e, _ := newFake(t)
+		if _, err := s.Bootstrap(t.Context(), bootstrapped(e.dir)); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		<-s.Done()
+		if diff := cmp.Diff(ExitStatus{Code: 137, OutOfMemory: true}, s.exit, cmp.FilterPath(func(p cmp.Path) bool {
+			return p.Last().String() == ".ExitedAt" || p.Last().String() == ".Message"
+		}, cmp.Ignore())); diff != "" {
+			t.Errorf("exit (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("during bootstrap", func(t *testing.T) {
+		t.Parallel()
+		s, e, plugins := newFake(t)
+		plugins.silent["a"] = true
+		failed := make(chan error, 1)
+		go func() {
+			_, err := s.Bootstrap(context.Background(), bootstrapped(e.dir))
+			failed <- err
+		}()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for !s.hasBegun() {
+		}
+		if err := s.Shutdown(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-failed; err == nil {
+			t.Error("Bootstrap worked though it was cut short")
+		}
+	})
+}
+
+func (s *Sandbox) hasBegun() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.begun
+}
