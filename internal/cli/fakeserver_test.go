@@ -108,9 +108,9 @@ func newFakeServer(roots layout.Roots) (*fakeServer, error) {
 		apiserverv1connect.RegisterPluginServiceHandler(s, fakePlugins{server: f})
 		apiserverv1connect.RegisterSystemServiceHandler(s, fakeSystem{server: f})
 	}})
-	f.served.Go(func() { _ = f.server.Serve(api) })
 	f.networks = []resource.Network{sampleNetwork("default"), sampleNetwork("web")}
 	f.images = []*apiserverv1.Image{sampleImage("box:latest")}
+	f.served.Go(func() { _ = f.server.Serve(api) })
 	return f, nil
 }
 
@@ -148,17 +148,17 @@ func (f *fakeServer) record(procedure string, request proto.Message) {
 // awaitAttached returns when somebody is attached to a running container.
 func (f *fakeServer) awaitAttached(name string) {
 	f.mu.Lock()
-	var c *fakeContainer
+	var process *fakeProcess
 	for {
 		i := slices.IndexFunc(f.containers, func(c *fakeContainer) bool { return c.Name == name && c.process != nil })
 		if i >= 0 {
-			c = f.containers[i]
+			process = f.containers[i].process
 			break
 		}
 		f.called.Wait()
 	}
 	f.mu.Unlock()
-	<-c.process.attached
+	<-process.attached
 }
 
 // awaitCalls returns when n calls contain text.
@@ -392,6 +392,12 @@ func (s fakeContainers) Start(_ context.Context, r *apiserverv1.ContainerService
 	return &apiserverv1.ContainerServiceStartResponse{StdioSocket: s.server.stdioSocket()}, nil
 }
 
+func (f *fakeServer) processOf(c *fakeContainer) *fakeProcess {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return c.process
+}
+
 // run starts the container's program.
 func (f *fakeServer) run(c *fakeContainer, attach bool) {
 	p := f.newProcess("", attach, c.Configuration.Process)
@@ -486,10 +492,11 @@ func (s fakeContainers) Kill(_ context.Context, r *apiserverv1.ContainerServiceK
 	if err != nil {
 		return nil, err
 	}
-	if c.process == nil {
+	process := s.server.processOf(c)
+	if process == nil {
 		return nil, fmt.Errorf("container %s: is not running: %w", c.Name, errdefs.ErrFailedPrecondition)
 	}
-	c.process.signal(r.GetSignal())
+	process.signal(r.GetSignal())
 	return &apiserverv1.ContainerServiceKillResponse{}, nil
 }
 
@@ -504,9 +511,9 @@ func (s fakeContainers) Wait(ctx context.Context, r *apiserverv1.ContainerServic
 	if err != nil {
 		return nil, err
 	}
-	if c.process != nil {
+	if process := s.server.processOf(c); process != nil {
 		select {
-		case <-c.process.done:
+		case <-process.done:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}

@@ -45,6 +45,8 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			e.Defer(func() { os.RemoveAll(run) })
+			// With -race every process would wait a second at its end.
+			e.Setenv("GORACE", "atexit_sleep_ms=0")
 			e.Setenv(layout.RunRootVariable, filepath.Join(run, "r"))
 			e.Setenv(layout.RootVariable, filepath.Join(e.WorkDir, "root"))
 			e.Values["roots"] = layout.Roots{Root: filepath.Join(e.WorkDir, "root"), RunRoot: filepath.Join(run, "r")}

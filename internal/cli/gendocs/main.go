@@ -6,6 +6,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra/doc"
 
@@ -27,5 +28,17 @@ func write(directory string) error {
 	if err := os.MkdirAll(directory, 0o755); err != nil {
 		return err
 	}
-	return doc.GenMarkdownTree(cli.Commands(), directory)
+	root := cli.Commands()
+	if err := doc.GenMarkdownTree(root, directory); err != nil {
+		return err
+	}
+	for _, c := range root.Commands() {
+		if c.IsAdditionalHelpTopicCommand() && c.Long != "" {
+			page := "# " + c.Short + "\n\n```\n" + c.Long + "\n```\n"
+			if err := os.WriteFile(filepath.Join(directory, "patchbay_help_"+c.Name()+".md"), []byte(page), 0o644); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -46,7 +46,7 @@ func TestWords(t *testing.T) {
 		output.Short("häuser", 4, true):                      "häuser",
 		output.ShortDigest("sha256:0123456789abcdef", false): "0123456789ab",
 		output.ShortDigest("sha256:0123456789abcdef", true):  "sha256:0123456789abcdef",
-		output.ShortDigest("/some/where/rootfs.tar", false):              "/some/where/rootfs.tar",
+		output.ShortDigest("/some/where/rootfs.tar", false):  "/some/where/rootfs.tar",
 	} {
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)
