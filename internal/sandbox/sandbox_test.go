@@ -45,6 +45,7 @@ func (e *fakeEngine) call(name string) error {
 func (e *fakeEngine) Isolate(context.Context) (string, error) {
 	return "/proc/1/fd/9", e.call("isolate")
 }
+
 func (e *fakeEngine) Prepare(_ context.Context, c Configuration) error {
 	return errors.Join(e.call("prepare"), write(c))
 }

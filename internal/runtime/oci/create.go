@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/revert"
+	"patchbay.dev/patchbay/internal/runtime/oci/program"
 	"patchbay.dev/patchbay/internal/runtime/oci/reaper"
 	"patchbay.dev/patchbay/internal/runtime/oci/rootfs"
 	"patchbay.dev/patchbay/internal/runtime/oci/spec"
@@ -37,8 +38,8 @@ func (e *Engine) Create(ctx context.Context) (sandbox.MainProcess, error) {
 	if c.AwaitAttach {
 		streams.hub.AwaitAttach = stdio.DefaultAwaitAttach
 	}
-	p, err := e.spawn(ctx, streams, func(pidFile, console string, files []*os.File) error {
-		return e.program.Create(ctx, e.config.StateDir, pidFile, console, files)
+	p, err := e.spawn(ctx, streams, func(child program.Child) error {
+		return e.program.Create(ctx, e.config.StateDir, child)
 	})
 	if err != nil {
 		if ctx.Err() != nil {
@@ -119,8 +120,8 @@ func (e *Engine) Exec(ctx context.Context, name string, c sandbox.ExecConfigurat
 	if !c.Detach {
 		streams.hub.AwaitAttach = stdio.DefaultAwaitAttach
 	}
-	p, err := e.spawn(ctx, streams, func(pidFile, console string, files []*os.File) error {
-		return e.program.Exec(ctx, name, file, pidFile, console, files)
+	p, err := e.spawn(ctx, streams, func(child program.Child) error {
+		return e.program.Exec(ctx, name, file, child)
 	})
 	if err != nil {
 		return nil, err
@@ -177,7 +178,7 @@ type streamConfig struct {
 }
 
 // spawn has run start a process with the wanted streams, and adopts it.
-func (e *Engine) spawn(ctx context.Context, c streamConfig, run func(pidFile, console string, files []*os.File) error) (p *process, err error) {
+func (e *Engine) spawn(ctx context.Context, c streamConfig, run func(program.Child) error) (p *process, err error) {
 	s, err := openStreams(e.config.StateDir, c)
 	if err != nil {
 		return nil, err
@@ -191,7 +192,7 @@ func (e *Engine) spawn(ctx context.Context, c streamConfig, run func(pidFile, co
 	defer release()
 	pidFile := e.path(c.name + ".pid")
 	defer os.Remove(pidFile)
-	if err := run(pidFile, s.consolePath(), s.theirs); err != nil {
+	if err := run(program.Child{Files: s.theirs, Console: s.consolePath(), PIDFile: pidFile}); err != nil {
 		return nil, err
 	}
 	child, err := e.adopt(pidFile)

@@ -164,7 +164,7 @@ func (c *console) receive(deadline time.Time) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("terminal: %w", err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if err := conn.SetDeadline(deadline); err != nil {
 		return nil, err
 	}

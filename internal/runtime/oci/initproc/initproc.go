@@ -4,7 +4,9 @@
 package initproc
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -34,7 +36,7 @@ func Main(args []string) int {
 	pid, err := start(args)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "exec: %v\n", err)
-		if os.IsNotExist(err) || isNotFound(err) {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, exec.ErrNotFound) {
 			return 127
 		}
 		return 126
@@ -52,11 +54,6 @@ func Main(args []string) int {
 		}
 	}
 	return 1
-}
-
-func isNotFound(err error) bool {
-	e, ok := err.(*exec.Error)
-	return ok && (e.Err == exec.ErrNotFound || os.IsNotExist(e.Err))
 }
 
 // start starts the command in a process group of its own, which gets the

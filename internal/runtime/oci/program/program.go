@@ -66,18 +66,32 @@ type Program struct {
 // Root is the directory of the OCI runtime's own state.
 func (p Program) Root() string { return filepath.Join(p.StateDir, "oci") }
 
-// Create makes the container of a bundle. Files are the standard streams of its
-// process and what else it inherits; with console the streams are not used and
-// the terminal is sent to that socket. The process's number is in pidFile then.
-func (p Program) Create(ctx context.Context, bundle, pidFile, console string, files []*os.File) error {
-	args := []string{"create", "--bundle", bundle, "--pid-file", pidFile}
-	if console != "" {
-		args = append(args, "--console-socket", console)
+// Child is how a process of the container is connected.
+type Child struct {
+	// Files are the standard streams and what else it inherits.
+	Files []*os.File
+	// Console is a socket that gets its terminal, in place of the standard
+	// streams; empty: no terminal.
+	Console string
+	// PIDFile gets its number.
+	PIDFile string
+}
+
+func (c Child) args() []string {
+	args := []string{"--pid-file", c.PIDFile}
+	if c.Console != "" {
+		args = append(args, "--console-socket", c.Console)
 	}
-	if extra := len(files) - 3; extra > 0 {
+	if extra := len(c.Files) - 3; extra > 0 {
 		args = append(args, "--preserve-fds", strconv.Itoa(extra))
 	}
-	return p.run(ctx, "create", append(args, p.ID), files)
+	return args
+}
+
+// Create makes the container of a bundle, and its process, which waits for Start.
+func (p Program) Create(ctx context.Context, bundle string, c Child) error {
+	args := append([]string{"create", "--bundle", bundle}, c.args()...)
+	return p.run(ctx, "create", append(args, p.ID), c.Files)
 }
 
 // Start lets the container's process begin.
@@ -91,13 +105,10 @@ func (p Program) Start(ctx context.Context) error {
 }
 
 // Exec starts a further process of the container, as processFile (JSON, OCI
-// runtime spec) says.
-func (p Program) Exec(ctx context.Context, name, processFile, pidFile, console string, files []*os.File) error {
-	args := []string{"exec", "--detach", "--process", processFile, "--pid-file", pidFile}
-	if console != "" {
-		args = append(args, "--console-socket", console)
-	}
-	return p.run(ctx, name, append(args, p.ID), files)
+// runtime spec) says. The name is for files of this call.
+func (p Program) Exec(ctx context.Context, name, processFile string, c Child) error {
+	args := append([]string{"exec", "--detach", "--process", processFile}, c.args()...)
+	return p.run(ctx, name, append(args, p.ID), c.Files)
 }
 
 // run runs one command; its last log line is the error.

@@ -31,7 +31,7 @@ func Open(path string) (*Root, error) {
 }
 
 // Close closes the root.
-func (r *Root) Close() error { return r.dir.Close() }
+func (r *Root) Close() { r.dir.Close() }
 
 // open opens a path of the container. Links are followed inside of the root
 // (openat2(2), RESOLVE_IN_ROOT).
