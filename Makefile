@@ -19,7 +19,7 @@ PLUGINS := $(DIST)/lib/patchbay/plugins
 commands        := $(notdir $(patsubst %/main.go,%,$(wildcard cmd/*/main.go)))
 plugin_commands := $(notdir $(patsubst %/plugin.toml,%,$(wildcard cmd/*/plugin.toml)))
 programs        := $(filter-out $(plugin_commands),$(commands))
-plugin_name      = $(lastword $(subst -, ,$(1)))
+plugin_name      = $(patsubst patchbay-network-%,%,$(patsubst patchbay-runtime-%,%,$(1)))
 
 golangci := $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 buf      := $(GO) tool -modfile=tools/buf/go.mod buf

@@ -90,8 +90,11 @@ type Configuration struct {
 	Used       []UsedPrefix      // by other networks
 	// Ports are those whose sandboxes were on the network when the plugin ended;
 	// in Start only. What is left of any other port may be removed.
-	Ports []Port       `json:"-"`
-	Log   *slog.Logger `json:"-"`
+	Ports []Port `json:"-"`
+	// StateDirectory is for files of the network's own that outlive the process
+	// but not the host; empty in tests that need none.
+	StateDirectory string       `json:"-"`
+	Log            *slog.Logger `json:"-"`
 }
 
 // UsedPrefix is a prefix that another network uses.
@@ -121,6 +124,8 @@ type Port struct {
 	// NetworkNamespace is a path to the sandbox's network namespace, open for as
 	// long as the port is held; empty in Plan and where there is none.
 	NetworkNamespace string
+	// AutomaticMAC tells that nobody asked for Attachment.MACAddress; in Plan only.
+	AutomaticMAC bool
 }
 
 // PublishedPort forwards a host port to a port of an attachment.

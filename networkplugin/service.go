@@ -136,7 +136,7 @@ func (s *service) make(c Configuration) (Network, error) {
 	if network != nil {
 		return network, nil
 	}
-	c.Log = s.Log.With("network", c.Name)
+	c.Log, c.StateDirectory = s.Log.With("network", c.Name), s.Directory
 	network, err := s.Plugin.New(c)
 	if err != nil {
 		return nil, err
@@ -184,7 +184,7 @@ func (s *service) tryStart(ctx context.Context, c Configuration) error {
 	if err := s.write(next); err != nil {
 		return err
 	}
-	c.Log, c.Ports = s.Log.With("network", c.Name), ports(s.table.Ports())
+	c.Log, c.StateDirectory, c.Ports = s.Log.With("network", c.Name), s.Directory, ports(s.table.Ports())
 	r, err := network.Start(ctx, c)
 	if err != nil {
 		return err
@@ -339,7 +339,7 @@ func (s *service) update(ctx context.Context, c Configuration) error {
 	if err := errors.Join(pin(c.Name, &c.IPv4Subnet, before.Realization.IPv4Subnet), pin(c.Name, &c.IPv6Subnet, before.Realization.IPv6Subnet)); err != nil {
 		return err
 	}
-	c.Log = s.Log.With("network", c.Name)
+	c.Log, c.StateDirectory = s.Log.With("network", c.Name), s.Directory
 	r, err := updater.Update(ctx, c)
 	if err != nil {
 		return err

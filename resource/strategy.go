@@ -36,3 +36,11 @@ type MacvlanParameters struct {
 	Parent string      `json:"parent"` // host interface name
 	Mode   MacvlanMode `json:"mode"`
 }
+
+// HostDeviceParameters is the additional data for StrategyHostDevice: an
+// interface of the host that is moved into the sandbox. The network's plugin
+// takes it back, so the sandbox never deletes it.
+type HostDeviceParameters struct {
+	Device string     `json:"device"`        // host interface name
+	MAC    MACAddress `json:"mac,omitempty"` // that it has inside; empty: it has none
+}

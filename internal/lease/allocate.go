@@ -247,6 +247,7 @@ func (n *Opened) attachment(wish resource.AttachmentConfiguration, got Addresses
 func (t *Table) complete(network *Opened, key string, wish resource.AttachmentConfiguration) (Lease, error) {
 	t.mu.Lock()
 	port := t.entries[key].port()
+	port.AutomaticMAC = wish.MACAddress == "" && t.entries[key].Reserved.MAC == ""
 	t.mu.Unlock()
 	parameters, err := network.Plan(port, wish.Options)
 	if err != nil {

@@ -35,6 +35,8 @@ type Port struct {
 	// NetworkNamespace is a path to the sandbox's network namespace, open for as
 	// long as the port is held; empty in Plan and where there is none.
 	NetworkNamespace string
+	// AutomaticMAC tells that nobody asked for Attachment.MACAddress; in Plan only.
+	AutomaticMAC bool
 }
 
 // Realization is what a network was made of. Families without a subnet have no

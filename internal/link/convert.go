@@ -17,17 +17,18 @@ func describe(l netlink.Link) Interface {
 		kind = ""
 	}
 	return Interface{
-		Name:        a.Name,
-		Index:       a.Index,
-		Kind:        kind,
-		MAC:         resource.MACAddress(a.HardwareAddr.String()),
-		MTU:         a.MTU,
-		Up:          a.Flags&net.FlagUp != 0,
-		Running:     a.RawFlags&unix.IFF_RUNNING != 0,
-		Loopback:    a.Flags&net.FlagLoopback != 0,
-		Alias:       a.Alias,
-		MasterIndex: a.MasterIndex,
-		ParentIndex: a.ParentIndex,
+		Name:         a.Name,
+		Index:        a.Index,
+		Kind:         kind,
+		MAC:          resource.MACAddress(a.HardwareAddr.String()),
+		PermanentMAC: resource.MACAddress(a.PermHWAddr.String()),
+		MTU:          a.MTU,
+		Up:           a.Flags&net.FlagUp != 0,
+		Running:      a.RawFlags&unix.IFF_RUNNING != 0,
+		Loopback:     a.Flags&net.FlagLoopback != 0,
+		Alias:        a.Alias,
+		MasterIndex:  a.MasterIndex,
+		ParentIndex:  a.ParentIndex,
 	}
 }
 

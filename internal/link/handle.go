@@ -64,17 +64,19 @@ type Peer struct {
 
 // Interface is one network interface as the kernel describes it.
 type Interface struct {
-	Name        string
-	Index       int
-	Kind        string // "veth", "bridge", ...; empty for physical ones
-	MAC         resource.MACAddress
-	MTU         int
-	Up          bool // set up by its administrator
-	Running     bool // and able to carry traffic
-	Loopback    bool
-	Alias       string // ifalias, see OwnerAlias
-	MasterIndex int    // of the bridge it is a port of, or 0
-	ParentIndex int    // of the interface below, or the peer, or 0
+	Name  string
+	Index int
+	Kind  string // "veth", "bridge", ...; empty for physical ones
+	MAC   resource.MACAddress
+	// PermanentMAC is that of the hardware; empty where there is none.
+	PermanentMAC resource.MACAddress
+	MTU          int
+	Up           bool // set up by its administrator
+	Running      bool // and able to carry traffic
+	Loopback     bool
+	Alias        string // ifalias, see OwnerAlias
+	MasterIndex  int    // of the bridge it is a port of, or 0
+	ParentIndex  int    // of the interface below, or the peer, or 0
 }
 
 // OwnerAlias is the ifalias of the links of a network, so that a left-over is

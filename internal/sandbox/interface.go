@@ -35,8 +35,15 @@ type Macvlan struct {
 	Mode   resource.MacvlanMode
 }
 
+// HostDevice is an interface of the host that is moved in. Its network takes it
+// back when the lease ends; the sandbox never deletes it.
+type HostDevice struct {
+	Device string // host interface name
+}
+
 func (BridgePort) link() {}
 func (Macvlan) link()    {}
+func (HostDevice) link() {}
 
 // InterfaceStrategy turns an allocation into a plan. It is pure: index is the
 // place of the attachment among all of the sandbox, which gives the default

@@ -74,7 +74,18 @@ func testHoldAndLose(t *testing.T, c Config) {
 	p := started(t, c)
 	before := addressesOf(p.mustAllocate(t, "a/0", nil).GetAttachment())
 	p.mustAllocate(t, "b/0", nil)
-	s := p.mustHold(t, "a/0", "b/0")
+	held := []string{"a/0", "b/0"}
+	if c.Exclusive {
+		held = held[:1]
+	}
+	s := p.mustHold(t, held...)
+	if c.Exclusive {
+		_, err := p.hold(t, "b/0")
+		wantKind(t, "hold of a second one", err, errdefs.ErrResourceExhausted, owner("a/0"))
+		if err := p.release(t, "b/0", false); err != nil {
+			t.Errorf("release: %v", err)
+		}
+	}
 	wantKind(t, "release while held", p.release(t, "a/0", false), errdefs.ErrFailedPrecondition, "a/0")
 	if got := p.states(t)["a/0"]; got != pluginv1.LeaseState_LEASE_STATE_HELD {
 		t.Errorf("got state %v, want held", got)

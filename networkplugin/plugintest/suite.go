@@ -38,6 +38,8 @@ type Config struct {
 	Residue func(t *testing.T, networkID string) []string
 	// Layer2 tells that the networks hand out no addresses.
 	Layer2 bool
+	// Exclusive tells that a network has room for one held lease.
+	Exclusive bool
 	// FixedSubnets tells that the networks refuse subnets given by the user.
 	FixedSubnets bool
 }

@@ -102,6 +102,7 @@ var layers = []layer{
 	{packages: []string{"cmd/patchbayd"}, imports: with(basics, []string{"internal/apiserver/...", "internal/config", "internal/rpc", "internal/store"})},
 	{packages: []string{"cmd/patchbay-network-bridge"}, imports: []string{"networkplugin", "internal/plugins/bridge", "internal/version"}},
 	{packages: []string{"cmd/patchbay-network-macvlan"}, imports: []string{"networkplugin", "internal/plugins/macvlan", "internal/version"}},
+	{packages: []string{"cmd/patchbay-network-host-device"}, imports: []string{"networkplugin", "internal/plugins/hostdevice", "internal/version"}},
 	{packages: []string{"cmd/patchbay-runtime-oci"}, imports: []string{"internal/runtime/oci/...", "internal/sandbox/...", "internal/version"}},
 
 	{packages: []string{"test/layers"}},

@@ -121,7 +121,9 @@ func (e *Engine) Plug(ctx context.Context, interfaces []sandbox.Interface) (err 
 		if err := e.plug(outside, i); err != nil {
 			return fmt.Errorf("interface %s: %w", i.Name, err)
 		}
-		undo.Add(func() error { return inside.Delete(i.Name) })
+		if _, borrowed := i.Link.(sandbox.HostDevice); !borrowed { // its network takes it back
+			undo.Add(func() error { return inside.Delete(i.Name) })
+		}
 		if err := inside.Configure(i.Name, i.Addresses, i.Routes); err != nil {
 			return fmt.Errorf("interface %s: %w", i.Name, err)
 		}
@@ -137,6 +139,8 @@ func (e *Engine) plug(outside *link.Handle, i sandbox.Interface) error {
 		return outside.AddBridgePort(l.Bridge, l.Port, peer)
 	case sandbox.Macvlan:
 		return outside.AddMacvlan(l.Parent, l.Mode, peer)
+	case sandbox.HostDevice:
+		return outside.Move(l.Device, peer)
 	}
 	return fmt.Errorf("link %T: not known to this runtime: %w", i.Link, errdefs.ErrNotImplemented)
 }

@@ -26,6 +26,7 @@ func Table() map[string]sandbox.InterfaceStrategy {
 	return map[string]sandbox.InterfaceStrategy{
 		resource.StrategyBridgePort: BridgePort{},
 		resource.StrategyMacvlan:    Macvlan{},
+		resource.StrategyHostDevice: HostDevice{},
 	}
 }
 
@@ -66,6 +67,26 @@ func (Macvlan) Interface(a resource.AllocatedAttachment, index int, gateway sand
 		return sandbox.Interface{}, bad(a, fmt.Sprintf("mode %q: want %q or %q", p.Mode, resource.MacvlanBridge, resource.MacvlanPrivate))
 	}
 	return plan(a, index, gateway, sandbox.Macvlan{Parent: p.Parent, Mode: p.Mode})
+}
+
+// HostDevice plans an interface of the host that is moved in.
+type HostDevice struct{}
+
+var _ sandbox.InterfaceStrategy = HostDevice{}
+
+// Interface implements sandbox.InterfaceStrategy. Additional data that is not
+// HostDeviceParameters is errdefs.ErrFailedPrecondition. The MAC address is that
+// of the parameters: hardware may take no other.
+func (HostDevice) Interface(a resource.AllocatedAttachment, index int, gateway sandbox.Families) (sandbox.Interface, error) {
+	var p resource.HostDeviceParameters
+	if err := decode(a, &p); err != nil {
+		return sandbox.Interface{}, err
+	}
+	if err := hostNames(a, "device", p.Device); err != nil {
+		return sandbox.Interface{}, err
+	}
+	a.Attachment.MACAddress = p.MAC
+	return plan(a, index, gateway, sandbox.HostDevice{Device: p.Device})
 }
 
 func bad(a resource.AllocatedAttachment, text string) error {

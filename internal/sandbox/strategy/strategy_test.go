@@ -74,6 +74,13 @@ func TestInterface(t *testing.T) {
 			strategy: "macvlan", data: `{"parent":"enp1s0","mode":"private"}`, gateway: both,
 			want: base(sandbox.Macvlan{Parent: "enp1s0", Mode: resource.MacvlanPrivate}, "eth0", default4, default6),
 		},
+		"host device keeps the mac address of its parameters": {
+			strategy: "host-device", data: `{"device":"enp2s0"}`, change: func(a *resource.Attachment) {
+				a.IPv4Address, a.IPv6Address, a.Routes = netip.Prefix{}, netip.Prefix{}, nil
+			},
+			want: sandbox.Interface{Name: "eth0", Link: sandbox.HostDevice{Device: "enp2s0"}, MTU: 1400},
+		},
+		"no device":          {strategy: "host-device", data: `{}`, kind: errdefs.ErrFailedPrecondition, text: `device ""`},
 		"no data":            {strategy: "bridge-port", data: ``, kind: errdefs.ErrFailedPrecondition, text: "plugin p/v"},
 		"no bridge":          {strategy: "bridge-port", data: `{"port":"p0"}`, kind: errdefs.ErrFailedPrecondition, text: `bridge ""`},
 		"path as a port":     {strategy: "bridge-port", data: `{"bridge":"br0","port":"../x"}`, kind: errdefs.ErrFailedPrecondition, text: `port "../x"`},

@@ -1,0 +1,77 @@
+package hostdevice
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/containerd/errdefs"
+
+	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/networkplugin"
+	"patchbay.dev/patchbay/resource"
+)
+
+func TestRefusesWhatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	c := networkplugin.Configuration{Variant: "shared", Options: map[string]string{"parent": "eth0"}}
+	if _, err := New(c); !errdefs.IsInvalidArgument(err) {
+		t.Errorf("got %v, want both faults", err)
+	}
+}
+
+func TestGatewayAndMTU(t *testing.T) {
+	t.Parallel()
+	subnet := netip.MustParsePrefix("192.0.2.0/24")
+	for value, fine := range map[string]bool{"192.0.2.1": true, "192.0.3.1": false, "router": false, "": false, "fd00::1": false} {
+		gateway, err := gatewayOf(map[string]string{optionGateway4: value}, optionGateway4, subnet)
+		if fine != (err == nil) || fine != gateway.IsValid() {
+			t.Errorf("gateway %q: %v, %v", value, gateway, err)
+		}
+	}
+	if _, err := gatewayOf(map[string]string{optionGateway4: "192.0.2.1"}, optionGateway4, netip.Prefix{}); !errdefs.IsInvalidArgument(err) {
+		t.Errorf("gateway without a subnet: %v", err)
+	}
+	d := device{Name: "eth1", MTU: 1500}
+	for _, tt := range []struct {
+		given int
+		v6    bool
+		want  int
+	}{{0, true, 1500}, {1280, true, 1280}, {1279, true, 0}, {1279, false, 1279}, {1501, false, 0}} {
+		got, err := mtuOf(d, tt.given, tt.v6)
+		if got != tt.want || (tt.want == 0) != errdefs.IsInvalidArgument(err) {
+			t.Errorf("mtu %d, ipv6 %t: %d, %v; want %d", tt.given, tt.v6, got, err, tt.want)
+		}
+	}
+}
+
+func TestFind(t *testing.T) {
+	t.Parallel()
+	const alias = "patchbay:aaaaaaaaaaaaaaaa"
+	d := device{Name: "eth1", MAC: "02:00:00:00:00:01", PermanentMAC: "02:00:00:00:00:02"}
+	inside := &resource.Attachment{MACAddress: "02:00:00:00:00:03", InterfaceName: "wire0"}
+	noise := []link.Interface{
+		{Index: 1, Name: "lo", Loopback: true, Alias: alias},
+		{Index: 2, Name: "eth0", Kind: "veth", MAC: d.MAC},
+		{Index: 3, Name: "wire0", Alias: "patchbay:bbbbbbbbbbbbbbbb", MAC: d.MAC},
+	}
+	for name, tt := range map[string]struct {
+		it     link.Interface
+		inside *resource.Attachment
+		want   bool
+	}{
+		"by alias":                   {link.Interface{Alias: alias}, nil, true},
+		"by hardware":                {link.Interface{PermanentMAC: d.PermanentMAC}, nil, true},
+		"by former address":          {link.Interface{MAC: d.MAC}, inside, true},
+		"by address":                 {link.Interface{MAC: inside.MACAddress}, inside, true},
+		"by name":                    {link.Interface{Name: "wire0"}, inside, true},
+		"not by address on the host": {link.Interface{MAC: d.MAC, Name: "eth1"}, nil, false},
+		"of another kind":            {link.Interface{Alias: alias, Kind: "veth"}, inside, false},
+		"of another network":         {link.Interface{Alias: "patchbay:bbbbbbbbbbbbbbbb", MAC: d.MAC}, inside, false},
+	} {
+		tt.it.Index = 9
+		got, found := d.find(append(noise, tt.it), alias, tt.inside)
+		if found != tt.want || found && got.Index != 9 {
+			t.Errorf("%s: got %+v, %t, want %t", name, got, found, tt.want)
+		}
+	}
+}
