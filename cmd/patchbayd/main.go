@@ -16,6 +16,7 @@ import (
 	"patchbay.dev/patchbay/internal/config"
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/version"
+	"patchbay.dev/patchbay/internal/wire"
 )
 
 func main() {
@@ -54,7 +55,7 @@ func main() {
 
 // fail prints one line for each fault.
 func fail(code int, err error) {
-	for line := range strings.Lines(err.Error()) {
+	for line := range strings.Lines(wire.Text(err)) {
 		fmt.Fprintln(os.Stderr, "patchbayd: "+strings.TrimPrefix(strings.TrimSpace(line), "patchbayd: "))
 	}
 	os.Exit(code)

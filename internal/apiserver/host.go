@@ -31,6 +31,14 @@ func makeDirectories(r layout.Roots) error {
 	return nil
 }
 
+// removeEmpty removes the directories of helpers where nothing runs on: after
+// "system stop".
+func removeEmpty(r layout.Roots) {
+	for _, d := range []string{r.Networks(), r.Sandboxes()} {
+		_ = os.Remove(d) // one that is not empty stays
+	}
+}
+
 // lock makes this process the only one that serves the instance, for as long as
 // the file is open, and writes its id there.
 func lock(r layout.Roots) (*os.File, error) {

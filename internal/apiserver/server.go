@@ -66,6 +66,7 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	defer lock.Close()
+	defer removeEmpty(c.Roots)
 	ctx, exit := context.WithCancel(ctx)
 	defer exit()
 

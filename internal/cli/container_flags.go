@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -89,8 +90,9 @@ func (o *containerFlags) request(f *frame, c *cobra.Command, args []string) *api
 	var err error
 	t.Networks, t.NoNetwork, err = parse.Networks(o.networks)
 	f.fault(err)
+	networksParse := err == nil
 	labels, err := parse.Pairs("label", o.labels, true)
-	f.fault(err)
+	f.fault(errors.Join(err, resource.ValidateLabels(labels)))
 	t.Env = o.environment(f)
 	t.Mounts = o.allMounts(f)
 	if c.Flags().Changed("stop-timeout") {
@@ -105,9 +107,32 @@ func (o *containerFlags) request(f *frame, c *cobra.Command, args []string) *api
 	if len(args) > 0 {
 		t.Image, t.Command = args[0], args[1:]
 	}
+	if c.Flags().Changed("name") {
+		f.fault(resource.ValidateName("container", o.name))
+	}
+	f.fault(o.validate(networksParse, len(args) > 0))
 	return &apiserverv1.ContainerServiceCreateRequest{
 		Name: o.name, Labels: labels, Template: wire.ContainerTemplateToProto(*t),
 	}
+}
+
+// validate finds the faults of the template that patchbayd would find, so that
+// they are told with those of the flags. What did not parse is told already.
+func (o *containerFlags) validate(networks, image bool) error {
+	t := o.template
+	if !networks {
+		t.Networks = nil
+	}
+	if !image {
+		t.Image = "image"
+	}
+	var add, drop, signal error
+	t.CapabilitiesAdd, add = parse.Capabilities(t.CapabilitiesAdd)
+	t.CapabilitiesDrop, drop = parse.Capabilities(t.CapabilitiesDrop)
+	if t.StopSignal != "" {
+		signal = parse.Signal("stop signal", t.StopSignal)
+	}
+	return errors.Join(t.Validate(), add, drop, signal)
 }
 
 // environment is that of the files, then that of the flags, so that a flag wins.
@@ -135,20 +160,20 @@ func (o *containerFlags) allMounts(f *frame) []resource.Mount {
 		directory = "/"
 	}
 	var out []resource.Mount
-	for _, v := range o.volumes {
-		m, err := parse.Volume(v, directory)
+	add := func(m resource.Mount, err error) {
 		f.fault(err)
-		out = append(out, m)
+		if err == nil {
+			out = append(out, m)
+		}
+	}
+	for _, v := range o.volumes {
+		add(parse.Volume(v, directory))
 	}
 	for _, v := range o.mounts {
-		m, err := parse.Mount(v, directory)
-		f.fault(err)
-		out = append(out, m)
+		add(parse.Mount(v, directory))
 	}
 	for _, v := range o.tmpfs {
-		m, err := parse.Mount("type=tmpfs,target="+v, directory)
-		f.fault(err)
-		out = append(out, m)
+		add(parse.Mount("type=tmpfs,target="+v, directory))
 	}
 	return out
 }

@@ -36,7 +36,7 @@ func newExec(f *frame) *cobra.Command {
 		Args:              f.atLeast(2, "a NAME and a COMMAND"),
 		ValidArgsFunction: f.completeContainers(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			o.complete(f)
+			o.complete(f, args)
 			if o.process.Terminal && !o.detach && !terminal.Is(f.stdin) {
 				f.fault(errNoTerminal)
 			}
@@ -45,7 +45,6 @@ func newExec(f *frame) *cobra.Command {
 				return engineError(err)
 			}
 			defer api.Close()
-			o.process.Args = args[1:]
 			return engineError(runExec(c.Context(), f, api.Containers, args[0], o))
 		},
 	}
@@ -58,14 +57,19 @@ func newExec(f *frame) *cobra.Command {
 	flags.StringVarP(&o.process.WorkingDirectory, "workdir", "w", "", "working directory (default: the container's)")
 	flags.StringVarP(&o.process.User, "user", "u", "", "NAME|UID[:GROUP|GID] (default: the container's)")
 	flags.BoolVar(&o.privileged, "privileged", false, "give the process all capabilities")
-	f.check(c, func() { o.complete(f) })
+	f.check(c, func() { o.complete(f, nil) })
 	return c
 }
 
-func (o *execOptions) complete(f *frame) {
+func (o *execOptions) complete(f *frame, args []string) {
+	o.process.Args = []string{"command"} // where there is none, that is told
+	if len(args) > 1 {
+		o.process.Args = args[1:]
+	}
 	var err error
 	o.process.Env, err = parse.Environment(o.env, os.LookupEnv)
 	f.fault(err)
+	f.fault(resource.Exec{Process: o.process}.Validate())
 }
 
 type execClient interface {

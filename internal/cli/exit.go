@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+
+	"patchbay.dev/patchbay/internal/wire"
 )
 
 // The exit codes of patchbay; "patchbay help exit-codes" explains them.
@@ -89,19 +91,9 @@ func report(w io.Writer, err error) {
 	if err == nil {
 		return
 	}
-	for line := range strings.SplitSeq(err.Error(), "\n") {
-		if line = plainText(strings.TrimSpace(line)); line != "" {
+	for line := range strings.SplitSeq(wire.Text(err), "\n") {
+		if line = strings.TrimSpace(line); line != "" {
 			fmt.Fprintf(w, "patchbay: %s\n", line)
 		}
 	}
-}
-
-// plainText drops what the kind of an error adds to its text where it says
-// nothing to a reader.
-func plainText(line string) string {
-	for _, kind := range []error{errdefs.ErrInvalidArgument, errdefs.ErrFailedPrecondition} {
-		line = strings.TrimSuffix(line, ": "+kind.Error())
-		line = strings.ReplaceAll(line, ": "+kind.Error()+": ", ": ")
-	}
-	return line
 }

@@ -213,9 +213,9 @@ type fakeNetworks struct {
 func (s fakeNetworks) Create(_ context.Context, r *apiserverv1.NetworkServiceCreateRequest) (*apiserverv1.NetworkServiceCreateResponse, error) {
 	s.server.record("Networks.Create", r)
 	if r.GetName() == "web" {
-		return nil, fmt.Errorf("network web: %w: exists already, want another name", errdefs.ErrAlreadyExists)
+		return nil, fmt.Errorf("network web: exists already, want another name: %w", errdefs.ErrAlreadyExists)
 	}
-	if r.GetName() == "two faults" {
+	if r.GetName() == "two-faults" {
 		return nil, fmt.Errorf("network: %w: name \"two faults\": want no space\noption \"x\": want one of y", errdefs.ErrInvalidArgument)
 	}
 	n := sampleNetwork(r.GetName())
@@ -240,7 +240,7 @@ func (s fakeNetworks) Get(_ context.Context, r *apiserverv1.NetworkServiceGetReq
 			return &apiserverv1.NetworkServiceGetResponse{Network: wire.NetworkToProto(n)}, nil
 		}
 	}
-	return nil, fmt.Errorf("network %s: %w", r.GetName(), errdefs.ErrNotFound)
+	return nil, fmt.Errorf("network %s: is not there: %w", r.GetName(), errdefs.ErrNotFound)
 }
 
 func (s fakeNetworks) Delete(_ context.Context, r *apiserverv1.NetworkServiceDeleteRequest) (*apiserverv1.NetworkServiceDeleteResponse, error) {
@@ -283,7 +283,7 @@ func (s fakePlugins) Get(_ context.Context, r *apiserverv1.PluginServiceGetReque
 			return &apiserverv1.PluginServiceGetResponse{Plugin: p}, nil
 		}
 	}
-	return nil, fmt.Errorf("plugin %s: %w", r.GetName(), errdefs.ErrNotFound)
+	return nil, fmt.Errorf("plugin %s: is not there: %w", r.GetName(), errdefs.ErrNotFound)
 }
 
 type fakeRegistries struct {
@@ -341,7 +341,7 @@ func (s fakeContainers) find(name string) (*fakeContainer, error) {
 			return c, nil
 		}
 	}
-	return nil, fmt.Errorf("container %s: %w", name, errdefs.ErrNotFound)
+	return nil, fmt.Errorf("container %s: is not there: %w", name, errdefs.ErrNotFound)
 }
 
 func (s fakeContainers) Create(_ context.Context, r *apiserverv1.ContainerServiceCreateRequest) (*apiserverv1.ContainerServiceCreateResponse, error) {
@@ -384,9 +384,9 @@ func (s fakeContainers) Start(_ context.Context, r *apiserverv1.ContainerService
 	case "missing":
 		return nil, fmt.Errorf("container %s: exec: \"missing\": %w in the image", c.Name, errdefs.ErrNotFound)
 	case "plain-file":
-		return nil, fmt.Errorf("container %s: exec: \"plain-file\": %w", c.Name, errdefs.ErrPermissionDenied)
+		return nil, fmt.Errorf("container %s: exec: \"plain-file\": cannot be executed: %w", c.Name, errdefs.ErrPermissionDenied)
 	case "broken":
-		return nil, fmt.Errorf("container %s: network web: %w", c.Name, errdefs.ErrUnavailable)
+		return nil, fmt.Errorf("container %s: network web: does not serve: %w", c.Name, errdefs.ErrUnavailable)
 	}
 	s.server.run(c, r.GetAttach())
 	return &apiserverv1.ContainerServiceStartResponse{StdioSocket: s.server.stdioSocket()}, nil
@@ -619,7 +619,7 @@ func (f *fakeServer) hasImage(name string) bool {
 
 func (s fakeImages) Get(_ context.Context, r *apiserverv1.ImageServiceGetRequest) (*apiserverv1.ImageServiceGetResponse, error) {
 	if !s.server.hasImage(r.GetName()) {
-		return nil, fmt.Errorf("image %s: %w", r.GetName(), errdefs.ErrNotFound)
+		return nil, fmt.Errorf("image %s: is not there: %w", r.GetName(), errdefs.ErrNotFound)
 	}
 	return &apiserverv1.ImageServiceGetResponse{Image: sampleImage(r.GetName())}, nil
 }

@@ -62,7 +62,7 @@ func (f *frame) usage() error {
 	if len(f.faults) == 0 {
 		return nil
 	}
-	return &usageError{errors.Join(f.faults...)}
+	return &usageError{errors.Join(distinct(f.faults)...)}
 }
 
 // roots returns where the instance is.

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	"patchbay.dev/patchbay/internal/cli/parse"
 )
 
 func newKill(f *frame) *cobra.Command {
@@ -19,6 +20,7 @@ func newKill(f *frame) *cobra.Command {
 		Args:              f.atLeast(1, "a NAME"),
 		ValidArgsFunction: f.completeContainers(0),
 		RunE: func(c *cobra.Command, args []string) error {
+			f.fault(parse.Signal("signal", signal))
 			api, err := f.dial(c.Context())
 			if err != nil {
 				return err

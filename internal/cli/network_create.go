@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -69,15 +71,25 @@ func (o *networkCreateOptions) request(f *frame, args []string) *apiserverv1.Net
 	o.configuration.Options, err = parse.Pairs("option", o.options, false)
 	f.fault(err)
 	labels, err := parse.Pairs("label", o.labels, true)
-	f.fault(err)
+	f.fault(errors.Join(err, resource.ValidateLabels(labels)))
+	f.fault(o.validate())
 	request := &apiserverv1.NetworkServiceCreateRequest{
 		Labels:        labels,
 		Configuration: wire.NetworkConfigurationToProto(o.configuration),
 	}
 	if len(args) > 0 {
 		request.Name = args[0]
+		f.fault(resource.ValidateName("network", request.Name))
 	}
 	return request
+}
+
+// validate finds the faults that patchbayd would find, so that they are told with
+// those of the flags.
+func (o *networkCreateOptions) validate() error {
+	c := o.configuration
+	c.Plugin.Plugin = cmp.Or(c.Plugin.Plugin, "default")
+	return c.Validate()
 }
 
 type networkCreator interface {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"patchbay.dev/patchbay/internal/wire"
 )
 
 // parseError is the first thing that kept a command line from being parsed.
@@ -57,7 +59,7 @@ func distinct(faults []error) []error {
 	var out []error
 	seen := map[string]bool{}
 	for _, fault := range faults {
-		for line := range strings.SplitSeq(fault.Error(), "\n") {
+		for line := range strings.SplitSeq(wire.Text(fault), "\n") {
 			if !seen[line] {
 				seen[line] = true
 				out = append(out, errors.New(line))

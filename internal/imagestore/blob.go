@@ -39,7 +39,7 @@ func (s *Store) BlobSize(d digest.Digest) (int64, bool) {
 func (s *Store) ReadBlob(d digest.Digest, limit int64) ([]byte, error) {
 	f, err := os.Open(s.BlobPath(d))
 	if err != nil {
-		return nil, fmt.Errorf("blob %s: %w", d, errdefs.ErrNotFound)
+		return nil, fmt.Errorf("blob %s: is not in the store: %w", d, errdefs.ErrNotFound)
 	}
 	defer f.Close()
 	content, err := io.ReadAll(io.LimitReader(f, limit+1))

@@ -117,7 +117,7 @@ func (h *Handle) FindByMAC(mac resource.MACAddress) (Interface, error) {
 			return i, nil
 		}
 	}
-	return Interface{}, fmt.Errorf("interface with mac address %s: %w", mac, errdefs.ErrNotFound)
+	return Interface{}, fmt.Errorf("interface with mac address %s: is not there: %w", mac, errdefs.ErrNotFound)
 }
 
 // Address is one address of an interface.
@@ -194,7 +194,7 @@ func (h *Handle) DefaultRouteInterface() (Interface, error) {
 			return h.Interface(r.Interface)
 		}
 	}
-	return Interface{}, fmt.Errorf("default route: %w", errdefs.ErrNotFound)
+	return Interface{}, fmt.Errorf("default route: there is none: %w", errdefs.ErrNotFound)
 }
 
 // Delete removes a link. One that has gone already is no error.
@@ -247,7 +247,7 @@ func (h *Handle) LoopbackUp() error {
 func (h *Handle) byName(name string) (netlink.Link, error) {
 	l, err := retried(func() (netlink.Link, error) { return h.nl.LinkByName(name) })
 	if errors.As(err, &netlink.LinkNotFoundError{}) || errors.Is(err, unix.ENODEV) {
-		return nil, fmt.Errorf("interface %s: %w", name, errdefs.ErrNotFound)
+		return nil, fmt.Errorf("interface %s: is not there: %w", name, errdefs.ErrNotFound)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("interface %s: %w", name, err)

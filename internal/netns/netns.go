@@ -51,7 +51,7 @@ func Current() (*Namespace, error) { return OpenPath(current) }
 func OpenPath(path string) (*Namespace, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ENOENT) {
-		return nil, fmt.Errorf("network namespace %s: %w", path, errdefs.ErrNotFound)
+		return nil, fmt.Errorf("network namespace %s: is not there: %w", path, errdefs.ErrNotFound)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open network namespace %s: %w", path, err)

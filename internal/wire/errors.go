@@ -40,8 +40,8 @@ type remoteError struct {
 func (e *remoteError) Error() string { return e.message }
 func (e *remoteError) Unwrap() error { return e.kind }
 
-// ErrorToStatus returns err as an RPC error with the code of its kind. An error
-// of no kind is internal. Nil stays nil.
+// ErrorToStatus returns err as an RPC error with the code of its kind and its
+// Text. An error of no kind is internal. Nil stays nil.
 func ErrorToStatus(err error) error {
 	if err == nil {
 		return nil
@@ -52,10 +52,10 @@ func ErrorToStatus(err error) error {
 	}
 	for _, k := range kinds {
 		if errors.Is(err, k.kind) {
-			return connect.NewError(k.code, err.Error())
+			return connect.NewError(k.code, Text(err))
 		}
 	}
-	return connect.NewError(connect.CodeInternal, err.Error())
+	return connect.NewError(connect.CodeInternal, Text(err))
 }
 
 // ErrorFromStatus returns what a client got as an error of the closed set,

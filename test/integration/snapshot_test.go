@@ -114,7 +114,7 @@ func (h *host) finish() {
 
 // dumpLogs shows what the processes of the host said.
 func (h *host) dumpLogs() {
-	filepath.WalkDir(h.runRoot, func(path string, d fs.DirEntry, err error) error {
+	filepath.WalkDir(h.runRoot, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".log") {
 			return nil //nolint:nilerr // what is gone has nothing to say
 		}
@@ -204,12 +204,12 @@ func (h *host) sockets() []string {
 	return out
 }
 
-// files are those below the run root, but for the log of a daemon and its
+// files are those and the directories below the run root, but for the log of a daemon and its
 // lock, which are there for the next one.
 func (h *host) files() []string {
 	var out []string
-	filepath.WalkDir(h.runRoot, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+	filepath.WalkDir(h.runRoot, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || path == h.runRoot {
 			return nil //nolint:nilerr // gone meanwhile: not there
 		}
 		if base := filepath.Base(path); base != "patchbayd.log" && base != "patchbayd.lock" {

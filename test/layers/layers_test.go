@@ -99,7 +99,7 @@ var layers = []layer{
 
 	// Programs: each only wires.
 	{packages: []string{"cmd/patchbay"}, imports: []string{"internal/cli", "internal/version"}},
-	{packages: []string{"cmd/patchbayd"}, imports: with(basics, []string{"internal/apiserver/...", "internal/config", "internal/rpc", "internal/store"})},
+	{packages: []string{"cmd/patchbayd"}, imports: with(basics, []string{"internal/apiserver/...", "internal/config", "internal/rpc", "internal/store", "internal/wire"})},
 	{packages: []string{"cmd/patchbay-network-bridge"}, imports: []string{"networkplugin", "internal/plugins/bridge", "internal/version"}},
 	{packages: []string{"cmd/patchbay-network-macvlan"}, imports: []string{"networkplugin", "internal/plugins/macvlan", "internal/version"}},
 	{packages: []string{"cmd/patchbay-network-host-device"}, imports: []string{"networkplugin", "internal/plugins/hostdevice", "internal/version"}},

@@ -165,7 +165,7 @@ func (s *Service) find(name string) (*network, error) {
 		return byPrefix[0], nil
 	case 0:
 		slices.Sort(names)
-		return nil, fmt.Errorf("network %q: want one of %s: %w", name, strings.Join(names, ", "), errdefs.ErrNotFound)
+		return nil, fmt.Errorf("network %q: not found, want one of %s: %w", name, strings.Join(names, ", "), errdefs.ErrNotFound)
 	}
 	return nil, fmt.Errorf("network %q: is the start of %d ids, want more digits: %w", name, len(byPrefix), errdefs.ErrInvalidArgument)
 }

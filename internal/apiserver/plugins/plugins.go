@@ -91,5 +91,5 @@ func (s *Service) Get(name string) (resource.Plugin, error) {
 	if len(names) > 0 {
 		there = "one of " + strings.Join(names, ", ")
 	}
-	return resource.Plugin{}, fmt.Errorf("plugin %q: want %s: %w", name, there, errdefs.ErrNotFound)
+	return resource.Plugin{}, fmt.Errorf("plugin %q: not found, want %s: %w", name, there, errdefs.ErrNotFound)
 }

@@ -36,7 +36,7 @@ func (fakeImages) List(context.Context) ([]resource.Image, error) {
 
 func (fakeImages) Get(_ context.Context, name string) (resource.Image, error) {
 	if name == "none" {
-		return resource.Image{}, fmt.Errorf("image %s: %w", name, errdefs.ErrNotFound)
+		return resource.Image{}, fmt.Errorf("image %s: is not there: %w", name, errdefs.ErrNotFound)
 	}
 	return named(name), nil
 }
@@ -56,7 +56,7 @@ func (fakeImages) Prune(_ context.Context, all bool) (resource.ImagePrune, error
 func (fakeImages) Pull(_ context.Context, ref, platform string, progress func(resource.TransferProgress)) (resource.Image, error) {
 	progress(resource.TransferProgress{ID: platform, Step: resource.TransferDownload, Current: 1, Total: 2})
 	if ref == "none" {
-		return resource.Image{}, fmt.Errorf("image %s: %w", ref, errdefs.ErrNotFound)
+		return resource.Image{}, fmt.Errorf("image %s: is not there: %w", ref, errdefs.ErrNotFound)
 	}
 	return named(ref), nil
 }
@@ -189,7 +189,7 @@ func TestImagePullAndPush(t *testing.T) {
 	if _, err := failing.Receive(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := failing.Receive(); !errors.Is(err, errdefs.ErrNotFound) || err.Error() != "image none: not found" {
+	if _, err := failing.Receive(); !errors.Is(err, errdefs.ErrNotFound) || err.Error() != "image none: is not there" {
 		t.Errorf("error = %v, want not found", err)
 	}
 
@@ -303,7 +303,7 @@ func TestRegistries(t *testing.T) {
 	t.Parallel()
 	c, _ := serveImages(t)
 	_, err := c.Registries.Login(t.Context(), &apiserverv1.LoginRequest{Registry: "r", Username: "u", Password: "p"})
-	if !errors.Is(err, errdefs.ErrUnauthenticated) || !strings.HasPrefix(err.Error(), "r u p: ") {
+	if !errors.Is(err, errdefs.ErrUnauthenticated) || !strings.HasPrefix(err.Error(), "r u p") {
 		t.Errorf("login: %v", err)
 	}
 	if _, err := c.Registries.Logout(t.Context(), &apiserverv1.LogoutRequest{Registry: "r"}); !errors.Is(err, errdefs.ErrNotFound) {

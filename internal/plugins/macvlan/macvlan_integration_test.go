@@ -178,7 +178,7 @@ func TestParentErrors(t *testing.T) {
 		kind   func(error) bool
 		want   string
 	}{
-		"missing":          {host, "eth7", errdefs.IsNotFound, "option parent=eth7: interface eth7: not found"},
+		"missing":          {host, "eth7", errdefs.IsNotFound, "option parent=eth7: interface eth7: is not there"},
 		"loopback":         {host, "lo", errdefs.IsInvalidArgument, "is the loopback interface"},
 		"port":             {host, "port0", errdefs.IsInvalidArgument, "is a port of a bridge"},
 		"no default route": {bare, "", errdefs.IsFailedPrecondition, "option parent: the host has no default route"},
