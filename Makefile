@@ -11,6 +11,10 @@ LDFLAGS  := -s -w \
 	-X patchbay.dev/patchbay/internal/version.version=$(VERSION) \
 	-X patchbay.dev/patchbay/internal/version.revision=$(REVISION)
 
+# One set of flags for all steps, so that what one has compiled serves the next.
+export CGO_ENABLED := 0
+export GOFLAGS     := -trimpath $(GOFLAGS)
+
 DIST    := dist
 PLUGINS := $(DIST)/lib/patchbay/plugins
 
@@ -31,7 +35,7 @@ TEST_TIMEOUT  ?= 10m
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build generate check check-lint check-generated check-modules check-dead \
-	test test-unit test-integration soak demo bench install uninstall clean
+	test test-unit test-integration test-race soak demo bench install uninstall clean
 
 help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,7 +45,7 @@ deps: ## Install the Debian packages that are missing (as root; else it says whi
 
 build: ## Build everything below dist/, ready to run in place.
 	@mkdir -p $(DIST)/build $(DIST)/bin
-	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(DIST)/build/ ./cmd/...
+	@$(GO) build -ldflags '$(LDFLAGS)' -o $(DIST)/build/ ./cmd/...
 	@for p in $(programs); do install -C -m 755 $(DIST)/build/$$p $(DIST)/bin/$$p || exit 1; done
 	@$(foreach c,$(plugin_commands),\
 		install -d -m 755 $(PLUGINS)/$(call plugin_name,$(c))/bin && \
@@ -77,15 +81,19 @@ test: ## Everything: deps, build, check, unit and integration tests (needs root)
 	@$(MAKE) --no-print-directory test-integration
 
 test-unit: ## The tests that need no root.
-	CGO_ENABLED=1 $(GO) test -race $(TEST_PACKAGES)
+	$(GO) test $(TEST_PACKAGES)
 
-# The unit tests are in the same run, so that all is built for tests once.
+# The unit tests are in the same run, so that all is built for tests once. Most
+# tests wait for processes and the kernel: more of them than processors may run.
 test-integration: build ## All tests, with real namespaces and binaries (needs root).
-	CGO_ENABLED=1 $(GO) test -race -tags integration -timeout $(TEST_TIMEOUT) $(TEST_PACKAGES)
+	$(GO) test -tags integration -parallel 4 -timeout $(TEST_TIMEOUT) $(TEST_PACKAGES)
+
+test-race: build ## All tests once more, with the race detector (needs root and gcc).
+	CGO_ENABLED=1 $(GO) test -race -tags integration -timeout 30m $(TEST_PACKAGES)
 
 soak: build ## The long runs: 1,000 cycles with a look at what is left (needs root).
-	PATCHBAY_SOAK_CYCLES=$${PATCHBAY_SOAK_CYCLES:-1000} CGO_ENABLED=0 \
-		$(GO) test -tags integration -count 1 -timeout 1h -run 'Cycles' -v ./test/integration
+	PATCHBAY_SOAK_CYCLES=$${PATCHBAY_SOAK_CYCLES:-1000} \
+		$(GO) test -tags integration -count 1 -timeout 1h -run Cycles -v ./test/integration
 
 demo: ## A tour in a host namespace of its own; leaves nothing (needs root).
 	@$(MAKE) --no-print-directory deps

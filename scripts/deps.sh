@@ -5,9 +5,9 @@ set -euo pipefail
 
 # What Patchbay itself needs on a host.
 packages=(ca-certificates crun runc)
-# What the tests, the demo and the bench use beside it: gcc for the race
-# detector, busybox for images made on the spot, ip and nft to look at the host.
-packages+=(busybox-static gcc git iproute2 iputils-ping libc6-dev nftables)
+# What the tests, the demo and the bench use beside it: busybox for images made
+# on the spot, ip and nft to look at the host. (test-race needs gcc too.)
+packages+=(busybox-static git iproute2 iputils-ping nftables)
 
 missing=()
 for package in "${packages[@]}"; do
