@@ -63,7 +63,7 @@ type LeaseTimes struct {
 // Main serves a network until the process is told to end by SIGTERM or SIGINT,
 // which leaves the network as it is. It does not return.
 func Main(p Plugin) {
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	log := slog.New(slog.NewTextHandler(rpc.HelperLog(os.Stderr), nil))
 	if err := run(p, log); err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", p.Name, err)
 		os.Exit(1) //nolint:forbidigo // this is the main of every plugin

@@ -124,7 +124,7 @@ func TestValidateName(t *testing.T) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
-	for _, name := range []string{"", "-a", ".a", "A", "a b", "a/b", "ä", "a\n", strings.Repeat("x", 64)} {
+	for _, name := range []string{"", "-a", ".a", "A", "a b", "a/b", "ä", "a\n", "none", strings.Repeat("x", 64)} {
 		if err := resource.ValidateName("network", name); !errors.Is(err, errdefs.ErrInvalidArgument) || !strings.HasPrefix(err.Error(), "network name") {
 			t.Errorf("%q: %v, want it refused", name, err)
 		}

@@ -48,6 +48,8 @@ func ValidateName(kind, name string) error {
 		return invalid(fmt.Errorf("%s name is empty: want 1 to %d of a-z, 0-9, '.', '_', '-'", kind, MaxNameLength))
 	case len(name) > MaxNameLength:
 		return invalid(fmt.Errorf("%s name %q: is %d bytes long, want at most %d", kind, name, len(name), MaxNameLength))
+	case kind == "network" && name == "none":
+		return invalid(fmt.Errorf("%s name %q: means no network at all, want another", kind, name))
 	case !validName.MatchString(name):
 		return invalid(fmt.Errorf("%s name %q: want 1 to %d of a-z, 0-9, '.', '_', '-', a letter or digit first", kind, name, MaxNameLength))
 	}

@@ -83,9 +83,10 @@ func Start(c Config) (*Process, error) {
 
 	pidfd := -1
 	cmd := &exec.Cmd{
-		Path:       c.Binary,
-		Args:       append([]string{c.Name}, c.Args...),
-		Env:        environment(append(c.Environment, fmt.Sprintf("%s=%d", rpc.ListenFDVariable, listenFD))),
+		Path: c.Binary,
+		Args: append([]string{c.Name}, c.Args...),
+		Env: environment(append(c.Environment,
+			fmt.Sprintf("%s=%d", rpc.ListenFDVariable, listenFD), directoryVariable+"="+c.Directory)),
 		Dir:        "/",
 		Stderr:     stderr,
 		ExtraFiles: []*os.File{socket},

@@ -202,6 +202,37 @@ func TestAdopt(t *testing.T) {
 }
 
 // TestUsedIDIsNotAdopted has a record of a process whose id went to another.
+// TestAdoptUnrecorded is a crash between the start of a helper and its record.
+func TestAdoptUnrecorded(t *testing.T) {
+	for name, forerunner := range map[string]string{"none": "", "gone": `{"pid":1,"startTime":1}`} {
+		t.Run(name, func(t *testing.T) {
+			c := config(t, "serves")
+			p := start(t, c)
+			record := filepath.Join(c.Directory, RecordFile)
+			if err := os.Remove(record); err != nil {
+				t.Fatal(err)
+			}
+			if forerunner != "" {
+				if err := os.WriteFile(record, []byte(forerunner), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			adopted, err := Adopt(c.Directory)
+			if err != nil || adopted.PID() != p.PID() {
+				t.Fatalf("got %v, %v, want process %d", adopted, err, p.PID())
+			}
+			if _, err := os.Stat(record); err != nil {
+				t.Error(err)
+			}
+			adopted.Kill()
+			<-p.Done()
+			if _, err := Adopt(c.Directory); !errors.Is(err, errdefs.ErrNotFound) {
+				t.Errorf("adopt a dead one: %v, want not found", err)
+			}
+		})
+	}
+}
+
 func TestUsedIDIsNotAdopted(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -37,7 +37,7 @@ type Process struct {
 func Adopt(directory string) (*Process, error) {
 	data, err := os.ReadFile(filepath.Join(directory, RecordFile))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("helper in %s: never started: %w", directory, errdefs.ErrNotFound)
+		return adoptUnrecorded(directory)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("helper in %s: %w", directory, err)
@@ -48,11 +48,14 @@ func Adopt(directory string) (*Process, error) {
 	}
 	pidfd, err := unix.PidfdOpen(r.PID, 0)
 	if err != nil {
-		return nil, fmt.Errorf("helper in %s: process %d is gone: %w", directory, r.PID, errdefs.ErrNotFound)
+		return adoptUnrecorded(directory) // what is recorded may be its forerunner
 	}
 	// The pidfd pins the process: read the start time after, not before.
 	if start, err := startTime(r.PID); err != nil || start != r.StartTime {
-		return nil, errors.Join(fmt.Errorf("helper in %s: process %d is gone: %w", directory, r.PID, errdefs.ErrNotFound), unix.Close(pidfd))
+		if err := unix.Close(pidfd); err != nil {
+			return nil, fmt.Errorf("helper in %s: %w", directory, err)
+		}
+		return adoptUnrecorded(directory)
 	}
 	return newProcess(directory, r.PID, pidfd, nil)
 }
@@ -212,12 +215,19 @@ func (p *Process) blame(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return &SilenceError{p.StderrTail()}
 	}
-	if !errors.Is(err, errdefs.ErrUnavailable) {
+	late := errors.Is(err, context.DeadlineExceeded)
+	if !late && !errors.Is(err, errdefs.ErrUnavailable) {
 		return err
 	}
 	timer := time.NewTimer(deathDelay)
 	defer timer.Stop()
+	var deadline <-chan struct{}
+	if late {
+		deadline = ctx.Done() // the other side's clock was a moment ahead
+	}
 	select {
+	case <-deadline:
+		return &SilenceError{p.StderrTail()}
 	case <-p.done:
 		return fmt.Errorf("%s: %w", p.Death(), errdefs.ErrUnavailable)
 	case <-timer.C:

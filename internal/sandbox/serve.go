@@ -78,7 +78,7 @@ type MainConfig struct {
 // Main is the runtime helper: it serves one sandbox, as the environment says,
 // on the socket that patchbayd has passed down, until the sandbox has ended.
 func Main(c MainConfig) error {
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	log := slog.New(slog.NewTextHandler(rpc.HelperLog(os.Stderr), nil))
 	listener, err := rpc.InheritedListener()
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/manifest"
@@ -526,6 +527,9 @@ func TestHungPluginShowsInList(t *testing.T) {
 	n := b.mustCreate("a")
 	if err := syscall.Kill(n.Status.PluginPID, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
+	}
+	if err := unix.Waitid(unix.P_PID, n.Status.PluginPID, nil, unix.WSTOPPED|unix.WNOWAIT, nil); err != nil {
+		t.Fatal(err) // until then some of its threads may go on
 	}
 	states := map[string]resource.NetworkStatus{}
 	for _, n := range b.service.List(t.Context()) {

@@ -3,6 +3,7 @@ package networks
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -58,7 +59,7 @@ func (n *network) ask(ctx context.Context) resource.Network {
 	}
 	if err != nil {
 		out.Status.State, out.Status.Message = resource.NetworkDegraded, "its plugin does not answer"
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
 			out.Status.Message = "its plugin: " + oneLine(err)
 		}
 		return out
