@@ -73,7 +73,7 @@ func pluginTable(plugins []pluginView, whole bool) *output.Table {
 		}
 		state := "ok"
 		if p.Fault != "" {
-			state = "unusable: " + output.Short(p.Fault, 60, whole)
+			state = "unusable: " + output.Short(strings.ReplaceAll(p.Fault, "\n", "; "), 60, whole)
 		}
 		t.Add(p.Name, p.Kind, strings.Join(variants, ","), strings.Join(strategies, ","), strconv.Itoa(len(p.Instances)), state, p.Directory)
 	}

@@ -65,7 +65,7 @@ func TestFaults(t *testing.T) {
 		want  []string
 	}{
 		"syntax":              {func(s string) string { return strings.Replace(s, `= 1`, `= `, 1) }, nil, []string{"plugin.toml: line 3: "}},
-		"unknown key":         {func(s string) string { return "colour = 1\n" + s }, nil, []string{`plugin.toml: line 1: unknown key "colour"`, "~~~~~~"}},
+		"unknown key":         {func(s string) string { return "colour = 1\n" + s }, nil, []string{`plugin.toml: line 1: unknown key "colour"`}},
 		"other folder":        {func(s string) string { return strings.Replace(s, `"macvlan"`, `"ipvlan"`, 1) }, nil, []string{`name "ipvlan": want the name of the folder, "macvlan"`}},
 		"kind":                {func(s string) string { return strings.Replace(s, `"network"`, `"disk"`, 1) }, nil, []string{`kind "disk": want "network" or "runtime"`}},
 		"protocol":            {func(s string) string { return strings.Replace(s, `= 1`, `= 2`, 1) }, nil, []string{"protocol 2: want 1 to 1"}},

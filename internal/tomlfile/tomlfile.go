@@ -13,8 +13,8 @@ import (
 )
 
 // Decode reads a TOML document into v. A key that v has no field for is a
-// fault. Errors are errdefs.ErrInvalidArgument; they name the file and the line
-// and show the place. path is for them alone.
+// fault. Errors are errdefs.ErrInvalidArgument, one line that names the file and
+// the line in it. path is for them alone.
 func Decode(path string, in io.Reader, v any) error {
 	d := toml.NewDecoder(in)
 	d.DisallowUnknownFields()
@@ -29,25 +29,17 @@ func Decode(path string, in io.Reader, v any) error {
 			row, _ := e.Position()
 			keys[i] = fmt.Sprintf("line %d: unknown key %q", row, strings.Join(e.Key(), "."))
 		}
-		return &fileError{path, strings.Join(keys, ", "), unknown.String()}
+		return &fileError{path, strings.Join(keys, ", ")}
 	}
 	var wrong *toml.DecodeError
 	if errors.As(err, &wrong) {
 		row, _ := wrong.Position()
-		return &fileError{path, fmt.Sprintf("line %d: %s", row, strings.TrimPrefix(wrong.Error(), "toml: ")), wrong.String()}
+		return &fileError{path, fmt.Sprintf("line %d: %s", row, strings.TrimPrefix(wrong.Error(), "toml: "))}
 	}
-	return &fileError{path, err.Error(), ""}
+	return &fileError{path, err.Error()}
 }
 
-// fileError is a fault with its place below it.
-type fileError struct{ path, what, where string }
+type fileError struct{ path, what string }
 
-func (e *fileError) Error() string {
-	text := e.path + ": " + e.what
-	if e.where != "" {
-		text += "\n" + strings.TrimRight(e.where, "\n")
-	}
-	return text
-}
-
+func (e *fileError) Error() string { return e.path + ": " + e.what }
 func (e *fileError) Unwrap() error { return errdefs.ErrInvalidArgument }
