@@ -57,15 +57,15 @@ func withoutKinds(line string, wrapped []error) string {
 // that came over the wire is without its kind already; that of a context's end
 // says what happened.
 func wrappedKinds(err error, found []error) []error {
-	if _, remote := err.(*remoteError); remote || err == nil {
+	if _, remote := err.(*remoteError); remote || err == nil { //nolint:errorlint // walks the tree itself
 		return found
 	}
 	for _, k := range kinds {
-		if err == k.kind && err != context.Canceled && err != context.DeadlineExceeded {
+		if err == k.kind && err != context.Canceled && err != context.DeadlineExceeded { //nolint:errorlint // walks the tree itself
 			return append(found, err)
 		}
 	}
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // walks the tree itself
 	case interface{ Unwrap() error }:
 		if inner := e.Unwrap(); inner != nil && strings.Contains(err.Error(), inner.Error()) {
 			return wrappedKinds(inner, found)
