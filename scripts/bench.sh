@@ -120,6 +120,6 @@ for ((round = 0; round < runs; round++)); do
 	measure
 done
 podman_down
-echo "Machine: $(nproc) processors, $(uname -sr), $(date -u +%F); $runs rounds in turn."
+echo "Machine: $(nproc) processors, $(uname -sr), $(date -u +%F), load $(cut -d" " -f1 /proc/loadavg); $runs rounds in turn."
 echo
 table
