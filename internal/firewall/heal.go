@@ -21,7 +21,21 @@ func (n *Network) Faults() []string {
 	return n.faults()
 }
 
+// faults looks again before it believes a fault: the kernel's lists are read
+// piece by piece, and another network's change in between shows both the old
+// and the new rules.
 func (n *Network) faults() []string {
+	const looks = 3
+	var faults []string
+	for range looks {
+		if faults = n.look(); len(faults) == 0 {
+			return nil
+		}
+	}
+	return faults
+}
+
+func (n *Network) look() []string {
 	n.mu.Lock()
 	serving, plain := n.serving, n.plain
 	n.mu.Unlock()
