@@ -61,7 +61,7 @@ generate: ## Generate code from api/**/*.proto, and the reference pages.
 check: check-modules check-generated check-dead check-lint ## Lint, generated files, modules, dead code.
 
 check-lint:
-	$(golangci) run ./...
+	$(golangci) run --allow-parallel-runners ./...
 
 check-generated:
 	scripts/generated.sh verify
