@@ -69,7 +69,7 @@ func TestHostDeviceComesBack(t *testing.T) {
 		return h.container("one").Status
 	}
 
-	status := begin()
+	begin()
 	inside := strings.TrimSpace(h.patchbay("exec", "one", "cat", "/sys/class/net/eth1/address"))
 	if !strings.Contains(before, inside) || string(h.attachment("one", "wire").MACAddress) != inside {
 		t.Errorf("mac address: got %s inside, %s in inspect, want that of %q", inside, h.attachment("one", "wire").MACAddress, before)
@@ -82,7 +82,7 @@ func TestHostDeviceComesBack(t *testing.T) {
 	h.hasSpareAgain(before)
 	h.patchbay("delete", "one")
 
-	status = begin()
+	status := begin()
 	kill(t, status.PID)
 	h.hasSpareAgain(before)
 	h.patchbay("delete", "--force", "one")
