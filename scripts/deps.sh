@@ -6,8 +6,8 @@ set -euo pipefail
 # What Patchbay itself needs on a host.
 packages=(ca-certificates crun runc)
 # What the tests, the demo and the bench use beside it: busybox for images made
-# on the spot, ip and nft to look at the host. (test-race needs gcc too.)
-packages+=(busybox-static git iproute2 iputils-ping nftables)
+# on the spot, ip and nft to look at the host, a C compiler for the race detector.
+packages+=(busybox-static gcc git iproute2 iputils-ping libc6-dev nftables)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"patchbay.dev/patchbay/internal/layout"
 )
@@ -23,7 +24,7 @@ func fakeDaemon() {
 		fmt.Fprintln(os.Stderr, "patchbayd: restore it")
 		os.Exit(1)
 	case "hangs":
-		select {}
+		syscall.Pause()
 	}
 	roots := layout.Roots{Root: *root, RunRoot: *runRoot}
 	fmt.Fprintln(os.Stderr, "serving", filepath.Base(roots.Root))

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -54,7 +55,7 @@ func fakeHelper(stateDir string, args []string) int {
 		fmt.Fprintln(os.Stderr, "the engine is missing")
 		return 1
 	case "hangs":
-		select {}
+		syscall.Pause()
 	}
 	listener, err := rpc.InheritedListener()
 	if err != nil {
@@ -123,7 +124,7 @@ func (f *fake) Bootstrap(ctx context.Context, r *sandboxv1.BootstrapRequest) (*s
 		fmt.Fprintln(os.Stderr, "out of luck")
 		os.Exit(2)
 	case "bootstrap-hang":
-		select {}
+		syscall.Pause()
 	case "rendezvous":
 		meet(variable(r.GetProcess(), "PLACE"), 2)
 	}
@@ -170,7 +171,7 @@ func (f *fake) Start(context.Context, *sandboxv1.StartRequest) (*sandboxv1.Start
 	case "start-error":
 		return nil, fmt.Errorf("exec: %q: not executable: %w", "start-error", errdefs.ErrPermissionDenied)
 	case "start-hang":
-		select {}
+		syscall.Pause()
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
