@@ -50,8 +50,9 @@ func Adopt(directory string) (*Process, error) {
 	if err != nil {
 		return adoptUnrecorded(directory) // what is recorded may be its forerunner
 	}
-	// The pidfd pins the process: read the start time after, not before.
-	if start, err := startTime(r.PID); err != nil || start != r.StartTime {
+	// The pidfd pins the process: read the start time after, not before. One that
+	// has ended keeps its id until its parent has asked how.
+	if start, err := startTime(r.PID); err != nil || start != r.StartTime || readable(pidfd) {
 		if err := unix.Close(pidfd); err != nil {
 			return nil, fmt.Errorf("helper in %s: %w", directory, err)
 		}

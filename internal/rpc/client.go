@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"sync"
 	"syscall"
 
 	"connectrpc.com/connect/v2"
@@ -42,14 +41,15 @@ func Dial(socket string) *Connection {
 	}
 	return &Connection{
 		Client: connect.NewClient(transport, edge),
-		close: sync.OnceFunc(func() {
+		close: func() {
 			h1.CloseIdleConnections()
 			h2.CloseIdleConnections()
-		}),
+		},
 	}
 }
 
-// Close drops idle connections. Running calls go on.
+// Close drops idle connections. Running calls go on, and later ones dial again:
+// a server that took another's place at the socket is met this way.
 func (c *Connection) Close() { c.close() }
 
 // hybrid sends what needs no HTTP/2 over HTTP/1.1, which takes two thirds of

@@ -47,6 +47,7 @@ func (n *network) launch() (*helper.Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	n.client.Close() // what is left of connections leads to its forerunner
 	n.setProcess(p)
 	return p, nil
 }

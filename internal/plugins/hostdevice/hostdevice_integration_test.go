@@ -279,7 +279,7 @@ func TestDeviceErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for device, want := range map[string]string{
-		"eth7": "option device=eth7: interface eth7: not found", "lo": "is the loopback interface", "br0": "is a bridge",
+		"eth7": "option device=eth7: interface eth7: is not there", "lo": "is the loopback interface", "br0": "is a bridge",
 		"port0": "is a port of a bridge", "up0": "has the host's default route", "": "option device: give the host interface",
 	} {
 		c := wish(t)
