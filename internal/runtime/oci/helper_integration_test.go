@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -178,11 +180,27 @@ func (h *helper) cleanup() {
 	}
 }
 
-// cgroups returns the container's control groups, in all hierarchies.
+// cgroups returns the container's control groups, in all hierarchies, and what
+// is like one below a hierarchy that hides it.
 func (h *helper) cgroups() []string {
-	one, _ := filepath.Glob("/sys/fs/cgroup/*" + h.id + "*")
-	two, _ := filepath.Glob("/sys/fs/cgroup/*/*" + h.id + "*")
-	return append(one, two...)
+	found := make(chan []string)
+	go func() { // the thread is thrown away with its namespace
+		runtime.LockOSThread()
+		one, _ := filepath.Glob("/sys/fs/cgroup/*" + h.id + "*")
+		two, _ := filepath.Glob("/sys/fs/cgroup/*/*" + h.id + "*")
+		var hidden []string
+		err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS)
+		if err == nil {
+			err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+		}
+		if err != nil {
+			h.t.Errorf("mount namespace: %v", err)
+		} else if unix.Unmount("/sys/fs/cgroup/unified", unix.MNT_DETACH) == nil {
+			hidden, _ = filepath.Glob("/sys/fs/cgroup/unified/*" + h.id + "*")
+		}
+		found <- slices.Concat(one, two, hidden)
+	}()
+	return <-found
 }
 
 func (h *helper) request(args ...string) *sandboxv1.BootstrapRequest {

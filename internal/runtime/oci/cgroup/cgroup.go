@@ -56,12 +56,20 @@ func CurrentMode() Mode {
 
 // HideUnified takes the v2 hierarchy of a hybrid host out of the calling
 // process's mount namespace, which must be its own: crun refuses hybrid hosts,
-// and all controllers that matter are in the v1 hierarchies there.
+// and all controllers that matter are in the v1 hierarchies there. What crun
+// makes in the place of that hierarchy nevertheless, as plain files, goes with
+// the namespace.
 func HideUnified() error {
-	if CurrentMode() != Hybrid {
+	mode := CurrentMode()
+	if mode == Hybrid {
+		if err := unix.Unmount(unified, unix.MNT_DETACH); err != nil {
+			return fmt.Errorf("hide %s: %w", unified, err)
+		}
+	}
+	if _, err := os.Stat(unified); err != nil || mode == V2 || mode == None {
 		return nil
 	}
-	if err := unix.Unmount(unified, unix.MNT_DETACH); err != nil {
+	if err := unix.Mount("tmpfs", unified, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=755,size=1m"); err != nil {
 		return fmt.Errorf("hide %s: %w", unified, err)
 	}
 	return nil
