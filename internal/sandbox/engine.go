@@ -86,6 +86,7 @@ type RootFilesystem struct {
 	UpperDirectory   string
 	WorkDirectory    string
 	ReadOnly         bool
+	Discardable      bool // what is written need not outlive the host
 }
 
 // HostEntry is a line of /etc/hosts.

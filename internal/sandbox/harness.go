@@ -84,6 +84,7 @@ func bootstrapConfig(r *sandboxv1.BootstrapRequest) (BootstrapConfig, error) {
 				UpperDirectory:   root.GetUpperDirectory(),
 				WorkDirectory:    root.GetWorkDirectory(),
 				ReadOnly:         root.GetReadOnly(),
+				Discardable:      root.GetDiscardable(),
 			},
 			Mounts:           wire.MountsFromProto(r.GetMounts()),
 			Resources:        wire.ResourcesFromProto(r.GetResources()),

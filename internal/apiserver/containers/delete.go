@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"sync"
 
 	"github.com/containerd/errdefs"
 
@@ -77,27 +78,33 @@ func (s *Service) remove(e *entry) error {
 }
 
 // purge takes away all that a container is. From the first step on it is marked
-// in the records; on a full disk it goes on without that, for it makes room.
+// in the records; on a full disk it goes on without that, for it makes room. One
+// that is removed when it ends has been marked by its start.
 func (s *Service) purge(e *entry) error {
-	marked := e.stored
-	marked.Deleting = true
-	if err := s.config.Records.Put(e.id(), marked); err != nil && !errors.Is(err, errdefs.ErrResourceExhausted) {
-		return err
+	if !s.endedUnseen(e) {
+		marked := e.stored
+		marked.Deleting = true
+		if err := s.config.Records.Put(e.id(), marked); err != nil && !errors.Is(err, errdefs.ErrResourceExhausted) {
+			return err
+		}
 	}
 	s.mu.Lock()
 	e.stored.Deleting = true
 	s.mu.Unlock()
-	s.release(context.Background(), e, true)
+	var parallel sync.WaitGroup
+	parallel.Go(func() { s.release(context.Background(), e, true) })
 	err := errors.Join(
 		os.RemoveAll(s.config.Roots.Sandbox(e.id())),
-		os.RemoveAll(s.config.Roots.Container(e.id())),
+		disk.Empty(s.config.Roots.Container(e.id())),
 	)
+	parallel.Wait()
 	if err != nil {
 		return e.errorf(fault.KindOfFile(err), "cannot be removed: %w", err)
 	}
 	if err := s.config.Records.Delete(e.id()); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
 		return err
 	}
+	s.removeStray(s.config.Roots.Container(e.id()))
 	return nil
 }
 

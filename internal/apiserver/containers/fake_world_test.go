@@ -227,6 +227,7 @@ type fakeRecords struct {
 	mu     sync.Mutex
 	stored map[string]containers.Stored
 	fail   error // of Put
+	stuck  error // of Delete
 }
 
 func (f *fakeRecords) List() ([]containers.Stored, error) {
@@ -248,6 +249,9 @@ func (f *fakeRecords) Put(id string, s containers.Stored) error {
 func (f *fakeRecords) Delete(id string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.stuck != nil {
+		return f.stuck
+	}
 	delete(f.stored, id)
 	return nil
 }

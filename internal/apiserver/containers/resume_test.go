@@ -179,6 +179,33 @@ func TestInterruptedDeletionIsFinished(t *testing.T) {
 	}
 }
 
+// The start of a container that is removed when it ends says that its removal is
+// due, until the container is no longer recorded.
+func TestInterruptedRemovalIsFinished(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"exit", "3"}, Networks: on("a"), AutoRemove: true})
+	w.records.mu.Lock()
+	w.records.stuck = errors.New("cut off")
+	w.records.mu.Unlock()
+	w.start(t, "web")
+	mark := filepath.Join(w.roots.Container(id), "started")
+	eventually(t, "removal of the rest", func() bool {
+		entries, err := os.ReadDir(w.roots.Container(id))
+		return err == nil && len(entries) == 1
+	})
+	if _, err := os.Stat(mark); err != nil {
+		t.Errorf("the mark is gone before the record: %v", err)
+	}
+	w.service.Close()
+	w.records.stuck = nil
+	w.open(t)
+	eventually(t, "removal", func() bool { return len(w.files(t)) == 0 })
+	if len(w.records.stored) > 0 {
+		t.Errorf("left over: %v", w.records.stored)
+	}
+}
+
 // An exit file that a power cut has emptied is none.
 func TestBrokenExitFile(t *testing.T) {
 	t.Parallel()

@@ -109,16 +109,10 @@ func (s *Service) launch(ctx context.Context, e *entry, r *run, attach bool) (st
 		return "", e.errorf(wire.Kind(err), "%w", err)
 	}
 	undo.Add(func() error { s.release(ctx, e, false); return nil })
-	allocated, err := s.allocate(ctx, e)
-	if err != nil {
-		return "", err
-	}
 	undo.Add(func() error { s.unmarkStarted(e); return nil })
-	if err := s.prepare(e); err != nil {
-		return "", e.errorf(fault.KindOfFile(err), "%w", err)
-	}
 	undo.Add(func() error { s.dismiss(ctx, e.id(), r); return nil })
-	if err := s.startHelper(ctx, e, r, plugin); err != nil {
+	allocated, err := s.allocateAndStartHelper(ctx, e, r, plugin)
+	if err != nil {
 		return "", err
 	}
 	request := s.bootstrapRequest(e, layers, allocated)
@@ -129,6 +123,30 @@ func (s *Service) launch(ctx context.Context, e *entry, r *run, attach bool) (st
 	}
 	undo.Success()
 	return stdio, nil
+}
+
+// allocateAndStartHelper starts the helper while the networks allocate: it makes
+// no sandbox before it is told to, and is mostly busy with its own beginning.
+// A fault of a network comes before one of the helper.
+func (s *Service) allocateAndStartHelper(ctx context.Context, e *entry, r *run, plugin manifest.Plugin) ([]resource.AllocatedAttachment, error) {
+	starting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var allocated []resource.AllocatedAttachment
+	allocation := make(chan error, 1)
+	go func() {
+		var err error
+		if allocated, err = s.allocate(ctx, e); err != nil {
+			cancel()
+		}
+		allocation <- err
+	}()
+	err := s.prepare(e)
+	if err != nil {
+		err = e.errorf(fault.KindOfFile(err), "%w", err)
+	} else {
+		err = s.startHelper(starting, e, r, plugin)
+	}
+	return allocated, cmp.Or(<-allocation, err)
 }
 
 // allocate asks all networks at once. A fault is that of the first network that
@@ -228,6 +246,7 @@ func (s *Service) bootstrapRequest(e *entry, layers []string, allocated []resour
 			UpperDirectory:   filepath.Join(directory, disk.UpperDirectory),
 			WorkDirectory:    filepath.Join(directory, disk.WorkDirectory),
 			ReadOnly:         c.ReadOnly,
+			Discardable:      c.AutoRemove,
 		},
 		Mounts:           wire.MountsToProto(disk.HostMounts(s.config.Roots, e.id(), c.Mounts)),
 		Attachments:      wire.AllocatedAttachmentsToProto(allocated),

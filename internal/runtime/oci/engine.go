@@ -42,6 +42,7 @@ type Engine struct {
 	program program.Program
 	group   cgroup.Group
 
+	network   chan madeNetwork      // gives the network's namespace, once
 	namespace *netns.Namespace      // nil before Isolate
 	sandbox   sandbox.Configuration // set by Prepare
 	process   *specs.Process        // set by Prepare
@@ -70,19 +71,28 @@ func New(c Config) (*Engine, error) {
 		return nil, err
 	}
 	r := reaper.Start()
-	return &Engine{
+	e := &Engine{
 		config: c, host: h, reaper: r, group: group,
 		program: program.Program{Path: path, ID: c.ID, StateDir: c.StateDir, Reaper: r},
-	}, nil
+		network: make(chan madeNetwork, 1),
+	}
+	// The kernel takes its time while it ends other namespaces; until the helper is told
+	// what to make, there is some.
+	go func() { e.network <- makeNetwork() }()
+	return e, nil
 }
 
-func (e *Engine) path(name string) string { return filepath.Join(e.config.StateDir, name) }
+// madeNetwork is a network namespace, or why there is none.
+type madeNetwork struct {
+	namespace *netns.Namespace
+	err       error
+}
 
-// Isolate makes the network namespace with its loopback up.
-func (e *Engine) Isolate(context.Context) (string, error) {
+// makeNetwork makes a network namespace with its loopback up.
+func makeNetwork() madeNetwork {
 	ns, err := netns.New()
 	if err != nil {
-		return "", fmt.Errorf("network namespace: %w", err)
+		return madeNetwork{err: err}
 	}
 	inside, err := link.Open(ns)
 	if err == nil {
@@ -90,11 +100,25 @@ func (e *Engine) Isolate(context.Context) (string, error) {
 		inside.Close()
 	}
 	if err != nil {
-		_ = ns.Close()
-		return "", fmt.Errorf("network namespace: %w", err)
+		return madeNetwork{err: errors.Join(err, ns.Close())}
 	}
-	e.namespace = ns
-	return fmt.Sprintf("/proc/%d/fd/%d", e.host.pid, ns.FD()), nil
+	return madeNetwork{namespace: ns}
+}
+
+func (e *Engine) path(name string) string { return filepath.Join(e.config.StateDir, name) }
+
+// Isolate returns the network namespace that New has begun to make.
+func (e *Engine) Isolate(ctx context.Context) (string, error) {
+	select {
+	case made := <-e.network:
+		if made.err != nil {
+			return "", fmt.Errorf("network namespace: %w", made.err)
+		}
+		e.namespace = made.namespace
+		return fmt.Sprintf("/proc/%d/fd/%d", e.host.pid, e.namespace.FD()), nil
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
 }
 
 // Plug makes the interfaces. On an error those that were made are removed.

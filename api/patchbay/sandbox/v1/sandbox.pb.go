@@ -432,6 +432,7 @@ type RootFilesystem struct {
 	UpperDirectory   string                 `protobuf:"bytes,2,opt,name=upper_directory,json=upperDirectory,proto3" json:"upper_directory,omitempty"`
 	WorkDirectory    string                 `protobuf:"bytes,3,opt,name=work_directory,json=workDirectory,proto3" json:"work_directory,omitempty"`
 	ReadOnly         bool                   `protobuf:"varint,4,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
+	Discardable      bool                   `protobuf:"varint,5,opt,name=discardable,proto3" json:"discardable,omitempty"` // what is written there need not outlive the host
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -490,6 +491,13 @@ func (x *RootFilesystem) GetWorkDirectory() string {
 func (x *RootFilesystem) GetReadOnly() bool {
 	if x != nil {
 		return x.ReadOnly
+	}
+	return false
+}
+
+func (x *RootFilesystem) GetDiscardable() bool {
+	if x != nil {
+		return x.Discardable
 	}
 	return false
 }
@@ -1330,12 +1338,13 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"extraHosts\";\n" +
 	"\tHostEntry\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x14\n" +
-	"\x05names\x18\x02 \x03(\tR\x05names\"\xaa\x01\n" +
+	"\x05names\x18\x02 \x03(\tR\x05names\"\xcc\x01\n" +
 	"\x0eRootFilesystem\x12+\n" +
 	"\x11lower_directories\x18\x01 \x03(\tR\x10lowerDirectories\x12'\n" +
 	"\x0fupper_directory\x18\x02 \x01(\tR\x0eupperDirectory\x12%\n" +
 	"\x0ework_directory\x18\x03 \x01(\tR\rworkDirectory\x12\x1b\n" +
-	"\tread_only\x18\x04 \x01(\bR\breadOnly\"\x89\x01\n" +
+	"\tread_only\x18\x04 \x01(\bR\breadOnly\x12 \n" +
+	"\vdiscardable\x18\x05 \x01(\bR\vdiscardable\"\x89\x01\n" +
 	"\x11BootstrapResponse\x12\x10\n" +
 	"\x03pid\x18\x01 \x01(\x03R\x03pid\x12?\n" +
 	"\vattachments\x18\x02 \x03(\v2\x1d.patchbay.types.v1.AttachmentR\vattachments\x12!\n" +

@@ -4,6 +4,7 @@ package disk
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -106,4 +107,21 @@ func HostMounts(roots layout.Roots, id string, mounts []resource.Mount) []resour
 		out[i] = m
 	}
 	return out
+}
+
+// Empty removes all that is in a container's directory, but for the mark that
+// its removal is due: that goes with the directory, when the container is no
+// longer recorded.
+func Empty(directory string) error {
+	entries, err := os.ReadDir(directory)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	faults := []error{err}
+	for _, entry := range entries {
+		if entry.Name() != StartedFile {
+			faults = append(faults, os.RemoveAll(filepath.Join(directory, entry.Name())))
+		}
+	}
+	return errors.Join(faults...)
 }

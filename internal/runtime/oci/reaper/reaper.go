@@ -7,6 +7,7 @@
 package reaper
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -118,7 +119,8 @@ func (r *Reaper) Adopt(pid int) *Child {
 
 // Command is a program to run.
 type Command struct {
-	Args  []string // the first is the path of the program
+	Path  string   // of the program; empty: the first of Args
+	Args  []string // the first is what the program is called
 	Env   []string
 	Files []*os.File // 0, 1, 2, ...
 }
@@ -147,7 +149,7 @@ func (r *Reaper) start(c Command) (*Child, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	pid, err := syscall.ForkExec(c.Args[0], c.Args, &syscall.ProcAttr{Env: c.Env, Files: files})
+	pid, err := syscall.ForkExec(cmp.Or(c.Path, c.Args[0]), c.Args, &syscall.ProcAttr{Env: c.Env, Files: files})
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.Args[0], err)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -44,10 +45,31 @@ func Mount(r sandbox.RootFilesystem, target, empty string) error {
 	if len(options) > maxOptions {
 		return fmt.Errorf("root file system: %d layers: too many for one overlay mount", len(lower))
 	}
-	if err := unix.Mount("overlay", target, "overlay", 0, options); err != nil {
+	if err := mountOverlay(target, options, r); err != nil {
 		return fmt.Errorf("root file system: mount an overlay of %d layers at %s: %w", len(lower), target, err)
 	}
 	return nil
+}
+
+// volatileOption makes overlayfs leave writing back to the file system below:
+// else an unmount waits until all of that, of whomever, is on the disk
+// (overlayfs.rst, "Volatile mount"; since Linux 5.10).
+const volatileOption = ",volatile"
+
+func mountOverlay(target, options string, r sandbox.RootFilesystem) error {
+	if !r.Discardable || len(options)+len(volatileOption) > maxOptions {
+		return unix.Mount("overlay", target, "overlay", 0, options)
+	}
+	// The kernel's mark of an earlier volatile mount. It keeps others from using
+	// what a crash of the host may have damaged; then the container is gone.
+	if err := os.RemoveAll(filepath.Join(r.WorkDirectory, "work", "incompat")); err != nil {
+		return err
+	}
+	err := unix.Mount("overlay", target, "overlay", 0, options+volatileOption)
+	if errors.Is(err, unix.EINVAL) { // an older kernel
+		err = unix.Mount("overlay", target, "overlay", 0, options)
+	}
+	return err
 }
 
 // Unmount removes what Mount made; nothing there is no error. It is detached

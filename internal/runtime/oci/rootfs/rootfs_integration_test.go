@@ -60,6 +60,63 @@ func TestMount(t *testing.T) {
 	}
 }
 
+// TestMountDiscardable: what need not outlive the host is mounted so that nobody
+// waits for the disk, also when it was before.
+func TestMountDiscardable(t *testing.T) {
+	t.Parallel()
+	base := t.TempDir()
+	r := sandbox.RootFilesystem{
+		UpperDirectory: filepath.Join(base, "upper"), WorkDirectory: filepath.Join(base, "work"), Discardable: true,
+	}
+	for _, dir := range []string{r.UpperDirectory, r.WorkDirectory} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done := make(chan error, 1)
+	go func() { // the thread is thrown away with its namespace
+		runtime.LockOSThread()
+		done <- checkDiscardable(r, base)
+	}()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func checkDiscardable(r sandbox.RootFilesystem, base string) error {
+	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
+		return err
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return err
+	}
+	target := filepath.Join(base, "rootfs")
+	for _, want := range []string{"", "kept"} {
+		if err := rootfs.Mount(r, target, filepath.Join(base, "empty")); err != nil {
+			return err
+		}
+		mounts, err := os.ReadFile("/proc/thread-self/mounts")
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(mounts)) {
+			if strings.Contains(line, target) && !strings.Contains(line, "volatile") {
+				return fmt.Errorf("mounted as %s", line)
+			}
+		}
+		if got, _ := os.ReadFile(filepath.Join(target, "file")); string(got) != want {
+			return fmt.Errorf("the file has %q, want %q", got, want)
+		}
+		if err := os.WriteFile(filepath.Join(target, "file"), []byte("kept"), 0o600); err != nil {
+			return err
+		}
+		if err := rootfs.Unmount(target); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func check(r sandbox.RootFilesystem, base string, layers int) error {
 	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
 		return err
