@@ -128,3 +128,51 @@ func TestDeadline(t *testing.T) {
 		t.Errorf("got %v, want deadline exceeded", err)
 	}
 }
+
+// TestShutdownLetsCallsEnd: a running call gets its answer, and Shutdown
+// returns then; a stream that does not end is cut when the time is over.
+func TestShutdownLetsCallsEnd(t *testing.T) {
+	entered, proceed := make(chan struct{}), make(chan struct{})
+	socket, server := serve(t, &plugin{hello: func() error { close(entered); <-proceed; return nil }})
+	c := rpc.Dial(socket)
+	defer c.Close()
+	client := pluginv1connect.NewNetworkPluginServiceClient(c.Client)
+	answer := make(chan error, 1)
+	go func() {
+		_, err := client.Hello(t.Context(), &pluginv1.HelloRequest{})
+		answer <- err
+	}()
+	<-entered
+	stopped := make(chan struct{})
+	go func() { server.Shutdown(t.Context()); close(stopped) }()
+	select {
+	case <-stopped:
+		t.Error("stopped in the middle of a call")
+	case err := <-answer:
+		t.Errorf("answer before the call has ended: %v", err)
+	case <-time.After(10 * time.Millisecond):
+	}
+	close(proceed)
+	if err := <-answer; err != nil {
+		t.Errorf("the running call: %v", err)
+	}
+	<-stopped
+
+	socket, server = serve(t, &plugin{hello: func() error { return nil }})
+	c2 := rpc.Dial(socket)
+	defer c2.Close()
+	stream, err := pluginv1connect.NewNetworkPluginServiceClient(c2.Client).Hold(t.Context(), &pluginv1.HoldRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	if _, err := stream.Receive(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	server.Shutdown(ctx)
+	if _, err := stream.Receive(); !errors.Is(err, errdefs.ErrUnavailable) {
+		t.Errorf("got %v, want unavailable", err)
+	}
+}

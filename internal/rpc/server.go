@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"time"
 
 	"connectrpc.com/connect/v2"
@@ -46,6 +47,11 @@ func InheritedListener() (net.Listener, error) {
 type Server struct {
 	http *http.Server
 	log  *slog.Logger
+
+	mu       sync.Mutex
+	busy     map[net.Conn]bool // guarded by mu; connections with running calls
+	quiet    chan struct{}     // closed when there are none, after draining
+	draining bool              // guarded by mu
 }
 
 // ServerConfig is what a Server needs.
@@ -59,7 +65,7 @@ type ServerConfig struct {
 
 // NewServer returns a server that is ready to Serve.
 func NewServer(c ServerConfig) *Server {
-	s := &Server{log: c.Log}
+	s := &Server{log: c.Log, busy: make(map[net.Conn]bool), quiet: make(chan struct{})}
 	services := connect.NewServer(s.edge)
 	c.Register(services)
 	mux := http.NewServeMux()
@@ -72,6 +78,7 @@ func NewServer(c ServerConfig) *Server {
 		Handler:           s.allow(c.AllowedUIDs, mux),
 		Protocols:         protocols,
 		ConnContext:       withPeer,
+		ConnState:         s.connState,
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 	}
@@ -89,8 +96,42 @@ func (s *Server) Serve(l net.Listener) error {
 // Shutdown stops accepting and waits for running calls until ctx ends, then
 // cuts them.
 func (s *Server) Shutdown(ctx context.Context) {
-	if s.http.Shutdown(ctx) != nil {
-		s.http.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	var stopping sync.WaitGroup
+	stopping.Go(func() { _ = s.http.Shutdown(ctx) })
+	s.drain()
+	select { // http's own wait looks again after ever longer pauses
+	case <-s.quiet:
+	case <-ctx.Done():
+	}
+	s.http.Close()
+	cancel()
+	stopping.Wait()
+}
+
+func (s *Server) drain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.draining && len(s.busy) == 0 {
+		close(s.quiet)
+	}
+	s.draining = true
+}
+
+// connState keeps account of the connections with running calls.
+func (s *Server) connState(c net.Conn, state http.ConnState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if state == http.StateActive {
+		s.busy[c] = true
+		return
+	}
+	if !s.busy[c] {
+		return
+	}
+	delete(s.busy, c)
+	if s.draining && len(s.busy) == 0 {
+		close(s.quiet)
 	}
 }
 
