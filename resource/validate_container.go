@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,12 +21,7 @@ const (
 	MaxInterfaceNameLength = 15
 	// MaxHostnameLength is that of the kernel (gethostname(2)).
 	MaxHostnameLength = 64
-)
-
-var (
-	validHostnameLabel = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$`)
-	validCapability    = regexp.MustCompile(`^(CAP_)?[A-Z][A-Z0-9_]*$`)
-	validUser          = regexp.MustCompile(`^[^\s:]+(:[^\s:]+)?$`)
+	maxLabelLength    = 63 // of a host name, between dots
 )
 
 // Validate reports every fault of form at once, as errdefs.ErrInvalidArgument.
@@ -56,7 +50,7 @@ func (t ContainerTemplate) Validate() error {
 	add(validateAttachments(t.Networks)...)
 	add(t.Resources.faults()...)
 	for _, c := range slices.Concat(t.CapabilitiesAdd, t.CapabilitiesDrop) {
-		if !validCapability.MatchString(strings.ToUpper(c)) {
+		if !isWord(strings.ToUpper(c), upper, upper+digits+"_") {
 			add(fmt.Errorf("capability %q: want a name like NET_ADMIN, or ALL", c))
 		}
 	}
@@ -92,11 +86,16 @@ func validateHostname(field, name string) error {
 		return fmt.Errorf("%s %q: is %d bytes long, want at most %d", field, name, len(name), MaxHostnameLength)
 	}
 	for label := range strings.SplitSeq(name, ".") {
-		if !validHostnameLabel.MatchString(label) {
+		if !isHostnameLabel(label) {
 			return fmt.Errorf("%s %q: want letters, digits and '-', not first or last, in labels of 1 to 63 between dots (RFC 1123)", field, name)
 		}
 	}
 	return nil
+}
+
+func isHostnameLabel(s string) bool {
+	const letters = lower + upper + digits
+	return len(s) <= maxLabelLength && isWord(s, letters, letters+"-") && !strings.HasSuffix(s, "-")
 }
 
 func validateEnv(variable string) error {
@@ -110,11 +109,17 @@ func validateEnv(variable string) error {
 	return nil
 }
 
+// isUser reports whether s is one or two words with a colon between them.
+func isUser(s string) bool {
+	name, group, both := strings.Cut(s, ":")
+	return name != "" && (group != "" || !both) && !strings.ContainsAny(name, " \t\n\f\r") && !strings.ContainsAny(group, ": \t\n\f\r")
+}
+
 func validateUser(user string) error {
 	if user == "" {
 		return nil
 	}
-	if !validUser.MatchString(user) {
+	if !isUser(user) {
 		return fmt.Errorf("user %q: want a name or number, and after a colon a group's, like app, 1000 or app:www", user)
 	}
 	for part := range strings.SplitSeq(user, ":") {
@@ -241,10 +246,8 @@ func validateInterfaceName(name string) error {
 		return fmt.Errorf("interface name %q: is the system's", name)
 	case len(name) > MaxInterfaceNameLength:
 		return fmt.Errorf("interface name %q: is %d bytes long, want at most %d", name, len(name), MaxInterfaceNameLength)
-	case name == ".", name == "..", !validInterfaceName.MatchString(name):
+	case name == ".", name == "..", !isWord(name, lower+upper+digits, lower+upper+digits+"._-"):
 		return fmt.Errorf("interface name %q: want letters, digits, '.', '_' and '-', a letter or digit first", name)
 	}
 	return nil
 }
-
-var validInterfaceName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]*$`)

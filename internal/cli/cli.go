@@ -25,7 +25,7 @@ func Main(c Config) int {
 	ctx, keep, stop := interruptible()
 	defer stop()
 	f := &frame{stdin: c.Stdin, stdout: c.Stdout, stderr: c.Stderr, keepSignals: keep}
-	root := newRoot(f)
+	root := newRootFor(f, c.Args)
 	root.SetArgs(c.Args)
 	root.SetOut(c.Stdout)
 	root.SetErr(c.Stderr)

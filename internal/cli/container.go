@@ -15,13 +15,33 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-// containerCommands returns the commands for containers, which are at the top
-// as well as below "container".
+// containerVerbs are the commands for containers, which are at the top as well
+// as below "container", by their names.
+var containerVerbs = []struct {
+	name string
+	make func(*frame) *cobra.Command
+}{
+	{"run", newRun},
+	{"create", newCreate},
+	{"start", newStart},
+	{"attach", newAttach},
+	{"stop", newStop},
+	{"kill", newKill},
+	{"restart", newRestart},
+	{"wait", newWait},
+	{"list", newList},
+	{"inspect", newInspect},
+	{"logs", newLogs},
+	{"exec", newExec},
+	{"delete", newDelete},
+}
+
 func containerCommands(f *frame) []*cobra.Command {
-	return []*cobra.Command{
-		newRun(f), newCreate(f), newStart(f), newAttach(f), newStop(f), newKill(f), newRestart(f), newWait(f),
-		newList(f), newInspect(f), newLogs(f), newExec(f), newDelete(f),
+	var out []*cobra.Command
+	for _, verb := range containerVerbs {
+		out = append(out, verb.make(f))
 	}
+	return out
 }
 
 func newContainer(f *frame) *cobra.Command {

@@ -10,6 +10,36 @@ import (
 
 // newRoot returns the tree of all commands.
 func newRoot(f *frame) *cobra.Command {
+	root := bareRoot(f)
+	addGroup(root, "containers", "Containers:", containerCommands(f)...)
+	addGroup(root, "nouns", "Resources, each with commands of its own:",
+		newContainer(f), newNetwork(f), newImage(f), newRegistry(f), newPlugin(f))
+	addGroup(root, "images", "Images, for short:", newImagePull(f), newImagePush(f), newImages(f))
+	addGroup(root, "system", "The system:", newSystem(f), newVersion(f), newCompletion(f, root))
+	root.AddCommand(newHelpExitCodes())
+	finishTree(root)
+	return root
+}
+
+// newRootFor returns what a command line needs of the tree. To make all flags of
+// all commands takes longer than to parse those of one.
+func newRootFor(f *frame, args []string) *cobra.Command {
+	if len(args) > 0 {
+		for _, verb := range containerVerbs {
+			if verb.name == args[0] {
+				root := bareRoot(f)
+				addGroup(root, "containers", "Containers:", verb.make(f))
+				addGroup(root, "system", "The system:")
+				finishTree(root)
+				return root
+			}
+		}
+	}
+	return newRoot(f)
+}
+
+// bareRoot returns the root without commands.
+func bareRoot(f *frame) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "patchbay [FLAGS] COMMAND",
 		Short: "Containers, each plugged into any number of networks",
@@ -28,14 +58,7 @@ each network served by a plugin of its own.`,
 	global.StringVar(&f.root, "root", "", fmt.Sprintf("where configuration, images and containers are kept (default $%s, else %s)", layout.RootVariable, layout.DefaultRoot))
 	global.StringVar(&f.runRoot, "run-root", "", fmt.Sprintf("where sockets and what a reboot ends are kept (default $%s, else %s)", layout.RunRootVariable, layout.DefaultRunRoot))
 
-	addGroup(root, "containers", "Containers:", containerCommands(f)...)
-	addGroup(root, "nouns", "Resources, each with commands of its own:",
-		newContainer(f), newNetwork(f), newImage(f), newRegistry(f), newPlugin(f))
-	addGroup(root, "images", "Images, for short:", newImagePull(f), newImagePush(f), newImages(f))
-	addGroup(root, "system", "The system:", newSystem(f), newVersion(f), newCompletion(f, root))
-	root.AddCommand(newHelpExitCodes())
 	root.SetHelpCommandGroupID("system")
-	finishTree(root)
 	return root
 }
 

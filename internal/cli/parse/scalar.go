@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	units "github.com/docker/go-units"
@@ -45,11 +46,14 @@ func Memory(s string) (int64, error) {
 	return n, nil
 }
 
-var decimal = regexp.MustCompile(`^([0-9]{1,6})(?:\.([0-9]{1,9}))?$`)
+// decimal is compiled only where it is needed: that takes its time at the start.
+var decimal = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([0-9]{1,6})(?:\.([0-9]{1,9}))?$`)
+})
 
 // CPUs parses a decimal number of processors into billionths.
 func CPUs(s string) (int64, error) {
-	m := decimal.FindStringSubmatch(s)
+	m := decimal().FindStringSubmatch(s)
 	if m == nil {
 		return 0, fmt.Errorf("cpus %q: want a number like 2 or 0.5, with at most 9 decimal places", s)
 	}
