@@ -62,6 +62,7 @@ func (h *Harness) Bootstrap(ctx context.Context, r *sandboxv1.BootstrapRequest) 
 		Pid:         int64(made.PID),
 		Attachments: wire.AttachmentsToProto(made.Attachments),
 		StdioSocket: h.sandbox.StdioSocket(),
+		StartedAt:   timestamp(made.StartedAt),
 	}, nil
 }
 
@@ -97,6 +98,7 @@ func bootstrapConfig(r *sandboxv1.BootstrapRequest) (BootstrapConfig, error) {
 		},
 		Allocated: allocated,
 		LogPath:   r.GetLogPath(),
+		Start:     r.GetStart(),
 	}, nil
 }
 

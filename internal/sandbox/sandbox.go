@@ -54,7 +54,7 @@ type Sandbox struct {
 	running sync.WaitGroup
 	life    context.Context // ended by Shutdown: cuts a Bootstrap short
 	end     context.CancelFunc
-	ready   chan struct{} // closed when Bootstrap has answered, or never will
+	ready   chan struct{} // closed when Bootstrap has created all, or never will
 	exited  chan struct{} // closed when exit is set
 	done    chan struct{} // closed when the helper has nothing left to do
 	finish  func()        // closes done, once
@@ -99,17 +99,20 @@ type BootstrapConfig struct {
 	Configuration
 	Allocated []resource.AllocatedAttachment // in the order of the interfaces
 	LogPath   string                         // file for the output of the main process; empty: none
+	Start     bool                           // start the main process too
 }
 
 // Bootstrapped is what Bootstrap made.
 type Bootstrapped struct {
 	PID         int // of the main process, as the host sees it
 	Attachments []resource.Attachment
+	StartedAt   time.Time // zero if it was not to start
 }
 
 // Bootstrap plans all interfaces, holds the leases, makes the isolation and the
-// interfaces, and creates the main process without starting it. All or nothing:
-// on an error everything is undone and the sandbox has ended. It works once.
+// interfaces, and creates the main process; it starts it only when told to. All or
+// nothing: on an error everything is undone and the sandbox has ended. It works
+// once.
 func (s *Sandbox) Bootstrap(ctx context.Context, c BootstrapConfig) (Bootstrapped, error) {
 	s.mu.Lock()
 	if s.begun {
@@ -118,8 +121,22 @@ func (s *Sandbox) Bootstrap(ctx context.Context, c BootstrapConfig) (Bootstrappe
 	}
 	s.begun = true
 	s.mu.Unlock()
-	defer close(s.ready)
+	made, err := s.create(ctx, c)
+	if err != nil || !c.Start {
+		return made, err
+	}
+	made.StartedAt, err = s.Start(ctx)
+	if err != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+		defer cancel()
+		return Bootstrapped{}, errors.Join(err, s.Shutdown(ctx))
+	}
+	return made, nil
+}
 
+// create is a Bootstrap up to the main process.
+func (s *Sandbox) create(ctx context.Context, c BootstrapConfig) (Bootstrapped, error) {
+	defer close(s.ready)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()

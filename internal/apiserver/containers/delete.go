@@ -90,9 +90,12 @@ func (s *Service) purge(e *entry) error {
 	}
 	s.mu.Lock()
 	e.stored.Deleting = true
+	released := e.released
 	s.mu.Unlock()
 	var parallel sync.WaitGroup
-	parallel.Go(func() { s.release(context.Background(), e, true) })
+	if !released {
+		parallel.Go(func() { s.release(context.Background(), e, true) })
+	}
 	err := errors.Join(
 		os.RemoveAll(s.config.Roots.Sandbox(e.id())),
 		disk.Empty(s.config.Roots.Container(e.id())),

@@ -58,21 +58,31 @@ func (s *Service) finish(e *entry, r *run) {
 	}
 	s.mu.Lock()
 	last.StartedAt = r.startedAt
+	removing := e.config().AutoRemove && !r.keep
+	r.removing = removing
 	s.mu.Unlock()
 
 	// Only now the plugins know that the streams are gone, whatever happened.
 	var parallel sync.WaitGroup
-	parallel.Go(func() { s.release(context.Background(), e, false) })
+	parallel.Go(func() { s.release(context.Background(), e, removing) })
 	s.cleanUp(e.id(), r)
-	parallel.Wait()
-	if err := disk.WriteExit(s.config.Roots.Container(e.id()), *last); err != nil {
-		s.config.Log.Error("cannot keep how a container ended", "container", e.id(), "error", err)
+	if !removing {
+		parallel.Wait()
+		if err := disk.WriteExit(s.config.Roots.Container(e.id()), *last); err != nil {
+			s.config.Log.Error("cannot keep how a container ended", "container", e.id(), "error", err)
+		}
 	}
 	if err := os.RemoveAll(directory); err != nil {
 		s.config.Log.Error("cannot remove the directory of a runtime helper", "container", e.id(), "error", err)
 	}
-	keep := s.endRun(e, r, last)
-	if e.config().AutoRemove && !keep {
+	if removing && s.endedUnseen(e) {
+		if err := disk.Empty(s.config.Roots.Container(e.id())); err != nil {
+			s.config.Log.Warn("cannot empty the directory of a container", "container", e.id(), "error", err)
+		}
+	}
+	parallel.Wait()
+	s.endRun(e, r, last)
+	if removing {
 		if err := s.remove(e); err != nil {
 			s.config.Log.Error("cannot remove a container that has ended", "container", e.id(), "error", err)
 		}
@@ -80,7 +90,7 @@ func (s *Service) finish(e *entry, r *run) {
 }
 
 // endRun lets go of a run. A nil last keeps what is known of the run before.
-func (s *Service) endRun(e *entry, r *run, last *disk.Exit) (keep bool) {
+func (s *Service) endRun(e *entry, r *run, last *disk.Exit) {
 	if r.client != nil {
 		r.client.Close()
 	}
@@ -90,8 +100,8 @@ func (s *Service) endRun(e *entry, r *run, last *disk.Exit) (keep bool) {
 		e.last = last
 	}
 	e.run = nil
+	e.released = r.removing
 	close(r.ended)
-	return r.keep
 }
 
 // cleanUp removes what a helper that did not end by itself leaves on the host.

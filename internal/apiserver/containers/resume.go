@@ -2,7 +2,6 @@ package containers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,11 +19,11 @@ import (
 // removed. It returns at once and goes on in the background. It is called once,
 // before anything else, when the network service can be called.
 func (s *Service) Resume() error {
-	sandboxes, err := directoryNames(s.config.Roots.Sandboxes())
+	sandboxes, err := disk.Names(s.config.Roots.Sandboxes())
 	if err != nil {
 		return fmt.Errorf("look for running containers: %w", err)
 	}
-	directories, err := directoryNames(filepath.Dir(s.config.Roots.Container("x")))
+	directories, err := disk.Names(filepath.Dir(s.config.Roots.Container("x")))
 	if err != nil {
 		return fmt.Errorf("look for containers: %w", err)
 	}
@@ -42,18 +41,6 @@ func (s *Service) Resume() error {
 		}
 	}
 	return nil
-}
-
-func directoryNames(directory string) ([]string, error) {
-	entries, err := os.ReadDir(directory)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	names := make([]string, len(entries))
-	for i, entry := range entries {
-		names[i] = entry.Name()
-	}
-	return names, nil
 }
 
 // resume takes one sandbox's directory over. Whether its helper lives is known

@@ -164,6 +164,7 @@ type entry struct {
 	run      *run       // nil: it does not run
 	last     *disk.Exit // of the last run; nil: none that is known
 	deletion *deletion  // in progress; nil: none
+	released bool       // has ended to be deleted: nothing is reserved for it any more
 }
 
 func newEntry(s Stored) *entry { return &entry{stored: s, gone: make(chan struct{})} }

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
+	"patchbay.dev/patchbay/internal/apiserver/containers/blueprint"
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
-	"patchbay.dev/patchbay/internal/apiserver/containers/hostdns"
 	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
 	"patchbay.dev/patchbay/internal/client"
 	"patchbay.dev/patchbay/internal/helper"
@@ -39,6 +39,7 @@ type run struct {
 	state       resource.ContainerState // starting, running or stopping
 	stops       int                     // calls of Stop at work
 	keep        bool                    // not to be removed when it ends
+	removing    bool                    // has ended and is removed, too late to keep it
 	startedAt   time.Time
 	attachments []resource.Attachment
 }
@@ -87,7 +88,7 @@ func (s *Service) claimRun(e *entry, abort context.CancelFunc) (*run, error) {
 		return nil, e.errorf(errdefs.ErrNotFound, "not found: it was just deleted")
 	case s.draining || s.closed:
 		return nil, e.errorf(errdefs.ErrUnavailable, "cannot start: patchbayd is shutting down")
-	case e.deletion != nil || e.stored.Deleting:
+	case e.deletion != nil || e.stored.Deleting || e.released:
 		return nil, e.errorf(errdefs.ErrFailedPrecondition, "is being deleted")
 	case e.run != nil:
 		return nil, e.errorf(errdefs.ErrFailedPrecondition, "is already %s", s.stateLocked(e))
@@ -115,8 +116,8 @@ func (s *Service) launch(ctx context.Context, e *entry, r *run, attach bool) (st
 	if err != nil {
 		return "", err
 	}
-	request := s.bootstrapRequest(e, layers, allocated)
-	request.AwaitAttach = attach
+	request := blueprint.Sandbox(s.config.Roots, e.stored.Metadata, e.config(), layers, allocated)
+	request.AwaitAttach, request.Start = attach, true
 	stdio, err := s.bootstrap(ctx, e, r, request)
 	if err != nil {
 		return "", err
@@ -232,33 +233,6 @@ func (s *Service) helperEnvironment(id string) []string {
 	}
 }
 
-// bootstrapRequest is all that the sandbox ever needs.
-func (s *Service) bootstrapRequest(e *entry, layers []string, allocated []resource.AllocatedAttachment) *sandboxv1.BootstrapRequest {
-	c := e.config()
-	directory := s.config.Roots.Container(e.id())
-	return &sandboxv1.BootstrapRequest{
-		Id:       e.id(),
-		Name:     e.name(),
-		Hostname: c.Hostname,
-		Process:  wire.ProcessToProto(c.Process),
-		RootFilesystem: &sandboxv1.RootFilesystem{
-			LowerDirectories: layers,
-			UpperDirectory:   filepath.Join(directory, disk.UpperDirectory),
-			WorkDirectory:    filepath.Join(directory, disk.WorkDirectory),
-			ReadOnly:         c.ReadOnly,
-			Discardable:      c.AutoRemove,
-		},
-		Mounts:           wire.MountsToProto(disk.HostMounts(s.config.Roots, e.id(), c.Mounts)),
-		Attachments:      wire.AllocatedAttachmentsToProto(allocated),
-		Resources:        wire.ResourcesToProto(c.Resources),
-		CapabilitiesAdd:  c.CapabilitiesAdd,
-		CapabilitiesDrop: c.CapabilitiesDrop,
-		Init:             c.Init,
-		LogPath:          s.config.Roots.ContainerLog(e.id()),
-		Dns:              wire.DNSToProto(hostdns.ForContainer(allocated, hostdns.Files)),
-	}
-}
-
 // bootstrap makes the sandbox and starts the main process.
 func (s *Service) bootstrap(ctx context.Context, e *entry, r *run, request *sandboxv1.BootstrapRequest) (stdioSocket string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.StartTimeout)
@@ -271,9 +245,13 @@ func (s *Service) bootstrap(ctx context.Context, e *entry, r *run, request *sand
 	if err != nil {
 		return "", e.errorf(wire.Kind(err), "runtime %s: %w", e.config().Runtime, err)
 	}
-	started, err := r.client.Start(ctx, &sandboxv1.StartRequest{})
-	if err != nil {
-		return "", s.explain(e, r, err)
+	startedAt := made.GetStartedAt()
+	if startedAt == nil { // a runtime that leaves it to us
+		started, err := r.client.Start(ctx, &sandboxv1.StartRequest{})
+		if err != nil {
+			return "", s.explain(e, r, err)
+		}
+		startedAt = started.GetStartedAt()
 	}
 	if err := os.Remove(filepath.Join(s.config.Roots.Container(e.id()), disk.ExitFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		s.config.Log.Warn("cannot remove an old exit file", "container", e.id(), "error", err)
@@ -281,7 +259,7 @@ func (s *Service) bootstrap(ctx context.Context, e *entry, r *run, request *sand
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r.state = resource.ContainerRunning
-	r.startedAt = started.GetStartedAt().AsTime()
+	r.startedAt = startedAt.AsTime()
 	r.attachments = attachments
 	return made.GetStdioSocket(), nil
 }

@@ -234,6 +234,7 @@ type BootstrapRequest struct {
 	AwaitAttach      bool                      `protobuf:"varint,13,opt,name=await_attach,json=awaitAttach,proto3" json:"await_attach,omitempty"` // hold output back until somebody has attached, for a short time
 	Dns              *v1.DNSConfiguration      `protobuf:"bytes,14,opt,name=dns,proto3" json:"dns,omitempty"`                                     // what resolv.conf says
 	ExtraHosts       []*HostEntry              `protobuf:"bytes,15,rep,name=extra_hosts,json=extraHosts,proto3" json:"extra_hosts,omitempty"`     // further lines of /etc/hosts
+	Start            bool                      `protobuf:"varint,16,opt,name=start,proto3" json:"start,omitempty"`                                // start the main process too, without waiting for a call of Start
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -373,6 +374,13 @@ func (x *BootstrapRequest) GetExtraHosts() []*HostEntry {
 	return nil
 }
 
+func (x *BootstrapRequest) GetStart() bool {
+	if x != nil {
+		return x.Start
+	}
+	return false
+}
+
 type HostEntry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Address       string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
@@ -507,6 +515,7 @@ type BootstrapResponse struct {
 	Pid           int64                  `protobuf:"varint,1,opt,name=pid,proto3" json:"pid,omitempty"`                // of the main process, as the host sees it
 	Attachments   []*v1.Attachment       `protobuf:"bytes,2,rep,name=attachments,proto3" json:"attachments,omitempty"` // as applied
 	StdioSocket   string                 `protobuf:"bytes,3,opt,name=stdio_socket,json=stdioSocket,proto3" json:"stdio_socket,omitempty"`
+	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"` // of the main process, if it was to start
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -560,6 +569,13 @@ func (x *BootstrapResponse) GetStdioSocket() string {
 		return x.StdioSocket
 	}
 	return ""
+}
+
+func (x *BootstrapResponse) GetStartedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartedAt
+	}
+	return nil
 }
 
 type StartRequest struct {
@@ -1317,7 +1333,7 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\aversion\x18\x04 \x01(\tR\aversion\x12\x1e\n" +
 	"\n" +
 	"strategies\x18\x05 \x03(\tR\n" +
-	"strategies\"\xb0\x05\n" +
+	"strategies\"\xc6\x05\n" +
 	"\x10BootstrapRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
@@ -1335,7 +1351,8 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\fawait_attach\x18\r \x01(\bR\vawaitAttach\x125\n" +
 	"\x03dns\x18\x0e \x01(\v2#.patchbay.types.v1.DNSConfigurationR\x03dns\x12?\n" +
 	"\vextra_hosts\x18\x0f \x03(\v2\x1e.patchbay.sandbox.v1.HostEntryR\n" +
-	"extraHosts\";\n" +
+	"extraHosts\x12\x14\n" +
+	"\x05start\x18\x10 \x01(\bR\x05start\";\n" +
 	"\tHostEntry\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x14\n" +
 	"\x05names\x18\x02 \x03(\tR\x05names\"\xcc\x01\n" +
@@ -1344,11 +1361,13 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x0fupper_directory\x18\x02 \x01(\tR\x0eupperDirectory\x12%\n" +
 	"\x0ework_directory\x18\x03 \x01(\tR\rworkDirectory\x12\x1b\n" +
 	"\tread_only\x18\x04 \x01(\bR\breadOnly\x12 \n" +
-	"\vdiscardable\x18\x05 \x01(\bR\vdiscardable\"\x89\x01\n" +
+	"\vdiscardable\x18\x05 \x01(\bR\vdiscardable\"\xc4\x01\n" +
 	"\x11BootstrapResponse\x12\x10\n" +
 	"\x03pid\x18\x01 \x01(\x03R\x03pid\x12?\n" +
 	"\vattachments\x18\x02 \x03(\v2\x1d.patchbay.types.v1.AttachmentR\vattachments\x12!\n" +
-	"\fstdio_socket\x18\x03 \x01(\tR\vstdioSocket\"\x0e\n" +
+	"\fstdio_socket\x18\x03 \x01(\tR\vstdioSocket\x129\n" +
+	"\n" +
+	"started_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\"\x0e\n" +
 	"\fStartRequest\"J\n" +
 	"\rStartResponse\x129\n" +
 	"\n" +
@@ -1469,37 +1488,38 @@ var file_patchbay_sandbox_v1_sandbox_proto_depIdxs = []int32{
 	26, // 5: patchbay.sandbox.v1.BootstrapRequest.dns:type_name -> patchbay.types.v1.DNSConfiguration
 	4,  // 6: patchbay.sandbox.v1.BootstrapRequest.extra_hosts:type_name -> patchbay.sandbox.v1.HostEntry
 	27, // 7: patchbay.sandbox.v1.BootstrapResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	28, // 8: patchbay.sandbox.v1.StartResponse.started_at:type_name -> google.protobuf.Timestamp
-	0,  // 9: patchbay.sandbox.v1.StateResponse.state:type_name -> patchbay.sandbox.v1.SandboxState
-	28, // 10: patchbay.sandbox.v1.StateResponse.started_at:type_name -> google.protobuf.Timestamp
-	11, // 11: patchbay.sandbox.v1.StateResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
-	27, // 12: patchbay.sandbox.v1.StateResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	28, // 13: patchbay.sandbox.v1.ExitStatus.exited_at:type_name -> google.protobuf.Timestamp
-	11, // 14: patchbay.sandbox.v1.WaitResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
-	22, // 15: patchbay.sandbox.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
-	1,  // 16: patchbay.sandbox.v1.SandboxService.Hello:input_type -> patchbay.sandbox.v1.HelloRequest
-	3,  // 17: patchbay.sandbox.v1.SandboxService.Bootstrap:input_type -> patchbay.sandbox.v1.BootstrapRequest
-	7,  // 18: patchbay.sandbox.v1.SandboxService.Start:input_type -> patchbay.sandbox.v1.StartRequest
-	9,  // 19: patchbay.sandbox.v1.SandboxService.State:input_type -> patchbay.sandbox.v1.StateRequest
-	12, // 20: patchbay.sandbox.v1.SandboxService.Wait:input_type -> patchbay.sandbox.v1.WaitRequest
-	14, // 21: patchbay.sandbox.v1.SandboxService.Signal:input_type -> patchbay.sandbox.v1.SignalRequest
-	16, // 22: patchbay.sandbox.v1.SandboxService.Exec:input_type -> patchbay.sandbox.v1.ExecRequest
-	18, // 23: patchbay.sandbox.v1.SandboxService.Resize:input_type -> patchbay.sandbox.v1.ResizeRequest
-	20, // 24: patchbay.sandbox.v1.SandboxService.Shutdown:input_type -> patchbay.sandbox.v1.ShutdownRequest
-	2,  // 25: patchbay.sandbox.v1.SandboxService.Hello:output_type -> patchbay.sandbox.v1.HelloResponse
-	6,  // 26: patchbay.sandbox.v1.SandboxService.Bootstrap:output_type -> patchbay.sandbox.v1.BootstrapResponse
-	8,  // 27: patchbay.sandbox.v1.SandboxService.Start:output_type -> patchbay.sandbox.v1.StartResponse
-	10, // 28: patchbay.sandbox.v1.SandboxService.State:output_type -> patchbay.sandbox.v1.StateResponse
-	13, // 29: patchbay.sandbox.v1.SandboxService.Wait:output_type -> patchbay.sandbox.v1.WaitResponse
-	15, // 30: patchbay.sandbox.v1.SandboxService.Signal:output_type -> patchbay.sandbox.v1.SignalResponse
-	17, // 31: patchbay.sandbox.v1.SandboxService.Exec:output_type -> patchbay.sandbox.v1.ExecResponse
-	19, // 32: patchbay.sandbox.v1.SandboxService.Resize:output_type -> patchbay.sandbox.v1.ResizeResponse
-	21, // 33: patchbay.sandbox.v1.SandboxService.Shutdown:output_type -> patchbay.sandbox.v1.ShutdownResponse
-	25, // [25:34] is the sub-list for method output_type
-	16, // [16:25] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	28, // 8: patchbay.sandbox.v1.BootstrapResponse.started_at:type_name -> google.protobuf.Timestamp
+	28, // 9: patchbay.sandbox.v1.StartResponse.started_at:type_name -> google.protobuf.Timestamp
+	0,  // 10: patchbay.sandbox.v1.StateResponse.state:type_name -> patchbay.sandbox.v1.SandboxState
+	28, // 11: patchbay.sandbox.v1.StateResponse.started_at:type_name -> google.protobuf.Timestamp
+	11, // 12: patchbay.sandbox.v1.StateResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
+	27, // 13: patchbay.sandbox.v1.StateResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	28, // 14: patchbay.sandbox.v1.ExitStatus.exited_at:type_name -> google.protobuf.Timestamp
+	11, // 15: patchbay.sandbox.v1.WaitResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
+	22, // 16: patchbay.sandbox.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
+	1,  // 17: patchbay.sandbox.v1.SandboxService.Hello:input_type -> patchbay.sandbox.v1.HelloRequest
+	3,  // 18: patchbay.sandbox.v1.SandboxService.Bootstrap:input_type -> patchbay.sandbox.v1.BootstrapRequest
+	7,  // 19: patchbay.sandbox.v1.SandboxService.Start:input_type -> patchbay.sandbox.v1.StartRequest
+	9,  // 20: patchbay.sandbox.v1.SandboxService.State:input_type -> patchbay.sandbox.v1.StateRequest
+	12, // 21: patchbay.sandbox.v1.SandboxService.Wait:input_type -> patchbay.sandbox.v1.WaitRequest
+	14, // 22: patchbay.sandbox.v1.SandboxService.Signal:input_type -> patchbay.sandbox.v1.SignalRequest
+	16, // 23: patchbay.sandbox.v1.SandboxService.Exec:input_type -> patchbay.sandbox.v1.ExecRequest
+	18, // 24: patchbay.sandbox.v1.SandboxService.Resize:input_type -> patchbay.sandbox.v1.ResizeRequest
+	20, // 25: patchbay.sandbox.v1.SandboxService.Shutdown:input_type -> patchbay.sandbox.v1.ShutdownRequest
+	2,  // 26: patchbay.sandbox.v1.SandboxService.Hello:output_type -> patchbay.sandbox.v1.HelloResponse
+	6,  // 27: patchbay.sandbox.v1.SandboxService.Bootstrap:output_type -> patchbay.sandbox.v1.BootstrapResponse
+	8,  // 28: patchbay.sandbox.v1.SandboxService.Start:output_type -> patchbay.sandbox.v1.StartResponse
+	10, // 29: patchbay.sandbox.v1.SandboxService.State:output_type -> patchbay.sandbox.v1.StateResponse
+	13, // 30: patchbay.sandbox.v1.SandboxService.Wait:output_type -> patchbay.sandbox.v1.WaitResponse
+	15, // 31: patchbay.sandbox.v1.SandboxService.Signal:output_type -> patchbay.sandbox.v1.SignalResponse
+	17, // 32: patchbay.sandbox.v1.SandboxService.Exec:output_type -> patchbay.sandbox.v1.ExecResponse
+	19, // 33: patchbay.sandbox.v1.SandboxService.Resize:output_type -> patchbay.sandbox.v1.ResizeResponse
+	21, // 34: patchbay.sandbox.v1.SandboxService.Shutdown:output_type -> patchbay.sandbox.v1.ShutdownResponse
+	26, // [26:35] is the sub-list for method output_type
+	17, // [17:26] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_sandbox_v1_sandbox_proto_init() }

@@ -125,3 +125,16 @@ func Empty(directory string) error {
 	}
 	return errors.Join(faults...)
 }
+
+// Names returns what is in a directory; nothing if it is not there.
+func Names(directory string) ([]string, error) {
+	entries, err := os.ReadDir(directory)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	names := make([]string, len(entries))
+	for i, entry := range entries {
+		names[i] = entry.Name()
+	}
+	return names, nil
+}
