@@ -60,16 +60,17 @@ func CurrentMode() Mode {
 // makes in the place of that hierarchy nevertheless, as plain files, goes with
 // the namespace.
 func HideUnified() error {
-	mode := CurrentMode()
-	if mode == Hybrid {
+	switch CurrentMode() {
+	case V2, None:
+		return nil
+	case V1:
+	case Hybrid:
 		if err := unix.Unmount(unified, unix.MNT_DETACH); err != nil {
 			return fmt.Errorf("hide %s: %w", unified, err)
 		}
 	}
-	if _, err := os.Stat(unified); err != nil || mode == V2 || mode == None {
-		return nil
-	}
-	if err := unix.Mount("tmpfs", unified, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=755,size=1m"); err != nil {
+	err := unix.Mount("tmpfs", unified, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=755,size=1m")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // there is no such place on most hosts of version 1
 		return fmt.Errorf("hide %s: %w", unified, err)
 	}
 	return nil
