@@ -35,9 +35,12 @@ func Dial(socket string) *Connection {
 	two.SetUnencryptedHTTP2(true)
 	h1 := &http.Transport{DialContext: dial, Protocols: one, MaxIdleConnsPerHost: 16}
 	h2 := &http.Transport{DialContext: dial, Protocols: two}
+	// To compress an answer takes a process that is just beginning milliseconds,
+	// and to send it to the same machine nothing.
+	plain := connecthttp.WithCompressors()
 	transport := &hybrid{
-		oneWay: connecthttp.NewTransport(&http.Client{Transport: h1}, "http://patchbay"),
-		twoWay: connecthttp.NewTransport(&http.Client{Transport: h2}, "http://patchbay"),
+		oneWay: connecthttp.NewTransport(&http.Client{Transport: h1}, "http://patchbay", plain),
+		twoWay: connecthttp.NewTransport(&http.Client{Transport: h2}, "http://patchbay", plain),
 	}
 	return &Connection{
 		Client: connect.NewClient(transport, edge),
