@@ -158,7 +158,23 @@ func (n *Network) removes(kind uint16, data []byte) bool {
 	case unix.NFT_MSG_DELTABLE, unix.NFT_MSG_DELCHAIN, unix.NFT_MSG_DELRULE, unix.NFT_MSG_DELSET:
 		return bytes.Contains(data, []byte(TableName+"\x00"))
 	case unix.NFT_MSG_DELSETELEM:
-		return bytes.Contains(data, []byte(n.config.Network))
+		return bytes.Contains(data, []byte(n.config.Network)) && n.misses(data)
+	}
+	return false
+}
+
+// misses reports whether an element that was removed should be there. Those of a
+// port that has been revoked should not: most removals are the network's own.
+func (n *Network) misses(data []byte) bool {
+	if !bytes.Contains(data, []byte(PortPrefix)) || bytes.Contains(data, []byte(n.config.Bridge)) {
+		return true
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for name := range n.ports {
+		if bytes.Contains(data, []byte(name)) {
+			return true
+		}
 	}
 	return false
 }
