@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
 	"patchbay.dev/patchbay/internal/cli/terminal"
 )
 
@@ -38,6 +41,8 @@ running.`,
   echo hi | patchbay run --rm -i --network none debian cat`,
 		Args: f.atLeast(1, "an IMAGE"),
 		RunE: func(c *cobra.Command, args []string) error {
+			learned := learnCreation()
+			defer learned.Wait()
 			request := o.request(f, c, args)
 			if o.template.Terminal && !o.detach && !terminal.Is(f.stdin) {
 				f.fault(errNoTerminal)
@@ -55,6 +60,23 @@ running.`,
 	f.check(c, func() { o.request(f, c, nil) })
 	c.Flags().BoolVarP(&o.detach, "detach", "d", false, "leave it running in the background and show its id")
 	return c
+}
+
+// learnCreation has protobuf prepare itself for the messages of a creation, which
+// it does when it first meets one of a kind: beside the checks of the command
+// line, not after them.
+func learnCreation() *sync.WaitGroup {
+	var learning sync.WaitGroup
+	learning.Go(func() {
+		for _, m := range []proto.Message{
+			&apiserverv1.ContainerServiceCreateRequest{}, &apiserverv1.ContainerTemplate{},
+			&typesv1.AttachmentConfiguration{}, &typesv1.Resources{},
+			&apiserverv1.ContainerServiceCreateResponse{}, &apiserverv1.Container{}, &typesv1.Metadata{},
+		} {
+			m.ProtoReflect().ProtoMethods()
+		}
+	})
+	return &learning
 }
 
 var errNoTerminal = errors.New("--tty: wants a terminal on standard input, which is none; leave out -t")

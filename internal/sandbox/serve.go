@@ -93,5 +93,6 @@ func Main(c MainConfig) error {
 		return err
 	}
 	s := New(Config{ID: id, StateDir: dir, Engine: engine, Strategies: c.Strategies, Log: log})
+	s.running.Go(learnMessages)
 	return Serve(s, NewHarness(s, c.Name, c.Version), listener, log)
 }

@@ -78,7 +78,10 @@ func New(c Config) (*Engine, error) {
 	}
 	// The kernel takes its time while it ends other namespaces; until the helper is told
 	// what to make, there is some.
-	go func() { e.network <- makeNetwork() }()
+	go func() {
+		e.network <- makeNetwork()
+		_, _ = json.Marshal(&specs.Spec{}) // learns the type, which Prepare needs
+	}()
 	return e, nil
 }
 
