@@ -107,7 +107,7 @@ demo: ## A tour in a host namespace of its own; leaves nothing (needs root).
 	@scripts/demo.sh
 
 bench: build ## Start to exit of "true" beside other engines (needs root).
-	@scripts/bench.sh
+	@DOCUMENT=docs/performance.md scripts/bench.sh
 
 install: build ## Install below $(DESTDIR)$(PREFIX).
 	install -d -m 755 $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/patchbay/plugins

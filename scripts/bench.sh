@@ -2,9 +2,11 @@
 # Start to exit of "true", with one network, of Patchbay beside bare OCI
 # runtimes and podman, as far as they are installed. The commands take turns,
 # so that a change of the machine's speed meets all alike; the table on standard
-# output has medians, the fastest and slowest, and the ratio to the first line.
+# output has medians, the fastest and slowest, and the ratio to bare crun, or to
+# Patchbay where there is no crun.
 #
-# Settings by environment: RUNS (rounds, 20), NETWORKS (0 to 2, 1).
+# Settings by environment: RUNS (rounds, 20), NETWORKS (0 to 2, 1), DOCUMENT (a
+# file that gets the table between the lines "<!-- bench -->" and "<!-- /bench -->").
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 # crun of Debian 12 refuses a host with both versions of cgroups; without the
@@ -13,8 +15,10 @@ if [ -z "${PATCHBAY_MOUNTS:-}" ] && [ "$(id -u)" = 0 ]; then
 	PATCHBAY_MOUNTS=1 exec unshare --mount --propagation private -- "$0" "$@"
 fi
 enter_host "$@"
-! mountpoint -q /sys/fs/cgroup/unified || umount /sys/fs/cgroup/unified
+# What crun makes in its place as plain files is not to stay on the host.
+! mountpoint -q /sys/fs/cgroup/unified || mount -t tmpfs none /sys/fs/cgroup/unified
 prepare
+work=$(realpath "$work") # runc refuses links on the way to a root file system
 
 runs=${RUNS:-20}
 networks=${NETWORKS:-1}
@@ -64,6 +68,15 @@ runtimes_up() {
 
 podman_up() {
 	command -v podman >/dev/null || return 0
+	local program missing=""
+	for program in iptables ip6tables; do
+		command -v "$program" >/dev/null || missing+=" $program"
+	done
+	[ -x /usr/lib/podman/netavark ] || [ -x /usr/libexec/podman/netavark ] || missing+=" netavark"
+	if [ -n "$missing" ]; then
+		echo "left out: podman, for it needs$missing (apt-get install iptables netavark)" >&2
+		return
+	fi
 	local engine limits i free="" held=""
 	engine="podman --root $work/podman/store --runroot $work/podman/run --tmpdir $work/podman/tmp --network-config-dir $work/podman/net"
 	engine+=" --cgroup-manager=cgroupfs --storage-driver=overlay --log-level=error"
@@ -102,12 +115,16 @@ measure() {
 
 table() {
 	local i base="" median first last
+	for i in "${!titles[@]}"; do
+		[[ ${titles[$i]} == crun* ]] || [ "$i" = 0 ] || continue
+		mapfile -t sorted < <(printf '%s\n' ${times[$i]} | sort -n)
+		base=${sorted[$((${#sorted[@]} / 2))]}
+	done
 	echo "| start to exit of \`true\`, $networks network(s) | median ms | fastest | slowest | ratio |"
 	echo "|---|---:|---:|---:|---:|"
 	for i in "${!titles[@]}"; do
 		mapfile -t sorted < <(printf '%s\n' ${times[$i]} | sort -n)
 		median=${sorted[$((${#sorted[@]} / 2))]} first=${sorted[0]} last=${sorted[-1]}
-		base=${base:-$median}
 		awk -v t="${titles[$i]}" -v m="$median" -v f="$first" -v l="$last" -v b="$base" \
 			'BEGIN { printf "| %s | %.1f | %.1f | %.1f | %.2f |\n", t, m / 1000, f / 1000, l / 1000, m / b }'
 	done
@@ -120,6 +137,17 @@ for ((round = 0; round < runs; round++)); do
 	measure
 done
 podman_down
-echo "Machine: $(nproc) processors, $(uname -sr), $(date -u +%F), load $(cut -d" " -f1 /proc/loadavg); $runs rounds in turn."
-echo
-table
+report=$work/report
+{
+	echo "$(nproc) processors, $(uname -sr), $(date -u +%F), load $(cut -d" " -f1 /proc/loadavg); $runs rounds in turn."
+	echo
+	table
+} | tee "$report"
+if [ -n "${DOCUMENT:-}" ]; then
+	awk -v report="$report" '
+		$0 == "<!-- /bench -->" { inside = 0 }
+		!inside { print }
+		$0 == "<!-- bench -->" { inside = 1; print ""; while ((getline line < report) > 0) print line; print "" }
+	' "$DOCUMENT" >"$work/document"
+	cat "$work/document" >"$DOCUMENT"
+fi
