@@ -27,12 +27,12 @@ func (f *frame) openArchive(path string) (io.ReadCloser, int64, error) {
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, 0, fmt.Errorf("archive %w", err)
+		return nil, 0, err
 	}
 	info, err := file.Stat()
 	if err != nil {
 		file.Close()
-		return nil, 0, fmt.Errorf("archive %w", err)
+		return nil, 0, err
 	}
 	return file, info.Size(), nil
 }
@@ -73,6 +73,16 @@ type upload struct {
 	send     func(data []byte) error
 }
 
+// blame names the archive in what the server says of it: the server saw only
+// bytes.
+func (u upload) blame(err error) error {
+	name := u.name
+	if name == "-" {
+		name = "standard input"
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
 func (u upload) run() error {
 	defer u.progress.Close()
 	buffer := make([]byte, chunk)
@@ -90,7 +100,7 @@ func (u upload) run() error {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 			return nil
 		case err != nil:
-			return fmt.Errorf("archive %s: %w", u.name, err)
+			return u.blame(err)
 		}
 	}
 }

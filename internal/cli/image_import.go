@@ -107,7 +107,7 @@ func runImageImport(ctx context.Context, api imageImporter, out io.Writer, o ima
 	}
 	answer, err := stream.CloseAndReceive()
 	if err != nil {
-		return err
+		return u.blame(err)
 	}
 	return lines(out, []string{answer.GetImage().GetConfiguration().GetDigest()})
 }

@@ -79,7 +79,7 @@ func runImageLoad(ctx context.Context, api imageLoader, out io.Writer, o imageLo
 	}
 	answer, err := stream.CloseAndReceive()
 	if err != nil {
-		return err
+		return u.blame(err)
 	}
 	var loaded []string
 	for _, i := range answer.GetImages() {

@@ -154,9 +154,13 @@ func (a *Archive) Discard() error {
 
 // archiveError says that an archive cannot be read, and where.
 func archiveError(entry string, err error) error {
+	explained := errors.Is(err, errdefs.ErrInvalidArgument)
 	err = imagestore.ArchiveError("", "", err)
-	if entry == "" {
-		return fmt.Errorf("archive: %w", err)
+	switch {
+	case entry != "":
+		return fmt.Errorf("archive: at entry %q: %w", entry, err)
+	case errors.Is(err, errdefs.ErrInvalidArgument) && !explained:
+		return fmt.Errorf("archive: want a tar archive, plain or compressed with gzip or zstd: %w", err)
 	}
-	return fmt.Errorf("archive: at entry %q: %w", entry, err)
+	return fmt.Errorf("archive: %w", err)
 }

@@ -214,8 +214,8 @@ func TestBadArchives(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := h.write("bad.tar", content, 0o644)
-			wantRefusal(t, h.try("image", "load", "-q", "-i", path), []int{1})
-			wantRefusal(t, h.try("image", "import", "-q", path, "bad:1"), []int{1})
+			wantRefusal(t, h.try("image", "load", "-q", "-i", path), []int{1}, path)
+			wantRefusal(t, h.try("image", "import", "-q", path, "bad:1"), []int{1}, path)
 		})
 	}
 	if now := h.patchbay("image", "list", "--format", "json"); now != images {
@@ -248,7 +248,7 @@ func TestBadArchives(t *testing.T) {
 			path := h.archive("evil.tar", "evil:1", nil, layer(t, build))
 			r := h.try("image", "load", "-q", "-i", path)
 			if r.code != 0 { // refused, or kept inside of the layer
-				wantRefusal(t, r, []int{1})
+				wantRefusal(t, r, []int{1}, path)
 			} else if name == "hard link" {
 				if got := h.try("run", "--rm", "--network", "none", "evil:1", "test", "-s", "/stolen"); got.code == 0 {
 					t.Errorf("the layer got hold of a file of the host: %s", got)

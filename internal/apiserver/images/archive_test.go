@@ -259,7 +259,7 @@ func TestBadArchives(t *testing.T) {
 		text    string
 	}{
 		"load nothing":                 {load, nil, errdefs.ErrInvalidArgument, "archive: has neither index.json nor manifest.json"},
-		"load text":                    {load, []byte(strings.Repeat("some text\n", 100)), errdefs.ErrInvalidArgument, "archive: archive/tar: invalid tar header"},
+		"load text":                    {load, []byte(strings.Repeat("some text\n", 100)), errdefs.ErrInvalidArgument, "archive: want a tar archive, plain or compressed with gzip or zstd: archive/tar: invalid tar header"},
 		"load a root file system":      {load, rootfs(t, entry{"bin/sh", "x"}), errdefs.ErrInvalidArgument, "archive: has neither index.json nor manifest.json"},
 		"load xz":                      {load, []byte("\xfd7zXZ\x00abc"), errdefs.ErrInvalidArgument, "archive: is compressed with xz"},
 		"load cut oci":                 {load, oci.Bytes()[:oci.Len()/2], errdefs.ErrInvalidArgument, `archive: at entry "` + layerBlob + `": unexpected EOF`},
