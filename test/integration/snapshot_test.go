@@ -50,8 +50,17 @@ func (h *host) snapshot() snapshot {
 			s[kind][i] = strings.Join(strings.Fields(state.Replace(line)), " ")
 		}
 	}
-	// A host that forwards IPv6 has the anycast address of each of its subnets.
-	s["route"] = slices.DeleteFunc(s["route"], func(l string) bool { return strings.HasPrefix(l, "anycast ") })
+	// So does its link-local address, which the kernel adds with the first port.
+	for i, line := range s["address"] {
+		if strings.HasPrefix(line, "pb-") {
+			s["address"][i] = strings.Join(slices.DeleteFunc(strings.Fields(line), func(f string) bool { return strings.HasPrefix(f, "fe80:") }), " ")
+		}
+	}
+	s["route"] = slices.DeleteFunc(s["route"], func(l string) bool {
+		// A host that forwards IPv6 has the anycast address of each of its subnets.
+		return strings.HasPrefix(l, "anycast ") ||
+			strings.Contains(l, "fe80:") && strings.Contains(l, " dev pb-")
+	})
 	return s
 }
 
