@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"connectrpc.com/connect/v2"
@@ -55,7 +56,7 @@ func fakePlugin(id, behaviour string) {
 			c.Close()
 		}
 	}
-	p := &fake{behaviour: behaviour, id: id, host: filepath.Join(os.Getenv(layout.RunRootVariable), "host")}
+	p := &fake{behaviour: behaviour, id: id, host: filepath.Join(os.Getenv(layout.RunRootVariable), "host"), stopped: make(chan struct{}), late: make(chan struct{})}
 	_ = rpc.NewServer(rpc.ServerConfig{
 		Register: func(s *connect.Server) { pluginv1connect.RegisterNetworkPluginServiceHandler(s, p) },
 		Log:      slog.New(slog.DiscardHandler),
@@ -65,6 +66,9 @@ func fakePlugin(id, behaviour string) {
 type fake struct {
 	pluginv1connect.UnimplementedNetworkPluginServiceHandler
 	behaviour, id, host string
+	starting            atomic.Bool   // a late start is on its way
+	stopped             chan struct{} // closed by its stop
+	late                chan struct{} // closed when it has ended after that
 }
 
 func (p *fake) object() string { return filepath.Join(p.host, p.id) }
@@ -88,6 +92,14 @@ func (p *fake) Start(ctx context.Context, r *pluginv1.StartRequest) (*pluginv1.S
 	data, err := json.Marshal(status)
 	if err != nil {
 		return nil, err
+	}
+	if gate, err := os.OpenFile(filepath.Join(p.host, "be-late"), os.O_WRONLY, 0); err == nil {
+		p.starting.Store(true)
+		if err := errors.Join(os.Remove(gate.Name()), gate.Close()); err != nil {
+			return nil, err
+		}
+		defer close(p.late)
+		<-p.stopped
 	}
 	if err := errors.Join(os.MkdirAll(p.host, 0o700), os.WriteFile(p.object(), data, 0o600)); err != nil {
 		return nil, err
@@ -141,6 +153,10 @@ func (p *fake) Stop(context.Context, *pluginv1.StopRequest) (*pluginv1.StopRespo
 	}
 	if err := os.Remove(p.object()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
+	}
+	if p.starting.Load() {
+		close(p.stopped)
+		<-p.late
 	}
 	return &pluginv1.StopResponse{}, nil
 }

@@ -30,6 +30,8 @@ type network struct {
 	uses    int                    // containers being made on it; guarded by mu
 	cancel  context.CancelFunc     // ends supervision; nil: there is none; guarded by mu
 	ended   chan struct{}          // closed when supervision has ended; guarded by mu
+	// interrupted is the process that may still be at the start of the network; guarded by mu.
+	interrupted *helper.Process
 }
 
 func newNetwork(s *Service, r resource.StoredNetwork) *network {

@@ -397,6 +397,27 @@ func TestSubnetsStayOverReboot(t *testing.T) {
 	}
 }
 
+func TestStopAllDuringAStart(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "good")
+	n := b.mustCreate("a")
+	b.defaultID() // it is not the one that starts again
+	gate := filepath.Join(b.roots.RunRoot, "host", "be-late")
+	if err := errors.Join(
+		syscall.Mkfifo(gate, 0o600),
+		syscall.Kill(n.Status.PluginPID, syscall.SIGKILL),
+	); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.ReadFile(gate); err != nil { // ends when the network is being started again
+		t.Fatal(err)
+	}
+	if err := b.service.StopAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.residue()
+}
+
 func TestDeleteIsRefused(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "good")

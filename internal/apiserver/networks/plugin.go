@@ -181,6 +181,11 @@ func (n *network) begin(ctx context.Context, p *helper.Process) (resource.Networ
 	var status resource.NetworkStatus
 	err := n.call(ctx, p, func(ctx context.Context) error {
 		answer, err := n.client.Start(ctx, request)
+		if ctx.Err() != nil {
+			n.mu.Lock()
+			n.interrupted = p
+			n.mu.Unlock()
+		}
 		if err != nil {
 			return err
 		}
@@ -269,6 +274,12 @@ func (n *network) dismantle(ctx context.Context) error {
 }
 
 func (n *network) remove(ctx context.Context, process *helper.Process) error {
+	n.mu.Lock()
+	interrupted := process != nil && n.interrupted == process
+	n.mu.Unlock()
+	if interrupted {
+		process.Kill() // else its start could go on after its stop
+	}
 	if process != nil && alive(process) {
 		err := n.halt(ctx, process)
 		if err == nil || ctx.Err() != nil {
