@@ -160,16 +160,13 @@ func (r Resources) faults() []error {
 
 func validateAttachments(wishes []AttachmentConfiguration) []error {
 	var faults []error
-	networks, interfaces := map[string]bool{}, map[string]bool{}
+	interfaces := map[string]bool{}
 	for i, w := range wishes {
 		label := "network " + strconv.Quote(w.Network)
 		if w.Network == "" {
 			label = fmt.Sprintf("network %d of %d", i+1, len(wishes))
 			faults = append(faults, fmt.Errorf("%s: name is empty", label))
-		} else if networks[w.Network] {
-			faults = append(faults, fmt.Errorf("%s: is named twice, want each network once", label))
 		}
-		networks[w.Network] = true
 
 		name := w.InterfaceName
 		if name == "" {

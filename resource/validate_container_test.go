@@ -51,7 +51,6 @@ func TestContainerTemplateValidate(t *testing.T) {
 
 		"networks and none":    {resource.ContainerTemplate{NoNetwork: true, Networks: []resource.AttachmentConfiguration{{Network: "a"}}}, "want either networks or none"},
 		"network without name": {resource.ContainerTemplate{Networks: []resource.AttachmentConfiguration{{}}}, "network 1 of 1: name is empty"},
-		"network twice":        {resource.ContainerTemplate{Networks: []resource.AttachmentConfiguration{{Network: "a"}, {Network: "a"}}}, `network "a": is named twice`},
 		"ipv4":                 {on(resource.AttachmentConfiguration{IPv4Address: netip.MustParseAddr("10.0.0.7"), MTU: 68}), ""},
 		"ipv4 for ipv6":        {on(resource.AttachmentConfiguration{IPv6Address: netip.MustParseAddr("10.0.0.7")}), `network "a": ip6 10.0.0.7: want an ipv6 address`},
 		"mapped":               {on(resource.AttachmentConfiguration{IPv6Address: netip.MustParseAddr("::ffff:10.0.0.7")}), "want an ipv6 address"},

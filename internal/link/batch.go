@@ -50,9 +50,37 @@ func optional(r *nl.NetlinkRequest) *nl.NetlinkRequest {
 	return r
 }
 
+// step is a request of a longer job.
+type step struct {
+	request *nl.NetlinkRequest
+	what    string     // is done, for the error
+	done    unix.Errno // says that it had been done before, which is no failure
+}
+
+// run makes all steps at once and returns the first failure, with its kind.
+func (b *batcher) run(steps []step) error {
+	requests := make([]*nl.NetlinkRequest, len(steps))
+	tolerated := make(map[uint32]unix.Errno)
+	for i, s := range steps {
+		requests[i] = s.request
+		tolerated[s.request.Seq] = s.done
+	}
+	err := b.exchange(requests, tolerated)
+	var failed stepError
+	if errors.As(err, &failed) {
+		return fmt.Errorf("%s: %w", steps[failed.step].what, kindOf(failed.err))
+	}
+	return err
+}
+
 // do sends the requests and returns the error of the first that failed, a
 // stepError; those marked optional do not count.
 func (b *batcher) do(requests ...*nl.NetlinkRequest) error {
+	return b.exchange(requests, nil)
+}
+
+// exchange is do, but for the errors that are tolerated, by sequence number.
+func (b *batcher) exchange(requests []*nl.NetlinkRequest, tolerated map[uint32]unix.Errno) error {
 	if len(requests) == 0 {
 		return nil
 	}
@@ -71,11 +99,11 @@ func (b *batcher) do(requests ...*nl.NetlinkRequest) error {
 	if err := unix.Sendto(b.fd, out, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return fmt.Errorf("netlink: send: %w", err)
 	}
-	return b.collect(steps)
+	return b.collect(steps, tolerated)
 }
 
 // collect reads one answer for each step.
-func (b *batcher) collect(steps map[uint32]int) error {
+func (b *batcher) collect(steps map[uint32]int, tolerated map[uint32]unix.Errno) error {
 	first := stepError{step: len(steps)}
 	for len(steps) > 0 {
 		messages, _, err := b.socket.Receive()
@@ -91,9 +119,9 @@ func (b *batcher) collect(steps map[uint32]int) error {
 				continue
 			}
 			delete(steps, m.Header.Seq)
-			code := int32(binary.NativeEndian.Uint32(m.Data))
-			if code != 0 && step < first.step {
-				first = stepError{step: step, err: unix.Errno(-code)}
+			code := unix.Errno(-int32(binary.NativeEndian.Uint32(m.Data)))
+			if code != 0 && code != tolerated[m.Header.Seq] && step < first.step {
+				first = stepError{step: step, err: code}
 			}
 		}
 	}

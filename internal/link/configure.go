@@ -44,26 +44,14 @@ func (h *Handle) Configure(name string, addresses []netip.Prefix, routes []resou
 
 func (h *Handle) configure(l netlink.Link, addresses []netip.Prefix, routes []resource.Route) error {
 	index := l.Attrs().Index
-	var (
-		requests []*nl.NetlinkRequest
-		steps    []string
-	)
-	step := func(req *nl.NetlinkRequest, format string, args ...any) {
-		requests, steps = append(requests, req), append(steps, fmt.Sprintf(format, args...))
-	}
-	step(flagsRequest(index, true), "set up")
+	steps := []step{{request: flagsRequest(index, true), what: "set up"}}
 	for _, a := range addresses {
-		step(addressRequest(unix.RTM_NEWADDR, index, a), "address %s", a)
+		steps = append(steps, step{request: addressRequest(unix.RTM_NEWADDR, index, a), what: fmt.Sprintf("address %s", a)})
 	}
 	for _, r := range routes {
-		step(routeRequest(index, r), "route to %s", r.Destination)
+		steps = append(steps, step{request: routeRequest(index, r), what: fmt.Sprintf("route to %s", r.Destination)})
 	}
-	err := h.raw.do(requests...)
-	var failed stepError
-	if errors.As(err, &failed) {
-		return fmt.Errorf("%s: %w", steps[failed.step], kindOf(failed.err))
-	}
-	return err
+	return h.raw.run(steps)
 }
 
 // announceRequest gives an interface the MAC address that it has: the kernel
@@ -109,12 +97,18 @@ func broadcast(p netip.Prefix) []byte {
 	return b[:]
 }
 
+// routeRequest makes a route of the main table.
 func routeRequest(index int, r resource.Route) *nl.NetlinkRequest {
-	req := request(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
+	return routeMessage(request(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_EXCL), index, unix.RT_TABLE_MAIN, r)
+}
+
+// routeMessage fills a request about a route of an interface.
+func routeMessage(req *nl.NetlinkRequest, index, table int, r resource.Route) *nl.NetlinkRequest {
 	msg := nl.NewRtMsg()
 	msg.Family = uint8(familyOf(r.Destination.Addr()))
 	msg.Dst_len = uint8(r.Destination.Bits())
 	msg.Protocol = unix.RTPROT_STATIC
+	msg.Table = unix.RT_TABLE_UNSPEC
 	if !r.Gateway.IsValid() && r.Destination.Addr().Is4() {
 		msg.Scope = unix.RT_SCOPE_LINK
 	}
@@ -126,6 +120,7 @@ func routeRequest(index int, r resource.Route) *nl.NetlinkRequest {
 		req.AddData(nl.NewRtAttr(unix.RTA_GATEWAY, r.Gateway.AsSlice()))
 	}
 	req.AddData(nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(index))))
+	req.AddData(nl.NewRtAttr(unix.RTA_TABLE, nl.Uint32Attr(uint32(table))))
 	return req
 }
 

@@ -14,8 +14,13 @@ type Interface struct {
 	MAC       resource.MACAddress
 	MTU       int            // 0: the kernel's default for the link
 	Addresses []netip.Prefix // in the order of IPv4, IPv6
-	// Routes beside those that come with the addresses; default routes too.
+	// Routes of the main table, default routes too; those that come with the
+	// addresses are not among them.
 	Routes []resource.Route
+	// OwnRoutes are all routes of the interface's own table, by which goes what
+	// is sent from its addresses or is bound to it. Of a family that is in
+	// it nothing else can be reached from there; none: it has no such table.
+	OwnRoutes []resource.Route
 }
 
 // Link is the kind of device: one of the types of this package.
@@ -45,12 +50,9 @@ func (BridgePort) link() {}
 func (Macvlan) link()    {}
 func (HostDevice) link() {}
 
-// InterfaceStrategy turns an allocation into a plan. It is pure: index is the
-// place of the attachment among all of the sandbox, which gives the default
-// name; gateway says for which families the attachment has the default route.
+// InterfaceStrategy turns an allocation into a plan without routes, which depend
+// on all of the sandbox. It is pure: index is the place of the attachment among
+// them, which gives the default name.
 type InterfaceStrategy interface {
-	Interface(a resource.AllocatedAttachment, index int, gateway Families) (Interface, error)
+	Interface(a resource.AllocatedAttachment, index int) (Interface, error)
 }
-
-// Families are the address families that something is true of.
-type Families struct{ IPv4, IPv6 bool }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -13,13 +12,10 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-// Plan returns the interfaces of all attachments, in order. It touches nothing
-// and reports every fault at once. The default route of each family goes to the
-// attachment with the highest gateway priority among those that have a gateway
-// of that family; of equal ones to the first.
+// Plan returns the interfaces of all attachments, in order, with their routes
+// (see route). It touches nothing and reports every fault at once. What a
+// connected or disconnected network changes is the difference of two plans.
 func Plan(attachments []resource.AllocatedAttachment, strategies map[string]InterfaceStrategy) ([]Interface, error) {
-	gateway4 := gatewayOf(attachments, func(a resource.Attachment) netip.Addr { return a.IPv4Gateway })
-	gateway6 := gatewayOf(attachments, func(a resource.Attachment) netip.Addr { return a.IPv6Gateway })
 	plans := make([]Interface, 0, len(attachments))
 	names := make(map[string]string)
 	var faults []error
@@ -31,7 +27,7 @@ func Plan(attachments []resource.AllocatedAttachment, strategies map[string]Inte
 				strings.Join(slices.Sorted(maps.Keys(strategies)), ", ")))
 			continue
 		}
-		plan, err := strategy.Interface(a, i, Families{IPv4: i == gateway4, IPv6: i == gateway6})
+		plan, err := strategy.Interface(a, i)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("network %s: %w", a.Attachment.Network, err))
 			continue
@@ -46,22 +42,14 @@ func Plan(attachments []resource.AllocatedAttachment, strategies map[string]Inte
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
-	return plans, nil
-}
-
-// gatewayOf returns the place of the attachment whose gateway is the default
-// one, -1 for none.
-func gatewayOf(attachments []resource.AllocatedAttachment, gateway func(resource.Attachment) netip.Addr) int {
-	best := -1
+	asked := make([]resource.Attachment, len(attachments))
 	for i, a := range attachments {
-		if !gateway(a.Attachment).IsValid() {
-			continue
-		}
-		if best < 0 || a.Attachment.GatewayPriority > attachments[best].Attachment.GatewayPriority {
-			best = i
-		}
+		asked[i] = a.Attachment
 	}
-	return best
+	if err := route(plans, asked); err != nil {
+		return nil, err
+	}
+	return plans, nil
 }
 
 // planned returns the attachments as they will be, with what the plan decided.

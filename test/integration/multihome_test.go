@@ -5,9 +5,14 @@ package integration
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"patchbay.dev/patchbay/internal/netnstest"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -55,6 +60,59 @@ func TestThreeNetworks(t *testing.T) {
 		if got := <-v.from; got.String() != from {
 			t.Errorf("egress to %s: comes from %v, want the host's %s", address, got, from)
 		}
+	}
+}
+
+// A container is on a bridge's network twice and on a LAN of another kind. What
+// comes in by an interface is answered by it, whoever asks: a neighbour of two
+// of the interfaces, or someone far away whom the default route leads to by
+// another one. Reverse path filtering is strict meanwhile.
+func TestAnswersLeaveWhereTheyCameIn(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.ip(h.internet, "addr add 10.77.0.1/24 dev host")
+	h.ip(h.internet, "addr add fd77::1/64 dev host nodad")
+	h.ip(h.internet, "addr add fe80::1/64 dev host nodad") // to ask for neighbours from
+	h.up()
+	h.patchbay("network", "create", "web")
+	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--subnet", "10.77.0.0/24", "--subnet-v6", "fd77::/64",
+		"--option", "parent="+uplink, "--option", "gateway=10.77.0.1", "--option", "gateway-v6=fd77::1")
+	h.patchbay("run", "-d", "--name", "multi", "--network", "web", "--network", "lan", "--network", "web,ifname=more",
+		"box", "sleep", "1000")
+	netnstest.Do(t, h.namespaceOf("multi"), func() error { return os.WriteFile("/proc/sys/net/ipv4/conf/all/rp_filter", []byte("1"), 0) })
+
+	want := map[netip.Addr]string{}
+	sent := h.captureOf("multi")
+	for _, a := range h.container("multi").Status.Attachments {
+		asker, far4, far6 := h.ns, "", ""
+		if a.Network == "lan" {
+			asker, far4, far6 = h.internet, farIPv4, farIPv6
+		}
+		for _, prefix := range addressesOf(t, a) {
+			source := far4
+			if prefix.Addr().Is6() {
+				source = far6
+			}
+			if err := netnstest.Ping(asker, prefix.Addr().String(), source, settle); err != nil {
+				t.Errorf("network %s, interface %s: %v", a.Network, a.InterfaceName, err)
+			}
+			want[prefix.Addr()] = a.InterfaceName
+		}
+	}
+	got := map[netip.Addr]string{}
+	for _, p := range sent.echoReplies() {
+		got[p.from] = p.by
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" || len(want) != 6 {
+		t.Errorf("interfaces by which the answers of each address left (-want +got):\n%s", diff)
+	}
+
+	// Names, order and addresses are the same at every start.
+	before := h.container("multi").Status.Attachments
+	h.patchbay("restart", "-t", "0", "multi")
+	after := h.container("multi").Status.Attachments
+	if diff := cmp.Diff(before, after, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
+		t.Errorf("attachments after a restart (-before +after):\n%s", diff)
 	}
 }
 

@@ -22,7 +22,7 @@ type request struct {
 	template resource.ContainerTemplate // networks by id, runtime named
 
 	image    resource.Image
-	networks []resource.Network // in the order of the template's
+	networks []resource.Network // that the template names, each once
 	runtime  manifest.Plugin
 	warnings []string
 }
@@ -65,7 +65,6 @@ func (s *Service) checkNetworks(r *request) error {
 		wishes = []resource.AttachmentConfiguration{{Network: resource.DefaultNetworkName}}
 	}
 	var faults []error
-	seen := map[string]string{}
 	for i, w := range wishes {
 		if w.Network == "" {
 			continue // its form is at fault
@@ -75,16 +74,15 @@ func (s *Service) checkNetworks(r *request) error {
 			faults = append(faults, err)
 			continue
 		}
-		if other, ok := seen[n.ID]; ok && other != w.Network {
-			faults = append(faults, fault.New(errdefs.ErrInvalidArgument, "network %q: is the same as %q, want each network once", w.Network, other))
+		wishes[i].Network = n.ID
+		if slices.ContainsFunc(r.networks, func(o resource.Network) bool { return o.ID == n.ID }) {
+			continue // all is said already
 		}
-		seen[n.ID] = w.Network
+		r.networks = append(r.networks, n)
 		faults = append(faults, s.checkStrategy(n, r.runtime))
 		if n.Status.State == resource.NetworkFailed {
 			r.warnings = append(r.warnings, fmt.Sprintf("network %s is failed (%s): the container cannot start before it is ready", n.Name, n.Status.Message))
 		}
-		wishes[i].Network = n.ID
-		r.networks = append(r.networks, n)
 	}
 	r.template.Networks = wishes
 	return errors.Join(faults...)

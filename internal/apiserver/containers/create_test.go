@@ -75,7 +75,6 @@ func TestCreateRefuses(t *testing.T) {
 		},
 		"image unknown": {template: resource.ContainerTemplate{Image: "nothing"}, kind: errdefs.ErrNotFound, lines: []string{"image nothing"}},
 		"no command":    {template: resource.ContainerTemplate{Image: "box"}, kind: errdefs.ErrInvalidArgument, lines: []string{"command: image box has none"}},
-		"network twice": {template: resource.ContainerTemplate{Image: "box", Command: []string{"run"}, Networks: on("a", "id-a")}, kind: errdefs.ErrInvalidArgument, lines: []string{`network "id-a": is the same as "a"`}},
 		"name is taken": {name: "taken", template: resource.ContainerTemplate{Image: "box", Command: []string{"run"}}, kind: errdefs.ErrAlreadyExists, lines: []string{`container name "taken": is that of container `}},
 		"runtime lacks the strategy": {
 			template: resource.ContainerTemplate{Image: "box", Command: []string{"run"}, Runtime: "poor", Networks: on("a")},

@@ -13,7 +13,10 @@ import (
 // NoNetwork is the value of --network that means "loopback only".
 const NoNetwork = "none"
 
-const networkKeys = "mac, mtu, ip, ip6, ifname, hostname, alias, gw-priority"
+// dockerGatewayPriority is Docker's word for gateway-priority.
+const dockerGatewayPriority = "gw-priority"
+
+const networkKeys = "mac, mtu, ip, ip6, ifname, hostname, alias, gateway-priority"
 
 // Networks parses the values of a repeated --network. The second result is
 // true for the value "none", which goes with no other.
@@ -51,6 +54,9 @@ func Network(s string) (resource.AttachmentConfiguration, error) {
 	seen := map[string]bool{}
 	for field := range strings.SplitSeq(rest, ",") {
 		key, value, ok := strings.Cut(field, "=")
+		if key == dockerGatewayPriority {
+			key = "gateway-priority"
+		}
 		switch {
 		case !ok || value == "":
 			errs = append(errs, fmt.Errorf("network %s: %q: want key=value, key one of %s", name, field, networkKeys))
@@ -83,7 +89,7 @@ func setNetworkKey(a *resource.AttachmentConfiguration, key, value string) (err 
 		a.Hostname = value
 	case "alias":
 		a.Aliases = append(a.Aliases, value)
-	case "gw-priority", "gateway-priority":
+	case "gateway-priority":
 		a.GatewayPriority, err = priority(value)
 	default:
 		return fmt.Errorf("unknown key %q: want one of %s", key, networkKeys)
@@ -104,7 +110,7 @@ func address(key, value string, ok func(netip.Addr) bool, want string) (netip.Ad
 func priority(value string) (int, error) {
 	n, err := strconv.ParseInt(value, 10, 32)
 	if err != nil {
-		return 0, fmt.Errorf("gw-priority %q: want a whole number, the highest gets the default route", value)
+		return 0, fmt.Errorf("gateway-priority %q: want a whole number, the highest gets the default route", value)
 	}
 	return int(n), nil
 }

@@ -33,27 +33,28 @@ func TestNetwork(t *testing.T) {
 		faults []string
 	}{
 		"web": {want: resource.AttachmentConfiguration{Network: "web"}},
-		"web,mac=02-00-00-00-00-0A,mtu=1400,ip=10.0.0.5,ip6=fd00::5,ifname=lan0,hostname=h,alias=a,alias=b,gw-priority=-3": {
+		"web,mac=02-00-00-00-00-0A,mtu=1400,ip=10.0.0.5,ip6=fd00::5,ifname=lan0,hostname=h,alias=a,alias=b,gateway-priority=-3": {
 			want: resource.AttachmentConfiguration{
 				Network: "web", MACAddress: "02:00:00:00:00:0a", MTU: 1400, IPv4Address: netip.MustParseAddr("10.0.0.5"),
 				IPv6Address: netip.MustParseAddr("fd00::5"), InterfaceName: "lan0", Hostname: "h", Aliases: []string{"a", "b"}, GatewayPriority: -3,
 			},
 		},
-		"web,gateway-priority=9": {want: resource.AttachmentConfiguration{Network: "web", GatewayPriority: 9}},
-		"":                       {faults: []string{`network "": want NAME[,key=value...]`}},
-		"mac=02:00:00:00:00:01":  {faults: []string{`network "mac=02:00:00:00:00:01": want NAME[,key=value...]`}},
-		"none,mtu=1400":          {faults: []string{`network "none": takes no keys`}},
+		"web,gw-priority=9":     {want: resource.AttachmentConfiguration{Network: "web", GatewayPriority: 9}},
+		"":                      {faults: []string{`network "": want NAME[,key=value...]`}},
+		"mac=02:00:00:00:00:01": {faults: []string{`network "mac=02:00:00:00:00:01": want NAME[,key=value...]`}},
+		"none,mtu=1400":         {faults: []string{`network "none": takes no keys`}},
 		"a,": {faults: []string{
-			`network a: "": want key=value, key one of mac, mtu, ip, ip6, ifname, hostname, alias, gw-priority`,
+			`network a: "": want key=value, key one of mac, mtu, ip, ip6, ifname, hostname, alias, gateway-priority`,
 		}},
-		"a,mtu=1280,mtu=1400": {faults: []string{`network a: mtu: given twice`}},
-		"a,mac=01:00:00:00:00:01,mtu=67,ip=10.0.0.5/24,ip6=::ffff:1.2.3.4,gw-priority=x,nope=1": {faults: []string{
+		"a,gw-priority=1,gateway-priority=2": {faults: []string{`network a: gateway-priority: given twice`}},
+		"a,mtu=1280,mtu=1400":                {faults: []string{`network a: mtu: given twice`}},
+		"a,mac=01:00:00:00:00:01,mtu=67,ip=10.0.0.5/24,ip6=::ffff:1.2.3.4,gateway-priority=x,nope=1": {faults: []string{
 			`network a: mac address "01:00:00:00:00:01": is a multicast address, want an even first octet`,
 			`network a: mtu "67": want a number of bytes from 68 to 65535`,
 			`network a: ip "10.0.0.5/24": want an IPv4 address without prefix length, like 10.0.0.5`,
 			`network a: ip6 "::ffff:1.2.3.4": want an IPv6 address without prefix length and zone, like fd00::5`,
-			`network a: gw-priority "x": want a whole number, the highest gets the default route`,
-			`network a: unknown key "nope": want one of mac, mtu, ip, ip6, ifname, hostname, alias, gw-priority`,
+			`network a: gateway-priority "x": want a whole number, the highest gets the default route`,
+			`network a: unknown key "nope": want one of mac, mtu, ip, ip6, ifname, hostname, alias, gateway-priority`,
 		}},
 		"a,ip6=fe80::1%eth0": {faults: []string{
 			`network a: ip6 "fe80::1%eth0": want an IPv6 address without prefix length and zone, like fd00::5`,
@@ -110,7 +111,7 @@ func TestSubnet(t *testing.T) {
 }
 
 func FuzzNetwork(f *testing.F) {
-	f.Add("web,mac=02:00:00:00:00:0a,mtu=1400,ip=10.0.0.5,ip6=fd00::5,ifname=lan0,alias=a,gw-priority=-3")
+	f.Add("web,mac=02:00:00:00:00:0a,mtu=1400,ip=10.0.0.5,ip6=fd00::5,ifname=lan0,alias=a,gateway-priority=-3")
 	f.Add("none")
 	f.Add("a,,=,b=")
 	f.Fuzz(func(t *testing.T, in string) {

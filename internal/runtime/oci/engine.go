@@ -155,8 +155,26 @@ func (e *Engine) Plug(ctx context.Context, interfaces []sandbox.Interface) (err 
 			return fmt.Errorf("interface %s: %w", i.Name, err)
 		}
 	}
+	if err := inside.Reroute(ownTables(interfaces)...); err != nil {
+		return err
+	}
 	undo.Success()
 	return nil
+}
+
+// ownTables are the routes that interfaces get beside those of the main table.
+func ownTables(interfaces []sandbox.Interface) []link.RoutingChange {
+	var changes []link.RoutingChange
+	for _, i := range interfaces {
+		if len(i.OwnRoutes) > 0 {
+			changes = append(changes, link.RoutingChange{
+				Interface: i.Name,
+				From:      link.Routing{Addresses: i.Addresses, Main: i.Routes},
+				To:        link.Routing{Addresses: i.Addresses, Main: i.Routes, Own: i.OwnRoutes},
+			})
+		}
+	}
+	return changes
 }
 
 func (e *Engine) plug(outside *link.Handle, i sandbox.Interface) error {

@@ -37,7 +37,7 @@ var _ sandbox.InterfaceStrategy = BridgePort{}
 
 // Interface implements sandbox.InterfaceStrategy. Additional data that is not
 // BridgePortParameters is errdefs.ErrFailedPrecondition.
-func (BridgePort) Interface(a resource.AllocatedAttachment, index int, gateway sandbox.Families) (sandbox.Interface, error) {
+func (BridgePort) Interface(a resource.AllocatedAttachment, index int) (sandbox.Interface, error) {
 	var p resource.BridgePortParameters
 	if err := decode(a, &p); err != nil {
 		return sandbox.Interface{}, err
@@ -45,7 +45,7 @@ func (BridgePort) Interface(a resource.AllocatedAttachment, index int, gateway s
 	if err := hostNames(a, "bridge", p.Bridge, "port", p.Port); err != nil {
 		return sandbox.Interface{}, err
 	}
-	return plan(a, index, gateway, sandbox.BridgePort{Bridge: p.Bridge, Port: p.Port})
+	return plan(a, index, sandbox.BridgePort{Bridge: p.Bridge, Port: p.Port})
 }
 
 // Macvlan plans an interface with its own MAC address on a parent's LAN.
@@ -55,7 +55,7 @@ var _ sandbox.InterfaceStrategy = Macvlan{}
 
 // Interface implements sandbox.InterfaceStrategy. Additional data that is not
 // MacvlanParameters is errdefs.ErrFailedPrecondition.
-func (Macvlan) Interface(a resource.AllocatedAttachment, index int, gateway sandbox.Families) (sandbox.Interface, error) {
+func (Macvlan) Interface(a resource.AllocatedAttachment, index int) (sandbox.Interface, error) {
 	var p resource.MacvlanParameters
 	if err := decode(a, &p); err != nil {
 		return sandbox.Interface{}, err
@@ -66,7 +66,7 @@ func (Macvlan) Interface(a resource.AllocatedAttachment, index int, gateway sand
 	if p.Mode != resource.MacvlanBridge && p.Mode != resource.MacvlanPrivate {
 		return sandbox.Interface{}, bad(a, fmt.Sprintf("mode %q: want %q or %q", p.Mode, resource.MacvlanBridge, resource.MacvlanPrivate))
 	}
-	return plan(a, index, gateway, sandbox.Macvlan{Parent: p.Parent, Mode: p.Mode})
+	return plan(a, index, sandbox.Macvlan{Parent: p.Parent, Mode: p.Mode})
 }
 
 // HostDevice plans an interface of the host that is moved in.
@@ -77,7 +77,7 @@ var _ sandbox.InterfaceStrategy = HostDevice{}
 // Interface implements sandbox.InterfaceStrategy. Additional data that is not
 // HostDeviceParameters is errdefs.ErrFailedPrecondition. The MAC address is that
 // of the parameters: hardware may take no other.
-func (HostDevice) Interface(a resource.AllocatedAttachment, index int, gateway sandbox.Families) (sandbox.Interface, error) {
+func (HostDevice) Interface(a resource.AllocatedAttachment, index int) (sandbox.Interface, error) {
 	var p resource.HostDeviceParameters
 	if err := decode(a, &p); err != nil {
 		return sandbox.Interface{}, err
@@ -86,7 +86,7 @@ func (HostDevice) Interface(a resource.AllocatedAttachment, index int, gateway s
 		return sandbox.Interface{}, err
 	}
 	a.Attachment.MACAddress = p.MAC
-	return plan(a, index, gateway, sandbox.HostDevice{Device: p.Device})
+	return plan(a, index, sandbox.HostDevice{Device: p.Device})
 }
 
 func bad(a resource.AllocatedAttachment, text string) error {
@@ -119,14 +119,13 @@ func validName(s string) bool {
 }
 
 // plan is what all strategies do alike.
-func plan(a resource.AllocatedAttachment, index int, gateway sandbox.Families, link sandbox.Link) (sandbox.Interface, error) {
+func plan(a resource.AllocatedAttachment, index int, link sandbox.Link) (sandbox.Interface, error) {
 	at := a.Attachment
 	i := sandbox.Interface{
-		Name:   at.InterfaceName,
-		Link:   link,
-		MAC:    at.MACAddress,
-		MTU:    at.MTU,
-		Routes: slices.Clone(at.Routes),
+		Name: at.InterfaceName,
+		Link: link,
+		MAC:  at.MACAddress,
+		MTU:  at.MTU,
 	}
 	if i.Name == "" {
 		i.Name = fmt.Sprintf("eth%d", index)
@@ -139,12 +138,6 @@ func plan(a resource.AllocatedAttachment, index int, gateway sandbox.Families, l
 		if address.IsValid() {
 			i.Addresses = append(i.Addresses, address)
 		}
-	}
-	if gateway.IPv4 && at.IPv4Gateway.IsValid() {
-		i.Routes = append(i.Routes, resource.Route{Destination: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Gateway: at.IPv4Gateway})
-	}
-	if gateway.IPv6 && at.IPv6Gateway.IsValid() {
-		i.Routes = append(i.Routes, resource.Route{Destination: netip.PrefixFrom(netip.IPv6Unspecified(), 0), Gateway: at.IPv6Gateway})
 	}
 	return i, nil
 }

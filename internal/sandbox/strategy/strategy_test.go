@@ -25,7 +25,6 @@ func allocated(name, data string) resource.AllocatedAttachment {
 			IPv6Gateway: netip.MustParseAddr("fd00::1"),
 			MACAddress:  "02:00:00:00:00:02",
 			MTU:         1400,
-			Routes:      []resource.Route{{Destination: netip.MustParsePrefix("192.0.2.0/24"), Gateway: netip.MustParseAddr("10.0.0.9")}},
 		},
 		Plugin:         resource.PluginInfo{Plugin: "p", Variant: "v"},
 		Strategy:       name,
@@ -33,50 +32,41 @@ func allocated(name, data string) resource.AllocatedAttachment {
 	}
 }
 
-var (
-	default4 = resource.Route{Destination: netip.MustParsePrefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("10.0.0.1")}
-	default6 = resource.Route{Destination: netip.MustParsePrefix("::/0"), Gateway: netip.MustParseAddr("fd00::1")}
-)
-
 func TestInterface(t *testing.T) {
 	t.Parallel()
 	bridge := sandbox.BridgePort{Bridge: "br0", Port: "p0"}
 	const bridgeData = `{"bridge":"br0","port":"p0"}`
-	both := sandbox.Families{IPv4: true, IPv6: true}
-	base := func(link sandbox.Link, name string, routes ...resource.Route) sandbox.Interface {
+	base := func(link sandbox.Link, name string) sandbox.Interface {
 		a := allocated("", "").Attachment
 		return sandbox.Interface{
 			Name: name, Link: link, MAC: a.MACAddress, MTU: 1400,
-			Addresses: []netip.Prefix{a.IPv4Address, a.IPv6Address}, Routes: append(a.Routes, routes...),
+			Addresses: []netip.Prefix{a.IPv4Address, a.IPv6Address},
 		}
 	}
 	for name, tc := range map[string]struct {
 		strategy, data string
 		change         func(*resource.Attachment)
 		index          int
-		gateway        sandbox.Families
 		want           sandbox.Interface
 		kind           error
 		text           string
 	}{
-		"bridge port with both gateways": {strategy: "bridge-port", data: bridgeData, index: 2, gateway: both, want: base(bridge, "eth2", default4, default6)},
-		"no gateway":                     {strategy: "bridge-port", data: bridgeData, want: base(bridge, "eth0")},
-		"one gateway":                    {strategy: "bridge-port", data: bridgeData, gateway: sandbox.Families{IPv6: true}, want: base(bridge, "eth0", default6)},
+		"bridge port": {strategy: "bridge-port", data: bridgeData, index: 2, want: base(bridge, "eth2")},
 		"own name": {
 			strategy: "bridge-port", data: bridgeData, change: func(a *resource.Attachment) { a.InterfaceName = "lan" }, index: 1,
 			want: base(bridge, "lan"),
 		},
 		"layer 2 only": {
-			strategy: "bridge-port", data: bridgeData, gateway: both, change: func(a *resource.Attachment) { *a = resource.Attachment{} },
+			strategy: "bridge-port", data: bridgeData, change: func(a *resource.Attachment) { *a = resource.Attachment{} },
 			want: sandbox.Interface{Name: "eth0", Link: bridge},
 		},
 		"macvlan": {
-			strategy: "macvlan", data: `{"parent":"enp1s0","mode":"private"}`, gateway: both,
-			want: base(sandbox.Macvlan{Parent: "enp1s0", Mode: resource.MacvlanPrivate}, "eth0", default4, default6),
+			strategy: "macvlan", data: `{"parent":"enp1s0","mode":"private"}`,
+			want: base(sandbox.Macvlan{Parent: "enp1s0", Mode: resource.MacvlanPrivate}, "eth0"),
 		},
 		"host device keeps the mac address of its parameters": {
 			strategy: "host-device", data: `{"device":"enp2s0"}`, change: func(a *resource.Attachment) {
-				a.IPv4Address, a.IPv6Address, a.Routes = netip.Prefix{}, netip.Prefix{}, nil
+				a.IPv4Address, a.IPv6Address = netip.Prefix{}, netip.Prefix{}
 			},
 			want: sandbox.Interface{Name: "eth0", Link: sandbox.HostDevice{Device: "enp2s0"}, MTU: 1400},
 		},
@@ -95,7 +85,7 @@ func TestInterface(t *testing.T) {
 			if tc.change != nil {
 				tc.change(&a.Attachment)
 			}
-			got, err := strategy.Table()[tc.strategy].Interface(a, tc.index, tc.gateway)
+			got, err := strategy.Table()[tc.strategy].Interface(a, tc.index)
 			if tc.kind != nil {
 				if !errors.Is(err, tc.kind) || !strings.Contains(err.Error(), tc.text) {
 					t.Fatalf("error = %v, want %v with %q", err, tc.kind, tc.text)

@@ -1,0 +1,213 @@
+package link
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"net/netip"
+	"path/filepath"
+	"slices"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/resource"
+)
+
+const (
+	// firstOwnTable and an interface's index make the number of its own table.
+	// It is above those that have a name (rt_tables of ip-route(8)).
+	firstOwnTable = 1000
+	// ownRulePriority is before the main table's rule (32766), after the local
+	// table's (0).
+	ownRulePriority = 1000
+	// lastResort is the metric of a route that stands behind all others.
+	lastResort = math.MaxUint32
+)
+
+// Routing is what one interface adds to the routing of its namespace.
+type Routing struct {
+	Addresses []netip.Prefix
+	// Main are routes of the main table beside those that come with the
+	// addresses.
+	Main []resource.Route
+	// Own are all routes of the interface's own table. Rules lead packets
+	// there that come from its addresses, or from sockets that are bound to it.
+	// A family in it without default route leads nowhere else. None: there is
+	// no own table.
+	Own []resource.Route
+}
+
+// RoutingChange is one interface's routing as it is and as it is to be.
+type RoutingChange struct {
+	Interface string
+	From, To  Routing
+}
+
+// Reroute changes the routing of interfaces; addresses stay as they are. What is
+// new is made before what is old is removed, and a destination in the main table
+// goes from one interface to another in one step, so that no packet meets a
+// gap. What is already as it is to be is no error.
+func (h *Handle) Reroute(changes ...RoutingChange) error {
+	var tables, mains, removals []step
+	for _, c := range changes {
+		l, err := h.byName(c.Interface)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(c.To.Own, func(r resource.Route) bool { return r.Destination.Addr().Is4() }) {
+			if err := h.answerForItself(c.Interface); err != nil {
+				return err
+			}
+		}
+		from, to := c.From.entries(c.Interface, l.Attrs().Index), c.To.entries(c.Interface, l.Attrs().Index)
+		tables = append(tables, added(without(to.own, from.own))...)
+		mains = append(mains, added(without(to.main, from.main))...)
+		removals = append(removals, removed(without(from.main, to.main))...)
+		removals = append(removals, removed(without(from.own, to.own))...)
+	}
+	return h.raw.run(slices.Concat(tables, mains, removals))
+}
+
+// answerForItself has an interface answer ARP for its own addresses only, and
+// ask with them only: with two interfaces in one subnet the kernel would else
+// answer for one by the other (kernel, ip-sysctl.rst).
+func (h *Handle) answerForItself(name string) error {
+	return h.inside(func() error {
+		for key, value := range map[string]string{"arp_ignore": "1", "arp_announce": "2"} {
+			err := setSysctl(filepath.Join("ipv4/conf", name, key), value)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EROFS) {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// routingEntry is a route or a rule, comparable.
+type routingEntry struct {
+	family int
+	index  int // of the interface; 0: a rule, or a route to nowhere
+	table  int
+	route  resource.Route // of a route
+	rule   bool
+	source netip.Addr // of a rule: packets from there
+	bound  string     // of a rule: packets of sockets bound to this interface
+}
+
+// routingEntries are a routing in the order in which it is made: a table first,
+// then what leads to it.
+type routingEntries struct{ main, own []routingEntry }
+
+func (r Routing) entries(name string, index int) routingEntries {
+	var e routingEntries
+	for _, route := range r.Main {
+		e.main = append(e.main, routingEntry{family: familyOf(route.Destination.Addr()), index: index, table: unix.RT_TABLE_MAIN, route: route})
+	}
+	table := firstOwnTable + index
+	defaults := map[int]bool{}
+	for _, route := range r.Own {
+		family := familyOf(route.Destination.Addr())
+		defaults[family] = defaults[family] || route.Destination.Bits() == 0
+		e.own = append(e.own, routingEntry{family: family, index: index, table: table, route: route})
+	}
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		hasDefault, has := defaults[family]
+		if !has {
+			continue
+		}
+		if !hasDefault {
+			e.own = append(e.own, routingEntry{family: family, table: table})
+		}
+		for _, a := range r.Addresses {
+			if familyOf(a.Addr()) == family {
+				e.own = append(e.own, routingEntry{family: family, table: table, rule: true, source: a.Addr()})
+			}
+		}
+		e.own = append(e.own, routingEntry{family: family, table: table, rule: true, bound: name})
+	}
+	return e
+}
+
+// without returns the entries of all that are not in others.
+func without(all, others []routingEntry) []routingEntry {
+	return slices.DeleteFunc(slices.Clone(all), func(e routingEntry) bool { return slices.Contains(others, e) })
+}
+
+func added(entries []routingEntry) []step {
+	var steps []step
+	for _, e := range entries {
+		kind, flags := unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE
+		if e.rule {
+			kind, flags = unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL
+		}
+		steps = append(steps, step{request: e.message(request(kind, flags)), what: e.String(), done: unix.EEXIST})
+	}
+	return steps
+}
+
+// removed removes in the opposite order. A route that another interface has
+// taken over is not there any more.
+func removed(entries []routingEntry) []step {
+	var steps []step
+	for _, e := range slices.Backward(entries) {
+		kind, done := unix.RTM_DELROUTE, unix.ESRCH
+		if e.rule {
+			kind, done = unix.RTM_DELRULE, unix.ENOENT
+		}
+		steps = append(steps, step{request: e.message(request(kind, 0)), what: "remove " + e.String(), done: done})
+	}
+	return steps
+}
+
+func (e routingEntry) message(req *nl.NetlinkRequest) *nl.NetlinkRequest {
+	switch {
+	case e.rule:
+		return e.ruleMessage(req)
+	case e.index == 0:
+		return e.nowhereMessage(req)
+	}
+	return routeMessage(req, e.index, e.table, e.route)
+}
+
+// ruleMessage fills a request about a rule (struct fib_rule_hdr has the form of
+// struct rtmsg).
+func (e routingEntry) ruleMessage(req *nl.NetlinkRequest) *nl.NetlinkRequest {
+	msg := &nl.RtMsg{}
+	msg.Family, msg.Type = uint8(e.family), nl.FR_ACT_TO_TBL
+	msg.Src_len = uint8(max(0, e.source.BitLen()))
+	req.AddData(msg)
+	if e.source.IsValid() {
+		req.AddData(nl.NewRtAttr(nl.FRA_SRC, e.source.AsSlice()))
+	}
+	if e.bound != "" {
+		req.AddData(nl.NewRtAttr(nl.FRA_OIFNAME, nl.ZeroTerminated(e.bound)))
+	}
+	req.AddData(nl.NewRtAttr(nl.FRA_PRIORITY, nl.Uint32Attr(ownRulePriority)))
+	req.AddData(nl.NewRtAttr(nl.FRA_TABLE, nl.Uint32Attr(uint32(e.table))))
+	req.AddData(nl.NewRtAttr(nl.FRA_PROTOCOL, nl.Uint8Attr(unix.RTPROT_STATIC)))
+	return req
+}
+
+func (e routingEntry) nowhereMessage(req *nl.NetlinkRequest) *nl.NetlinkRequest {
+	msg := &nl.RtMsg{}
+	msg.Family, msg.Type, msg.Protocol = uint8(e.family), unix.RTN_UNREACHABLE, unix.RTPROT_STATIC
+	req.AddData(msg)
+	req.AddData(nl.NewRtAttr(unix.RTA_PRIORITY, nl.Uint32Attr(lastResort)))
+	req.AddData(nl.NewRtAttr(unix.RTA_TABLE, nl.Uint32Attr(uint32(e.table))))
+	return req
+}
+
+// String says what the entry is, for errors.
+func (e routingEntry) String() string {
+	switch {
+	case e.bound != "":
+		return fmt.Sprintf("rule for sockets bound to %s", e.bound)
+	case e.rule:
+		return fmt.Sprintf("rule for packets from %s", e.source)
+	case e.index == 0:
+		return fmt.Sprintf("last route of table %d", e.table)
+	}
+	return fmt.Sprintf("route to %s in table %d", e.route.Destination, e.table)
+}
