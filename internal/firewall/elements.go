@@ -49,9 +49,15 @@ func (n *Network) networkElements() []element {
 		n.element(sets[setBridges], bridge, nil),
 		n.element(sets[setLoops], key(bridge, bridge), nil),
 	}
+	switch n.config.Host {
+	case HostNone:
+		all = append(all, jump(mapHost, chainHostNone))
+	case HostGateway:
+		all = append(all, jump(mapHost, chainHostGateway))
+	case HostAll:
+	}
 	if n.config.Reach == Internal {
-		return append(all,
-			jump(mapFrom, chainFromInternal), jump(mapTo, chainToInternal), jump(mapHost, chainHostInternal))
+		return append(all, jump(mapFrom, chainFromInternal), jump(mapTo, chainToInternal))
 	}
 	return append(all,
 		jump(mapFrom, chainFromNAT), jump(mapTo, chainToNAT), n.element(sets[setMasquerade], bridge, nil))

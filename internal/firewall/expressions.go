@@ -44,17 +44,46 @@ type field struct {
 }
 
 // Fields of Ethernet (IEEE 802.3), ARP (RFC 826), IPv4 (RFC 791), IPv6 (RFC
-// 8200) and neighbour discovery (RFC 4861).
+// 8200), UDP (RFC 768), TCP (RFC 9293) and neighbour discovery (RFC 4861).
 var (
 	etherSource = field{expr.PayloadBaseLLHeader, 6, 6}
 	etherType   = field{expr.PayloadBaseLLHeader, 12, 2}
+	arpForm     = field{expr.PayloadBaseNetworkHeader, 0, 6} // types and lengths of the addresses
 	arpMAC      = field{expr.PayloadBaseNetworkHeader, 8, 6}
 	arpIP       = field{expr.PayloadBaseNetworkHeader, 14, 4}
+	ip4Fragment = field{expr.PayloadBaseNetworkHeader, 6, 2} // flags and offset
 	ip4Source   = field{expr.PayloadBaseNetworkHeader, 12, 4}
+	ip6Length   = field{expr.PayloadBaseNetworkHeader, 4, 2}
+	ip6Next     = field{expr.PayloadBaseNetworkHeader, 6, 1}
 	ip6Source   = field{expr.PayloadBaseNetworkHeader, 8, 16}
+	sourcePort  = field{expr.PayloadBaseTransportHeader, 0, 2}
+	targetPort  = field{expr.PayloadBaseTransportHeader, 2, 2}
+	tcpFlags    = field{expr.PayloadBaseTransportHeader, 13, 1}
 	icmpType    = field{expr.PayloadBaseTransportHeader, 0, 1}
 	ndTarget    = field{expr.PayloadBaseTransportHeader, 8, 16}
+	ndOption    = field{expr.PayloadBaseTransportHeader, 24, 2} // type and length
+	ndOptionMAC = field{expr.PayloadBaseTransportHeader, 26, 6}
 )
+
+// Types of ICMP messages (RFC 792, RFC 4443, RFC 4861).
+const (
+	redirect4              = 5
+	echoRequest4           = 8
+	echoRequest6           = 128
+	routerAdvertisement    = 134
+	neighbourSolicitation  = 135
+	neighbourAdvertisement = 136
+	redirect6              = 137
+)
+
+// Types of options of neighbour discovery (RFC 4861, RFC 3971).
+const (
+	optionSource = 1 // link-layer address
+	optionTarget = 2 // link-layer address
+	optionNonce  = 14
+)
+
+var unspecified6 = make([]byte, 16)
 
 func load(f field, register uint32) part {
 	return part{&expr.Payload{DestRegister: register, Base: f.base, Offset: f.offset, Len: f.len}}
@@ -62,6 +91,33 @@ func load(f field, register uint32) part {
 
 func equal(f field, value []byte) part {
 	return append(load(f, firstField), &expr.Cmp{Op: expr.CmpOpEq, Register: firstField, Data: value})
+}
+
+func unequal(f field, value []byte) part {
+	return append(load(f, firstField), &expr.Cmp{Op: expr.CmpOpNeq, Register: firstField, Data: value})
+}
+
+// number is the form of a field of 16 bits.
+func number(n uint16) []byte { return binaryutil.BigEndian.PutUint16(n) }
+
+// anyValue matches whatever is in the first field: a field that a packet does
+// not have matches nothing.
+func anyValue(length int) part {
+	return part{&expr.Cmp{Op: expr.CmpOpGte, Register: firstField, Data: make([]byte, length)}}
+}
+
+// anyBit matches where any bit of the mask is set in the first field.
+func anyBit(mask []byte) part {
+	zero := make([]byte, len(mask))
+	return part{
+		&expr.Bitwise{SourceRegister: firstField, DestRegister: firstField, Len: uint32(len(mask)), Mask: mask, Xor: zero},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: firstField, Data: zero},
+	}
+}
+
+// fragmentOffset6 loads offset and flags of an IPv6 fragment header.
+func fragmentOffset6(register uint32) part {
+	return part{&expr.Exthdr{DestRegister: register, Type: unix.IPPROTO_FRAGMENT, Offset: 2, Len: 2, Op: expr.ExthdrOpIpv6}}
 }
 
 // icmp matches an ICMP message of the protocol (unix.IPPROTO_ICMP, _ICMPV6).
@@ -74,6 +130,11 @@ func l4proto(protocol byte) part {
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: firstField},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: firstField, Data: []byte{protocol}},
 	}
+}
+
+// anyL4proto matches packets of a known form.
+func anyL4proto() part {
+	return append(part{&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: firstField}}, anyValue(1)...)
 }
 
 // prefixed matches input interfaces by the start of their name.
@@ -98,25 +159,30 @@ func verdictOf(s *nftables.Set) part {
 const (
 	stateEstablished = 1 << 1
 	stateRelated     = 1 << 2
-	stateNew         = 1 << 3
 	statusDNAT       = 1 << 5
 )
 
-// conntrack matches where any of the bits is set, or none when any is false.
-func conntrack(key expr.CtKey, bits uint32, any bool) part {
-	op := expr.CmpOpEq
-	if any {
-		op = expr.CmpOpNeq
-	}
-	zero := binaryutil.NativeEndian.PutUint32(0)
-	return part{
-		&expr.Ct{Key: key, Register: firstField},
-		&expr.Bitwise{
-			SourceRegister: firstField, DestRegister: firstField, Len: 4,
-			Mask: binaryutil.NativeEndian.PutUint32(bits), Xor: zero,
-		},
-		&expr.Cmp{Op: op, Register: firstField, Data: zero},
-	}
+// conntrack matches where any of the bits is set.
+func conntrack(key expr.CtKey, bits uint32) part {
+	return append(part{&expr.Ct{Key: key, Register: firstField}}, anyBit(binaryutil.NativeEndian.PutUint32(bits))...)
+}
+
+// clampSegments lowers the maximum segment size that a TCP connection begins
+// with (RFC 9293, section 3.7.1) to what fits the smaller one of the MTUs of the
+// routes in both directions.
+func clampSegments() part {
+	const (
+		syn, reset     = 0x02, 0x04
+		maxSegment     = 2 // kind of the option
+		sizeAt, sizeOf = 2, 2
+	)
+	all := append(l4proto(unix.IPPROTO_TCP), load(tcpFlags, firstField)...)
+	return append(all,
+		&expr.Bitwise{SourceRegister: firstField, DestRegister: firstField, Len: 1, Mask: []byte{syn | reset}, Xor: []byte{0}},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: firstField, Data: []byte{syn}},
+		&expr.Rt{Register: firstField, Key: expr.RtTCPMSS},
+		&expr.Byteorder{SourceRegister: firstField, DestRegister: firstField, Op: expr.ByteorderHton, Len: sizeOf, Size: sizeOf},
+		&expr.Exthdr{SourceRegister: firstField, Type: maxSegment, Offset: sizeAt, Len: sizeOf, Op: expr.ExthdrOpTcpopt})
 }
 
 // notForInterface matches packets to addresses that the input interface does

@@ -39,8 +39,21 @@ const (
 	// can open a connection into them.
 	NAT Reach = iota
 	// Internal networks end at their bridge: nothing is forwarded from or to
-	// them, and the host answers them pings of the bridge's own addresses alone.
+	// them.
 	Internal
+)
+
+// HostAccess says what a network reaches of the host itself. Answers to
+// connections that the host opened and neighbour discovery always pass.
+type HostAccess int
+
+const (
+	// HostNone networks are answered pings of the bridge's own addresses alone.
+	HostNone HostAccess = iota
+	// HostGateway networks reach services on the bridge's own addresses.
+	HostGateway
+	// HostAll networks reach services on all of the host's addresses.
+	HostAll
 )
 
 // PortPrefix is how the names of all ports begin whose senders are checked.
@@ -51,6 +64,7 @@ type Config struct {
 	Network   string // id
 	Bridge    string // host interface name
 	Reach     Reach
+	Host      HostAccess
 	Namespace *netns.Namespace // nil: that of the process
 	Log       *slog.Logger     // nil: slog.Default
 }

@@ -160,7 +160,7 @@ func TestHeal(t *testing.T) {
 		"delete table":  {"delete", "table", "bridge", "patchbay"},
 		"flush table":   {"flush", "table", "inet", "patchbay"},
 		"flush set":     {"flush", "set", "bridge", "patchbay", "ports"},
-		"flush chain":   {"flush", "chain", "bridge", "patchbay", "ip4"},
+		"flush chain":   {"flush", "chain", "bridge", "patchbay", "port-ip4"},
 	}
 	for what, hurt := range hurts {
 		t.Run(what, func(t *testing.T) {

@@ -1,6 +1,8 @@
 package firewall
 
 import (
+	"slices"
+
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
@@ -106,7 +108,7 @@ const (
 	setMasquerade = "masquerade" // bridges whose traffic leaves under the host's addresses
 	mapFrom       = "from"       // bridge -> what may be forwarded from it
 	mapTo         = "to"         // bridge -> what may be forwarded to it
-	mapHost       = "host"       // bridge -> what the host itself accepts from it
+	mapHost       = "host"       // bridge -> what the host itself accepts from it; not there: all
 	setPorts      = "ports"      // port . MAC address that may send
 	setSources4   = "sources4"   // port . MAC . IPv4 address
 	setSources6   = "sources6"   // port . MAC . IPv6 address
@@ -115,11 +117,14 @@ const (
 	chainFromInternal = "from-internal"
 	chainToNAT        = "to-nat"
 	chainToInternal   = "to-internal"
-	chainHostInternal = "host-internal"
+	chainHostNone     = "host-none"
+	chainHostGateway  = "host-gateway"
 )
 
-// inetTable isolates networks from one another and from the outside, and
-// gives those that may leave the host's addresses.
+// inetTable isolates networks from one another, from the outside and from the
+// host's own services, and gives those that may leave the host's addresses. All
+// of its chains have the standard priorities, and it isolates by drops alone:
+// these hold whatever the chains of other tables accept before or after.
 func inetTable() definition {
 	d := definition{table: &nftables.Table{Family: nftables.TableFamilyINet, Name: TableName}}
 	bridges := d.set(setBridges, false, nftables.TypeIFName)
@@ -134,71 +139,34 @@ func inetTable() definition {
 	for i := range d.chains {
 		d.chains[i].member = true
 	}
+	known := conntrack(expr.CtKeySTATE, stateEstablished|stateRelated)
 	d.chain(sub(chainToNAT),
-		rule(conntrack(expr.CtKeySTATE, stateNew, true), conntrack(expr.CtKeySTATUS, statusDNAT, false), drop))
+		rule(known, accept),
+		rule(conntrack(expr.CtKeySTATUS, statusDNAT), accept),
+		rule(drop))
 	d.chain(sub(chainToInternal), rule(drop))
-	d.chain(sub(chainHostInternal),
-		rule(conntrack(expr.CtKeySTATE, stateEstablished|stateRelated, true), accept),
+	gateway := [][]expr.Any{
+		rule(known, accept),
 		rule(icmp(unix.IPPROTO_ICMPV6, neighbourSolicitation), accept),
 		rule(icmp(unix.IPPROTO_ICMPV6, neighbourAdvertisement), accept),
 		rule(notForInterface(), drop),
+	}
+	d.chain(sub(chainHostGateway), gateway...)
+	d.chain(sub(chainHostNone), slices.Concat(gateway, [][]expr.Any{
 		rule(icmp(unix.IPPROTO_ICMP, echoRequest4), accept),
 		rule(icmp(unix.IPPROTO_ICMPV6, echoRequest6), accept),
-		rule(drop))
+		rule(drop),
+	})...)
 	d.chain(hook("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter),
 		// Frames within a bridge come by here where br_netfilter is on.
 		rule(iifname(firstField), oifname(afterName), in(loops), accept),
+		rule(iifname(firstField), in(bridges), clampSegments()),
+		rule(oifname(firstField), in(bridges), clampSegments()),
 		rule(iifname(firstField), verdictOf(from)),
 		rule(oifname(firstField), verdictOf(to)))
 	d.chain(hook("input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter),
 		rule(iifname(firstField), verdictOf(host)))
 	d.chain(hook("postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource),
 		rule(iifname(firstField), in(masq), oifname(firstField), notIn(bridges), masquerade))
-	return d
-}
-
-// Types of ICMP messages (RFC 792, RFC 4443, RFC 4861).
-const (
-	echoRequest4           = 8
-	echoRequest6           = 128
-	routerAdvertisement    = 134
-	neighbourSolicitation  = 135
-	neighbourAdvertisement = 136
-	redirect6              = 137
-)
-
-// priorityBridgeFilter is NF_BR_PRI_FILTER_BRIDGED, before br_netfilter.
-const priorityBridgeFilter = -200
-
-// bridgeTable lets a port send nothing but frames with the MAC and IP
-// addresses that belong to it. It runs before the bridge learns addresses.
-func bridgeTable() definition {
-	d := definition{table: &nftables.Table{Family: nftables.TableFamilyBridge, Name: TableName}}
-	ports := d.set(setPorts, false, nftables.TypeIFName, nftables.TypeEtherAddr)
-	sources4 := d.set(setSources4, false, nftables.TypeIFName, nftables.TypeEtherAddr, nftables.TypeIPAddr)
-	sources6 := d.set(setSources6, false, nftables.TypeIFName, nftables.TypeEtherAddr, nftables.TypeIP6Addr)
-	sender := func(mac field) part { return append(iifname(firstField), load(mac, afterName)...) }
-	source := func(mac, ip field) part { return append(sender(mac), load(ip, afterNameMAC)...) }
-
-	d.chain(sub("ip4"), rule(source(etherSource, ip4Source), in(sources4), accept), rule(drop))
-	d.chain(sub("arp"),
-		rule(source(arpMAC, arpIP), in(sources4), accept),
-		rule(equal(arpIP, make([]byte, 4)), sender(arpMAC), in(ports), accept), // probe, RFC 5227
-		rule(drop))
-	d.chain(sub("ip6"),
-		rule(icmp(unix.IPPROTO_ICMPV6, routerAdvertisement), drop),
-		rule(icmp(unix.IPPROTO_ICMPV6, redirect6), drop),
-		rule(icmp(unix.IPPROTO_ICMPV6, neighbourAdvertisement), source(etherSource, ndTarget), notIn(sources6), drop),
-		rule(source(etherSource, ip6Source), in(sources6), accept),
-		rule(equal(ip6Source, make([]byte, 16)), l4proto(unix.IPPROTO_ICMPV6), accept), // address detection, RFC 4862
-		rule(drop))
-	d.chain(sub("port"),
-		rule(sender(etherSource), notIn(ports), drop),
-		rule(equal(etherType, []byte{0x08, 0x00}), goTo("ip4")),
-		rule(equal(etherType, []byte{0x08, 0x06}), goTo("arp")),
-		rule(equal(etherType, []byte{0x86, 0xdd}), goTo("ip6")),
-		rule(drop))
-	d.chain(hook("prerouting", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRef(priorityBridgeFilter)),
-		rule(prefixed(PortPrefix), goTo("port")))
 	return d
 }

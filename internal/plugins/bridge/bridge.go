@@ -86,7 +86,8 @@ func New(c networkplugin.Configuration) (networkplugin.Network, error) {
 func newIn(host *netns.Namespace, c networkplugin.Configuration) (*Network, error) {
 	reach, variantErr := reachOf(c.Variant)
 	_, familyErr := familiesOf(c)
-	err := errors.Join(variantErr, networkplugin.RefuseUnknown(c.Options, optionIPv4, optionIPv6), familyErr)
+	access, accessErr := hostAccessOf(c.Options)
+	err := errors.Join(variantErr, networkplugin.RefuseUnknown(c.Options, optionIPv4, optionIPv6, optionHostAccess), familyErr, accessErr)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +99,7 @@ func newIn(host *netns.Namespace, c networkplugin.Configuration) (*Network, erro
 		log = slog.Default()
 	}
 	n := &Network{id: c.ID, reach: reach, bridge: bridgePrefix + c.ID[:12], log: log, host: host}
-	n.filter = firewall.New(firewall.Config{Network: c.ID, Bridge: n.bridge, Reach: reach, Namespace: host, Log: log})
+	n.filter = firewall.New(firewall.Config{Network: c.ID, Bridge: n.bridge, Reach: reach, Host: access, Namespace: host, Log: log})
 	return n, nil
 }
 

@@ -13,10 +13,12 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-// The options of a network: each turns an address family on or off.
+// The options of a network.
 const (
-	optionIPv4 = "ipv4"
+	optionIPv4 = "ipv4" // turns an address family on or off
 	optionIPv6 = "ipv6"
+	// optionHostAccess says what containers reach of the host itself.
+	optionHostAccess = "host-access"
 )
 
 const defaultMTU = 1500
@@ -50,6 +52,21 @@ func onOff(options map[string]string, key string) (bool, error) {
 		return false, nil
 	default:
 		return true, fmt.Errorf("option %s=%q: want on or off: %w", key, value, errdefs.ErrInvalidArgument)
+	}
+}
+
+// hostAccessOf reads the option; without it, none of the host's services is
+// reached.
+func hostAccessOf(options map[string]string) (firewall.HostAccess, error) {
+	switch value, given := options[optionHostAccess]; {
+	case !given, value == "none":
+		return firewall.HostNone, nil
+	case value == "gateway":
+		return firewall.HostGateway, nil
+	case value == "all":
+		return firewall.HostAll, nil
+	default:
+		return firewall.HostNone, fmt.Errorf("option %s=%q: want none, gateway or all: %w", optionHostAccess, value, errdefs.ErrInvalidArgument)
 	}
 }
 
