@@ -17,6 +17,9 @@ type AttachmentConfiguration struct {
 	InterfaceName   string            `json:"interfaceName,omitempty"` // empty: ethN, N its place among the attachments
 	GatewayPriority int               `json:"gatewayPriority,omitempty"`
 	Options         map[string]string `json:"options,omitempty"` // for the plugin alone
+	// Sysctls are settings of the interface, by their full names with IFNAME in
+	// place of its name: net.ipv4.conf.IFNAME.rp_filter.
+	Sysctls map[string]string `json:"sysctls,omitempty"`
 }
 
 // Static reports whether the wish names addresses that have to be kept for
@@ -42,6 +45,8 @@ type Attachment struct {
 	GatewayPriority int              `json:"gatewayPriority,omitempty"`
 	Routes          []Route          `json:"routes,omitempty"`
 	DNS             DNSConfiguration `json:"dns,omitzero"`
+	// Sysctls are those of the configuration.
+	Sysctls map[string]string `json:"sysctls,omitempty"`
 }
 
 // Route is one route beside the subnet's own and the default.

@@ -36,6 +36,7 @@ type NetworkConfiguration struct {
 	IPv6Subnet netip.Prefix      `json:"ipv6Subnet,omitzero"` // zero: the plugin chooses
 	MTU        int               `json:"mtu,omitempty"`       // 0: the plugin chooses
 	Options    map[string]string `json:"options,omitempty"`   // for the plugin alone
+	Routes     []Route           `json:"routes,omitempty"`    // for each attachment; without gateway: by the network's
 }
 
 // NetworkState is the state of a network as a user sees it.

@@ -77,6 +77,16 @@ func TestNetworkConfigurationValidate(t *testing.T) {
 	t.Parallel()
 	good := resource.PluginInfo{Plugin: "bridge", Variant: "nat"}
 	p := netip.MustParsePrefix
+	routes := func(subnet string, routes ...resource.Route) resource.NetworkConfiguration {
+		return resource.NetworkConfiguration{Plugin: good, IPv4Subnet: p(subnet), Routes: routes}
+	}
+	to := func(destination, gateway string) resource.Route {
+		r := resource.Route{Destination: p(destination)}
+		if gateway != "" {
+			r.Gateway = netip.MustParseAddr(gateway)
+		}
+		return r
+	}
 	for name, tt := range map[string]struct {
 		c    resource.NetworkConfiguration
 		want string // empty: valid
@@ -94,6 +104,20 @@ func TestNetworkConfigurationValidate(t *testing.T) {
 		"mtu out of range": {resource.NetworkConfiguration{Plugin: good, MTU: 65536}, "mtu 65536: want 68 to 65535"},
 		"mtu small for v6": {resource.NetworkConfiguration{Plugin: good, IPv6Subnet: p("fd00::/64"), MTU: 1279}, "mtu 1279: want at least 1280 for ipv6"},
 		"empty option":     {resource.NetworkConfiguration{Plugin: good, Options: map[string]string{"": "x"}}, `option "": want a key of 1 to 128 printable bytes`},
+		"routes":           {routes("10.0.0.0/24", to("10.9.0.0/16", ""), to("10.8.0.0/16", "10.0.0.9"), to("fd09::/48", "fd00::9"), to("10.0.0.0/16", "")), ""},
+		"faults of routes": {
+			routes("10.0.0.0/24", to("0.0.0.0/0", ""), to("10.9.0.1/16", ""), to("10.9.0.0/16", "fd00::1"), to("224.0.0.0/8", ""),
+				to("10.8.0.0/16", "10.1.0.9"), to("10.0.0.0/25", ""), to("10.7.0.0/16", ""), to("10.7.0.0/16", ""), to("fd09::/48", "fe80::1%eth0"), resource.Route{}),
+			"route 0.0.0.0/0: is the default route; it goes by the network's gateway, of several networks by that of the highest gateway-priority\n" +
+				"route 10.9.0.1/16: has host bits set, want 10.9.0.0/16\n" +
+				"route 10.9.0.0/16: gateway fd00::1 is of another address family\n" +
+				"route 224.0.0.0/8: want a destination of unicast addresses that are valid beyond one link\n" +
+				"route 10.8.0.0/16: gateway 10.1.0.9: want an address of the network's subnet 10.0.0.0/24\n" +
+				"route 10.0.0.0/25: is in the network's subnet 10.0.0.0/24, which needs no route\n" +
+				"route 10.7.0.0/16: is given twice, want each destination once\n" +
+				"route fd09::/48: gateway fe80::1%eth0: want an address without a zone\n" +
+				"route invalid Prefix: want a destination like 10.9.0.0/16 or fd09::/48",
+		},
 		"all faults at once": {
 			resource.NetworkConfiguration{Plugin: resource.PluginInfo{Plugin: "B", Variant: "-"}, MTU: -1},
 			"plugin name \"B\": want 1 to 63 of a-z, 0-9, '.', '_', '-', a letter or digit first\n" +

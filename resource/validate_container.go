@@ -194,6 +194,7 @@ func (c AttachmentConfiguration) faults() []error {
 		validateStaticAddress("ip6", c.IPv6Address, false),
 		validateInterfaceName(c.InterfaceName),
 	}
+	faults = append(faults, sysctlFaults(c.Sysctls)...)
 	for _, alias := range c.Aliases {
 		if alias == "" {
 			faults = append(faults, fmt.Errorf("alias: is empty"))

@@ -68,6 +68,12 @@ func TestContainerTemplateValidate(t *testing.T) {
 		"interface name slash": {on(resource.AttachmentConfiguration{InterfaceName: "a/b"}), `interface name "a/b": want letters`},
 		"interface name lo":    {on(resource.AttachmentConfiguration{InterfaceName: "lo"}), "is the system's"},
 		"interface twice":      {resource.ContainerTemplate{Networks: []resource.AttachmentConfiguration{{Network: "a", InterfaceName: "eth1"}, {Network: "b"}}}, `network "b": interface name "eth1" is used twice`},
+		"sysctls":              {on(resource.AttachmentConfiguration{Sysctls: map[string]string{"net.ipv4.conf.IFNAME.rp_filter": "2", "net.mpls.conf.IFNAME.input": "1"}}), ""},
+		"sysctl of all":        {on(resource.AttachmentConfiguration{Sysctls: map[string]string{"net.ipv4.conf.all.rp_filter": "2"}}), `sysctl "net.ipv4.conf.all.rp_filter": want one of the interface`},
+		"sysctl of no device":  {on(resource.AttachmentConfiguration{Sysctls: map[string]string{"net.core.conf.IFNAME.x": "2"}}), `want one of the interface`},
+		"sysctl with a path":   {on(resource.AttachmentConfiguration{Sysctls: map[string]string{"net.ipv4.conf.IFNAME.../x": "2"}}), `want one of the interface`},
+		"sysctl without value": {on(resource.AttachmentConfiguration{Sysctls: map[string]string{"net.ipv4.conf.IFNAME.rp_filter": ""}}), `value "": want printable text`},
+		"no ipv6 by sysctl":    {on(resource.AttachmentConfiguration{Sysctls: map[string]string{"net.ipv6.conf.IFNAME.disable_ipv6": "1"}}), `want a network without ipv6`},
 		"alias":                {on(resource.AttachmentConfiguration{Aliases: []string{"a_b"}}), `alias "a_b"`},
 		"empty alias":          {on(resource.AttachmentConfiguration{Aliases: []string{""}}), "alias: is empty"},
 

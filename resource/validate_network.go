@@ -20,6 +20,7 @@ func (c NetworkConfiguration) Validate() error {
 	} else if c.MTU != 0 && c.MTU < MinMTUIPv6 && c.IPv6Subnet.IsValid() {
 		faults = append(faults, fmt.Errorf("mtu %d: want at least %d for ipv6", c.MTU, MinMTUIPv6))
 	}
+	faults = append(faults, c.routeFaults()...)
 	for key := range c.Options {
 		if key == "" || len(key) > MaxLabelKeyLength || !printable(key) {
 			faults = append(faults, fmt.Errorf("option %q: want a key of 1 to %d printable bytes", key, MaxLabelKeyLength))

@@ -21,6 +21,7 @@ const internalVariant = "internal"
 type networkCreateOptions struct {
 	configuration   resource.NetworkConfiguration
 	internal        bool
+	routes          []string
 	options, labels []string
 }
 
@@ -34,6 +35,7 @@ ready, or leaves nothing behind. Subnets and MTU that are not given are chosen
 by the plugin; "patchbay plugin list" shows the plugins and their variants.`,
 		Example: `  patchbay network create web
   patchbay network create db --internal --subnet 10.7.0.0/24 --subnet-v6 fd00:7::/64
+  patchbay network create office --route 192.168.0.0/16 --route 10.9.0.0/16=10.7.0.9 --subnet 10.7.0.0/24
   patchbay network create lan --plugin macvlan --plugin-variant private --option parent=eth0`,
 		Args: f.exactly(1, "a NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -53,6 +55,7 @@ by the plugin; "patchbay plugin list" shows the plugins and their variants.`,
 	flags.Var(checked(f, &o.configuration.IPv4Subnet, "cidr", parse.IPv4Subnet), "subnet", "IPv4 subnet")
 	flags.Var(checked(f, &o.configuration.IPv6Subnet, "cidr", parse.IPv6Subnet), "subnet-v6", "IPv6 subnet")
 	flags.Var(checked(f, &o.configuration.MTU, "bytes", parse.MTU), "mtu", "largest packet")
+	flags.StringArrayVar(&o.routes, "route", nil, "DESTINATION[=GATEWAY] that containers reach by this network; default gateway: the network's (repeatable)")
 	flags.StringArrayVarP(&o.options, "option", "o", nil, "KEY=VALUE for the plugin (repeatable)")
 	flags.StringArrayVarP(&o.labels, "label", "l", nil, "KEY[=VALUE] to find it by (repeatable)")
 	f.check(c, func() { o.request(f, nil) })
@@ -68,6 +71,8 @@ func (o *networkCreateOptions) request(f *frame, args []string) *apiserverv1.Net
 		o.configuration.Plugin.Variant = internalVariant
 	}
 	var err error
+	o.configuration.Routes, err = parse.Routes(o.routes)
+	f.fault(err)
 	o.configuration.Options, err = parse.Pairs("option", o.options, false)
 	f.fault(err)
 	labels, err := parse.Pairs("label", o.labels, true)

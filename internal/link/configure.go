@@ -19,13 +19,14 @@ import (
 // duplicate address detection runs for them, their network has seen to it.
 // Routes with a destination of length 0 are default routes. The addresses are
 // announced, so that neighbours forget whom they belonged to before; router
-// advertisements are not listened to.
-func (h *Handle) Configure(name string, addresses []netip.Prefix, routes []resource.Route) error {
+// advertisements are not listened to. The sysctls override what an interface of
+// a sandbox has otherwise.
+func (h *Handle) Configure(name string, addresses []netip.Prefix, routes []resource.Route, sysctls ...Sysctl) error {
 	l, err := h.byName(name)
 	if err != nil {
 		return err
 	}
-	if err := h.prepare(name); err != nil {
+	if err := h.prepare(name, sysctls); err != nil {
 		return err
 	}
 	settling, err := h.watchSettling(addresses)

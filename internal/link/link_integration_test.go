@@ -168,6 +168,29 @@ func TestConfigureErrors(t *testing.T) {
 	}
 }
 
+func TestConfigureSysctls(t *testing.T) {
+	t.Parallel()
+	ns := netnstest.New(t)
+	netnstest.Bridge(t, ns, "br.0")
+	h := netnstest.Link(t, ns)
+	err := h.Configure("br.0", nil, nil, link.Sysctl{Key: "net.ipv4.conf.IFNAME.arp_notify", Value: "0"}, link.Sysctl{Key: "net.ipv6.neigh.IFNAME.ucast_solicit", Value: "7"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	netnstest.Do(t, ns, func() error {
+		for path, want := range map[string]string{"ipv4/conf/br.0/arp_notify": "0", "ipv6/neigh/br.0/ucast_solicit": "7", "ipv6/conf/br.0/accept_ra": "0"} {
+			if b, err := os.ReadFile("/proc/sys/net/" + path); err != nil || strings.TrimSpace(string(b)) != want {
+				t.Errorf("%s: %q, %v, want %s", path, b, err, want)
+			}
+		}
+		return nil
+	})
+	err = h.Configure("br.0", nil, nil, link.Sysctl{Key: "net.ipv4.conf.IFNAME.nonsense", Value: "1"}, link.Sysctl{Key: "net.ipv4.conf.IFNAME.rp_filter", Value: "x"})
+	if !errdefs.IsInvalidArgument(err) || strings.Count(err.Error(), "interface br.0: sysctl net.ipv4.conf.IFNAME.") != 2 {
+		t.Errorf("unknown key and bad value: %v, want both told", err)
+	}
+}
+
 func TestEnsureBridgeAdoptsAndRepairs(t *testing.T) {
 	t.Parallel()
 	host := netnstest.New(t)

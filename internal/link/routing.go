@@ -72,11 +72,16 @@ func (h *Handle) Reroute(changes ...RoutingChange) error {
 
 // answerForItself has an interface answer ARP for its own addresses only, and
 // ask with them only: with two interfaces in one subnet the kernel would else
-// answer for one by the other (kernel, ip-sysctl.rst).
+// answer for one by the other (kernel, ip-sysctl.rst). What is no longer the
+// kernel's default stays.
 func (h *Handle) answerForItself(name string) error {
 	return h.inside(func() error {
 		for key, value := range map[string]string{"arp_ignore": "1", "arp_announce": "2"} {
-			err := setSysctl(filepath.Join("ipv4/conf", name, key), value)
+			path := filepath.Join("ipv4/conf", name, key)
+			if getSysctl(path) != "0" {
+				continue
+			}
+			err := setSysctl(path, value)
 			if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EROFS) {
 				return err
 			}

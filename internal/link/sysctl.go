@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 )
 
@@ -95,9 +96,37 @@ var sandboxSysctls = []struct{ family, key, value string }{
 	{"ipv6", "accept_ra", "0"},
 }
 
-// prepare applies them. Where /proc/sys is read-only, the kernel's defaults
-// have to do.
-func (h *Handle) prepare(name string) error {
+// Sysctl is a setting of an interface. IFNAME in the key stands for its name:
+// net.ipv4.conf.IFNAME.rp_filter.
+type Sysctl struct{ Key, Value string }
+
+// path is the file of the setting below /proc/sys/net. A name may have dots.
+func (s Sysctl) path(name string) string {
+	parts := strings.Split(strings.TrimPrefix(s.Key, "net."), ".")
+	for i, part := range parts {
+		if part == "IFNAME" {
+			parts[i] = name
+		}
+	}
+	return filepath.Join(parts...)
+}
+
+// set refuses what the kernel does not know or take.
+func (s Sysctl) set(name string) error {
+	err := setSysctl(s.path(name), s.Value)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("sysctl %s: the kernel has none of that name: %w", s.Key, errdefs.ErrInvalidArgument)
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ERANGE):
+		return fmt.Errorf("sysctl %s: the kernel does not take the value %q: %w", s.Key, s.Value, errdefs.ErrInvalidArgument)
+	}
+	return err
+}
+
+// prepare applies the settings of a sandbox's interface, then those that
+// somebody asked for. Where /proc/sys is read-only, the kernel's defaults
+// have to do for the former.
+func (h *Handle) prepare(name string, asked []Sysctl) error {
 	return h.inside(func() error {
 		for _, s := range sandboxSysctls {
 			err := setSysctl(filepath.Join(s.family, "conf", name, s.key), s.value)
@@ -105,7 +134,13 @@ func (h *Handle) prepare(name string) error {
 				return err
 			}
 		}
-		return nil
+		var faults []error
+		for _, s := range asked {
+			if err := s.set(name); err != nil {
+				faults = append(faults, fmt.Errorf("interface %s: %w", name, err))
+			}
+		}
+		return errors.Join(faults...)
 	})
 }
 

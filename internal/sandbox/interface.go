@@ -12,8 +12,9 @@ type Interface struct {
 	Name      string // inside the sandbox
 	Link      Link
 	MAC       resource.MACAddress
-	MTU       int            // 0: the kernel's default for the link
-	Addresses []netip.Prefix // in the order of IPv4, IPv6
+	MTU       int               // 0: the kernel's default for the link
+	Addresses []netip.Prefix    // in the order of IPv4, IPv6
+	Sysctls   map[string]string // see resource.Attachment
 	// Routes of the main table, default routes too; those that come with the
 	// addresses are not among them.
 	Routes []resource.Route

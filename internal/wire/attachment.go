@@ -40,6 +40,7 @@ func AttachmentConfigurationToProto(c resource.AttachmentConfiguration) *typesv1
 		InterfaceName:   c.InterfaceName,
 		GatewayPriority: int32(c.GatewayPriority),
 		Options:         c.Options,
+		Sysctls:         c.Sysctls,
 	}
 }
 
@@ -62,6 +63,7 @@ func attachmentConfiguration(f *faults, c *typesv1.AttachmentConfiguration) reso
 		InterfaceName:   c.GetInterfaceName(),
 		GatewayPriority: int(c.GetGatewayPriority()),
 		Options:         c.GetOptions(),
+		Sysctls:         c.GetSysctls(),
 	}
 }
 
@@ -80,10 +82,9 @@ func AttachmentToProto(a resource.Attachment) *typesv1.Attachment {
 		Mtu:             uint32(a.MTU),
 		InterfaceName:   a.InterfaceName,
 		GatewayPriority: int32(a.GatewayPriority),
-		Routes: each(a.Routes, func(r resource.Route) *typesv1.Route {
-			return &typesv1.Route{Destination: prefixString(r.Destination), Gateway: addrString(r.Gateway)}
-		}),
-		Dns: DNSToProto(a.DNS),
+		Routes:          routesToProto(a.Routes),
+		Dns:             DNSToProto(a.DNS),
+		Sysctls:         a.Sysctls,
 	}
 }
 
@@ -108,14 +109,25 @@ func attachment(f *faults, a *typesv1.Attachment) resource.Attachment {
 		MTU:             int(a.GetMtu()),
 		InterfaceName:   a.GetInterfaceName(),
 		GatewayPriority: int(a.GetGatewayPriority()),
-		Routes: each(a.GetRoutes(), func(r *typesv1.Route) resource.Route {
-			return resource.Route{
-				Destination: f.prefix("route destination", r.GetDestination()),
-				Gateway:     f.addr("route gateway", r.GetGateway()),
-			}
-		}),
-		DNS: dns(f, a.GetDns()),
+		Routes:          routes(f, a.GetRoutes()),
+		DNS:             dns(f, a.GetDns()),
+		Sysctls:         a.GetSysctls(),
 	}
+}
+
+func routesToProto(rs []resource.Route) []*typesv1.Route {
+	return each(rs, func(r resource.Route) *typesv1.Route {
+		return &typesv1.Route{Destination: prefixString(r.Destination), Gateway: addrString(r.Gateway)}
+	})
+}
+
+func routes(f *faults, rs []*typesv1.Route) []resource.Route {
+	return each(rs, func(r *typesv1.Route) resource.Route {
+		return resource.Route{
+			Destination: f.prefix("route destination", r.GetDestination()),
+			Gateway:     f.addr("route gateway", r.GetGateway()),
+		}
+	})
 }
 
 // AttachmentsToProto converts a list of answers.

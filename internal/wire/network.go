@@ -115,6 +115,7 @@ func NetworkConfigurationToProto(c resource.NetworkConfiguration) *apiserverv1.N
 		Ipv6Subnet: prefixString(c.IPv6Subnet),
 		Mtu:        uint32(c.MTU),
 		Options:    c.Options,
+		Routes:     routesToProto(c.Routes),
 	}
 }
 
@@ -132,6 +133,7 @@ func networkConfiguration(f *faults, c *apiserverv1.NetworkConfiguration) resour
 		IPv6Subnet: f.prefix("ipv6 subnet", c.GetIpv6Subnet()),
 		MTU:        int(c.GetMtu()),
 		Options:    c.GetOptions(),
+		Routes:     routes(f, c.GetRoutes()),
 	}
 }
 

@@ -5,7 +5,6 @@ package integration
 import (
 	"fmt"
 	"net/netip"
-	"os"
 	"strings"
 	"testing"
 
@@ -72,14 +71,23 @@ func TestAnswersLeaveWhereTheyCameIn(t *testing.T) {
 	h := newHost(t)
 	h.ip(h.internet, "addr add 10.77.0.1/24 dev host")
 	h.ip(h.internet, "addr add fd77::1/64 dev host nodad")
+	for _, address := range []string{"198.18.0.1/32", "2001:db8:aaaa::1/128"} {
+		h.ip(h.internet, "addr add "+address+" dev lo")
+	}
 	h.ip(h.internet, "addr add fe80::1/64 dev host nodad") // to ask for neighbours from
 	h.up()
+	const strict = "sysctl=net.ipv4.conf.IFNAME.rp_filter=1"
 	h.patchbay("network", "create", "web")
 	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--subnet", "10.77.0.0/24", "--subnet-v6", "fd77::/64",
-		"--option", "parent="+uplink, "--option", "gateway=10.77.0.1", "--option", "gateway-v6=fd77::1")
-	h.patchbay("run", "-d", "--name", "multi", "--network", "web", "--network", "lan", "--network", "web,ifname=more",
+		"--option", "parent="+uplink, "--option", "gateway=10.77.0.1", "--option", "gateway-v6=fd77::1",
+		"--route", "198.18.0.0/15", "--route", "2001:db8:aaaa::/48=fd77::1")
+	h.patchbay("run", "-d", "--name", "multi", "--network", "web,"+strict, "--network", "lan,"+strict, "--network", "web,ifname=more,"+strict,
 		"box", "sleep", "1000")
-	netnstest.Do(t, h.namespaceOf("multi"), func() error { return os.WriteFile("/proc/sys/net/ipv4/conf/all/rp_filter", []byte("1"), 0) })
+	for _, name := range []string{"eth0", "eth1", "more"} {
+		if got := h.patchbay("exec", "multi", "cat", "/proc/sys/net/ipv4/conf/"+name+"/rp_filter"); got != "1" {
+			t.Errorf("rp_filter of %s: got %s, want 1", name, got)
+		}
+	}
 
 	want := map[netip.Addr]string{}
 	sent := h.captureOf("multi")
@@ -105,6 +113,14 @@ func TestAnswersLeaveWhereTheyCameIn(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" || len(want) != 6 {
 		t.Errorf("interfaces by which the answers of each address left (-want +got):\n%s", diff)
+	}
+
+	// The routes of a network are taken, whoever has the default route.
+	for _, address := range []string{"198.18.0.1", "2001:db8:aaaa::1"} {
+		if route := h.patchbay("exec", "multi", "ip", "route", "get", address); !strings.Contains(route, "dev eth1") {
+			t.Errorf("route to %s: %s, want it by eth1", address, route)
+		}
+		h.mustPing("multi", netip.MustParseAddr(address))
 	}
 
 	// Names, order and addresses are the same at every start.

@@ -52,7 +52,8 @@ func (s *Service) Allocate(ctx context.Context, networkID, key, owner string, wi
 	}
 	r := n.stored()
 	attachment.NetworkID, attachment.Network = n.id, r.Name
-	attachment.InterfaceName, attachment.GatewayPriority = wish.InterfaceName, wish.GatewayPriority
+	attachment.InterfaceName, attachment.GatewayPriority, attachment.Sysctls = wish.InterfaceName, wish.GatewayPriority, wish.Sysctls
+	attachment.Routes = append(attachment.Routes, attachedRoutes(r.Configuration.Routes, attachment)...)
 	return resource.AllocatedAttachment{
 		Attachment:     attachment,
 		Plugin:         r.Configuration.Plugin,

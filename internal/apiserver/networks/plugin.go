@@ -142,6 +142,9 @@ func (n *network) realize(ctx context.Context, p *helper.Process) error {
 		if status, err = n.begin(ctx, p); err != nil {
 			return err
 		}
+		if err := n.checkRoutes(status); err != nil {
+			return err
+		}
 		if err = n.pin(status); err == nil {
 			if err := n.save(); err != nil {
 				return err

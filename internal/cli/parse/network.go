@@ -16,7 +16,7 @@ const NoNetwork = "none"
 // dockerGatewayPriority is Docker's word for gateway-priority.
 const dockerGatewayPriority = "gw-priority"
 
-const networkKeys = "mac, mtu, ip, ip6, ifname, hostname, alias, gateway-priority"
+const networkKeys = "mac, mtu, ip, ip6, ifname, hostname, alias, gateway-priority, sysctl"
 
 // Networks parses the values of a repeated --network. The second result is
 // true for the value "none", which goes with no other.
@@ -61,7 +61,7 @@ func Network(s string) (resource.AttachmentConfiguration, error) {
 		case !ok || value == "":
 			errs = append(errs, fmt.Errorf("network %s: %q: want key=value, key one of %s", name, field, networkKeys))
 			continue
-		case seen[key] && key != "alias":
+		case seen[key] && key != "alias" && key != "sysctl":
 			errs = append(errs, fmt.Errorf("network %s: %s: given twice", name, key))
 			continue
 		}
@@ -91,6 +91,8 @@ func setNetworkKey(a *resource.AttachmentConfiguration, key, value string) (err 
 		a.Aliases = append(a.Aliases, value)
 	case "gateway-priority":
 		a.GatewayPriority, err = priority(value)
+	case "sysctl":
+		return setSysctl(a, value)
 	default:
 		return fmt.Errorf("unknown key %q: want one of %s", key, networkKeys)
 	}

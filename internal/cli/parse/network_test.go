@@ -44,7 +44,7 @@ func TestNetwork(t *testing.T) {
 		"mac=02:00:00:00:00:01": {faults: []string{`network "mac=02:00:00:00:00:01": want NAME[,key=value...]`}},
 		"none,mtu=1400":         {faults: []string{`network "none": takes no keys`}},
 		"a,": {faults: []string{
-			`network a: "": want key=value, key one of mac, mtu, ip, ip6, ifname, hostname, alias, gateway-priority`,
+			`network a: "": want key=value, key one of mac, mtu, ip, ip6, ifname, hostname, alias, gateway-priority, sysctl`,
 		}},
 		"a,gw-priority=1,gateway-priority=2": {faults: []string{`network a: gateway-priority: given twice`}},
 		"a,mtu=1280,mtu=1400":                {faults: []string{`network a: mtu: given twice`}},
@@ -54,7 +54,17 @@ func TestNetwork(t *testing.T) {
 			`network a: ip "10.0.0.5/24": want an IPv4 address without prefix length, like 10.0.0.5`,
 			`network a: ip6 "::ffff:1.2.3.4": want an IPv6 address without prefix length and zone, like fd00::5`,
 			`network a: gateway-priority "x": want a whole number, the highest gets the default route`,
-			`network a: unknown key "nope": want one of mac, mtu, ip, ip6, ifname, hostname, alias, gateway-priority`,
+			`network a: unknown key "nope": want one of mac, mtu, ip, ip6, ifname, hostname, alias, gateway-priority, sysctl`,
+		}},
+		"a,sysctl=net.ipv4.conf.IFNAME.rp_filter=2,sysctl=ipv6.conf.accept_ra=0,sysctl=net.ipv6.neigh.ucast_solicit=5": {
+			want: resource.AttachmentConfiguration{Network: "a", Sysctls: map[string]string{
+				"net.ipv4.conf.IFNAME.rp_filter": "2", "net.ipv6.conf.IFNAME.accept_ra": "0", "net.ipv6.neigh.IFNAME.ucast_solicit": "5",
+			}},
+		},
+		"a,sysctl=x,sysctl=net.ipv4.conf.eth0.rp_filter=1,sysctl=ipv4.conf.rp_filter=1,sysctl=net.ipv4.conf.IFNAME.rp_filter=2": {faults: []string{
+			`network a: sysctl "x": want KEY=VALUE, like net.ipv4.conf.IFNAME.rp_filter=1`,
+			`network a: sysctl "net.ipv4.conf.eth0.rp_filter": want one of the interface: net.ipv4.conf.IFNAME.KEY, or ipv6 or mpls for ipv4, or neigh for conf`,
+			`network a: sysctl net.ipv4.conf.IFNAME.rp_filter: given twice`,
 		}},
 		"a,ip6=fe80::1%eth0": {faults: []string{
 			`network a: ip6 "fe80::1%eth0": want an IPv6 address without prefix length and zone, like fd00::5`,
@@ -113,6 +123,7 @@ func TestSubnet(t *testing.T) {
 func FuzzNetwork(f *testing.F) {
 	f.Add("web,mac=02:00:00:00:00:0a,mtu=1400,ip=10.0.0.5,ip6=fd00::5,ifname=lan0,alias=a,gateway-priority=-3")
 	f.Add("none")
+	f.Add("web,sysctl=net.ipv4.conf.IFNAME.rp_filter=1,sysctl=ipv6.conf.accept_ra=2")
 	f.Add("a,,=,b=")
 	f.Fuzz(func(t *testing.T, in string) {
 		got, err := parse.Network(in)
@@ -128,8 +139,32 @@ func FuzzNetwork(f *testing.F) {
 		if a := got.IPv6Address; a.IsValid() && (!a.Is6() || a.Zone() != "") {
 			t.Errorf("%q: IPv6 address %v", in, a)
 		}
+		for key, value := range got.Sysctls {
+			if err := resource.ValidateSysctl(key, value); err != nil {
+				t.Errorf("%q: %v", in, err)
+			}
+		}
 		if got.MTU != 0 && (got.MTU < resource.MinMTU || got.MTU > resource.MaxMTU) {
 			t.Errorf("%q: MTU %d", in, got.MTU)
 		}
 	})
+}
+
+func TestRoutes(t *testing.T) {
+	t.Parallel()
+	got, err := parse.Routes([]string{"10.9.0.0/16", "10.8.0.0/16=10.7.0.9", "fd09::/48=fd07::9"})
+	want := []resource.Route{
+		{Destination: netip.MustParsePrefix("10.9.0.0/16")},
+		{Destination: netip.MustParsePrefix("10.8.0.0/16"), Gateway: netip.MustParseAddr("10.7.0.9")},
+		{Destination: netip.MustParsePrefix("fd09::/48"), Gateway: netip.MustParseAddr("fd07::9")},
+	}
+	wantError(t, err)
+	if diff := cmp.Diff(want, got, equateNetip); diff != "" {
+		t.Errorf("routes (-want +got):\n%s", diff)
+	}
+	_, err = parse.Routes([]string{"10.9.0.0", "10.9.0.0/16=", "10.9.0.0/16=x", "10.7.0.0/16"})
+	wantError(t, err,
+		`route "10.9.0.0": want DESTINATION[=GATEWAY], like 10.9.0.0/16 or 10.9.0.0/16=10.7.0.9`,
+		`route "10.9.0.0/16=": want DESTINATION[=GATEWAY], like 10.9.0.0/16 or 10.9.0.0/16=10.7.0.9`,
+		`route "10.9.0.0/16=x": want DESTINATION[=GATEWAY], like 10.9.0.0/16 or 10.9.0.0/16=10.7.0.9`)
 }

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/containerd/errdefs"
@@ -151,8 +153,8 @@ func (e *Engine) Plug(ctx context.Context, interfaces []sandbox.Interface) (err 
 		if _, borrowed := i.Link.(sandbox.HostDevice); !borrowed { // its network takes it back
 			undo.Add(func() error { return inside.Delete(i.Name) })
 		}
-		if err := inside.Configure(i.Name, i.Addresses, i.Routes); err != nil {
-			return fmt.Errorf("interface %s: %w", i.Name, err)
+		if err := inside.Configure(i.Name, i.Addresses, i.Routes, sysctls(i)...); err != nil {
+			return err
 		}
 	}
 	if err := inside.Reroute(ownTables(interfaces)...); err != nil {
@@ -160,6 +162,15 @@ func (e *Engine) Plug(ctx context.Context, interfaces []sandbox.Interface) (err 
 	}
 	undo.Success()
 	return nil
+}
+
+// sysctls are the settings that somebody asked for.
+func sysctls(i sandbox.Interface) []link.Sysctl {
+	var all []link.Sysctl
+	for _, key := range slices.Sorted(maps.Keys(i.Sysctls)) {
+		all = append(all, link.Sysctl{Key: key, Value: i.Sysctls[key]})
+	}
+	return all
 }
 
 // ownTables are the routes that interfaces get beside those of the main table.

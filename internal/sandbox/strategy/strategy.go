@@ -122,10 +122,11 @@ func validName(s string) bool {
 func plan(a resource.AllocatedAttachment, index int, link sandbox.Link) (sandbox.Interface, error) {
 	at := a.Attachment
 	i := sandbox.Interface{
-		Name: at.InterfaceName,
-		Link: link,
-		MAC:  at.MACAddress,
-		MTU:  at.MTU,
+		Name:    at.InterfaceName,
+		Link:    link,
+		MAC:     at.MACAddress,
+		MTU:     at.MTU,
+		Sysctls: at.Sysctls,
 	}
 	if i.Name == "" {
 		i.Name = fmt.Sprintf("eth%d", index)

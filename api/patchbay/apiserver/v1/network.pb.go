@@ -144,6 +144,7 @@ type NetworkConfiguration struct {
 	Ipv6Subnet    string                 `protobuf:"bytes,3,opt,name=ipv6_subnet,json=ipv6Subnet,proto3" json:"ipv6_subnet,omitempty"`
 	Mtu           uint32                 `protobuf:"varint,4,opt,name=mtu,proto3" json:"mtu,omitempty"` // 0: the plugin chooses
 	Options       map[string]string      `protobuf:"bytes,5,rep,name=options,proto3" json:"options,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Routes        []*v1.Route            `protobuf:"bytes,9,rep,name=routes,proto3" json:"routes,omitempty"` // for each attachment; without gateway: by the network's
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -209,6 +210,13 @@ func (x *NetworkConfiguration) GetMtu() uint32 {
 func (x *NetworkConfiguration) GetOptions() map[string]string {
 	if x != nil {
 		return x.Options
+	}
+	return nil
+}
+
+func (x *NetworkConfiguration) GetRoutes() []*v1.Route {
+	if x != nil {
+		return x.Routes
 	}
 	return nil
 }
@@ -853,7 +861,7 @@ const file_patchbay_apiserver_v1_network_proto_rawDesc = "" +
 	"\aNetwork\x127\n" +
 	"\bmetadata\x18\x01 \x01(\v2\x1b.patchbay.types.v1.MetadataR\bmetadata\x12Q\n" +
 	"\rconfiguration\x18\x02 \x01(\v2+.patchbay.apiserver.v1.NetworkConfigurationR\rconfiguration\x12<\n" +
-	"\x06status\x18\x03 \x01(\v2$.patchbay.apiserver.v1.NetworkStatusR\x06status\"\xb1\x02\n" +
+	"\x06status\x18\x03 \x01(\v2$.patchbay.apiserver.v1.NetworkStatusR\x06status\"\xe3\x02\n" +
 	"\x14NetworkConfiguration\x125\n" +
 	"\x06plugin\x18\x01 \x01(\v2\x1d.patchbay.types.v1.PluginInfoR\x06plugin\x12\x1f\n" +
 	"\vipv4_subnet\x18\x02 \x01(\tR\n" +
@@ -861,7 +869,8 @@ const file_patchbay_apiserver_v1_network_proto_rawDesc = "" +
 	"\vipv6_subnet\x18\x03 \x01(\tR\n" +
 	"ipv6Subnet\x12\x10\n" +
 	"\x03mtu\x18\x04 \x01(\rR\x03mtu\x12R\n" +
-	"\aoptions\x18\x05 \x03(\v28.patchbay.apiserver.v1.NetworkConfiguration.OptionsEntryR\aoptions\x1a:\n" +
+	"\aoptions\x18\x05 \x03(\v28.patchbay.apiserver.v1.NetworkConfiguration.OptionsEntryR\aoptions\x120\n" +
+	"\x06routes\x18\t \x03(\v2\x18.patchbay.types.v1.RouteR\x06routes\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd7\x03\n" +
@@ -959,7 +968,8 @@ var file_patchbay_apiserver_v1_network_proto_goTypes = []any{
 	nil,                                  // 16: patchbay.apiserver.v1.NetworkServiceCreateRequest.LabelsEntry
 	(*v1.Metadata)(nil),                  // 17: patchbay.types.v1.Metadata
 	(*v1.PluginInfo)(nil),                // 18: patchbay.types.v1.PluginInfo
-	(*v1.Attachment)(nil),                // 19: patchbay.types.v1.Attachment
+	(*v1.Route)(nil),                     // 19: patchbay.types.v1.Route
+	(*v1.Attachment)(nil),                // 20: patchbay.types.v1.Attachment
 }
 var file_patchbay_apiserver_v1_network_proto_depIdxs = []int32{
 	17, // 0: patchbay.apiserver.v1.Network.metadata:type_name -> patchbay.types.v1.Metadata
@@ -967,29 +977,30 @@ var file_patchbay_apiserver_v1_network_proto_depIdxs = []int32{
 	3,  // 2: patchbay.apiserver.v1.Network.status:type_name -> patchbay.apiserver.v1.NetworkStatus
 	18, // 3: patchbay.apiserver.v1.NetworkConfiguration.plugin:type_name -> patchbay.types.v1.PluginInfo
 	15, // 4: patchbay.apiserver.v1.NetworkConfiguration.options:type_name -> patchbay.apiserver.v1.NetworkConfiguration.OptionsEntry
-	0,  // 5: patchbay.apiserver.v1.NetworkStatus.state:type_name -> patchbay.apiserver.v1.NetworkState
-	4,  // 6: patchbay.apiserver.v1.NetworkStatus.attachments:type_name -> patchbay.apiserver.v1.NetworkAttachment
-	19, // 7: patchbay.apiserver.v1.NetworkAttachment.attachment:type_name -> patchbay.types.v1.Attachment
-	16, // 8: patchbay.apiserver.v1.NetworkServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.NetworkServiceCreateRequest.LabelsEntry
-	2,  // 9: patchbay.apiserver.v1.NetworkServiceCreateRequest.configuration:type_name -> patchbay.apiserver.v1.NetworkConfiguration
-	1,  // 10: patchbay.apiserver.v1.NetworkServiceCreateResponse.network:type_name -> patchbay.apiserver.v1.Network
-	1,  // 11: patchbay.apiserver.v1.NetworkServiceListResponse.networks:type_name -> patchbay.apiserver.v1.Network
-	1,  // 12: patchbay.apiserver.v1.NetworkServiceGetResponse.network:type_name -> patchbay.apiserver.v1.Network
-	5,  // 13: patchbay.apiserver.v1.NetworkService.Create:input_type -> patchbay.apiserver.v1.NetworkServiceCreateRequest
-	7,  // 14: patchbay.apiserver.v1.NetworkService.List:input_type -> patchbay.apiserver.v1.NetworkServiceListRequest
-	9,  // 15: patchbay.apiserver.v1.NetworkService.Get:input_type -> patchbay.apiserver.v1.NetworkServiceGetRequest
-	11, // 16: patchbay.apiserver.v1.NetworkService.Delete:input_type -> patchbay.apiserver.v1.NetworkServiceDeleteRequest
-	13, // 17: patchbay.apiserver.v1.NetworkService.Prune:input_type -> patchbay.apiserver.v1.NetworkServicePruneRequest
-	6,  // 18: patchbay.apiserver.v1.NetworkService.Create:output_type -> patchbay.apiserver.v1.NetworkServiceCreateResponse
-	8,  // 19: patchbay.apiserver.v1.NetworkService.List:output_type -> patchbay.apiserver.v1.NetworkServiceListResponse
-	10, // 20: patchbay.apiserver.v1.NetworkService.Get:output_type -> patchbay.apiserver.v1.NetworkServiceGetResponse
-	12, // 21: patchbay.apiserver.v1.NetworkService.Delete:output_type -> patchbay.apiserver.v1.NetworkServiceDeleteResponse
-	14, // 22: patchbay.apiserver.v1.NetworkService.Prune:output_type -> patchbay.apiserver.v1.NetworkServicePruneResponse
-	18, // [18:23] is the sub-list for method output_type
-	13, // [13:18] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	19, // 5: patchbay.apiserver.v1.NetworkConfiguration.routes:type_name -> patchbay.types.v1.Route
+	0,  // 6: patchbay.apiserver.v1.NetworkStatus.state:type_name -> patchbay.apiserver.v1.NetworkState
+	4,  // 7: patchbay.apiserver.v1.NetworkStatus.attachments:type_name -> patchbay.apiserver.v1.NetworkAttachment
+	20, // 8: patchbay.apiserver.v1.NetworkAttachment.attachment:type_name -> patchbay.types.v1.Attachment
+	16, // 9: patchbay.apiserver.v1.NetworkServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.NetworkServiceCreateRequest.LabelsEntry
+	2,  // 10: patchbay.apiserver.v1.NetworkServiceCreateRequest.configuration:type_name -> patchbay.apiserver.v1.NetworkConfiguration
+	1,  // 11: patchbay.apiserver.v1.NetworkServiceCreateResponse.network:type_name -> patchbay.apiserver.v1.Network
+	1,  // 12: patchbay.apiserver.v1.NetworkServiceListResponse.networks:type_name -> patchbay.apiserver.v1.Network
+	1,  // 13: patchbay.apiserver.v1.NetworkServiceGetResponse.network:type_name -> patchbay.apiserver.v1.Network
+	5,  // 14: patchbay.apiserver.v1.NetworkService.Create:input_type -> patchbay.apiserver.v1.NetworkServiceCreateRequest
+	7,  // 15: patchbay.apiserver.v1.NetworkService.List:input_type -> patchbay.apiserver.v1.NetworkServiceListRequest
+	9,  // 16: patchbay.apiserver.v1.NetworkService.Get:input_type -> patchbay.apiserver.v1.NetworkServiceGetRequest
+	11, // 17: patchbay.apiserver.v1.NetworkService.Delete:input_type -> patchbay.apiserver.v1.NetworkServiceDeleteRequest
+	13, // 18: patchbay.apiserver.v1.NetworkService.Prune:input_type -> patchbay.apiserver.v1.NetworkServicePruneRequest
+	6,  // 19: patchbay.apiserver.v1.NetworkService.Create:output_type -> patchbay.apiserver.v1.NetworkServiceCreateResponse
+	8,  // 20: patchbay.apiserver.v1.NetworkService.List:output_type -> patchbay.apiserver.v1.NetworkServiceListResponse
+	10, // 21: patchbay.apiserver.v1.NetworkService.Get:output_type -> patchbay.apiserver.v1.NetworkServiceGetResponse
+	12, // 22: patchbay.apiserver.v1.NetworkService.Delete:output_type -> patchbay.apiserver.v1.NetworkServiceDeleteResponse
+	14, // 23: patchbay.apiserver.v1.NetworkService.Prune:output_type -> patchbay.apiserver.v1.NetworkServicePruneResponse
+	19, // [19:24] is the sub-list for method output_type
+	14, // [14:19] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_apiserver_v1_network_proto_init() }

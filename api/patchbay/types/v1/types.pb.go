@@ -328,6 +328,7 @@ type AttachmentConfiguration struct {
 	InterfaceName   string                 `protobuf:"bytes,8,opt,name=interface_name,json=interfaceName,proto3" json:"interface_name,omitempty"`                                           // empty: ethN
 	GatewayPriority int32                  `protobuf:"varint,9,opt,name=gateway_priority,json=gatewayPriority,proto3" json:"gateway_priority,omitempty"`                                    // the highest gets the default route; ties: first
 	Options         map[string]string      `protobuf:"bytes,10,rep,name=options,proto3" json:"options,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // for the plugin alone
+	Sysctls         map[string]string      `protobuf:"bytes,11,rep,name=sysctls,proto3" json:"sysctls,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // of the interface; "IFNAME" in the keys stands for its name
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -432,6 +433,13 @@ func (x *AttachmentConfiguration) GetOptions() map[string]string {
 	return nil
 }
 
+func (x *AttachmentConfiguration) GetSysctls() map[string]string {
+	if x != nil {
+		return x.Sysctls
+	}
+	return nil
+}
+
 // Attachment is the network's answer to an AttachmentConfiguration. Every
 // address and gateway is optional: a layer-2 network has none.
 type Attachment struct {
@@ -450,6 +458,7 @@ type Attachment struct {
 	GatewayPriority int32                  `protobuf:"varint,12,opt,name=gateway_priority,json=gatewayPriority,proto3" json:"gateway_priority,omitempty"`
 	Routes          []*Route               `protobuf:"bytes,13,rep,name=routes,proto3" json:"routes,omitempty"`
 	Dns             *DNSConfiguration      `protobuf:"bytes,14,opt,name=dns,proto3" json:"dns,omitempty"`
+	Sysctls         map[string]string      `protobuf:"bytes,15,rep,name=sysctls,proto3" json:"sysctls,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // as in the configuration; the API server's, as are the routes of the network's configuration
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -578,6 +587,13 @@ func (x *Attachment) GetRoutes() []*Route {
 func (x *Attachment) GetDns() *DNSConfiguration {
 	if x != nil {
 		return x.Dns
+	}
+	return nil
+}
+
+func (x *Attachment) GetSysctls() map[string]string {
+	if x != nil {
+		return x.Sysctls
 	}
 	return nil
 }
@@ -967,7 +983,7 @@ const file_patchbay_types_v1_types_proto_rawDesc = "" +
 	"\x10DNSConfiguration\x12\x18\n" +
 	"\aservers\x18\x01 \x03(\tR\aservers\x12\x16\n" +
 	"\x06search\x18\x02 \x03(\tR\x06search\x12\x18\n" +
-	"\aoptions\x18\x03 \x03(\tR\aoptions\"\xc3\x03\n" +
+	"\aoptions\x18\x03 \x03(\tR\aoptions\"\xd2\x04\n" +
 	"\x17AttachmentConfiguration\x12\x18\n" +
 	"\anetwork\x18\x01 \x01(\tR\anetwork\x12\x1a\n" +
 	"\bhostname\x18\x02 \x01(\tR\bhostname\x12\x18\n" +
@@ -980,10 +996,14 @@ const file_patchbay_types_v1_types_proto_rawDesc = "" +
 	"\x0einterface_name\x18\b \x01(\tR\rinterfaceName\x12)\n" +
 	"\x10gateway_priority\x18\t \x01(\x05R\x0fgatewayPriority\x12Q\n" +
 	"\aoptions\x18\n" +
-	" \x03(\v27.patchbay.types.v1.AttachmentConfiguration.OptionsEntryR\aoptions\x1a:\n" +
+	" \x03(\v27.patchbay.types.v1.AttachmentConfiguration.OptionsEntryR\aoptions\x12Q\n" +
+	"\asysctls\x18\v \x03(\v27.patchbay.types.v1.AttachmentConfiguration.SysctlsEntryR\asysctls\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf5\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
+	"\fSysctlsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf7\x04\n" +
 	"\n" +
 	"Attachment\x12\x1d\n" +
 	"\n" +
@@ -1002,7 +1022,11 @@ const file_patchbay_types_v1_types_proto_rawDesc = "" +
 	"\x0einterface_name\x18\v \x01(\tR\rinterfaceName\x12)\n" +
 	"\x10gateway_priority\x18\f \x01(\x05R\x0fgatewayPriority\x120\n" +
 	"\x06routes\x18\r \x03(\v2\x18.patchbay.types.v1.RouteR\x06routes\x125\n" +
-	"\x03dns\x18\x0e \x01(\v2#.patchbay.types.v1.DNSConfigurationR\x03dns\":\n" +
+	"\x03dns\x18\x0e \x01(\v2#.patchbay.types.v1.DNSConfigurationR\x03dns\x12D\n" +
+	"\asysctls\x18\x0f \x03(\v2*.patchbay.types.v1.Attachment.SysctlsEntryR\asysctls\x1a:\n" +
+	"\fSysctlsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\":\n" +
 	"\x0eLeaseReference\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x16\n" +
 	"\x06socket\x18\x02 \x01(\tR\x06socket\"\x89\x02\n" +
@@ -1051,7 +1075,7 @@ func file_patchbay_types_v1_types_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_types_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_patchbay_types_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_patchbay_types_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_patchbay_types_v1_types_proto_goTypes = []any{
 	(MountType)(0),                  // 0: patchbay.types.v1.MountType
 	(*Metadata)(nil),                // 1: patchbay.types.v1.Metadata
@@ -1067,23 +1091,27 @@ var file_patchbay_types_v1_types_proto_goTypes = []any{
 	(*Resources)(nil),               // 11: patchbay.types.v1.Resources
 	nil,                             // 12: patchbay.types.v1.Metadata.LabelsEntry
 	nil,                             // 13: patchbay.types.v1.AttachmentConfiguration.OptionsEntry
-	(*timestamppb.Timestamp)(nil),   // 14: google.protobuf.Timestamp
+	nil,                             // 14: patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
+	nil,                             // 15: patchbay.types.v1.Attachment.SysctlsEntry
+	(*timestamppb.Timestamp)(nil),   // 16: google.protobuf.Timestamp
 }
 var file_patchbay_types_v1_types_proto_depIdxs = []int32{
-	14, // 0: patchbay.types.v1.Metadata.created_at:type_name -> google.protobuf.Timestamp
+	16, // 0: patchbay.types.v1.Metadata.created_at:type_name -> google.protobuf.Timestamp
 	12, // 1: patchbay.types.v1.Metadata.labels:type_name -> patchbay.types.v1.Metadata.LabelsEntry
 	13, // 2: patchbay.types.v1.AttachmentConfiguration.options:type_name -> patchbay.types.v1.AttachmentConfiguration.OptionsEntry
-	3,  // 3: patchbay.types.v1.Attachment.routes:type_name -> patchbay.types.v1.Route
-	4,  // 4: patchbay.types.v1.Attachment.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	6,  // 5: patchbay.types.v1.AllocatedAttachment.attachment:type_name -> patchbay.types.v1.Attachment
-	2,  // 6: patchbay.types.v1.AllocatedAttachment.plugin:type_name -> patchbay.types.v1.PluginInfo
-	7,  // 7: patchbay.types.v1.AllocatedAttachment.lease:type_name -> patchbay.types.v1.LeaseReference
-	0,  // 8: patchbay.types.v1.Mount.type:type_name -> patchbay.types.v1.MountType
-	9,  // [9:9] is the sub-list for method output_type
-	9,  // [9:9] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	14, // 3: patchbay.types.v1.AttachmentConfiguration.sysctls:type_name -> patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
+	3,  // 4: patchbay.types.v1.Attachment.routes:type_name -> patchbay.types.v1.Route
+	4,  // 5: patchbay.types.v1.Attachment.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	15, // 6: patchbay.types.v1.Attachment.sysctls:type_name -> patchbay.types.v1.Attachment.SysctlsEntry
+	6,  // 7: patchbay.types.v1.AllocatedAttachment.attachment:type_name -> patchbay.types.v1.Attachment
+	2,  // 8: patchbay.types.v1.AllocatedAttachment.plugin:type_name -> patchbay.types.v1.PluginInfo
+	7,  // 9: patchbay.types.v1.AllocatedAttachment.lease:type_name -> patchbay.types.v1.LeaseReference
+	0,  // 10: patchbay.types.v1.Mount.type:type_name -> patchbay.types.v1.MountType
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_types_v1_types_proto_init() }
@@ -1097,7 +1125,7 @@ func file_patchbay_types_v1_types_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_types_v1_types_proto_rawDesc), len(file_patchbay_types_v1_types_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   13,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
