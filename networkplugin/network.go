@@ -65,6 +65,23 @@ type Publisher interface {
 	Unpublish(ctx context.Context, p Port) error
 }
 
+// Explainer is a Network that says what becomes of a port's packets.
+type Explainer interface {
+	// Explain says what becomes of a packet that a port sends to an address.
+	Explain(ctx context.Context, p Port, destination netip.Addr) (Verdict, error)
+}
+
+// Verdict is what becomes of a packet. Answer begins with one of the words
+// below; Why is one line that names the setting behind it.
+type Verdict struct{ Answer, Why string }
+
+// How verdicts begin.
+const (
+	Accepted    = "accepted"
+	Dropped     = "dropped"
+	NotFiltered = "not filtered"
+)
+
 // Updater is a Network that can change while it serves.
 type Updater interface {
 	// Update applies a configuration that differs from the started one in name,

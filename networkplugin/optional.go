@@ -3,6 +3,7 @@ package networkplugin
 import (
 	"context"
 	"fmt"
+	"net/netip"
 
 	"github.com/containerd/errdefs"
 
@@ -95,4 +96,21 @@ func (h *harness) Detach(ctx context.Context, r *pluginv1.DetachRequest) (*plugi
 		port.NetworkNamespace = r.GetNetworkNamespace()
 		return d.Detach(ctx, port, r.GetInterfaceName())
 	})
+}
+
+// Explain implements the contract.
+func (h *harness) Explain(ctx context.Context, r *pluginv1.ExplainRequest) (*pluginv1.ExplainResponse, error) {
+	destination, err := netip.ParseAddr(r.GetDestination())
+	if err != nil {
+		return nil, fmt.Errorf("destination %q: want an address: %w", r.GetDestination(), errdefs.ErrInvalidArgument)
+	}
+	var verdict Verdict
+	err = onPort(h.service, r.GetKey(), "explain what it lets through", func(e Explainer, port Port) (err error) {
+		verdict, err = e.Explain(ctx, port, destination)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &pluginv1.ExplainResponse{Verdict: wire.ExplainedToProto(resource.Explained{Answer: verdict.Answer, Why: verdict.Why})}, nil
 }

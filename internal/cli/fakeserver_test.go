@@ -505,6 +505,22 @@ func (s fakeContainers) Resize(_ context.Context, r *apiserverv1.ContainerServic
 	return &apiserverv1.ContainerServiceResizeResponse{}, nil
 }
 
+func (s fakeContainers) Explain(_ context.Context, r *apiserverv1.ContainerServiceExplainRequest) (*apiserverv1.ContainerServiceExplainResponse, error) {
+	s.server.record("Containers.Explain", r)
+	if _, err := s.find(r.GetName()); err != nil {
+		return nil, err
+	}
+	say := func(answer, why string) *typesv1.Explained { return &typesv1.Explained{Answer: answer, Why: why} }
+	return &apiserverv1.ContainerServiceExplainResponse{Explanations: []*typesv1.Explanation{
+		{
+			Target: "db", Address: "10.0.0.7", Names: []*typesv1.Explained{say("unknown", "network web has nobody of that name")},
+			Source: say("10.0.0.2", "of eth1"), Rule: say("1000: from 10.0.0.2 lookup 1003", "its own"), Route: say("10.0.0.0/24 dev eth1", "the subnet"),
+			Gateway: say("none", "near"), Interface: say("eth1", "second"), Network: say("data", "plugged"), Plugin: say("bridge/nat", "serves"), Firewall: say("accepted", "a neighbour"),
+		},
+		{Target: "198.41.0.4", Address: "198.41.0.4", Route: say("none", "no gateway")},
+	}}, nil
+}
+
 func (s fakeContainers) Wait(ctx context.Context, r *apiserverv1.ContainerServiceWaitRequest) (*apiserverv1.ContainerServiceWaitResponse, error) {
 	s.server.record("Containers.Wait", r)
 	c, err := s.find(r.GetName())

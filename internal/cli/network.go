@@ -15,7 +15,7 @@ import (
 
 func newNetwork(f *frame) *cobra.Command {
 	c := group(f, "network", "Networks and what is plugged into them",
-		newNetworkCreate(f), newNetworkList(f), newNetworkInspect(f), newNetworkDelete(f), newNetworkPrune(f))
+		newNetworkCreate(f), newNetworkList(f), newNetworkInspect(f), newNetworkExplain(f), newNetworkDelete(f), newNetworkPrune(f))
 	c.Aliases = []string{"net"}
 	return c
 }

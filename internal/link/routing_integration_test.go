@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/vishvananda/netlink"
 	vns "github.com/vishvananda/netns"
 
@@ -93,6 +94,25 @@ func TestAnswersLeaveWhereTheQuestionsCameIn(t *testing.T) {
 	if made := rules(t, box); strings.Count(made, "\n") != 17 {
 		t.Errorf("want 8 rules and 10 routes:\n%s", made)
 	}
+	// The kernel's own words for it.
+	first := link.PacketRoute{
+		Interface: "eth1", Destination: netip.MustParsePrefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("10.1.0.1"),
+		Source: netip.MustParseAddr("10.1.0.2"), Table: "main", Rule: "32766: from all lookup main",
+	}
+	second := link.PacketRoute{
+		Interface: "eth2", Destination: netip.MustParsePrefix("::/0"), Gateway: netip.MustParseAddr("fd02::1"),
+		Source: netip.MustParseAddr("fd02::2"), Table: "1003", Rule: "1000: from fd02::2 lookup 1003",
+	}
+	for want, packet := range map[link.PacketRoute][]netip.Addr{
+		first: {netip.MustParseAddr(farIPv4), {}}, second: {netip.MustParseAddr(farIPv6), netip.MustParseAddr("fd02::2")},
+	} {
+		if got, err := h.RouteTo(packet[0], packet[1]); err != nil || got != want {
+			t.Errorf("route to %v: %+v, %v\nwant %+v", packet, got, err, want)
+		}
+	}
+	if got, err := h.RouteTo(netip.MustParseAddr("fd01::2"), netip.Addr{}); err != nil || !got.Local {
+		t.Errorf("route to itself: %+v, %v", got, err)
+	}
 	for n, router := range routers {
 		for target, source := range map[string]string{fmt.Sprintf("10.%d.0.2", n+1): farIPv4, fmt.Sprintf("fd0%d::2", n+1): farIPv6} {
 			if err := netnstest.Ping(router, target, source, 2*time.Second); err != nil {
@@ -153,6 +173,15 @@ func TestOwnTableWithoutDefaultRoute(t *testing.T) {
 	}
 	if err := netnstest.Ping(routers[1], "10.2.0.2", "10.2.0.1", 2*time.Second); err != nil {
 		t.Errorf("within the subnet: %v", err)
+	}
+	for _, target := range []string{farIPv4, farIPv6} {
+		source := netip.MustParseAddr("10.2.0.2")
+		if strings.Contains(target, ":") {
+			source = netip.MustParseAddr("fd02::2")
+		}
+		if got, err := netnstest.Link(t, box).RouteTo(netip.MustParseAddr(target), source); !errdefs.IsNotFound(err) {
+			t.Errorf("route to %s from %v: %+v, %v, want none", target, source, got, err)
+		}
 	}
 	netnstest.Do(t, box, func() error {
 		b, err := os.ReadFile("/proc/sys/net/ipv4/conf/eth2/arp_ignore")

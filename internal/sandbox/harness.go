@@ -197,3 +197,12 @@ func (h *Harness) Resize(_ context.Context, r *sandboxv1.ResizeRequest) (*sandbo
 func (h *Harness) Shutdown(ctx context.Context, _ *sandboxv1.ShutdownRequest) (*sandboxv1.ShutdownResponse, error) {
 	return &sandboxv1.ShutdownResponse{}, h.sandbox.Shutdown(ctx)
 }
+
+// Explain says which way packets take.
+func (h *Harness) Explain(ctx context.Context, r *sandboxv1.ExplainRequest) (*sandboxv1.ExplainResponse, error) {
+	explanations, err := h.sandbox.Explain(ctx, r.GetTarget())
+	if err != nil {
+		return nil, err
+	}
+	return &sandboxv1.ExplainResponse{Explanations: wire.ExplanationsToProto(explanations)}, nil
+}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -60,13 +61,14 @@ type Sandbox struct {
 	finish  func()        // closes done, once
 
 	mu          sync.Mutex
-	begun       bool                  // guarded by mu; Bootstrap has been called
-	state       State                 // guarded by mu
-	main        MainProcess           // guarded by mu; nil before Created
-	stdio       *stdio.Server         // guarded by mu; nil before Created
-	attachments []resource.Attachment // guarded by mu
-	startedAt   time.Time             // guarded by mu
-	exit        ExitStatus            // written once, before exited is closed
+	begun       bool                           // guarded by mu; Bootstrap has been called
+	state       State                          // guarded by mu
+	main        MainProcess                    // guarded by mu; nil before Created
+	stdio       *stdio.Server                  // guarded by mu; nil before Created
+	attachments []resource.Attachment          // guarded by mu
+	allocated   []resource.AllocatedAttachment // guarded by mu; as planned
+	startedAt   time.Time                      // guarded by mu
+	exit        ExitStatus                     // written once, before exited is closed
 
 	execs execs
 }
@@ -156,6 +158,10 @@ func (s *Sandbox) bootstrap(ctx context.Context, c BootstrapConfig) (main MainPr
 		return nil, err
 	}
 	c.Attachments = planned(c.Allocated, plans)
+	allocated := slices.Clone(c.Allocated)
+	for i, a := range c.Attachments {
+		allocated[i].Attachment = a
+	}
 
 	var undo revert.Stack
 	defer undo.Run(&err)
@@ -180,7 +186,7 @@ func (s *Sandbox) bootstrap(ctx context.Context, c BootstrapConfig) (main MainPr
 	}
 	server.Add("", main.Streams())
 	s.mu.Lock()
-	s.state, s.main, s.stdio, s.attachments = Created, main, server, c.Attachments
+	s.state, s.main, s.stdio, s.attachments, s.allocated = Created, main, server, c.Attachments, allocated
 	s.mu.Unlock()
 	undo.Success()
 	s.running.Go(func() { s.watch(main, server, log) })

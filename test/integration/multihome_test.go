@@ -3,8 +3,10 @@
 package integration
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -123,12 +125,58 @@ func TestAnswersLeaveWhereTheyCameIn(t *testing.T) {
 		h.mustPing("multi", netip.MustParseAddr(address))
 	}
 
+	h.explains("multi", map[string]explained{
+		"10.77.0.1":  {"eth1", "lan", "macvlan/bridge", "10.77.0.0/24 dev eth1 table 1003", "not filtered", ""},
+		"198.18.0.1": {"eth1", "lan", "macvlan/bridge", "198.18.0.0/15 via 10.77.0.1 dev eth1 table 1003", "not filtered", ""},
+		"internet":   {"eth0", "web", "bridge/nat", "default via ", "accepted", ""},
+		"multi.lan":  {"", "", "", "local", "", h.attachment("multi", "lan").IPv4Address.Addr().String()},
+	})
+
 	// Names, order and addresses are the same at every start.
 	before := h.container("multi").Status.Attachments
 	h.patchbay("restart", "-t", "0", "multi")
 	after := h.container("multi").Status.Attachments
 	if diff := cmp.Diff(before, after, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
 		t.Errorf("attachments after a restart (-before +after):\n%s", diff)
+	}
+}
+
+// explained is what "network explain" has to say of a way: the beginning of each
+// answer.
+type explained struct{ by, network, plugin, route, firewall, name string }
+
+// explains compares the ways from a container with those wanted, by target;
+// "internet" is one of those that are explained without being asked for.
+func (h *host) explains(container string, want map[string]explained) {
+	h.t.Helper()
+	for target, w := range want {
+		args := []string{"network", "explain", "--format", "json", container}
+		if target != "internet" {
+			args = append(args, target)
+		}
+		out := h.patchbay(args...)
+		var all []resource.Explanation
+		if err := json.Unmarshal([]byte(out), &all); err != nil {
+			h.t.Fatalf("%v\n%s", err, out)
+		}
+		place := slices.IndexFunc(all, func(e resource.Explanation) bool { return e.Target == target })
+		if place < 0 {
+			h.t.Errorf("to %s: not explained:\n%s", target, out)
+			continue
+		}
+		e := all[place]
+		var name resource.Explained
+		if len(e.Names) > 0 {
+			name = e.Names[0]
+		}
+		for _, row := range []struct {
+			begins string
+			got    resource.Explained
+		}{{w.by, e.Interface}, {w.network, e.Network}, {w.plugin, e.Plugin}, {w.route, e.Route}, {w.firewall, e.Firewall}, {w.name, name}} {
+			if !strings.HasPrefix(row.got.Answer, row.begins) || (row.got.Why == "") != (row.got.Answer == "") {
+				h.t.Errorf("to %s: got %+v, want %q with its reason", target, row.got, row.begins)
+			}
+		}
 	}
 }
 

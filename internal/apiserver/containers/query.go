@@ -10,6 +10,7 @@ import (
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
+	"patchbay.dev/patchbay/internal/apiserver/containers/status"
 	"patchbay.dev/patchbay/internal/containerlog"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
@@ -31,7 +32,7 @@ func (s *Service) List(ctx context.Context, all bool) ([]resource.Container, err
 		return nil, err
 	}
 	return slices.DeleteFunc(described, func(c resource.Container) bool {
-		return hasEnded(c.Status.State) && !all
+		return status.HasEnded(c.Status.State) && !all
 	}), nil
 }
 
@@ -53,34 +54,34 @@ func (s *Service) describe(ctx context.Context, e *entry) resource.Container {
 func (s *Service) status(ctx context.Context, e *entry) resource.ContainerStatus {
 	s.mu.Lock()
 	r, last := e.run, e.last
-	status := resource.ContainerStatus{State: s.stateLocked(e)}
+	known := resource.ContainerStatus{State: s.stateLocked(e)}
 	if r != nil && r.state == resource.ContainerRunning {
-		status.StartedAt, status.Attachments = r.startedAt, r.attachments
+		known.StartedAt, known.Attachments = r.startedAt, r.attachments
 	}
 	s.mu.Unlock()
 	switch {
 	case r == nil:
-		return ended(last)
-	case status.State == resource.ContainerStarting || r.process == nil:
-		return status
+		return status.Ended(last)
+	case known.State == resource.ContainerStarting || r.process == nil:
+		return known
 	}
-	status.HelperPID = r.process.PID()
+	known.HelperPID = r.process.PID()
 	ctx, cancel := context.WithTimeout(ctx, s.config.StatusTimeout)
 	defer cancel()
 	answer, err := r.client.State(ctx, &sandboxv1.StateRequest{})
 	if err == nil {
-		return told(status, answer)
+		return status.Told(known, answer)
 	}
 	if written := disk.ReadExit(s.config.Roots.Sandbox(e.id())); written != nil {
-		return ended(written)
+		return status.Ended(written)
 	}
 	select {
 	case <-r.process.Done():
 		died := disk.HelperDied(r.process.StderrTail())
-		return ended(&died)
+		return status.Ended(&died)
 	default:
-		status.Message = "its runtime helper does not answer"
-		return status
+		known.Message = "its runtime helper does not answer"
+		return known
 	}
 }
 
@@ -98,40 +99,6 @@ func (s *Service) stateLocked(e *entry) resource.ContainerState {
 	}
 }
 
-// ended is the status of a container that does not run.
-func ended(last *disk.Exit) resource.ContainerStatus {
-	if last == nil {
-		return resource.ContainerStatus{State: resource.ContainerCreated}
-	}
-	return resource.ContainerStatus{
-		State: resource.ContainerStopped, Message: last.Message,
-		StartedAt: last.StartedAt, ExitedAt: last.ExitedAt,
-		ExitCode: last.Code, OutOfMemory: last.OutOfMemory,
-	}
-}
-
-// told completes a status by what the helper says.
-func told(status resource.ContainerStatus, answer *sandboxv1.StateResponse) resource.ContainerStatus {
-	if exit := answer.GetExit(); answer.GetState() == sandboxv1.SandboxState_SANDBOX_STATE_STOPPED && exit != nil {
-		return resource.ContainerStatus{
-			State: resource.ContainerStopped, Message: exit.GetMessage(),
-			StartedAt: status.StartedAt, ExitedAt: exit.GetExitedAt().AsTime(),
-			ExitCode: int(exit.GetCode()), OutOfMemory: exit.GetOutOfMemory(),
-		}
-	}
-	status.PID = int(answer.GetPid())
-	status.Faults = answer.GetFaults()
-	if attachments, err := wire.AttachmentsFromProto(answer.GetAttachments()); err == nil {
-		status.Attachments = attachments
-	} else {
-		status.Faults = append(status.Faults, err.Error())
-	}
-	if answer.GetStartedAt() != nil {
-		status.StartedAt = answer.GetStartedAt().AsTime()
-	}
-	return status
-}
-
 // Count returns how many containers run and how many do not.
 func (s *Service) Count(ctx context.Context) (running, stopped int) {
 	all, err := s.List(ctx, true)
@@ -139,15 +106,11 @@ func (s *Service) Count(ctx context.Context) (running, stopped int) {
 		return 0, 0
 	}
 	for _, c := range all {
-		if hasEnded(c.Status.State) {
+		if status.HasEnded(c.Status.State) {
 			stopped++
 		}
 	}
 	return len(all) - stopped, stopped
-}
-
-func hasEnded(state resource.ContainerState) bool {
-	return state == resource.ContainerCreated || state == resource.ContainerStopped
 }
 
 // Instances returns the running helpers of each runtime plugin.

@@ -18,6 +18,7 @@ type Containers interface {
 	ContainerConfigurations
 	ContainerRuns
 	ContainerProcesses
+	ContainerExplanations
 }
 
 // ContainerConfigurations keeps what users ask of containers.
@@ -43,6 +44,11 @@ type ContainerProcesses interface {
 	Exec(ctx context.Context, name string, x resource.Exec) (resource.ExecSession, error)
 	WaitExec(ctx context.Context, name, processID string) (code int, err error)
 	Resize(ctx context.Context, name, processID string, size resource.TerminalSize) error
+}
+
+// ContainerExplanations says why the network of a running container is as it is.
+type ContainerExplanations interface {
+	Explain(ctx context.Context, name, target string) ([]resource.Explanation, error)
 }
 
 type containerHarness struct {
@@ -163,4 +169,12 @@ func timeout(d *durationpb.Duration) *time.Duration {
 	}
 	out := d.AsDuration()
 	return &out
+}
+
+func (h *containerHarness) Explain(ctx context.Context, r *apiserverv1.ContainerServiceExplainRequest) (*apiserverv1.ContainerServiceExplainResponse, error) {
+	explanations, err := h.service.Explain(ctx, r.GetName(), r.GetTarget())
+	if err != nil {
+		return nil, err
+	}
+	return &apiserverv1.ContainerServiceExplainResponse{Explanations: wire.ExplanationsToProto(explanations)}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -104,6 +105,11 @@ func (f *fakeContainers) Resize(_ context.Context, name, processID string, size 
 	return f.note(name, "resize %s %s %dx%d", name, processID, size.Width, size.Height)
 }
 
+func (f *fakeContainers) Explain(_ context.Context, name, target string) ([]resource.Explanation, error) {
+	return []resource.Explanation{{Target: target, Address: netip.MustParseAddr("10.0.0.7"), Route: resource.Explained{Answer: "default", Why: "alone"}}},
+		f.note(name, "explain %s %s", name, target)
+}
+
 func serveContainers(t *testing.T) (apiserverv1connect.ContainerServiceClient, *fakeContainers) {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "s")
@@ -183,6 +189,14 @@ func TestContainerCalls(t *testing.T) {
 		"resize %s x1 80x25": func(name string) (any, any, error) {
 			_, err := c.Resize(ctx, &apiserverv1.ContainerServiceResizeRequest{Name: name, ProcessId: "x1", Width: 80, Height: 25})
 			return nil, nil, err
+		},
+		"explain %s db": func(name string) (any, any, error) {
+			r, err := c.Explain(ctx, &apiserverv1.ContainerServiceExplainRequest{Name: name, Target: "db"})
+			if err != nil {
+				return nil, nil, err
+			}
+			e := r.GetExplanations()[0]
+			return e.GetTarget() + e.GetAddress() + e.GetRoute().GetAnswer() + e.GetRoute().GetWhy(), "db10.0.0.7defaultalone", nil
 		},
 	} {
 		for _, name := range []string{"none", "web"} {

@@ -49,6 +49,7 @@ const collection = time.Second
 type Network struct {
 	id     string
 	reach  firewall.Reach
+	access firewall.HostAccess
 	bridge string
 	log    *slog.Logger
 	host   *netns.Namespace // nil: the process's
@@ -98,7 +99,7 @@ func newIn(host *netns.Namespace, c networkplugin.Configuration) (*Network, erro
 	if log == nil {
 		log = slog.Default()
 	}
-	n := &Network{id: c.ID, reach: reach, bridge: bridgePrefix + c.ID[:12], log: log, host: host}
+	n := &Network{id: c.ID, reach: reach, access: access, bridge: bridgePrefix + c.ID[:12], log: log, host: host}
 	n.filter = firewall.New(firewall.Config{Network: c.ID, Bridge: n.bridge, Reach: reach, Host: access, Namespace: host, Log: log})
 	return n, nil
 }

@@ -131,6 +131,102 @@ func (WaitCondition) EnumDescriptor() ([]byte, []int) {
 	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{1}
 }
 
+type ContainerServiceExplainRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Target        string                 `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"` // an address or name; empty: each network and the internet
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContainerServiceExplainRequest) Reset() {
+	*x = ContainerServiceExplainRequest{}
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContainerServiceExplainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContainerServiceExplainRequest) ProtoMessage() {}
+
+func (x *ContainerServiceExplainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContainerServiceExplainRequest.ProtoReflect.Descriptor instead.
+func (*ContainerServiceExplainRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ContainerServiceExplainRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ContainerServiceExplainRequest) GetTarget() string {
+	if x != nil {
+		return x.Target
+	}
+	return ""
+}
+
+type ContainerServiceExplainResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Explanations  []*v1.Explanation      `protobuf:"bytes,1,rep,name=explanations,proto3" json:"explanations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContainerServiceExplainResponse) Reset() {
+	*x = ContainerServiceExplainResponse{}
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContainerServiceExplainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContainerServiceExplainResponse) ProtoMessage() {}
+
+func (x *ContainerServiceExplainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContainerServiceExplainResponse.ProtoReflect.Descriptor instead.
+func (*ContainerServiceExplainResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ContainerServiceExplainResponse) GetExplanations() []*v1.Explanation {
+	if x != nil {
+		return x.Explanations
+	}
+	return nil
+}
+
 type Container struct {
 	state         protoimpl.MessageState  `protogen:"open.v1"`
 	Metadata      *v1.Metadata            `protobuf:"bytes,1,opt,name=metadata,proto3" json:"metadata,omitempty"`
@@ -142,7 +238,7 @@ type Container struct {
 
 func (x *Container) Reset() {
 	*x = Container{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[0]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -154,7 +250,7 @@ func (x *Container) String() string {
 func (*Container) ProtoMessage() {}
 
 func (x *Container) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[0]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -167,7 +263,7 @@ func (x *Container) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Container.ProtoReflect.Descriptor instead.
 func (*Container) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{0}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Container) GetMetadata() *v1.Metadata {
@@ -214,7 +310,7 @@ type ContainerConfiguration struct {
 
 func (x *ContainerConfiguration) Reset() {
 	*x = ContainerConfiguration{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[1]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -226,7 +322,7 @@ func (x *ContainerConfiguration) String() string {
 func (*ContainerConfiguration) ProtoMessage() {}
 
 func (x *ContainerConfiguration) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[1]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -239,7 +335,7 @@ func (x *ContainerConfiguration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerConfiguration.ProtoReflect.Descriptor instead.
 func (*ContainerConfiguration) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{1}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ContainerConfiguration) GetImage() string {
@@ -365,7 +461,7 @@ type ContainerStatus struct {
 
 func (x *ContainerStatus) Reset() {
 	*x = ContainerStatus{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[2]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -377,7 +473,7 @@ func (x *ContainerStatus) String() string {
 func (*ContainerStatus) ProtoMessage() {}
 
 func (x *ContainerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[2]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -390,7 +486,7 @@ func (x *ContainerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerStatus.ProtoReflect.Descriptor instead.
 func (*ContainerStatus) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{2}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ContainerStatus) GetState() ContainerState {
@@ -495,7 +591,7 @@ type ContainerTemplate struct {
 
 func (x *ContainerTemplate) Reset() {
 	*x = ContainerTemplate{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[3]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -507,7 +603,7 @@ func (x *ContainerTemplate) String() string {
 func (*ContainerTemplate) ProtoMessage() {}
 
 func (x *ContainerTemplate) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[3]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -520,7 +616,7 @@ func (x *ContainerTemplate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerTemplate.ProtoReflect.Descriptor instead.
 func (*ContainerTemplate) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{3}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ContainerTemplate) GetImage() string {
@@ -688,7 +784,7 @@ type ContainerServiceCreateRequest struct {
 
 func (x *ContainerServiceCreateRequest) Reset() {
 	*x = ContainerServiceCreateRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[4]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -700,7 +796,7 @@ func (x *ContainerServiceCreateRequest) String() string {
 func (*ContainerServiceCreateRequest) ProtoMessage() {}
 
 func (x *ContainerServiceCreateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[4]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -713,7 +809,7 @@ func (x *ContainerServiceCreateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceCreateRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceCreateRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{4}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ContainerServiceCreateRequest) GetName() string {
@@ -747,7 +843,7 @@ type ContainerServiceCreateResponse struct {
 
 func (x *ContainerServiceCreateResponse) Reset() {
 	*x = ContainerServiceCreateResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[5]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -759,7 +855,7 @@ func (x *ContainerServiceCreateResponse) String() string {
 func (*ContainerServiceCreateResponse) ProtoMessage() {}
 
 func (x *ContainerServiceCreateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[5]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -772,7 +868,7 @@ func (x *ContainerServiceCreateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceCreateResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceCreateResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{5}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ContainerServiceCreateResponse) GetContainer() *Container {
@@ -799,7 +895,7 @@ type ContainerServiceStartRequest struct {
 
 func (x *ContainerServiceStartRequest) Reset() {
 	*x = ContainerServiceStartRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[6]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -811,7 +907,7 @@ func (x *ContainerServiceStartRequest) String() string {
 func (*ContainerServiceStartRequest) ProtoMessage() {}
 
 func (x *ContainerServiceStartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[6]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -824,7 +920,7 @@ func (x *ContainerServiceStartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceStartRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceStartRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{6}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ContainerServiceStartRequest) GetName() string {
@@ -850,7 +946,7 @@ type ContainerServiceStartResponse struct {
 
 func (x *ContainerServiceStartResponse) Reset() {
 	*x = ContainerServiceStartResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[7]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -862,7 +958,7 @@ func (x *ContainerServiceStartResponse) String() string {
 func (*ContainerServiceStartResponse) ProtoMessage() {}
 
 func (x *ContainerServiceStartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[7]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -875,7 +971,7 @@ func (x *ContainerServiceStartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceStartResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceStartResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{7}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ContainerServiceStartResponse) GetStdioSocket() string {
@@ -895,7 +991,7 @@ type ContainerServiceStopRequest struct {
 
 func (x *ContainerServiceStopRequest) Reset() {
 	*x = ContainerServiceStopRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[8]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -907,7 +1003,7 @@ func (x *ContainerServiceStopRequest) String() string {
 func (*ContainerServiceStopRequest) ProtoMessage() {}
 
 func (x *ContainerServiceStopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[8]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -920,7 +1016,7 @@ func (x *ContainerServiceStopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceStopRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceStopRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{8}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ContainerServiceStopRequest) GetName() string {
@@ -945,7 +1041,7 @@ type ContainerServiceStopResponse struct {
 
 func (x *ContainerServiceStopResponse) Reset() {
 	*x = ContainerServiceStopResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[9]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -957,7 +1053,7 @@ func (x *ContainerServiceStopResponse) String() string {
 func (*ContainerServiceStopResponse) ProtoMessage() {}
 
 func (x *ContainerServiceStopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[9]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -970,7 +1066,7 @@ func (x *ContainerServiceStopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceStopResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceStopResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{9}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{11}
 }
 
 type ContainerServiceKillRequest struct {
@@ -983,7 +1079,7 @@ type ContainerServiceKillRequest struct {
 
 func (x *ContainerServiceKillRequest) Reset() {
 	*x = ContainerServiceKillRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[10]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -995,7 +1091,7 @@ func (x *ContainerServiceKillRequest) String() string {
 func (*ContainerServiceKillRequest) ProtoMessage() {}
 
 func (x *ContainerServiceKillRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[10]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1008,7 +1104,7 @@ func (x *ContainerServiceKillRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceKillRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceKillRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{10}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ContainerServiceKillRequest) GetName() string {
@@ -1033,7 +1129,7 @@ type ContainerServiceKillResponse struct {
 
 func (x *ContainerServiceKillResponse) Reset() {
 	*x = ContainerServiceKillResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[11]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1045,7 +1141,7 @@ func (x *ContainerServiceKillResponse) String() string {
 func (*ContainerServiceKillResponse) ProtoMessage() {}
 
 func (x *ContainerServiceKillResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[11]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1058,7 +1154,7 @@ func (x *ContainerServiceKillResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceKillResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceKillResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{11}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{13}
 }
 
 type ContainerServiceRestartRequest struct {
@@ -1071,7 +1167,7 @@ type ContainerServiceRestartRequest struct {
 
 func (x *ContainerServiceRestartRequest) Reset() {
 	*x = ContainerServiceRestartRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[12]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1083,7 +1179,7 @@ func (x *ContainerServiceRestartRequest) String() string {
 func (*ContainerServiceRestartRequest) ProtoMessage() {}
 
 func (x *ContainerServiceRestartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[12]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1096,7 +1192,7 @@ func (x *ContainerServiceRestartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceRestartRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceRestartRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{12}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ContainerServiceRestartRequest) GetName() string {
@@ -1121,7 +1217,7 @@ type ContainerServiceRestartResponse struct {
 
 func (x *ContainerServiceRestartResponse) Reset() {
 	*x = ContainerServiceRestartResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[13]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1133,7 +1229,7 @@ func (x *ContainerServiceRestartResponse) String() string {
 func (*ContainerServiceRestartResponse) ProtoMessage() {}
 
 func (x *ContainerServiceRestartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[13]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1146,7 +1242,7 @@ func (x *ContainerServiceRestartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceRestartResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceRestartResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{13}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{15}
 }
 
 type ContainerServiceWaitRequest struct {
@@ -1159,7 +1255,7 @@ type ContainerServiceWaitRequest struct {
 
 func (x *ContainerServiceWaitRequest) Reset() {
 	*x = ContainerServiceWaitRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[14]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1171,7 +1267,7 @@ func (x *ContainerServiceWaitRequest) String() string {
 func (*ContainerServiceWaitRequest) ProtoMessage() {}
 
 func (x *ContainerServiceWaitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[14]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1184,7 +1280,7 @@ func (x *ContainerServiceWaitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceWaitRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceWaitRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{14}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ContainerServiceWaitRequest) GetName() string {
@@ -1211,7 +1307,7 @@ type ContainerServiceWaitResponse struct {
 
 func (x *ContainerServiceWaitResponse) Reset() {
 	*x = ContainerServiceWaitResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[15]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1223,7 +1319,7 @@ func (x *ContainerServiceWaitResponse) String() string {
 func (*ContainerServiceWaitResponse) ProtoMessage() {}
 
 func (x *ContainerServiceWaitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[15]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1236,7 +1332,7 @@ func (x *ContainerServiceWaitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceWaitResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceWaitResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{15}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ContainerServiceWaitResponse) GetExitCode() int32 {
@@ -1262,7 +1358,7 @@ type ContainerServiceListRequest struct {
 
 func (x *ContainerServiceListRequest) Reset() {
 	*x = ContainerServiceListRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[16]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1274,7 +1370,7 @@ func (x *ContainerServiceListRequest) String() string {
 func (*ContainerServiceListRequest) ProtoMessage() {}
 
 func (x *ContainerServiceListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[16]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1287,7 +1383,7 @@ func (x *ContainerServiceListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceListRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceListRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{16}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ContainerServiceListRequest) GetAll() bool {
@@ -1306,7 +1402,7 @@ type ContainerServiceListResponse struct {
 
 func (x *ContainerServiceListResponse) Reset() {
 	*x = ContainerServiceListResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[17]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1318,7 +1414,7 @@ func (x *ContainerServiceListResponse) String() string {
 func (*ContainerServiceListResponse) ProtoMessage() {}
 
 func (x *ContainerServiceListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[17]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1331,7 +1427,7 @@ func (x *ContainerServiceListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceListResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceListResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{17}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ContainerServiceListResponse) GetContainers() []*Container {
@@ -1350,7 +1446,7 @@ type ContainerServiceGetRequest struct {
 
 func (x *ContainerServiceGetRequest) Reset() {
 	*x = ContainerServiceGetRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[18]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1362,7 +1458,7 @@ func (x *ContainerServiceGetRequest) String() string {
 func (*ContainerServiceGetRequest) ProtoMessage() {}
 
 func (x *ContainerServiceGetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[18]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1375,7 +1471,7 @@ func (x *ContainerServiceGetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceGetRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceGetRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{18}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ContainerServiceGetRequest) GetName() string {
@@ -1394,7 +1490,7 @@ type ContainerServiceGetResponse struct {
 
 func (x *ContainerServiceGetResponse) Reset() {
 	*x = ContainerServiceGetResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[19]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1406,7 +1502,7 @@ func (x *ContainerServiceGetResponse) String() string {
 func (*ContainerServiceGetResponse) ProtoMessage() {}
 
 func (x *ContainerServiceGetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[19]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1419,7 +1515,7 @@ func (x *ContainerServiceGetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceGetResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceGetResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{19}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ContainerServiceGetResponse) GetContainer() *Container {
@@ -1439,7 +1535,7 @@ type ContainerServiceDeleteRequest struct {
 
 func (x *ContainerServiceDeleteRequest) Reset() {
 	*x = ContainerServiceDeleteRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[20]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1451,7 +1547,7 @@ func (x *ContainerServiceDeleteRequest) String() string {
 func (*ContainerServiceDeleteRequest) ProtoMessage() {}
 
 func (x *ContainerServiceDeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[20]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1464,7 +1560,7 @@ func (x *ContainerServiceDeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceDeleteRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceDeleteRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{20}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ContainerServiceDeleteRequest) GetName() string {
@@ -1489,7 +1585,7 @@ type ContainerServiceDeleteResponse struct {
 
 func (x *ContainerServiceDeleteResponse) Reset() {
 	*x = ContainerServiceDeleteResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[21]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1501,7 +1597,7 @@ func (x *ContainerServiceDeleteResponse) String() string {
 func (*ContainerServiceDeleteResponse) ProtoMessage() {}
 
 func (x *ContainerServiceDeleteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[21]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1514,7 +1610,7 @@ func (x *ContainerServiceDeleteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceDeleteResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceDeleteResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{21}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{23}
 }
 
 type ContainerServiceLogsRequest struct {
@@ -1529,7 +1625,7 @@ type ContainerServiceLogsRequest struct {
 
 func (x *ContainerServiceLogsRequest) Reset() {
 	*x = ContainerServiceLogsRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[22]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1541,7 +1637,7 @@ func (x *ContainerServiceLogsRequest) String() string {
 func (*ContainerServiceLogsRequest) ProtoMessage() {}
 
 func (x *ContainerServiceLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[22]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1554,7 +1650,7 @@ func (x *ContainerServiceLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceLogsRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceLogsRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{22}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ContainerServiceLogsRequest) GetName() string {
@@ -1596,7 +1692,7 @@ type ContainerServiceLogsResponse struct {
 
 func (x *ContainerServiceLogsResponse) Reset() {
 	*x = ContainerServiceLogsResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[23]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1608,7 +1704,7 @@ func (x *ContainerServiceLogsResponse) String() string {
 func (*ContainerServiceLogsResponse) ProtoMessage() {}
 
 func (x *ContainerServiceLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[23]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1621,7 +1717,7 @@ func (x *ContainerServiceLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceLogsResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceLogsResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{23}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ContainerServiceLogsResponse) GetTime() *timestamppb.Timestamp {
@@ -1657,7 +1753,7 @@ type ContainerServiceExecRequest struct {
 
 func (x *ContainerServiceExecRequest) Reset() {
 	*x = ContainerServiceExecRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[24]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1669,7 +1765,7 @@ func (x *ContainerServiceExecRequest) String() string {
 func (*ContainerServiceExecRequest) ProtoMessage() {}
 
 func (x *ContainerServiceExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[24]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1682,7 +1778,7 @@ func (x *ContainerServiceExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceExecRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceExecRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{24}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ContainerServiceExecRequest) GetName() string {
@@ -1723,7 +1819,7 @@ type ContainerServiceExecResponse struct {
 
 func (x *ContainerServiceExecResponse) Reset() {
 	*x = ContainerServiceExecResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[25]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1735,7 +1831,7 @@ func (x *ContainerServiceExecResponse) String() string {
 func (*ContainerServiceExecResponse) ProtoMessage() {}
 
 func (x *ContainerServiceExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[25]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1748,7 +1844,7 @@ func (x *ContainerServiceExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceExecResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceExecResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{25}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ContainerServiceExecResponse) GetProcessId() string {
@@ -1775,7 +1871,7 @@ type ContainerServiceWaitExecRequest struct {
 
 func (x *ContainerServiceWaitExecRequest) Reset() {
 	*x = ContainerServiceWaitExecRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[26]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1787,7 +1883,7 @@ func (x *ContainerServiceWaitExecRequest) String() string {
 func (*ContainerServiceWaitExecRequest) ProtoMessage() {}
 
 func (x *ContainerServiceWaitExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[26]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1800,7 +1896,7 @@ func (x *ContainerServiceWaitExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceWaitExecRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceWaitExecRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{26}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ContainerServiceWaitExecRequest) GetName() string {
@@ -1826,7 +1922,7 @@ type ContainerServiceWaitExecResponse struct {
 
 func (x *ContainerServiceWaitExecResponse) Reset() {
 	*x = ContainerServiceWaitExecResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[27]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1838,7 +1934,7 @@ func (x *ContainerServiceWaitExecResponse) String() string {
 func (*ContainerServiceWaitExecResponse) ProtoMessage() {}
 
 func (x *ContainerServiceWaitExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[27]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1851,7 +1947,7 @@ func (x *ContainerServiceWaitExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceWaitExecResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceWaitExecResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{27}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ContainerServiceWaitExecResponse) GetExitCode() int32 {
@@ -1873,7 +1969,7 @@ type ContainerServiceResizeRequest struct {
 
 func (x *ContainerServiceResizeRequest) Reset() {
 	*x = ContainerServiceResizeRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[28]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1885,7 +1981,7 @@ func (x *ContainerServiceResizeRequest) String() string {
 func (*ContainerServiceResizeRequest) ProtoMessage() {}
 
 func (x *ContainerServiceResizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[28]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1898,7 +1994,7 @@ func (x *ContainerServiceResizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceResizeRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceResizeRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{28}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ContainerServiceResizeRequest) GetName() string {
@@ -1937,7 +2033,7 @@ type ContainerServiceResizeResponse struct {
 
 func (x *ContainerServiceResizeResponse) Reset() {
 	*x = ContainerServiceResizeResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[29]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1949,7 +2045,7 @@ func (x *ContainerServiceResizeResponse) String() string {
 func (*ContainerServiceResizeResponse) ProtoMessage() {}
 
 func (x *ContainerServiceResizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[29]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1962,14 +2058,19 @@ func (x *ContainerServiceResizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceResizeResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceResizeResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{29}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{31}
 }
 
 var File_patchbay_apiserver_v1_container_proto protoreflect.FileDescriptor
 
 const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\n" +
-	"%patchbay/apiserver/v1/container.proto\x12\x15patchbay.apiserver.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dpatchbay/types/v1/types.proto\"\xd9\x01\n" +
+	"%patchbay/apiserver/v1/container.proto\x12\x15patchbay.apiserver.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dpatchbay/types/v1/types.proto\"L\n" +
+	"\x1eContainerServiceExplainRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06target\x18\x02 \x01(\tR\x06target\"e\n" +
+	"\x1fContainerServiceExplainResponse\x12B\n" +
+	"\fexplanations\x18\x01 \x03(\v2\x1e.patchbay.types.v1.ExplanationR\fexplanations\"\xd9\x01\n" +
 	"\tContainer\x127\n" +
 	"\bmetadata\x18\x01 \x01(\v2\x1b.patchbay.types.v1.MetadataR\bmetadata\x12S\n" +
 	"\rconfiguration\x18\x02 \x01(\v2-.patchbay.apiserver.v1.ContainerConfigurationR\rconfiguration\x12>\n" +
@@ -2126,7 +2227,7 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\rWaitCondition\x12\x1e\n" +
 	"\x1aWAIT_CONDITION_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16WAIT_CONDITION_STOPPED\x10\x01\x12\x1a\n" +
-	"\x16WAIT_CONDITION_DELETED\x10\x022\xf8\v\n" +
+	"\x16WAIT_CONDITION_DELETED\x10\x022\xf2\f\n" +
 	"\x10ContainerService\x12u\n" +
 	"\x06Create\x124.patchbay.apiserver.v1.ContainerServiceCreateRequest\x1a5.patchbay.apiserver.v1.ContainerServiceCreateResponse\x12r\n" +
 	"\x05Start\x123.patchbay.apiserver.v1.ContainerServiceStartRequest\x1a4.patchbay.apiserver.v1.ContainerServiceStartResponse\x12o\n" +
@@ -2140,7 +2241,8 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\x04Logs\x122.patchbay.apiserver.v1.ContainerServiceLogsRequest\x1a3.patchbay.apiserver.v1.ContainerServiceLogsResponse0\x01\x12o\n" +
 	"\x04Exec\x122.patchbay.apiserver.v1.ContainerServiceExecRequest\x1a3.patchbay.apiserver.v1.ContainerServiceExecResponse\x12{\n" +
 	"\bWaitExec\x126.patchbay.apiserver.v1.ContainerServiceWaitExecRequest\x1a7.patchbay.apiserver.v1.ContainerServiceWaitExecResponse\x12u\n" +
-	"\x06Resize\x124.patchbay.apiserver.v1.ContainerServiceResizeRequest\x1a5.patchbay.apiserver.v1.ContainerServiceResizeResponseB=Z;patchbay.dev/patchbay/api/patchbay/apiserver/v1;apiserverv1b\x06proto3"
+	"\x06Resize\x124.patchbay.apiserver.v1.ContainerServiceResizeRequest\x1a5.patchbay.apiserver.v1.ContainerServiceResizeResponse\x12x\n" +
+	"\aExplain\x125.patchbay.apiserver.v1.ContainerServiceExplainRequest\x1a6.patchbay.apiserver.v1.ContainerServiceExplainResponseB=Z;patchbay.dev/patchbay/api/patchbay/apiserver/v1;apiserverv1b\x06proto3"
 
 var (
 	file_patchbay_apiserver_v1_container_proto_rawDescOnce sync.Once
@@ -2155,109 +2257,115 @@ func file_patchbay_apiserver_v1_container_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_apiserver_v1_container_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_patchbay_apiserver_v1_container_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_patchbay_apiserver_v1_container_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_patchbay_apiserver_v1_container_proto_goTypes = []any{
 	(ContainerState)(0),                      // 0: patchbay.apiserver.v1.ContainerState
 	(WaitCondition)(0),                       // 1: patchbay.apiserver.v1.WaitCondition
-	(*Container)(nil),                        // 2: patchbay.apiserver.v1.Container
-	(*ContainerConfiguration)(nil),           // 3: patchbay.apiserver.v1.ContainerConfiguration
-	(*ContainerStatus)(nil),                  // 4: patchbay.apiserver.v1.ContainerStatus
-	(*ContainerTemplate)(nil),                // 5: patchbay.apiserver.v1.ContainerTemplate
-	(*ContainerServiceCreateRequest)(nil),    // 6: patchbay.apiserver.v1.ContainerServiceCreateRequest
-	(*ContainerServiceCreateResponse)(nil),   // 7: patchbay.apiserver.v1.ContainerServiceCreateResponse
-	(*ContainerServiceStartRequest)(nil),     // 8: patchbay.apiserver.v1.ContainerServiceStartRequest
-	(*ContainerServiceStartResponse)(nil),    // 9: patchbay.apiserver.v1.ContainerServiceStartResponse
-	(*ContainerServiceStopRequest)(nil),      // 10: patchbay.apiserver.v1.ContainerServiceStopRequest
-	(*ContainerServiceStopResponse)(nil),     // 11: patchbay.apiserver.v1.ContainerServiceStopResponse
-	(*ContainerServiceKillRequest)(nil),      // 12: patchbay.apiserver.v1.ContainerServiceKillRequest
-	(*ContainerServiceKillResponse)(nil),     // 13: patchbay.apiserver.v1.ContainerServiceKillResponse
-	(*ContainerServiceRestartRequest)(nil),   // 14: patchbay.apiserver.v1.ContainerServiceRestartRequest
-	(*ContainerServiceRestartResponse)(nil),  // 15: patchbay.apiserver.v1.ContainerServiceRestartResponse
-	(*ContainerServiceWaitRequest)(nil),      // 16: patchbay.apiserver.v1.ContainerServiceWaitRequest
-	(*ContainerServiceWaitResponse)(nil),     // 17: patchbay.apiserver.v1.ContainerServiceWaitResponse
-	(*ContainerServiceListRequest)(nil),      // 18: patchbay.apiserver.v1.ContainerServiceListRequest
-	(*ContainerServiceListResponse)(nil),     // 19: patchbay.apiserver.v1.ContainerServiceListResponse
-	(*ContainerServiceGetRequest)(nil),       // 20: patchbay.apiserver.v1.ContainerServiceGetRequest
-	(*ContainerServiceGetResponse)(nil),      // 21: patchbay.apiserver.v1.ContainerServiceGetResponse
-	(*ContainerServiceDeleteRequest)(nil),    // 22: patchbay.apiserver.v1.ContainerServiceDeleteRequest
-	(*ContainerServiceDeleteResponse)(nil),   // 23: patchbay.apiserver.v1.ContainerServiceDeleteResponse
-	(*ContainerServiceLogsRequest)(nil),      // 24: patchbay.apiserver.v1.ContainerServiceLogsRequest
-	(*ContainerServiceLogsResponse)(nil),     // 25: patchbay.apiserver.v1.ContainerServiceLogsResponse
-	(*ContainerServiceExecRequest)(nil),      // 26: patchbay.apiserver.v1.ContainerServiceExecRequest
-	(*ContainerServiceExecResponse)(nil),     // 27: patchbay.apiserver.v1.ContainerServiceExecResponse
-	(*ContainerServiceWaitExecRequest)(nil),  // 28: patchbay.apiserver.v1.ContainerServiceWaitExecRequest
-	(*ContainerServiceWaitExecResponse)(nil), // 29: patchbay.apiserver.v1.ContainerServiceWaitExecResponse
-	(*ContainerServiceResizeRequest)(nil),    // 30: patchbay.apiserver.v1.ContainerServiceResizeRequest
-	(*ContainerServiceResizeResponse)(nil),   // 31: patchbay.apiserver.v1.ContainerServiceResizeResponse
-	nil,                                      // 32: patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
-	(*v1.Metadata)(nil),                      // 33: patchbay.types.v1.Metadata
-	(*v1.Process)(nil),                       // 34: patchbay.types.v1.Process
-	(*v1.Mount)(nil),                         // 35: patchbay.types.v1.Mount
-	(*v1.AttachmentConfiguration)(nil),       // 36: patchbay.types.v1.AttachmentConfiguration
-	(*v1.Resources)(nil),                     // 37: patchbay.types.v1.Resources
-	(*durationpb.Duration)(nil),              // 38: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),            // 39: google.protobuf.Timestamp
-	(*v1.Attachment)(nil),                    // 40: patchbay.types.v1.Attachment
+	(*ContainerServiceExplainRequest)(nil),   // 2: patchbay.apiserver.v1.ContainerServiceExplainRequest
+	(*ContainerServiceExplainResponse)(nil),  // 3: patchbay.apiserver.v1.ContainerServiceExplainResponse
+	(*Container)(nil),                        // 4: patchbay.apiserver.v1.Container
+	(*ContainerConfiguration)(nil),           // 5: patchbay.apiserver.v1.ContainerConfiguration
+	(*ContainerStatus)(nil),                  // 6: patchbay.apiserver.v1.ContainerStatus
+	(*ContainerTemplate)(nil),                // 7: patchbay.apiserver.v1.ContainerTemplate
+	(*ContainerServiceCreateRequest)(nil),    // 8: patchbay.apiserver.v1.ContainerServiceCreateRequest
+	(*ContainerServiceCreateResponse)(nil),   // 9: patchbay.apiserver.v1.ContainerServiceCreateResponse
+	(*ContainerServiceStartRequest)(nil),     // 10: patchbay.apiserver.v1.ContainerServiceStartRequest
+	(*ContainerServiceStartResponse)(nil),    // 11: patchbay.apiserver.v1.ContainerServiceStartResponse
+	(*ContainerServiceStopRequest)(nil),      // 12: patchbay.apiserver.v1.ContainerServiceStopRequest
+	(*ContainerServiceStopResponse)(nil),     // 13: patchbay.apiserver.v1.ContainerServiceStopResponse
+	(*ContainerServiceKillRequest)(nil),      // 14: patchbay.apiserver.v1.ContainerServiceKillRequest
+	(*ContainerServiceKillResponse)(nil),     // 15: patchbay.apiserver.v1.ContainerServiceKillResponse
+	(*ContainerServiceRestartRequest)(nil),   // 16: patchbay.apiserver.v1.ContainerServiceRestartRequest
+	(*ContainerServiceRestartResponse)(nil),  // 17: patchbay.apiserver.v1.ContainerServiceRestartResponse
+	(*ContainerServiceWaitRequest)(nil),      // 18: patchbay.apiserver.v1.ContainerServiceWaitRequest
+	(*ContainerServiceWaitResponse)(nil),     // 19: patchbay.apiserver.v1.ContainerServiceWaitResponse
+	(*ContainerServiceListRequest)(nil),      // 20: patchbay.apiserver.v1.ContainerServiceListRequest
+	(*ContainerServiceListResponse)(nil),     // 21: patchbay.apiserver.v1.ContainerServiceListResponse
+	(*ContainerServiceGetRequest)(nil),       // 22: patchbay.apiserver.v1.ContainerServiceGetRequest
+	(*ContainerServiceGetResponse)(nil),      // 23: patchbay.apiserver.v1.ContainerServiceGetResponse
+	(*ContainerServiceDeleteRequest)(nil),    // 24: patchbay.apiserver.v1.ContainerServiceDeleteRequest
+	(*ContainerServiceDeleteResponse)(nil),   // 25: patchbay.apiserver.v1.ContainerServiceDeleteResponse
+	(*ContainerServiceLogsRequest)(nil),      // 26: patchbay.apiserver.v1.ContainerServiceLogsRequest
+	(*ContainerServiceLogsResponse)(nil),     // 27: patchbay.apiserver.v1.ContainerServiceLogsResponse
+	(*ContainerServiceExecRequest)(nil),      // 28: patchbay.apiserver.v1.ContainerServiceExecRequest
+	(*ContainerServiceExecResponse)(nil),     // 29: patchbay.apiserver.v1.ContainerServiceExecResponse
+	(*ContainerServiceWaitExecRequest)(nil),  // 30: patchbay.apiserver.v1.ContainerServiceWaitExecRequest
+	(*ContainerServiceWaitExecResponse)(nil), // 31: patchbay.apiserver.v1.ContainerServiceWaitExecResponse
+	(*ContainerServiceResizeRequest)(nil),    // 32: patchbay.apiserver.v1.ContainerServiceResizeRequest
+	(*ContainerServiceResizeResponse)(nil),   // 33: patchbay.apiserver.v1.ContainerServiceResizeResponse
+	nil,                                      // 34: patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
+	(*v1.Explanation)(nil),                   // 35: patchbay.types.v1.Explanation
+	(*v1.Metadata)(nil),                      // 36: patchbay.types.v1.Metadata
+	(*v1.Process)(nil),                       // 37: patchbay.types.v1.Process
+	(*v1.Mount)(nil),                         // 38: patchbay.types.v1.Mount
+	(*v1.AttachmentConfiguration)(nil),       // 39: patchbay.types.v1.AttachmentConfiguration
+	(*v1.Resources)(nil),                     // 40: patchbay.types.v1.Resources
+	(*durationpb.Duration)(nil),              // 41: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),            // 42: google.protobuf.Timestamp
+	(*v1.Attachment)(nil),                    // 43: patchbay.types.v1.Attachment
 }
 var file_patchbay_apiserver_v1_container_proto_depIdxs = []int32{
-	33, // 0: patchbay.apiserver.v1.Container.metadata:type_name -> patchbay.types.v1.Metadata
-	3,  // 1: patchbay.apiserver.v1.Container.configuration:type_name -> patchbay.apiserver.v1.ContainerConfiguration
-	4,  // 2: patchbay.apiserver.v1.Container.status:type_name -> patchbay.apiserver.v1.ContainerStatus
-	34, // 3: patchbay.apiserver.v1.ContainerConfiguration.process:type_name -> patchbay.types.v1.Process
-	35, // 4: patchbay.apiserver.v1.ContainerConfiguration.mounts:type_name -> patchbay.types.v1.Mount
-	36, // 5: patchbay.apiserver.v1.ContainerConfiguration.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
-	37, // 6: patchbay.apiserver.v1.ContainerConfiguration.resources:type_name -> patchbay.types.v1.Resources
-	38, // 7: patchbay.apiserver.v1.ContainerConfiguration.stop_timeout:type_name -> google.protobuf.Duration
-	0,  // 8: patchbay.apiserver.v1.ContainerStatus.state:type_name -> patchbay.apiserver.v1.ContainerState
-	39, // 9: patchbay.apiserver.v1.ContainerStatus.started_at:type_name -> google.protobuf.Timestamp
-	39, // 10: patchbay.apiserver.v1.ContainerStatus.exited_at:type_name -> google.protobuf.Timestamp
-	40, // 11: patchbay.apiserver.v1.ContainerStatus.attachments:type_name -> patchbay.types.v1.Attachment
-	35, // 12: patchbay.apiserver.v1.ContainerTemplate.mounts:type_name -> patchbay.types.v1.Mount
-	36, // 13: patchbay.apiserver.v1.ContainerTemplate.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
-	37, // 14: patchbay.apiserver.v1.ContainerTemplate.resources:type_name -> patchbay.types.v1.Resources
-	38, // 15: patchbay.apiserver.v1.ContainerTemplate.stop_timeout:type_name -> google.protobuf.Duration
-	32, // 16: patchbay.apiserver.v1.ContainerServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
-	5,  // 17: patchbay.apiserver.v1.ContainerServiceCreateRequest.template:type_name -> patchbay.apiserver.v1.ContainerTemplate
-	2,  // 18: patchbay.apiserver.v1.ContainerServiceCreateResponse.container:type_name -> patchbay.apiserver.v1.Container
-	38, // 19: patchbay.apiserver.v1.ContainerServiceStopRequest.timeout:type_name -> google.protobuf.Duration
-	38, // 20: patchbay.apiserver.v1.ContainerServiceRestartRequest.timeout:type_name -> google.protobuf.Duration
-	1,  // 21: patchbay.apiserver.v1.ContainerServiceWaitRequest.condition:type_name -> patchbay.apiserver.v1.WaitCondition
-	2,  // 22: patchbay.apiserver.v1.ContainerServiceListResponse.containers:type_name -> patchbay.apiserver.v1.Container
-	2,  // 23: patchbay.apiserver.v1.ContainerServiceGetResponse.container:type_name -> patchbay.apiserver.v1.Container
-	39, // 24: patchbay.apiserver.v1.ContainerServiceLogsRequest.since:type_name -> google.protobuf.Timestamp
-	39, // 25: patchbay.apiserver.v1.ContainerServiceLogsResponse.time:type_name -> google.protobuf.Timestamp
-	34, // 26: patchbay.apiserver.v1.ContainerServiceExecRequest.process:type_name -> patchbay.types.v1.Process
-	6,  // 27: patchbay.apiserver.v1.ContainerService.Create:input_type -> patchbay.apiserver.v1.ContainerServiceCreateRequest
-	8,  // 28: patchbay.apiserver.v1.ContainerService.Start:input_type -> patchbay.apiserver.v1.ContainerServiceStartRequest
-	10, // 29: patchbay.apiserver.v1.ContainerService.Stop:input_type -> patchbay.apiserver.v1.ContainerServiceStopRequest
-	12, // 30: patchbay.apiserver.v1.ContainerService.Kill:input_type -> patchbay.apiserver.v1.ContainerServiceKillRequest
-	14, // 31: patchbay.apiserver.v1.ContainerService.Restart:input_type -> patchbay.apiserver.v1.ContainerServiceRestartRequest
-	16, // 32: patchbay.apiserver.v1.ContainerService.Wait:input_type -> patchbay.apiserver.v1.ContainerServiceWaitRequest
-	18, // 33: patchbay.apiserver.v1.ContainerService.List:input_type -> patchbay.apiserver.v1.ContainerServiceListRequest
-	20, // 34: patchbay.apiserver.v1.ContainerService.Get:input_type -> patchbay.apiserver.v1.ContainerServiceGetRequest
-	22, // 35: patchbay.apiserver.v1.ContainerService.Delete:input_type -> patchbay.apiserver.v1.ContainerServiceDeleteRequest
-	24, // 36: patchbay.apiserver.v1.ContainerService.Logs:input_type -> patchbay.apiserver.v1.ContainerServiceLogsRequest
-	26, // 37: patchbay.apiserver.v1.ContainerService.Exec:input_type -> patchbay.apiserver.v1.ContainerServiceExecRequest
-	28, // 38: patchbay.apiserver.v1.ContainerService.WaitExec:input_type -> patchbay.apiserver.v1.ContainerServiceWaitExecRequest
-	30, // 39: patchbay.apiserver.v1.ContainerService.Resize:input_type -> patchbay.apiserver.v1.ContainerServiceResizeRequest
-	7,  // 40: patchbay.apiserver.v1.ContainerService.Create:output_type -> patchbay.apiserver.v1.ContainerServiceCreateResponse
-	9,  // 41: patchbay.apiserver.v1.ContainerService.Start:output_type -> patchbay.apiserver.v1.ContainerServiceStartResponse
-	11, // 42: patchbay.apiserver.v1.ContainerService.Stop:output_type -> patchbay.apiserver.v1.ContainerServiceStopResponse
-	13, // 43: patchbay.apiserver.v1.ContainerService.Kill:output_type -> patchbay.apiserver.v1.ContainerServiceKillResponse
-	15, // 44: patchbay.apiserver.v1.ContainerService.Restart:output_type -> patchbay.apiserver.v1.ContainerServiceRestartResponse
-	17, // 45: patchbay.apiserver.v1.ContainerService.Wait:output_type -> patchbay.apiserver.v1.ContainerServiceWaitResponse
-	19, // 46: patchbay.apiserver.v1.ContainerService.List:output_type -> patchbay.apiserver.v1.ContainerServiceListResponse
-	21, // 47: patchbay.apiserver.v1.ContainerService.Get:output_type -> patchbay.apiserver.v1.ContainerServiceGetResponse
-	23, // 48: patchbay.apiserver.v1.ContainerService.Delete:output_type -> patchbay.apiserver.v1.ContainerServiceDeleteResponse
-	25, // 49: patchbay.apiserver.v1.ContainerService.Logs:output_type -> patchbay.apiserver.v1.ContainerServiceLogsResponse
-	27, // 50: patchbay.apiserver.v1.ContainerService.Exec:output_type -> patchbay.apiserver.v1.ContainerServiceExecResponse
-	29, // 51: patchbay.apiserver.v1.ContainerService.WaitExec:output_type -> patchbay.apiserver.v1.ContainerServiceWaitExecResponse
-	31, // 52: patchbay.apiserver.v1.ContainerService.Resize:output_type -> patchbay.apiserver.v1.ContainerServiceResizeResponse
-	40, // [40:53] is the sub-list for method output_type
-	27, // [27:40] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	35, // 0: patchbay.apiserver.v1.ContainerServiceExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
+	36, // 1: patchbay.apiserver.v1.Container.metadata:type_name -> patchbay.types.v1.Metadata
+	5,  // 2: patchbay.apiserver.v1.Container.configuration:type_name -> patchbay.apiserver.v1.ContainerConfiguration
+	6,  // 3: patchbay.apiserver.v1.Container.status:type_name -> patchbay.apiserver.v1.ContainerStatus
+	37, // 4: patchbay.apiserver.v1.ContainerConfiguration.process:type_name -> patchbay.types.v1.Process
+	38, // 5: patchbay.apiserver.v1.ContainerConfiguration.mounts:type_name -> patchbay.types.v1.Mount
+	39, // 6: patchbay.apiserver.v1.ContainerConfiguration.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
+	40, // 7: patchbay.apiserver.v1.ContainerConfiguration.resources:type_name -> patchbay.types.v1.Resources
+	41, // 8: patchbay.apiserver.v1.ContainerConfiguration.stop_timeout:type_name -> google.protobuf.Duration
+	0,  // 9: patchbay.apiserver.v1.ContainerStatus.state:type_name -> patchbay.apiserver.v1.ContainerState
+	42, // 10: patchbay.apiserver.v1.ContainerStatus.started_at:type_name -> google.protobuf.Timestamp
+	42, // 11: patchbay.apiserver.v1.ContainerStatus.exited_at:type_name -> google.protobuf.Timestamp
+	43, // 12: patchbay.apiserver.v1.ContainerStatus.attachments:type_name -> patchbay.types.v1.Attachment
+	38, // 13: patchbay.apiserver.v1.ContainerTemplate.mounts:type_name -> patchbay.types.v1.Mount
+	39, // 14: patchbay.apiserver.v1.ContainerTemplate.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
+	40, // 15: patchbay.apiserver.v1.ContainerTemplate.resources:type_name -> patchbay.types.v1.Resources
+	41, // 16: patchbay.apiserver.v1.ContainerTemplate.stop_timeout:type_name -> google.protobuf.Duration
+	34, // 17: patchbay.apiserver.v1.ContainerServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
+	7,  // 18: patchbay.apiserver.v1.ContainerServiceCreateRequest.template:type_name -> patchbay.apiserver.v1.ContainerTemplate
+	4,  // 19: patchbay.apiserver.v1.ContainerServiceCreateResponse.container:type_name -> patchbay.apiserver.v1.Container
+	41, // 20: patchbay.apiserver.v1.ContainerServiceStopRequest.timeout:type_name -> google.protobuf.Duration
+	41, // 21: patchbay.apiserver.v1.ContainerServiceRestartRequest.timeout:type_name -> google.protobuf.Duration
+	1,  // 22: patchbay.apiserver.v1.ContainerServiceWaitRequest.condition:type_name -> patchbay.apiserver.v1.WaitCondition
+	4,  // 23: patchbay.apiserver.v1.ContainerServiceListResponse.containers:type_name -> patchbay.apiserver.v1.Container
+	4,  // 24: patchbay.apiserver.v1.ContainerServiceGetResponse.container:type_name -> patchbay.apiserver.v1.Container
+	42, // 25: patchbay.apiserver.v1.ContainerServiceLogsRequest.since:type_name -> google.protobuf.Timestamp
+	42, // 26: patchbay.apiserver.v1.ContainerServiceLogsResponse.time:type_name -> google.protobuf.Timestamp
+	37, // 27: patchbay.apiserver.v1.ContainerServiceExecRequest.process:type_name -> patchbay.types.v1.Process
+	8,  // 28: patchbay.apiserver.v1.ContainerService.Create:input_type -> patchbay.apiserver.v1.ContainerServiceCreateRequest
+	10, // 29: patchbay.apiserver.v1.ContainerService.Start:input_type -> patchbay.apiserver.v1.ContainerServiceStartRequest
+	12, // 30: patchbay.apiserver.v1.ContainerService.Stop:input_type -> patchbay.apiserver.v1.ContainerServiceStopRequest
+	14, // 31: patchbay.apiserver.v1.ContainerService.Kill:input_type -> patchbay.apiserver.v1.ContainerServiceKillRequest
+	16, // 32: patchbay.apiserver.v1.ContainerService.Restart:input_type -> patchbay.apiserver.v1.ContainerServiceRestartRequest
+	18, // 33: patchbay.apiserver.v1.ContainerService.Wait:input_type -> patchbay.apiserver.v1.ContainerServiceWaitRequest
+	20, // 34: patchbay.apiserver.v1.ContainerService.List:input_type -> patchbay.apiserver.v1.ContainerServiceListRequest
+	22, // 35: patchbay.apiserver.v1.ContainerService.Get:input_type -> patchbay.apiserver.v1.ContainerServiceGetRequest
+	24, // 36: patchbay.apiserver.v1.ContainerService.Delete:input_type -> patchbay.apiserver.v1.ContainerServiceDeleteRequest
+	26, // 37: patchbay.apiserver.v1.ContainerService.Logs:input_type -> patchbay.apiserver.v1.ContainerServiceLogsRequest
+	28, // 38: patchbay.apiserver.v1.ContainerService.Exec:input_type -> patchbay.apiserver.v1.ContainerServiceExecRequest
+	30, // 39: patchbay.apiserver.v1.ContainerService.WaitExec:input_type -> patchbay.apiserver.v1.ContainerServiceWaitExecRequest
+	32, // 40: patchbay.apiserver.v1.ContainerService.Resize:input_type -> patchbay.apiserver.v1.ContainerServiceResizeRequest
+	2,  // 41: patchbay.apiserver.v1.ContainerService.Explain:input_type -> patchbay.apiserver.v1.ContainerServiceExplainRequest
+	9,  // 42: patchbay.apiserver.v1.ContainerService.Create:output_type -> patchbay.apiserver.v1.ContainerServiceCreateResponse
+	11, // 43: patchbay.apiserver.v1.ContainerService.Start:output_type -> patchbay.apiserver.v1.ContainerServiceStartResponse
+	13, // 44: patchbay.apiserver.v1.ContainerService.Stop:output_type -> patchbay.apiserver.v1.ContainerServiceStopResponse
+	15, // 45: patchbay.apiserver.v1.ContainerService.Kill:output_type -> patchbay.apiserver.v1.ContainerServiceKillResponse
+	17, // 46: patchbay.apiserver.v1.ContainerService.Restart:output_type -> patchbay.apiserver.v1.ContainerServiceRestartResponse
+	19, // 47: patchbay.apiserver.v1.ContainerService.Wait:output_type -> patchbay.apiserver.v1.ContainerServiceWaitResponse
+	21, // 48: patchbay.apiserver.v1.ContainerService.List:output_type -> patchbay.apiserver.v1.ContainerServiceListResponse
+	23, // 49: patchbay.apiserver.v1.ContainerService.Get:output_type -> patchbay.apiserver.v1.ContainerServiceGetResponse
+	25, // 50: patchbay.apiserver.v1.ContainerService.Delete:output_type -> patchbay.apiserver.v1.ContainerServiceDeleteResponse
+	27, // 51: patchbay.apiserver.v1.ContainerService.Logs:output_type -> patchbay.apiserver.v1.ContainerServiceLogsResponse
+	29, // 52: patchbay.apiserver.v1.ContainerService.Exec:output_type -> patchbay.apiserver.v1.ContainerServiceExecResponse
+	31, // 53: patchbay.apiserver.v1.ContainerService.WaitExec:output_type -> patchbay.apiserver.v1.ContainerServiceWaitExecResponse
+	33, // 54: patchbay.apiserver.v1.ContainerService.Resize:output_type -> patchbay.apiserver.v1.ContainerServiceResizeResponse
+	3,  // 55: patchbay.apiserver.v1.ContainerService.Explain:output_type -> patchbay.apiserver.v1.ContainerServiceExplainResponse
+	42, // [42:56] is the sub-list for method output_type
+	28, // [28:42] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_apiserver_v1_container_proto_init() }
@@ -2271,7 +2379,7 @@ func file_patchbay_apiserver_v1_container_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_apiserver_v1_container_proto_rawDesc), len(file_patchbay_apiserver_v1_container_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   31,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1549,6 +1549,102 @@ func (x *LookupResponse) GetAttachments() []*v1.Attachment {
 	return nil
 }
 
+type ExplainRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Destination   string                 `protobuf:"bytes,2,opt,name=destination,proto3" json:"destination,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainRequest) Reset() {
+	*x = ExplainRequest{}
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainRequest) ProtoMessage() {}
+
+func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
+func (*ExplainRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ExplainRequest) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *ExplainRequest) GetDestination() string {
+	if x != nil {
+		return x.Destination
+	}
+	return ""
+}
+
+type ExplainResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Verdict       *v1.Explained          `protobuf:"bytes,1,opt,name=verdict,proto3" json:"verdict,omitempty"` // the answer begins with "accepted", "dropped" or "not filtered"
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainResponse) Reset() {
+	*x = ExplainResponse{}
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainResponse) ProtoMessage() {}
+
+func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
+func (*ExplainResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ExplainResponse) GetVerdict() *v1.Explained {
+	if x != nil {
+		return x.Verdict
+	}
+	return nil
+}
+
 type ListRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1557,7 +1653,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[26]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1569,7 +1665,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[26]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1582,7 +1678,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{26}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{28}
 }
 
 type ListResponse struct {
@@ -1594,7 +1690,7 @@ type ListResponse struct {
 
 func (x *ListResponse) Reset() {
 	*x = ListResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[27]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1606,7 +1702,7 @@ func (x *ListResponse) String() string {
 func (*ListResponse) ProtoMessage() {}
 
 func (x *ListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[27]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1619,7 +1715,7 @@ func (x *ListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResponse.ProtoReflect.Descriptor instead.
 func (*ListResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{27}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListResponse) GetLeases() []*Lease {
@@ -1642,7 +1738,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[28]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1654,7 +1750,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[28]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1667,7 +1763,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{28}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Lease) GetKey() string {
@@ -1717,7 +1813,7 @@ type PublishedPort struct {
 
 func (x *PublishedPort) Reset() {
 	*x = PublishedPort{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[29]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1729,7 +1825,7 @@ func (x *PublishedPort) String() string {
 func (*PublishedPort) ProtoMessage() {}
 
 func (x *PublishedPort) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[29]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1742,7 +1838,7 @@ func (x *PublishedPort) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishedPort.ProtoReflect.Descriptor instead.
 func (*PublishedPort) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{29}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PublishedPort) GetProtocol() string {
@@ -1783,7 +1879,7 @@ type PublishRequest struct {
 
 func (x *PublishRequest) Reset() {
 	*x = PublishRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[30]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1795,7 +1891,7 @@ func (x *PublishRequest) String() string {
 func (*PublishRequest) ProtoMessage() {}
 
 func (x *PublishRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[30]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1808,7 +1904,7 @@ func (x *PublishRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishRequest.ProtoReflect.Descriptor instead.
 func (*PublishRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{30}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PublishRequest) GetKey() string {
@@ -1834,7 +1930,7 @@ type PublishResponse struct {
 
 func (x *PublishResponse) Reset() {
 	*x = PublishResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[31]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1846,7 +1942,7 @@ func (x *PublishResponse) String() string {
 func (*PublishResponse) ProtoMessage() {}
 
 func (x *PublishResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[31]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1859,7 +1955,7 @@ func (x *PublishResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishResponse.ProtoReflect.Descriptor instead.
 func (*PublishResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{31}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *PublishResponse) GetPorts() []*PublishedPort {
@@ -1878,7 +1974,7 @@ type UnpublishRequest struct {
 
 func (x *UnpublishRequest) Reset() {
 	*x = UnpublishRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[32]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1890,7 +1986,7 @@ func (x *UnpublishRequest) String() string {
 func (*UnpublishRequest) ProtoMessage() {}
 
 func (x *UnpublishRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[32]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1903,7 +1999,7 @@ func (x *UnpublishRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpublishRequest.ProtoReflect.Descriptor instead.
 func (*UnpublishRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{32}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *UnpublishRequest) GetKey() string {
@@ -1921,7 +2017,7 @@ type UnpublishResponse struct {
 
 func (x *UnpublishResponse) Reset() {
 	*x = UnpublishResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[33]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1933,7 +2029,7 @@ func (x *UnpublishResponse) String() string {
 func (*UnpublishResponse) ProtoMessage() {}
 
 func (x *UnpublishResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[33]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1946,7 +2042,7 @@ func (x *UnpublishResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpublishResponse.ProtoReflect.Descriptor instead.
 func (*UnpublishResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{33}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{35}
 }
 
 type AttachRequest struct {
@@ -1960,7 +2056,7 @@ type AttachRequest struct {
 
 func (x *AttachRequest) Reset() {
 	*x = AttachRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[34]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1972,7 +2068,7 @@ func (x *AttachRequest) String() string {
 func (*AttachRequest) ProtoMessage() {}
 
 func (x *AttachRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[34]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1985,7 +2081,7 @@ func (x *AttachRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachRequest.ProtoReflect.Descriptor instead.
 func (*AttachRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{34}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *AttachRequest) GetKey() string {
@@ -2018,7 +2114,7 @@ type AttachResponse struct {
 
 func (x *AttachResponse) Reset() {
 	*x = AttachResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[35]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2030,7 +2126,7 @@ func (x *AttachResponse) String() string {
 func (*AttachResponse) ProtoMessage() {}
 
 func (x *AttachResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[35]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2043,7 +2139,7 @@ func (x *AttachResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachResponse.ProtoReflect.Descriptor instead.
 func (*AttachResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{35}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *AttachResponse) GetAttachment() *v1.Attachment {
@@ -2064,7 +2160,7 @@ type DetachRequest struct {
 
 func (x *DetachRequest) Reset() {
 	*x = DetachRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[36]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2076,7 +2172,7 @@ func (x *DetachRequest) String() string {
 func (*DetachRequest) ProtoMessage() {}
 
 func (x *DetachRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[36]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2089,7 +2185,7 @@ func (x *DetachRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DetachRequest.ProtoReflect.Descriptor instead.
 func (*DetachRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{36}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *DetachRequest) GetKey() string {
@@ -2121,7 +2217,7 @@ type DetachResponse struct {
 
 func (x *DetachResponse) Reset() {
 	*x = DetachResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[37]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2133,7 +2229,7 @@ func (x *DetachResponse) String() string {
 func (*DetachResponse) ProtoMessage() {}
 
 func (x *DetachResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[37]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2146,7 +2242,7 @@ func (x *DetachResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DetachResponse.ProtoReflect.Descriptor instead.
 func (*DetachResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{37}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{39}
 }
 
 type WatchRequest struct {
@@ -2157,7 +2253,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[38]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2169,7 +2265,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[38]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2182,7 +2278,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{38}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{40}
 }
 
 type WatchResponse struct {
@@ -2194,7 +2290,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[39]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2206,7 +2302,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[39]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2219,7 +2315,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{39}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *WatchResponse) GetStatus() *NetworkStatus {
@@ -2325,7 +2421,12 @@ const file_patchbay_plugin_v1_network_proto_rawDesc = "" +
 	"\aaddress\x18\x02 \x01(\tH\x00R\aaddressB\a\n" +
 	"\x05query\"Q\n" +
 	"\x0eLookupResponse\x12?\n" +
-	"\vattachments\x18\x01 \x03(\v2\x1d.patchbay.types.v1.AttachmentR\vattachments\"\r\n" +
+	"\vattachments\x18\x01 \x03(\v2\x1d.patchbay.types.v1.AttachmentR\vattachments\"D\n" +
+	"\x0eExplainRequest\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12 \n" +
+	"\vdestination\x18\x02 \x01(\tR\vdestination\"I\n" +
+	"\x0fExplainResponse\x126\n" +
+	"\averdict\x18\x01 \x01(\v2\x1c.patchbay.types.v1.ExplainedR\averdict\"\r\n" +
 	"\vListRequest\"A\n" +
 	"\fListResponse\x121\n" +
 	"\x06leases\x18\x01 \x03(\v2\x19.patchbay.plugin.v1.LeaseR\x06leases\"\xdf\x01\n" +
@@ -2377,8 +2478,7 @@ const file_patchbay_plugin_v1_network_proto_rawDesc = "" +
 	"\x17LEASE_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13LEASE_STATE_PENDING\x10\x01\x12\x14\n" +
 	"\x10LEASE_STATE_HELD\x10\x02\x12\x18\n" +
-	"\x14LEASE_STATE_ORPHANED\x10\x032\xf5\n" +
-	"\n" +
+	"\x14LEASE_STATE_ORPHANED\x10\x032\xc9\v\n" +
 	"\x14NetworkPluginService\x12L\n" +
 	"\x05Hello\x12 .patchbay.plugin.v1.HelloRequest\x1a!.patchbay.plugin.v1.HelloResponse\x12L\n" +
 	"\x05Start\x12 .patchbay.plugin.v1.StartRequest\x1a!.patchbay.plugin.v1.StartResponse\x12O\n" +
@@ -2392,6 +2492,7 @@ const file_patchbay_plugin_v1_network_proto_rawDesc = "" +
 	"\aReserve\x12\".patchbay.plugin.v1.ReserveRequest\x1a#.patchbay.plugin.v1.ReserveResponse\x12O\n" +
 	"\x06Lookup\x12!.patchbay.plugin.v1.LookupRequest\x1a\".patchbay.plugin.v1.LookupResponse\x12I\n" +
 	"\x04List\x12\x1f.patchbay.plugin.v1.ListRequest\x1a .patchbay.plugin.v1.ListResponse\x12R\n" +
+	"\aExplain\x12\".patchbay.plugin.v1.ExplainRequest\x1a#.patchbay.plugin.v1.ExplainResponse\x12R\n" +
 	"\aPublish\x12\".patchbay.plugin.v1.PublishRequest\x1a#.patchbay.plugin.v1.PublishResponse\x12X\n" +
 	"\tUnpublish\x12$.patchbay.plugin.v1.UnpublishRequest\x1a%.patchbay.plugin.v1.UnpublishResponse\x12O\n" +
 	"\x06Attach\x12!.patchbay.plugin.v1.AttachRequest\x1a\".patchbay.plugin.v1.AttachResponse\x12O\n" +
@@ -2411,7 +2512,7 @@ func file_patchbay_plugin_v1_network_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_plugin_v1_network_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_patchbay_plugin_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_patchbay_plugin_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_patchbay_plugin_v1_network_proto_goTypes = []any{
 	(NetworkState)(0),                  // 0: patchbay.plugin.v1.NetworkState
 	(LeaseState)(0),                    // 1: patchbay.plugin.v1.LeaseState
@@ -2441,27 +2542,30 @@ var file_patchbay_plugin_v1_network_proto_goTypes = []any{
 	(*ReserveResponse)(nil),            // 25: patchbay.plugin.v1.ReserveResponse
 	(*LookupRequest)(nil),              // 26: patchbay.plugin.v1.LookupRequest
 	(*LookupResponse)(nil),             // 27: patchbay.plugin.v1.LookupResponse
-	(*ListRequest)(nil),                // 28: patchbay.plugin.v1.ListRequest
-	(*ListResponse)(nil),               // 29: patchbay.plugin.v1.ListResponse
-	(*Lease)(nil),                      // 30: patchbay.plugin.v1.Lease
-	(*PublishedPort)(nil),              // 31: patchbay.plugin.v1.PublishedPort
-	(*PublishRequest)(nil),             // 32: patchbay.plugin.v1.PublishRequest
-	(*PublishResponse)(nil),            // 33: patchbay.plugin.v1.PublishResponse
-	(*UnpublishRequest)(nil),           // 34: patchbay.plugin.v1.UnpublishRequest
-	(*UnpublishResponse)(nil),          // 35: patchbay.plugin.v1.UnpublishResponse
-	(*AttachRequest)(nil),              // 36: patchbay.plugin.v1.AttachRequest
-	(*AttachResponse)(nil),             // 37: patchbay.plugin.v1.AttachResponse
-	(*DetachRequest)(nil),              // 38: patchbay.plugin.v1.DetachRequest
-	(*DetachResponse)(nil),             // 39: patchbay.plugin.v1.DetachResponse
-	(*WatchRequest)(nil),               // 40: patchbay.plugin.v1.WatchRequest
-	(*WatchResponse)(nil),              // 41: patchbay.plugin.v1.WatchResponse
-	nil,                                // 42: patchbay.plugin.v1.NetworkConfiguration.OptionsEntry
-	(*v1.AttachmentConfiguration)(nil), // 43: patchbay.types.v1.AttachmentConfiguration
-	(*v1.Attachment)(nil),              // 44: patchbay.types.v1.Attachment
-	(*timestamppb.Timestamp)(nil),      // 45: google.protobuf.Timestamp
+	(*ExplainRequest)(nil),             // 28: patchbay.plugin.v1.ExplainRequest
+	(*ExplainResponse)(nil),            // 29: patchbay.plugin.v1.ExplainResponse
+	(*ListRequest)(nil),                // 30: patchbay.plugin.v1.ListRequest
+	(*ListResponse)(nil),               // 31: patchbay.plugin.v1.ListResponse
+	(*Lease)(nil),                      // 32: patchbay.plugin.v1.Lease
+	(*PublishedPort)(nil),              // 33: patchbay.plugin.v1.PublishedPort
+	(*PublishRequest)(nil),             // 34: patchbay.plugin.v1.PublishRequest
+	(*PublishResponse)(nil),            // 35: patchbay.plugin.v1.PublishResponse
+	(*UnpublishRequest)(nil),           // 36: patchbay.plugin.v1.UnpublishRequest
+	(*UnpublishResponse)(nil),          // 37: patchbay.plugin.v1.UnpublishResponse
+	(*AttachRequest)(nil),              // 38: patchbay.plugin.v1.AttachRequest
+	(*AttachResponse)(nil),             // 39: patchbay.plugin.v1.AttachResponse
+	(*DetachRequest)(nil),              // 40: patchbay.plugin.v1.DetachRequest
+	(*DetachResponse)(nil),             // 41: patchbay.plugin.v1.DetachResponse
+	(*WatchRequest)(nil),               // 42: patchbay.plugin.v1.WatchRequest
+	(*WatchResponse)(nil),              // 43: patchbay.plugin.v1.WatchResponse
+	nil,                                // 44: patchbay.plugin.v1.NetworkConfiguration.OptionsEntry
+	(*v1.AttachmentConfiguration)(nil), // 45: patchbay.types.v1.AttachmentConfiguration
+	(*v1.Attachment)(nil),              // 46: patchbay.types.v1.Attachment
+	(*timestamppb.Timestamp)(nil),      // 47: google.protobuf.Timestamp
+	(*v1.Explained)(nil),               // 48: patchbay.types.v1.Explained
 }
 var file_patchbay_plugin_v1_network_proto_depIdxs = []int32{
-	42, // 0: patchbay.plugin.v1.NetworkConfiguration.options:type_name -> patchbay.plugin.v1.NetworkConfiguration.OptionsEntry
+	44, // 0: patchbay.plugin.v1.NetworkConfiguration.options:type_name -> patchbay.plugin.v1.NetworkConfiguration.OptionsEntry
 	5,  // 1: patchbay.plugin.v1.NetworkConfiguration.used_prefixes:type_name -> patchbay.plugin.v1.NetworkPrefix
 	0,  // 2: patchbay.plugin.v1.NetworkStatus.state:type_name -> patchbay.plugin.v1.NetworkState
 	4,  // 3: patchbay.plugin.v1.StartRequest.configuration:type_name -> patchbay.plugin.v1.NetworkConfiguration
@@ -2470,58 +2574,61 @@ var file_patchbay_plugin_v1_network_proto_depIdxs = []int32{
 	6,  // 6: patchbay.plugin.v1.StatusResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
 	4,  // 7: patchbay.plugin.v1.UpdateRequest.configuration:type_name -> patchbay.plugin.v1.NetworkConfiguration
 	6,  // 8: patchbay.plugin.v1.UpdateResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
-	43, // 9: patchbay.plugin.v1.AllocateRequest.configuration:type_name -> patchbay.types.v1.AttachmentConfiguration
-	44, // 10: patchbay.plugin.v1.AllocateResponse.attachment:type_name -> patchbay.types.v1.Attachment
-	45, // 11: patchbay.plugin.v1.AllocateResponse.expires_at:type_name -> google.protobuf.Timestamp
+	45, // 9: patchbay.plugin.v1.AllocateRequest.configuration:type_name -> patchbay.types.v1.AttachmentConfiguration
+	46, // 10: patchbay.plugin.v1.AllocateResponse.attachment:type_name -> patchbay.types.v1.Attachment
+	47, // 11: patchbay.plugin.v1.AllocateResponse.expires_at:type_name -> google.protobuf.Timestamp
 	17, // 12: patchbay.plugin.v1.ReserveRequest.reservation:type_name -> patchbay.plugin.v1.Reservation
-	44, // 13: patchbay.plugin.v1.LookupResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	30, // 14: patchbay.plugin.v1.ListResponse.leases:type_name -> patchbay.plugin.v1.Lease
-	1,  // 15: patchbay.plugin.v1.Lease.state:type_name -> patchbay.plugin.v1.LeaseState
-	44, // 16: patchbay.plugin.v1.Lease.attachment:type_name -> patchbay.types.v1.Attachment
-	45, // 17: patchbay.plugin.v1.Lease.expires_at:type_name -> google.protobuf.Timestamp
-	31, // 18: patchbay.plugin.v1.PublishRequest.ports:type_name -> patchbay.plugin.v1.PublishedPort
-	31, // 19: patchbay.plugin.v1.PublishResponse.ports:type_name -> patchbay.plugin.v1.PublishedPort
-	44, // 20: patchbay.plugin.v1.AttachResponse.attachment:type_name -> patchbay.types.v1.Attachment
-	6,  // 21: patchbay.plugin.v1.WatchResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
-	2,  // 22: patchbay.plugin.v1.NetworkPluginService.Hello:input_type -> patchbay.plugin.v1.HelloRequest
-	7,  // 23: patchbay.plugin.v1.NetworkPluginService.Start:input_type -> patchbay.plugin.v1.StartRequest
-	9,  // 24: patchbay.plugin.v1.NetworkPluginService.Status:input_type -> patchbay.plugin.v1.StatusRequest
-	11, // 25: patchbay.plugin.v1.NetworkPluginService.Check:input_type -> patchbay.plugin.v1.CheckRequest
-	13, // 26: patchbay.plugin.v1.NetworkPluginService.Stop:input_type -> patchbay.plugin.v1.StopRequest
-	15, // 27: patchbay.plugin.v1.NetworkPluginService.Update:input_type -> patchbay.plugin.v1.UpdateRequest
-	18, // 28: patchbay.plugin.v1.NetworkPluginService.Allocate:input_type -> patchbay.plugin.v1.AllocateRequest
-	20, // 29: patchbay.plugin.v1.NetworkPluginService.Hold:input_type -> patchbay.plugin.v1.HoldRequest
-	22, // 30: patchbay.plugin.v1.NetworkPluginService.Release:input_type -> patchbay.plugin.v1.ReleaseRequest
-	24, // 31: patchbay.plugin.v1.NetworkPluginService.Reserve:input_type -> patchbay.plugin.v1.ReserveRequest
-	26, // 32: patchbay.plugin.v1.NetworkPluginService.Lookup:input_type -> patchbay.plugin.v1.LookupRequest
-	28, // 33: patchbay.plugin.v1.NetworkPluginService.List:input_type -> patchbay.plugin.v1.ListRequest
-	32, // 34: patchbay.plugin.v1.NetworkPluginService.Publish:input_type -> patchbay.plugin.v1.PublishRequest
-	34, // 35: patchbay.plugin.v1.NetworkPluginService.Unpublish:input_type -> patchbay.plugin.v1.UnpublishRequest
-	36, // 36: patchbay.plugin.v1.NetworkPluginService.Attach:input_type -> patchbay.plugin.v1.AttachRequest
-	38, // 37: patchbay.plugin.v1.NetworkPluginService.Detach:input_type -> patchbay.plugin.v1.DetachRequest
-	40, // 38: patchbay.plugin.v1.NetworkPluginService.Watch:input_type -> patchbay.plugin.v1.WatchRequest
-	3,  // 39: patchbay.plugin.v1.NetworkPluginService.Hello:output_type -> patchbay.plugin.v1.HelloResponse
-	8,  // 40: patchbay.plugin.v1.NetworkPluginService.Start:output_type -> patchbay.plugin.v1.StartResponse
-	10, // 41: patchbay.plugin.v1.NetworkPluginService.Status:output_type -> patchbay.plugin.v1.StatusResponse
-	12, // 42: patchbay.plugin.v1.NetworkPluginService.Check:output_type -> patchbay.plugin.v1.CheckResponse
-	14, // 43: patchbay.plugin.v1.NetworkPluginService.Stop:output_type -> patchbay.plugin.v1.StopResponse
-	16, // 44: patchbay.plugin.v1.NetworkPluginService.Update:output_type -> patchbay.plugin.v1.UpdateResponse
-	19, // 45: patchbay.plugin.v1.NetworkPluginService.Allocate:output_type -> patchbay.plugin.v1.AllocateResponse
-	21, // 46: patchbay.plugin.v1.NetworkPluginService.Hold:output_type -> patchbay.plugin.v1.HoldResponse
-	23, // 47: patchbay.plugin.v1.NetworkPluginService.Release:output_type -> patchbay.plugin.v1.ReleaseResponse
-	25, // 48: patchbay.plugin.v1.NetworkPluginService.Reserve:output_type -> patchbay.plugin.v1.ReserveResponse
-	27, // 49: patchbay.plugin.v1.NetworkPluginService.Lookup:output_type -> patchbay.plugin.v1.LookupResponse
-	29, // 50: patchbay.plugin.v1.NetworkPluginService.List:output_type -> patchbay.plugin.v1.ListResponse
-	33, // 51: patchbay.plugin.v1.NetworkPluginService.Publish:output_type -> patchbay.plugin.v1.PublishResponse
-	35, // 52: patchbay.plugin.v1.NetworkPluginService.Unpublish:output_type -> patchbay.plugin.v1.UnpublishResponse
-	37, // 53: patchbay.plugin.v1.NetworkPluginService.Attach:output_type -> patchbay.plugin.v1.AttachResponse
-	39, // 54: patchbay.plugin.v1.NetworkPluginService.Detach:output_type -> patchbay.plugin.v1.DetachResponse
-	41, // 55: patchbay.plugin.v1.NetworkPluginService.Watch:output_type -> patchbay.plugin.v1.WatchResponse
-	39, // [39:56] is the sub-list for method output_type
-	22, // [22:39] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	46, // 13: patchbay.plugin.v1.LookupResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	48, // 14: patchbay.plugin.v1.ExplainResponse.verdict:type_name -> patchbay.types.v1.Explained
+	32, // 15: patchbay.plugin.v1.ListResponse.leases:type_name -> patchbay.plugin.v1.Lease
+	1,  // 16: patchbay.plugin.v1.Lease.state:type_name -> patchbay.plugin.v1.LeaseState
+	46, // 17: patchbay.plugin.v1.Lease.attachment:type_name -> patchbay.types.v1.Attachment
+	47, // 18: patchbay.plugin.v1.Lease.expires_at:type_name -> google.protobuf.Timestamp
+	33, // 19: patchbay.plugin.v1.PublishRequest.ports:type_name -> patchbay.plugin.v1.PublishedPort
+	33, // 20: patchbay.plugin.v1.PublishResponse.ports:type_name -> patchbay.plugin.v1.PublishedPort
+	46, // 21: patchbay.plugin.v1.AttachResponse.attachment:type_name -> patchbay.types.v1.Attachment
+	6,  // 22: patchbay.plugin.v1.WatchResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
+	2,  // 23: patchbay.plugin.v1.NetworkPluginService.Hello:input_type -> patchbay.plugin.v1.HelloRequest
+	7,  // 24: patchbay.plugin.v1.NetworkPluginService.Start:input_type -> patchbay.plugin.v1.StartRequest
+	9,  // 25: patchbay.plugin.v1.NetworkPluginService.Status:input_type -> patchbay.plugin.v1.StatusRequest
+	11, // 26: patchbay.plugin.v1.NetworkPluginService.Check:input_type -> patchbay.plugin.v1.CheckRequest
+	13, // 27: patchbay.plugin.v1.NetworkPluginService.Stop:input_type -> patchbay.plugin.v1.StopRequest
+	15, // 28: patchbay.plugin.v1.NetworkPluginService.Update:input_type -> patchbay.plugin.v1.UpdateRequest
+	18, // 29: patchbay.plugin.v1.NetworkPluginService.Allocate:input_type -> patchbay.plugin.v1.AllocateRequest
+	20, // 30: patchbay.plugin.v1.NetworkPluginService.Hold:input_type -> patchbay.plugin.v1.HoldRequest
+	22, // 31: patchbay.plugin.v1.NetworkPluginService.Release:input_type -> patchbay.plugin.v1.ReleaseRequest
+	24, // 32: patchbay.plugin.v1.NetworkPluginService.Reserve:input_type -> patchbay.plugin.v1.ReserveRequest
+	26, // 33: patchbay.plugin.v1.NetworkPluginService.Lookup:input_type -> patchbay.plugin.v1.LookupRequest
+	30, // 34: patchbay.plugin.v1.NetworkPluginService.List:input_type -> patchbay.plugin.v1.ListRequest
+	28, // 35: patchbay.plugin.v1.NetworkPluginService.Explain:input_type -> patchbay.plugin.v1.ExplainRequest
+	34, // 36: patchbay.plugin.v1.NetworkPluginService.Publish:input_type -> patchbay.plugin.v1.PublishRequest
+	36, // 37: patchbay.plugin.v1.NetworkPluginService.Unpublish:input_type -> patchbay.plugin.v1.UnpublishRequest
+	38, // 38: patchbay.plugin.v1.NetworkPluginService.Attach:input_type -> patchbay.plugin.v1.AttachRequest
+	40, // 39: patchbay.plugin.v1.NetworkPluginService.Detach:input_type -> patchbay.plugin.v1.DetachRequest
+	42, // 40: patchbay.plugin.v1.NetworkPluginService.Watch:input_type -> patchbay.plugin.v1.WatchRequest
+	3,  // 41: patchbay.plugin.v1.NetworkPluginService.Hello:output_type -> patchbay.plugin.v1.HelloResponse
+	8,  // 42: patchbay.plugin.v1.NetworkPluginService.Start:output_type -> patchbay.plugin.v1.StartResponse
+	10, // 43: patchbay.plugin.v1.NetworkPluginService.Status:output_type -> patchbay.plugin.v1.StatusResponse
+	12, // 44: patchbay.plugin.v1.NetworkPluginService.Check:output_type -> patchbay.plugin.v1.CheckResponse
+	14, // 45: patchbay.plugin.v1.NetworkPluginService.Stop:output_type -> patchbay.plugin.v1.StopResponse
+	16, // 46: patchbay.plugin.v1.NetworkPluginService.Update:output_type -> patchbay.plugin.v1.UpdateResponse
+	19, // 47: patchbay.plugin.v1.NetworkPluginService.Allocate:output_type -> patchbay.plugin.v1.AllocateResponse
+	21, // 48: patchbay.plugin.v1.NetworkPluginService.Hold:output_type -> patchbay.plugin.v1.HoldResponse
+	23, // 49: patchbay.plugin.v1.NetworkPluginService.Release:output_type -> patchbay.plugin.v1.ReleaseResponse
+	25, // 50: patchbay.plugin.v1.NetworkPluginService.Reserve:output_type -> patchbay.plugin.v1.ReserveResponse
+	27, // 51: patchbay.plugin.v1.NetworkPluginService.Lookup:output_type -> patchbay.plugin.v1.LookupResponse
+	31, // 52: patchbay.plugin.v1.NetworkPluginService.List:output_type -> patchbay.plugin.v1.ListResponse
+	29, // 53: patchbay.plugin.v1.NetworkPluginService.Explain:output_type -> patchbay.plugin.v1.ExplainResponse
+	35, // 54: patchbay.plugin.v1.NetworkPluginService.Publish:output_type -> patchbay.plugin.v1.PublishResponse
+	37, // 55: patchbay.plugin.v1.NetworkPluginService.Unpublish:output_type -> patchbay.plugin.v1.UnpublishResponse
+	39, // 56: patchbay.plugin.v1.NetworkPluginService.Attach:output_type -> patchbay.plugin.v1.AttachResponse
+	41, // 57: patchbay.plugin.v1.NetworkPluginService.Detach:output_type -> patchbay.plugin.v1.DetachResponse
+	43, // 58: patchbay.plugin.v1.NetworkPluginService.Watch:output_type -> patchbay.plugin.v1.WatchResponse
+	41, // [41:59] is the sub-list for method output_type
+	23, // [23:41] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_plugin_v1_network_proto_init() }
@@ -2539,7 +2646,7 @@ func file_patchbay_plugin_v1_network_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_plugin_v1_network_proto_rawDesc), len(file_patchbay_plugin_v1_network_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   41,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -88,6 +88,94 @@ func (SandboxState) EnumDescriptor() ([]byte, []int) {
 	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{0}
 }
 
+type ExplainRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Target        string                 `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"` // an address or name; empty: each network and the internet
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainRequest) Reset() {
+	*x = ExplainRequest{}
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainRequest) ProtoMessage() {}
+
+func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
+func (*ExplainRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ExplainRequest) GetTarget() string {
+	if x != nil {
+		return x.Target
+	}
+	return ""
+}
+
+type ExplainResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Explanations  []*v1.Explanation      `protobuf:"bytes,1,rep,name=explanations,proto3" json:"explanations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainResponse) Reset() {
+	*x = ExplainResponse{}
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainResponse) ProtoMessage() {}
+
+func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
+func (*ExplainResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ExplainResponse) GetExplanations() []*v1.Explanation {
+	if x != nil {
+		return x.Explanations
+	}
+	return nil
+}
+
 type HelloRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	MinProtocol   uint32                 `protobuf:"varint,1,opt,name=min_protocol,json=minProtocol,proto3" json:"min_protocol,omitempty"`
@@ -98,7 +186,7 @@ type HelloRequest struct {
 
 func (x *HelloRequest) Reset() {
 	*x = HelloRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[0]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -110,7 +198,7 @@ func (x *HelloRequest) String() string {
 func (*HelloRequest) ProtoMessage() {}
 
 func (x *HelloRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[0]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -123,7 +211,7 @@ func (x *HelloRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloRequest.ProtoReflect.Descriptor instead.
 func (*HelloRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{0}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *HelloRequest) GetMinProtocol() uint32 {
@@ -153,7 +241,7 @@ type HelloResponse struct {
 
 func (x *HelloResponse) Reset() {
 	*x = HelloResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[1]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -165,7 +253,7 @@ func (x *HelloResponse) String() string {
 func (*HelloResponse) ProtoMessage() {}
 
 func (x *HelloResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[1]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -178,7 +266,7 @@ func (x *HelloResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloResponse.ProtoReflect.Descriptor instead.
 func (*HelloResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{1}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *HelloResponse) GetMinProtocol() uint32 {
@@ -241,7 +329,7 @@ type BootstrapRequest struct {
 
 func (x *BootstrapRequest) Reset() {
 	*x = BootstrapRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[2]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -253,7 +341,7 @@ func (x *BootstrapRequest) String() string {
 func (*BootstrapRequest) ProtoMessage() {}
 
 func (x *BootstrapRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[2]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -266,7 +354,7 @@ func (x *BootstrapRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootstrapRequest.ProtoReflect.Descriptor instead.
 func (*BootstrapRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{2}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *BootstrapRequest) GetId() string {
@@ -391,7 +479,7 @@ type HostEntry struct {
 
 func (x *HostEntry) Reset() {
 	*x = HostEntry{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[3]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -403,7 +491,7 @@ func (x *HostEntry) String() string {
 func (*HostEntry) ProtoMessage() {}
 
 func (x *HostEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[3]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -416,7 +504,7 @@ func (x *HostEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostEntry.ProtoReflect.Descriptor instead.
 func (*HostEntry) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{3}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *HostEntry) GetAddress() string {
@@ -447,7 +535,7 @@ type RootFilesystem struct {
 
 func (x *RootFilesystem) Reset() {
 	*x = RootFilesystem{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[4]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -459,7 +547,7 @@ func (x *RootFilesystem) String() string {
 func (*RootFilesystem) ProtoMessage() {}
 
 func (x *RootFilesystem) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[4]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -472,7 +560,7 @@ func (x *RootFilesystem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RootFilesystem.ProtoReflect.Descriptor instead.
 func (*RootFilesystem) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{4}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RootFilesystem) GetLowerDirectories() []string {
@@ -522,7 +610,7 @@ type BootstrapResponse struct {
 
 func (x *BootstrapResponse) Reset() {
 	*x = BootstrapResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[5]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -534,7 +622,7 @@ func (x *BootstrapResponse) String() string {
 func (*BootstrapResponse) ProtoMessage() {}
 
 func (x *BootstrapResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[5]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -547,7 +635,7 @@ func (x *BootstrapResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootstrapResponse.ProtoReflect.Descriptor instead.
 func (*BootstrapResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{5}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *BootstrapResponse) GetPid() int64 {
@@ -586,7 +674,7 @@ type StartRequest struct {
 
 func (x *StartRequest) Reset() {
 	*x = StartRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[6]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -598,7 +686,7 @@ func (x *StartRequest) String() string {
 func (*StartRequest) ProtoMessage() {}
 
 func (x *StartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[6]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -611,7 +699,7 @@ func (x *StartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRequest.ProtoReflect.Descriptor instead.
 func (*StartRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{6}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{8}
 }
 
 type StartResponse struct {
@@ -623,7 +711,7 @@ type StartResponse struct {
 
 func (x *StartResponse) Reset() {
 	*x = StartResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[7]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -635,7 +723,7 @@ func (x *StartResponse) String() string {
 func (*StartResponse) ProtoMessage() {}
 
 func (x *StartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[7]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -648,7 +736,7 @@ func (x *StartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartResponse.ProtoReflect.Descriptor instead.
 func (*StartResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{7}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StartResponse) GetStartedAt() *timestamppb.Timestamp {
@@ -666,7 +754,7 @@ type StateRequest struct {
 
 func (x *StateRequest) Reset() {
 	*x = StateRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[8]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -678,7 +766,7 @@ func (x *StateRequest) String() string {
 func (*StateRequest) ProtoMessage() {}
 
 func (x *StateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[8]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -691,7 +779,7 @@ func (x *StateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateRequest.ProtoReflect.Descriptor instead.
 func (*StateRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{8}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{10}
 }
 
 type StateResponse struct {
@@ -709,7 +797,7 @@ type StateResponse struct {
 
 func (x *StateResponse) Reset() {
 	*x = StateResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[9]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -721,7 +809,7 @@ func (x *StateResponse) String() string {
 func (*StateResponse) ProtoMessage() {}
 
 func (x *StateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[9]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -734,7 +822,7 @@ func (x *StateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateResponse.ProtoReflect.Descriptor instead.
 func (*StateResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{9}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *StateResponse) GetState() SandboxState {
@@ -798,7 +886,7 @@ type ExitStatus struct {
 
 func (x *ExitStatus) Reset() {
 	*x = ExitStatus{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[10]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -810,7 +898,7 @@ func (x *ExitStatus) String() string {
 func (*ExitStatus) ProtoMessage() {}
 
 func (x *ExitStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[10]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -823,7 +911,7 @@ func (x *ExitStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExitStatus.ProtoReflect.Descriptor instead.
 func (*ExitStatus) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{10}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ExitStatus) GetCode() int32 {
@@ -863,7 +951,7 @@ type WaitRequest struct {
 
 func (x *WaitRequest) Reset() {
 	*x = WaitRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[11]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -875,7 +963,7 @@ func (x *WaitRequest) String() string {
 func (*WaitRequest) ProtoMessage() {}
 
 func (x *WaitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[11]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -888,7 +976,7 @@ func (x *WaitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitRequest.ProtoReflect.Descriptor instead.
 func (*WaitRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{11}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WaitRequest) GetProcessId() string {
@@ -907,7 +995,7 @@ type WaitResponse struct {
 
 func (x *WaitResponse) Reset() {
 	*x = WaitResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[12]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -919,7 +1007,7 @@ func (x *WaitResponse) String() string {
 func (*WaitResponse) ProtoMessage() {}
 
 func (x *WaitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[12]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -932,7 +1020,7 @@ func (x *WaitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitResponse.ProtoReflect.Descriptor instead.
 func (*WaitResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{12}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WaitResponse) GetExit() *ExitStatus {
@@ -953,7 +1041,7 @@ type SignalRequest struct {
 
 func (x *SignalRequest) Reset() {
 	*x = SignalRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[13]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -965,7 +1053,7 @@ func (x *SignalRequest) String() string {
 func (*SignalRequest) ProtoMessage() {}
 
 func (x *SignalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[13]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -978,7 +1066,7 @@ func (x *SignalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalRequest.ProtoReflect.Descriptor instead.
 func (*SignalRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{13}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SignalRequest) GetProcessId() string {
@@ -1010,7 +1098,7 @@ type SignalResponse struct {
 
 func (x *SignalResponse) Reset() {
 	*x = SignalResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[14]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1022,7 +1110,7 @@ func (x *SignalResponse) String() string {
 func (*SignalResponse) ProtoMessage() {}
 
 func (x *SignalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[14]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1035,7 +1123,7 @@ func (x *SignalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalResponse.ProtoReflect.Descriptor instead.
 func (*SignalResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{14}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{16}
 }
 
 type ExecRequest struct {
@@ -1049,7 +1137,7 @@ type ExecRequest struct {
 
 func (x *ExecRequest) Reset() {
 	*x = ExecRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[15]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1061,7 +1149,7 @@ func (x *ExecRequest) String() string {
 func (*ExecRequest) ProtoMessage() {}
 
 func (x *ExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[15]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1074,7 +1162,7 @@ func (x *ExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRequest.ProtoReflect.Descriptor instead.
 func (*ExecRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{15}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExecRequest) GetProcess() *v1.Process {
@@ -1108,7 +1196,7 @@ type ExecResponse struct {
 
 func (x *ExecResponse) Reset() {
 	*x = ExecResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[16]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1120,7 +1208,7 @@ func (x *ExecResponse) String() string {
 func (*ExecResponse) ProtoMessage() {}
 
 func (x *ExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[16]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1133,7 +1221,7 @@ func (x *ExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResponse.ProtoReflect.Descriptor instead.
 func (*ExecResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{16}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ExecResponse) GetProcessId() string {
@@ -1161,7 +1249,7 @@ type ResizeRequest struct {
 
 func (x *ResizeRequest) Reset() {
 	*x = ResizeRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[17]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1173,7 +1261,7 @@ func (x *ResizeRequest) String() string {
 func (*ResizeRequest) ProtoMessage() {}
 
 func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[17]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1186,7 +1274,7 @@ func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeRequest.ProtoReflect.Descriptor instead.
 func (*ResizeRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{17}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ResizeRequest) GetProcessId() string {
@@ -1218,7 +1306,7 @@ type ResizeResponse struct {
 
 func (x *ResizeResponse) Reset() {
 	*x = ResizeResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[18]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1230,7 +1318,7 @@ func (x *ResizeResponse) String() string {
 func (*ResizeResponse) ProtoMessage() {}
 
 func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[18]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1243,7 +1331,7 @@ func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeResponse.ProtoReflect.Descriptor instead.
 func (*ResizeResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{18}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{20}
 }
 
 type ShutdownRequest struct {
@@ -1254,7 +1342,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[19]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1266,7 +1354,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[19]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1279,7 +1367,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{19}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{21}
 }
 
 type ShutdownResponse struct {
@@ -1290,7 +1378,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[20]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1302,7 +1390,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[20]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1315,14 +1403,18 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{20}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{22}
 }
 
 var File_patchbay_sandbox_v1_sandbox_proto protoreflect.FileDescriptor
 
 const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\n" +
-	"!patchbay/sandbox/v1/sandbox.proto\x12\x13patchbay.sandbox.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dpatchbay/types/v1/types.proto\"T\n" +
+	"!patchbay/sandbox/v1/sandbox.proto\x12\x13patchbay.sandbox.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dpatchbay/types/v1/types.proto\"(\n" +
+	"\x0eExplainRequest\x12\x16\n" +
+	"\x06target\x18\x01 \x01(\tR\x06target\"U\n" +
+	"\x0fExplainResponse\x12B\n" +
+	"\fexplanations\x18\x01 \x03(\v2\x1e.patchbay.types.v1.ExplanationR\fexplanations\"T\n" +
 	"\fHelloRequest\x12!\n" +
 	"\fmin_protocol\x18\x01 \x01(\rR\vminProtocol\x12!\n" +
 	"\fmax_protocol\x18\x02 \x01(\rR\vmaxProtocol\"\xa3\x01\n" +
@@ -1422,7 +1514,7 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x13SANDBOX_STATE_EMPTY\x10\x01\x12\x19\n" +
 	"\x15SANDBOX_STATE_CREATED\x10\x02\x12\x19\n" +
 	"\x15SANDBOX_STATE_RUNNING\x10\x03\x12\x19\n" +
-	"\x15SANDBOX_STATE_STOPPED\x10\x042\xf5\x05\n" +
+	"\x15SANDBOX_STATE_STOPPED\x10\x042\xcb\x06\n" +
 	"\x0eSandboxService\x12N\n" +
 	"\x05Hello\x12!.patchbay.sandbox.v1.HelloRequest\x1a\".patchbay.sandbox.v1.HelloResponse\x12Z\n" +
 	"\tBootstrap\x12%.patchbay.sandbox.v1.BootstrapRequest\x1a&.patchbay.sandbox.v1.BootstrapResponse\x12N\n" +
@@ -1431,7 +1523,8 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x04Wait\x12 .patchbay.sandbox.v1.WaitRequest\x1a!.patchbay.sandbox.v1.WaitResponse\x12Q\n" +
 	"\x06Signal\x12\".patchbay.sandbox.v1.SignalRequest\x1a#.patchbay.sandbox.v1.SignalResponse\x12K\n" +
 	"\x04Exec\x12 .patchbay.sandbox.v1.ExecRequest\x1a!.patchbay.sandbox.v1.ExecResponse\x12Q\n" +
-	"\x06Resize\x12\".patchbay.sandbox.v1.ResizeRequest\x1a#.patchbay.sandbox.v1.ResizeResponse\x12W\n" +
+	"\x06Resize\x12\".patchbay.sandbox.v1.ResizeRequest\x1a#.patchbay.sandbox.v1.ResizeResponse\x12T\n" +
+	"\aExplain\x12#.patchbay.sandbox.v1.ExplainRequest\x1a$.patchbay.sandbox.v1.ExplainResponse\x12W\n" +
 	"\bShutdown\x12$.patchbay.sandbox.v1.ShutdownRequest\x1a%.patchbay.sandbox.v1.ShutdownResponseB9Z7patchbay.dev/patchbay/api/patchbay/sandbox/v1;sandboxv1b\x06proto3"
 
 var (
@@ -1447,79 +1540,85 @@ func file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_sandbox_v1_sandbox_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_patchbay_sandbox_v1_sandbox_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_patchbay_sandbox_v1_sandbox_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_patchbay_sandbox_v1_sandbox_proto_goTypes = []any{
 	(SandboxState)(0),              // 0: patchbay.sandbox.v1.SandboxState
-	(*HelloRequest)(nil),           // 1: patchbay.sandbox.v1.HelloRequest
-	(*HelloResponse)(nil),          // 2: patchbay.sandbox.v1.HelloResponse
-	(*BootstrapRequest)(nil),       // 3: patchbay.sandbox.v1.BootstrapRequest
-	(*HostEntry)(nil),              // 4: patchbay.sandbox.v1.HostEntry
-	(*RootFilesystem)(nil),         // 5: patchbay.sandbox.v1.RootFilesystem
-	(*BootstrapResponse)(nil),      // 6: patchbay.sandbox.v1.BootstrapResponse
-	(*StartRequest)(nil),           // 7: patchbay.sandbox.v1.StartRequest
-	(*StartResponse)(nil),          // 8: patchbay.sandbox.v1.StartResponse
-	(*StateRequest)(nil),           // 9: patchbay.sandbox.v1.StateRequest
-	(*StateResponse)(nil),          // 10: patchbay.sandbox.v1.StateResponse
-	(*ExitStatus)(nil),             // 11: patchbay.sandbox.v1.ExitStatus
-	(*WaitRequest)(nil),            // 12: patchbay.sandbox.v1.WaitRequest
-	(*WaitResponse)(nil),           // 13: patchbay.sandbox.v1.WaitResponse
-	(*SignalRequest)(nil),          // 14: patchbay.sandbox.v1.SignalRequest
-	(*SignalResponse)(nil),         // 15: patchbay.sandbox.v1.SignalResponse
-	(*ExecRequest)(nil),            // 16: patchbay.sandbox.v1.ExecRequest
-	(*ExecResponse)(nil),           // 17: patchbay.sandbox.v1.ExecResponse
-	(*ResizeRequest)(nil),          // 18: patchbay.sandbox.v1.ResizeRequest
-	(*ResizeResponse)(nil),         // 19: patchbay.sandbox.v1.ResizeResponse
-	(*ShutdownRequest)(nil),        // 20: patchbay.sandbox.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),       // 21: patchbay.sandbox.v1.ShutdownResponse
-	(*v1.Process)(nil),             // 22: patchbay.types.v1.Process
-	(*v1.Mount)(nil),               // 23: patchbay.types.v1.Mount
-	(*v1.AllocatedAttachment)(nil), // 24: patchbay.types.v1.AllocatedAttachment
-	(*v1.Resources)(nil),           // 25: patchbay.types.v1.Resources
-	(*v1.DNSConfiguration)(nil),    // 26: patchbay.types.v1.DNSConfiguration
-	(*v1.Attachment)(nil),          // 27: patchbay.types.v1.Attachment
-	(*timestamppb.Timestamp)(nil),  // 28: google.protobuf.Timestamp
+	(*ExplainRequest)(nil),         // 1: patchbay.sandbox.v1.ExplainRequest
+	(*ExplainResponse)(nil),        // 2: patchbay.sandbox.v1.ExplainResponse
+	(*HelloRequest)(nil),           // 3: patchbay.sandbox.v1.HelloRequest
+	(*HelloResponse)(nil),          // 4: patchbay.sandbox.v1.HelloResponse
+	(*BootstrapRequest)(nil),       // 5: patchbay.sandbox.v1.BootstrapRequest
+	(*HostEntry)(nil),              // 6: patchbay.sandbox.v1.HostEntry
+	(*RootFilesystem)(nil),         // 7: patchbay.sandbox.v1.RootFilesystem
+	(*BootstrapResponse)(nil),      // 8: patchbay.sandbox.v1.BootstrapResponse
+	(*StartRequest)(nil),           // 9: patchbay.sandbox.v1.StartRequest
+	(*StartResponse)(nil),          // 10: patchbay.sandbox.v1.StartResponse
+	(*StateRequest)(nil),           // 11: patchbay.sandbox.v1.StateRequest
+	(*StateResponse)(nil),          // 12: patchbay.sandbox.v1.StateResponse
+	(*ExitStatus)(nil),             // 13: patchbay.sandbox.v1.ExitStatus
+	(*WaitRequest)(nil),            // 14: patchbay.sandbox.v1.WaitRequest
+	(*WaitResponse)(nil),           // 15: patchbay.sandbox.v1.WaitResponse
+	(*SignalRequest)(nil),          // 16: patchbay.sandbox.v1.SignalRequest
+	(*SignalResponse)(nil),         // 17: patchbay.sandbox.v1.SignalResponse
+	(*ExecRequest)(nil),            // 18: patchbay.sandbox.v1.ExecRequest
+	(*ExecResponse)(nil),           // 19: patchbay.sandbox.v1.ExecResponse
+	(*ResizeRequest)(nil),          // 20: patchbay.sandbox.v1.ResizeRequest
+	(*ResizeResponse)(nil),         // 21: patchbay.sandbox.v1.ResizeResponse
+	(*ShutdownRequest)(nil),        // 22: patchbay.sandbox.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),       // 23: patchbay.sandbox.v1.ShutdownResponse
+	(*v1.Explanation)(nil),         // 24: patchbay.types.v1.Explanation
+	(*v1.Process)(nil),             // 25: patchbay.types.v1.Process
+	(*v1.Mount)(nil),               // 26: patchbay.types.v1.Mount
+	(*v1.AllocatedAttachment)(nil), // 27: patchbay.types.v1.AllocatedAttachment
+	(*v1.Resources)(nil),           // 28: patchbay.types.v1.Resources
+	(*v1.DNSConfiguration)(nil),    // 29: patchbay.types.v1.DNSConfiguration
+	(*v1.Attachment)(nil),          // 30: patchbay.types.v1.Attachment
+	(*timestamppb.Timestamp)(nil),  // 31: google.protobuf.Timestamp
 }
 var file_patchbay_sandbox_v1_sandbox_proto_depIdxs = []int32{
-	22, // 0: patchbay.sandbox.v1.BootstrapRequest.process:type_name -> patchbay.types.v1.Process
-	5,  // 1: patchbay.sandbox.v1.BootstrapRequest.root_filesystem:type_name -> patchbay.sandbox.v1.RootFilesystem
-	23, // 2: patchbay.sandbox.v1.BootstrapRequest.mounts:type_name -> patchbay.types.v1.Mount
-	24, // 3: patchbay.sandbox.v1.BootstrapRequest.attachments:type_name -> patchbay.types.v1.AllocatedAttachment
-	25, // 4: patchbay.sandbox.v1.BootstrapRequest.resources:type_name -> patchbay.types.v1.Resources
-	26, // 5: patchbay.sandbox.v1.BootstrapRequest.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	4,  // 6: patchbay.sandbox.v1.BootstrapRequest.extra_hosts:type_name -> patchbay.sandbox.v1.HostEntry
-	27, // 7: patchbay.sandbox.v1.BootstrapResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	28, // 8: patchbay.sandbox.v1.BootstrapResponse.started_at:type_name -> google.protobuf.Timestamp
-	28, // 9: patchbay.sandbox.v1.StartResponse.started_at:type_name -> google.protobuf.Timestamp
-	0,  // 10: patchbay.sandbox.v1.StateResponse.state:type_name -> patchbay.sandbox.v1.SandboxState
-	28, // 11: patchbay.sandbox.v1.StateResponse.started_at:type_name -> google.protobuf.Timestamp
-	11, // 12: patchbay.sandbox.v1.StateResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
-	27, // 13: patchbay.sandbox.v1.StateResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	28, // 14: patchbay.sandbox.v1.ExitStatus.exited_at:type_name -> google.protobuf.Timestamp
-	11, // 15: patchbay.sandbox.v1.WaitResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
-	22, // 16: patchbay.sandbox.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
-	1,  // 17: patchbay.sandbox.v1.SandboxService.Hello:input_type -> patchbay.sandbox.v1.HelloRequest
-	3,  // 18: patchbay.sandbox.v1.SandboxService.Bootstrap:input_type -> patchbay.sandbox.v1.BootstrapRequest
-	7,  // 19: patchbay.sandbox.v1.SandboxService.Start:input_type -> patchbay.sandbox.v1.StartRequest
-	9,  // 20: patchbay.sandbox.v1.SandboxService.State:input_type -> patchbay.sandbox.v1.StateRequest
-	12, // 21: patchbay.sandbox.v1.SandboxService.Wait:input_type -> patchbay.sandbox.v1.WaitRequest
-	14, // 22: patchbay.sandbox.v1.SandboxService.Signal:input_type -> patchbay.sandbox.v1.SignalRequest
-	16, // 23: patchbay.sandbox.v1.SandboxService.Exec:input_type -> patchbay.sandbox.v1.ExecRequest
-	18, // 24: patchbay.sandbox.v1.SandboxService.Resize:input_type -> patchbay.sandbox.v1.ResizeRequest
-	20, // 25: patchbay.sandbox.v1.SandboxService.Shutdown:input_type -> patchbay.sandbox.v1.ShutdownRequest
-	2,  // 26: patchbay.sandbox.v1.SandboxService.Hello:output_type -> patchbay.sandbox.v1.HelloResponse
-	6,  // 27: patchbay.sandbox.v1.SandboxService.Bootstrap:output_type -> patchbay.sandbox.v1.BootstrapResponse
-	8,  // 28: patchbay.sandbox.v1.SandboxService.Start:output_type -> patchbay.sandbox.v1.StartResponse
-	10, // 29: patchbay.sandbox.v1.SandboxService.State:output_type -> patchbay.sandbox.v1.StateResponse
-	13, // 30: patchbay.sandbox.v1.SandboxService.Wait:output_type -> patchbay.sandbox.v1.WaitResponse
-	15, // 31: patchbay.sandbox.v1.SandboxService.Signal:output_type -> patchbay.sandbox.v1.SignalResponse
-	17, // 32: patchbay.sandbox.v1.SandboxService.Exec:output_type -> patchbay.sandbox.v1.ExecResponse
-	19, // 33: patchbay.sandbox.v1.SandboxService.Resize:output_type -> patchbay.sandbox.v1.ResizeResponse
-	21, // 34: patchbay.sandbox.v1.SandboxService.Shutdown:output_type -> patchbay.sandbox.v1.ShutdownResponse
-	26, // [26:35] is the sub-list for method output_type
-	17, // [17:26] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	24, // 0: patchbay.sandbox.v1.ExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
+	25, // 1: patchbay.sandbox.v1.BootstrapRequest.process:type_name -> patchbay.types.v1.Process
+	7,  // 2: patchbay.sandbox.v1.BootstrapRequest.root_filesystem:type_name -> patchbay.sandbox.v1.RootFilesystem
+	26, // 3: patchbay.sandbox.v1.BootstrapRequest.mounts:type_name -> patchbay.types.v1.Mount
+	27, // 4: patchbay.sandbox.v1.BootstrapRequest.attachments:type_name -> patchbay.types.v1.AllocatedAttachment
+	28, // 5: patchbay.sandbox.v1.BootstrapRequest.resources:type_name -> patchbay.types.v1.Resources
+	29, // 6: patchbay.sandbox.v1.BootstrapRequest.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	6,  // 7: patchbay.sandbox.v1.BootstrapRequest.extra_hosts:type_name -> patchbay.sandbox.v1.HostEntry
+	30, // 8: patchbay.sandbox.v1.BootstrapResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	31, // 9: patchbay.sandbox.v1.BootstrapResponse.started_at:type_name -> google.protobuf.Timestamp
+	31, // 10: patchbay.sandbox.v1.StartResponse.started_at:type_name -> google.protobuf.Timestamp
+	0,  // 11: patchbay.sandbox.v1.StateResponse.state:type_name -> patchbay.sandbox.v1.SandboxState
+	31, // 12: patchbay.sandbox.v1.StateResponse.started_at:type_name -> google.protobuf.Timestamp
+	13, // 13: patchbay.sandbox.v1.StateResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
+	30, // 14: patchbay.sandbox.v1.StateResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	31, // 15: patchbay.sandbox.v1.ExitStatus.exited_at:type_name -> google.protobuf.Timestamp
+	13, // 16: patchbay.sandbox.v1.WaitResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
+	25, // 17: patchbay.sandbox.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
+	3,  // 18: patchbay.sandbox.v1.SandboxService.Hello:input_type -> patchbay.sandbox.v1.HelloRequest
+	5,  // 19: patchbay.sandbox.v1.SandboxService.Bootstrap:input_type -> patchbay.sandbox.v1.BootstrapRequest
+	9,  // 20: patchbay.sandbox.v1.SandboxService.Start:input_type -> patchbay.sandbox.v1.StartRequest
+	11, // 21: patchbay.sandbox.v1.SandboxService.State:input_type -> patchbay.sandbox.v1.StateRequest
+	14, // 22: patchbay.sandbox.v1.SandboxService.Wait:input_type -> patchbay.sandbox.v1.WaitRequest
+	16, // 23: patchbay.sandbox.v1.SandboxService.Signal:input_type -> patchbay.sandbox.v1.SignalRequest
+	18, // 24: patchbay.sandbox.v1.SandboxService.Exec:input_type -> patchbay.sandbox.v1.ExecRequest
+	20, // 25: patchbay.sandbox.v1.SandboxService.Resize:input_type -> patchbay.sandbox.v1.ResizeRequest
+	1,  // 26: patchbay.sandbox.v1.SandboxService.Explain:input_type -> patchbay.sandbox.v1.ExplainRequest
+	22, // 27: patchbay.sandbox.v1.SandboxService.Shutdown:input_type -> patchbay.sandbox.v1.ShutdownRequest
+	4,  // 28: patchbay.sandbox.v1.SandboxService.Hello:output_type -> patchbay.sandbox.v1.HelloResponse
+	8,  // 29: patchbay.sandbox.v1.SandboxService.Bootstrap:output_type -> patchbay.sandbox.v1.BootstrapResponse
+	10, // 30: patchbay.sandbox.v1.SandboxService.Start:output_type -> patchbay.sandbox.v1.StartResponse
+	12, // 31: patchbay.sandbox.v1.SandboxService.State:output_type -> patchbay.sandbox.v1.StateResponse
+	15, // 32: patchbay.sandbox.v1.SandboxService.Wait:output_type -> patchbay.sandbox.v1.WaitResponse
+	17, // 33: patchbay.sandbox.v1.SandboxService.Signal:output_type -> patchbay.sandbox.v1.SignalResponse
+	19, // 34: patchbay.sandbox.v1.SandboxService.Exec:output_type -> patchbay.sandbox.v1.ExecResponse
+	21, // 35: patchbay.sandbox.v1.SandboxService.Resize:output_type -> patchbay.sandbox.v1.ResizeResponse
+	2,  // 36: patchbay.sandbox.v1.SandboxService.Explain:output_type -> patchbay.sandbox.v1.ExplainResponse
+	23, // 37: patchbay.sandbox.v1.SandboxService.Shutdown:output_type -> patchbay.sandbox.v1.ShutdownResponse
+	28, // [28:38] is the sub-list for method output_type
+	18, // [18:28] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_sandbox_v1_sandbox_proto_init() }
@@ -1533,7 +1632,7 @@ func file_patchbay_sandbox_v1_sandbox_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_sandbox_v1_sandbox_proto_rawDesc), len(file_patchbay_sandbox_v1_sandbox_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   21,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

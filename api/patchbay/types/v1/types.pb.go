@@ -598,6 +598,185 @@ func (x *Attachment) GetSysctls() map[string]string {
 	return nil
 }
 
+// Explained is an answer with its reason.
+type Explained struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Answer        string                 `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
+	Why           string                 `protobuf:"bytes,2,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Explained) Reset() {
+	*x = Explained{}
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Explained) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Explained) ProtoMessage() {}
+
+func (x *Explained) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Explained.ProtoReflect.Descriptor instead.
+func (*Explained) Descriptor() ([]byte, []int) {
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Explained) GetAnswer() string {
+	if x != nil {
+		return x.Answer
+	}
+	return ""
+}
+
+func (x *Explained) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+// Explanation is which way a container's packets take to one destination. What
+// is absent does not apply.
+type Explanation struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Target        string                 `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`   // what was asked for: an address, a name, "network NAME" or "internet"
+	Address       string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"` // the destination
+	Names         []*Explained           `protobuf:"bytes,3,rep,name=names,proto3" json:"names,omitempty"`     // what each network says of the name, in the order in which they are asked
+	Source        *Explained             `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
+	Rule          *Explained             `protobuf:"bytes,5,opt,name=rule,proto3" json:"rule,omitempty"`
+	Route         *Explained             `protobuf:"bytes,6,opt,name=route,proto3" json:"route,omitempty"`
+	Gateway       *Explained             `protobuf:"bytes,7,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	Interface     *Explained             `protobuf:"bytes,8,opt,name=interface,proto3" json:"interface,omitempty"`
+	Network       *Explained             `protobuf:"bytes,9,opt,name=network,proto3" json:"network,omitempty"`
+	Plugin        *Explained             `protobuf:"bytes,10,opt,name=plugin,proto3" json:"plugin,omitempty"`
+	Firewall      *Explained             `protobuf:"bytes,11,opt,name=firewall,proto3" json:"firewall,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Explanation) Reset() {
+	*x = Explanation{}
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Explanation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Explanation) ProtoMessage() {}
+
+func (x *Explanation) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
+func (*Explanation) Descriptor() ([]byte, []int) {
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Explanation) GetTarget() string {
+	if x != nil {
+		return x.Target
+	}
+	return ""
+}
+
+func (x *Explanation) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Explanation) GetNames() []*Explained {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *Explanation) GetSource() *Explained {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *Explanation) GetRule() *Explained {
+	if x != nil {
+		return x.Rule
+	}
+	return nil
+}
+
+func (x *Explanation) GetRoute() *Explained {
+	if x != nil {
+		return x.Route
+	}
+	return nil
+}
+
+func (x *Explanation) GetGateway() *Explained {
+	if x != nil {
+		return x.Gateway
+	}
+	return nil
+}
+
+func (x *Explanation) GetInterface() *Explained {
+	if x != nil {
+		return x.Interface
+	}
+	return nil
+}
+
+func (x *Explanation) GetNetwork() *Explained {
+	if x != nil {
+		return x.Network
+	}
+	return nil
+}
+
+func (x *Explanation) GetPlugin() *Explained {
+	if x != nil {
+		return x.Plugin
+	}
+	return nil
+}
+
+func (x *Explanation) GetFirewall() *Explained {
+	if x != nil {
+		return x.Firewall
+	}
+	return nil
+}
+
 // LeaseReference tells a sandbox where to hold an allocation.
 type LeaseReference struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -609,7 +788,7 @@ type LeaseReference struct {
 
 func (x *LeaseReference) Reset() {
 	*x = LeaseReference{}
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[6]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -621,7 +800,7 @@ func (x *LeaseReference) String() string {
 func (*LeaseReference) ProtoMessage() {}
 
 func (x *LeaseReference) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[6]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -634,7 +813,7 @@ func (x *LeaseReference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseReference.ProtoReflect.Descriptor instead.
 func (*LeaseReference) Descriptor() ([]byte, []int) {
-	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{6}
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *LeaseReference) GetKey() string {
@@ -665,7 +844,7 @@ type AllocatedAttachment struct {
 
 func (x *AllocatedAttachment) Reset() {
 	*x = AllocatedAttachment{}
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[7]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -677,7 +856,7 @@ func (x *AllocatedAttachment) String() string {
 func (*AllocatedAttachment) ProtoMessage() {}
 
 func (x *AllocatedAttachment) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[7]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -690,7 +869,7 @@ func (x *AllocatedAttachment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocatedAttachment.ProtoReflect.Descriptor instead.
 func (*AllocatedAttachment) Descriptor() ([]byte, []int) {
-	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{7}
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AllocatedAttachment) GetAttachment() *Attachment {
@@ -742,7 +921,7 @@ type Mount struct {
 
 func (x *Mount) Reset() {
 	*x = Mount{}
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[8]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -754,7 +933,7 @@ func (x *Mount) String() string {
 func (*Mount) ProtoMessage() {}
 
 func (x *Mount) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[8]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -767,7 +946,7 @@ func (x *Mount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mount.ProtoReflect.Descriptor instead.
 func (*Mount) Descriptor() ([]byte, []int) {
-	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{8}
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Mount) GetType() MountType {
@@ -821,7 +1000,7 @@ type Process struct {
 
 func (x *Process) Reset() {
 	*x = Process{}
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[9]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -833,7 +1012,7 @@ func (x *Process) String() string {
 func (*Process) ProtoMessage() {}
 
 func (x *Process) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[9]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -846,7 +1025,7 @@ func (x *Process) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Process.ProtoReflect.Descriptor instead.
 func (*Process) Descriptor() ([]byte, []int) {
-	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{9}
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Process) GetArgs() []string {
@@ -910,7 +1089,7 @@ type Resources struct {
 
 func (x *Resources) Reset() {
 	*x = Resources{}
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[10]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -922,7 +1101,7 @@ func (x *Resources) String() string {
 func (*Resources) ProtoMessage() {}
 
 func (x *Resources) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[10]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -935,7 +1114,7 @@ func (x *Resources) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resources.ProtoReflect.Descriptor instead.
 func (*Resources) Descriptor() ([]byte, []int) {
-	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{10}
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Resources) GetMemoryBytes() int64 {
@@ -1026,7 +1205,23 @@ const file_patchbay_types_v1_types_proto_rawDesc = "" +
 	"\asysctls\x18\x0f \x03(\v2*.patchbay.types.v1.Attachment.SysctlsEntryR\asysctls\x1a:\n" +
 	"\fSysctlsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\":\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"5\n" +
+	"\tExplained\x12\x16\n" +
+	"\x06answer\x18\x01 \x01(\tR\x06answer\x12\x10\n" +
+	"\x03why\x18\x02 \x01(\tR\x03why\"\xab\x04\n" +
+	"\vExplanation\x12\x16\n" +
+	"\x06target\x18\x01 \x01(\tR\x06target\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x122\n" +
+	"\x05names\x18\x03 \x03(\v2\x1c.patchbay.types.v1.ExplainedR\x05names\x124\n" +
+	"\x06source\x18\x04 \x01(\v2\x1c.patchbay.types.v1.ExplainedR\x06source\x120\n" +
+	"\x04rule\x18\x05 \x01(\v2\x1c.patchbay.types.v1.ExplainedR\x04rule\x122\n" +
+	"\x05route\x18\x06 \x01(\v2\x1c.patchbay.types.v1.ExplainedR\x05route\x126\n" +
+	"\agateway\x18\a \x01(\v2\x1c.patchbay.types.v1.ExplainedR\agateway\x12:\n" +
+	"\tinterface\x18\b \x01(\v2\x1c.patchbay.types.v1.ExplainedR\tinterface\x126\n" +
+	"\anetwork\x18\t \x01(\v2\x1c.patchbay.types.v1.ExplainedR\anetwork\x124\n" +
+	"\x06plugin\x18\n" +
+	" \x01(\v2\x1c.patchbay.types.v1.ExplainedR\x06plugin\x128\n" +
+	"\bfirewall\x18\v \x01(\v2\x1c.patchbay.types.v1.ExplainedR\bfirewall\":\n" +
 	"\x0eLeaseReference\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x16\n" +
 	"\x06socket\x18\x02 \x01(\tR\x06socket\"\x89\x02\n" +
@@ -1075,7 +1270,7 @@ func file_patchbay_types_v1_types_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_types_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_patchbay_types_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_patchbay_types_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_patchbay_types_v1_types_proto_goTypes = []any{
 	(MountType)(0),                  // 0: patchbay.types.v1.MountType
 	(*Metadata)(nil),                // 1: patchbay.types.v1.Metadata
@@ -1084,34 +1279,45 @@ var file_patchbay_types_v1_types_proto_goTypes = []any{
 	(*DNSConfiguration)(nil),        // 4: patchbay.types.v1.DNSConfiguration
 	(*AttachmentConfiguration)(nil), // 5: patchbay.types.v1.AttachmentConfiguration
 	(*Attachment)(nil),              // 6: patchbay.types.v1.Attachment
-	(*LeaseReference)(nil),          // 7: patchbay.types.v1.LeaseReference
-	(*AllocatedAttachment)(nil),     // 8: patchbay.types.v1.AllocatedAttachment
-	(*Mount)(nil),                   // 9: patchbay.types.v1.Mount
-	(*Process)(nil),                 // 10: patchbay.types.v1.Process
-	(*Resources)(nil),               // 11: patchbay.types.v1.Resources
-	nil,                             // 12: patchbay.types.v1.Metadata.LabelsEntry
-	nil,                             // 13: patchbay.types.v1.AttachmentConfiguration.OptionsEntry
-	nil,                             // 14: patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
-	nil,                             // 15: patchbay.types.v1.Attachment.SysctlsEntry
-	(*timestamppb.Timestamp)(nil),   // 16: google.protobuf.Timestamp
+	(*Explained)(nil),               // 7: patchbay.types.v1.Explained
+	(*Explanation)(nil),             // 8: patchbay.types.v1.Explanation
+	(*LeaseReference)(nil),          // 9: patchbay.types.v1.LeaseReference
+	(*AllocatedAttachment)(nil),     // 10: patchbay.types.v1.AllocatedAttachment
+	(*Mount)(nil),                   // 11: patchbay.types.v1.Mount
+	(*Process)(nil),                 // 12: patchbay.types.v1.Process
+	(*Resources)(nil),               // 13: patchbay.types.v1.Resources
+	nil,                             // 14: patchbay.types.v1.Metadata.LabelsEntry
+	nil,                             // 15: patchbay.types.v1.AttachmentConfiguration.OptionsEntry
+	nil,                             // 16: patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
+	nil,                             // 17: patchbay.types.v1.Attachment.SysctlsEntry
+	(*timestamppb.Timestamp)(nil),   // 18: google.protobuf.Timestamp
 }
 var file_patchbay_types_v1_types_proto_depIdxs = []int32{
-	16, // 0: patchbay.types.v1.Metadata.created_at:type_name -> google.protobuf.Timestamp
-	12, // 1: patchbay.types.v1.Metadata.labels:type_name -> patchbay.types.v1.Metadata.LabelsEntry
-	13, // 2: patchbay.types.v1.AttachmentConfiguration.options:type_name -> patchbay.types.v1.AttachmentConfiguration.OptionsEntry
-	14, // 3: patchbay.types.v1.AttachmentConfiguration.sysctls:type_name -> patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
+	18, // 0: patchbay.types.v1.Metadata.created_at:type_name -> google.protobuf.Timestamp
+	14, // 1: patchbay.types.v1.Metadata.labels:type_name -> patchbay.types.v1.Metadata.LabelsEntry
+	15, // 2: patchbay.types.v1.AttachmentConfiguration.options:type_name -> patchbay.types.v1.AttachmentConfiguration.OptionsEntry
+	16, // 3: patchbay.types.v1.AttachmentConfiguration.sysctls:type_name -> patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
 	3,  // 4: patchbay.types.v1.Attachment.routes:type_name -> patchbay.types.v1.Route
 	4,  // 5: patchbay.types.v1.Attachment.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	15, // 6: patchbay.types.v1.Attachment.sysctls:type_name -> patchbay.types.v1.Attachment.SysctlsEntry
-	6,  // 7: patchbay.types.v1.AllocatedAttachment.attachment:type_name -> patchbay.types.v1.Attachment
-	2,  // 8: patchbay.types.v1.AllocatedAttachment.plugin:type_name -> patchbay.types.v1.PluginInfo
-	7,  // 9: patchbay.types.v1.AllocatedAttachment.lease:type_name -> patchbay.types.v1.LeaseReference
-	0,  // 10: patchbay.types.v1.Mount.type:type_name -> patchbay.types.v1.MountType
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	17, // 6: patchbay.types.v1.Attachment.sysctls:type_name -> patchbay.types.v1.Attachment.SysctlsEntry
+	7,  // 7: patchbay.types.v1.Explanation.names:type_name -> patchbay.types.v1.Explained
+	7,  // 8: patchbay.types.v1.Explanation.source:type_name -> patchbay.types.v1.Explained
+	7,  // 9: patchbay.types.v1.Explanation.rule:type_name -> patchbay.types.v1.Explained
+	7,  // 10: patchbay.types.v1.Explanation.route:type_name -> patchbay.types.v1.Explained
+	7,  // 11: patchbay.types.v1.Explanation.gateway:type_name -> patchbay.types.v1.Explained
+	7,  // 12: patchbay.types.v1.Explanation.interface:type_name -> patchbay.types.v1.Explained
+	7,  // 13: patchbay.types.v1.Explanation.network:type_name -> patchbay.types.v1.Explained
+	7,  // 14: patchbay.types.v1.Explanation.plugin:type_name -> patchbay.types.v1.Explained
+	7,  // 15: patchbay.types.v1.Explanation.firewall:type_name -> patchbay.types.v1.Explained
+	6,  // 16: patchbay.types.v1.AllocatedAttachment.attachment:type_name -> patchbay.types.v1.Attachment
+	2,  // 17: patchbay.types.v1.AllocatedAttachment.plugin:type_name -> patchbay.types.v1.PluginInfo
+	9,  // 18: patchbay.types.v1.AllocatedAttachment.lease:type_name -> patchbay.types.v1.LeaseReference
+	0,  // 19: patchbay.types.v1.Mount.type:type_name -> patchbay.types.v1.MountType
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_types_v1_types_proto_init() }
@@ -1125,7 +1331,7 @@ func file_patchbay_types_v1_types_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_types_v1_types_proto_rawDesc), len(file_patchbay_types_v1_types_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   15,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

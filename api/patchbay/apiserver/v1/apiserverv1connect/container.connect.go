@@ -50,6 +50,8 @@ const (
 	ContainerServiceWaitExecProcedure = "/patchbay.apiserver.v1.ContainerService/WaitExec"
 	// ContainerServiceResizeProcedure is the procedure name of the ContainerService's Resize RPC.
 	ContainerServiceResizeProcedure = "/patchbay.apiserver.v1.ContainerService/Resize"
+	// ContainerServiceExplainProcedure is the procedure name of the ContainerService's Explain RPC.
+	ContainerServiceExplainProcedure = "/patchbay.apiserver.v1.ContainerService/Explain"
 )
 
 var (
@@ -144,6 +146,13 @@ var (
 			Procedure:  ContainerServiceResizeProcedure,
 		}
 	})
+	containerServiceExplainSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_patchbay_apiserver_v1_container_proto.Services().ByName("ContainerService").Methods().ByName("Explain"),
+			Procedure:  ContainerServiceExplainProcedure,
+		}
+	})
 )
 
 // ContainerServiceClient is a client for the patchbay.apiserver.v1.ContainerService service.
@@ -173,6 +182,8 @@ type ContainerServiceClient interface {
 	// WaitExec returns the exit code of a process that Exec started.
 	WaitExec(context.Context, *v1.ContainerServiceWaitExecRequest) (*v1.ContainerServiceWaitExecResponse, error)
 	Resize(context.Context, *v1.ContainerServiceResizeRequest) (*v1.ContainerServiceResizeResponse, error)
+	// Explain says which way packets of a running container take, and why.
+	Explain(context.Context, *v1.ContainerServiceExplainRequest) (*v1.ContainerServiceExplainResponse, error)
 }
 
 // NewContainerServiceClient constructs a client for the patchbay.apiserver.v1.ContainerService
@@ -229,6 +240,8 @@ type ContainerServiceHandler interface {
 	// WaitExec returns the exit code of a process that Exec started.
 	WaitExec(context.Context, *v1.ContainerServiceWaitExecRequest) (*v1.ContainerServiceWaitExecResponse, error)
 	Resize(context.Context, *v1.ContainerServiceResizeRequest) (*v1.ContainerServiceResizeResponse, error)
+	// Explain says which way packets of a running container take, and why.
+	Explain(context.Context, *v1.ContainerServiceExplainRequest) (*v1.ContainerServiceExplainResponse, error)
 }
 
 // RegisterContainerServiceHandler registers svc as the patchbay.apiserver.v1.ContainerService
@@ -249,6 +262,7 @@ func RegisterContainerServiceHandler(server *connect.Server, svc ContainerServic
 		connect.Method{Spec: containerServiceExecSpec(), Handler: adapter.exec},
 		connect.Method{Spec: containerServiceWaitExecSpec(), Handler: adapter.waitExec},
 		connect.Method{Spec: containerServiceResizeSpec(), Handler: adapter.resize},
+		connect.Method{Spec: containerServiceExplainSpec(), Handler: adapter.explain},
 	)
 }
 
@@ -320,6 +334,10 @@ func (UnimplementedContainerServiceHandler) WaitExec(context.Context, *v1.Contai
 
 func (UnimplementedContainerServiceHandler) Resize(context.Context, *v1.ContainerServiceResizeRequest) (*v1.ContainerServiceResizeResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.ContainerService.Resize is not implemented")
+}
+
+func (UnimplementedContainerServiceHandler) Explain(context.Context, *v1.ContainerServiceExplainRequest) (*v1.ContainerServiceExplainResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.ContainerService.Explain is not implemented")
 }
 
 type containerServiceClient struct {
@@ -425,6 +443,14 @@ func (c *containerServiceClient) WaitExec(ctx context.Context, req *v1.Container
 func (c *containerServiceClient) Resize(ctx context.Context, req *v1.ContainerServiceResizeRequest) (*v1.ContainerServiceResizeResponse, error) {
 	var res v1.ContainerServiceResizeResponse
 	if err := c.client.CallUnary(ctx, containerServiceResizeSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *containerServiceClient) Explain(ctx context.Context, req *v1.ContainerServiceExplainRequest) (*v1.ContainerServiceExplainResponse, error) {
+	var res v1.ContainerServiceExplainResponse
+	if err := c.client.CallUnary(ctx, containerServiceExplainSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -578,6 +604,18 @@ func (h containerServiceHandler) resize(ctx context.Context, _ connect.Spec, str
 		return err
 	}
 	res, err := h.svc.Resize(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h containerServiceHandler) explain(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ContainerServiceExplainRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Explain(ctx, &req)
 	if err != nil {
 		return err
 	}

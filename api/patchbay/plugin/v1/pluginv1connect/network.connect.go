@@ -69,6 +69,9 @@ const (
 	NetworkPluginServiceLookupProcedure = "/patchbay.plugin.v1.NetworkPluginService/Lookup"
 	// NetworkPluginServiceListProcedure is the procedure name of the NetworkPluginService's List RPC.
 	NetworkPluginServiceListProcedure = "/patchbay.plugin.v1.NetworkPluginService/List"
+	// NetworkPluginServiceExplainProcedure is the procedure name of the NetworkPluginService's Explain
+	// RPC.
+	NetworkPluginServiceExplainProcedure = "/patchbay.plugin.v1.NetworkPluginService/Explain"
 	// NetworkPluginServicePublishProcedure is the procedure name of the NetworkPluginService's Publish
 	// RPC.
 	NetworkPluginServicePublishProcedure = "/patchbay.plugin.v1.NetworkPluginService/Publish"
@@ -170,6 +173,13 @@ var (
 			Procedure:  NetworkPluginServiceListProcedure,
 		}
 	})
+	networkPluginServiceExplainSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_patchbay_plugin_v1_network_proto.Services().ByName("NetworkPluginService").Methods().ByName("Explain"),
+			Procedure:  NetworkPluginServiceExplainProcedure,
+		}
+	})
 	networkPluginServicePublishSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -241,6 +251,9 @@ type NetworkPluginServiceClient interface {
 	Lookup(context.Context, *v1.LookupRequest) (*v1.LookupResponse, error)
 	// List tells all leases.
 	List(context.Context, *v1.ListRequest) (*v1.ListResponse, error)
+	// Explain says what becomes of a packet that the attachment of a key sends
+	// to an address; optional.
+	Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error)
 	// Publish forwards host ports to an attachment (capability "publish").
 	Publish(context.Context, *v1.PublishRequest) (*v1.PublishResponse, error)
 	Unpublish(context.Context, *v1.UnpublishRequest) (*v1.UnpublishResponse, error)
@@ -335,6 +348,9 @@ type NetworkPluginServiceHandler interface {
 	Lookup(context.Context, *v1.LookupRequest) (*v1.LookupResponse, error)
 	// List tells all leases.
 	List(context.Context, *v1.ListRequest) (*v1.ListResponse, error)
+	// Explain says what becomes of a packet that the attachment of a key sends
+	// to an address; optional.
+	Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error)
 	// Publish forwards host ports to an attachment (capability "publish").
 	Publish(context.Context, *v1.PublishRequest) (*v1.PublishResponse, error)
 	Unpublish(context.Context, *v1.UnpublishRequest) (*v1.UnpublishResponse, error)
@@ -363,6 +379,7 @@ func RegisterNetworkPluginServiceHandler(server *connect.Server, svc NetworkPlug
 		connect.Method{Spec: networkPluginServiceReserveSpec(), Handler: adapter.reserve},
 		connect.Method{Spec: networkPluginServiceLookupSpec(), Handler: adapter.lookup},
 		connect.Method{Spec: networkPluginServiceListSpec(), Handler: adapter.list},
+		connect.Method{Spec: networkPluginServiceExplainSpec(), Handler: adapter.explain},
 		connect.Method{Spec: networkPluginServicePublishSpec(), Handler: adapter.publish},
 		connect.Method{Spec: networkPluginServiceUnpublishSpec(), Handler: adapter.unpublish},
 		connect.Method{Spec: networkPluginServiceAttachSpec(), Handler: adapter.attach},
@@ -452,6 +469,10 @@ func (UnimplementedNetworkPluginServiceHandler) Lookup(context.Context, *v1.Look
 
 func (UnimplementedNetworkPluginServiceHandler) List(context.Context, *v1.ListRequest) (*v1.ListResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.plugin.v1.NetworkPluginService.List is not implemented")
+}
+
+func (UnimplementedNetworkPluginServiceHandler) Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.plugin.v1.NetworkPluginService.Explain is not implemented")
 }
 
 func (UnimplementedNetworkPluginServiceHandler) Publish(context.Context, *v1.PublishRequest) (*v1.PublishResponse, error) {
@@ -569,6 +590,14 @@ func (c *networkPluginServiceClient) Lookup(ctx context.Context, req *v1.LookupR
 func (c *networkPluginServiceClient) List(ctx context.Context, req *v1.ListRequest) (*v1.ListResponse, error) {
 	var res v1.ListResponse
 	if err := c.client.CallUnary(ctx, networkPluginServiceListSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *networkPluginServiceClient) Explain(ctx context.Context, req *v1.ExplainRequest) (*v1.ExplainResponse, error) {
+	var res v1.ExplainResponse
+	if err := c.client.CallUnary(ctx, networkPluginServiceExplainSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -750,6 +779,18 @@ func (h networkPluginServiceHandler) list(ctx context.Context, _ connect.Spec, s
 		return err
 	}
 	res, err := h.svc.List(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h networkPluginServiceHandler) explain(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ExplainRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Explain(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,8 @@ const (
 	SandboxServiceExecProcedure = "/patchbay.sandbox.v1.SandboxService/Exec"
 	// SandboxServiceResizeProcedure is the procedure name of the SandboxService's Resize RPC.
 	SandboxServiceResizeProcedure = "/patchbay.sandbox.v1.SandboxService/Resize"
+	// SandboxServiceExplainProcedure is the procedure name of the SandboxService's Explain RPC.
+	SandboxServiceExplainProcedure = "/patchbay.sandbox.v1.SandboxService/Explain"
 	// SandboxServiceShutdownProcedure is the procedure name of the SandboxService's Shutdown RPC.
 	SandboxServiceShutdownProcedure = "/patchbay.sandbox.v1.SandboxService/Shutdown"
 )
@@ -111,6 +113,13 @@ var (
 			Procedure:  SandboxServiceResizeProcedure,
 		}
 	})
+	sandboxServiceExplainSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_patchbay_sandbox_v1_sandbox_proto.Services().ByName("SandboxService").Methods().ByName("Explain"),
+			Procedure:  SandboxServiceExplainProcedure,
+		}
+	})
 	sandboxServiceShutdownSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -141,6 +150,8 @@ type SandboxServiceClient interface {
 	Exec(context.Context, *v1.ExecRequest) (*v1.ExecResponse, error)
 	// Resize sets the size of a process's terminal.
 	Resize(context.Context, *v1.ResizeRequest) (*v1.ResizeResponse, error)
+	// Explain says which way packets take from here, and why.
+	Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error)
 	// Shutdown ends all processes at once, gives the leases up and lets the
 	// helper exit.
 	Shutdown(context.Context, *v1.ShutdownRequest) (*v1.ShutdownResponse, error)
@@ -173,6 +184,8 @@ type SandboxServiceHandler interface {
 	Exec(context.Context, *v1.ExecRequest) (*v1.ExecResponse, error)
 	// Resize sets the size of a process's terminal.
 	Resize(context.Context, *v1.ResizeRequest) (*v1.ResizeResponse, error)
+	// Explain says which way packets take from here, and why.
+	Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error)
 	// Shutdown ends all processes at once, gives the leases up and lets the
 	// helper exit.
 	Shutdown(context.Context, *v1.ShutdownRequest) (*v1.ShutdownResponse, error)
@@ -191,6 +204,7 @@ func RegisterSandboxServiceHandler(server *connect.Server, svc SandboxServiceHan
 		connect.Method{Spec: sandboxServiceSignalSpec(), Handler: adapter.signal},
 		connect.Method{Spec: sandboxServiceExecSpec(), Handler: adapter.exec},
 		connect.Method{Spec: sandboxServiceResizeSpec(), Handler: adapter.resize},
+		connect.Method{Spec: sandboxServiceExplainSpec(), Handler: adapter.explain},
 		connect.Method{Spec: sandboxServiceShutdownSpec(), Handler: adapter.shutdown},
 	)
 }
@@ -228,6 +242,10 @@ func (UnimplementedSandboxServiceHandler) Exec(context.Context, *v1.ExecRequest)
 
 func (UnimplementedSandboxServiceHandler) Resize(context.Context, *v1.ResizeRequest) (*v1.ResizeResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.sandbox.v1.SandboxService.Resize is not implemented")
+}
+
+func (UnimplementedSandboxServiceHandler) Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.sandbox.v1.SandboxService.Explain is not implemented")
 }
 
 func (UnimplementedSandboxServiceHandler) Shutdown(context.Context, *v1.ShutdownRequest) (*v1.ShutdownResponse, error) {
@@ -297,6 +315,14 @@ func (c *sandboxServiceClient) Exec(ctx context.Context, req *v1.ExecRequest) (*
 func (c *sandboxServiceClient) Resize(ctx context.Context, req *v1.ResizeRequest) (*v1.ResizeResponse, error) {
 	var res v1.ResizeResponse
 	if err := c.client.CallUnary(ctx, sandboxServiceResizeSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *sandboxServiceClient) Explain(ctx context.Context, req *v1.ExplainRequest) (*v1.ExplainResponse, error) {
+	var res v1.ExplainResponse
+	if err := c.client.CallUnary(ctx, sandboxServiceExplainSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -402,6 +428,18 @@ func (h sandboxServiceHandler) resize(ctx context.Context, _ connect.Spec, strea
 		return err
 	}
 	res, err := h.svc.Resize(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h sandboxServiceHandler) explain(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ExplainRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Explain(ctx, &req)
 	if err != nil {
 		return err
 	}
