@@ -22,7 +22,9 @@ PLUGINS := $(DIST)/lib/patchbay/plugins
 # patchbay-network-bridge becomes the plugin folder "bridge".
 commands        := $(notdir $(patsubst %/main.go,%,$(wildcard cmd/*/main.go)))
 plugin_commands := $(notdir $(patsubst %/plugin.toml,%,$(wildcard cmd/*/plugin.toml)))
-programs        := $(filter-out $(plugin_commands),$(commands))
+# The agent of virtual machines is beside the runtime that boots them.
+agent           := patchbay-guest
+programs        := $(filter-out $(plugin_commands) $(agent),$(commands))
 plugin_name      = $(patsubst patchbay-network-%,%,$(patsubst patchbay-runtime-%,%,$(1)))
 
 golangci := $(GO) tool -modfile=tools/lint/go.mod golangci-lint
@@ -40,8 +42,9 @@ TEST_TIMEOUT  ?= 10m
 help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-deps: ## Install the Debian packages that are missing (as root; else it says which).
+deps: ## Install the Debian packages that are missing (as root; else it says which), fetch a guest's kernel.
 	@scripts/deps.sh
+	@scripts/kernel.sh >/dev/null
 
 build: ## Build everything below dist/, ready to run in place.
 	@mkdir -p $(DIST)/build $(DIST)/bin
@@ -51,6 +54,7 @@ build: ## Build everything below dist/, ready to run in place.
 		install -d -m 755 $(PLUGINS)/$(call plugin_name,$(c))/bin && \
 		install -C -m 644 cmd/$(c)/plugin.toml $(PLUGINS)/$(call plugin_name,$(c))/plugin.toml && \
 		install -C -m 755 $(DIST)/build/$(c) $(PLUGINS)/$(call plugin_name,$(c))/bin/$(call plugin_name,$(c)) && ) true
+	@install -C -m 755 $(DIST)/build/$(agent) $(PLUGINS)/vm/bin/$(agent)
 
 generate: ## Generate code from api/**/*.proto, and the reference pages.
 	$(buf) lint

@@ -26,6 +26,14 @@ type SystemInfo struct {
 	Checks               []HostCheck `json:"checks,omitempty"`
 }
 
+// Kernel is what virtual machines boot.
+type Kernel struct {
+	Release string   `json:"release"` // as uname -r says
+	Source  string   `json:"source"`  // where its image was taken from
+	Digest  string   `json:"digest"`  // of the image and its modules
+	Modules []string `json:"modules"` // that a guest loads, in this order
+}
+
 // HostCheck is one thing that a host has or lacks.
 type HostCheck struct {
 	Name   string `json:"name"`

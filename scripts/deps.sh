@@ -5,6 +5,8 @@ set -euo pipefail
 
 # What Patchbay itself needs on a host.
 packages=(ca-certificates crun runc)
+# The runtime vm: machines, their images and their scratch disks.
+packages+=(e2fsprogs erofs-utils qemu-system-x86)
 # What the tests, the demo and the bench use beside it: busybox for images made
 # on the spot, ip and nft to look at the host, a C compiler for the race detector.
 packages+=(busybox-static gcc git iproute2 iputils-ping libc6-dev nftables)

@@ -76,6 +76,9 @@ func (r Roots) ContainerLog(id string) string { return filepath.Join(r.Container
 // Cache is the directory of what can be made anew when it is lost.
 func (r Roots) Cache() string { return filepath.Join(r.Root, "cache") }
 
+// Kernel is the directory of the kernel that virtual machines boot.
+func (r Roots) Kernel() string { return filepath.Join(r.Root, "kernel") }
+
 // APISocket is the socket of patchbayd.
 func (r Roots) APISocket() string { return filepath.Join(r.RunRoot, "patchbayd.sock") }
 

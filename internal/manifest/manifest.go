@@ -34,6 +34,9 @@ type Plugin struct {
 	resource.Plugin
 	// Binary is the absolute path of the program.
 	Binary string
+	// Kernel says that a runtime boots a kernel, and has the verbs "kernel set"
+	// and "kernel status".
+	Kernel bool
 }
 
 // file is the form of plugin.toml.
@@ -45,6 +48,7 @@ type file struct {
 	DefaultVariant string             `toml:"default-variant"`
 	Variants       map[string]variant `toml:"variants"`
 	Strategies     []string           `toml:"strategies"`
+	Kernel         bool               `toml:"kernel"`
 }
 
 type variant struct {
@@ -72,6 +76,7 @@ func Read(folder string) Plugin {
 	p.Abstract = f.Abstract
 	p.DefaultVariant = f.DefaultVariant
 	p.Strategies = f.Strategies
+	p.Kernel = f.Kernel
 	for _, name := range slices.Sorted(maps.Keys(f.Variants)) {
 		p.Variants = append(p.Variants, resource.PluginVariant{Name: name, Strategy: f.Variants[name].Strategy})
 	}
@@ -108,6 +113,9 @@ func check(f file, folder string) []error {
 	case resource.PluginNetwork:
 		if len(f.Strategies) > 0 {
 			fault("strategies: are for kind \"runtime\"; a network plugin names one for each variant")
+		}
+		if f.Kernel {
+			fault("kernel: is for kind \"runtime\"")
 		}
 		faults = append(faults, checkVariants(f)...)
 	case resource.PluginRuntime:

@@ -26,10 +26,16 @@ type Connection struct {
 // until the first call; a server that is not there is errdefs.ErrUnavailable
 // then. Errors of calls are of the closed set of kinds.
 func Dial(socket string) *Connection {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+	return DialBy(func(ctx context.Context) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", socket)
-	}
+	})
+}
+
+// DialBy is Dial for a server that is reached in another way than by a socket of
+// this host.
+func DialBy(reach func(context.Context) (net.Conn, error)) *Connection {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return reach(ctx) }
 	one, two := new(http.Protocols), new(http.Protocols)
 	one.SetHTTP1(true)
 	two.SetUnencryptedHTTP2(true)

@@ -60,7 +60,10 @@ type ServerConfig struct {
 	Register func(*connect.Server)
 	// AllowedUIDs are the users that may call beside root.
 	AllowedUIDs []int
-	Log         *slog.Logger
+	// Private says that nobody but who may call reaches the listener: it need
+	// not be a unix socket then.
+	Private bool
+	Log     *slog.Logger
 }
 
 // NewServer returns a server that is ready to Serve.
@@ -74,8 +77,12 @@ func NewServer(c ServerConfig) *Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
+	handler := http.Handler(mux)
+	if !c.Private {
+		handler = s.allow(c.AllowedUIDs, mux)
+	}
 	s.http = &http.Server{
-		Handler:           s.allow(c.AllowedUIDs, mux),
+		Handler:           handler,
 		Protocols:         protocols,
 		ConnContext:       withPeer,
 		ConnState:         s.connState,

@@ -199,3 +199,13 @@ func AllocatedAttachmentsFromProto(as []*typesv1.AllocatedAttachment) ([]resourc
 	})
 	return out, f.err()
 }
+
+// RoutesToProto converts routes.
+func RoutesToProto(rs []resource.Route) []*typesv1.Route { return routesToProto(rs) }
+
+// RoutesFromProto converts routes.
+func RoutesFromProto(rs []*typesv1.Route) ([]resource.Route, error) {
+	var f faults
+	out := routes(&f, rs)
+	return out, f.err()
+}

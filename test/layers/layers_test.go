@@ -103,6 +103,8 @@ var layers = []layer{
 	{packages: []string{"cmd/patchbay-network-bridge"}, imports: []string{"networkplugin", "internal/plugins/bridge", "internal/version"}},
 	{packages: []string{"cmd/patchbay-network-macvlan"}, imports: []string{"networkplugin", "internal/plugins/macvlan", "internal/version"}},
 	{packages: []string{"cmd/patchbay-network-host-device"}, imports: []string{"networkplugin", "internal/plugins/hostdevice", "internal/version"}},
+	{packages: []string{"cmd/patchbay-guest"}, imports: []string{"internal/runtime/..."}},
+	{packages: []string{"cmd/patchbay-runtime-vm"}, imports: []string{"internal/runtime/vm/...", "internal/sandbox/...", "internal/version"}},
 	{packages: []string{"cmd/patchbay-runtime-oci"}, imports: []string{"internal/runtime/oci/...", "internal/sandbox/...", "internal/version"}},
 
 	{packages: []string{"test/layers"}},

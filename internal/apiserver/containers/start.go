@@ -230,6 +230,7 @@ func (s *Service) helperEnvironment(id string) []string {
 		"PATCHBAY_SANDBOX_ID=" + id,
 		"PATCHBAY_STATE_DIR=" + s.config.Roots.Sandbox(id),
 		"PATCHBAY_CACHE_DIR=" + s.config.Roots.Cache(),
+		"PATCHBAY_KERNEL_DIR=" + s.config.Roots.Kernel(),
 	}
 }
 

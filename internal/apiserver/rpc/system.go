@@ -15,6 +15,8 @@ type System interface {
 	Info(ctx context.Context) resource.SystemInfo
 	// Shutdown returns what went wrong, one line each.
 	Shutdown(ctx context.Context, stopTimeout time.Duration) []string
+	SetKernel(ctx context.Context, image, modules string) (resource.Kernel, error)
+	Kernel(ctx context.Context) (resource.Kernel, error)
 }
 
 type systemHarness struct {
@@ -34,4 +36,20 @@ func (h *systemHarness) Info(ctx context.Context, _ *apiserverv1.InfoRequest) (*
 func (h *systemHarness) Shutdown(ctx context.Context, r *apiserverv1.ShutdownRequest) (*apiserverv1.ShutdownResponse, error) {
 	timeout := time.Duration(r.GetStopTimeoutSeconds()) * time.Second
 	return &apiserverv1.ShutdownResponse{Faults: h.service.Shutdown(ctx, timeout)}, nil
+}
+
+func (h *systemHarness) SetKernel(ctx context.Context, r *apiserverv1.SetKernelRequest) (*apiserverv1.SetKernelResponse, error) {
+	k, err := h.service.SetKernel(ctx, r.GetImage(), r.GetModules())
+	if err != nil {
+		return nil, err
+	}
+	return &apiserverv1.SetKernelResponse{Kernel: wire.KernelToProto(k)}, nil
+}
+
+func (h *systemHarness) GetKernel(ctx context.Context, _ *apiserverv1.GetKernelRequest) (*apiserverv1.GetKernelResponse, error) {
+	k, err := h.service.Kernel(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &apiserverv1.GetKernelResponse{Kernel: wire.KernelToProto(k)}, nil
 }

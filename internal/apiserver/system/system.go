@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"patchbay.dev/patchbay/internal/layout"
@@ -61,6 +62,8 @@ type Service struct {
 	config  Config
 	started time.Time
 	checks  checks
+
+	settingKernel sync.Mutex // one at a time
 }
 
 // New returns a service.

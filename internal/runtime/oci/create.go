@@ -20,7 +20,6 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/oci/spec"
 	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/stdio"
-	"patchbay.dev/patchbay/resource"
 )
 
 // Create has the OCI runtime make the container, stopped before its command.
@@ -80,7 +79,7 @@ func (e *Engine) findCommand() error {
 	if len(p.Args) == 0 {
 		return nil
 	}
-	candidates := rootfs.Candidates(p.Args[0], pathVariable(e.process.Env), e.process.Cwd)
+	candidates := rootfs.Candidates(p.Args[0], e.process.Env, e.process.Cwd)
 	for _, m := range e.sandbox.Mounts {
 		for _, c := range candidates {
 			if target := path.Clean(m.Target); c == target || strings.HasPrefix(c, strings.TrimSuffix(target, "/")+"/") {
@@ -94,15 +93,6 @@ func (e *Engine) findCommand() error {
 	}
 	defer root.Close()
 	return root.Executable(p.Args[0], candidates)
-}
-
-func pathVariable(env []string) string {
-	for _, entry := range env {
-		if value, ok := strings.CutPrefix(entry, "PATH="); ok {
-			return value
-		}
-	}
-	return ""
 }
 
 // Exec starts a further process of the running container.
@@ -151,20 +141,10 @@ func (e *Engine) execSpec(c sandbox.ExecConfiguration) (*execProcess, error) {
 		return nil, err
 	}
 	s := spec.Exec(e.process, p, user, c.Privileged, spec.AllCapabilities())
-	if err := checkCommand(root, p, s.Env, s.Cwd); err != nil {
+	if err := root.Command(p.Args, s.Env, s.Cwd); err != nil {
 		return nil, err
 	}
 	return s, nil
-}
-
-func checkCommand(root *rootfs.Root, p resource.Process, env []string, cwd string) error {
-	if len(p.Args) == 0 {
-		return rootfs.NotFound("")
-	}
-	if err := root.Directory(cwd); err != nil {
-		return err
-	}
-	return root.Executable(p.Args[0], rootfs.Candidates(p.Args[0], pathVariable(env), cwd))
 }
 
 // streamConfig says which standard streams a process gets.
@@ -205,7 +185,7 @@ func (e *Engine) spawn(ctx context.Context, c streamConfig, run func(program.Chi
 			return nil, err
 		}
 	}
-	hostPID, err := e.host.hostPID(child.PID)
+	hostPID, err := e.host.ProcessID(child.PID)
 	if errors.Is(err, unix.ESRCH) { // a short exec has ended already
 		hostPID, err = 0, nil
 	}

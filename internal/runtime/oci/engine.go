@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 
 	"github.com/containerd/errdefs"
@@ -18,11 +16,13 @@ import (
 	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/revert"
+	"patchbay.dev/patchbay/internal/runtime/inside"
 	"patchbay.dev/patchbay/internal/runtime/oci/cgroup"
 	"patchbay.dev/patchbay/internal/runtime/oci/program"
 	"patchbay.dev/patchbay/internal/runtime/oci/reaper"
 	"patchbay.dev/patchbay/internal/runtime/oci/rootfs"
 	"patchbay.dev/patchbay/internal/runtime/oci/spec"
+	"patchbay.dev/patchbay/internal/runtime/outer"
 	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/resource"
 )
@@ -39,7 +39,7 @@ type Config struct {
 // the container.
 type Engine struct {
 	config  Config
-	host    *host
+	host    *outer.Host
 	reaper  *reaper.Reaper
 	program program.Program
 	group   cgroup.Group
@@ -64,8 +64,11 @@ func New(c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, err := moveIn()
+	h, err := outer.MoveIn()
 	if err != nil {
+		return nil, err
+	}
+	if err := cgroup.HideUnified(); err != nil {
 		return nil, err
 	}
 	group, err := cgroup.Of(c.ID)
@@ -99,10 +102,10 @@ func makeNetwork() madeNetwork {
 	if err != nil {
 		return madeNetwork{err: err}
 	}
-	inside, err := link.Open(ns)
+	within, err := link.Open(ns)
 	if err == nil {
-		err = inside.LoopbackUp()
-		inside.Close()
+		err = within.LoopbackUp()
+		within.Close()
 	}
 	if err != nil {
 		return madeNetwork{err: errors.Join(err, ns.Close())}
@@ -120,7 +123,7 @@ func (e *Engine) Isolate(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("network namespace: %w", made.err)
 		}
 		e.namespace = made.namespace
-		return fmt.Sprintf("/proc/%d/fd/%d", e.host.pid, e.namespace.FD()), nil
+		return fmt.Sprintf("/proc/%d/fd/%d", e.host.PID(), e.namespace.FD()), nil
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
@@ -136,11 +139,11 @@ func (e *Engine) Plug(ctx context.Context, interfaces []sandbox.Interface) (err 
 		return err
 	}
 	defer outside.Close()
-	inside, err := link.Open(e.namespace)
+	within, err := link.Open(e.namespace)
 	if err != nil {
 		return err
 	}
-	defer inside.Close()
+	defer within.Close()
 	var undo revert.Stack
 	defer undo.Run(&err)
 	for _, i := range interfaces {
@@ -151,41 +154,14 @@ func (e *Engine) Plug(ctx context.Context, interfaces []sandbox.Interface) (err 
 			return fmt.Errorf("interface %s: %w", i.Name, err)
 		}
 		if _, borrowed := i.Link.(sandbox.HostDevice); !borrowed { // its network takes it back
-			undo.Add(func() error { return inside.Delete(i.Name) })
-		}
-		if err := inside.Configure(i.Name, i.Addresses, i.Routes, sysctls(i)...); err != nil {
-			return err
+			undo.Add(func() error { return within.Delete(i.Name) })
 		}
 	}
-	if err := inside.Reroute(ownTables(interfaces)...); err != nil {
+	if err := inside.Configure(within, interfaces...); err != nil {
 		return err
 	}
 	undo.Success()
 	return nil
-}
-
-// sysctls are the settings that somebody asked for.
-func sysctls(i sandbox.Interface) []link.Sysctl {
-	var all []link.Sysctl
-	for _, key := range slices.Sorted(maps.Keys(i.Sysctls)) {
-		all = append(all, link.Sysctl{Key: key, Value: i.Sysctls[key]})
-	}
-	return all
-}
-
-// ownTables are the routes that interfaces get beside those of the main table.
-func ownTables(interfaces []sandbox.Interface) []link.RoutingChange {
-	var changes []link.RoutingChange
-	for _, i := range interfaces {
-		if len(i.OwnRoutes) > 0 {
-			changes = append(changes, link.RoutingChange{
-				Interface: i.Name,
-				From:      link.Routing{Addresses: i.Addresses, Main: i.Routes},
-				To:        link.Routing{Addresses: i.Addresses, Main: i.Routes, Own: i.OwnRoutes},
-			})
-		}
-	}
-	return changes
 }
 
 func (e *Engine) plug(outside *link.Handle, i sandbox.Interface) error {

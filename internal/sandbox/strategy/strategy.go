@@ -7,6 +7,7 @@ package strategy
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -28,6 +29,13 @@ func Table() map[string]sandbox.InterfaceStrategy {
 		resource.StrategyMacvlan:    Macvlan{},
 		resource.StrategyHostDevice: HostDevice{},
 	}
+}
+
+// Only returns the strategies of some names.
+func Only(names ...string) map[string]sandbox.InterfaceStrategy {
+	some := Table()
+	maps.DeleteFunc(some, func(name string, _ sandbox.InterfaceStrategy) bool { return !slices.Contains(names, name) })
+	return some
 }
 
 // BridgePort plans a port of an existing bridge.

@@ -261,6 +261,251 @@ func (x *InfoResponse) GetChecks() []*HostCheck {
 	return nil
 }
 
+type SetKernelRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Image         string                 `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"`     // absolute path on the server's host; empty: the distribution's own
+	Modules       string                 `protobuf:"bytes,2,opt,name=modules,proto3" json:"modules,omitempty"` // directory of its modules; empty: that of its release
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetKernelRequest) Reset() {
+	*x = SetKernelRequest{}
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetKernelRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetKernelRequest) ProtoMessage() {}
+
+func (x *SetKernelRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetKernelRequest.ProtoReflect.Descriptor instead.
+func (*SetKernelRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SetKernelRequest) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *SetKernelRequest) GetModules() string {
+	if x != nil {
+		return x.Modules
+	}
+	return ""
+}
+
+type SetKernelResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kernel        *Kernel                `protobuf:"bytes,1,opt,name=kernel,proto3" json:"kernel,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetKernelResponse) Reset() {
+	*x = SetKernelResponse{}
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetKernelResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetKernelResponse) ProtoMessage() {}
+
+func (x *SetKernelResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetKernelResponse.ProtoReflect.Descriptor instead.
+func (*SetKernelResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *SetKernelResponse) GetKernel() *Kernel {
+	if x != nil {
+		return x.Kernel
+	}
+	return nil
+}
+
+type GetKernelRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetKernelRequest) Reset() {
+	*x = GetKernelRequest{}
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetKernelRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetKernelRequest) ProtoMessage() {}
+
+func (x *GetKernelRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetKernelRequest.ProtoReflect.Descriptor instead.
+func (*GetKernelRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{4}
+}
+
+type GetKernelResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kernel        *Kernel                `protobuf:"bytes,1,opt,name=kernel,proto3" json:"kernel,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetKernelResponse) Reset() {
+	*x = GetKernelResponse{}
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetKernelResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetKernelResponse) ProtoMessage() {}
+
+func (x *GetKernelResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetKernelResponse.ProtoReflect.Descriptor instead.
+func (*GetKernelResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *GetKernelResponse) GetKernel() *Kernel {
+	if x != nil {
+		return x.Kernel
+	}
+	return nil
+}
+
+// Kernel is what virtual machines boot.
+type Kernel struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Release       string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"` // as uname -r says
+	Source        string                 `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`   // where its image was taken from
+	Digest        string                 `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`   // of the image and its modules
+	Modules       []string               `protobuf:"bytes,4,rep,name=modules,proto3" json:"modules,omitempty"` // that a guest loads, in this order
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Kernel) Reset() {
+	*x = Kernel{}
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Kernel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Kernel) ProtoMessage() {}
+
+func (x *Kernel) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Kernel.ProtoReflect.Descriptor instead.
+func (*Kernel) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Kernel) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *Kernel) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *Kernel) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *Kernel) GetModules() []string {
+	if x != nil {
+		return x.Modules
+	}
+	return nil
+}
+
 // HostCheck is one thing that a host has or lacks, e.g. the OCI runtime in use
 // and why.
 type HostCheck struct {
@@ -274,7 +519,7 @@ type HostCheck struct {
 
 func (x *HostCheck) Reset() {
 	*x = HostCheck{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[2]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -286,7 +531,7 @@ func (x *HostCheck) String() string {
 func (*HostCheck) ProtoMessage() {}
 
 func (x *HostCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[2]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -299,7 +544,7 @@ func (x *HostCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostCheck.ProtoReflect.Descriptor instead.
 func (*HostCheck) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{2}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *HostCheck) GetName() string {
@@ -332,7 +577,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[3]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -344,7 +589,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[3]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -357,7 +602,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{3}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ShutdownRequest) GetStopTimeoutSeconds() uint32 {
@@ -376,7 +621,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[4]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -388,7 +633,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[4]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -401,7 +646,7 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{4}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ShutdownResponse) GetFaults() []string {
@@ -433,7 +678,7 @@ type Plugin struct {
 
 func (x *Plugin) Reset() {
 	*x = Plugin{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[5]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -445,7 +690,7 @@ func (x *Plugin) String() string {
 func (*Plugin) ProtoMessage() {}
 
 func (x *Plugin) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[5]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -458,7 +703,7 @@ func (x *Plugin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plugin.ProtoReflect.Descriptor instead.
 func (*Plugin) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{5}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Plugin) GetName() string {
@@ -548,7 +793,7 @@ type Variant struct {
 
 func (x *Variant) Reset() {
 	*x = Variant{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[6]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -560,7 +805,7 @@ func (x *Variant) String() string {
 func (*Variant) ProtoMessage() {}
 
 func (x *Variant) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[6]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -573,7 +818,7 @@ func (x *Variant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Variant.ProtoReflect.Descriptor instead.
 func (*Variant) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{6}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Variant) GetName() string {
@@ -602,7 +847,7 @@ type PluginInstance struct {
 
 func (x *PluginInstance) Reset() {
 	*x = PluginInstance{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[7]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -614,7 +859,7 @@ func (x *PluginInstance) String() string {
 func (*PluginInstance) ProtoMessage() {}
 
 func (x *PluginInstance) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[7]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -627,7 +872,7 @@ func (x *PluginInstance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginInstance.ProtoReflect.Descriptor instead.
 func (*PluginInstance) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{7}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PluginInstance) GetResource() string {
@@ -659,7 +904,7 @@ type PluginServiceListRequest struct {
 
 func (x *PluginServiceListRequest) Reset() {
 	*x = PluginServiceListRequest{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[8]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -671,7 +916,7 @@ func (x *PluginServiceListRequest) String() string {
 func (*PluginServiceListRequest) ProtoMessage() {}
 
 func (x *PluginServiceListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[8]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -684,7 +929,7 @@ func (x *PluginServiceListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginServiceListRequest.ProtoReflect.Descriptor instead.
 func (*PluginServiceListRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{8}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{13}
 }
 
 type PluginServiceListResponse struct {
@@ -696,7 +941,7 @@ type PluginServiceListResponse struct {
 
 func (x *PluginServiceListResponse) Reset() {
 	*x = PluginServiceListResponse{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[9]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -708,7 +953,7 @@ func (x *PluginServiceListResponse) String() string {
 func (*PluginServiceListResponse) ProtoMessage() {}
 
 func (x *PluginServiceListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[9]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -721,7 +966,7 @@ func (x *PluginServiceListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginServiceListResponse.ProtoReflect.Descriptor instead.
 func (*PluginServiceListResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{9}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PluginServiceListResponse) GetPlugins() []*Plugin {
@@ -740,7 +985,7 @@ type PluginServiceGetRequest struct {
 
 func (x *PluginServiceGetRequest) Reset() {
 	*x = PluginServiceGetRequest{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[10]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -752,7 +997,7 @@ func (x *PluginServiceGetRequest) String() string {
 func (*PluginServiceGetRequest) ProtoMessage() {}
 
 func (x *PluginServiceGetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[10]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -765,7 +1010,7 @@ func (x *PluginServiceGetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginServiceGetRequest.ProtoReflect.Descriptor instead.
 func (*PluginServiceGetRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{10}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PluginServiceGetRequest) GetName() string {
@@ -784,7 +1029,7 @@ type PluginServiceGetResponse struct {
 
 func (x *PluginServiceGetResponse) Reset() {
 	*x = PluginServiceGetResponse{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[11]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -796,7 +1041,7 @@ func (x *PluginServiceGetResponse) String() string {
 func (*PluginServiceGetResponse) ProtoMessage() {}
 
 func (x *PluginServiceGetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[11]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -809,7 +1054,7 @@ func (x *PluginServiceGetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginServiceGetResponse.ProtoReflect.Descriptor instead.
 func (*PluginServiceGetResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{11}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PluginServiceGetResponse) GetPlugin() *Plugin {
@@ -849,7 +1094,20 @@ const file_patchbay_apiserver_v1_system_proto_rawDesc = "" +
 	"\x12containers_stopped\x18\x11 \x01(\rR\x11containersStopped\x12\x1a\n" +
 	"\bnetworks\x18\x12 \x01(\rR\bnetworks\x12\x16\n" +
 	"\x06images\x18\x13 \x01(\rR\x06images\x128\n" +
-	"\x06checks\x18\x14 \x03(\v2 .patchbay.apiserver.v1.HostCheckR\x06checks\"G\n" +
+	"\x06checks\x18\x14 \x03(\v2 .patchbay.apiserver.v1.HostCheckR\x06checks\"B\n" +
+	"\x10SetKernelRequest\x12\x14\n" +
+	"\x05image\x18\x01 \x01(\tR\x05image\x12\x18\n" +
+	"\amodules\x18\x02 \x01(\tR\amodules\"J\n" +
+	"\x11SetKernelResponse\x125\n" +
+	"\x06kernel\x18\x01 \x01(\v2\x1d.patchbay.apiserver.v1.KernelR\x06kernel\"\x12\n" +
+	"\x10GetKernelRequest\"J\n" +
+	"\x11GetKernelResponse\x125\n" +
+	"\x06kernel\x18\x01 \x01(\v2\x1d.patchbay.apiserver.v1.KernelR\x06kernel\"l\n" +
+	"\x06Kernel\x12\x18\n" +
+	"\arelease\x18\x01 \x01(\tR\arelease\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\x12\x16\n" +
+	"\x06digest\x18\x03 \x01(\tR\x06digest\x12\x18\n" +
+	"\amodules\x18\x04 \x03(\tR\amodules\"G\n" +
 	"\tHostCheck\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02ok\x18\x02 \x01(\bR\x02ok\x12\x16\n" +
@@ -886,10 +1144,12 @@ const file_patchbay_apiserver_v1_system_proto_rawDesc = "" +
 	"\x17PluginServiceGetRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"Q\n" +
 	"\x18PluginServiceGetResponse\x125\n" +
-	"\x06plugin\x18\x01 \x01(\v2\x1d.patchbay.apiserver.v1.PluginR\x06plugin2\xbd\x01\n" +
+	"\x06plugin\x18\x01 \x01(\v2\x1d.patchbay.apiserver.v1.PluginR\x06plugin2\xfd\x02\n" +
 	"\rSystemService\x12O\n" +
 	"\x04Info\x12\".patchbay.apiserver.v1.InfoRequest\x1a#.patchbay.apiserver.v1.InfoResponse\x12[\n" +
-	"\bShutdown\x12&.patchbay.apiserver.v1.ShutdownRequest\x1a'.patchbay.apiserver.v1.ShutdownResponse2\xe2\x01\n" +
+	"\bShutdown\x12&.patchbay.apiserver.v1.ShutdownRequest\x1a'.patchbay.apiserver.v1.ShutdownResponse\x12^\n" +
+	"\tSetKernel\x12'.patchbay.apiserver.v1.SetKernelRequest\x1a(.patchbay.apiserver.v1.SetKernelResponse\x12^\n" +
+	"\tGetKernel\x12'.patchbay.apiserver.v1.GetKernelRequest\x1a(.patchbay.apiserver.v1.GetKernelResponse2\xe2\x01\n" +
 	"\rPluginService\x12i\n" +
 	"\x04List\x12/.patchbay.apiserver.v1.PluginServiceListRequest\x1a0.patchbay.apiserver.v1.PluginServiceListResponse\x12f\n" +
 	"\x03Get\x12..patchbay.apiserver.v1.PluginServiceGetRequest\x1a/.patchbay.apiserver.v1.PluginServiceGetResponseB=Z;patchbay.dev/patchbay/api/patchbay/apiserver/v1;apiserverv1b\x06proto3"
@@ -906,42 +1166,53 @@ func file_patchbay_apiserver_v1_system_proto_rawDescGZIP() []byte {
 	return file_patchbay_apiserver_v1_system_proto_rawDescData
 }
 
-var file_patchbay_apiserver_v1_system_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_patchbay_apiserver_v1_system_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_patchbay_apiserver_v1_system_proto_goTypes = []any{
 	(*InfoRequest)(nil),               // 0: patchbay.apiserver.v1.InfoRequest
 	(*InfoResponse)(nil),              // 1: patchbay.apiserver.v1.InfoResponse
-	(*HostCheck)(nil),                 // 2: patchbay.apiserver.v1.HostCheck
-	(*ShutdownRequest)(nil),           // 3: patchbay.apiserver.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),          // 4: patchbay.apiserver.v1.ShutdownResponse
-	(*Plugin)(nil),                    // 5: patchbay.apiserver.v1.Plugin
-	(*Variant)(nil),                   // 6: patchbay.apiserver.v1.Variant
-	(*PluginInstance)(nil),            // 7: patchbay.apiserver.v1.PluginInstance
-	(*PluginServiceListRequest)(nil),  // 8: patchbay.apiserver.v1.PluginServiceListRequest
-	(*PluginServiceListResponse)(nil), // 9: patchbay.apiserver.v1.PluginServiceListResponse
-	(*PluginServiceGetRequest)(nil),   // 10: patchbay.apiserver.v1.PluginServiceGetRequest
-	(*PluginServiceGetResponse)(nil),  // 11: patchbay.apiserver.v1.PluginServiceGetResponse
-	(*timestamppb.Timestamp)(nil),     // 12: google.protobuf.Timestamp
+	(*SetKernelRequest)(nil),          // 2: patchbay.apiserver.v1.SetKernelRequest
+	(*SetKernelResponse)(nil),         // 3: patchbay.apiserver.v1.SetKernelResponse
+	(*GetKernelRequest)(nil),          // 4: patchbay.apiserver.v1.GetKernelRequest
+	(*GetKernelResponse)(nil),         // 5: patchbay.apiserver.v1.GetKernelResponse
+	(*Kernel)(nil),                    // 6: patchbay.apiserver.v1.Kernel
+	(*HostCheck)(nil),                 // 7: patchbay.apiserver.v1.HostCheck
+	(*ShutdownRequest)(nil),           // 8: patchbay.apiserver.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),          // 9: patchbay.apiserver.v1.ShutdownResponse
+	(*Plugin)(nil),                    // 10: patchbay.apiserver.v1.Plugin
+	(*Variant)(nil),                   // 11: patchbay.apiserver.v1.Variant
+	(*PluginInstance)(nil),            // 12: patchbay.apiserver.v1.PluginInstance
+	(*PluginServiceListRequest)(nil),  // 13: patchbay.apiserver.v1.PluginServiceListRequest
+	(*PluginServiceListResponse)(nil), // 14: patchbay.apiserver.v1.PluginServiceListResponse
+	(*PluginServiceGetRequest)(nil),   // 15: patchbay.apiserver.v1.PluginServiceGetRequest
+	(*PluginServiceGetResponse)(nil),  // 16: patchbay.apiserver.v1.PluginServiceGetResponse
+	(*timestamppb.Timestamp)(nil),     // 17: google.protobuf.Timestamp
 }
 var file_patchbay_apiserver_v1_system_proto_depIdxs = []int32{
-	12, // 0: patchbay.apiserver.v1.InfoResponse.started_at:type_name -> google.protobuf.Timestamp
-	2,  // 1: patchbay.apiserver.v1.InfoResponse.checks:type_name -> patchbay.apiserver.v1.HostCheck
-	6,  // 2: patchbay.apiserver.v1.Plugin.variants:type_name -> patchbay.apiserver.v1.Variant
-	7,  // 3: patchbay.apiserver.v1.Plugin.instances:type_name -> patchbay.apiserver.v1.PluginInstance
-	5,  // 4: patchbay.apiserver.v1.PluginServiceListResponse.plugins:type_name -> patchbay.apiserver.v1.Plugin
-	5,  // 5: patchbay.apiserver.v1.PluginServiceGetResponse.plugin:type_name -> patchbay.apiserver.v1.Plugin
-	0,  // 6: patchbay.apiserver.v1.SystemService.Info:input_type -> patchbay.apiserver.v1.InfoRequest
-	3,  // 7: patchbay.apiserver.v1.SystemService.Shutdown:input_type -> patchbay.apiserver.v1.ShutdownRequest
-	8,  // 8: patchbay.apiserver.v1.PluginService.List:input_type -> patchbay.apiserver.v1.PluginServiceListRequest
-	10, // 9: patchbay.apiserver.v1.PluginService.Get:input_type -> patchbay.apiserver.v1.PluginServiceGetRequest
-	1,  // 10: patchbay.apiserver.v1.SystemService.Info:output_type -> patchbay.apiserver.v1.InfoResponse
-	4,  // 11: patchbay.apiserver.v1.SystemService.Shutdown:output_type -> patchbay.apiserver.v1.ShutdownResponse
-	9,  // 12: patchbay.apiserver.v1.PluginService.List:output_type -> patchbay.apiserver.v1.PluginServiceListResponse
-	11, // 13: patchbay.apiserver.v1.PluginService.Get:output_type -> patchbay.apiserver.v1.PluginServiceGetResponse
-	10, // [10:14] is the sub-list for method output_type
-	6,  // [6:10] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	17, // 0: patchbay.apiserver.v1.InfoResponse.started_at:type_name -> google.protobuf.Timestamp
+	7,  // 1: patchbay.apiserver.v1.InfoResponse.checks:type_name -> patchbay.apiserver.v1.HostCheck
+	6,  // 2: patchbay.apiserver.v1.SetKernelResponse.kernel:type_name -> patchbay.apiserver.v1.Kernel
+	6,  // 3: patchbay.apiserver.v1.GetKernelResponse.kernel:type_name -> patchbay.apiserver.v1.Kernel
+	11, // 4: patchbay.apiserver.v1.Plugin.variants:type_name -> patchbay.apiserver.v1.Variant
+	12, // 5: patchbay.apiserver.v1.Plugin.instances:type_name -> patchbay.apiserver.v1.PluginInstance
+	10, // 6: patchbay.apiserver.v1.PluginServiceListResponse.plugins:type_name -> patchbay.apiserver.v1.Plugin
+	10, // 7: patchbay.apiserver.v1.PluginServiceGetResponse.plugin:type_name -> patchbay.apiserver.v1.Plugin
+	0,  // 8: patchbay.apiserver.v1.SystemService.Info:input_type -> patchbay.apiserver.v1.InfoRequest
+	8,  // 9: patchbay.apiserver.v1.SystemService.Shutdown:input_type -> patchbay.apiserver.v1.ShutdownRequest
+	2,  // 10: patchbay.apiserver.v1.SystemService.SetKernel:input_type -> patchbay.apiserver.v1.SetKernelRequest
+	4,  // 11: patchbay.apiserver.v1.SystemService.GetKernel:input_type -> patchbay.apiserver.v1.GetKernelRequest
+	13, // 12: patchbay.apiserver.v1.PluginService.List:input_type -> patchbay.apiserver.v1.PluginServiceListRequest
+	15, // 13: patchbay.apiserver.v1.PluginService.Get:input_type -> patchbay.apiserver.v1.PluginServiceGetRequest
+	1,  // 14: patchbay.apiserver.v1.SystemService.Info:output_type -> patchbay.apiserver.v1.InfoResponse
+	9,  // 15: patchbay.apiserver.v1.SystemService.Shutdown:output_type -> patchbay.apiserver.v1.ShutdownResponse
+	3,  // 16: patchbay.apiserver.v1.SystemService.SetKernel:output_type -> patchbay.apiserver.v1.SetKernelResponse
+	5,  // 17: patchbay.apiserver.v1.SystemService.GetKernel:output_type -> patchbay.apiserver.v1.GetKernelResponse
+	14, // 18: patchbay.apiserver.v1.PluginService.List:output_type -> patchbay.apiserver.v1.PluginServiceListResponse
+	16, // 19: patchbay.apiserver.v1.PluginService.Get:output_type -> patchbay.apiserver.v1.PluginServiceGetResponse
+	14, // [14:20] is the sub-list for method output_type
+	8,  // [8:14] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_apiserver_v1_system_proto_init() }
@@ -955,7 +1226,7 @@ func file_patchbay_apiserver_v1_system_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_apiserver_v1_system_proto_rawDesc), len(file_patchbay_apiserver_v1_system_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

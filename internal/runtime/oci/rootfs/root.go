@@ -180,8 +180,21 @@ func (r *Root) CopyInto(volume, target string) error {
 	return nil
 }
 
-// Candidates are the paths at which the kernel will look for a command.
-func Candidates(command, pathVariable, directory string) []string {
+// Command says whether a process can run its command in a working directory: see
+// Directory and Executable.
+func (r *Root) Command(args, env []string, directory string) error {
+	if len(args) == 0 {
+		return NotFound("")
+	}
+	if err := r.Directory(directory); err != nil {
+		return err
+	}
+	return r.Executable(args[0], Candidates(args[0], env, directory))
+}
+
+// Candidates are the paths at which the kernel will look for a command of a
+// process with an environment and a working directory.
+func Candidates(command string, env []string, directory string) []string {
 	if strings.Contains(command, "/") {
 		if path.IsAbs(command) {
 			return []string{command}
@@ -189,10 +202,19 @@ func Candidates(command, pathVariable, directory string) []string {
 		return []string{path.Join(directory, command)}
 	}
 	var out []string
-	for dir := range strings.SplitSeq(pathVariable, ":") {
+	for dir := range strings.SplitSeq(pathVariable(env), ":") {
 		out = append(out, path.Join("/", dir, command))
 	}
 	return out
+}
+
+func pathVariable(env []string) string {
+	for _, entry := range env {
+		if value, ok := strings.CutPrefix(entry, "PATH="); ok {
+			return value
+		}
+	}
+	return ""
 }
 
 // Executable says whether one of the candidates of a command can be executed:

@@ -37,6 +37,10 @@ const (
 	SystemServiceInfoProcedure = "/patchbay.apiserver.v1.SystemService/Info"
 	// SystemServiceShutdownProcedure is the procedure name of the SystemService's Shutdown RPC.
 	SystemServiceShutdownProcedure = "/patchbay.apiserver.v1.SystemService/Shutdown"
+	// SystemServiceSetKernelProcedure is the procedure name of the SystemService's SetKernel RPC.
+	SystemServiceSetKernelProcedure = "/patchbay.apiserver.v1.SystemService/SetKernel"
+	// SystemServiceGetKernelProcedure is the procedure name of the SystemService's GetKernel RPC.
+	SystemServiceGetKernelProcedure = "/patchbay.apiserver.v1.SystemService/GetKernel"
 	// PluginServiceListProcedure is the procedure name of the PluginService's List RPC.
 	PluginServiceListProcedure = "/patchbay.apiserver.v1.PluginService/List"
 	// PluginServiceGetProcedure is the procedure name of the PluginService's Get RPC.
@@ -58,6 +62,20 @@ var (
 			Procedure:  SystemServiceShutdownProcedure,
 		}
 	})
+	systemServiceSetKernelSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_patchbay_apiserver_v1_system_proto.Services().ByName("SystemService").Methods().ByName("SetKernel"),
+			Procedure:  SystemServiceSetKernelProcedure,
+		}
+	})
+	systemServiceGetKernelSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_patchbay_apiserver_v1_system_proto.Services().ByName("SystemService").Methods().ByName("GetKernel"),
+			Procedure:  SystemServiceGetKernelProcedure,
+		}
+	})
 )
 
 // SystemServiceClient is a client for the patchbay.apiserver.v1.SystemService service.
@@ -67,6 +85,9 @@ type SystemServiceClient interface {
 	// Shutdown stops all containers and networks, removes what they made on the
 	// host, and ends the server. Configuration stays.
 	Shutdown(context.Context, *v1.ShutdownRequest) (*v1.ShutdownResponse, error)
+	// SetKernel chooses the kernel that virtual machines boot from now on.
+	SetKernel(context.Context, *v1.SetKernelRequest) (*v1.SetKernelResponse, error)
+	GetKernel(context.Context, *v1.GetKernelRequest) (*v1.GetKernelResponse, error)
 }
 
 // NewSystemServiceClient constructs a client for the patchbay.apiserver.v1.SystemService service.
@@ -82,6 +103,9 @@ type SystemServiceHandler interface {
 	// Shutdown stops all containers and networks, removes what they made on the
 	// host, and ends the server. Configuration stays.
 	Shutdown(context.Context, *v1.ShutdownRequest) (*v1.ShutdownResponse, error)
+	// SetKernel chooses the kernel that virtual machines boot from now on.
+	SetKernel(context.Context, *v1.SetKernelRequest) (*v1.SetKernelResponse, error)
+	GetKernel(context.Context, *v1.GetKernelRequest) (*v1.GetKernelResponse, error)
 }
 
 // RegisterSystemServiceHandler registers svc as the patchbay.apiserver.v1.SystemService
@@ -91,6 +115,8 @@ func RegisterSystemServiceHandler(server *connect.Server, svc SystemServiceHandl
 	server.Register(
 		connect.Method{Spec: systemServiceInfoSpec(), Handler: adapter.info},
 		connect.Method{Spec: systemServiceShutdownSpec(), Handler: adapter.shutdown},
+		connect.Method{Spec: systemServiceSetKernelSpec(), Handler: adapter.setKernel},
+		connect.Method{Spec: systemServiceGetKernelSpec(), Handler: adapter.getKernel},
 	)
 }
 
@@ -103,6 +129,14 @@ func (UnimplementedSystemServiceHandler) Info(context.Context, *v1.InfoRequest) 
 
 func (UnimplementedSystemServiceHandler) Shutdown(context.Context, *v1.ShutdownRequest) (*v1.ShutdownResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.SystemService.Shutdown is not implemented")
+}
+
+func (UnimplementedSystemServiceHandler) SetKernel(context.Context, *v1.SetKernelRequest) (*v1.SetKernelResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.SystemService.SetKernel is not implemented")
+}
+
+func (UnimplementedSystemServiceHandler) GetKernel(context.Context, *v1.GetKernelRequest) (*v1.GetKernelResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.SystemService.GetKernel is not implemented")
 }
 
 type systemServiceClient struct {
@@ -120,6 +154,22 @@ func (c *systemServiceClient) Info(ctx context.Context, req *v1.InfoRequest) (*v
 func (c *systemServiceClient) Shutdown(ctx context.Context, req *v1.ShutdownRequest) (*v1.ShutdownResponse, error) {
 	var res v1.ShutdownResponse
 	if err := c.client.CallUnary(ctx, systemServiceShutdownSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *systemServiceClient) SetKernel(ctx context.Context, req *v1.SetKernelRequest) (*v1.SetKernelResponse, error) {
+	var res v1.SetKernelResponse
+	if err := c.client.CallUnary(ctx, systemServiceSetKernelSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *systemServiceClient) GetKernel(ctx context.Context, req *v1.GetKernelRequest) (*v1.GetKernelResponse, error) {
+	var res v1.GetKernelResponse
+	if err := c.client.CallUnary(ctx, systemServiceGetKernelSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -145,6 +195,30 @@ func (h systemServiceHandler) shutdown(ctx context.Context, _ connect.Spec, stre
 		return err
 	}
 	res, err := h.svc.Shutdown(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h systemServiceHandler) setKernel(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.SetKernelRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.SetKernel(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h systemServiceHandler) getKernel(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.GetKernelRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.GetKernel(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,6 @@
-package oci
+// Package outer is what a runtime helper, process 1 of a PID namespace, keeps of
+// the host around it.
+package outer
 
 import (
 	"bufio"
@@ -9,20 +11,21 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
-
-	"patchbay.dev/patchbay/internal/runtime/oci/cgroup"
 )
 
-// host is what the helper keeps of the host after it has moved in.
-type host struct {
+// Host is the host as a helper sees it that has moved in.
+type Host struct {
 	proc *os.File // the host's procfs
 	pid  int      // the helper's own number there
 }
 
-// moveIn makes the namespaces that the helper was started in usable: mounts no
+// PID is the helper's number as the host sees it.
+func (h *Host) PID() int { return h.pid }
+
+// MoveIn makes the namespaces that the helper was started in usable: mounts no
 // longer go out to the host, though those that the host removes go here too, and
 // /proc is that of the helper's PID namespace.
-func moveIn() (*host, error) {
+func MoveIn() (*Host, error) {
 	if os.Getpid() != 1 {
 		return nil, fmt.Errorf("the runtime helper is process %d: want process 1 of a PID namespace of its own; it is started by patchbayd: %w",
 			os.Getpid(), errdefs.ErrFailedPrecondition)
@@ -31,7 +34,7 @@ func moveIn() (*host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open /proc: %w", err)
 	}
-	h := &host{proc: os.NewFile(uintptr(fd), "/proc of the host")}
+	h := &Host{proc: os.NewFile(uintptr(fd), "/proc of the host")}
 	buf := make([]byte, 32)
 	n, err := unix.Readlinkat(fd, "self", buf)
 	if err != nil {
@@ -46,12 +49,12 @@ func moveIn() (*host, error) {
 	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return nil, fmt.Errorf("mount /proc: %w", err)
 	}
-	return h, cgroup.HideUnified()
+	return h, nil
 }
 
-// hostPID returns the number that the host knows a process by. The kernel says so
+// ProcessID returns the number that the host knows a process by. The kernel says so
 // in the description of an open pidfd (pidfd_open(2), proc(5)).
-func (h *host) hostPID(pid int) (int, error) {
+func (h *Host) ProcessID(pid int) (int, error) {
 	pidfd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return 0, fmt.Errorf("process %d: %w", pid, err)

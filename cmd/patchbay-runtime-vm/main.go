@@ -1,0 +1,50 @@
+// Command patchbay-runtime-vm keeps one container in a virtual machine. The daemon
+// starts one such process for each running container.
+//
+// Without an argument it is the runtime helper; "cleanup" removes what a killed
+// one left; "check" says as JSON what the runtime finds on the host; "kernel set"
+// and "kernel status" keep the kernel that machines boot.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"patchbay.dev/patchbay/internal/runtime/vm"
+	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/internal/sandbox/strategy"
+	"patchbay.dev/patchbay/internal/version"
+)
+
+// verbTimeout bounds what the verbs do; a kernel may have to be downloaded.
+const verbTimeout = 5 * time.Minute
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintf(os.Stderr, "patchbay-runtime-vm: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	if len(args) == 0 {
+		return sandbox.Main(sandbox.MainConfig{Name: "vm", Version: version.Version(), Strategies: strategy.Only(vm.Strategies()...), Engine: newEngine})
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), verbTimeout)
+	defer cancel()
+	return vm.Verb(ctx, os.Stdout, os.Getenv(vm.KernelDirVariable), args)
+}
+
+func newEngine(id, stateDir string) (sandbox.Engine, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return vm.New(vm.Config{
+		ID: id, StateDir: stateDir, CacheDir: os.Getenv(sandbox.CacheDirVariable), KernelDir: os.Getenv(vm.KernelDirVariable),
+		Agent: filepath.Join(filepath.Dir(self), vm.AgentName),
+	})
+}

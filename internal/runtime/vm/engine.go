@@ -1,0 +1,157 @@
+package vm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	"github.com/hashicorp/yamux"
+
+	"patchbay.dev/patchbay/api/patchbay/guest/v1/guestv1connect"
+	"patchbay.dev/patchbay/internal/rpc"
+	"patchbay.dev/patchbay/internal/runtime/oci/rootfs"
+	"patchbay.dev/patchbay/internal/runtime/outer"
+	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
+	"patchbay.dev/patchbay/internal/sandbox"
+)
+
+// Config is what an Engine needs.
+type Config struct {
+	ID        string // of the sandbox
+	StateDir  string // absolute; the helper's own directory
+	CacheDir  string // shared with other helpers; made if it is not there
+	KernelDir string // of the kernel that machines boot
+	Agent     string // path of the program that is process 1 of the guest
+}
+
+// Engine makes one virtual machine.
+type Engine struct {
+	config  Config
+	host    *outer.Host
+	console string        // path of what the guest has said on its serial port
+	booted  chan struct{} // closed when guest can be called, or failure is set
+
+	// Set before booted is closed:
+	machine *qemu.Machine
+	session *yamux.Session
+	guest   guestv1connect.GuestServiceClient
+	calls   *rpc.Connection
+	sandbox sandbox.Configuration
+
+	streams *streams
+
+	mu   sync.Mutex
+	main *mainProcess // guarded by mu; nil before Create
+}
+
+var _ sandbox.Engine = (*Engine)(nil)
+
+// New returns the engine of the helper, which is process 1 of its PID namespace.
+func New(c Config) (*Engine, error) {
+	h, err := outer.MoveIn()
+	if err != nil {
+		return nil, err
+	}
+	return &Engine{
+		config: c, host: h, console: filepath.Join(c.StateDir, "console.log"),
+		booted: make(chan struct{}), streams: newStreams(),
+	}, nil
+}
+
+func (e *Engine) path(name string) string { return filepath.Join(e.config.StateDir, name) }
+
+// Isolate does nothing: the machine's network is out of reach by itself, and the
+// network plugins find no namespace.
+func (e *Engine) Isolate(context.Context) (string, error) { return "", nil }
+
+// Prepare boots the machine and has the agent make the root file system.
+func (e *Engine) Prepare(ctx context.Context, c sandbox.Configuration) error {
+	e.sandbox = c
+	if err := e.boot(ctx); err != nil {
+		return err
+	}
+	close(e.booted)
+	return nil
+}
+
+// Create has the agent make the main process.
+func (e *Engine) Create(ctx context.Context) (sandbox.MainProcess, error) {
+	if _, err := e.guest.Configure(ctx, e.configuration()); err != nil {
+		return nil, e.explain(err)
+	}
+	if _, err := e.guest.Create(ctx, e.creation()); err != nil {
+		return nil, e.explain(err)
+	}
+	pid, err := e.host.ProcessID(e.machine.PID())
+	if err != nil {
+		return nil, err
+	}
+	p, err := e.newProcess(ctx, "", pid, processStreams{
+		terminal: e.sandbox.Process.Terminal, stdin: e.sandbox.Process.Stdin,
+		stdout: e.sandbox.Stdout, stderr: e.sandbox.Stderr, await: e.sandbox.AwaitAttach,
+	})
+	if err != nil {
+		return nil, err
+	}
+	main := &mainProcess{process: p}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.main = main
+	return main, nil
+}
+
+// explain adds how the machine ended to an error of a call that it did not answer.
+func (e *Engine) explain(err error) error {
+	if !errdefs.IsUnavailable(err) {
+		return err
+	}
+	return errors.Join(err, e.ending())
+}
+
+// ending says how the machine ended and what the guest said last.
+func (e *Engine) ending() error {
+	text := e.machine.Reason()
+	if said := tail(e.console); said != "" {
+		if text != "" {
+			text += "; "
+		}
+		text += "the end of its console: " + said
+	}
+	if text == "" {
+		return nil
+	}
+	return fmt.Errorf("virtual machine: %s: %w", text, errdefs.ErrUnavailable)
+}
+
+// Destroy ends the machine and removes what was made for it.
+func (e *Engine) Destroy(ctx context.Context) error {
+	e.mu.Lock()
+	main := e.main
+	e.mu.Unlock()
+	if e.machine != nil {
+		e.machine.Kill()
+	}
+	if e.session != nil {
+		_ = e.session.Close() // the machine is gone
+	}
+	if main != nil {
+		select {
+		case <-main.Done():
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return errors.Join(rootfs.Unmount(e.path("shares")), removeAll(e.console))
+}
+
+func removeAll(paths ...string) error {
+	var errs []error
+	for _, p := range paths {
+		errs = append(errs, os.RemoveAll(p))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,148 @@
+// Package image makes disks for virtual machines: one for each image, read-only and
+// shared by all machines, and one for what a machine writes.
+package image
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/runtime/oci/rootfs"
+	"patchbay.dev/patchbay/internal/sandbox"
+)
+
+// scratchSize is the size of a disk for what is written. Only what is used takes
+// room on the host.
+const scratchSize = 64 << 30
+
+// Root returns the disk with the content of layers, uppermost first, as an erofs file
+// system. It is made once in the cache and known by the layers' directories, which
+// never change.
+func Root(ctx context.Context, cache string, layers []string) (*os.File, error) {
+	sum := sha256.Sum256([]byte(strings.Join(layers, "\x00")))
+	path := filepath.Join(cache, hex.EncodeToString(sum[:])+".erofs")
+	return Cached(path, func(fresh string) error { return makeRoot(ctx, fresh, layers) })
+}
+
+// Cached opens a file of the cache. Where it is not there it is made under another
+// name first, by one helper at a time.
+func Cached(path string, fill func(fresh string) error) (*os.File, error) {
+	f, err := os.Open(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	unlock, err := lock(path + ".lock")
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if f, err := os.Open(path); !errors.Is(err, fs.ErrNotExist) {
+		return f, err // somebody has made it meanwhile
+	}
+	fresh := path + ".new"
+	if err := fill(fresh); err != nil {
+		return nil, errors.Join(err, removeIfThere(fresh))
+	}
+	if err := os.Rename(fresh, path); err != nil {
+		return nil, err
+	}
+	return os.Open(path)
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// lock waits for a lock that ends with its holder.
+func lock(path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() { f.Close() }, nil
+}
+
+// makeRoot has mkfs.erofs read the layers as a container would see them.
+func makeRoot(ctx context.Context, path string, layers []string) (err error) {
+	dir, err := os.MkdirTemp("", "patchbay-image-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	sub := func(name string) string { return filepath.Join(dir, name) }
+	if err := errors.Join(os.Mkdir(sub("upper"), 0o755), os.Mkdir(sub("work"), 0o755)); err != nil {
+		return err
+	}
+	overlay := sandbox.RootFilesystem{LowerDirectories: layers, UpperDirectory: sub("upper"), WorkDirectory: sub("work"), Discardable: true}
+	if err := rootfs.Mount(overlay, sub("root"), sub("empty")); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rootfs.Unmount(sub("root"))) }()
+	return run(ctx, "erofs-utils", "mkfs.erofs", "-zlz4", "--quiet", path, sub("root"))
+}
+
+// Scratch returns the disk at path for what a machine writes, an ext4 file system
+// that is made where it is not there.
+func Scratch(ctx context.Context, path string) (*os.File, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		fresh := path + ".new"
+		if err := makeScratch(ctx, fresh); err != nil {
+			return nil, errors.Join(err, removeIfThere(fresh))
+		}
+		if err := os.Rename(fresh, path); err != nil {
+			return nil, err
+		}
+	}
+	return os.OpenFile(path, os.O_RDWR, 0)
+}
+
+func makeScratch(ctx context.Context, path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Truncate(scratchSize), f.Close()); err != nil {
+		return fmt.Errorf("scratch disk: %w", err)
+	}
+	return run(ctx, "e2fsprogs", "mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", path)
+}
+
+// run runs a program of a Debian package.
+func run(ctx context.Context, pkg, program string, args ...string) error {
+	out, err := exec.CommandContext(ctx, program, args...).CombinedOutput()
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, exec.ErrNotFound):
+		return fmt.Errorf("%s is not installed (Debian: %s): %w", program, pkg, errdefs.ErrFailedPrecondition)
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	return fmt.Errorf("%s: %w: %s", program, err, strings.ReplaceAll(strings.TrimSpace(string(out)), "\n", "; "))
+}

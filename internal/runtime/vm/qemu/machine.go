@@ -1,0 +1,236 @@
+// Package qemu runs a virtual machine as one QEMU process: a user of its own
+// without privileges, a system call filter, no network, and files only by
+// descriptors that it is given.
+package qemu
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/revert"
+)
+
+// Binary is the name of the program.
+const Binary = "qemu-system-x86_64"
+
+// Accelerator is what executes the guest's instructions.
+type Accelerator string
+
+// The accelerators.
+const (
+	KVM Accelerator = "kvm"
+	TCG Accelerator = "tcg" // emulation in software
+)
+
+// nobody is the user and group of the process: those that own nothing.
+const nobody = 65534
+
+// ports is how many devices can be plugged in later, one at each root port.
+const ports = 16
+
+// Disk is a block device of the guest.
+type Disk struct {
+	File     *os.File
+	Serial   string // by which the guest knows it
+	ReadOnly bool
+}
+
+// Share is a directory that a virtiofs daemon serves.
+type Share struct {
+	Tag    string // by which the guest knows it
+	Socket string
+}
+
+// Config says what the machine is.
+type Config struct {
+	Accelerator Accelerator
+	MemoryBytes int64
+	CPUs        int
+	Kernel      *os.File
+	Initrd      *os.File
+	Console     *os.File // gets what the guest says on its serial port
+	Disks       []Disk
+	Shares      []Share
+	// Agent is the name of the virtio-serial port that leads to the agent.
+	Agent string
+}
+
+// Machine is a running QEMU process.
+type Machine struct {
+	cmd     *exec.Cmd
+	monitor *monitor
+	agent   net.Conn
+	done    chan struct{} // closed when the process has ended
+	stderr  *bytes.Buffer
+}
+
+// Start starts a machine. It is ready to be talked to, the guest is just booting.
+func Start(ctx context.Context, c Config) (m *Machine, err error) {
+	path, err := exec.LookPath(Binary)
+	if err != nil {
+		return nil, fmt.Errorf("%s is not installed (Debian: qemu-system-x86): %w", Binary, errdefs.ErrFailedPrecondition)
+	}
+	var undo revert.Stack
+	defer undo.Run(&err)
+	qmp, theirQMP, err := socketPair()
+	if err != nil {
+		return nil, err
+	}
+	undo.Add(qmp.Close)
+	defer theirQMP.Close()
+	agent, theirAgent, err := socketPair()
+	if err != nil {
+		return nil, err
+	}
+	undo.Add(agent.Close)
+	defer theirAgent.Close()
+
+	m = &Machine{agent: agent, done: make(chan struct{}), stderr: new(bytes.Buffer)}
+	files := &inherited{}
+	m.cmd = &exec.Cmd{
+		Path:   path,
+		Args:   append([]string{Binary}, arguments(c, files, theirQMP, theirAgent)...),
+		Env:    []string{},
+		Dir:    "/",
+		Stderr: m.stderr,
+		SysProcAttr: &syscall.SysProcAttr{
+			Credential: &syscall.Credential{Uid: nobody, Gid: nobody},
+			Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWIPC,
+			Setsid:     true,
+		},
+	}
+	m.cmd.ExtraFiles = files.all
+	if err := m.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", Binary, err)
+	}
+	go func() {
+		_ = m.cmd.Wait()
+		close(m.done)
+	}()
+	undo.Add(func() error { m.Kill(); return nil })
+	theirQMP.Close() // so that the end of the process is the end of the stream
+	if m.monitor, err = openMonitor(ctx, qmp); err != nil {
+		return nil, m.explain(err)
+	}
+	undo.Success()
+	return m, nil
+}
+
+// explain prefers the process's own words for why it does not answer.
+func (m *Machine) explain(err error) error {
+	if !errdefs.IsUnavailable(err) {
+		return err
+	}
+	m.Kill()
+	if said := strings.TrimSpace(m.stderr.String()); said != "" {
+		return fmt.Errorf("%s: %s: %w", Binary, strings.ReplaceAll(said, "\n", "; "), errdefs.ErrFailedPrecondition)
+	}
+	return err
+}
+
+// arguments is the command line.
+func arguments(c Config, files *inherited, qmp, agent *os.File) []string {
+	memory := fmt.Sprintf("memory-backend-ram,id=mem,size=%d", c.MemoryBytes)
+	if len(c.Shares) > 0 { // the daemon that serves them looks into it
+		memory = fmt.Sprintf("memory-backend-memfd,id=mem,size=%d,share=on", c.MemoryBytes)
+	}
+	args := []string{
+		"-M", "q35,smbus=off,sata=off,usb=off,hpet=off,vmport=off,memory-backend=mem",
+		"-object", memory, "-m", fmt.Sprintf("%dB", c.MemoryBytes),
+		"-accel", string(c.Accelerator), "-cpu", "max", "-smp", strconv.Itoa(c.CPUs),
+		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+		"-kernel", files.path(c.Kernel), "-initrd", files.path(c.Initrd), "-append", kernelArguments(c),
+		"-chardev", fmt.Sprintf("socket,id=qmp,fd=%d", files.add(qmp)), "-mon", "chardev=qmp,mode=control",
+		"-device", "virtio-serial-pci,id=serial,max_ports=2",
+		"-chardev", fmt.Sprintf("socket,id=agent,fd=%d", files.add(agent)),
+		"-device", "virtserialport,bus=serial.0,chardev=agent,name=" + c.Agent,
+		"-add-fd", fmt.Sprintf("fd=%d,set=1", files.add(c.Console)),
+		"-chardev", "file,id=console,path=/dev/fdset/1,append=on", "-serial", "chardev:console",
+		"-device", "virtio-rng-pci", "-device", "pvpanic",
+		"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+	}
+	for i, d := range c.Disks {
+		onOff := "off"
+		if d.ReadOnly {
+			onOff = "on"
+		}
+		args = append(args,
+			"-add-fd", fmt.Sprintf("fd=%d,set=%d", files.add(d.File), 2+i),
+			"-blockdev", fmt.Sprintf("driver=raw,node-name=disk%d,read-only=%s,discard=unmap,file.driver=file,file.filename=/dev/fdset/%d", i, onOff, 2+i),
+			"-device", fmt.Sprintf("virtio-blk-pci,drive=disk%d,serial=%s", i, d.Serial))
+	}
+	for i, s := range c.Shares {
+		args = append(args,
+			"-chardev", fmt.Sprintf("socket,id=share%d,path=%s", i, s.Socket),
+			"-device", fmt.Sprintf("vhost-user-fs-pci,chardev=share%d,tag=%s", i, s.Tag))
+	}
+	for i := range ports {
+		args = append(args, "-device", fmt.Sprintf("pcie-root-port,id=port%d,chassis=0,slot=%d,bus=pcie.0,io-reserve=0", i, i+1))
+	}
+	return args
+}
+
+// kernelArguments make the guest boot fast and end with its first panic
+// (Documentation/admin-guide/kernel-parameters.txt).
+func kernelArguments(c Config) string {
+	args := "console=ttyS0 quiet loglevel=1 panic=-1 reboot=t cryptomgr.notests no_timer_check random.trust_cpu=on 8250.nr_uarts=1 i8042.noaux i8042.nokbd"
+	if c.Accelerator == TCG {
+		args += " mitigations=off nokaslr" // nothing runs at full speed, and nobody's secrets are near
+	}
+	return args
+}
+
+// inherited are the files that the process gets, from descriptor 3 on.
+type inherited struct{ all []*os.File }
+
+func (i *inherited) add(f *os.File) int {
+	i.all = append(i.all, f)
+	return 2 + len(i.all)
+}
+
+func (i *inherited) path(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", i.add(f)) }
+
+// socketPair returns our end of a connection and the file of theirs.
+func socketPair() (*net.UnixConn, *os.File, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	ours, theirs := os.NewFile(uintptr(fds[0]), "ours"), os.NewFile(uintptr(fds[1]), "theirs")
+	defer ours.Close()
+	conn, err := net.FileConn(ours)
+	if err != nil {
+		return nil, nil, errors.Join(err, theirs.Close())
+	}
+	return conn.(*net.UnixConn), theirs, nil
+}
+
+// Agent is the connection to the virtio-serial port.
+func (m *Machine) Agent() net.Conn { return m.agent }
+
+// PID is the number of the process.
+func (m *Machine) PID() int { return m.cmd.Process.Pid }
+
+// Done is closed when the process has ended.
+func (m *Machine) Done() <-chan struct{} { return m.done }
+
+// Reason is why the machine went down, as far as it has said.
+func (m *Machine) Reason() string { return m.monitor.reason() }
+
+// Kill ends the process and returns when it is gone.
+func (m *Machine) Kill() {
+	_ = m.cmd.Process.Kill() // gone already, else it goes now
+	<-m.done
+	m.agent.Close()
+}

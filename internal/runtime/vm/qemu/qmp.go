@@ -1,0 +1,136 @@
+package qemu
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+)
+
+// monitor speaks the QEMU Machine Protocol (docs/interop/qmp-spec.rst of QEMU).
+type monitor struct {
+	conn *net.UnixConn
+	busy sync.Mutex // one command at a time: answers come in the order of commands
+
+	answers chan answer
+	done    chan struct{} // closed when the connection has ended
+
+	mu   sync.Mutex
+	last string // guarded by mu; why the machine went down, if it said so
+}
+
+// answer is what the machine says to a command.
+type answer struct {
+	Return json.RawMessage `json:"return"`
+	Error  *struct {
+		Class string `json:"class"`
+		Text  string `json:"desc"`
+	} `json:"error"`
+}
+
+// event is what the machine says by itself.
+type event struct {
+	Name string `json:"event"`
+	Data struct {
+		Device string `json:"device"`
+		Reason string `json:"reason"`
+	} `json:"data"`
+}
+
+// openMonitor begins a conversation.
+func openMonitor(ctx context.Context, conn *net.UnixConn) (*monitor, error) {
+	m := &monitor{conn: conn, answers: make(chan answer, 1), done: make(chan struct{})}
+	go m.read()
+	if err := m.execute(ctx, "qmp_capabilities", nil); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return m, nil
+}
+
+func (m *monitor) read() {
+	defer close(m.done)
+	lines := bufio.NewReader(m.conn)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if err != nil {
+			return
+		}
+		var message struct {
+			answer
+			event
+			Greeting json.RawMessage `json:"QMP"`
+		}
+		if json.Unmarshal(line, &message) != nil || message.Greeting != nil {
+			continue
+		}
+		if message.Name != "" {
+			m.tell(message.event)
+			continue
+		}
+		m.answers <- message.answer
+	}
+}
+
+func (m *monitor) tell(e event) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch e.Name {
+	case "GUEST_PANICKED":
+		m.last = "the guest's kernel has panicked"
+	case "SHUTDOWN":
+		if m.last == "" && e.Data.Reason != "guest-shutdown" {
+			m.last = "the machine went down (" + e.Data.Reason + ")"
+		}
+	}
+}
+
+// reason is why the machine went down, "" when it has not said so.
+func (m *monitor) reason() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.last
+}
+
+// execute runs a command. Files go along with it (getfd).
+func (m *monitor) execute(ctx context.Context, command string, arguments any, files ...*os.File) error {
+	request := map[string]any{"execute": command}
+	if arguments != nil {
+		request["arguments"] = arguments
+	}
+	data, err := json.Marshal(request)
+	if err != nil {
+		return err
+	}
+	fds := make([]int, len(files))
+	for i, f := range files {
+		fds[i] = int(f.Fd())
+	}
+	var rights []byte
+	if len(fds) > 0 {
+		rights = unix.UnixRights(fds...)
+	}
+	m.busy.Lock()
+	defer m.busy.Unlock()
+	if _, _, err := m.conn.WriteMsgUnix(append(data, '\n'), rights, nil); err != nil {
+		return fmt.Errorf("machine: %s: %w: %w", command, errdefs.ErrUnavailable, err)
+	}
+	select {
+	case a := <-m.answers:
+		if a.Error != nil {
+			return fmt.Errorf("machine: %s: %s: %w", command, a.Error.Text, errdefs.ErrInternal)
+		}
+		return nil
+	case <-m.done:
+		return fmt.Errorf("machine: %s: it has ended: %w", command, errdefs.ErrUnavailable)
+	case <-ctx.Done():
+		// Its answer would be taken for the next command's.
+		return errors.Join(ctx.Err(), m.conn.Close())
+	}
+}

@@ -1,0 +1,184 @@
+//go:build integration
+
+package integration
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"patchbay.dev/patchbay/resource"
+)
+
+// upVM starts the daemon with an image, and a kernel for virtual machines.
+func (h *host) upVM() *host {
+	h.t.Helper()
+	h.up().upKernel()
+	return h
+}
+
+func (h *host) upKernel() {
+	h.t.Helper()
+	images, err := filepath.Glob("../../dist/kernel/boot/vmlinuz-*")
+	if err != nil || len(images) != 1 {
+		h.t.Fatalf("kernels %v, %v: run \"make deps\" first", images, err)
+	}
+	image, err := filepath.Abs(images[0])
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.patchbay("system", "kernel", "set", image)
+}
+
+// machinePID is the process of a container's virtual machine.
+func (h *host) machinePID(name string) int {
+	h.t.Helper()
+	return h.container(name).Status.PID
+}
+
+func TestVirtualMachineBesideNamespaces(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).upVM()
+	h.patchbay("network", "create", "web")
+	h.patchbay("network", "create", "db", "--internal")
+	h.patchbay("run", "-d", "--name", "near", "--network", "web", "--network", "db", "box", "sleep", "1000")
+	h.patchbay("run", "-d", "--runtime", "vm", "--name", "vm", "--hostname", "guest", "--env", "A=1", "--user", "user",
+		"--network", "web", "--network", "db,ifname=back", "box", "sleep", "1000")
+
+	t.Run("is a machine of its own", func(t *testing.T) {
+		own, host := h.patchbay("exec", "vm", "cat", "/proc/sys/kernel/random/boot_id"), h.patchbay("exec", "near", "cat", "/proc/sys/kernel/random/boot_id")
+		if own == host || own == "" {
+			t.Errorf("boot id %q, the host's %q", own, host)
+		}
+	})
+	t.Run("exec", func(t *testing.T) {
+		out := h.patchbay("exec", "vm", "sh", "-c", "hostname; id -un; echo $A; echo to-stderr >&2; ip -o link | wc -l")
+		if out != "guest\nuser\n1\n3" {
+			t.Errorf("output %q", out)
+		}
+		if r := h.try("exec", "vm", "sh", "-c", "exit 7"); r.code != 7 {
+			t.Errorf("exit code: %s", r)
+		}
+		if r := h.tryInput("through\n", "exec", "-i", "vm", "cat"); r.stdout != "through\n" || r.code != 0 {
+			t.Errorf("input: %s", r)
+		}
+		if r := h.command(h.ns, "script", "-qec", binary("patchbay")+" exec -t vm tty", "/dev/null"); !strings.Contains(r.stdout, "/dev/pts/") {
+			t.Errorf("terminal: %s", r)
+		}
+		if r := h.try("exec", "vm", "no-such-command"); r.code != 127 {
+			t.Errorf("no such command: %s", r)
+		}
+	})
+	t.Run("traffic", func(t *testing.T) {
+		for _, network := range []string{"web", "db"} {
+			vm, near := h.attachment("vm", network), h.attachment("near", network)
+			for _, address := range []string{near.IPv4Address.Addr().String(), near.IPv6Address.Addr().String()} {
+				h.patchbay("exec", "--user", "root", "vm", "ping", "-c", "1", "-W", "5", address)
+			}
+			for _, address := range []string{vm.IPv4Address.Addr().String(), vm.IPv6Address.Addr().String()} {
+				h.patchbay("exec", "near", "ping", "-c", "1", "-W", "5", address)
+			}
+			if name := map[string]string{"web": "eth0", "db": "back"}[network]; vm.InterfaceName != name {
+				t.Errorf("network %s: interface %s, want %s", network, vm.InterfaceName, name)
+			}
+		}
+		if out := h.patchbay("network", "explain", "vm", farIPv4); !strings.Contains(out, "eth0") || !strings.Contains(out, "the network is nat") {
+			t.Errorf("explain: %s", out)
+		}
+		h.patchbay("exec", "--user", "root", "vm", "ping", "-c", "1", "-W", "5", farIPv4)
+		h.patchbay("exec", "--user", "root", "vm", "ping", "-c", "1", "-W", "5", farIPv6)
+	})
+	t.Run("a spoofed source reaches nobody", func(t *testing.T) {
+		near := h.attachment("near", "web").IPv4Address.Addr().String()
+		h.patchbay("exec", "--privileged", "--user", "root", "vm", "ip", "addr", "add", "203.0.113.9/32", "dev", "eth0")
+		if r := h.try("exec", "--user", "root", "vm", "ping", "-c", "1", "-W", "1", "-I", "203.0.113.9", near); r.code == 0 {
+			t.Errorf("got through: %s", r)
+		}
+		received := h.patchbay("exec", "near", "cat", "/proc/net/arp")
+		if strings.Contains(received, "203.0.113.9") {
+			t.Errorf("neighbours of the container:\n%s", received)
+		}
+	})
+	t.Run("the daemon may die", func(t *testing.T) {
+		syscall.Kill(h.daemonPID(), syscall.SIGKILL)
+		h.patchbay("system", "start")
+		if out := h.patchbay("exec", "vm", "echo", "still here"); out != "still here" {
+			t.Errorf("output %q", out)
+		}
+	})
+	t.Run("what is written is there after a stop", func(t *testing.T) {
+		before := h.container("vm").Status.Attachments
+		h.patchbay("exec", "--user", "root", "vm", "sh", "-c", "echo kept >/kept")
+		h.patchbay("stop", "-t", "1", "vm")
+		h.patchbay("start", "vm")
+		if out := h.patchbay("exec", "vm", "cat", "/kept"); out != "kept" {
+			t.Errorf("file after the stop: %q", out)
+		}
+		for i, a := range h.container("vm").Status.Attachments {
+			if a.IPv4Address != before[i].IPv4Address || a.MACAddress != before[i].MACAddress {
+				t.Errorf("attachment %+v, before the stop %+v", a, before[i])
+			}
+		}
+	})
+	t.Run("the machine dies", func(t *testing.T) {
+		address := h.attachment("vm", "web").IPv4Address
+		syscall.Kill(h.machinePID("vm"), syscall.SIGKILL)
+		eventually(t, settle, func() error {
+			c := h.container("vm")
+			if c.Status.State != resource.ContainerStopped || c.Status.ExitCode != 137 {
+				return fmt.Errorf("status %+v", c.Status)
+			}
+			return nil
+		})
+		h.patchbay("run", "--rm", "--network", "web,ip="+address.Addr().String(), "box", "true")
+	})
+}
+
+func TestVirtualMachineRunsToItsEnd(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).upVM()
+	dir := filepath.Join(h.dir, "shared")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r := h.try("run", "--rm", "--runtime", "vm", "--network", "none", "--memory", "160m", "--cpus", "2", "--tmpfs", "/fast", "--read-only", "box",
+		"sh", "-c", "nproc; grep MemTotal /proc/meminfo; touch /there; touch /fast/file && echo written; exit 5")
+	lines := strings.Split(r.stdout, "\n")
+	if r.code != 5 || lines[0] != "2" || !strings.Contains(r.stderr, "Read-only") || !strings.Contains(r.stdout, "written") {
+		t.Errorf("run: %s", r)
+	}
+	if fields := strings.Fields(lines[1]); len(fields) == 3 {
+		if kib, err := strconv.Atoi(fields[1]); err != nil || kib > 160<<10 || kib < 64<<10 {
+			t.Errorf("memory of the guest: %v KiB, %v", fields, err)
+		}
+	}
+}
+
+func TestVirtualMachineRefuses(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	refused := func(text string, args ...string) {
+		t.Helper()
+		r := h.try(args...)
+		if r.code == 0 || !strings.Contains(r.stderr, text) || strings.Count(r.stderr, "\n") != 1 {
+			t.Errorf("want one line with %q: %s", text, r)
+		}
+	}
+	refused("patchbay system kernel set", "run", "--rm", "--runtime", "vm", "box", "true")
+	refused("patchbay system kernel set", "system", "kernel", "status")
+	refused("not a bootable Linux image", "system", "kernel", "set", binary("patchbay"))
+	refused("no such file", "system", "kernel", "set", "/nowhere/vmlinuz")
+	refused("want the PATH of a kernel, or --debian", "system", "kernel", "set")
+	refused("takes neither", "system", "kernel", "set", "--debian", "/nowhere/vmlinuz")
+	h.upKernel()
+	refused("memory 64 MiB: a virtual machine needs at least 128", "run", "--rm", "--runtime", "vm", "--memory", "64m", "box", "true")
+	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--option", "parent="+uplink, "--subnet", "10.77.0.0/24")
+	refused("runtime vm", "run", "--rm", "--runtime", "vm", "--network", "lan", "box", "true")
+	if all := h.containers(); len(all) != 0 {
+		t.Errorf("left: %+v", all)
+	}
+}
