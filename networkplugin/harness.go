@@ -162,13 +162,21 @@ func (h *harness) Reserve(_ context.Context, r *pluginv1.ReserveRequest) (*plugi
 // Lookup implements the contract.
 func (h *harness) Lookup(_ context.Context, r *pluginv1.LookupRequest) (*pluginv1.LookupResponse, error) {
 	if name := r.GetName(); name != "" {
-		return &pluginv1.LookupResponse{Attachments: wire.AttachmentsToProto(h.service.table.ByName(name))}, nil
+		return found(h.service.table.ByName(name)), nil
 	}
 	address, err := netip.ParseAddr(r.GetAddress())
 	if err != nil {
 		return nil, fmt.Errorf("lookup of %q: want a name or an ip address: %w", r.GetAddress(), errdefs.ErrInvalidArgument)
 	}
-	return &pluginv1.LookupResponse{Attachments: wire.AttachmentsToProto(h.service.table.ByAddress(address))}, nil
+	return found(h.service.table.ByAddress(address)), nil
+}
+
+func found(leases []lease.Lease) *pluginv1.LookupResponse {
+	all := make([]wire.Found, len(leases))
+	for i, l := range leases {
+		all[i] = wire.Found{Attachment: l.Attachment, Owner: l.Owner}
+	}
+	return wire.FoundToProto(all)
 }
 
 // List implements the contract.

@@ -55,7 +55,7 @@ type Route struct {
 	Gateway     netip.Addr   `json:"gateway,omitzero"` // zero: on link
 }
 
-// DNSConfiguration is what a network says about name servers.
+// DNSConfiguration is what a network or a container says about name servers.
 type DNSConfiguration struct {
 	Servers []netip.Addr `json:"servers,omitempty"`
 	Search  []string     `json:"search,omitempty"`

@@ -15,6 +15,8 @@ type ContainerConfiguration struct {
 	Process          Process                   `json:"process"`
 	Mounts           []Mount                   `json:"mounts,omitempty"`
 	Networks         []AttachmentConfiguration `json:"networks,omitempty"` // in the order of the interfaces
+	DNS              DNSConfiguration          `json:"dns,omitzero"`
+	ExtraHosts       []ExtraHost               `json:"extraHosts,omitempty"`
 	Resources        Resources                 `json:"resources,omitzero"`
 	CapabilitiesAdd  []string                  `json:"capabilitiesAdd,omitempty"` // "CAP_..." or "ALL"
 	CapabilitiesDrop []string                  `json:"capabilitiesDrop,omitempty"`
@@ -105,6 +107,8 @@ type ContainerTemplate struct {
 	Mounts           []Mount
 	Networks         []AttachmentConfiguration // none and not NoNetwork: the built-in network
 	NoNetwork        bool                      // loopback only
+	DNS              DNSConfiguration          // before what the networks and the host say
+	ExtraHosts       []ExtraHost
 	Resources        Resources
 	CapabilitiesAdd  []string
 	CapabilitiesDrop []string

@@ -48,6 +48,10 @@ func (t ContainerTemplate) Validate() error {
 		add(fmt.Errorf("network: want either networks or none, not both"))
 	}
 	add(validateAttachments(t.Networks)...)
+	add(t.DNS.faults()...)
+	for _, h := range t.ExtraHosts {
+		add(h.faults()...)
+	}
 	add(t.Resources.faults()...)
 	for _, c := range slices.Concat(t.CapabilitiesAdd, t.CapabilitiesDrop) {
 		if !isWord(strings.ToUpper(c), upper, upper+digits+"_") {

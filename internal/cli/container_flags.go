@@ -22,6 +22,7 @@ type containerFlags struct {
 	template                              resource.ContainerTemplate
 	entrypoint                            string
 	networks, labels                      []string
+	dns, extraHosts                       []string
 	env, envFiles, volumes, mounts, tmpfs []string
 	stopTimeout                           time.Duration
 	pull                                  pullPolicy
@@ -33,6 +34,7 @@ func (o *containerFlags) bind(f *frame, c *cobra.Command) {
 	flags.SetInterspersed(false) // what follows the image is the container's
 	o.bindProcess(f, flags)
 	o.bindPlaces(flags)
+	o.bindNames(flags)
 	o.bindLimits(f, flags)
 	flags.StringVar(&o.name, "name", "", "name of the container (default: one is made up)")
 	flags.StringArrayVarP(&o.labels, "label", "l", nil, "KEY[=VALUE] to find it by (repeatable)")
@@ -73,6 +75,14 @@ func (o *containerFlags) bindPlaces(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.template.ReadOnly, "read-only", false, "let nobody write to the root file system")
 }
 
+func (o *containerFlags) bindNames(flags *pflag.FlagSet) {
+	t := &o.template
+	flags.StringArrayVar(&o.dns, "dns", nil, "ADDRESS of a name server for what the networks do not know (repeatable; default: the networks', else the host's)")
+	flags.StringArrayVar(&t.DNS.Search, "dns-search", nil, `DOMAIN to look names up in; "." for none (repeatable; default: the networks' and the host's)`)
+	flags.StringArrayVar(&t.DNS.Options, "dns-option", nil, "OPTION of resolv.conf(5), like ndots:2 (repeatable)")
+	flags.StringArrayVar(&o.extraHosts, "add-host", nil, "NAME:ADDRESS to know by name; NAME:host-gateway for the host (repeatable)")
+}
+
 func (o *containerFlags) bindLimits(f *frame, flags *pflag.FlagSet) {
 	t := &o.template
 	flags.StringSliceVar(&t.CapabilitiesAdd, "cap-add", nil, "capability to have, or ALL (repeatable)")
@@ -91,6 +101,10 @@ func (o *containerFlags) request(f *frame, c *cobra.Command, args []string) *api
 	t.Networks, t.NoNetwork, err = parse.Networks(o.networks)
 	f.fault(err)
 	networksParse := err == nil
+	t.DNS.Servers, err = parse.NameServers(o.dns)
+	f.fault(err)
+	t.ExtraHosts, err = parse.ExtraHosts(o.extraHosts)
+	f.fault(err)
 	labels, err := parse.Pairs("label", o.labels, true)
 	f.fault(errors.Join(err, resource.ValidateLabels(labels)))
 	t.Env = o.environment(f)

@@ -104,9 +104,16 @@ func (l *lease) closeNamespace() {
 	}
 }
 
-// answersTo tells whether a name is one of the attachment's.
+// minIDDigits is how many digits of a container's id stand for it at least.
+const minIDDigits = 12
+
+// answersTo tells whether a name is one of the attachment's or its container's.
 func (e *entry) answersTo(name string) bool {
 	a := e.Lease.Attachment
+	id, _, _ := strings.Cut(e.Key, "/")
+	if len(name) >= minIDDigits && len(name) <= len(id) && strings.EqualFold(id[:len(name)], name) {
+		return true
+	}
 	return strings.EqualFold(a.Hostname, name) || strings.EqualFold(e.Owner, name) ||
 		slices.ContainsFunc(a.Aliases, func(alias string) bool { return strings.EqualFold(alias, name) })
 }

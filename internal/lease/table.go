@@ -259,27 +259,27 @@ func (t *Table) List() []Lease {
 	return out
 }
 
-// ByName returns the attachments of live sandboxes that a hostname, an alias or
-// the name of a container stands for, in any case.
-func (t *Table) ByName(name string) []resource.Attachment {
+// ByName returns the leases of live sandboxes that a hostname, an alias, the name
+// of a container or the first digits of its id stand for, in any case.
+func (t *Table) ByName(name string) []Lease {
 	return t.find(func(e *entry) bool { return name != "" && e.answersTo(name) })
 }
 
-// ByAddress returns the attachments of live sandboxes with an address.
-func (t *Table) ByAddress(address netip.Addr) []resource.Attachment {
+// ByAddress returns the leases of live sandboxes with an address.
+func (t *Table) ByAddress(address netip.Addr) []Lease {
 	return t.find(func(e *entry) bool {
 		a := e.Lease.Attachment
 		return address.IsValid() && (a.IPv4Address.Addr() == address || a.IPv6Address.Addr() == address)
 	})
 }
 
-func (t *Table) find(matches func(*entry) bool) []resource.Attachment {
+func (t *Table) find(matches func(*entry) bool) []Lease {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var out []resource.Attachment
+	var out []Lease
 	for _, e := range t.sorted() {
 		if e.live() && matches(e) {
-			out = append(out, e.Lease.Attachment)
+			out = append(out, e.view())
 		}
 	}
 	return out

@@ -74,9 +74,9 @@ type Configuration struct {
 	CapabilitiesAdd  []string
 	CapabilitiesDrop []string
 	Init             bool
-	DNS              resource.DNSConfiguration
-	ExtraHosts       []HostEntry
-	Stdout, Stderr   io.Writer // the log of the main process
+	DNS              resource.DNSConfiguration // what resolv.conf says
+	ExtraHosts       []HostEntry               // further lines of /etc/hosts
+	Stdout, Stderr   io.Writer                 // the log of the main process
 	AwaitAttach      bool
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"net/netip"
 	"slices"
 	"syscall"
 	"time"
@@ -69,7 +68,7 @@ func (h *Harness) Bootstrap(ctx context.Context, r *sandboxv1.BootstrapRequest) 
 func bootstrapConfig(r *sandboxv1.BootstrapRequest) (BootstrapConfig, error) {
 	allocated, err1 := wire.AllocatedAttachmentsFromProto(r.GetAttachments())
 	dns, err2 := wire.DNSFromProto(r.GetDns())
-	hosts, err3 := hostEntries(r.GetExtraHosts())
+	hosts, err3 := wire.ExtraHostsFromProto(r.GetExtraHosts())
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return BootstrapConfig{}, err
 	}
@@ -93,25 +92,13 @@ func bootstrapConfig(r *sandboxv1.BootstrapRequest) (BootstrapConfig, error) {
 			CapabilitiesDrop: r.GetCapabilitiesDrop(),
 			Init:             r.GetInit(),
 			DNS:              dns,
-			ExtraHosts:       hosts,
 			AwaitAttach:      r.GetAwaitAttach(),
 		},
 		Allocated: allocated,
+		Hosts:     hosts,
 		LogPath:   r.GetLogPath(),
 		Start:     r.GetStart(),
 	}, nil
-}
-
-func hostEntries(in []*sandboxv1.HostEntry) ([]HostEntry, error) {
-	var out []HostEntry
-	for _, h := range in {
-		address, err := netip.ParseAddr(h.GetAddress())
-		if err != nil {
-			return nil, fmt.Errorf("extra host %v: address %q: want an ip address: %w", h.GetNames(), h.GetAddress(), errdefs.ErrInvalidArgument)
-		}
-		out = append(out, HostEntry{Address: address, Names: h.GetNames()})
-	}
-	return out, nil
 }
 
 // Start starts the main process.

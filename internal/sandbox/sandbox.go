@@ -52,6 +52,7 @@ type Config struct {
 type Sandbox struct {
 	config  Config
 	leases  *leases
+	names   names
 	running sync.WaitGroup
 	life    context.Context // ended by Shutdown: cuts a Bootstrap short
 	end     context.CancelFunc
@@ -99,9 +100,11 @@ func (s *Sandbox) StdioSocket() string { return filepath.Join(s.config.StateDir,
 // BootstrapConfig is all that a sandbox ever needs.
 type BootstrapConfig struct {
 	Configuration
+	// Configuration.DNS is what the user asked for; engines get what it comes to.
 	Allocated []resource.AllocatedAttachment // in the order of the interfaces
-	LogPath   string                         // file for the output of the main process; empty: none
-	Start     bool                           // start the main process too
+	Hosts     []resource.ExtraHost
+	LogPath   string // file for the output of the main process; empty: none
+	Start     bool   // start the main process too
 }
 
 // Bootstrapped is what Bootstrap made.
@@ -162,6 +165,11 @@ func (s *Sandbox) bootstrap(ctx context.Context, c BootstrapConfig) (main MainPr
 	for i, a := range c.Attachments {
 		allocated[i].Attachment = a
 	}
+	wished := c.DNS
+	if c.ExtraHosts, err = hostEntries(c.Hosts, allocated); err != nil {
+		return nil, err
+	}
+	c.DNS = clientDNS(s.config.Engine, wished, allocated)
 
 	var undo revert.Stack
 	defer undo.Run(&err)
@@ -180,7 +188,7 @@ func (s *Sandbox) bootstrap(ctx context.Context, c BootstrapConfig) (main MainPr
 		defer cancel()
 		return s.config.Engine.Destroy(ctx)
 	})
-	main, err = s.make(ctx, c, plans, &undo)
+	main, err = s.make(ctx, design{c.Configuration, wished, allocated, plans}, &undo)
 	if err != nil {
 		return nil, err
 	}
@@ -193,27 +201,39 @@ func (s *Sandbox) bootstrap(ctx context.Context, c BootstrapConfig) (main MainPr
 	return main, nil
 }
 
-// make makes the isolation, then the interfaces and, beside them, the main
-// process: it does not begin before Start.
-func (s *Sandbox) make(ctx context.Context, c BootstrapConfig, plans []Interface, undo *revert.Stack) (main MainProcess, err error) {
+// design is all that a sandbox is made from.
+type design struct {
+	Configuration
+	wished    resource.DNSConfiguration // by the user
+	allocated []resource.AllocatedAttachment
+	plans     []Interface
+}
+
+// make makes the isolation, the resolver, then the interfaces and, beside them,
+// the main process: it does not begin before Start.
+func (s *Sandbox) make(ctx context.Context, d design, undo *revert.Stack) (main MainProcess, err error) {
 	namespace, err := s.config.Engine.Isolate(ctx)
 	if err != nil {
 		return nil, err
 	}
 	undo.Add(func() error { s.leases.release(); return nil })
+	if err := s.names.serve(s.config.Engine, d.wished, d.allocated, s.config.Log); err != nil {
+		return nil, err
+	}
+	undo.Add(func() error { s.names.close(); return nil })
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		if err := s.config.Engine.Prepare(ctx, c.Configuration); err != nil {
+		if err := s.config.Engine.Prepare(ctx, d.Configuration); err != nil {
 			return err
 		}
 		main, err = s.config.Engine.Create(ctx)
 		return err
 	})
 	group.Go(func() error {
-		if err := s.leases.hold(ctx, c.Allocated, namespace); err != nil {
+		if err := s.leases.hold(ctx, d.allocated, namespace); err != nil {
 			return err
 		}
-		return s.config.Engine.Plug(ctx, plans)
+		return s.config.Engine.Plug(ctx, d.plans)
 	})
 	return main, group.Wait()
 }
@@ -263,6 +283,7 @@ func (s *Sandbox) watch(main MainProcess, server *stdio.Server, log *containerlo
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 	defer cancel()
+	s.names.close()
 	if err := s.config.Engine.Destroy(ctx); err != nil {
 		s.config.Log.Error("take the sandbox down", "error", err)
 	}

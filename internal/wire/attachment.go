@@ -1,8 +1,6 @@
 package wire
 
 import (
-	"net/netip"
-
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
 	"patchbay.dev/patchbay/resource"
 )
@@ -144,29 +142,6 @@ func AttachmentsFromProto(as []*typesv1.Attachment) ([]resource.Attachment, erro
 
 func attachments(f *faults, as []*typesv1.Attachment) []resource.Attachment {
 	return each(as, func(a *typesv1.Attachment) resource.Attachment { return attachment(f, a) })
-}
-
-// DNSToProto converts a name server configuration; nil for an empty one.
-func DNSToProto(d resource.DNSConfiguration) *typesv1.DNSConfiguration {
-	if len(d.Servers)+len(d.Search)+len(d.Options) == 0 {
-		return nil
-	}
-	return &typesv1.DNSConfiguration{Servers: each(d.Servers, netip.Addr.String), Search: d.Search, Options: d.Options}
-}
-
-// DNSFromProto converts a name server configuration.
-func DNSFromProto(d *typesv1.DNSConfiguration) (resource.DNSConfiguration, error) {
-	var f faults
-	out := dns(&f, d)
-	return out, f.err()
-}
-
-func dns(f *faults, d *typesv1.DNSConfiguration) resource.DNSConfiguration {
-	return resource.DNSConfiguration{
-		Servers: each(d.GetServers(), func(s string) netip.Addr { return f.addr("name server", s) }),
-		Search:  d.GetSearch(),
-		Options: d.GetOptions(),
-	}
 }
 
 // AllocatedAttachmentToProto converts an allocation.

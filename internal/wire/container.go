@@ -105,6 +105,8 @@ func containerConfigurationToProto(c resource.ContainerConfiguration) *apiserver
 		Process:          ProcessToProto(c.Process),
 		Mounts:           MountsToProto(c.Mounts),
 		Networks:         each(c.Networks, AttachmentConfigurationToProto),
+		Dns:              DNSToProto(c.DNS),
+		ExtraHosts:       ExtraHostsToProto(c.ExtraHosts),
 		Resources:        ResourcesToProto(c.Resources),
 		CapabilitiesAdd:  c.CapabilitiesAdd,
 		CapabilitiesDrop: c.CapabilitiesDrop,
@@ -150,6 +152,8 @@ func containerConfiguration(f *faults, c *apiserverv1.ContainerConfiguration) re
 		Networks: each(c.GetNetworks(), func(n *typesv1.AttachmentConfiguration) resource.AttachmentConfiguration {
 			return attachmentConfiguration(f, n)
 		}),
+		DNS:              dns(f, c.GetDns()),
+		ExtraHosts:       extraHosts(f, c.GetExtraHosts()),
 		Resources:        ResourcesFromProto(c.GetResources()),
 		CapabilitiesAdd:  c.GetCapabilitiesAdd(),
 		CapabilitiesDrop: c.GetCapabilitiesDrop(),
@@ -177,6 +181,8 @@ func ContainerTemplateToProto(t resource.ContainerTemplate) *apiserverv1.Contain
 		Stdin:            t.Stdin,
 		Mounts:           MountsToProto(t.Mounts),
 		Networks:         each(t.Networks, AttachmentConfigurationToProto),
+		Dns:              DNSToProto(t.DNS),
+		ExtraHosts:       ExtraHostsToProto(t.ExtraHosts),
 		NoNetwork:        t.NoNetwork,
 		Resources:        ResourcesToProto(t.Resources),
 		CapabilitiesAdd:  t.CapabilitiesAdd,
@@ -211,6 +217,8 @@ func ContainerTemplateFromProto(t *apiserverv1.ContainerTemplate) (resource.Cont
 		Networks: each(t.GetNetworks(), func(n *typesv1.AttachmentConfiguration) resource.AttachmentConfiguration {
 			return attachmentConfiguration(&f, n)
 		}),
+		DNS:              dns(&f, t.GetDns()),
+		ExtraHosts:       extraHosts(&f, t.GetExtraHosts()),
 		NoNetwork:        t.GetNoNetwork(),
 		Resources:        ResourcesFromProto(t.GetResources()),
 		CapabilitiesAdd:  t.GetCapabilitiesAdd(),

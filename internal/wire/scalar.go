@@ -41,6 +41,14 @@ func (f *faults) addr(field, s string) netip.Addr {
 	return a
 }
 
+// required is addr for what may not be left out.
+func (f *faults) required(field, s string) netip.Addr {
+	if s == "" {
+		f.add(fmt.Errorf("%s: is empty, want an ip address", field))
+	}
+	return f.addr(field, s)
+}
+
 func (f *faults) prefix(field, s string) netip.Prefix {
 	if s == "" {
 		return netip.Prefix{}

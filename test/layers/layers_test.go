@@ -48,6 +48,7 @@ var layers = []layer{
 	{packages: []string{"internal/firewall"}, imports: []string{"resource", "internal/netns", "internal/keyed"}},
 	{packages: []string{"internal/netnstest"}, imports: []string{"resource", "internal/netns", "internal/link"}},
 	{packages: []string{"internal/ipam"}, imports: []string{"resource"}},
+	{packages: []string{"internal/resolver"}, imports: []string{"resource"}},
 	{packages: []string{"internal/lease"}, imports: with(basics, []string{"internal/ipam"})},
 
 	// Network plugins.
@@ -61,7 +62,7 @@ var layers = []layer{
 	// Sandboxes and their runtimes.
 	{packages: []string{"internal/stdio"}, imports: basics},
 	{packages: []string{"internal/containerlog"}, imports: basics},
-	{packages: []string{"internal/sandbox/..."}, imports: with(basics, contract, []string{"internal/stdio", "internal/containerlog"})},
+	{packages: []string{"internal/sandbox/..."}, imports: with(basics, contract, []string{"internal/stdio", "internal/containerlog", "internal/resolver"})},
 	{
 		packages: []string{"internal/runtime/..."},
 		imports:  with(basics, contract, []string{"internal/sandbox/...", "internal/link", "internal/netns", "internal/stdio", "internal/containerlog"}),

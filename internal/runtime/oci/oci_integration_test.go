@@ -119,7 +119,7 @@ func TestInside(t *testing.T) {
 			script: `hostname; cat /etc/hostname; grep -c localhost /etc/hosts; tail -n 1 /etc/hosts; cat /etc/resolv.conf`,
 			change: func(r *sandboxv1.BootstrapRequest) {
 				r.Dns = &typesv1.DNSConfiguration{Servers: []string{"192.0.2.53"}}
-				r.ExtraHosts = []*sandboxv1.HostEntry{{Address: "192.0.2.1", Names: []string{"far"}}}
+				r.ExtraHosts = []*typesv1.ExtraHost{{Address: "192.0.2.1", Name: "far"}}
 			},
 			want: "boxhost\nboxhost\n2\n192.0.2.1\tfar\nnameserver 192.0.2.53\n",
 		},

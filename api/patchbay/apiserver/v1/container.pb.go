@@ -304,6 +304,8 @@ type ContainerConfiguration struct {
 	Runtime          string                        `protobuf:"bytes,13,opt,name=runtime,proto3" json:"runtime,omitempty"`
 	StopSignal       string                        `protobuf:"bytes,14,opt,name=stop_signal,json=stopSignal,proto3" json:"stop_signal,omitempty"`    // name or number
 	StopTimeout      *durationpb.Duration          `protobuf:"bytes,15,opt,name=stop_timeout,json=stopTimeout,proto3" json:"stop_timeout,omitempty"` // default 10 s
+	Dns              *v1.DNSConfiguration          `protobuf:"bytes,16,opt,name=dns,proto3" json:"dns,omitempty"`
+	ExtraHosts       []*v1.ExtraHost               `protobuf:"bytes,17,rep,name=extra_hosts,json=extraHosts,proto3" json:"extra_hosts,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -439,6 +441,20 @@ func (x *ContainerConfiguration) GetStopSignal() string {
 func (x *ContainerConfiguration) GetStopTimeout() *durationpb.Duration {
 	if x != nil {
 		return x.StopTimeout
+	}
+	return nil
+}
+
+func (x *ContainerConfiguration) GetDns() *v1.DNSConfiguration {
+	if x != nil {
+		return x.Dns
+	}
+	return nil
+}
+
+func (x *ContainerConfiguration) GetExtraHosts() []*v1.ExtraHost {
+	if x != nil {
+		return x.ExtraHosts
 	}
 	return nil
 }
@@ -585,6 +601,8 @@ type ContainerTemplate struct {
 	Runtime          string                        `protobuf:"bytes,20,opt,name=runtime,proto3" json:"runtime,omitempty"` // empty: the default
 	StopSignal       string                        `protobuf:"bytes,21,opt,name=stop_signal,json=stopSignal,proto3" json:"stop_signal,omitempty"`
 	StopTimeout      *durationpb.Duration          `protobuf:"bytes,22,opt,name=stop_timeout,json=stopTimeout,proto3" json:"stop_timeout,omitempty"`
+	Dns              *v1.DNSConfiguration          `protobuf:"bytes,23,opt,name=dns,proto3" json:"dns,omitempty"` // before what the networks and the host say
+	ExtraHosts       []*v1.ExtraHost               `protobuf:"bytes,24,rep,name=extra_hosts,json=extraHosts,proto3" json:"extra_hosts,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -769,6 +787,20 @@ func (x *ContainerTemplate) GetStopSignal() string {
 func (x *ContainerTemplate) GetStopTimeout() *durationpb.Duration {
 	if x != nil {
 		return x.StopTimeout
+	}
+	return nil
+}
+
+func (x *ContainerTemplate) GetDns() *v1.DNSConfiguration {
+	if x != nil {
+		return x.Dns
+	}
+	return nil
+}
+
+func (x *ContainerTemplate) GetExtraHosts() []*v1.ExtraHost {
+	if x != nil {
+		return x.ExtraHosts
 	}
 	return nil
 }
@@ -2074,7 +2106,7 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\tContainer\x127\n" +
 	"\bmetadata\x18\x01 \x01(\v2\x1b.patchbay.types.v1.MetadataR\bmetadata\x12S\n" +
 	"\rconfiguration\x18\x02 \x01(\v2-.patchbay.apiserver.v1.ContainerConfigurationR\rconfiguration\x12>\n" +
-	"\x06status\x18\x03 \x01(\v2&.patchbay.apiserver.v1.ContainerStatusR\x06status\"\xfc\x04\n" +
+	"\x06status\x18\x03 \x01(\v2&.patchbay.apiserver.v1.ContainerStatusR\x06status\"\xf2\x05\n" +
 	"\x16ContainerConfiguration\x12\x14\n" +
 	"\x05image\x18\x01 \x01(\tR\x05image\x12!\n" +
 	"\fimage_digest\x18\x02 \x01(\tR\vimageDigest\x12\x1a\n" +
@@ -2093,7 +2125,10 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\aruntime\x18\r \x01(\tR\aruntime\x12\x1f\n" +
 	"\vstop_signal\x18\x0e \x01(\tR\n" +
 	"stopSignal\x12<\n" +
-	"\fstop_timeout\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\vstopTimeout\"\xa7\x03\n" +
+	"\fstop_timeout\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\vstopTimeout\x125\n" +
+	"\x03dns\x18\x10 \x01(\v2#.patchbay.types.v1.DNSConfigurationR\x03dns\x12=\n" +
+	"\vextra_hosts\x18\x11 \x03(\v2\x1c.patchbay.types.v1.ExtraHostR\n" +
+	"extraHosts\"\xa7\x03\n" +
 	"\x0fContainerStatus\x12;\n" +
 	"\x05state\x18\x01 \x01(\x0e2%.patchbay.apiserver.v1.ContainerStateR\x05state\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x10\n" +
@@ -2107,7 +2142,7 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\rout_of_memory\x18\b \x01(\bR\voutOfMemory\x12?\n" +
 	"\vattachments\x18\t \x03(\v2\x1d.patchbay.types.v1.AttachmentR\vattachments\x12\x16\n" +
 	"\x06faults\x18\n" +
-	" \x03(\tR\x06faults\"\xa7\x06\n" +
+	" \x03(\tR\x06faults\"\x9d\a\n" +
 	"\x11ContainerTemplate\x12\x14\n" +
 	"\x05image\x18\x01 \x01(\tR\x05image\x12\x1a\n" +
 	"\bhostname\x18\x02 \x01(\tR\bhostname\x12\x1e\n" +
@@ -2136,7 +2171,10 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\aruntime\x18\x14 \x01(\tR\aruntime\x12\x1f\n" +
 	"\vstop_signal\x18\x15 \x01(\tR\n" +
 	"stopSignal\x12<\n" +
-	"\fstop_timeout\x18\x16 \x01(\v2\x19.google.protobuf.DurationR\vstopTimeout\"\x8e\x02\n" +
+	"\fstop_timeout\x18\x16 \x01(\v2\x19.google.protobuf.DurationR\vstopTimeout\x125\n" +
+	"\x03dns\x18\x17 \x01(\v2#.patchbay.types.v1.DNSConfigurationR\x03dns\x12=\n" +
+	"\vextra_hosts\x18\x18 \x03(\v2\x1c.patchbay.types.v1.ExtraHostR\n" +
+	"extraHosts\"\x8e\x02\n" +
 	"\x1dContainerServiceCreateRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12X\n" +
 	"\x06labels\x18\x02 \x03(\v2@.patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntryR\x06labels\x12D\n" +
@@ -2301,8 +2339,10 @@ var file_patchbay_apiserver_v1_container_proto_goTypes = []any{
 	(*v1.AttachmentConfiguration)(nil),       // 39: patchbay.types.v1.AttachmentConfiguration
 	(*v1.Resources)(nil),                     // 40: patchbay.types.v1.Resources
 	(*durationpb.Duration)(nil),              // 41: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),            // 42: google.protobuf.Timestamp
-	(*v1.Attachment)(nil),                    // 43: patchbay.types.v1.Attachment
+	(*v1.DNSConfiguration)(nil),              // 42: patchbay.types.v1.DNSConfiguration
+	(*v1.ExtraHost)(nil),                     // 43: patchbay.types.v1.ExtraHost
+	(*timestamppb.Timestamp)(nil),            // 44: google.protobuf.Timestamp
+	(*v1.Attachment)(nil),                    // 45: patchbay.types.v1.Attachment
 }
 var file_patchbay_apiserver_v1_container_proto_depIdxs = []int32{
 	35, // 0: patchbay.apiserver.v1.ContainerServiceExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
@@ -2314,58 +2354,62 @@ var file_patchbay_apiserver_v1_container_proto_depIdxs = []int32{
 	39, // 6: patchbay.apiserver.v1.ContainerConfiguration.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
 	40, // 7: patchbay.apiserver.v1.ContainerConfiguration.resources:type_name -> patchbay.types.v1.Resources
 	41, // 8: patchbay.apiserver.v1.ContainerConfiguration.stop_timeout:type_name -> google.protobuf.Duration
-	0,  // 9: patchbay.apiserver.v1.ContainerStatus.state:type_name -> patchbay.apiserver.v1.ContainerState
-	42, // 10: patchbay.apiserver.v1.ContainerStatus.started_at:type_name -> google.protobuf.Timestamp
-	42, // 11: patchbay.apiserver.v1.ContainerStatus.exited_at:type_name -> google.protobuf.Timestamp
-	43, // 12: patchbay.apiserver.v1.ContainerStatus.attachments:type_name -> patchbay.types.v1.Attachment
-	38, // 13: patchbay.apiserver.v1.ContainerTemplate.mounts:type_name -> patchbay.types.v1.Mount
-	39, // 14: patchbay.apiserver.v1.ContainerTemplate.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
-	40, // 15: patchbay.apiserver.v1.ContainerTemplate.resources:type_name -> patchbay.types.v1.Resources
-	41, // 16: patchbay.apiserver.v1.ContainerTemplate.stop_timeout:type_name -> google.protobuf.Duration
-	34, // 17: patchbay.apiserver.v1.ContainerServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
-	7,  // 18: patchbay.apiserver.v1.ContainerServiceCreateRequest.template:type_name -> patchbay.apiserver.v1.ContainerTemplate
-	4,  // 19: patchbay.apiserver.v1.ContainerServiceCreateResponse.container:type_name -> patchbay.apiserver.v1.Container
-	41, // 20: patchbay.apiserver.v1.ContainerServiceStopRequest.timeout:type_name -> google.protobuf.Duration
-	41, // 21: patchbay.apiserver.v1.ContainerServiceRestartRequest.timeout:type_name -> google.protobuf.Duration
-	1,  // 22: patchbay.apiserver.v1.ContainerServiceWaitRequest.condition:type_name -> patchbay.apiserver.v1.WaitCondition
-	4,  // 23: patchbay.apiserver.v1.ContainerServiceListResponse.containers:type_name -> patchbay.apiserver.v1.Container
-	4,  // 24: patchbay.apiserver.v1.ContainerServiceGetResponse.container:type_name -> patchbay.apiserver.v1.Container
-	42, // 25: patchbay.apiserver.v1.ContainerServiceLogsRequest.since:type_name -> google.protobuf.Timestamp
-	42, // 26: patchbay.apiserver.v1.ContainerServiceLogsResponse.time:type_name -> google.protobuf.Timestamp
-	37, // 27: patchbay.apiserver.v1.ContainerServiceExecRequest.process:type_name -> patchbay.types.v1.Process
-	8,  // 28: patchbay.apiserver.v1.ContainerService.Create:input_type -> patchbay.apiserver.v1.ContainerServiceCreateRequest
-	10, // 29: patchbay.apiserver.v1.ContainerService.Start:input_type -> patchbay.apiserver.v1.ContainerServiceStartRequest
-	12, // 30: patchbay.apiserver.v1.ContainerService.Stop:input_type -> patchbay.apiserver.v1.ContainerServiceStopRequest
-	14, // 31: patchbay.apiserver.v1.ContainerService.Kill:input_type -> patchbay.apiserver.v1.ContainerServiceKillRequest
-	16, // 32: patchbay.apiserver.v1.ContainerService.Restart:input_type -> patchbay.apiserver.v1.ContainerServiceRestartRequest
-	18, // 33: patchbay.apiserver.v1.ContainerService.Wait:input_type -> patchbay.apiserver.v1.ContainerServiceWaitRequest
-	20, // 34: patchbay.apiserver.v1.ContainerService.List:input_type -> patchbay.apiserver.v1.ContainerServiceListRequest
-	22, // 35: patchbay.apiserver.v1.ContainerService.Get:input_type -> patchbay.apiserver.v1.ContainerServiceGetRequest
-	24, // 36: patchbay.apiserver.v1.ContainerService.Delete:input_type -> patchbay.apiserver.v1.ContainerServiceDeleteRequest
-	26, // 37: patchbay.apiserver.v1.ContainerService.Logs:input_type -> patchbay.apiserver.v1.ContainerServiceLogsRequest
-	28, // 38: patchbay.apiserver.v1.ContainerService.Exec:input_type -> patchbay.apiserver.v1.ContainerServiceExecRequest
-	30, // 39: patchbay.apiserver.v1.ContainerService.WaitExec:input_type -> patchbay.apiserver.v1.ContainerServiceWaitExecRequest
-	32, // 40: patchbay.apiserver.v1.ContainerService.Resize:input_type -> patchbay.apiserver.v1.ContainerServiceResizeRequest
-	2,  // 41: patchbay.apiserver.v1.ContainerService.Explain:input_type -> patchbay.apiserver.v1.ContainerServiceExplainRequest
-	9,  // 42: patchbay.apiserver.v1.ContainerService.Create:output_type -> patchbay.apiserver.v1.ContainerServiceCreateResponse
-	11, // 43: patchbay.apiserver.v1.ContainerService.Start:output_type -> patchbay.apiserver.v1.ContainerServiceStartResponse
-	13, // 44: patchbay.apiserver.v1.ContainerService.Stop:output_type -> patchbay.apiserver.v1.ContainerServiceStopResponse
-	15, // 45: patchbay.apiserver.v1.ContainerService.Kill:output_type -> patchbay.apiserver.v1.ContainerServiceKillResponse
-	17, // 46: patchbay.apiserver.v1.ContainerService.Restart:output_type -> patchbay.apiserver.v1.ContainerServiceRestartResponse
-	19, // 47: patchbay.apiserver.v1.ContainerService.Wait:output_type -> patchbay.apiserver.v1.ContainerServiceWaitResponse
-	21, // 48: patchbay.apiserver.v1.ContainerService.List:output_type -> patchbay.apiserver.v1.ContainerServiceListResponse
-	23, // 49: patchbay.apiserver.v1.ContainerService.Get:output_type -> patchbay.apiserver.v1.ContainerServiceGetResponse
-	25, // 50: patchbay.apiserver.v1.ContainerService.Delete:output_type -> patchbay.apiserver.v1.ContainerServiceDeleteResponse
-	27, // 51: patchbay.apiserver.v1.ContainerService.Logs:output_type -> patchbay.apiserver.v1.ContainerServiceLogsResponse
-	29, // 52: patchbay.apiserver.v1.ContainerService.Exec:output_type -> patchbay.apiserver.v1.ContainerServiceExecResponse
-	31, // 53: patchbay.apiserver.v1.ContainerService.WaitExec:output_type -> patchbay.apiserver.v1.ContainerServiceWaitExecResponse
-	33, // 54: patchbay.apiserver.v1.ContainerService.Resize:output_type -> patchbay.apiserver.v1.ContainerServiceResizeResponse
-	3,  // 55: patchbay.apiserver.v1.ContainerService.Explain:output_type -> patchbay.apiserver.v1.ContainerServiceExplainResponse
-	42, // [42:56] is the sub-list for method output_type
-	28, // [28:42] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	42, // 9: patchbay.apiserver.v1.ContainerConfiguration.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	43, // 10: patchbay.apiserver.v1.ContainerConfiguration.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
+	0,  // 11: patchbay.apiserver.v1.ContainerStatus.state:type_name -> patchbay.apiserver.v1.ContainerState
+	44, // 12: patchbay.apiserver.v1.ContainerStatus.started_at:type_name -> google.protobuf.Timestamp
+	44, // 13: patchbay.apiserver.v1.ContainerStatus.exited_at:type_name -> google.protobuf.Timestamp
+	45, // 14: patchbay.apiserver.v1.ContainerStatus.attachments:type_name -> patchbay.types.v1.Attachment
+	38, // 15: patchbay.apiserver.v1.ContainerTemplate.mounts:type_name -> patchbay.types.v1.Mount
+	39, // 16: patchbay.apiserver.v1.ContainerTemplate.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
+	40, // 17: patchbay.apiserver.v1.ContainerTemplate.resources:type_name -> patchbay.types.v1.Resources
+	41, // 18: patchbay.apiserver.v1.ContainerTemplate.stop_timeout:type_name -> google.protobuf.Duration
+	42, // 19: patchbay.apiserver.v1.ContainerTemplate.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	43, // 20: patchbay.apiserver.v1.ContainerTemplate.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
+	34, // 21: patchbay.apiserver.v1.ContainerServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
+	7,  // 22: patchbay.apiserver.v1.ContainerServiceCreateRequest.template:type_name -> patchbay.apiserver.v1.ContainerTemplate
+	4,  // 23: patchbay.apiserver.v1.ContainerServiceCreateResponse.container:type_name -> patchbay.apiserver.v1.Container
+	41, // 24: patchbay.apiserver.v1.ContainerServiceStopRequest.timeout:type_name -> google.protobuf.Duration
+	41, // 25: patchbay.apiserver.v1.ContainerServiceRestartRequest.timeout:type_name -> google.protobuf.Duration
+	1,  // 26: patchbay.apiserver.v1.ContainerServiceWaitRequest.condition:type_name -> patchbay.apiserver.v1.WaitCondition
+	4,  // 27: patchbay.apiserver.v1.ContainerServiceListResponse.containers:type_name -> patchbay.apiserver.v1.Container
+	4,  // 28: patchbay.apiserver.v1.ContainerServiceGetResponse.container:type_name -> patchbay.apiserver.v1.Container
+	44, // 29: patchbay.apiserver.v1.ContainerServiceLogsRequest.since:type_name -> google.protobuf.Timestamp
+	44, // 30: patchbay.apiserver.v1.ContainerServiceLogsResponse.time:type_name -> google.protobuf.Timestamp
+	37, // 31: patchbay.apiserver.v1.ContainerServiceExecRequest.process:type_name -> patchbay.types.v1.Process
+	8,  // 32: patchbay.apiserver.v1.ContainerService.Create:input_type -> patchbay.apiserver.v1.ContainerServiceCreateRequest
+	10, // 33: patchbay.apiserver.v1.ContainerService.Start:input_type -> patchbay.apiserver.v1.ContainerServiceStartRequest
+	12, // 34: patchbay.apiserver.v1.ContainerService.Stop:input_type -> patchbay.apiserver.v1.ContainerServiceStopRequest
+	14, // 35: patchbay.apiserver.v1.ContainerService.Kill:input_type -> patchbay.apiserver.v1.ContainerServiceKillRequest
+	16, // 36: patchbay.apiserver.v1.ContainerService.Restart:input_type -> patchbay.apiserver.v1.ContainerServiceRestartRequest
+	18, // 37: patchbay.apiserver.v1.ContainerService.Wait:input_type -> patchbay.apiserver.v1.ContainerServiceWaitRequest
+	20, // 38: patchbay.apiserver.v1.ContainerService.List:input_type -> patchbay.apiserver.v1.ContainerServiceListRequest
+	22, // 39: patchbay.apiserver.v1.ContainerService.Get:input_type -> patchbay.apiserver.v1.ContainerServiceGetRequest
+	24, // 40: patchbay.apiserver.v1.ContainerService.Delete:input_type -> patchbay.apiserver.v1.ContainerServiceDeleteRequest
+	26, // 41: patchbay.apiserver.v1.ContainerService.Logs:input_type -> patchbay.apiserver.v1.ContainerServiceLogsRequest
+	28, // 42: patchbay.apiserver.v1.ContainerService.Exec:input_type -> patchbay.apiserver.v1.ContainerServiceExecRequest
+	30, // 43: patchbay.apiserver.v1.ContainerService.WaitExec:input_type -> patchbay.apiserver.v1.ContainerServiceWaitExecRequest
+	32, // 44: patchbay.apiserver.v1.ContainerService.Resize:input_type -> patchbay.apiserver.v1.ContainerServiceResizeRequest
+	2,  // 45: patchbay.apiserver.v1.ContainerService.Explain:input_type -> patchbay.apiserver.v1.ContainerServiceExplainRequest
+	9,  // 46: patchbay.apiserver.v1.ContainerService.Create:output_type -> patchbay.apiserver.v1.ContainerServiceCreateResponse
+	11, // 47: patchbay.apiserver.v1.ContainerService.Start:output_type -> patchbay.apiserver.v1.ContainerServiceStartResponse
+	13, // 48: patchbay.apiserver.v1.ContainerService.Stop:output_type -> patchbay.apiserver.v1.ContainerServiceStopResponse
+	15, // 49: patchbay.apiserver.v1.ContainerService.Kill:output_type -> patchbay.apiserver.v1.ContainerServiceKillResponse
+	17, // 50: patchbay.apiserver.v1.ContainerService.Restart:output_type -> patchbay.apiserver.v1.ContainerServiceRestartResponse
+	19, // 51: patchbay.apiserver.v1.ContainerService.Wait:output_type -> patchbay.apiserver.v1.ContainerServiceWaitResponse
+	21, // 52: patchbay.apiserver.v1.ContainerService.List:output_type -> patchbay.apiserver.v1.ContainerServiceListResponse
+	23, // 53: patchbay.apiserver.v1.ContainerService.Get:output_type -> patchbay.apiserver.v1.ContainerServiceGetResponse
+	25, // 54: patchbay.apiserver.v1.ContainerService.Delete:output_type -> patchbay.apiserver.v1.ContainerServiceDeleteResponse
+	27, // 55: patchbay.apiserver.v1.ContainerService.Logs:output_type -> patchbay.apiserver.v1.ContainerServiceLogsResponse
+	29, // 56: patchbay.apiserver.v1.ContainerService.Exec:output_type -> patchbay.apiserver.v1.ContainerServiceExecResponse
+	31, // 57: patchbay.apiserver.v1.ContainerService.WaitExec:output_type -> patchbay.apiserver.v1.ContainerServiceWaitExecResponse
+	33, // 58: patchbay.apiserver.v1.ContainerService.Resize:output_type -> patchbay.apiserver.v1.ContainerServiceResizeResponse
+	3,  // 59: patchbay.apiserver.v1.ContainerService.Explain:output_type -> patchbay.apiserver.v1.ContainerServiceExplainResponse
+	46, // [46:60] is the sub-list for method output_type
+	32, // [32:46] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_apiserver_v1_container_proto_init() }

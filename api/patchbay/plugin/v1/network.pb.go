@@ -1493,7 +1493,9 @@ type isLookupRequest_Query interface {
 }
 
 type LookupRequest_Name struct {
-	Name string `protobuf:"bytes,1,opt,name=name,proto3,oneof"` // hostname or alias, case-insensitive
+	// A hostname, an alias, the name of a container, or the first 12 or more
+	// digits of its id; case-insensitive.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3,oneof"`
 }
 
 type LookupRequest_Address struct {
@@ -1507,7 +1509,10 @@ func (*LookupRequest_Address) isLookupRequest_Query() {}
 type LookupResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty: no such name or address on this network.
-	Attachments   []*v1.Attachment `protobuf:"bytes,1,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	Attachments []*v1.Attachment `protobuf:"bytes,1,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	// Names of the containers that have them, one for each; an empty one where
+	// the plugin does not know.
+	Owners        []string `protobuf:"bytes,2,rep,name=owners,proto3" json:"owners,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1545,6 +1550,13 @@ func (*LookupResponse) Descriptor() ([]byte, []int) {
 func (x *LookupResponse) GetAttachments() []*v1.Attachment {
 	if x != nil {
 		return x.Attachments
+	}
+	return nil
+}
+
+func (x *LookupResponse) GetOwners() []string {
+	if x != nil {
+		return x.Owners
 	}
 	return nil
 }
@@ -2419,9 +2431,10 @@ const file_patchbay_plugin_v1_network_proto_rawDesc = "" +
 	"\rLookupRequest\x12\x14\n" +
 	"\x04name\x18\x01 \x01(\tH\x00R\x04name\x12\x1a\n" +
 	"\aaddress\x18\x02 \x01(\tH\x00R\aaddressB\a\n" +
-	"\x05query\"Q\n" +
+	"\x05query\"i\n" +
 	"\x0eLookupResponse\x12?\n" +
-	"\vattachments\x18\x01 \x03(\v2\x1d.patchbay.types.v1.AttachmentR\vattachments\"D\n" +
+	"\vattachments\x18\x01 \x03(\v2\x1d.patchbay.types.v1.AttachmentR\vattachments\x12\x16\n" +
+	"\x06owners\x18\x02 \x03(\tR\x06owners\"D\n" +
 	"\x0eExplainRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12 \n" +
 	"\vdestination\x18\x02 \x01(\tR\vdestination\"I\n" +

@@ -320,8 +320,8 @@ type BootstrapRequest struct {
 	Init             bool                      `protobuf:"varint,11,opt,name=init,proto3" json:"init,omitempty"`                                  // a minimal init is process 1 and reaps
 	LogPath          string                    `protobuf:"bytes,12,opt,name=log_path,json=logPath,proto3" json:"log_path,omitempty"`              // file for the output of the main process
 	AwaitAttach      bool                      `protobuf:"varint,13,opt,name=await_attach,json=awaitAttach,proto3" json:"await_attach,omitempty"` // hold output back until somebody has attached, for a short time
-	Dns              *v1.DNSConfiguration      `protobuf:"bytes,14,opt,name=dns,proto3" json:"dns,omitempty"`                                     // what resolv.conf says
-	ExtraHosts       []*HostEntry              `protobuf:"bytes,15,rep,name=extra_hosts,json=extraHosts,proto3" json:"extra_hosts,omitempty"`     // further lines of /etc/hosts
+	Dns              *v1.DNSConfiguration      `protobuf:"bytes,14,opt,name=dns,proto3" json:"dns,omitempty"`                                     // what the user asked for; the rest is the networks' and the host's
+	ExtraHosts       []*v1.ExtraHost           `protobuf:"bytes,15,rep,name=extra_hosts,json=extraHosts,proto3" json:"extra_hosts,omitempty"`     // further lines of /etc/hosts
 	Start            bool                      `protobuf:"varint,16,opt,name=start,proto3" json:"start,omitempty"`                                // start the main process too, without waiting for a call of Start
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -455,7 +455,7 @@ func (x *BootstrapRequest) GetDns() *v1.DNSConfiguration {
 	return nil
 }
 
-func (x *BootstrapRequest) GetExtraHosts() []*HostEntry {
+func (x *BootstrapRequest) GetExtraHosts() []*v1.ExtraHost {
 	if x != nil {
 		return x.ExtraHosts
 	}
@@ -467,58 +467,6 @@ func (x *BootstrapRequest) GetStart() bool {
 		return x.Start
 	}
 	return false
-}
-
-type HostEntry struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Address       string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
-	Names         []string               `protobuf:"bytes,2,rep,name=names,proto3" json:"names,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *HostEntry) Reset() {
-	*x = HostEntry{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[5]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *HostEntry) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*HostEntry) ProtoMessage() {}
-
-func (x *HostEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[5]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use HostEntry.ProtoReflect.Descriptor instead.
-func (*HostEntry) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{5}
-}
-
-func (x *HostEntry) GetAddress() string {
-	if x != nil {
-		return x.Address
-	}
-	return ""
-}
-
-func (x *HostEntry) GetNames() []string {
-	if x != nil {
-		return x.Names
-	}
-	return nil
 }
 
 // RootFilesystem is an overlay of unpacked layers.
@@ -535,7 +483,7 @@ type RootFilesystem struct {
 
 func (x *RootFilesystem) Reset() {
 	*x = RootFilesystem{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[6]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -547,7 +495,7 @@ func (x *RootFilesystem) String() string {
 func (*RootFilesystem) ProtoMessage() {}
 
 func (x *RootFilesystem) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[6]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -560,7 +508,7 @@ func (x *RootFilesystem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RootFilesystem.ProtoReflect.Descriptor instead.
 func (*RootFilesystem) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{6}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RootFilesystem) GetLowerDirectories() []string {
@@ -610,7 +558,7 @@ type BootstrapResponse struct {
 
 func (x *BootstrapResponse) Reset() {
 	*x = BootstrapResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[7]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -622,7 +570,7 @@ func (x *BootstrapResponse) String() string {
 func (*BootstrapResponse) ProtoMessage() {}
 
 func (x *BootstrapResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[7]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -635,7 +583,7 @@ func (x *BootstrapResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootstrapResponse.ProtoReflect.Descriptor instead.
 func (*BootstrapResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{7}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *BootstrapResponse) GetPid() int64 {
@@ -674,7 +622,7 @@ type StartRequest struct {
 
 func (x *StartRequest) Reset() {
 	*x = StartRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[8]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -686,7 +634,7 @@ func (x *StartRequest) String() string {
 func (*StartRequest) ProtoMessage() {}
 
 func (x *StartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[8]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -699,7 +647,7 @@ func (x *StartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRequest.ProtoReflect.Descriptor instead.
 func (*StartRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{8}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{7}
 }
 
 type StartResponse struct {
@@ -711,7 +659,7 @@ type StartResponse struct {
 
 func (x *StartResponse) Reset() {
 	*x = StartResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[9]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -723,7 +671,7 @@ func (x *StartResponse) String() string {
 func (*StartResponse) ProtoMessage() {}
 
 func (x *StartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[9]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -736,7 +684,7 @@ func (x *StartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartResponse.ProtoReflect.Descriptor instead.
 func (*StartResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{9}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StartResponse) GetStartedAt() *timestamppb.Timestamp {
@@ -754,7 +702,7 @@ type StateRequest struct {
 
 func (x *StateRequest) Reset() {
 	*x = StateRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[10]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -766,7 +714,7 @@ func (x *StateRequest) String() string {
 func (*StateRequest) ProtoMessage() {}
 
 func (x *StateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[10]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -779,7 +727,7 @@ func (x *StateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateRequest.ProtoReflect.Descriptor instead.
 func (*StateRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{10}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{9}
 }
 
 type StateResponse struct {
@@ -797,7 +745,7 @@ type StateResponse struct {
 
 func (x *StateResponse) Reset() {
 	*x = StateResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[11]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -809,7 +757,7 @@ func (x *StateResponse) String() string {
 func (*StateResponse) ProtoMessage() {}
 
 func (x *StateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[11]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -822,7 +770,7 @@ func (x *StateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateResponse.ProtoReflect.Descriptor instead.
 func (*StateResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{11}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StateResponse) GetState() SandboxState {
@@ -886,7 +834,7 @@ type ExitStatus struct {
 
 func (x *ExitStatus) Reset() {
 	*x = ExitStatus{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[12]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -898,7 +846,7 @@ func (x *ExitStatus) String() string {
 func (*ExitStatus) ProtoMessage() {}
 
 func (x *ExitStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[12]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -911,7 +859,7 @@ func (x *ExitStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExitStatus.ProtoReflect.Descriptor instead.
 func (*ExitStatus) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{12}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ExitStatus) GetCode() int32 {
@@ -951,7 +899,7 @@ type WaitRequest struct {
 
 func (x *WaitRequest) Reset() {
 	*x = WaitRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[13]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -963,7 +911,7 @@ func (x *WaitRequest) String() string {
 func (*WaitRequest) ProtoMessage() {}
 
 func (x *WaitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[13]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -976,7 +924,7 @@ func (x *WaitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitRequest.ProtoReflect.Descriptor instead.
 func (*WaitRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{13}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *WaitRequest) GetProcessId() string {
@@ -995,7 +943,7 @@ type WaitResponse struct {
 
 func (x *WaitResponse) Reset() {
 	*x = WaitResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[14]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1007,7 +955,7 @@ func (x *WaitResponse) String() string {
 func (*WaitResponse) ProtoMessage() {}
 
 func (x *WaitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[14]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1020,7 +968,7 @@ func (x *WaitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitResponse.ProtoReflect.Descriptor instead.
 func (*WaitResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{14}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WaitResponse) GetExit() *ExitStatus {
@@ -1041,7 +989,7 @@ type SignalRequest struct {
 
 func (x *SignalRequest) Reset() {
 	*x = SignalRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[15]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1053,7 +1001,7 @@ func (x *SignalRequest) String() string {
 func (*SignalRequest) ProtoMessage() {}
 
 func (x *SignalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[15]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1066,7 +1014,7 @@ func (x *SignalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalRequest.ProtoReflect.Descriptor instead.
 func (*SignalRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{15}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SignalRequest) GetProcessId() string {
@@ -1098,7 +1046,7 @@ type SignalResponse struct {
 
 func (x *SignalResponse) Reset() {
 	*x = SignalResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[16]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1110,7 +1058,7 @@ func (x *SignalResponse) String() string {
 func (*SignalResponse) ProtoMessage() {}
 
 func (x *SignalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[16]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1123,7 +1071,7 @@ func (x *SignalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalResponse.ProtoReflect.Descriptor instead.
 func (*SignalResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{16}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{15}
 }
 
 type ExecRequest struct {
@@ -1137,7 +1085,7 @@ type ExecRequest struct {
 
 func (x *ExecRequest) Reset() {
 	*x = ExecRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[17]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1149,7 +1097,7 @@ func (x *ExecRequest) String() string {
 func (*ExecRequest) ProtoMessage() {}
 
 func (x *ExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[17]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1162,7 +1110,7 @@ func (x *ExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRequest.ProtoReflect.Descriptor instead.
 func (*ExecRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{17}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ExecRequest) GetProcess() *v1.Process {
@@ -1196,7 +1144,7 @@ type ExecResponse struct {
 
 func (x *ExecResponse) Reset() {
 	*x = ExecResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[18]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1208,7 +1156,7 @@ func (x *ExecResponse) String() string {
 func (*ExecResponse) ProtoMessage() {}
 
 func (x *ExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[18]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1221,7 +1169,7 @@ func (x *ExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResponse.ProtoReflect.Descriptor instead.
 func (*ExecResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{18}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExecResponse) GetProcessId() string {
@@ -1249,7 +1197,7 @@ type ResizeRequest struct {
 
 func (x *ResizeRequest) Reset() {
 	*x = ResizeRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[19]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1261,7 +1209,7 @@ func (x *ResizeRequest) String() string {
 func (*ResizeRequest) ProtoMessage() {}
 
 func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[19]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1274,7 +1222,7 @@ func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeRequest.ProtoReflect.Descriptor instead.
 func (*ResizeRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{19}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ResizeRequest) GetProcessId() string {
@@ -1306,7 +1254,7 @@ type ResizeResponse struct {
 
 func (x *ResizeResponse) Reset() {
 	*x = ResizeResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[20]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1318,7 +1266,7 @@ func (x *ResizeResponse) String() string {
 func (*ResizeResponse) ProtoMessage() {}
 
 func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[20]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1331,7 +1279,7 @@ func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeResponse.ProtoReflect.Descriptor instead.
 func (*ResizeResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{20}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{19}
 }
 
 type ShutdownRequest struct {
@@ -1342,7 +1290,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[21]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1354,7 +1302,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[21]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1367,7 +1315,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{21}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{20}
 }
 
 type ShutdownResponse struct {
@@ -1378,7 +1326,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[22]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1390,7 +1338,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[22]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1403,7 +1351,7 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{22}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{21}
 }
 
 var File_patchbay_sandbox_v1_sandbox_proto protoreflect.FileDescriptor
@@ -1425,7 +1373,7 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\aversion\x18\x04 \x01(\tR\aversion\x12\x1e\n" +
 	"\n" +
 	"strategies\x18\x05 \x03(\tR\n" +
-	"strategies\"\xc6\x05\n" +
+	"strategies\"\xc4\x05\n" +
 	"\x10BootstrapRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
@@ -1441,13 +1389,10 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x04init\x18\v \x01(\bR\x04init\x12\x19\n" +
 	"\blog_path\x18\f \x01(\tR\alogPath\x12!\n" +
 	"\fawait_attach\x18\r \x01(\bR\vawaitAttach\x125\n" +
-	"\x03dns\x18\x0e \x01(\v2#.patchbay.types.v1.DNSConfigurationR\x03dns\x12?\n" +
-	"\vextra_hosts\x18\x0f \x03(\v2\x1e.patchbay.sandbox.v1.HostEntryR\n" +
+	"\x03dns\x18\x0e \x01(\v2#.patchbay.types.v1.DNSConfigurationR\x03dns\x12=\n" +
+	"\vextra_hosts\x18\x0f \x03(\v2\x1c.patchbay.types.v1.ExtraHostR\n" +
 	"extraHosts\x12\x14\n" +
-	"\x05start\x18\x10 \x01(\bR\x05start\";\n" +
-	"\tHostEntry\x12\x18\n" +
-	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x14\n" +
-	"\x05names\x18\x02 \x03(\tR\x05names\"\xcc\x01\n" +
+	"\x05start\x18\x10 \x01(\bR\x05start\"\xcc\x01\n" +
 	"\x0eRootFilesystem\x12+\n" +
 	"\x11lower_directories\x18\x01 \x03(\tR\x10lowerDirectories\x12'\n" +
 	"\x0fupper_directory\x18\x02 \x01(\tR\x0eupperDirectory\x12%\n" +
@@ -1540,7 +1485,7 @@ func file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_sandbox_v1_sandbox_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_patchbay_sandbox_v1_sandbox_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_patchbay_sandbox_v1_sandbox_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_patchbay_sandbox_v1_sandbox_proto_goTypes = []any{
 	(SandboxState)(0),              // 0: patchbay.sandbox.v1.SandboxState
 	(*ExplainRequest)(nil),         // 1: patchbay.sandbox.v1.ExplainRequest
@@ -1548,72 +1493,72 @@ var file_patchbay_sandbox_v1_sandbox_proto_goTypes = []any{
 	(*HelloRequest)(nil),           // 3: patchbay.sandbox.v1.HelloRequest
 	(*HelloResponse)(nil),          // 4: patchbay.sandbox.v1.HelloResponse
 	(*BootstrapRequest)(nil),       // 5: patchbay.sandbox.v1.BootstrapRequest
-	(*HostEntry)(nil),              // 6: patchbay.sandbox.v1.HostEntry
-	(*RootFilesystem)(nil),         // 7: patchbay.sandbox.v1.RootFilesystem
-	(*BootstrapResponse)(nil),      // 8: patchbay.sandbox.v1.BootstrapResponse
-	(*StartRequest)(nil),           // 9: patchbay.sandbox.v1.StartRequest
-	(*StartResponse)(nil),          // 10: patchbay.sandbox.v1.StartResponse
-	(*StateRequest)(nil),           // 11: patchbay.sandbox.v1.StateRequest
-	(*StateResponse)(nil),          // 12: patchbay.sandbox.v1.StateResponse
-	(*ExitStatus)(nil),             // 13: patchbay.sandbox.v1.ExitStatus
-	(*WaitRequest)(nil),            // 14: patchbay.sandbox.v1.WaitRequest
-	(*WaitResponse)(nil),           // 15: patchbay.sandbox.v1.WaitResponse
-	(*SignalRequest)(nil),          // 16: patchbay.sandbox.v1.SignalRequest
-	(*SignalResponse)(nil),         // 17: patchbay.sandbox.v1.SignalResponse
-	(*ExecRequest)(nil),            // 18: patchbay.sandbox.v1.ExecRequest
-	(*ExecResponse)(nil),           // 19: patchbay.sandbox.v1.ExecResponse
-	(*ResizeRequest)(nil),          // 20: patchbay.sandbox.v1.ResizeRequest
-	(*ResizeResponse)(nil),         // 21: patchbay.sandbox.v1.ResizeResponse
-	(*ShutdownRequest)(nil),        // 22: patchbay.sandbox.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),       // 23: patchbay.sandbox.v1.ShutdownResponse
-	(*v1.Explanation)(nil),         // 24: patchbay.types.v1.Explanation
-	(*v1.Process)(nil),             // 25: patchbay.types.v1.Process
-	(*v1.Mount)(nil),               // 26: patchbay.types.v1.Mount
-	(*v1.AllocatedAttachment)(nil), // 27: patchbay.types.v1.AllocatedAttachment
-	(*v1.Resources)(nil),           // 28: patchbay.types.v1.Resources
-	(*v1.DNSConfiguration)(nil),    // 29: patchbay.types.v1.DNSConfiguration
+	(*RootFilesystem)(nil),         // 6: patchbay.sandbox.v1.RootFilesystem
+	(*BootstrapResponse)(nil),      // 7: patchbay.sandbox.v1.BootstrapResponse
+	(*StartRequest)(nil),           // 8: patchbay.sandbox.v1.StartRequest
+	(*StartResponse)(nil),          // 9: patchbay.sandbox.v1.StartResponse
+	(*StateRequest)(nil),           // 10: patchbay.sandbox.v1.StateRequest
+	(*StateResponse)(nil),          // 11: patchbay.sandbox.v1.StateResponse
+	(*ExitStatus)(nil),             // 12: patchbay.sandbox.v1.ExitStatus
+	(*WaitRequest)(nil),            // 13: patchbay.sandbox.v1.WaitRequest
+	(*WaitResponse)(nil),           // 14: patchbay.sandbox.v1.WaitResponse
+	(*SignalRequest)(nil),          // 15: patchbay.sandbox.v1.SignalRequest
+	(*SignalResponse)(nil),         // 16: patchbay.sandbox.v1.SignalResponse
+	(*ExecRequest)(nil),            // 17: patchbay.sandbox.v1.ExecRequest
+	(*ExecResponse)(nil),           // 18: patchbay.sandbox.v1.ExecResponse
+	(*ResizeRequest)(nil),          // 19: patchbay.sandbox.v1.ResizeRequest
+	(*ResizeResponse)(nil),         // 20: patchbay.sandbox.v1.ResizeResponse
+	(*ShutdownRequest)(nil),        // 21: patchbay.sandbox.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),       // 22: patchbay.sandbox.v1.ShutdownResponse
+	(*v1.Explanation)(nil),         // 23: patchbay.types.v1.Explanation
+	(*v1.Process)(nil),             // 24: patchbay.types.v1.Process
+	(*v1.Mount)(nil),               // 25: patchbay.types.v1.Mount
+	(*v1.AllocatedAttachment)(nil), // 26: patchbay.types.v1.AllocatedAttachment
+	(*v1.Resources)(nil),           // 27: patchbay.types.v1.Resources
+	(*v1.DNSConfiguration)(nil),    // 28: patchbay.types.v1.DNSConfiguration
+	(*v1.ExtraHost)(nil),           // 29: patchbay.types.v1.ExtraHost
 	(*v1.Attachment)(nil),          // 30: patchbay.types.v1.Attachment
 	(*timestamppb.Timestamp)(nil),  // 31: google.protobuf.Timestamp
 }
 var file_patchbay_sandbox_v1_sandbox_proto_depIdxs = []int32{
-	24, // 0: patchbay.sandbox.v1.ExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
-	25, // 1: patchbay.sandbox.v1.BootstrapRequest.process:type_name -> patchbay.types.v1.Process
-	7,  // 2: patchbay.sandbox.v1.BootstrapRequest.root_filesystem:type_name -> patchbay.sandbox.v1.RootFilesystem
-	26, // 3: patchbay.sandbox.v1.BootstrapRequest.mounts:type_name -> patchbay.types.v1.Mount
-	27, // 4: patchbay.sandbox.v1.BootstrapRequest.attachments:type_name -> patchbay.types.v1.AllocatedAttachment
-	28, // 5: patchbay.sandbox.v1.BootstrapRequest.resources:type_name -> patchbay.types.v1.Resources
-	29, // 6: patchbay.sandbox.v1.BootstrapRequest.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	6,  // 7: patchbay.sandbox.v1.BootstrapRequest.extra_hosts:type_name -> patchbay.sandbox.v1.HostEntry
+	23, // 0: patchbay.sandbox.v1.ExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
+	24, // 1: patchbay.sandbox.v1.BootstrapRequest.process:type_name -> patchbay.types.v1.Process
+	6,  // 2: patchbay.sandbox.v1.BootstrapRequest.root_filesystem:type_name -> patchbay.sandbox.v1.RootFilesystem
+	25, // 3: patchbay.sandbox.v1.BootstrapRequest.mounts:type_name -> patchbay.types.v1.Mount
+	26, // 4: patchbay.sandbox.v1.BootstrapRequest.attachments:type_name -> patchbay.types.v1.AllocatedAttachment
+	27, // 5: patchbay.sandbox.v1.BootstrapRequest.resources:type_name -> patchbay.types.v1.Resources
+	28, // 6: patchbay.sandbox.v1.BootstrapRequest.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	29, // 7: patchbay.sandbox.v1.BootstrapRequest.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
 	30, // 8: patchbay.sandbox.v1.BootstrapResponse.attachments:type_name -> patchbay.types.v1.Attachment
 	31, // 9: patchbay.sandbox.v1.BootstrapResponse.started_at:type_name -> google.protobuf.Timestamp
 	31, // 10: patchbay.sandbox.v1.StartResponse.started_at:type_name -> google.protobuf.Timestamp
 	0,  // 11: patchbay.sandbox.v1.StateResponse.state:type_name -> patchbay.sandbox.v1.SandboxState
 	31, // 12: patchbay.sandbox.v1.StateResponse.started_at:type_name -> google.protobuf.Timestamp
-	13, // 13: patchbay.sandbox.v1.StateResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
+	12, // 13: patchbay.sandbox.v1.StateResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
 	30, // 14: patchbay.sandbox.v1.StateResponse.attachments:type_name -> patchbay.types.v1.Attachment
 	31, // 15: patchbay.sandbox.v1.ExitStatus.exited_at:type_name -> google.protobuf.Timestamp
-	13, // 16: patchbay.sandbox.v1.WaitResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
-	25, // 17: patchbay.sandbox.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
+	12, // 16: patchbay.sandbox.v1.WaitResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
+	24, // 17: patchbay.sandbox.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
 	3,  // 18: patchbay.sandbox.v1.SandboxService.Hello:input_type -> patchbay.sandbox.v1.HelloRequest
 	5,  // 19: patchbay.sandbox.v1.SandboxService.Bootstrap:input_type -> patchbay.sandbox.v1.BootstrapRequest
-	9,  // 20: patchbay.sandbox.v1.SandboxService.Start:input_type -> patchbay.sandbox.v1.StartRequest
-	11, // 21: patchbay.sandbox.v1.SandboxService.State:input_type -> patchbay.sandbox.v1.StateRequest
-	14, // 22: patchbay.sandbox.v1.SandboxService.Wait:input_type -> patchbay.sandbox.v1.WaitRequest
-	16, // 23: patchbay.sandbox.v1.SandboxService.Signal:input_type -> patchbay.sandbox.v1.SignalRequest
-	18, // 24: patchbay.sandbox.v1.SandboxService.Exec:input_type -> patchbay.sandbox.v1.ExecRequest
-	20, // 25: patchbay.sandbox.v1.SandboxService.Resize:input_type -> patchbay.sandbox.v1.ResizeRequest
+	8,  // 20: patchbay.sandbox.v1.SandboxService.Start:input_type -> patchbay.sandbox.v1.StartRequest
+	10, // 21: patchbay.sandbox.v1.SandboxService.State:input_type -> patchbay.sandbox.v1.StateRequest
+	13, // 22: patchbay.sandbox.v1.SandboxService.Wait:input_type -> patchbay.sandbox.v1.WaitRequest
+	15, // 23: patchbay.sandbox.v1.SandboxService.Signal:input_type -> patchbay.sandbox.v1.SignalRequest
+	17, // 24: patchbay.sandbox.v1.SandboxService.Exec:input_type -> patchbay.sandbox.v1.ExecRequest
+	19, // 25: patchbay.sandbox.v1.SandboxService.Resize:input_type -> patchbay.sandbox.v1.ResizeRequest
 	1,  // 26: patchbay.sandbox.v1.SandboxService.Explain:input_type -> patchbay.sandbox.v1.ExplainRequest
-	22, // 27: patchbay.sandbox.v1.SandboxService.Shutdown:input_type -> patchbay.sandbox.v1.ShutdownRequest
+	21, // 27: patchbay.sandbox.v1.SandboxService.Shutdown:input_type -> patchbay.sandbox.v1.ShutdownRequest
 	4,  // 28: patchbay.sandbox.v1.SandboxService.Hello:output_type -> patchbay.sandbox.v1.HelloResponse
-	8,  // 29: patchbay.sandbox.v1.SandboxService.Bootstrap:output_type -> patchbay.sandbox.v1.BootstrapResponse
-	10, // 30: patchbay.sandbox.v1.SandboxService.Start:output_type -> patchbay.sandbox.v1.StartResponse
-	12, // 31: patchbay.sandbox.v1.SandboxService.State:output_type -> patchbay.sandbox.v1.StateResponse
-	15, // 32: patchbay.sandbox.v1.SandboxService.Wait:output_type -> patchbay.sandbox.v1.WaitResponse
-	17, // 33: patchbay.sandbox.v1.SandboxService.Signal:output_type -> patchbay.sandbox.v1.SignalResponse
-	19, // 34: patchbay.sandbox.v1.SandboxService.Exec:output_type -> patchbay.sandbox.v1.ExecResponse
-	21, // 35: patchbay.sandbox.v1.SandboxService.Resize:output_type -> patchbay.sandbox.v1.ResizeResponse
+	7,  // 29: patchbay.sandbox.v1.SandboxService.Bootstrap:output_type -> patchbay.sandbox.v1.BootstrapResponse
+	9,  // 30: patchbay.sandbox.v1.SandboxService.Start:output_type -> patchbay.sandbox.v1.StartResponse
+	11, // 31: patchbay.sandbox.v1.SandboxService.State:output_type -> patchbay.sandbox.v1.StateResponse
+	14, // 32: patchbay.sandbox.v1.SandboxService.Wait:output_type -> patchbay.sandbox.v1.WaitResponse
+	16, // 33: patchbay.sandbox.v1.SandboxService.Signal:output_type -> patchbay.sandbox.v1.SignalResponse
+	18, // 34: patchbay.sandbox.v1.SandboxService.Exec:output_type -> patchbay.sandbox.v1.ExecResponse
+	20, // 35: patchbay.sandbox.v1.SandboxService.Resize:output_type -> patchbay.sandbox.v1.ResizeResponse
 	2,  // 36: patchbay.sandbox.v1.SandboxService.Explain:output_type -> patchbay.sandbox.v1.ExplainResponse
-	23, // 37: patchbay.sandbox.v1.SandboxService.Shutdown:output_type -> patchbay.sandbox.v1.ShutdownResponse
+	22, // 37: patchbay.sandbox.v1.SandboxService.Shutdown:output_type -> patchbay.sandbox.v1.ShutdownResponse
 	28, // [28:38] is the sub-list for method output_type
 	18, // [18:28] is the sub-list for method input_type
 	18, // [18:18] is the sub-list for extension type_name
@@ -1632,7 +1577,7 @@ func file_patchbay_sandbox_v1_sandbox_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_sandbox_v1_sandbox_proto_rawDesc), len(file_patchbay_sandbox_v1_sandbox_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   23,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

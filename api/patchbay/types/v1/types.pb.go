@@ -254,7 +254,7 @@ func (x *Route) GetGateway() string {
 	return ""
 }
 
-// DNSConfiguration is what a network says about name servers.
+// DNSConfiguration is what a network or a container says about name servers.
 type DNSConfiguration struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Servers       []string               `protobuf:"bytes,1,rep,name=servers,proto3" json:"servers,omitempty"`
@@ -315,6 +315,59 @@ func (x *DNSConfiguration) GetOptions() []string {
 	return nil
 }
 
+// ExtraHost is a name that a container knows beside those of its networks.
+type ExtraHost struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Address       string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"` // "host-gateway": the host, as the container reaches it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExtraHost) Reset() {
+	*x = ExtraHost{}
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtraHost) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtraHost) ProtoMessage() {}
+
+func (x *ExtraHost) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtraHost.ProtoReflect.Descriptor instead.
+func (*ExtraHost) Descriptor() ([]byte, []int) {
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ExtraHost) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ExtraHost) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
 // AttachmentConfiguration is one container's wish for one network.
 type AttachmentConfiguration struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
@@ -335,7 +388,7 @@ type AttachmentConfiguration struct {
 
 func (x *AttachmentConfiguration) Reset() {
 	*x = AttachmentConfiguration{}
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[4]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -347,7 +400,7 @@ func (x *AttachmentConfiguration) String() string {
 func (*AttachmentConfiguration) ProtoMessage() {}
 
 func (x *AttachmentConfiguration) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[4]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -360,7 +413,7 @@ func (x *AttachmentConfiguration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachmentConfiguration.ProtoReflect.Descriptor instead.
 func (*AttachmentConfiguration) Descriptor() ([]byte, []int) {
-	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{4}
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *AttachmentConfiguration) GetNetwork() string {
@@ -465,7 +518,7 @@ type Attachment struct {
 
 func (x *Attachment) Reset() {
 	*x = Attachment{}
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[5]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -477,7 +530,7 @@ func (x *Attachment) String() string {
 func (*Attachment) ProtoMessage() {}
 
 func (x *Attachment) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[5]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -490,7 +543,7 @@ func (x *Attachment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attachment.ProtoReflect.Descriptor instead.
 func (*Attachment) Descriptor() ([]byte, []int) {
-	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{5}
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Attachment) GetNetworkId() string {
@@ -609,7 +662,7 @@ type Explained struct {
 
 func (x *Explained) Reset() {
 	*x = Explained{}
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[6]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -621,7 +674,7 @@ func (x *Explained) String() string {
 func (*Explained) ProtoMessage() {}
 
 func (x *Explained) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[6]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -634,7 +687,7 @@ func (x *Explained) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explained.ProtoReflect.Descriptor instead.
 func (*Explained) Descriptor() ([]byte, []int) {
-	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{6}
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Explained) GetAnswer() string {
@@ -672,7 +725,7 @@ type Explanation struct {
 
 func (x *Explanation) Reset() {
 	*x = Explanation{}
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[7]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -684,7 +737,7 @@ func (x *Explanation) String() string {
 func (*Explanation) ProtoMessage() {}
 
 func (x *Explanation) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[7]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -697,7 +750,7 @@ func (x *Explanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
 func (*Explanation) Descriptor() ([]byte, []int) {
-	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{7}
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Explanation) GetTarget() string {
@@ -788,7 +841,7 @@ type LeaseReference struct {
 
 func (x *LeaseReference) Reset() {
 	*x = LeaseReference{}
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[8]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -800,7 +853,7 @@ func (x *LeaseReference) String() string {
 func (*LeaseReference) ProtoMessage() {}
 
 func (x *LeaseReference) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[8]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -813,7 +866,7 @@ func (x *LeaseReference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseReference.ProtoReflect.Descriptor instead.
 func (*LeaseReference) Descriptor() ([]byte, []int) {
-	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{8}
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *LeaseReference) GetKey() string {
@@ -844,7 +897,7 @@ type AllocatedAttachment struct {
 
 func (x *AllocatedAttachment) Reset() {
 	*x = AllocatedAttachment{}
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[9]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -856,7 +909,7 @@ func (x *AllocatedAttachment) String() string {
 func (*AllocatedAttachment) ProtoMessage() {}
 
 func (x *AllocatedAttachment) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[9]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -869,7 +922,7 @@ func (x *AllocatedAttachment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocatedAttachment.ProtoReflect.Descriptor instead.
 func (*AllocatedAttachment) Descriptor() ([]byte, []int) {
-	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{9}
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AllocatedAttachment) GetAttachment() *Attachment {
@@ -921,7 +974,7 @@ type Mount struct {
 
 func (x *Mount) Reset() {
 	*x = Mount{}
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[10]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -933,7 +986,7 @@ func (x *Mount) String() string {
 func (*Mount) ProtoMessage() {}
 
 func (x *Mount) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[10]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -946,7 +999,7 @@ func (x *Mount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mount.ProtoReflect.Descriptor instead.
 func (*Mount) Descriptor() ([]byte, []int) {
-	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{10}
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Mount) GetType() MountType {
@@ -1000,7 +1053,7 @@ type Process struct {
 
 func (x *Process) Reset() {
 	*x = Process{}
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[11]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1012,7 +1065,7 @@ func (x *Process) String() string {
 func (*Process) ProtoMessage() {}
 
 func (x *Process) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[11]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1025,7 +1078,7 @@ func (x *Process) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Process.ProtoReflect.Descriptor instead.
 func (*Process) Descriptor() ([]byte, []int) {
-	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{11}
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Process) GetArgs() []string {
@@ -1089,7 +1142,7 @@ type Resources struct {
 
 func (x *Resources) Reset() {
 	*x = Resources{}
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[12]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1101,7 +1154,7 @@ func (x *Resources) String() string {
 func (*Resources) ProtoMessage() {}
 
 func (x *Resources) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[12]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1114,7 +1167,7 @@ func (x *Resources) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resources.ProtoReflect.Descriptor instead.
 func (*Resources) Descriptor() ([]byte, []int) {
-	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{12}
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Resources) GetMemoryBytes() int64 {
@@ -1162,7 +1215,10 @@ const file_patchbay_types_v1_types_proto_rawDesc = "" +
 	"\x10DNSConfiguration\x12\x18\n" +
 	"\aservers\x18\x01 \x03(\tR\aservers\x12\x16\n" +
 	"\x06search\x18\x02 \x03(\tR\x06search\x12\x18\n" +
-	"\aoptions\x18\x03 \x03(\tR\aoptions\"\xd2\x04\n" +
+	"\aoptions\x18\x03 \x03(\tR\aoptions\"9\n" +
+	"\tExtraHost\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\"\xd2\x04\n" +
 	"\x17AttachmentConfiguration\x12\x18\n" +
 	"\anetwork\x18\x01 \x01(\tR\anetwork\x12\x1a\n" +
 	"\bhostname\x18\x02 \x01(\tR\bhostname\x12\x18\n" +
@@ -1270,48 +1326,49 @@ func file_patchbay_types_v1_types_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_types_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_patchbay_types_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_patchbay_types_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_patchbay_types_v1_types_proto_goTypes = []any{
 	(MountType)(0),                  // 0: patchbay.types.v1.MountType
 	(*Metadata)(nil),                // 1: patchbay.types.v1.Metadata
 	(*PluginInfo)(nil),              // 2: patchbay.types.v1.PluginInfo
 	(*Route)(nil),                   // 3: patchbay.types.v1.Route
 	(*DNSConfiguration)(nil),        // 4: patchbay.types.v1.DNSConfiguration
-	(*AttachmentConfiguration)(nil), // 5: patchbay.types.v1.AttachmentConfiguration
-	(*Attachment)(nil),              // 6: patchbay.types.v1.Attachment
-	(*Explained)(nil),               // 7: patchbay.types.v1.Explained
-	(*Explanation)(nil),             // 8: patchbay.types.v1.Explanation
-	(*LeaseReference)(nil),          // 9: patchbay.types.v1.LeaseReference
-	(*AllocatedAttachment)(nil),     // 10: patchbay.types.v1.AllocatedAttachment
-	(*Mount)(nil),                   // 11: patchbay.types.v1.Mount
-	(*Process)(nil),                 // 12: patchbay.types.v1.Process
-	(*Resources)(nil),               // 13: patchbay.types.v1.Resources
-	nil,                             // 14: patchbay.types.v1.Metadata.LabelsEntry
-	nil,                             // 15: patchbay.types.v1.AttachmentConfiguration.OptionsEntry
-	nil,                             // 16: patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
-	nil,                             // 17: patchbay.types.v1.Attachment.SysctlsEntry
-	(*timestamppb.Timestamp)(nil),   // 18: google.protobuf.Timestamp
+	(*ExtraHost)(nil),               // 5: patchbay.types.v1.ExtraHost
+	(*AttachmentConfiguration)(nil), // 6: patchbay.types.v1.AttachmentConfiguration
+	(*Attachment)(nil),              // 7: patchbay.types.v1.Attachment
+	(*Explained)(nil),               // 8: patchbay.types.v1.Explained
+	(*Explanation)(nil),             // 9: patchbay.types.v1.Explanation
+	(*LeaseReference)(nil),          // 10: patchbay.types.v1.LeaseReference
+	(*AllocatedAttachment)(nil),     // 11: patchbay.types.v1.AllocatedAttachment
+	(*Mount)(nil),                   // 12: patchbay.types.v1.Mount
+	(*Process)(nil),                 // 13: patchbay.types.v1.Process
+	(*Resources)(nil),               // 14: patchbay.types.v1.Resources
+	nil,                             // 15: patchbay.types.v1.Metadata.LabelsEntry
+	nil,                             // 16: patchbay.types.v1.AttachmentConfiguration.OptionsEntry
+	nil,                             // 17: patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
+	nil,                             // 18: patchbay.types.v1.Attachment.SysctlsEntry
+	(*timestamppb.Timestamp)(nil),   // 19: google.protobuf.Timestamp
 }
 var file_patchbay_types_v1_types_proto_depIdxs = []int32{
-	18, // 0: patchbay.types.v1.Metadata.created_at:type_name -> google.protobuf.Timestamp
-	14, // 1: patchbay.types.v1.Metadata.labels:type_name -> patchbay.types.v1.Metadata.LabelsEntry
-	15, // 2: patchbay.types.v1.AttachmentConfiguration.options:type_name -> patchbay.types.v1.AttachmentConfiguration.OptionsEntry
-	16, // 3: patchbay.types.v1.AttachmentConfiguration.sysctls:type_name -> patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
+	19, // 0: patchbay.types.v1.Metadata.created_at:type_name -> google.protobuf.Timestamp
+	15, // 1: patchbay.types.v1.Metadata.labels:type_name -> patchbay.types.v1.Metadata.LabelsEntry
+	16, // 2: patchbay.types.v1.AttachmentConfiguration.options:type_name -> patchbay.types.v1.AttachmentConfiguration.OptionsEntry
+	17, // 3: patchbay.types.v1.AttachmentConfiguration.sysctls:type_name -> patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
 	3,  // 4: patchbay.types.v1.Attachment.routes:type_name -> patchbay.types.v1.Route
 	4,  // 5: patchbay.types.v1.Attachment.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	17, // 6: patchbay.types.v1.Attachment.sysctls:type_name -> patchbay.types.v1.Attachment.SysctlsEntry
-	7,  // 7: patchbay.types.v1.Explanation.names:type_name -> patchbay.types.v1.Explained
-	7,  // 8: patchbay.types.v1.Explanation.source:type_name -> patchbay.types.v1.Explained
-	7,  // 9: patchbay.types.v1.Explanation.rule:type_name -> patchbay.types.v1.Explained
-	7,  // 10: patchbay.types.v1.Explanation.route:type_name -> patchbay.types.v1.Explained
-	7,  // 11: patchbay.types.v1.Explanation.gateway:type_name -> patchbay.types.v1.Explained
-	7,  // 12: patchbay.types.v1.Explanation.interface:type_name -> patchbay.types.v1.Explained
-	7,  // 13: patchbay.types.v1.Explanation.network:type_name -> patchbay.types.v1.Explained
-	7,  // 14: patchbay.types.v1.Explanation.plugin:type_name -> patchbay.types.v1.Explained
-	7,  // 15: patchbay.types.v1.Explanation.firewall:type_name -> patchbay.types.v1.Explained
-	6,  // 16: patchbay.types.v1.AllocatedAttachment.attachment:type_name -> patchbay.types.v1.Attachment
+	18, // 6: patchbay.types.v1.Attachment.sysctls:type_name -> patchbay.types.v1.Attachment.SysctlsEntry
+	8,  // 7: patchbay.types.v1.Explanation.names:type_name -> patchbay.types.v1.Explained
+	8,  // 8: patchbay.types.v1.Explanation.source:type_name -> patchbay.types.v1.Explained
+	8,  // 9: patchbay.types.v1.Explanation.rule:type_name -> patchbay.types.v1.Explained
+	8,  // 10: patchbay.types.v1.Explanation.route:type_name -> patchbay.types.v1.Explained
+	8,  // 11: patchbay.types.v1.Explanation.gateway:type_name -> patchbay.types.v1.Explained
+	8,  // 12: patchbay.types.v1.Explanation.interface:type_name -> patchbay.types.v1.Explained
+	8,  // 13: patchbay.types.v1.Explanation.network:type_name -> patchbay.types.v1.Explained
+	8,  // 14: patchbay.types.v1.Explanation.plugin:type_name -> patchbay.types.v1.Explained
+	8,  // 15: patchbay.types.v1.Explanation.firewall:type_name -> patchbay.types.v1.Explained
+	7,  // 16: patchbay.types.v1.AllocatedAttachment.attachment:type_name -> patchbay.types.v1.Attachment
 	2,  // 17: patchbay.types.v1.AllocatedAttachment.plugin:type_name -> patchbay.types.v1.PluginInfo
-	9,  // 18: patchbay.types.v1.AllocatedAttachment.lease:type_name -> patchbay.types.v1.LeaseReference
+	10, // 18: patchbay.types.v1.AllocatedAttachment.lease:type_name -> patchbay.types.v1.LeaseReference
 	0,  // 19: patchbay.types.v1.Mount.type:type_name -> patchbay.types.v1.MountType
 	20, // [20:20] is the sub-list for method output_type
 	20, // [20:20] is the sub-list for method input_type
@@ -1331,7 +1388,7 @@ func file_patchbay_types_v1_types_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_types_v1_types_proto_rawDesc), len(file_patchbay_types_v1_types_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

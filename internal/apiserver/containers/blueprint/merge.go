@@ -46,6 +46,8 @@ func Merge(t resource.ContainerTemplate, id string, image resource.Image) (resou
 		},
 		Mounts:           mergeMounts(t.Mounts, run.Volumes),
 		Networks:         t.Networks,
+		DNS:              t.DNS,
+		ExtraHosts:       t.ExtraHosts,
 		Resources:        t.Resources,
 		CapabilitiesAdd:  capabilityNames(t.CapabilitiesAdd),
 		CapabilitiesDrop: capabilityNames(t.CapabilitiesDrop),

@@ -5,7 +5,6 @@ import (
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
-	"patchbay.dev/patchbay/internal/apiserver/containers/hostdns"
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
@@ -35,6 +34,7 @@ func Sandbox(roots layout.Roots, m resource.Metadata, c resource.ContainerConfig
 		CapabilitiesDrop: c.CapabilitiesDrop,
 		Init:             c.Init,
 		LogPath:          roots.ContainerLog(m.ID),
-		Dns:              wire.DNSToProto(hostdns.ForContainer(allocated, hostdns.Files)),
+		Dns:              wire.DNSToProto(c.DNS),
+		ExtraHosts:       wire.ExtraHostsToProto(c.ExtraHosts),
 	}
 }

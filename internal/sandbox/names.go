@@ -1,0 +1,216 @@
+package sandbox
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/containerd/errdefs"
+
+	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
+	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/resolver"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+// Entrant is an Engine whose sandbox has a network namespace of this host: a
+// resolver can listen there. The sandbox of another one asks the name servers
+// itself.
+type Entrant interface {
+	// Inside runs f in the sandbox's network namespace, after Isolate. Sockets
+	// that f makes belong there; goroutines that it starts do not.
+	Inside(f func() error) error
+}
+
+// names is the resolver of a sandbox.
+type names struct {
+	mu      sync.Mutex
+	server  *resolver.Server                 // guarded by mu; nil: there is none
+	dial    resolver.Dial                    // guarded by mu; from inside of the sandbox
+	wished  resource.DNSConfiguration        // guarded by mu
+	plugins map[string]*client.NetworkPlugin // guarded by mu; by socket
+}
+
+// resolves tells whether a sandbox gets a resolver: one without networks has
+// nothing to ask for.
+func resolves(e Engine, allocated []resource.AllocatedAttachment) bool {
+	_, ok := e.(Entrant)
+	return ok && len(allocated) > 0
+}
+
+// clientDNS is what resolv.conf says.
+func clientDNS(e Engine, wished resource.DNSConfiguration, allocated []resource.AllocatedAttachment) resource.DNSConfiguration {
+	c := nameConfiguration(wished, byPriority(allocated))
+	if resolves(e, allocated) {
+		return c.Client()
+	}
+	return c.Direct()
+}
+
+func nameConfiguration(wished resource.DNSConfiguration, allocated []resource.AllocatedAttachment) resolver.Configuration {
+	c := resolver.Configuration{User: wished, HostFile: resolver.HostFile}
+	for _, a := range allocated {
+		c.Attachments = append(c.Attachments, a.Attachment)
+	}
+	return c
+}
+
+// byPriority are the attachments in the order in which their networks are asked
+// for names: that of the default route.
+func byPriority(allocated []resource.AllocatedAttachment) []resource.AllocatedAttachment {
+	return slices.SortedStableFunc(slices.Values(allocated), func(a, b resource.AllocatedAttachment) int {
+		return cmp.Compare(b.Attachment.GatewayPriority, a.Attachment.GatewayPriority)
+	})
+}
+
+// serve begins to answer inside of the sandbox, if there is anything to answer.
+func (n *names) serve(e Engine, wished resource.DNSConfiguration, allocated []resource.AllocatedAttachment, log *slog.Logger) error {
+	if !resolves(e, allocated) {
+		return nil
+	}
+	inside := e.(Entrant)
+	var sockets resolver.Sockets
+	err := inside.Inside(func() (err error) {
+		sockets, err = resolver.Listen()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.wished, n.plugins = wished, map[string]*client.NetworkPlugin{}
+	n.dial = func(ctx context.Context, network, address string) (c net.Conn, err error) {
+		err = inside.Inside(func() (err error) {
+			c, err = new(net.Dialer).DialContext(ctx, network, address)
+			return err
+		})
+		return c, err
+	}
+	n.server = resolver.Serve(sockets, n.view(allocated), log)
+	return nil
+}
+
+// view is what the sandbox can know when these are its attachments; a server
+// takes another one while it answers (resolver.Server.Set). Callers hold mu.
+func (n *names) view(allocated []resource.AllocatedAttachment) resolver.View {
+	sorted := byPriority(allocated)
+	c := nameConfiguration(n.wished, sorted)
+	view := resolver.View{Upstream: c.Upstream(n.dial, new(net.Dialer).DialContext)}
+	known := map[string]*client.NetworkPlugin{}
+	for _, a := range sorted {
+		socket := a.Lease.Socket
+		if known[socket] != nil {
+			continue // the same network once more
+		}
+		plugin := n.plugins[socket]
+		if plugin == nil {
+			plugin = client.DialNetworkPlugin(socket)
+		}
+		known[socket] = plugin
+		view.Networks = append(view.Networks, resolver.NewNetwork(a.Attachment.Network, pluginNames{plugin}))
+	}
+	for socket, plugin := range n.plugins {
+		if known[socket] == nil {
+			plugin.Close()
+		}
+	}
+	n.plugins = known
+	return view
+}
+
+// close stops answering. It may be called again.
+func (n *names) close() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.server == nil {
+		return
+	}
+	_ = n.server.Close() // of sockets that nobody else has
+	for _, plugin := range n.plugins {
+		plugin.Close()
+	}
+	n.server = nil
+}
+
+// pluginNames is resolver.Source over the wire, straight to the plugin: it works
+// without patchbayd.
+type pluginNames struct{ plugin *client.NetworkPlugin }
+
+// ByName implements resolver.Source.
+func (p pluginNames) ByName(ctx context.Context, name string) ([]resolver.Match, error) {
+	return p.lookup(ctx, &pluginv1.LookupRequest{Query: &pluginv1.LookupRequest_Name{Name: name}})
+}
+
+// ByAddress implements resolver.Source.
+func (p pluginNames) ByAddress(ctx context.Context, address netip.Addr) ([]resolver.Match, error) {
+	return p.lookup(ctx, &pluginv1.LookupRequest{Query: &pluginv1.LookupRequest_Address{Address: address.String()}})
+}
+
+func (p pluginNames) lookup(ctx context.Context, r *pluginv1.LookupRequest) ([]resolver.Match, error) {
+	answer, err := p.plugin.Lookup(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	all, err := wire.FoundFromProto(answer)
+	if err != nil {
+		return nil, err
+	}
+	var out []resolver.Match
+	for _, f := range all {
+		m := resolver.Match{Owner: f.Owner}
+		for _, prefix := range []netip.Prefix{f.Attachment.IPv4Address, f.Attachment.IPv6Address} {
+			if prefix.IsValid() {
+				m.Addresses = append(m.Addresses, prefix.Addr())
+			}
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+// hostEntries returns the lines of /etc/hosts for what the user named. Those for
+// the host have the gateways of the first network whose gateway it is.
+func hostEntries(extra []resource.ExtraHost, allocated []resource.AllocatedAttachment) ([]HostEntry, error) {
+	var out []HostEntry
+	var faults []error
+	for _, h := range extra {
+		if h.Address.IsValid() {
+			out = append(out, HostEntry{Address: h.Address, Names: []string{h.Name}})
+			continue
+		}
+		gateways := hostGateways(allocated)
+		if len(gateways) == 0 {
+			faults = append(faults, fmt.Errorf("extra host %s: the host is the gateway of none of the container's networks: want an address in place of %s: %w",
+				h.Name, resource.HostGateway, errdefs.ErrFailedPrecondition))
+		}
+		for _, g := range gateways {
+			out = append(out, HostEntry{Address: g, Names: []string{h.Name}})
+		}
+	}
+	return out, errors.Join(faults...)
+}
+
+// hostGateways are the gateways of the first network that the host makes itself:
+// on a LAN the gateway is somebody else.
+func hostGateways(allocated []resource.AllocatedAttachment) []netip.Addr {
+	for _, a := range byPriority(allocated) {
+		var out []netip.Addr
+		for _, g := range []netip.Addr{a.Attachment.IPv4Gateway, a.Attachment.IPv6Gateway} {
+			if g.IsValid() && (a.Strategy == resource.StrategyBridgePort || a.Strategy == resource.StrategyTapStream) {
+				out = append(out, g)
+			}
+		}
+		if len(out) > 0 {
+			return out
+		}
+	}
+	return nil
+}

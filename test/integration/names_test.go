@@ -1,0 +1,244 @@
+//go:build integration
+
+package integration
+
+import (
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/miekg/dns"
+
+	"patchbay.dev/patchbay/internal/netns"
+)
+
+// nameServer serves www.example.org alone, with one address, in a namespace.
+func nameServer(t *testing.T, ns *netns.Namespace, at, answer string) {
+	t.Helper()
+	var packet net.PacketConn
+	if err := ns.Do(func() (err error) {
+		packet, err = net.ListenPacket("udp", at)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	started := make(chan struct{})
+	server := &dns.Server{PacketConn: packet, NotifyStartedFunc: func() { close(started) }}
+	server.Handler = dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		out := new(dns.Msg)
+		out.SetReply(q)
+		switch q := q.Question[0]; {
+		case q.Name != "www.example.org.":
+			out.Rcode = dns.RcodeNameError
+		case q.Qtype == dns.TypeA:
+			out.Answer = []dns.RR{&dns.A{
+				Hdr: dns.RR_Header{Name: q.Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 1},
+				A:   net.ParseIP(answer),
+			}}
+		}
+		w.WriteMsg(out)
+	})
+	done := make(chan struct{})
+	go func() { defer close(done); server.ActivateAndServe() }()
+	<-started
+	t.Cleanup(func() { server.Shutdown(); <-done })
+}
+
+// ask asks the resolver of a container, from inside.
+func ask(t *testing.T, inside *netns.Namespace, name string, kind uint16) *dns.Msg {
+	t.Helper()
+	answer, err := tryAsk(inside, name, kind)
+	if err != nil {
+		t.Fatalf("query for %s: %v", name, err)
+	}
+	return answer
+}
+
+func tryAsk(inside *netns.Namespace, name string, kind uint16) (answer *dns.Msg, err error) {
+	err = inside.Do(func() (err error) {
+		answer, _, err = new(dns.Client).Exchange(new(dns.Msg).SetQuestion(dns.Fqdn(name), kind), "127.0.0.11:53")
+		return err
+	})
+	return answer, err
+}
+
+// resolved are the addresses or names of an answer, sorted.
+func resolved(m *dns.Msg) []string {
+	var out []string
+	for _, rr := range m.Answer {
+		out = append(out, dns.Field(rr, 1))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// upWith starts the daemon with a file in place of the host's resolv.conf. Its
+// content is written in place, since it is mounted as a file.
+func (h *host) upWith(resolvConf string) *host {
+	h.t.Helper()
+	h.must(h.command(h.ns, "unshare", "--mount", "--propagation", "slave", "sh", "-c",
+		"mount --bind "+resolvConf+" /etc/resolv.conf && exec "+binary("patchbay")+" system start"))
+	h.importBox()
+	return h
+}
+
+// Names of two networks of two plugins, in the container's own view, without
+// patchbayd; other names from the host's name servers as they are now.
+func TestNames(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	nameServer(t, h.internet, "198.51.100.1:53", "203.0.113.1")
+	nameServer(t, h.ns, "127.0.0.53:53", "203.0.113.2")
+	file := h.write("resolv.conf", []byte("nameserver 198.51.100.1\nsearch corp.example\n"), 0o644)
+	h.upWith(file)
+	h.patchbay("network", "create", "web")
+	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--subnet", "10.77.0.0/24", "--subnet-v6", "fd77::/64", "--option", "parent="+uplink)
+	h.patchbay("network", "create", "apart", "--internal")
+	sleep := []string{"--stop-signal", "KILL", "box", "sleep", "1000"}
+	run := func(args ...string) { h.patchbay(slices.Concat([]string{"run", "-d"}, args, sleep)...) }
+	run("--name", "asker", "--network", "web", "--network", "lan", "--add-host", "far:192.0.2.7", "--add-host", "host:host-gateway")
+	run("--name", "db", "--network", "web,alias=store,alias=shared", "--hostname", "first")
+	run("--name", "cache", "--network", "lan,alias=shared")
+	run("--name", "secret", "--network", "apart")
+
+	asker := h.namespaceOf("asker")
+	db, cache := h.attachment("db", "web"), h.attachment("cache", "lan")
+	db4, db6, cache4 := db.IPv4Address.Addr().String(), db.IPv6Address.Addr().String(), cache.IPv4Address.Addr().String()
+	reverse := func(address string) string {
+		name, err := dns.ReverseAddr(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	check := func() {
+		t.Helper()
+		for _, q := range []struct {
+			name string
+			kind uint16
+			want []string
+			code int
+		}{
+			{"db", dns.TypeA, []string{db4}, 0},
+			{"DB", dns.TypeAAAA, []string{db6}, 0},
+			{"db.web", dns.TypeA, []string{db4}, 0},
+			{"store", dns.TypeA, []string{db4}, 0},
+			{"first", dns.TypeA, []string{db4}, 0},
+			{h.container("db").Metadata.ID[:12], dns.TypeA, []string{db4}, 0},
+			{"cache", dns.TypeA, []string{cache4}, 0},
+			{"db", dns.TypeMX, nil, 0},
+			{"shared.lan", dns.TypeA, []string{cache4}, 0},
+			{"db.lan", dns.TypeA, nil, dns.RcodeNameError},
+			{"secret", dns.TypeA, nil, dns.RcodeNameError},
+			{"nobody", dns.TypeA, nil, dns.RcodeNameError},
+			{reverse(db4), dns.TypePTR, []string{"db.web."}, 0},
+			{reverse(db6), dns.TypePTR, []string{"db.web."}, 0},
+			{reverse(cache4), dns.TypePTR, []string{"cache.lan."}, 0},
+		} {
+			m := ask(t, asker, q.name, q.kind)
+			if got := resolved(m); !slices.Equal(got, q.want) || m.Rcode != q.code {
+				t.Errorf("%s %s: got %v %s, want %v %s", q.name, dns.TypeToString[q.kind], got, dns.RcodeToString[m.Rcode], q.want, dns.RcodeToString[q.code])
+			}
+		}
+		both := ask(t, asker, "shared", dns.TypeA)
+		if len(both.Answer) != 2 || dns.Field(both.Answer[0], 1) != db4 {
+			t.Errorf("shared: got %v, want the one on the first network first, then the other", both.Answer)
+		}
+	}
+	check()
+	if got := h.patchbay("exec", "asker", "cat", "/etc/resolv.conf"); got != "nameserver 127.0.0.11\nsearch corp.example\noptions ndots:0" {
+		t.Errorf("resolv.conf:\n%s", got)
+	}
+	hosts := h.patchbay("exec", "asker", "cat", "/etc/hosts")
+	for _, line := range []string{"192.0.2.7\tfar", h.attachment("asker", "web").IPv4Gateway.String() + "\thost"} {
+		if !strings.Contains(hosts, line+"\n") {
+			t.Errorf("hosts: want a line %q:\n%s", line, hosts)
+		}
+	}
+	// As programs ask, by the C library or what stands for it.
+	h.patchbay("exec", "asker", "ping", "-c", "1", "-W", "5", "db")
+	// An internal network is no way to ask the world.
+	if m := ask(t, h.namespaceOf("secret"), "www.example.org", dns.TypeA); m.Rcode != dns.RcodeNameError {
+		t.Errorf("on an internal network: got %v", m)
+	}
+
+	outside := func(want string) {
+		t.Helper()
+		if got := resolved(ask(t, asker, "www.example.org", dns.TypeA)); !slices.Equal(got, []string{want}) {
+			t.Errorf("www.example.org: got %v, want %s", got, want)
+		}
+	}
+	outside("203.0.113.1")
+	if err := os.WriteFile(file, []byte("nameserver 127.0.0.53\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	outside("203.0.113.2")
+
+	kill(t, h.daemonPID())
+	for _, name := range []string{"db", "store"} {
+		if got := resolved(ask(t, asker, name, dns.TypeA)); !slices.Equal(got, []string{db4}) {
+			t.Errorf("%s without patchbayd: got %v, want %s", name, got, db4)
+		}
+	}
+	h.patchbay("system", "start")
+	h.patchbay("delete", "--force", "db")
+	if m := ask(t, asker, "db", dns.TypeA); m.Rcode != dns.RcodeNameError {
+		t.Errorf("db was deleted: got %v", m)
+	}
+}
+
+// What the user says about names comes first; what makes no sense is refused
+// with every fault, and without networks there is nothing to ask.
+func TestNamesByUser(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	nameServer(t, h.internet, "198.51.100.1:53", "203.0.113.1")
+	h.patchbay("run", "-d", "--name", "own", "--dns", farIPv4, "--dns-search", "a.example", "--dns-option", "ndots:3", "--dns-option", "use-vc",
+		"--stop-signal", "KILL", "box", "sleep", "1000")
+	if got, want := h.patchbay("exec", "own", "cat", "/etc/resolv.conf"), "nameserver 127.0.0.11\nsearch a.example\noptions ndots:3 use-vc"; !strings.HasPrefix(got, want) {
+		t.Errorf("resolv.conf: got\n%s\nwant\n%s", got, want)
+	}
+	if got := resolved(ask(t, h.namespaceOf("own"), "www.example.org", dns.TypeA)); !slices.Equal(got, []string{"203.0.113.1"}) {
+		t.Errorf("www.example.org: got %v", got)
+	}
+	h.patchbay("run", "-d", "--name", "alone", "--network", "none", "--stop-signal", "KILL", "box", "sleep", "1000")
+	if _, err := tryAsk(h.namespaceOf("alone"), "own", dns.TypeA); err == nil {
+		t.Error("a resolver answers in a container without networks")
+	}
+	r := h.try("run", "--dns", "nowhere", "--dns-search", "a..b", "--dns-option", "two words", "--add-host", "x", "box", "true")
+	for _, want := range []string{`dns "nowhere"`, `dns search "a..b"`, `dns option "two words"`, `add-host "x"`} {
+		if r.code == 0 || !strings.Contains(r.stderr, want) {
+			t.Errorf("want %s: %s", want, r)
+		}
+	}
+	r = h.try("run", "--network", "none", "--add-host", "up:host-gateway", "box", "true")
+	if r.code == 0 || !strings.Contains(r.stderr, "extra host up: the host is the gateway of none") {
+		t.Errorf("host-gateway without a network: %s", r)
+	}
+}
+
+// A plugin that does not answer costs its own names, and for a short time.
+func TestNamesBesideHangingPlugin(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	h.patchbay("network", "create", "good")
+	h.patchbay("network", "create", "bad")
+	h.patchbay("run", "-d", "--name", "asker", "--network", "bad", "--network", "good", "--stop-signal", "KILL", "box", "sleep", "1000")
+	h.patchbay("run", "-d", "--name", "db", "--network", "good", "--stop-signal", "KILL", "box", "sleep", "1000")
+	asker := h.namespaceOf("asker")
+	want := h.attachment("db", "good").IPv4Address.Addr()
+	pid := h.network("bad").Status.PluginPID
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Kill(pid, syscall.SIGCONT)
+	if got := resolved(ask(t, asker, "db", dns.TypeA)); !slices.Equal(got, []string{want.String()}) {
+		t.Errorf("db: got %v, want %v", got, want)
+	}
+	if m := ask(t, asker, "nobody", dns.TypeA); m.Rcode != dns.RcodeServerFailure {
+		t.Errorf("a name that the other network may know: got %s, want SERVFAIL", dns.RcodeToString[m.Rcode])
+	}
+}
