@@ -3,6 +3,7 @@ package resource_test
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,22 @@ func TestContainerTemplateValidate(t *testing.T) {
 		"stop timeout":             {resource.ContainerTemplate{StopTimeout: &negative}, "stop timeout -1s: want 0 or more"},
 		"capabilities":             {resource.ContainerTemplate{CapabilitiesAdd: []string{"net_admin", "CAP_CHOWN", "ALL"}}, ""},
 		"capability":               {resource.ContainerTemplate{CapabilitiesDrop: []string{"net-admin"}}, `capability "net-admin": want a name like NET_ADMIN`},
+
+		"dns": {resource.ContainerTemplate{DNS: resource.DNSConfiguration{
+			Servers: []netip.Addr{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53")}, Search: []string{"a.example", "_tcp.B.example."}, Options: []string{"ndots:2", "use-vc"},
+		}}, ""},
+		"no search":            {resource.ContainerTemplate{DNS: resource.DNSConfiguration{Search: []string{"."}}}, ""},
+		"no search and one":    {resource.ContainerTemplate{DNS: resource.DNSConfiguration{Search: []string{".", "a"}}}, `dns search ".": means no domain`},
+		"search":               {resource.ContainerTemplate{DNS: resource.DNSConfiguration{Search: []string{"a b"}}}, `dns search "a b": want parts`},
+		"long search":          {resource.ContainerTemplate{DNS: resource.DNSConfiguration{Search: []string{strings.Repeat("a.", 130)}}}, "is 259 bytes long, want at most 253"},
+		"dns option":           {resource.ContainerTemplate{DNS: resource.DNSConfiguration{Options: []string{"a\nb"}}}, `dns option "a\nb"`},
+		"four servers":         {resource.ContainerTemplate{DNS: resource.DNSConfiguration{Servers: slices.Repeat([]netip.Addr{netip.MustParseAddr("192.0.2.1")}, 4)}}, "4 name servers, want at most 3"},
+		"no server":            {resource.ContainerTemplate{DNS: resource.DNSConfiguration{Servers: []netip.Addr{netip.IPv4Unspecified()}}}, "dns 0.0.0.0: want the ip address"},
+		"own resolver":         {resource.ContainerTemplate{DNS: resource.DNSConfiguration{Servers: []netip.Addr{resource.ResolverAddress}}}, "is the container's own resolver"},
+		"server with zone":     {resource.ContainerTemplate{DNS: resource.DNSConfiguration{Servers: []netip.Addr{netip.MustParseAddr("fe80::1%eth0")}}}, "without a zone"},
+		"extra host":           {resource.ContainerTemplate{ExtraHosts: []resource.ExtraHost{{Name: "db_1.example"}}}, ""},
+		"extra host of spaces": {resource.ContainerTemplate{ExtraHosts: []resource.ExtraHost{{Name: "a b"}}}, `extra host "a b": want parts`},
+		"extra host by zone":   {resource.ContainerTemplate{ExtraHosts: []resource.ExtraHost{{Name: "a", Address: netip.MustParseAddr("fe80::1%eth0")}}}, `extra host "a": address`},
 
 		"networks and none":    {resource.ContainerTemplate{NoNetwork: true, Networks: []resource.AttachmentConfiguration{{Network: "a"}}}, "want either networks or none"},
 		"network without name": {resource.ContainerTemplate{Networks: []resource.AttachmentConfiguration{{}}}, "network 1 of 1: name is empty"},

@@ -9,10 +9,12 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/miekg/dns"
 	"golang.org/x/net/netutil"
+	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/resource"
 )
@@ -33,18 +35,34 @@ type Sockets struct {
 
 // Listen opens the sockets in the network namespace of the calling thread. An
 // address that somebody has already is an error that says so.
+//
+// They may be shared (SO_REUSEPORT of socket(7)): a name server in the container
+// that listens on all addresses, and may share too, gets all queries but those
+// to the resolver's address.
 func Listen() (Sockets, error) {
 	at := netip.AddrPortFrom(resource.ResolverAddress, serverPort).String()
-	packet, err := net.ListenPacket("udp4", at)
+	config := net.ListenConfig{Control: share}
+	packet, err := config.ListenPacket(context.Background(), "udp4", at)
 	if err != nil {
 		return Sockets{}, fmt.Errorf("resolver: %w", err)
 	}
-	stream, err := net.Listen("tcp4", at)
+	stream, err := config.Listen(context.Background(), "tcp4", at)
 	if err != nil {
 		_ = packet.Close()
 		return Sockets{}, fmt.Errorf("resolver: %w", err)
 	}
 	return Sockets{Packet: packet, Stream: stream}, nil
+}
+
+func share(_, _ string, c syscall.RawConn) error {
+	var err error
+	failed := c.Control(func(fd uintptr) {
+		err = errors.Join(
+			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
+			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1),
+		)
+	})
+	return errors.Join(failed, err)
 }
 
 // View is all that one container can know by name. A view is not changed once

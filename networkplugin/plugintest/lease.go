@@ -357,6 +357,11 @@ func testLookup(t *testing.T, c Config) {
 				t.Errorf("got %v, want %v", got, a)
 			}
 		}
+		for _, got := range answer.GetOwners() {
+			if got != owner("a/0") && got != "" {
+				t.Errorf("got owner %q, want %q or none", got, owner("a/0"))
+			}
+		}
 		return len(answer.GetAttachments())
 	}
 	byName := func(name string) *pluginv1.LookupRequest {

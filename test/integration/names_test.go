@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/netns"
 )
@@ -63,6 +64,27 @@ func tryAsk(inside *netns.Namespace, name string, kind uint16) (answer *dns.Msg,
 		return err
 	})
 	return answer, err
+}
+
+// byTCP asks by TCP, beside somebody who listens on all addresses and shares.
+func byTCP(t *testing.T, inside *netns.Namespace, name, want string) {
+	t.Helper()
+	var answer *dns.Msg
+	err := inside.Do(func() error {
+		shared := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+			return c.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
+		}}
+		l, err := shared.Listen(t.Context(), "tcp4", "0.0.0.0:53")
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+		answer, _, err = (&dns.Client{Net: "tcp"}).Exchange(new(dns.Msg).SetQuestion(dns.Fqdn(name), dns.TypeA), "127.0.0.11:53")
+		return err
+	})
+	if err != nil || !slices.Equal(resolved(answer), []string{want}) {
+		t.Errorf("%s by tcp: got %v, %v, want %s", name, answer, err, want)
+	}
 }
 
 // resolved are the addresses or names of an answer, sorted.
@@ -158,6 +180,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("hosts: want a line %q:\n%s", line, hosts)
 		}
 	}
+	byTCP(t, asker, "db", db4)
 	// As programs ask, by the C library or what stands for it.
 	h.patchbay("exec", "asker", "ping", "-c", "1", "-W", "5", "db")
 	// An internal network is no way to ask the world.
