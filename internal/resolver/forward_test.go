@@ -121,3 +121,33 @@ func TestNoServer(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// recorder is an Upstream that keeps what it is asked, and does not answer.
+type recorder struct{ asked dns.Msg }
+
+func (r *recorder) Exchange(_ context.Context, query []byte) ([]byte, error) {
+	return nil, errors.Join(r.asked.Unpack(query), errors.New("no answer"))
+}
+
+// A name server sees the question, under a number that the client does not choose.
+func TestWhatGoesOut(t *testing.T) {
+	t.Parallel()
+	query := new(dns.Msg).SetQuestion("www.example.org.", dns.TypeA).SetEdns0(4096, true)
+	query.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: "24a5ac1223344556"}}
+	query.Answer = []dns.RR{&dns.TXT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeTXT, Class: dns.ClassINET}, Txt: []string{"luggage"}}}
+	numbers := map[uint16]bool{}
+	for range 4 {
+		r := new(recorder)
+		if _, err := forward(t.Context(), r, query); err == nil {
+			t.Error("want an error")
+		}
+		asked := &r.asked
+		if asked.Question[0] != query.Question[0] || len(asked.Answer) != 0 || len(asked.IsEdns0().Option) != 0 || !asked.IsEdns0().Do() || asked.IsEdns0().UDPSize() != udpSize {
+			t.Errorf("went out: %v", asked)
+		}
+		numbers[asked.Id] = true
+	}
+	if len(numbers) == 1 {
+		t.Error("the same number each time")
+	}
+}

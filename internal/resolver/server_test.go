@@ -254,6 +254,10 @@ func TestStuckNetwork(t *testing.T) {
 		if m, took := timed("nobody."); m.Rcode != dns.RcodeServerFailure || took != 0 || asked != 1 {
 			t.Errorf("shortly after: %s after %v, asked %d times; want SERVFAIL at once", dns.RcodeToString[m.Rcode], took, asked)
 		}
+		s.Set(View{Networks: s.view.Load().Networks, Upstream: world{}})
+		if m, _ := timed("nobody.example."); m.Rcode != dns.RcodeServerFailure {
+			t.Errorf("a name that the world does not know: %s, want SERVFAIL: it may be the stuck network's", dns.RcodeToString[m.Rcode])
+		}
 		time.Sleep(quietTime)
 		if timed("nobody."); asked != 2 {
 			t.Errorf("asked %d times in all, want again after a while", asked)

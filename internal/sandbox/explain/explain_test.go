@@ -202,7 +202,7 @@ func TestExplain(t *testing.T) {
 `,
 		"both": `both (10.3.0.1)
   name: 10.3.0.1: network lan has a container of that name; the first that knows it
-  name: 10.1.0.1: network web has a container of that name; not used: an earlier network knows it
+  name: 10.1.0.1: network web has a container of that name; comes after those of an earlier network
   name: unknown: network db has nobody of that name
   name: no answer: network raw: its plugin p-raw: connection refused
   source: 10.3.0.2: the address of eth2, by which table main leads there (10.3.0.0/24 dev eth2)

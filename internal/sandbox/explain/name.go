@@ -24,19 +24,24 @@ func (x Explainer) name(ctx context.Context, target string) ([]resource.Explanat
 	name := strings.TrimSuffix(target, ".")
 	var names []resource.Explained
 	var addresses []netip.Addr
-	for _, a := range x.byPriority() {
-		asked, ok := within(name, a.Attachment.Network)
-		if !ok {
+	asked := x.byPriority()
+	scoped := slices.ContainsFunc(asked, func(a resource.AllocatedAttachment) bool {
+		_, ok := within(name, a.Attachment.Network)
+		return ok
+	})
+	for _, a := range asked {
+		name, ok := within(name, a.Attachment.Network)
+		if !ok && scoped {
 			continue
 		}
-		found, said := x.ask(ctx, a, asked)
+		found, said := x.ask(ctx, a, name)
 		switch {
 		case len(found) == 0:
 		case len(addresses) == 0:
 			addresses = found
 			said.Why += "; the first that knows it"
 		default:
-			said.Why += "; not used: an earlier network knows it"
+			said.Why += "; comes after those of an earlier network"
 		}
 		names = append(names, said)
 	}
@@ -53,13 +58,13 @@ func (x Explainer) name(ctx context.Context, target string) ([]resource.Explanat
 	return out, errors.Join(errs...)
 }
 
-// within returns the name to ask a network for. NAME.NETWORK is for that one
-// alone, if it is one of the container's; other dots belong to the name.
+// within returns the name to ask a network for, and whether it is for that one
+// alone: NAME.NETWORK. Other dots belong to the name.
 func within(name, network string) (string, bool) {
 	if short, ok := strings.CutSuffix(strings.ToLower(name), "."+strings.ToLower(network)); ok {
 		return short, true
 	}
-	return name, !strings.Contains(name, ".")
+	return name, false
 }
 
 // byPriority are the attachments in the order in which their networks are asked
