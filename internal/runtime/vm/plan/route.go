@@ -50,11 +50,14 @@ func RouteFromProto(r *guestv1.RouteResponse) (explain.Route, error) {
 	return out, err
 }
 
-// text is an address or prefix, "" if it is none.
-func text(v interface {
+// value is an address or a prefix.
+type value interface {
 	IsValid() bool
 	String() string
-}) string {
+}
+
+// text is a value as it is carried, "" for the zero one.
+func text(v value) string {
 	if !v.IsValid() {
 		return ""
 	}
@@ -62,12 +65,12 @@ func text(v interface {
 }
 
 // parse is the inverse of text.
-func parse[T any](what, value string, to *T, read func(string) (T, error)) (err error) {
-	if value == "" {
+func parse[T any](what, from string, to *T, read func(string) (T, error)) (err error) {
+	if from == "" {
 		return nil
 	}
-	if *to, err = read(value); err != nil {
-		return fmt.Errorf("%s %q: %w: %w", what, value, errdefs.ErrInvalidArgument, err)
+	if *to, err = read(from); err != nil {
+		return fmt.Errorf("%s %q: %w: %w", what, from, errdefs.ErrInvalidArgument, err)
 	}
 	return nil
 }
