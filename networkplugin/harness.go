@@ -230,13 +230,16 @@ func expiry(t time.Time) *timestamppb.Timestamp {
 
 func configuration(c wire.PluginConfiguration) Configuration {
 	out := Configuration{
-		ID:         c.ID,
-		Name:       c.Name,
-		Variant:    c.Variant,
-		IPv4Subnet: c.IPv4Subnet,
-		IPv6Subnet: c.IPv6Subnet,
-		MTU:        c.MTU,
-		Options:    c.Options,
+		ID:             c.ID,
+		Name:           c.Name,
+		Variant:        c.Variant,
+		IPv4Subnet:     c.IPv4Subnet,
+		IPv6Subnet:     c.IPv6Subnet,
+		MTU:            c.MTU,
+		Options:        c.Options,
+		ReservedRanges: c.ReservedRanges,
+		IPv4Disabled:   c.IPv4Disabled,
+		IPv6Disabled:   c.IPv6Disabled,
 	}
 	for _, u := range c.Used {
 		out.Used = append(out.Used, UsedPrefix(u))

@@ -85,7 +85,8 @@ const (
 // Updater is a Network that can change while it serves.
 type Updater interface {
 	// Update applies a configuration that differs from the started one in name,
-	// MTU or options only. After an error the former one is in force.
+	// MTU, options or reserved ranges only, and detaches nobody. It is not called
+	// for what the SDK does alone: reserved ranges. After an error the former one is in force.
 	Update(ctx context.Context, c Configuration) (Realization, error)
 }
 
@@ -105,6 +106,10 @@ type Configuration struct {
 	MTU        int               // 0: choose
 	Options    map[string]string // unknown keys are to be refused, see RefuseUnknown
 	Used       []UsedPrefix      // by other networks
+	// ReservedRanges are given on request only; the SDK sees to it.
+	ReservedRanges []resource.AddressRange
+	// A family that is turned off has no addresses; see ChooseSubnets.
+	IPv4Disabled, IPv6Disabled bool
 	// Ports are those whose sandboxes were on the network when the plugin ended;
 	// in Start only. What is left of any other port may be removed.
 	Ports []Port `json:"-"`

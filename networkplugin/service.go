@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -189,6 +190,9 @@ func (s *service) tryStart(ctx context.Context, c Configuration) error {
 	if err != nil {
 		return err
 	}
+	if err := resource.Within(c.ReservedRanges, r.IPv4Subnet, r.IPv6Subnet); err != nil {
+		return err
+	}
 	return s.opened(network, c, r)
 }
 
@@ -208,7 +212,7 @@ func (s *service) adoptable(ctx context.Context, c *Configuration) error {
 		}
 		return s.discard(ctx, network) // what a failed start may have left
 	}
-	if !sameWish(old, *c) {
+	if next := *c; !sameWish(old, withChange(next, old)) {
 		return fmt.Errorf("network %s: is configured otherwise, update or delete it first: %w", old.Name, errdefs.ErrFailedPrecondition)
 	}
 	return errors.Join(
@@ -218,7 +222,20 @@ func (s *service) adoptable(ctx context.Context, c *Configuration) error {
 
 // sameWish compares all but the subnets and what others use.
 func sameWish(a, b Configuration) bool {
-	return a.ID == b.ID && a.Name == b.Name && a.Variant == b.Variant && a.MTU == b.MTU && maps.Equal(a.Options, b.Options)
+	return a.ID == b.ID && a.Name == b.Name && a.Variant == b.Variant && a.MTU == b.MTU && maps.Equal(a.Options, b.Options) &&
+		sameFamilies(a, b) && slices.Equal(a.ReservedRanges, b.ReservedRanges)
+}
+
+// withChange is c without what may change from one start to the next: MTU and
+// reserved ranges, as after an update that the plugin has not heard of, or
+// nobody else.
+func withChange(c, old Configuration) Configuration {
+	c.MTU, c.ReservedRanges = old.MTU, old.ReservedRanges
+	return c
+}
+
+func sameFamilies(a, b Configuration) bool {
+	return a.IPv4Disabled == b.IPv4Disabled && a.IPv6Disabled == b.IPv6Disabled
 }
 
 func pin(network string, wanted *netip.Prefix, has netip.Prefix) error {
@@ -258,7 +275,7 @@ func (s *service) opened(network Network, c Configuration, r Realization) error 
 	s.stored, s.started = record, true
 	s.state, s.message = resource.NetworkReady, ""
 	s.mu.Unlock()
-	s.table.Open(&lease.Opened{Network: leased{network}, ID: c.ID, Name: c.Name, Realization: lease.Realization(r)})
+	s.table.Open(&lease.Opened{Network: leased{network}, ID: c.ID, Name: c.Name, Realization: lease.Realization(r), Ranges: c.ReservedRanges})
 	s.watch(network)
 	return nil
 }
@@ -270,7 +287,14 @@ func (r Realization) check(c Configuration) error {
 		family         string
 		subnet, wanted netip.Prefix
 		gateway        netip.Addr
-	}{{"ipv4", r.IPv4Subnet, c.IPv4Subnet, r.IPv4Gateway}, {"ipv6", r.IPv6Subnet, c.IPv6Subnet, r.IPv6Gateway}} {
+		off            bool
+	}{
+		{"ipv4", r.IPv4Subnet, c.IPv4Subnet, r.IPv4Gateway, c.IPv4Disabled},
+		{"ipv6", r.IPv6Subnet, c.IPv6Subnet, r.IPv6Gateway, c.IPv6Disabled},
+	} {
+		if f.off && f.subnet.IsValid() {
+			faults = append(faults, fmt.Errorf("%s is off, the plugin took %v", f.family, f.subnet))
+		}
 		if f.wanted.IsValid() && f.wanted != f.subnet {
 			faults = append(faults, fmt.Errorf("%s subnet %v was given, the plugin took %v", f.family, f.wanted, f.subnet))
 		}
@@ -330,19 +354,26 @@ func (s *service) update(ctx context.Context, c Configuration) error {
 		return errNotStarted
 	}
 	updater, ok := network.(Updater)
-	if !ok {
+	alone := c
+	alone.ReservedRanges = before.Configuration.ReservedRanges
+	if !ok && !sameWish(alone, before.Configuration) {
 		return fmt.Errorf("network %s: its plugin cannot change a started network: %w", before.Configuration.Name, errdefs.ErrNotImplemented)
 	}
-	if c.ID != s.NetworkID || c.Variant != before.Configuration.Variant {
-		return fmt.Errorf("network %s: only name, mtu and options can change: %w", before.Configuration.Name, errdefs.ErrFailedPrecondition)
+	if c.ID != s.NetworkID || c.Variant != before.Configuration.Variant || !sameFamilies(c, before.Configuration) {
+		return fmt.Errorf("network %s: only name, mtu, options and reserved ranges can change: %w", before.Configuration.Name, errdefs.ErrFailedPrecondition)
 	}
 	if err := errors.Join(pin(c.Name, &c.IPv4Subnet, before.Realization.IPv4Subnet), pin(c.Name, &c.IPv6Subnet, before.Realization.IPv6Subnet)); err != nil {
 		return err
 	}
 	c.Log, c.StateDirectory = s.Log.With("network", c.Name), s.Directory
-	r, err := updater.Update(ctx, c)
-	if err != nil {
+	r := *before.Realization
+	if err := resource.Within(c.ReservedRanges, r.IPv4Subnet, r.IPv6Subnet); err != nil {
 		return err
+	}
+	if !sameWish(alone, before.Configuration) {
+		if r, err = updater.Update(ctx, c); err != nil {
+			return err
+		}
 	}
 	return s.opened(network, c, r)
 }

@@ -367,7 +367,7 @@ func TestLackOfOptionalInterfaces(t *testing.T) {
 	_, unpublish := h.Unpublish(t.Context(), &pluginv1.UnpublishRequest{Key: "a/0"})
 	_, attach := h.Attach(t.Context(), &pluginv1.AttachRequest{Key: "a/0"})
 	_, check := h.Check(t.Context(), &pluginv1.CheckRequest{})
-	_, update := h.Update(t.Context(), &pluginv1.UpdateRequest{Configuration: &pluginv1.NetworkConfiguration{Id: testID, Name: "net", Variant: "v"}})
+	_, update := h.Update(t.Context(), &pluginv1.UpdateRequest{Configuration: &pluginv1.NetworkConfiguration{Id: testID, Name: "net", Variant: "v", Mtu: 1400}})
 	for name, err := range map[string]error{"publish": publish, "unpublish": unpublish, "attach": attach, "check": check, "update": update} {
 		if !errors.Is(err, errdefs.ErrNotImplemented) {
 			t.Errorf("%s: got %v, want not implemented", name, err)

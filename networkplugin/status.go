@@ -42,13 +42,16 @@ func (s *service) bump() {
 // status says what is true now, and when to look again.
 func (s *service) status() (resource.NetworkStatus, <-chan struct{}, error) {
 	troubles := s.table.Troubles()
-	inUse, total := s.table.Usage()
+	usage := s.table.Usage()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stored == nil || s.stored.Realization == nil && s.failure == nil {
 		return resource.NetworkStatus{}, s.changed, errNotStarted
 	}
-	out := resource.NetworkStatus{State: s.state, Message: s.message, AddressesInUse: inUse, AddressesTotal: total}
+	out := resource.NetworkStatus{
+		State: s.state, Message: s.message,
+		AddressesInUse: usage.InUse, AddressesTotal: usage.Total, AddressesReserved: usage.Reserved,
+	}
 	if r := s.stored.Realization; r != nil {
 		out.IPv4Subnet, out.IPv4Gateway = r.IPv4Subnet, r.IPv4Gateway
 		out.IPv6Subnet, out.IPv6Gateway = r.IPv6Subnet, r.IPv6Gateway

@@ -29,8 +29,8 @@ func RefuseUnknown(options map[string]string, known ...string) error {
 	return errors.Join(faults...)
 }
 
-// ChooseSubnets returns the subnets of a network: the given ones, checked, else
-// chosen ones, which are the same for the same network as long as they are
+// ChooseSubnets returns the subnets of a network: none for a family that is
+// turned off, the given ones, checked, else chosen ones, which are the same for the same network as long as they are
 // free. Occupied are the prefixes of the host's routes and addresses; they, like
 // the prefixes of other networks in c.Used, may not be overlapped. What is the
 // network's own, left over from an earlier run, is not to be among them.
@@ -52,12 +52,16 @@ func ChooseSubnets(c Configuration, occupied []netip.Prefix) (v4, v6 netip.Prefi
 	}
 
 	var err4, err6 error
-	if v4 = c.IPv4Subnet; v4.IsValid() {
+	if v4 = c.IPv4Subnet; c.IPv4Disabled {
+		v4 = netip.Prefix{}
+	} else if v4.IsValid() {
 		err4 = checkGiven(v4, ipam.CheckSubnet4, used)
 	} else {
 		v4, err4 = ipam.ChooseSubnet4(c.ID, prefixes)
 	}
-	if v6 = c.IPv6Subnet; v6.IsValid() {
+	if v6 = c.IPv6Subnet; c.IPv6Disabled {
+		v6 = netip.Prefix{}
+	} else if v6.IsValid() {
 		err6 = checkGiven(v6, ipam.CheckSubnet6, used)
 	} else {
 		v6, err6 = ipam.ChooseSubnet6(c.ID, prefixes)

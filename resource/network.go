@@ -37,6 +37,21 @@ type NetworkConfiguration struct {
 	MTU        int               `json:"mtu,omitempty"`       // 0: the plugin chooses
 	Options    map[string]string `json:"options,omitempty"`   // for the plugin alone
 	Routes     []Route           `json:"routes,omitempty"`    // for each attachment; without gateway: by the network's
+	// ReservedRanges are given on request only.
+	ReservedRanges []AddressRange `json:"reservedRanges,omitempty"`
+	// A disabled family has no addresses; at most one of them is.
+	IPv4Disabled bool             `json:"ipv4Disabled,omitempty"`
+	IPv6Disabled bool             `json:"ipv6Disabled,omitempty"`
+	DNS          DNSConfiguration `json:"dns,omitzero"` // for each attachment
+}
+
+// NetworkChange is what an update changes of a network; what is nil stays.
+type NetworkChange struct {
+	Labels         map[string]string // to set
+	RemoveLabels   []string
+	MTU            *int // 0: the plugin chooses
+	ReservedRanges *[]AddressRange
+	DNS            *DNSConfiguration
 }
 
 // NetworkState is the state of a network as a user sees it.
@@ -52,18 +67,20 @@ const (
 
 // NetworkStatus is what the plugin made of the configuration.
 type NetworkStatus struct {
-	State          NetworkState        `json:"state"`
-	Message        string              `json:"message,omitempty"`
-	IPv4Subnet     netip.Prefix        `json:"ipv4Subnet,omitzero"`
-	IPv4Gateway    netip.Addr          `json:"ipv4Gateway,omitzero"`
-	IPv6Subnet     netip.Prefix        `json:"ipv6Subnet,omitzero"`
-	IPv6Gateway    netip.Addr          `json:"ipv6Gateway,omitzero"`
-	MTU            int                 `json:"mtu,omitempty"`
-	AddressesInUse uint64              `json:"addressesInUse"`
-	AddressesTotal uint64              `json:"addressesTotal"`
-	PluginPID      int                 `json:"pluginPid,omitempty"`
-	BuiltIn        bool                `json:"builtIn,omitempty"`
-	Attachments    []NetworkAttachment `json:"attachments,omitempty"`
+	State          NetworkState `json:"state"`
+	Message        string       `json:"message,omitempty"`
+	IPv4Subnet     netip.Prefix `json:"ipv4Subnet,omitzero"`
+	IPv4Gateway    netip.Addr   `json:"ipv4Gateway,omitzero"`
+	IPv6Subnet     netip.Prefix `json:"ipv6Subnet,omitzero"`
+	IPv6Gateway    netip.Addr   `json:"ipv6Gateway,omitzero"`
+	MTU            int          `json:"mtu,omitempty"`
+	AddressesInUse uint64       `json:"addressesInUse"`
+	AddressesTotal uint64       `json:"addressesTotal"`
+	// AddressesReserved are those of the total that are given on request only.
+	AddressesReserved uint64              `json:"addressesReserved,omitempty"`
+	PluginPID         int                 `json:"pluginPid,omitempty"`
+	BuiltIn           bool                `json:"builtIn,omitempty"`
+	Attachments       []NetworkAttachment `json:"attachments,omitempty"`
 }
 
 // NetworkAttachment is one container's live attachment, seen from the network.

@@ -21,12 +21,47 @@ func (c NetworkConfiguration) Validate() error {
 		faults = append(faults, fmt.Errorf("mtu %d: want at least %d for ipv6", c.MTU, MinMTUIPv6))
 	}
 	faults = append(faults, c.routeFaults()...)
+	faults = append(faults, c.familyFaults()...)
+	for _, r := range c.ReservedRanges {
+		err := r.validate()
+		if err == nil {
+			err = r.within(c.IPv4Subnet, c.IPv6Subnet)
+		}
+		faults = append(faults, err)
+	}
+	faults = append(faults, c.DNS.faults()...)
 	for key := range c.Options {
 		if key == "" || len(key) > MaxLabelKeyLength || !printable(key) {
 			faults = append(faults, fmt.Errorf("option %q: want a key of 1 to %d printable bytes", key, MaxLabelKeyLength))
 		}
 	}
 	return invalid(faults...)
+}
+
+// familyFaults reports what is asked of an address family that is turned off.
+func (c NetworkConfiguration) familyFaults() []error {
+	var faults []error
+	if c.IPv4Disabled && c.IPv6Disabled {
+		faults = append(faults, fmt.Errorf("ipv4 and ipv6: both are off, want at least one on"))
+	}
+	for _, f := range []struct {
+		name   string
+		off    bool
+		subnet netip.Prefix
+	}{{"ipv4", c.IPv4Disabled, c.IPv4Subnet}, {"ipv6", c.IPv6Disabled, c.IPv6Subnet}} {
+		if !f.off {
+			continue
+		}
+		if f.subnet.IsValid() {
+			faults = append(faults, fmt.Errorf("%s subnet %v: %s is off", f.name, f.subnet, f.name))
+		}
+		for _, r := range c.ReservedRanges {
+			if r.First.IsValid() && r.First.Is4() == (f.name == "ipv4") {
+				faults = append(faults, fmt.Errorf("reserved range %v: %s is off", r, f.name))
+			}
+		}
+	}
+	return faults
 }
 
 func validateVariant(variant string) error {

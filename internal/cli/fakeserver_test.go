@@ -243,6 +243,11 @@ func (s fakeNetworks) Get(_ context.Context, r *apiserverv1.NetworkServiceGetReq
 	return nil, fmt.Errorf("network %s: is not there: %w", r.GetName(), errdefs.ErrNotFound)
 }
 
+func (s fakeNetworks) Update(_ context.Context, r *apiserverv1.NetworkServiceUpdateRequest) (*apiserverv1.NetworkServiceUpdateResponse, error) {
+	s.server.record("Networks.Update", r)
+	return &apiserverv1.NetworkServiceUpdateResponse{Network: wire.NetworkToProto(sampleNetwork(r.GetName()))}, nil
+}
+
 func (s fakeNetworks) Delete(_ context.Context, r *apiserverv1.NetworkServiceDeleteRequest) (*apiserverv1.NetworkServiceDeleteResponse, error) {
 	s.server.record("Networks.Delete", r)
 	if r.GetName() == "default" {

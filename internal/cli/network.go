@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -15,7 +17,7 @@ import (
 
 func newNetwork(f *frame) *cobra.Command {
 	c := group(f, "network", "Networks and what is plugged into them",
-		newNetworkCreate(f), newNetworkList(f), newNetworkInspect(f), newNetworkExplain(f), newNetworkDelete(f), newNetworkPrune(f))
+		newNetworkCreate(f), newNetworkUpdate(f), newNetworkList(f), newNetworkInspect(f), newNetworkExplain(f), newNetworkDelete(f), newNetworkPrune(f))
 	c.Aliases = []string{"net"}
 	return c
 }
@@ -38,9 +40,21 @@ func networkTable(networks []resource.Network, now time.Time, whole bool) *outpu
 	for _, n := range networks {
 		s := n.Status
 		t.Add(output.Short(n.ID, 12, true), n.Name, n.Configuration.Plugin.String(), networkState(s, whole),
-			text(s.IPv4Subnet), text(s.IPv6Subnet), count(s.AddressesInUse), output.Age(n.CreatedAt, now))
+			text(s.IPv4Subnet), text(s.IPv6Subnet), usage(s), output.Age(n.CreatedAt, now))
 	}
 	return t
+}
+
+// usage is how many addresses are in use, of how many where they can be counted.
+func usage(s resource.NetworkStatus) string {
+	if s.AddressesTotal == 0 || s.AddressesTotal > math.MaxUint32 {
+		return count(s.AddressesInUse)
+	}
+	text := fmt.Sprintf("%d of %d", s.AddressesInUse, s.AddressesTotal)
+	if s.AddressesReserved > 0 {
+		text += fmt.Sprintf(", %d reserved", s.AddressesReserved)
+	}
+	return text
 }
 
 func networkState(s resource.NetworkStatus, whole bool) string {

@@ -21,7 +21,9 @@ const internalVariant = "internal"
 type networkCreateOptions struct {
 	configuration   resource.NetworkConfiguration
 	internal        bool
-	routes          []string
+	ipv4, ipv6      bool
+	routes, ranges  []string
+	dns             []string
 	options, labels []string
 }
 
@@ -35,6 +37,8 @@ ready, or leaves nothing behind. Subnets and MTU that are not given are chosen
 by the plugin; "patchbay plugin list" shows the plugins and their variants.`,
 		Example: `  patchbay network create web
   patchbay network create db --internal --subnet 10.7.0.0/24 --subnet-v6 fd00:7::/64
+  patchbay network create six --ipv4=false
+  patchbay network create lab --subnet 10.7.0.0/24 --reserve 10.7.0.0/28 --reserve 10.7.0.200-10.7.0.250
   patchbay network create office --route 192.168.0.0/16 --route 10.9.0.0/16=10.7.0.9 --subnet 10.7.0.0/24
   patchbay network create lan --plugin macvlan --plugin-variant private --option parent=eth0`,
 		Args: f.exactly(1, "a NAME"),
@@ -55,6 +59,12 @@ by the plugin; "patchbay plugin list" shows the plugins and their variants.`,
 	flags.Var(checked(f, &o.configuration.IPv4Subnet, "cidr", parse.IPv4Subnet), "subnet", "IPv4 subnet")
 	flags.Var(checked(f, &o.configuration.IPv6Subnet, "cidr", parse.IPv6Subnet), "subnet-v6", "IPv6 subnet")
 	flags.Var(checked(f, &o.configuration.MTU, "bytes", parse.MTU), "mtu", "largest packet")
+	flags.BoolVar(&o.ipv4, "ipv4", true, "give containers IPv4 addresses")
+	flags.BoolVar(&o.ipv6, "ipv6", true, "give containers IPv6 addresses")
+	flags.StringArrayVar(&o.ranges, "reserve", nil, "ADDRESS, PREFIX or FIRST-LAST given on request only (repeatable)")
+	flags.StringArrayVar(&o.dns, "dns", nil, "ADDRESS of a name server for what the network does not know (repeatable; default: the host's)")
+	flags.StringArrayVar(&o.configuration.DNS.Search, "dns-search", nil, "DOMAIN to look names up in (repeatable)")
+	flags.StringArrayVar(&o.configuration.DNS.Options, "dns-option", nil, "OPTION of resolv.conf(5), like ndots:2 (repeatable)")
 	flags.StringArrayVar(&o.routes, "route", nil, "DESTINATION[=GATEWAY] that containers reach by this network; default gateway: the network's (repeatable)")
 	flags.StringArrayVarP(&o.options, "option", "o", nil, "KEY=VALUE for the plugin (repeatable)")
 	flags.StringArrayVarP(&o.labels, "label", "l", nil, "KEY[=VALUE] to find it by (repeatable)")
@@ -72,6 +82,11 @@ func (o *networkCreateOptions) request(f *frame, args []string) *apiserverv1.Net
 	}
 	var err error
 	o.configuration.Routes, err = parse.Routes(o.routes)
+	f.fault(err)
+	o.configuration.IPv4Disabled, o.configuration.IPv6Disabled = !o.ipv4, !o.ipv6
+	o.configuration.ReservedRanges, err = parse.AddressRanges(o.ranges)
+	f.fault(err)
+	o.configuration.DNS.Servers, err = parse.NameServers(o.dns)
 	f.fault(err)
 	o.configuration.Options, err = parse.Pairs("option", o.options, false)
 	f.fault(err)

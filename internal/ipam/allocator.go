@@ -20,7 +20,8 @@ const maxFreed = 1 << 16
 //
 // Which address a key gets: the one reserved for it, else the one it had last,
 // else one that nobody ever had, else the one that is free for the longest.
-// Never the network's own and broadcast addresses, and none that is set aside.
+// Never the network's own and broadcast addresses, and none that is set aside; of
+// the ranges of SetRanges none but on request.
 type Allocator struct {
 	subnet   netip.Prefix
 	size     uint64                  // of the host part, saturated
@@ -35,6 +36,8 @@ type Allocator struct {
 	freed     *list.List // of *freedAddress
 	freedAddr map[netip.Addr]*list.Element
 	freedKey  map[string]*list.Element
+
+	ranges []hostRange // given on request only; in order, apart
 
 	cursor uint64 // host part of the next address to try that nobody ever had
 }
@@ -200,8 +203,8 @@ func (a *Allocator) Allocate(key string) (netip.Addr, error) {
 			return a.give(key, addr), nil
 		}
 	}
-	return netip.Addr{}, fmt.Errorf("subnet %v: no address left, %d of %d in use or reserved: %w",
-		a.subnet, len(a.byKey)+a.reservedIdle(), a.Total(), errdefs.ErrResourceExhausted)
+	return netip.Addr{}, fmt.Errorf("subnet %v: no address left, %d of %d in use, %d given on request only: %w",
+		a.subnet, len(a.byKey), a.Total(), a.Reserved(), errdefs.ErrResourceExhausted)
 }
 
 // AllocateAddress gives a key the address that it asks for, or the error of
@@ -220,17 +223,7 @@ func (a *Allocator) AllocateAddress(key string, addr netip.Addr) error {
 
 func (a *Allocator) unreserved(key string, addr netip.Addr) bool {
 	by, ok := a.reserver[addr]
-	return !ok || by == key
-}
-
-func (a *Allocator) reservedIdle() int {
-	n := 0
-	for addr := range a.reserver {
-		if _, ok := a.owner[addr]; !ok {
-			n++
-		}
-	}
-	return n
+	return ok && by == key || !ok && !a.onRequestOnly(addr)
 }
 
 // unused finds an address that nobody ever had, going round from the cursor.
@@ -238,15 +231,19 @@ func (a *Allocator) reservedIdle() int {
 // search is bounded by what is known, not by the subnet.
 func (a *Allocator) unused() (netip.Addr, bool) {
 	first, last := a.bounds()
-	known := uint64(len(a.owner) + len(a.reserver) + len(a.freedAddr) + len(a.excluded))
+	known := uint64(len(a.owner) + len(a.reserver) + len(a.freedAddr) + len(a.excluded) + len(a.ranges))
 	for range min(known, last-first) + 1 {
-		addr := a.addr(a.cursor)
-		if a.cursor == last {
+		addr, end := a.addr(a.cursor), a.cursor
+		skipped, skip := a.rangeOf(a.cursor)
+		if skip {
+			end = skipped.last
+		}
+		if end == last {
 			a.cursor = first
 		} else {
-			a.cursor++
+			a.cursor = end + 1
 		}
-		if !a.known(addr) {
+		if !skip && !a.known(addr) {
 			return addr, true
 		}
 	}

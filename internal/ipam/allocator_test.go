@@ -82,7 +82,7 @@ func TestExhaustedNamesSubnetAndUse(t *testing.T) {
 		t.Errorf("got %v, want all but the reserved one", got)
 	}
 	_, err := a.Allocate("one more")
-	if want := "subnet 10.0.0.0/29: no address left, 5 of 5 in use or reserved: resource exhausted"; err == nil || err.Error() != want {
+	if want := "subnet 10.0.0.0/29: no address left, 4 of 5 in use, 1 given on request only: resource exhausted"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %q", err, want)
 	}
 }

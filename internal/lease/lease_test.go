@@ -233,8 +233,8 @@ func TestFailedPlanLeavesNothing(t *testing.T) {
 	wantError(t, err, errdefs.ErrInvalidArgument, "network net")
 	n.plan = nil
 	want(t, "leases", states(table), map[string]resource.LeaseState{})
-	if inUse, total := table.Usage(); inUse != 0 || total != 5 {
-		t.Errorf("got %d of %d in use, want 0 of 5", inUse, total)
+	if u := table.Usage(); u.InUse != 0 || u.Total != 5 {
+		t.Errorf("got %+v, want 0 of 5 in use", u)
 	}
 	if files, _ := os.ReadDir(directory); len(files) != 0 {
 		t.Errorf("got %v, want no file", files)

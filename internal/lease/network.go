@@ -57,6 +57,7 @@ type Opened struct {
 	Network
 	ID, Name    string
 	Realization Realization
+	Ranges      []resource.AddressRange // given on request only
 }
 
 // Times are how long a lease stays in a state that must pass; zero: a default.

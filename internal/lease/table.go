@@ -80,6 +80,7 @@ func (t *Table) Open(n *Opened) {
 	first := t.network == nil
 	t.network = n
 	if !first && t.sameSubnets(n.Realization) {
+		t.setRanges()
 		return
 	}
 	t.restore(n.Realization)
@@ -112,6 +113,7 @@ func (t *Table) sameSubnets(r Realization) bool {
 // first before those freed later. Callers hold mu.
 func (t *Table) restore(r Realization) {
 	t.v4, t.v6 = nil, nil
+	defer t.setRanges()
 	if r.IPv4Subnet.IsValid() {
 		t.v4 = ipam.NewAllocator(r.IPv4Subnet, append([]netip.Addr{r.IPv4Gateway}, r.Reserved...)...)
 	}
@@ -142,6 +144,16 @@ func (t *Table) restore(r Realization) {
 		}
 		if t.v6 != nil && e.Remembered.IPv6.IsValid() {
 			t.v6.Restore(e.Key, e.Remembered.IPv6)
+		}
+	}
+}
+
+// setRanges makes the allocators know what is given on request only. Callers
+// hold mu.
+func (t *Table) setRanges() {
+	for _, a := range []*ipam.Allocator{t.v4, t.v6} {
+		if a != nil {
+			a.SetRanges(t.network.Ranges)
 		}
 	}
 }
@@ -298,20 +310,25 @@ func (t *Table) Ports() []Port {
 	return out
 }
 
-// Usage returns how many addresses are in use, and how many there are, of IPv4,
-// else of IPv6; without addresses the number of leases and 0.
-func (t *Table) Usage() (inUse, total uint64) {
+// Usage is how many addresses of a network are in use, how many there are, and
+// how many of them are given on request only.
+type Usage struct{ InUse, Total, Reserved uint64 }
+
+// Usage returns that of IPv4, else of IPv6; without addresses the number of
+// leases alone.
+func (t *Table) Usage() Usage {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if a := cmp.Or(t.v4, t.v6); a != nil {
-		return a.InUse(), a.Total()
+		return Usage{a.InUse(), a.Total(), a.Reserved()}
 	}
+	var u Usage
 	for _, e := range t.entries {
 		if e.Lease != nil {
-			inUse++
+			u.InUse++
 		}
 	}
-	return inUse, 0
+	return u
 }
 
 // Troubles returns one line for each port that cannot be taken off.

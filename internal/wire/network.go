@@ -52,17 +52,18 @@ func NetworkToProto(n resource.Network) *apiserverv1.Network {
 		Metadata:      MetadataToProto(n.Metadata),
 		Configuration: NetworkConfigurationToProto(n.Configuration),
 		Status: &apiserverv1.NetworkStatus{
-			State:          networkStates.toProto[n.Status.State],
-			Message:        n.Status.Message,
-			Ipv4Subnet:     prefixString(n.Status.IPv4Subnet),
-			Ipv4Gateway:    addrString(n.Status.IPv4Gateway),
-			Ipv6Subnet:     prefixString(n.Status.IPv6Subnet),
-			Ipv6Gateway:    addrString(n.Status.IPv6Gateway),
-			Mtu:            uint32(n.Status.MTU),
-			AddressesInUse: n.Status.AddressesInUse,
-			AddressesTotal: n.Status.AddressesTotal,
-			PluginPid:      int64(n.Status.PluginPID),
-			BuiltIn:        n.Status.BuiltIn,
+			State:             networkStates.toProto[n.Status.State],
+			Message:           n.Status.Message,
+			Ipv4Subnet:        prefixString(n.Status.IPv4Subnet),
+			Ipv4Gateway:       addrString(n.Status.IPv4Gateway),
+			Ipv6Subnet:        prefixString(n.Status.IPv6Subnet),
+			Ipv6Gateway:       addrString(n.Status.IPv6Gateway),
+			Mtu:               uint32(n.Status.MTU),
+			AddressesInUse:    n.Status.AddressesInUse,
+			AddressesTotal:    n.Status.AddressesTotal,
+			AddressesReserved: n.Status.AddressesReserved,
+			PluginPid:         int64(n.Status.PluginPID),
+			BuiltIn:           n.Status.BuiltIn,
 			Attachments: each(n.Status.Attachments, func(a resource.NetworkAttachment) *apiserverv1.NetworkAttachment {
 				return &apiserverv1.NetworkAttachment{
 					Container:   a.Container,
@@ -83,17 +84,18 @@ func NetworkFromProto(n *apiserverv1.Network) (resource.Network, error) {
 		Metadata:      MetadataFromProto(n.GetMetadata()),
 		Configuration: networkConfiguration(&f, n.GetConfiguration()),
 		Status: resource.NetworkStatus{
-			State:          networkStates.fromProto[s.GetState()],
-			Message:        s.GetMessage(),
-			IPv4Subnet:     f.prefix("ipv4 subnet", s.GetIpv4Subnet()),
-			IPv4Gateway:    f.addr("ipv4 gateway", s.GetIpv4Gateway()),
-			IPv6Subnet:     f.prefix("ipv6 subnet", s.GetIpv6Subnet()),
-			IPv6Gateway:    f.addr("ipv6 gateway", s.GetIpv6Gateway()),
-			MTU:            int(s.GetMtu()),
-			AddressesInUse: s.GetAddressesInUse(),
-			AddressesTotal: s.GetAddressesTotal(),
-			PluginPID:      int(s.GetPluginPid()),
-			BuiltIn:        s.GetBuiltIn(),
+			State:             networkStates.fromProto[s.GetState()],
+			Message:           s.GetMessage(),
+			IPv4Subnet:        f.prefix("ipv4 subnet", s.GetIpv4Subnet()),
+			IPv4Gateway:       f.addr("ipv4 gateway", s.GetIpv4Gateway()),
+			IPv6Subnet:        f.prefix("ipv6 subnet", s.GetIpv6Subnet()),
+			IPv6Gateway:       f.addr("ipv6 gateway", s.GetIpv6Gateway()),
+			MTU:               int(s.GetMtu()),
+			AddressesInUse:    s.GetAddressesInUse(),
+			AddressesTotal:    s.GetAddressesTotal(),
+			AddressesReserved: s.GetAddressesReserved(),
+			PluginPID:         int(s.GetPluginPid()),
+			BuiltIn:           s.GetBuiltIn(),
 			Attachments: each(s.GetAttachments(), func(a *apiserverv1.NetworkAttachment) resource.NetworkAttachment {
 				return resource.NetworkAttachment{
 					Container:   a.GetContainer(),
@@ -110,12 +112,16 @@ func NetworkFromProto(n *apiserverv1.Network) (resource.Network, error) {
 // NetworkConfigurationToProto converts what a user asks of a network.
 func NetworkConfigurationToProto(c resource.NetworkConfiguration) *apiserverv1.NetworkConfiguration {
 	return &apiserverv1.NetworkConfiguration{
-		Plugin:     PluginInfoToProto(c.Plugin),
-		Ipv4Subnet: prefixString(c.IPv4Subnet),
-		Ipv6Subnet: prefixString(c.IPv6Subnet),
-		Mtu:        uint32(c.MTU),
-		Options:    c.Options,
-		Routes:     routesToProto(c.Routes),
+		Plugin:         PluginInfoToProto(c.Plugin),
+		Ipv4Subnet:     prefixString(c.IPv4Subnet),
+		Ipv6Subnet:     prefixString(c.IPv6Subnet),
+		Mtu:            uint32(c.MTU),
+		Options:        c.Options,
+		Routes:         routesToProto(c.Routes),
+		ReservedRanges: RangesToProto(c.ReservedRanges),
+		Ipv4Disabled:   c.IPv4Disabled,
+		Ipv6Disabled:   c.IPv6Disabled,
+		Dns:            DNSToProto(c.DNS),
 	}
 }
 
@@ -128,28 +134,65 @@ func NetworkConfigurationFromProto(c *apiserverv1.NetworkConfiguration) (resourc
 
 func networkConfiguration(f *faults, c *apiserverv1.NetworkConfiguration) resource.NetworkConfiguration {
 	return resource.NetworkConfiguration{
-		Plugin:     PluginInfoFromProto(c.GetPlugin()),
-		IPv4Subnet: f.prefix("ipv4 subnet", c.GetIpv4Subnet()),
-		IPv6Subnet: f.prefix("ipv6 subnet", c.GetIpv6Subnet()),
-		MTU:        int(c.GetMtu()),
-		Options:    c.GetOptions(),
-		Routes:     routes(f, c.GetRoutes()),
+		Plugin:         PluginInfoFromProto(c.GetPlugin()),
+		IPv4Subnet:     f.prefix("ipv4 subnet", c.GetIpv4Subnet()),
+		IPv6Subnet:     f.prefix("ipv6 subnet", c.GetIpv6Subnet()),
+		MTU:            int(c.GetMtu()),
+		Options:        c.GetOptions(),
+		Routes:         routes(f, c.GetRoutes()),
+		ReservedRanges: ranges(f, c.GetReservedRanges()),
+		IPv4Disabled:   c.GetIpv4Disabled(),
+		IPv6Disabled:   c.GetIpv6Disabled(),
+		DNS:            dns(f, c.GetDns()),
 	}
+}
+
+// RangesToProto converts address ranges.
+func RangesToProto(rs []resource.AddressRange) []string {
+	return each(rs, resource.AddressRange.String)
+}
+
+func ranges(f *faults, rs []string) []resource.AddressRange {
+	return each(rs, func(s string) resource.AddressRange {
+		r, err := resource.ParseAddressRange(s)
+		f.add(err)
+		return r
+	})
+}
+
+// NetworkChangeFromProto converts what an update changes.
+func NetworkChangeFromProto(r *apiserverv1.NetworkServiceUpdateRequest) (resource.NetworkChange, error) {
+	var f faults
+	out := resource.NetworkChange{Labels: r.GetLabels(), RemoveLabels: r.GetRemoveLabels()}
+	if r.Mtu != nil {
+		mtu := int(r.GetMtu())
+		out.MTU = &mtu
+	}
+	if r.ReservedRanges != nil {
+		all := ranges(&f, r.GetReservedRanges().GetRanges())
+		out.ReservedRanges = &all
+	}
+	if r.Dns != nil {
+		servers := dns(&f, r.GetDns())
+		out.DNS = &servers
+	}
+	return out, f.err()
 }
 
 // PluginStatusToProto converts what a plugin says of its network. PluginPID,
 // BuiltIn and Attachments do not travel: they are the API server's.
 func PluginStatusToProto(s resource.NetworkStatus) *pluginv1.NetworkStatus {
 	return &pluginv1.NetworkStatus{
-		State:          pluginNetworkStates.toProto[s.State],
-		Message:        s.Message,
-		Ipv4Subnet:     prefixString(s.IPv4Subnet),
-		Ipv4Gateway:    addrString(s.IPv4Gateway),
-		Ipv6Subnet:     prefixString(s.IPv6Subnet),
-		Ipv6Gateway:    addrString(s.IPv6Gateway),
-		Mtu:            uint32(s.MTU),
-		AddressesInUse: s.AddressesInUse,
-		AddressesTotal: s.AddressesTotal,
+		State:             pluginNetworkStates.toProto[s.State],
+		Message:           s.Message,
+		Ipv4Subnet:        prefixString(s.IPv4Subnet),
+		Ipv4Gateway:       addrString(s.IPv4Gateway),
+		Ipv6Subnet:        prefixString(s.IPv6Subnet),
+		Ipv6Gateway:       addrString(s.IPv6Gateway),
+		Mtu:               uint32(s.MTU),
+		AddressesInUse:    s.AddressesInUse,
+		AddressesTotal:    s.AddressesTotal,
+		AddressesReserved: s.AddressesReserved,
 	}
 }
 
@@ -157,15 +200,16 @@ func PluginStatusToProto(s resource.NetworkStatus) *pluginv1.NetworkStatus {
 func PluginStatusFromProto(s *pluginv1.NetworkStatus) (resource.NetworkStatus, error) {
 	var f faults
 	out := resource.NetworkStatus{
-		State:          pluginNetworkStates.fromProto[s.GetState()],
-		Message:        s.GetMessage(),
-		IPv4Subnet:     f.prefix("ipv4 subnet", s.GetIpv4Subnet()),
-		IPv4Gateway:    f.addr("ipv4 gateway", s.GetIpv4Gateway()),
-		IPv6Subnet:     f.prefix("ipv6 subnet", s.GetIpv6Subnet()),
-		IPv6Gateway:    f.addr("ipv6 gateway", s.GetIpv6Gateway()),
-		MTU:            int(s.GetMtu()),
-		AddressesInUse: s.GetAddressesInUse(),
-		AddressesTotal: s.GetAddressesTotal(),
+		State:             pluginNetworkStates.fromProto[s.GetState()],
+		Message:           s.GetMessage(),
+		IPv4Subnet:        f.prefix("ipv4 subnet", s.GetIpv4Subnet()),
+		IPv4Gateway:       f.addr("ipv4 gateway", s.GetIpv4Gateway()),
+		IPv6Subnet:        f.prefix("ipv6 subnet", s.GetIpv6Subnet()),
+		IPv6Gateway:       f.addr("ipv6 gateway", s.GetIpv6Gateway()),
+		MTU:               int(s.GetMtu()),
+		AddressesInUse:    s.GetAddressesInUse(),
+		AddressesTotal:    s.GetAddressesTotal(),
+		AddressesReserved: s.GetAddressesReserved(),
 	}
 	return out, f.err()
 }

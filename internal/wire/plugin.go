@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
+	"patchbay.dev/patchbay/resource"
 )
 
 // PluginConfiguration is what a network plugin is told of its network.
@@ -16,6 +17,9 @@ type PluginConfiguration struct {
 	MTU        int
 	Options    map[string]string
 	Used       []UsedPrefix // by other networks
+	// ReservedRanges are given on request only.
+	ReservedRanges             []resource.AddressRange
+	IPv4Disabled, IPv6Disabled bool
 }
 
 // UsedPrefix is a prefix that another network uses.
@@ -38,6 +42,9 @@ func PluginConfigurationFromProto(c *pluginv1.NetworkConfiguration) (PluginConfi
 		Used: each(c.GetUsedPrefixes(), func(u *pluginv1.NetworkPrefix) UsedPrefix {
 			return UsedPrefix{Network: u.GetNetwork(), Prefix: f.prefix("used prefix", u.GetPrefix())}
 		}),
+		ReservedRanges: ranges(&f, c.GetReservedRanges()),
+		IPv4Disabled:   c.GetIpv4Disabled(),
+		IPv6Disabled:   c.GetIpv6Disabled(),
 	}
 	return out, f.err()
 }

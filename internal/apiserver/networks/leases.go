@@ -53,6 +53,7 @@ func (s *Service) Allocate(ctx context.Context, networkID, key, owner string, wi
 	r := n.stored()
 	attachment.NetworkID, attachment.Network = n.id, r.Name
 	attachment.InterfaceName, attachment.GatewayPriority, attachment.Sysctls = wish.InterfaceName, wish.GatewayPriority, wish.Sysctls
+	attachment.DNS = attachedDNS(r.Configuration.DNS, attachment.DNS)
 	attachment.Routes = append(attachment.Routes, attachedRoutes(r.Configuration.Routes, attachment)...)
 	return resource.AllocatedAttachment{
 		Attachment:     attachment,

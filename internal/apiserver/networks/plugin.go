@@ -165,19 +165,7 @@ func (n *network) realize(ctx context.Context, p *helper.Process) error {
 
 func (n *network) begin(ctx context.Context, p *helper.Process) (resource.NetworkStatus, error) {
 	r := n.stored()
-	want := pinnedOrGiven(r)
-	request := &pluginv1.StartRequest{
-		Configuration: &pluginv1.NetworkConfiguration{
-			Id:           r.ID,
-			Name:         r.Name,
-			Variant:      r.Configuration.Plugin.Variant,
-			Ipv4Subnet:   text(want.IPv4),
-			Ipv6Subnet:   text(want.IPv6),
-			Mtu:          uint32(r.Configuration.MTU),
-			Options:      r.Configuration.Options,
-			UsedPrefixes: n.service.used(n.id),
-		},
-	}
+	request := &pluginv1.StartRequest{Configuration: n.pluginConfiguration(r)}
 	for _, reservation := range n.service.users.Reservations(n.id) {
 		request.Reservations = append(request.Reservations, wire.ReservationToProto(reservation))
 	}
@@ -221,6 +209,9 @@ func (n *network) pin(status resource.NetworkStatus) error {
 	want, got := pinnedOrGiven(r), resource.PinnedSubnets{IPv4: status.IPv4Subnet, IPv6: status.IPv6Subnet}
 	if (want.IPv4.IsValid() && want.IPv4 != got.IPv4) || (want.IPv6.IsValid() && want.IPv6 != got.IPv6) {
 		return garbage(fmt.Errorf("made subnets %v and %v, want %v and %v", got.IPv4, got.IPv6, want.IPv4, want.IPv6))
+	}
+	if c := r.Configuration; c.IPv4Disabled && got.IPv4.IsValid() || c.IPv6Disabled && got.IPv6.IsValid() {
+		return fmt.Errorf("cannot leave out an address family, gives %v and %v: %w", got.IPv4, got.IPv6, errdefs.ErrNotImplemented)
 	}
 	if err := n.service.claim(n.id, r.Name, got, want); err != nil {
 		return err

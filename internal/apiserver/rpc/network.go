@@ -14,6 +14,7 @@ type Networks interface {
 	Create(ctx context.Context, name string, labels map[string]string, c resource.NetworkConfiguration) (resource.Network, error)
 	List(ctx context.Context) []resource.Network
 	Get(ctx context.Context, name string) (resource.Network, error)
+	Update(ctx context.Context, name string, change resource.NetworkChange) (resource.Network, error)
 	Delete(ctx context.Context, name string) error
 	Prune(ctx context.Context) ([]string, error)
 }
@@ -54,6 +55,18 @@ func (h *networkHarness) Get(ctx context.Context, r *apiserverv1.NetworkServiceG
 		return nil, err
 	}
 	return &apiserverv1.NetworkServiceGetResponse{Network: wire.NetworkToProto(n)}, nil
+}
+
+func (h *networkHarness) Update(ctx context.Context, r *apiserverv1.NetworkServiceUpdateRequest) (*apiserverv1.NetworkServiceUpdateResponse, error) {
+	change, err := wire.NetworkChangeFromProto(r)
+	if err != nil {
+		return nil, err
+	}
+	n, err := h.service.Update(ctx, r.GetName(), change)
+	if err != nil {
+		return nil, err
+	}
+	return &apiserverv1.NetworkServiceUpdateResponse{Network: wire.NetworkToProto(n)}, nil
 }
 
 func (h *networkHarness) Delete(ctx context.Context, r *apiserverv1.NetworkServiceDeleteRequest) (*apiserverv1.NetworkServiceDeleteResponse, error) {

@@ -72,6 +72,7 @@ type Network struct {
 var (
 	_ networkplugin.Network = (*Network)(nil)
 	_ networkplugin.Checker = (*Network)(nil)
+	_ networkplugin.Updater = (*Network)(nil)
 )
 
 // New returns the network for a configuration, in the network namespace of the
@@ -149,6 +150,34 @@ func (n *Network) Start(_ context.Context, c networkplugin.Configuration) (netwo
 	defer n.mu.Unlock()
 	n.spec, n.v6, n.started = spec, v6, true
 	n.heal()
+	return n.reachable(r), nil
+}
+
+// Update changes the MTU of the bridge, which counts for new attachments; ports
+// keep theirs. Options cannot change: the packet filter is made of them.
+func (n *Network) Update(_ context.Context, c networkplugin.Configuration) (networkplugin.Realization, error) {
+	links, err := n.open()
+	if err != nil {
+		return networkplugin.Realization{}, err
+	}
+	access, err := hostAccessOf(c.Options)
+	if err == nil && access != n.access {
+		err = fmt.Errorf("option %s: cannot change while the network serves: %w", optionHostAccess, errdefs.ErrFailedPrecondition)
+	}
+	if err != nil {
+		return networkplugin.Realization{}, err
+	}
+	r, err := n.choose(links, c)
+	if err != nil {
+		return networkplugin.Realization{}, err
+	}
+	spec := n.specOf(r)
+	if err := links.EnsureBridge(spec); err != nil {
+		return networkplugin.Realization{}, err
+	}
+	n.mu.Lock()
+	n.spec = spec
+	n.mu.Unlock()
 	return n.reachable(r), nil
 }
 

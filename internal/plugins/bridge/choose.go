@@ -32,14 +32,15 @@ func familiesOf(c networkplugin.Configuration) (families, error) {
 	v4, err4 := onOff(c.Options, optionIPv4)
 	v6, err6 := onOff(c.Options, optionIPv6)
 	err := errors.Join(err4, err6)
+	v4, v6 = v4 && !c.IPv4Disabled, v6 && !c.IPv6Disabled
 	if !v4 && c.IPv4Subnet.IsValid() {
-		err = errors.Join(err, fmt.Errorf("subnet %v: option ipv4 is off: %w", c.IPv4Subnet, errdefs.ErrInvalidArgument))
+		err = errors.Join(err, fmt.Errorf("subnet %v: ipv4 is off: %w", c.IPv4Subnet, errdefs.ErrInvalidArgument))
 	}
 	if !v6 && c.IPv6Subnet.IsValid() {
-		err = errors.Join(err, fmt.Errorf("subnet %v: option ipv6 is off: %w", c.IPv6Subnet, errdefs.ErrInvalidArgument))
+		err = errors.Join(err, fmt.Errorf("subnet %v: ipv6 is off: %w", c.IPv6Subnet, errdefs.ErrInvalidArgument))
 	}
 	if !v4 && !v6 {
-		err = errors.Join(err, fmt.Errorf("options ipv4 and ipv6: both are off, want at least one on: %w", errdefs.ErrInvalidArgument))
+		err = errors.Join(err, fmt.Errorf("ipv4 and ipv6: both are off, want at least one on: %w", errdefs.ErrInvalidArgument))
 	}
 	return families{v4: v4, v6: v6}, err
 }

@@ -38,7 +38,7 @@ func TestNewRefuses(t *testing.T) {
 			networkplugin.Configuration{
 				Variant: "nat", Options: map[string]string{"ipv6": "off"}, IPv6Subnet: netip.MustParsePrefix("fd09::/64"),
 			},
-			[]string{"subnet fd09::/64: option ipv6 is off"},
+			[]string{"subnet fd09::/64: ipv6 is off"},
 		},
 	}
 	for name, tt := range tests {

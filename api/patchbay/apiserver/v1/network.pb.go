@@ -138,15 +138,21 @@ func (x *Network) GetStatus() *NetworkStatus {
 }
 
 type NetworkConfiguration struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Plugin        *v1.PluginInfo         `protobuf:"bytes,1,opt,name=plugin,proto3" json:"plugin,omitempty"`
-	Ipv4Subnet    string                 `protobuf:"bytes,2,opt,name=ipv4_subnet,json=ipv4Subnet,proto3" json:"ipv4_subnet,omitempty"` // empty: the plugin chooses
-	Ipv6Subnet    string                 `protobuf:"bytes,3,opt,name=ipv6_subnet,json=ipv6Subnet,proto3" json:"ipv6_subnet,omitempty"`
-	Mtu           uint32                 `protobuf:"varint,4,opt,name=mtu,proto3" json:"mtu,omitempty"` // 0: the plugin chooses
-	Options       map[string]string      `protobuf:"bytes,5,rep,name=options,proto3" json:"options,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Routes        []*v1.Route            `protobuf:"bytes,9,rep,name=routes,proto3" json:"routes,omitempty"` // for each attachment; without gateway: by the network's
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Plugin     *v1.PluginInfo         `protobuf:"bytes,1,opt,name=plugin,proto3" json:"plugin,omitempty"`
+	Ipv4Subnet string                 `protobuf:"bytes,2,opt,name=ipv4_subnet,json=ipv4Subnet,proto3" json:"ipv4_subnet,omitempty"` // empty: the plugin chooses
+	Ipv6Subnet string                 `protobuf:"bytes,3,opt,name=ipv6_subnet,json=ipv6Subnet,proto3" json:"ipv6_subnet,omitempty"`
+	Mtu        uint32                 `protobuf:"varint,4,opt,name=mtu,proto3" json:"mtu,omitempty"` // 0: the plugin chooses
+	Options    map[string]string      `protobuf:"bytes,5,rep,name=options,proto3" json:"options,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Addresses ("10.0.0.9"), prefixes or ranges ("10.0.0.9-10.0.0.20") that are
+	// given on request only.
+	ReservedRanges []string             `protobuf:"bytes,6,rep,name=reserved_ranges,json=reservedRanges,proto3" json:"reserved_ranges,omitempty"`
+	Ipv4Disabled   bool                 `protobuf:"varint,7,opt,name=ipv4_disabled,json=ipv4Disabled,proto3" json:"ipv4_disabled,omitempty"`
+	Ipv6Disabled   bool                 `protobuf:"varint,8,opt,name=ipv6_disabled,json=ipv6Disabled,proto3" json:"ipv6_disabled,omitempty"`
+	Routes         []*v1.Route          `protobuf:"bytes,9,rep,name=routes,proto3" json:"routes,omitempty"` // for each attachment; without gateway: by the network's
+	Dns            *v1.DNSConfiguration `protobuf:"bytes,10,opt,name=dns,proto3" json:"dns,omitempty"`      // for each attachment
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *NetworkConfiguration) Reset() {
@@ -214,6 +220,27 @@ func (x *NetworkConfiguration) GetOptions() map[string]string {
 	return nil
 }
 
+func (x *NetworkConfiguration) GetReservedRanges() []string {
+	if x != nil {
+		return x.ReservedRanges
+	}
+	return nil
+}
+
+func (x *NetworkConfiguration) GetIpv4Disabled() bool {
+	if x != nil {
+		return x.Ipv4Disabled
+	}
+	return false
+}
+
+func (x *NetworkConfiguration) GetIpv6Disabled() bool {
+	if x != nil {
+		return x.Ipv6Disabled
+	}
+	return false
+}
+
 func (x *NetworkConfiguration) GetRoutes() []*v1.Route {
 	if x != nil {
 		return x.Routes
@@ -221,22 +248,30 @@ func (x *NetworkConfiguration) GetRoutes() []*v1.Route {
 	return nil
 }
 
+func (x *NetworkConfiguration) GetDns() *v1.DNSConfiguration {
+	if x != nil {
+		return x.Dns
+	}
+	return nil
+}
+
 type NetworkStatus struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	State          NetworkState           `protobuf:"varint,1,opt,name=state,proto3,enum=patchbay.apiserver.v1.NetworkState" json:"state,omitempty"`
-	Message        string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
-	Ipv4Subnet     string                 `protobuf:"bytes,3,opt,name=ipv4_subnet,json=ipv4Subnet,proto3" json:"ipv4_subnet,omitempty"`
-	Ipv4Gateway    string                 `protobuf:"bytes,4,opt,name=ipv4_gateway,json=ipv4Gateway,proto3" json:"ipv4_gateway,omitempty"`
-	Ipv6Subnet     string                 `protobuf:"bytes,5,opt,name=ipv6_subnet,json=ipv6Subnet,proto3" json:"ipv6_subnet,omitempty"`
-	Ipv6Gateway    string                 `protobuf:"bytes,6,opt,name=ipv6_gateway,json=ipv6Gateway,proto3" json:"ipv6_gateway,omitempty"`
-	Mtu            uint32                 `protobuf:"varint,7,opt,name=mtu,proto3" json:"mtu,omitempty"`
-	AddressesInUse uint64                 `protobuf:"varint,8,opt,name=addresses_in_use,json=addressesInUse,proto3" json:"addresses_in_use,omitempty"`
-	AddressesTotal uint64                 `protobuf:"varint,9,opt,name=addresses_total,json=addressesTotal,proto3" json:"addresses_total,omitempty"`
-	PluginPid      int64                  `protobuf:"varint,10,opt,name=plugin_pid,json=pluginPid,proto3" json:"plugin_pid,omitempty"`
-	BuiltIn        bool                   `protobuf:"varint,11,opt,name=built_in,json=builtIn,proto3" json:"built_in,omitempty"`
-	Attachments    []*NetworkAttachment   `protobuf:"bytes,12,rep,name=attachments,proto3" json:"attachments,omitempty"` // live ones; Get only
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	State             NetworkState           `protobuf:"varint,1,opt,name=state,proto3,enum=patchbay.apiserver.v1.NetworkState" json:"state,omitempty"`
+	Message           string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	Ipv4Subnet        string                 `protobuf:"bytes,3,opt,name=ipv4_subnet,json=ipv4Subnet,proto3" json:"ipv4_subnet,omitempty"`
+	Ipv4Gateway       string                 `protobuf:"bytes,4,opt,name=ipv4_gateway,json=ipv4Gateway,proto3" json:"ipv4_gateway,omitempty"`
+	Ipv6Subnet        string                 `protobuf:"bytes,5,opt,name=ipv6_subnet,json=ipv6Subnet,proto3" json:"ipv6_subnet,omitempty"`
+	Ipv6Gateway       string                 `protobuf:"bytes,6,opt,name=ipv6_gateway,json=ipv6Gateway,proto3" json:"ipv6_gateway,omitempty"`
+	Mtu               uint32                 `protobuf:"varint,7,opt,name=mtu,proto3" json:"mtu,omitempty"`
+	AddressesInUse    uint64                 `protobuf:"varint,8,opt,name=addresses_in_use,json=addressesInUse,proto3" json:"addresses_in_use,omitempty"`
+	AddressesTotal    uint64                 `protobuf:"varint,9,opt,name=addresses_total,json=addressesTotal,proto3" json:"addresses_total,omitempty"`
+	PluginPid         int64                  `protobuf:"varint,10,opt,name=plugin_pid,json=pluginPid,proto3" json:"plugin_pid,omitempty"`
+	BuiltIn           bool                   `protobuf:"varint,11,opt,name=built_in,json=builtIn,proto3" json:"built_in,omitempty"`
+	Attachments       []*NetworkAttachment   `protobuf:"bytes,12,rep,name=attachments,proto3" json:"attachments,omitempty"`                                       // live ones; Get only
+	AddressesReserved uint64                 `protobuf:"varint,14,opt,name=addresses_reserved,json=addressesReserved,proto3" json:"addresses_reserved,omitempty"` // of the total, given on request only; saturates
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *NetworkStatus) Reset() {
@@ -351,6 +386,13 @@ func (x *NetworkStatus) GetAttachments() []*NetworkAttachment {
 		return x.Attachments
 	}
 	return nil
+}
+
+func (x *NetworkStatus) GetAddressesReserved() uint64 {
+	if x != nil {
+		return x.AddressesReserved
+	}
+	return 0
 }
 
 type NetworkAttachment struct {
@@ -693,6 +735,179 @@ func (x *NetworkServiceGetResponse) GetNetwork() *Network {
 	return nil
 }
 
+type NetworkServiceUpdateRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Labels to set; those to take away are in remove_labels.
+	Labels         map[string]string      `protobuf:"bytes,2,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	RemoveLabels   []string               `protobuf:"bytes,3,rep,name=remove_labels,json=removeLabels,proto3" json:"remove_labels,omitempty"`
+	Mtu            *uint32                `protobuf:"varint,4,opt,name=mtu,proto3,oneof" json:"mtu,omitempty"`                                      // 0: the plugin chooses
+	ReservedRanges *NetworkReservedRanges `protobuf:"bytes,5,opt,name=reserved_ranges,json=reservedRanges,proto3" json:"reserved_ranges,omitempty"` // in place of those before
+	Dns            *v1.DNSConfiguration   `protobuf:"bytes,6,opt,name=dns,proto3" json:"dns,omitempty"`                                             // in place of that before
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *NetworkServiceUpdateRequest) Reset() {
+	*x = NetworkServiceUpdateRequest{}
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NetworkServiceUpdateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NetworkServiceUpdateRequest) ProtoMessage() {}
+
+func (x *NetworkServiceUpdateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NetworkServiceUpdateRequest.ProtoReflect.Descriptor instead.
+func (*NetworkServiceUpdateRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *NetworkServiceUpdateRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *NetworkServiceUpdateRequest) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *NetworkServiceUpdateRequest) GetRemoveLabels() []string {
+	if x != nil {
+		return x.RemoveLabels
+	}
+	return nil
+}
+
+func (x *NetworkServiceUpdateRequest) GetMtu() uint32 {
+	if x != nil && x.Mtu != nil {
+		return *x.Mtu
+	}
+	return 0
+}
+
+func (x *NetworkServiceUpdateRequest) GetReservedRanges() *NetworkReservedRanges {
+	if x != nil {
+		return x.ReservedRanges
+	}
+	return nil
+}
+
+func (x *NetworkServiceUpdateRequest) GetDns() *v1.DNSConfiguration {
+	if x != nil {
+		return x.Dns
+	}
+	return nil
+}
+
+type NetworkReservedRanges struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ranges        []string               `protobuf:"bytes,1,rep,name=ranges,proto3" json:"ranges,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NetworkReservedRanges) Reset() {
+	*x = NetworkReservedRanges{}
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NetworkReservedRanges) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NetworkReservedRanges) ProtoMessage() {}
+
+func (x *NetworkReservedRanges) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NetworkReservedRanges.ProtoReflect.Descriptor instead.
+func (*NetworkReservedRanges) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *NetworkReservedRanges) GetRanges() []string {
+	if x != nil {
+		return x.Ranges
+	}
+	return nil
+}
+
+type NetworkServiceUpdateResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Network       *Network               `protobuf:"bytes,1,opt,name=network,proto3" json:"network,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NetworkServiceUpdateResponse) Reset() {
+	*x = NetworkServiceUpdateResponse{}
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NetworkServiceUpdateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NetworkServiceUpdateResponse) ProtoMessage() {}
+
+func (x *NetworkServiceUpdateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NetworkServiceUpdateResponse.ProtoReflect.Descriptor instead.
+func (*NetworkServiceUpdateResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *NetworkServiceUpdateResponse) GetNetwork() *Network {
+	if x != nil {
+		return x.Network
+	}
+	return nil
+}
+
 type NetworkServiceDeleteRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -702,7 +917,7 @@ type NetworkServiceDeleteRequest struct {
 
 func (x *NetworkServiceDeleteRequest) Reset() {
 	*x = NetworkServiceDeleteRequest{}
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[10]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -714,7 +929,7 @@ func (x *NetworkServiceDeleteRequest) String() string {
 func (*NetworkServiceDeleteRequest) ProtoMessage() {}
 
 func (x *NetworkServiceDeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[10]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -727,7 +942,7 @@ func (x *NetworkServiceDeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkServiceDeleteRequest.ProtoReflect.Descriptor instead.
 func (*NetworkServiceDeleteRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{10}
+	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *NetworkServiceDeleteRequest) GetName() string {
@@ -745,7 +960,7 @@ type NetworkServiceDeleteResponse struct {
 
 func (x *NetworkServiceDeleteResponse) Reset() {
 	*x = NetworkServiceDeleteResponse{}
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[11]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -757,7 +972,7 @@ func (x *NetworkServiceDeleteResponse) String() string {
 func (*NetworkServiceDeleteResponse) ProtoMessage() {}
 
 func (x *NetworkServiceDeleteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[11]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -770,7 +985,7 @@ func (x *NetworkServiceDeleteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkServiceDeleteResponse.ProtoReflect.Descriptor instead.
 func (*NetworkServiceDeleteResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{11}
+	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{14}
 }
 
 type NetworkServicePruneRequest struct {
@@ -781,7 +996,7 @@ type NetworkServicePruneRequest struct {
 
 func (x *NetworkServicePruneRequest) Reset() {
 	*x = NetworkServicePruneRequest{}
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[12]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -793,7 +1008,7 @@ func (x *NetworkServicePruneRequest) String() string {
 func (*NetworkServicePruneRequest) ProtoMessage() {}
 
 func (x *NetworkServicePruneRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[12]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -806,7 +1021,7 @@ func (x *NetworkServicePruneRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkServicePruneRequest.ProtoReflect.Descriptor instead.
 func (*NetworkServicePruneRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{12}
+	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{15}
 }
 
 type NetworkServicePruneResponse struct {
@@ -818,7 +1033,7 @@ type NetworkServicePruneResponse struct {
 
 func (x *NetworkServicePruneResponse) Reset() {
 	*x = NetworkServicePruneResponse{}
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[13]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -830,7 +1045,7 @@ func (x *NetworkServicePruneResponse) String() string {
 func (*NetworkServicePruneResponse) ProtoMessage() {}
 
 func (x *NetworkServicePruneResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[13]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -843,7 +1058,7 @@ func (x *NetworkServicePruneResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkServicePruneResponse.ProtoReflect.Descriptor instead.
 func (*NetworkServicePruneResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{13}
+	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *NetworkServicePruneResponse) GetDeleted() []string {
@@ -861,7 +1076,7 @@ const file_patchbay_apiserver_v1_network_proto_rawDesc = "" +
 	"\aNetwork\x127\n" +
 	"\bmetadata\x18\x01 \x01(\v2\x1b.patchbay.types.v1.MetadataR\bmetadata\x12Q\n" +
 	"\rconfiguration\x18\x02 \x01(\v2+.patchbay.apiserver.v1.NetworkConfigurationR\rconfiguration\x12<\n" +
-	"\x06status\x18\x03 \x01(\v2$.patchbay.apiserver.v1.NetworkStatusR\x06status\"\xe3\x02\n" +
+	"\x06status\x18\x03 \x01(\v2$.patchbay.apiserver.v1.NetworkStatusR\x06status\"\x8d\x04\n" +
 	"\x14NetworkConfiguration\x125\n" +
 	"\x06plugin\x18\x01 \x01(\v2\x1d.patchbay.types.v1.PluginInfoR\x06plugin\x12\x1f\n" +
 	"\vipv4_subnet\x18\x02 \x01(\tR\n" +
@@ -869,11 +1084,16 @@ const file_patchbay_apiserver_v1_network_proto_rawDesc = "" +
 	"\vipv6_subnet\x18\x03 \x01(\tR\n" +
 	"ipv6Subnet\x12\x10\n" +
 	"\x03mtu\x18\x04 \x01(\rR\x03mtu\x12R\n" +
-	"\aoptions\x18\x05 \x03(\v28.patchbay.apiserver.v1.NetworkConfiguration.OptionsEntryR\aoptions\x120\n" +
-	"\x06routes\x18\t \x03(\v2\x18.patchbay.types.v1.RouteR\x06routes\x1a:\n" +
+	"\aoptions\x18\x05 \x03(\v28.patchbay.apiserver.v1.NetworkConfiguration.OptionsEntryR\aoptions\x12'\n" +
+	"\x0freserved_ranges\x18\x06 \x03(\tR\x0ereservedRanges\x12#\n" +
+	"\ripv4_disabled\x18\a \x01(\bR\fipv4Disabled\x12#\n" +
+	"\ripv6_disabled\x18\b \x01(\bR\fipv6Disabled\x120\n" +
+	"\x06routes\x18\t \x03(\v2\x18.patchbay.types.v1.RouteR\x06routes\x125\n" +
+	"\x03dns\x18\n" +
+	" \x01(\v2#.patchbay.types.v1.DNSConfigurationR\x03dns\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd7\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x86\x04\n" +
 	"\rNetworkStatus\x129\n" +
 	"\x05state\x18\x01 \x01(\x0e2#.patchbay.apiserver.v1.NetworkStateR\x05state\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x1f\n" +
@@ -890,7 +1110,8 @@ const file_patchbay_apiserver_v1_network_proto_rawDesc = "" +
 	"plugin_pid\x18\n" +
 	" \x01(\x03R\tpluginPid\x12\x19\n" +
 	"\bbuilt_in\x18\v \x01(\bR\abuiltIn\x12J\n" +
-	"\vattachments\x18\f \x03(\v2(.patchbay.apiserver.v1.NetworkAttachmentR\vattachments\"\xb4\x01\n" +
+	"\vattachments\x18\f \x03(\v2(.patchbay.apiserver.v1.NetworkAttachmentR\vattachments\x12-\n" +
+	"\x12addresses_reserved\x18\x0e \x01(\x04R\x11addressesReserved\"\xb4\x01\n" +
 	"\x11NetworkAttachment\x12\x1c\n" +
 	"\tcontainer\x18\x01 \x01(\tR\tcontainer\x12!\n" +
 	"\fcontainer_id\x18\x02 \x01(\tR\vcontainerId\x12\x1f\n" +
@@ -914,6 +1135,21 @@ const file_patchbay_apiserver_v1_network_proto_rawDesc = "" +
 	"\x18NetworkServiceGetRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"U\n" +
 	"\x19NetworkServiceGetResponse\x128\n" +
+	"\anetwork\x18\x01 \x01(\v2\x1e.patchbay.apiserver.v1.NetworkR\anetwork\"\x96\x03\n" +
+	"\x1bNetworkServiceUpdateRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12V\n" +
+	"\x06labels\x18\x02 \x03(\v2>.patchbay.apiserver.v1.NetworkServiceUpdateRequest.LabelsEntryR\x06labels\x12#\n" +
+	"\rremove_labels\x18\x03 \x03(\tR\fremoveLabels\x12\x15\n" +
+	"\x03mtu\x18\x04 \x01(\rH\x00R\x03mtu\x88\x01\x01\x12U\n" +
+	"\x0freserved_ranges\x18\x05 \x01(\v2,.patchbay.apiserver.v1.NetworkReservedRangesR\x0ereservedRanges\x125\n" +
+	"\x03dns\x18\x06 \x01(\v2#.patchbay.types.v1.DNSConfigurationR\x03dns\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x06\n" +
+	"\x04_mtu\"/\n" +
+	"\x15NetworkReservedRanges\x12\x16\n" +
+	"\x06ranges\x18\x01 \x03(\tR\x06ranges\"X\n" +
+	"\x1cNetworkServiceUpdateResponse\x128\n" +
 	"\anetwork\x18\x01 \x01(\v2\x1e.patchbay.apiserver.v1.NetworkR\anetwork\"1\n" +
 	"\x1bNetworkServiceDeleteRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"\x1e\n" +
@@ -926,11 +1162,12 @@ const file_patchbay_apiserver_v1_network_proto_rawDesc = "" +
 	"\x16NETWORK_STATE_STARTING\x10\x01\x12\x17\n" +
 	"\x13NETWORK_STATE_READY\x10\x02\x12\x1a\n" +
 	"\x16NETWORK_STATE_DEGRADED\x10\x03\x12\x18\n" +
-	"\x14NETWORK_STATE_FAILED\x10\x042\xbd\x04\n" +
+	"\x14NETWORK_STATE_FAILED\x10\x042\xb0\x05\n" +
 	"\x0eNetworkService\x12q\n" +
 	"\x06Create\x122.patchbay.apiserver.v1.NetworkServiceCreateRequest\x1a3.patchbay.apiserver.v1.NetworkServiceCreateResponse\x12k\n" +
 	"\x04List\x120.patchbay.apiserver.v1.NetworkServiceListRequest\x1a1.patchbay.apiserver.v1.NetworkServiceListResponse\x12h\n" +
 	"\x03Get\x12/.patchbay.apiserver.v1.NetworkServiceGetRequest\x1a0.patchbay.apiserver.v1.NetworkServiceGetResponse\x12q\n" +
+	"\x06Update\x122.patchbay.apiserver.v1.NetworkServiceUpdateRequest\x1a3.patchbay.apiserver.v1.NetworkServiceUpdateResponse\x12q\n" +
 	"\x06Delete\x122.patchbay.apiserver.v1.NetworkServiceDeleteRequest\x1a3.patchbay.apiserver.v1.NetworkServiceDeleteResponse\x12n\n" +
 	"\x05Prune\x121.patchbay.apiserver.v1.NetworkServicePruneRequest\x1a2.patchbay.apiserver.v1.NetworkServicePruneResponseB=Z;patchbay.dev/patchbay/api/patchbay/apiserver/v1;apiserverv1b\x06proto3"
 
@@ -947,7 +1184,7 @@ func file_patchbay_apiserver_v1_network_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_apiserver_v1_network_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_patchbay_apiserver_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_patchbay_apiserver_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_patchbay_apiserver_v1_network_proto_goTypes = []any{
 	(NetworkState)(0),                    // 0: patchbay.apiserver.v1.NetworkState
 	(*Network)(nil),                      // 1: patchbay.apiserver.v1.Network
@@ -960,47 +1197,59 @@ var file_patchbay_apiserver_v1_network_proto_goTypes = []any{
 	(*NetworkServiceListResponse)(nil),   // 8: patchbay.apiserver.v1.NetworkServiceListResponse
 	(*NetworkServiceGetRequest)(nil),     // 9: patchbay.apiserver.v1.NetworkServiceGetRequest
 	(*NetworkServiceGetResponse)(nil),    // 10: patchbay.apiserver.v1.NetworkServiceGetResponse
-	(*NetworkServiceDeleteRequest)(nil),  // 11: patchbay.apiserver.v1.NetworkServiceDeleteRequest
-	(*NetworkServiceDeleteResponse)(nil), // 12: patchbay.apiserver.v1.NetworkServiceDeleteResponse
-	(*NetworkServicePruneRequest)(nil),   // 13: patchbay.apiserver.v1.NetworkServicePruneRequest
-	(*NetworkServicePruneResponse)(nil),  // 14: patchbay.apiserver.v1.NetworkServicePruneResponse
-	nil,                                  // 15: patchbay.apiserver.v1.NetworkConfiguration.OptionsEntry
-	nil,                                  // 16: patchbay.apiserver.v1.NetworkServiceCreateRequest.LabelsEntry
-	(*v1.Metadata)(nil),                  // 17: patchbay.types.v1.Metadata
-	(*v1.PluginInfo)(nil),                // 18: patchbay.types.v1.PluginInfo
-	(*v1.Route)(nil),                     // 19: patchbay.types.v1.Route
-	(*v1.Attachment)(nil),                // 20: patchbay.types.v1.Attachment
+	(*NetworkServiceUpdateRequest)(nil),  // 11: patchbay.apiserver.v1.NetworkServiceUpdateRequest
+	(*NetworkReservedRanges)(nil),        // 12: patchbay.apiserver.v1.NetworkReservedRanges
+	(*NetworkServiceUpdateResponse)(nil), // 13: patchbay.apiserver.v1.NetworkServiceUpdateResponse
+	(*NetworkServiceDeleteRequest)(nil),  // 14: patchbay.apiserver.v1.NetworkServiceDeleteRequest
+	(*NetworkServiceDeleteResponse)(nil), // 15: patchbay.apiserver.v1.NetworkServiceDeleteResponse
+	(*NetworkServicePruneRequest)(nil),   // 16: patchbay.apiserver.v1.NetworkServicePruneRequest
+	(*NetworkServicePruneResponse)(nil),  // 17: patchbay.apiserver.v1.NetworkServicePruneResponse
+	nil,                                  // 18: patchbay.apiserver.v1.NetworkConfiguration.OptionsEntry
+	nil,                                  // 19: patchbay.apiserver.v1.NetworkServiceCreateRequest.LabelsEntry
+	nil,                                  // 20: patchbay.apiserver.v1.NetworkServiceUpdateRequest.LabelsEntry
+	(*v1.Metadata)(nil),                  // 21: patchbay.types.v1.Metadata
+	(*v1.PluginInfo)(nil),                // 22: patchbay.types.v1.PluginInfo
+	(*v1.Route)(nil),                     // 23: patchbay.types.v1.Route
+	(*v1.DNSConfiguration)(nil),          // 24: patchbay.types.v1.DNSConfiguration
+	(*v1.Attachment)(nil),                // 25: patchbay.types.v1.Attachment
 }
 var file_patchbay_apiserver_v1_network_proto_depIdxs = []int32{
-	17, // 0: patchbay.apiserver.v1.Network.metadata:type_name -> patchbay.types.v1.Metadata
+	21, // 0: patchbay.apiserver.v1.Network.metadata:type_name -> patchbay.types.v1.Metadata
 	2,  // 1: patchbay.apiserver.v1.Network.configuration:type_name -> patchbay.apiserver.v1.NetworkConfiguration
 	3,  // 2: patchbay.apiserver.v1.Network.status:type_name -> patchbay.apiserver.v1.NetworkStatus
-	18, // 3: patchbay.apiserver.v1.NetworkConfiguration.plugin:type_name -> patchbay.types.v1.PluginInfo
-	15, // 4: patchbay.apiserver.v1.NetworkConfiguration.options:type_name -> patchbay.apiserver.v1.NetworkConfiguration.OptionsEntry
-	19, // 5: patchbay.apiserver.v1.NetworkConfiguration.routes:type_name -> patchbay.types.v1.Route
-	0,  // 6: patchbay.apiserver.v1.NetworkStatus.state:type_name -> patchbay.apiserver.v1.NetworkState
-	4,  // 7: patchbay.apiserver.v1.NetworkStatus.attachments:type_name -> patchbay.apiserver.v1.NetworkAttachment
-	20, // 8: patchbay.apiserver.v1.NetworkAttachment.attachment:type_name -> patchbay.types.v1.Attachment
-	16, // 9: patchbay.apiserver.v1.NetworkServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.NetworkServiceCreateRequest.LabelsEntry
-	2,  // 10: patchbay.apiserver.v1.NetworkServiceCreateRequest.configuration:type_name -> patchbay.apiserver.v1.NetworkConfiguration
-	1,  // 11: patchbay.apiserver.v1.NetworkServiceCreateResponse.network:type_name -> patchbay.apiserver.v1.Network
-	1,  // 12: patchbay.apiserver.v1.NetworkServiceListResponse.networks:type_name -> patchbay.apiserver.v1.Network
-	1,  // 13: patchbay.apiserver.v1.NetworkServiceGetResponse.network:type_name -> patchbay.apiserver.v1.Network
-	5,  // 14: patchbay.apiserver.v1.NetworkService.Create:input_type -> patchbay.apiserver.v1.NetworkServiceCreateRequest
-	7,  // 15: patchbay.apiserver.v1.NetworkService.List:input_type -> patchbay.apiserver.v1.NetworkServiceListRequest
-	9,  // 16: patchbay.apiserver.v1.NetworkService.Get:input_type -> patchbay.apiserver.v1.NetworkServiceGetRequest
-	11, // 17: patchbay.apiserver.v1.NetworkService.Delete:input_type -> patchbay.apiserver.v1.NetworkServiceDeleteRequest
-	13, // 18: patchbay.apiserver.v1.NetworkService.Prune:input_type -> patchbay.apiserver.v1.NetworkServicePruneRequest
-	6,  // 19: patchbay.apiserver.v1.NetworkService.Create:output_type -> patchbay.apiserver.v1.NetworkServiceCreateResponse
-	8,  // 20: patchbay.apiserver.v1.NetworkService.List:output_type -> patchbay.apiserver.v1.NetworkServiceListResponse
-	10, // 21: patchbay.apiserver.v1.NetworkService.Get:output_type -> patchbay.apiserver.v1.NetworkServiceGetResponse
-	12, // 22: patchbay.apiserver.v1.NetworkService.Delete:output_type -> patchbay.apiserver.v1.NetworkServiceDeleteResponse
-	14, // 23: patchbay.apiserver.v1.NetworkService.Prune:output_type -> patchbay.apiserver.v1.NetworkServicePruneResponse
-	19, // [19:24] is the sub-list for method output_type
-	14, // [14:19] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	22, // 3: patchbay.apiserver.v1.NetworkConfiguration.plugin:type_name -> patchbay.types.v1.PluginInfo
+	18, // 4: patchbay.apiserver.v1.NetworkConfiguration.options:type_name -> patchbay.apiserver.v1.NetworkConfiguration.OptionsEntry
+	23, // 5: patchbay.apiserver.v1.NetworkConfiguration.routes:type_name -> patchbay.types.v1.Route
+	24, // 6: patchbay.apiserver.v1.NetworkConfiguration.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	0,  // 7: patchbay.apiserver.v1.NetworkStatus.state:type_name -> patchbay.apiserver.v1.NetworkState
+	4,  // 8: patchbay.apiserver.v1.NetworkStatus.attachments:type_name -> patchbay.apiserver.v1.NetworkAttachment
+	25, // 9: patchbay.apiserver.v1.NetworkAttachment.attachment:type_name -> patchbay.types.v1.Attachment
+	19, // 10: patchbay.apiserver.v1.NetworkServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.NetworkServiceCreateRequest.LabelsEntry
+	2,  // 11: patchbay.apiserver.v1.NetworkServiceCreateRequest.configuration:type_name -> patchbay.apiserver.v1.NetworkConfiguration
+	1,  // 12: patchbay.apiserver.v1.NetworkServiceCreateResponse.network:type_name -> patchbay.apiserver.v1.Network
+	1,  // 13: patchbay.apiserver.v1.NetworkServiceListResponse.networks:type_name -> patchbay.apiserver.v1.Network
+	1,  // 14: patchbay.apiserver.v1.NetworkServiceGetResponse.network:type_name -> patchbay.apiserver.v1.Network
+	20, // 15: patchbay.apiserver.v1.NetworkServiceUpdateRequest.labels:type_name -> patchbay.apiserver.v1.NetworkServiceUpdateRequest.LabelsEntry
+	12, // 16: patchbay.apiserver.v1.NetworkServiceUpdateRequest.reserved_ranges:type_name -> patchbay.apiserver.v1.NetworkReservedRanges
+	24, // 17: patchbay.apiserver.v1.NetworkServiceUpdateRequest.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	1,  // 18: patchbay.apiserver.v1.NetworkServiceUpdateResponse.network:type_name -> patchbay.apiserver.v1.Network
+	5,  // 19: patchbay.apiserver.v1.NetworkService.Create:input_type -> patchbay.apiserver.v1.NetworkServiceCreateRequest
+	7,  // 20: patchbay.apiserver.v1.NetworkService.List:input_type -> patchbay.apiserver.v1.NetworkServiceListRequest
+	9,  // 21: patchbay.apiserver.v1.NetworkService.Get:input_type -> patchbay.apiserver.v1.NetworkServiceGetRequest
+	11, // 22: patchbay.apiserver.v1.NetworkService.Update:input_type -> patchbay.apiserver.v1.NetworkServiceUpdateRequest
+	14, // 23: patchbay.apiserver.v1.NetworkService.Delete:input_type -> patchbay.apiserver.v1.NetworkServiceDeleteRequest
+	16, // 24: patchbay.apiserver.v1.NetworkService.Prune:input_type -> patchbay.apiserver.v1.NetworkServicePruneRequest
+	6,  // 25: patchbay.apiserver.v1.NetworkService.Create:output_type -> patchbay.apiserver.v1.NetworkServiceCreateResponse
+	8,  // 26: patchbay.apiserver.v1.NetworkService.List:output_type -> patchbay.apiserver.v1.NetworkServiceListResponse
+	10, // 27: patchbay.apiserver.v1.NetworkService.Get:output_type -> patchbay.apiserver.v1.NetworkServiceGetResponse
+	13, // 28: patchbay.apiserver.v1.NetworkService.Update:output_type -> patchbay.apiserver.v1.NetworkServiceUpdateResponse
+	15, // 29: patchbay.apiserver.v1.NetworkService.Delete:output_type -> patchbay.apiserver.v1.NetworkServiceDeleteResponse
+	17, // 30: patchbay.apiserver.v1.NetworkService.Prune:output_type -> patchbay.apiserver.v1.NetworkServicePruneResponse
+	25, // [25:31] is the sub-list for method output_type
+	19, // [19:25] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_apiserver_v1_network_proto_init() }
@@ -1008,13 +1257,14 @@ func file_patchbay_apiserver_v1_network_proto_init() {
 	if File_patchbay_apiserver_v1_network_proto != nil {
 		return
 	}
+	file_patchbay_apiserver_v1_network_proto_msgTypes[10].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_apiserver_v1_network_proto_rawDesc), len(file_patchbay_apiserver_v1_network_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   16,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

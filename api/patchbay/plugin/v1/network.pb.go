@@ -282,9 +282,14 @@ type NetworkConfiguration struct {
 	Mtu        uint32                 `protobuf:"varint,7,opt,name=mtu,proto3" json:"mtu,omitempty"`                                                                                  // 0: the plugin chooses
 	// Prefixes that other networks use: a chosen subnet must not overlap them
 	// and a given one that does is refused.
-	UsedPrefixes  []*NetworkPrefix `protobuf:"bytes,8,rep,name=used_prefixes,json=usedPrefixes,proto3" json:"used_prefixes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	UsedPrefixes []*NetworkPrefix `protobuf:"bytes,8,rep,name=used_prefixes,json=usedPrefixes,proto3" json:"used_prefixes,omitempty"`
+	// Addresses ("10.0.0.9"), prefixes or ranges ("10.0.0.9-10.0.0.20") that are
+	// given on request only.
+	ReservedRanges []string `protobuf:"bytes,9,rep,name=reserved_ranges,json=reservedRanges,proto3" json:"reserved_ranges,omitempty"`
+	Ipv4Disabled   bool     `protobuf:"varint,12,opt,name=ipv4_disabled,json=ipv4Disabled,proto3" json:"ipv4_disabled,omitempty"` // no addresses of the family; refused where that cannot be
+	Ipv6Disabled   bool     `protobuf:"varint,13,opt,name=ipv6_disabled,json=ipv6Disabled,proto3" json:"ipv6_disabled,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *NetworkConfiguration) Reset() {
@@ -373,6 +378,27 @@ func (x *NetworkConfiguration) GetUsedPrefixes() []*NetworkPrefix {
 	return nil
 }
 
+func (x *NetworkConfiguration) GetReservedRanges() []string {
+	if x != nil {
+		return x.ReservedRanges
+	}
+	return nil
+}
+
+func (x *NetworkConfiguration) GetIpv4Disabled() bool {
+	if x != nil {
+		return x.Ipv4Disabled
+	}
+	return false
+}
+
+func (x *NetworkConfiguration) GetIpv6Disabled() bool {
+	if x != nil {
+		return x.Ipv6Disabled
+	}
+	return false
+}
+
 type NetworkPrefix struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Network       string                 `protobuf:"bytes,1,opt,name=network,proto3" json:"network,omitempty"` // name
@@ -427,18 +453,19 @@ func (x *NetworkPrefix) GetPrefix() string {
 
 // NetworkStatus is what the plugin made of the configuration.
 type NetworkStatus struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	State          NetworkState           `protobuf:"varint,1,opt,name=state,proto3,enum=patchbay.plugin.v1.NetworkState" json:"state,omitempty"`
-	Message        string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
-	Ipv4Subnet     string                 `protobuf:"bytes,3,opt,name=ipv4_subnet,json=ipv4Subnet,proto3" json:"ipv4_subnet,omitempty"`
-	Ipv4Gateway    string                 `protobuf:"bytes,4,opt,name=ipv4_gateway,json=ipv4Gateway,proto3" json:"ipv4_gateway,omitempty"`
-	Ipv6Subnet     string                 `protobuf:"bytes,5,opt,name=ipv6_subnet,json=ipv6Subnet,proto3" json:"ipv6_subnet,omitempty"`
-	Ipv6Gateway    string                 `protobuf:"bytes,6,opt,name=ipv6_gateway,json=ipv6Gateway,proto3" json:"ipv6_gateway,omitempty"`
-	Mtu            uint32                 `protobuf:"varint,7,opt,name=mtu,proto3" json:"mtu,omitempty"`
-	AddressesInUse uint64                 `protobuf:"varint,8,opt,name=addresses_in_use,json=addressesInUse,proto3" json:"addresses_in_use,omitempty"`
-	AddressesTotal uint64                 `protobuf:"varint,9,opt,name=addresses_total,json=addressesTotal,proto3" json:"addresses_total,omitempty"` // of the IPv4 subnet, or of IPv6 where there is no IPv4; saturates
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	State             NetworkState           `protobuf:"varint,1,opt,name=state,proto3,enum=patchbay.plugin.v1.NetworkState" json:"state,omitempty"`
+	Message           string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	Ipv4Subnet        string                 `protobuf:"bytes,3,opt,name=ipv4_subnet,json=ipv4Subnet,proto3" json:"ipv4_subnet,omitempty"`
+	Ipv4Gateway       string                 `protobuf:"bytes,4,opt,name=ipv4_gateway,json=ipv4Gateway,proto3" json:"ipv4_gateway,omitempty"`
+	Ipv6Subnet        string                 `protobuf:"bytes,5,opt,name=ipv6_subnet,json=ipv6Subnet,proto3" json:"ipv6_subnet,omitempty"`
+	Ipv6Gateway       string                 `protobuf:"bytes,6,opt,name=ipv6_gateway,json=ipv6Gateway,proto3" json:"ipv6_gateway,omitempty"`
+	Mtu               uint32                 `protobuf:"varint,7,opt,name=mtu,proto3" json:"mtu,omitempty"`
+	AddressesInUse    uint64                 `protobuf:"varint,8,opt,name=addresses_in_use,json=addressesInUse,proto3" json:"addresses_in_use,omitempty"`
+	AddressesTotal    uint64                 `protobuf:"varint,9,opt,name=addresses_total,json=addressesTotal,proto3" json:"addresses_total,omitempty"`           // of the IPv4 subnet, or of IPv6 where there is no IPv4; saturates
+	AddressesReserved uint64                 `protobuf:"varint,11,opt,name=addresses_reserved,json=addressesReserved,proto3" json:"addresses_reserved,omitempty"` // of the total, given on request only; saturates
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *NetworkStatus) Reset() {
@@ -530,6 +557,13 @@ func (x *NetworkStatus) GetAddressesInUse() uint64 {
 func (x *NetworkStatus) GetAddressesTotal() uint64 {
 	if x != nil {
 		return x.AddressesTotal
+	}
+	return 0
+}
+
+func (x *NetworkStatus) GetAddressesReserved() uint64 {
+	if x != nil {
+		return x.AddressesReserved
 	}
 	return 0
 }
@@ -2350,7 +2384,7 @@ const file_patchbay_plugin_v1_network_proto_rawDesc = "" +
 	"\fmax_protocol\x18\x02 \x01(\rR\vmaxProtocol\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x04 \x01(\tR\aversion\x12\"\n" +
-	"\fcapabilities\x18\x05 \x03(\tR\fcapabilities\"\xfd\x02\n" +
+	"\fcapabilities\x18\x05 \x03(\tR\fcapabilities\"\xf0\x03\n" +
 	"\x14NetworkConfiguration\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -2361,13 +2395,16 @@ const file_patchbay_plugin_v1_network_proto_rawDesc = "" +
 	"ipv6Subnet\x12O\n" +
 	"\aoptions\x18\x06 \x03(\v25.patchbay.plugin.v1.NetworkConfiguration.OptionsEntryR\aoptions\x12\x10\n" +
 	"\x03mtu\x18\a \x01(\rR\x03mtu\x12F\n" +
-	"\rused_prefixes\x18\b \x03(\v2!.patchbay.plugin.v1.NetworkPrefixR\fusedPrefixes\x1a:\n" +
+	"\rused_prefixes\x18\b \x03(\v2!.patchbay.plugin.v1.NetworkPrefixR\fusedPrefixes\x12'\n" +
+	"\x0freserved_ranges\x18\t \x03(\tR\x0ereservedRanges\x12#\n" +
+	"\ripv4_disabled\x18\f \x01(\bR\fipv4Disabled\x12#\n" +
+	"\ripv6_disabled\x18\r \x01(\bR\fipv6Disabled\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"A\n" +
 	"\rNetworkPrefix\x12\x18\n" +
 	"\anetwork\x18\x01 \x01(\tR\anetwork\x12\x16\n" +
-	"\x06prefix\x18\x02 \x01(\tR\x06prefix\"\xce\x02\n" +
+	"\x06prefix\x18\x02 \x01(\tR\x06prefix\"\xfd\x02\n" +
 	"\rNetworkStatus\x126\n" +
 	"\x05state\x18\x01 \x01(\x0e2 .patchbay.plugin.v1.NetworkStateR\x05state\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x1f\n" +
@@ -2379,7 +2416,8 @@ const file_patchbay_plugin_v1_network_proto_rawDesc = "" +
 	"\fipv6_gateway\x18\x06 \x01(\tR\vipv6Gateway\x12\x10\n" +
 	"\x03mtu\x18\a \x01(\rR\x03mtu\x12(\n" +
 	"\x10addresses_in_use\x18\b \x01(\x04R\x0eaddressesInUse\x12'\n" +
-	"\x0faddresses_total\x18\t \x01(\x04R\x0eaddressesTotal\"\xa3\x01\n" +
+	"\x0faddresses_total\x18\t \x01(\x04R\x0eaddressesTotal\x12-\n" +
+	"\x12addresses_reserved\x18\v \x01(\x04R\x11addressesReserved\"\xa3\x01\n" +
 	"\fStartRequest\x12N\n" +
 	"\rconfiguration\x18\x01 \x01(\v2(.patchbay.plugin.v1.NetworkConfigurationR\rconfiguration\x12C\n" +
 	"\freservations\x18\x02 \x03(\v2\x1f.patchbay.plugin.v1.ReservationR\freservations\"J\n" +

@@ -30,6 +30,8 @@ const (
 	NetworkServiceListProcedure = "/patchbay.apiserver.v1.NetworkService/List"
 	// NetworkServiceGetProcedure is the procedure name of the NetworkService's Get RPC.
 	NetworkServiceGetProcedure = "/patchbay.apiserver.v1.NetworkService/Get"
+	// NetworkServiceUpdateProcedure is the procedure name of the NetworkService's Update RPC.
+	NetworkServiceUpdateProcedure = "/patchbay.apiserver.v1.NetworkService/Update"
 	// NetworkServiceDeleteProcedure is the procedure name of the NetworkService's Delete RPC.
 	NetworkServiceDeleteProcedure = "/patchbay.apiserver.v1.NetworkService/Delete"
 	// NetworkServicePruneProcedure is the procedure name of the NetworkService's Prune RPC.
@@ -58,6 +60,13 @@ var (
 			Procedure:  NetworkServiceGetProcedure,
 		}
 	})
+	networkServiceUpdateSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_patchbay_apiserver_v1_network_proto.Services().ByName("NetworkService").Methods().ByName("Update"),
+			Procedure:  NetworkServiceUpdateProcedure,
+		}
+	})
 	networkServiceDeleteSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -81,6 +90,9 @@ type NetworkServiceClient interface {
 	Create(context.Context, *v1.NetworkServiceCreateRequest) (*v1.NetworkServiceCreateResponse, error)
 	List(context.Context, *v1.NetworkServiceListRequest) (*v1.NetworkServiceListResponse, error)
 	Get(context.Context, *v1.NetworkServiceGetRequest) (*v1.NetworkServiceGetResponse, error)
+	// Update changes a network without detaching anyone. What the request leaves
+	// out stays. After an error nothing has changed.
+	Update(context.Context, *v1.NetworkServiceUpdateRequest) (*v1.NetworkServiceUpdateResponse, error)
 	// Delete refuses a network that containers are configured for, naming
 	// them, and the built-in one.
 	Delete(context.Context, *v1.NetworkServiceDeleteRequest) (*v1.NetworkServiceDeleteResponse, error)
@@ -101,6 +113,9 @@ type NetworkServiceHandler interface {
 	Create(context.Context, *v1.NetworkServiceCreateRequest) (*v1.NetworkServiceCreateResponse, error)
 	List(context.Context, *v1.NetworkServiceListRequest) (*v1.NetworkServiceListResponse, error)
 	Get(context.Context, *v1.NetworkServiceGetRequest) (*v1.NetworkServiceGetResponse, error)
+	// Update changes a network without detaching anyone. What the request leaves
+	// out stays. After an error nothing has changed.
+	Update(context.Context, *v1.NetworkServiceUpdateRequest) (*v1.NetworkServiceUpdateResponse, error)
 	// Delete refuses a network that containers are configured for, naming
 	// them, and the built-in one.
 	Delete(context.Context, *v1.NetworkServiceDeleteRequest) (*v1.NetworkServiceDeleteResponse, error)
@@ -116,6 +131,7 @@ func RegisterNetworkServiceHandler(server *connect.Server, svc NetworkServiceHan
 		connect.Method{Spec: networkServiceCreateSpec(), Handler: adapter.create},
 		connect.Method{Spec: networkServiceListSpec(), Handler: adapter.list},
 		connect.Method{Spec: networkServiceGetSpec(), Handler: adapter.get},
+		connect.Method{Spec: networkServiceUpdateSpec(), Handler: adapter.update},
 		connect.Method{Spec: networkServiceDeleteSpec(), Handler: adapter.delete},
 		connect.Method{Spec: networkServicePruneSpec(), Handler: adapter.prune},
 	)
@@ -134,6 +150,10 @@ func (UnimplementedNetworkServiceHandler) List(context.Context, *v1.NetworkServi
 
 func (UnimplementedNetworkServiceHandler) Get(context.Context, *v1.NetworkServiceGetRequest) (*v1.NetworkServiceGetResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.NetworkService.Get is not implemented")
+}
+
+func (UnimplementedNetworkServiceHandler) Update(context.Context, *v1.NetworkServiceUpdateRequest) (*v1.NetworkServiceUpdateResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.NetworkService.Update is not implemented")
 }
 
 func (UnimplementedNetworkServiceHandler) Delete(context.Context, *v1.NetworkServiceDeleteRequest) (*v1.NetworkServiceDeleteResponse, error) {
@@ -167,6 +187,14 @@ func (c *networkServiceClient) List(ctx context.Context, req *v1.NetworkServiceL
 func (c *networkServiceClient) Get(ctx context.Context, req *v1.NetworkServiceGetRequest) (*v1.NetworkServiceGetResponse, error) {
 	var res v1.NetworkServiceGetResponse
 	if err := c.client.CallUnary(ctx, networkServiceGetSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *networkServiceClient) Update(ctx context.Context, req *v1.NetworkServiceUpdateRequest) (*v1.NetworkServiceUpdateResponse, error) {
+	var res v1.NetworkServiceUpdateResponse
+	if err := c.client.CallUnary(ctx, networkServiceUpdateSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -220,6 +248,18 @@ func (h networkServiceHandler) get(ctx context.Context, _ connect.Spec, stream c
 		return err
 	}
 	res, err := h.svc.Get(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h networkServiceHandler) update(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.NetworkServiceUpdateRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Update(ctx, &req)
 	if err != nil {
 		return err
 	}

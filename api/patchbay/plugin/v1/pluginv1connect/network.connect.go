@@ -232,7 +232,9 @@ type NetworkPluginServiceClient interface {
 	// Stop ends service. With delete, all that the network made on the host is
 	// removed; live leases are refused with failed_precondition unless forced.
 	Stop(context.Context, *v1.StopRequest) (*v1.StopResponse, error)
-	// Update replaces the configuration of a started network.
+	// Update replaces the configuration of a started network: name, MTU, options
+	// and reserved ranges can change. Nobody is detached; after an error the
+	// former configuration is in force.
 	Update(context.Context, *v1.UpdateRequest) (*v1.UpdateResponse, error)
 	// Allocate reserves addresses for a key, for a limited time until Hold.
 	// Idempotent by key: the same key gets the same answer.
@@ -329,7 +331,9 @@ type NetworkPluginServiceHandler interface {
 	// Stop ends service. With delete, all that the network made on the host is
 	// removed; live leases are refused with failed_precondition unless forced.
 	Stop(context.Context, *v1.StopRequest) (*v1.StopResponse, error)
-	// Update replaces the configuration of a started network.
+	// Update replaces the configuration of a started network: name, MTU, options
+	// and reserved ranges can change. Nobody is detached; after an error the
+	// former configuration is in force.
 	Update(context.Context, *v1.UpdateRequest) (*v1.UpdateResponse, error)
 	// Allocate reserves addresses for a key, for a limited time until Hold.
 	// Idempotent by key: the same key gets the same answer.

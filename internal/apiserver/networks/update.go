@@ -1,0 +1,151 @@
+package networks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/containerd/errdefs"
+
+	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+// Update changes a network while it serves, without detaching anyone. All faults
+// are reported at once; after an error nothing has changed. Attachments that
+// live keep the MTU and name servers that they were made with.
+func (s *Service) Update(ctx context.Context, name string, change resource.NetworkChange) (resource.Network, error) {
+	n, err := s.find(name)
+	if err != nil {
+		return resource.Network{}, err
+	}
+	defer s.byID.Lock(n.id)()
+	before := n.stored()
+	if before.Deleting {
+		return resource.Network{}, fmt.Errorf("network %s: is being deleted: %w", before.Name, errdefs.ErrNotFound)
+	}
+	next := changed(before, change)
+	if err := checkChange(before, next, change); err != nil {
+		return resource.Network{}, err
+	}
+	if sameForPlugin(before, next) {
+		err := n.replace(next)
+		return n.snapshot(), err
+	}
+	return n.apply(ctx, before, next)
+}
+
+// changed is the record with the change.
+func changed(r resource.StoredNetwork, change resource.NetworkChange) resource.StoredNetwork {
+	r.Labels = maps.Clone(r.Labels)
+	if r.Labels == nil && len(change.Labels) > 0 {
+		r.Labels = map[string]string{}
+	}
+	for _, key := range change.RemoveLabels {
+		delete(r.Labels, key)
+	}
+	maps.Copy(r.Labels, change.Labels)
+	if change.MTU != nil {
+		r.Configuration.MTU = *change.MTU
+	}
+	if change.ReservedRanges != nil {
+		r.Configuration.ReservedRanges = *change.ReservedRanges
+	}
+	if change.DNS != nil {
+		r.Configuration.DNS = *change.DNS
+	}
+	return r
+}
+
+func checkChange(before, next resource.StoredNetwork, change resource.NetworkChange) error {
+	faults := []error{resource.ValidateLabels(next.Labels)}
+	for _, key := range change.RemoveLabels {
+		if _, has := before.Labels[key]; !has {
+			faults = append(faults, fmt.Errorf("label %q: network %s has none of that key: %w", key, before.Name, errdefs.ErrInvalidArgument))
+		}
+	}
+	whole := next.Configuration
+	pinned := pinnedOrGiven(next)
+	whole.IPv4Subnet, whole.IPv6Subnet = pinned.IPv4, pinned.IPv6
+	return errors.Join(append(faults, whole.Validate())...)
+}
+
+// sameForPlugin reports whether a change is none of the plugin's business.
+func sameForPlugin(a, b resource.StoredNetwork) bool {
+	return a.Configuration.MTU == b.Configuration.MTU && slices.Equal(a.Configuration.ReservedRanges, b.Configuration.ReservedRanges)
+}
+
+// replace stores the record and makes it the one in force.
+func (n *network) replace(next resource.StoredNetwork) error {
+	if err := n.service.config.Records.Put(n.id, next); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.record, n.unsaved = next, false
+	return nil
+}
+
+// apply has the plugin change first, which may refuse. A plugin that is started
+// anew in between got the former configuration, and is told again.
+func (n *network) apply(ctx context.Context, before, next resource.StoredNetwork) (resource.Network, error) {
+	for {
+		process := n.current()
+		status, err := n.change(ctx, next)
+		if err != nil {
+			return resource.Network{}, err
+		}
+		if err := n.replace(next); err != nil {
+			_, undo := n.change(context.WithoutCancel(ctx), before)
+			return resource.Network{}, errors.Join(err, undo)
+		}
+		if n.current() == process {
+			n.told(status)
+			return n.snapshot(), nil
+		}
+	}
+}
+
+func (n *network) change(ctx context.Context, r resource.StoredNetwork) (resource.NetworkStatus, error) {
+	var status resource.NetworkStatus
+	err := n.lease(ctx, func(ctx context.Context) error {
+		answer, err := n.client.Update(ctx, &pluginv1.UpdateRequest{Configuration: n.pluginConfiguration(r)})
+		if err != nil {
+			return err
+		}
+		status, err = wire.PluginStatusFromProto(answer.GetStatus())
+		return garbage(err)
+	})
+	return status, err
+}
+
+// pluginConfiguration is what the plugin is told of a network.
+func (n *network) pluginConfiguration(r resource.StoredNetwork) *pluginv1.NetworkConfiguration {
+	want, c := pinnedOrGiven(r), r.Configuration
+	return &pluginv1.NetworkConfiguration{
+		Id:             r.ID,
+		Name:           r.Name,
+		Variant:        c.Plugin.Variant,
+		Ipv4Subnet:     text(want.IPv4),
+		Ipv6Subnet:     text(want.IPv6),
+		Mtu:            uint32(c.MTU),
+		Options:        c.Options,
+		UsedPrefixes:   n.service.used(n.id),
+		ReservedRanges: wire.RangesToProto(c.ReservedRanges),
+		Ipv4Disabled:   c.IPv4Disabled,
+		Ipv6Disabled:   c.IPv6Disabled,
+	}
+}
+
+// attachedDNS is what a plugin says of name servers, after what the network's
+// configuration does.
+func attachedDNS(configured, told resource.DNSConfiguration) resource.DNSConfiguration {
+	return resource.DNSConfiguration{
+		Servers: slices.Concat(configured.Servers, told.Servers),
+		Search:  slices.Concat(configured.Search, told.Search),
+		Options: slices.Concat(configured.Options, told.Options),
+	}
+}

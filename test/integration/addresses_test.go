@@ -1,0 +1,102 @@
+//go:build integration
+
+package integration
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+// A network of one address family has nothing of the other: no subnet, no
+// gateway, no address in its containers; the one that is left works.
+func TestOneAddressFamily(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	for _, tt := range []struct{ name, off, far string }{
+		{"four", "--ipv6=false", farIPv4},
+		{"six", "--ipv4=false", farIPv6},
+	} {
+		h.patchbay("network", "create", tt.name, tt.off)
+		h.patchbay("run", "-d", "--name", tt.name, "--network", tt.name, "box", "sleep", "1000")
+		n, a := h.network(tt.name).Status, h.attachment(tt.name, tt.name)
+		four := tt.name == "four"
+		for what, has := range map[string][2]bool{
+			"subnet":  {n.IPv4Subnet.IsValid(), n.IPv6Subnet.IsValid()},
+			"gateway": {a.IPv4Gateway.IsValid(), a.IPv6Gateway.IsValid()},
+			"address": {a.IPv4Address.IsValid(), a.IPv6Address.IsValid()},
+		} {
+			if has != [2]bool{four, !four} {
+				t.Errorf("network %s: %s of ipv4, ipv6: got %v", tt.name, what, has)
+			}
+		}
+		inside := h.patchbay("exec", tt.name, "ip", "-o", "addr", "show", "eth0")
+		if strings.Contains(inside, "inet ") != four || !strings.Contains(inside, "scope global") {
+			t.Errorf("network %s: addresses inside:\n%s", tt.name, inside)
+		}
+		h.mustPing(tt.name, netip.MustParseAddr(tt.far))
+	}
+	h.patchbay("network", "create", "lan6", "--plugin", "macvlan", "--option", "parent="+uplink, "--ipv4=false")
+	if s := h.network("lan6").Status; s.IPv4Subnet.IsValid() || !s.IPv6Subnet.IsValid() {
+		t.Errorf("macvlan without ipv4: got %v and %v", s.IPv4Subnet, s.IPv6Subnet)
+	}
+}
+
+// Ranges are given on request only; an update changes them, and MTU, labels and
+// name servers, under a running container, over the death of the plugin and of
+// patchbayd; one that is refused changes nothing.
+func TestNetworkUpdate(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	h.patchbay("network", "create", "web", "--subnet", "10.41.0.0/28", "--reserve", "10.41.0.0-10.41.0.7", "--label", "draft")
+	h.patchbay("run", "-d", "--name", "one", "--network", "web", "box", "sleep", "1000")
+	h.patchbay("run", "-d", "--name", "fixed", "--network", "web,ip=10.41.0.3", "box", "sleep", "1000")
+	first := h.attachment("one", "web")
+	if got := first.IPv4Address.Addr().String(); got != "10.41.0.8" {
+		t.Errorf("got %s, want the first address behind the range", got)
+	}
+	if s := h.network("web").Status; s.AddressesInUse != 2 || s.AddressesTotal != 13 || s.AddressesReserved != 6 {
+		t.Errorf("usage: got %d of %d, %d reserved, want 2 of 13, 6 reserved", s.AddressesInUse, s.AddressesTotal, s.AddressesReserved)
+	}
+
+	before := h.network("web")
+	r := h.try("network", "update", "web", "--mtu", "100", "--reserve", "10.9.0.1", "--label", "tier=front")
+	if r.code != 1 || !strings.Contains(r.stderr, "10.9.0.1") || !strings.Contains(r.stderr, "mtu 100") {
+		t.Errorf("want both faults: %s", r)
+	}
+	if after := h.network("web"); after.Configuration.MTU != before.Configuration.MTU || len(after.Labels) != 1 ||
+		len(after.Configuration.ReservedRanges) != 1 {
+		t.Errorf("a refused update has changed something: %+v", after)
+	}
+
+	h.patchbay("network", "update", "web", "--mtu", "1400", "--reserve", "10.41.0.8-10.41.0.10", "--label", "tier=front", "--remove-label", "draft",
+		"--dns", "192.0.2.53", "--dns-search", "example.net")
+	check := func(when, container, want string) {
+		t.Helper()
+		h.patchbay("run", "-d", "--name", container, "--network", "web", "box", "sleep", "1000")
+		a := h.attachment(container, "web")
+		if a.MTU != 1400 || a.IPv4Address.Addr().String() != want || len(a.DNS.Servers) != 1 || len(a.DNS.Search) != 1 {
+			t.Errorf("%s: got %+v, want mtu 1400, address %s and the name server", when, a, want)
+		}
+		if again := h.attachment("one", "web"); again.IPv4Address != first.IPv4Address || again.MTU != first.MTU {
+			t.Errorf("%s: the running container has got another attachment: %+v", when, again)
+		}
+		h.mustPing(container, first.IPv4Address.Addr())
+	}
+	check("after the update", "two", "10.41.0.11")
+
+	kill(t, h.network("web").Status.PluginPID)
+	check("after the plugin's death", "three", "10.41.0.2")
+	h.patchbay("stop", "-t", "0", "one", "two", "three", "fixed")
+	h.patchbay("system", "stop")
+	h.patchbay("system", "start")
+	h.patchbay("start", "one") // waits for the network
+	if a := h.attachment("one", "web"); a.MTU != 1400 {
+		t.Errorf("a container that was started again: got mtu %d, want 1400", a.MTU)
+	}
+	n := h.network("web")
+	if n.Status.MTU != 1400 || n.Labels["tier"] != "front" || len(n.Labels) != 1 || len(n.Configuration.DNS.Servers) != 1 ||
+		len(n.Configuration.ReservedRanges) != 1 {
+		t.Errorf("after a stop of all: got %+v", n)
+	}
+}
