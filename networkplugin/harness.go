@@ -240,6 +240,8 @@ func configuration(c wire.PluginConfiguration) Configuration {
 		ReservedRanges: c.ReservedRanges,
 		IPv4Disabled:   c.IPv4Disabled,
 		IPv6Disabled:   c.IPv6Disabled,
+		IPv4Pools:      c.IPv4Pools,
+		IPv6Pools:      c.IPv6Pools,
 	}
 	for _, u := range c.Used {
 		out.Used = append(out.Used, UsedPrefix(u))

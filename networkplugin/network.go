@@ -110,6 +110,8 @@ type Configuration struct {
 	ReservedRanges []resource.AddressRange
 	// A family that is turned off has no addresses; see ChooseSubnets.
 	IPv4Disabled, IPv6Disabled bool
+	// Subnets are chosen from the pools, in order; none: those of ChooseSubnets.
+	IPv4Pools, IPv6Pools []resource.SubnetPool `json:"-"`
 	// Ports are those whose sandboxes were on the network when the plugin ended;
 	// in Start only. What is left of any other port may be removed.
 	Ports []Port `json:"-"`

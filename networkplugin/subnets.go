@@ -30,8 +30,8 @@ func RefuseUnknown(options map[string]string, known ...string) error {
 }
 
 // ChooseSubnets returns the subnets of a network: none for a family that is
-// turned off, the given ones, checked, else chosen ones, which are the same for the same network as long as they are
-// free. Occupied are the prefixes of the host's routes and addresses; they, like
+// turned off, the given ones, checked, else chosen ones, from the pools of c;
+// they are the same for the same network as long as they are free. Occupied are the prefixes of the host's routes and addresses; they, like
 // the prefixes of other networks in c.Used, may not be overlapped. What is the
 // network's own, left over from an earlier run, is not to be among them.
 //
@@ -57,14 +57,14 @@ func ChooseSubnets(c Configuration, occupied []netip.Prefix) (v4, v6 netip.Prefi
 	} else if v4.IsValid() {
 		err4 = checkGiven(v4, ipam.CheckSubnet4, used)
 	} else {
-		v4, err4 = ipam.ChooseSubnet4(c.ID, prefixes)
+		v4, err4 = ipam.ChooseSubnet4(c.ID, c.IPv4Pools, prefixes)
 	}
 	if v6 = c.IPv6Subnet; c.IPv6Disabled {
 		v6 = netip.Prefix{}
 	} else if v6.IsValid() {
 		err6 = checkGiven(v6, ipam.CheckSubnet6, used)
 	} else {
-		v6, err6 = ipam.ChooseSubnet6(c.ID, prefixes)
+		v6, err6 = ipam.ChooseSubnet6(c.ID, c.IPv6Pools, prefixes)
 	}
 	if err := errors.Join(err4, err6); err != nil {
 		return netip.Prefix{}, netip.Prefix{}, err

@@ -55,6 +55,8 @@ func openNetworks(s *server) (*networks.Service, error) {
 		Default:      s.config.Settings.DefaultNetwork,
 		ReadyTimeout: s.config.Settings.ReadyTimeout,
 		Log:          s.config.Log,
+		IPv4Pools:    s.config.Settings.IPv4Pools,
+		IPv6Pools:    ipv6Pools(s),
 	})
 }
 

@@ -5,10 +5,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -26,6 +28,9 @@ type Config struct {
 	AllowedUIDs        []int               // that may call the API, beside root
 	PluginDirectories  []string            // absolute, searched before the system's
 	ReadyTimeout       time.Duration       // until a helper answers
+	// Subnets that nobody gives come from these, in order. None: for IPv4 those of
+	// plugins, for IPv6 the prefix of this installation.
+	IPv4Pools, IPv6Pools []resource.SubnetPool
 }
 
 // file is the form of config.toml.
@@ -35,6 +40,10 @@ type file struct {
 		DefaultPlugin  string `toml:"default-plugin"`
 		DefaultVariant string `toml:"default-variant"`
 	} `toml:"network"`
+	Pools struct {
+		IPv4 []pool `toml:"ipv4"`
+		IPv6 []pool `toml:"ipv6"`
+	} `toml:"pools"`
 	Registries struct {
 		Insecure []string `toml:"insecure"`
 	} `toml:"registries"`
@@ -48,6 +57,18 @@ type file struct {
 		PluginReady string `toml:"plugin-ready"`
 	} `toml:"timeouts"`
 }
+
+// pool is one pool of subnets. Without a size they are the usual ones.
+type pool struct {
+	Base string `toml:"base"`
+	Size *int   `toml:"size"`
+}
+
+// The usual sizes of subnets.
+const (
+	size4 = 24
+	size6 = 64 // RFC 4291 section 2.5.4
+)
 
 // Path returns where the file is: the one given, else that of the environment,
 // else the default. required says that it must exist.
@@ -101,6 +122,10 @@ func (f file) complete(path string) (Config, error) {
 		faults = append(faults, err)
 		c.AllowedUIDs = append(c.AllowedUIDs, uid)
 	}
+	var err4, err6 error
+	c.IPv4Pools, err4 = pools("pools.ipv4", f.Pools.IPv4, true, size4)
+	c.IPv6Pools, err6 = pools("pools.ipv6", f.Pools.IPv6, false, size6)
+	faults = append(faults, err4, err6)
 	if text := f.Timeouts.PluginReady; text != "" {
 		d, err := time.ParseDuration(text)
 		if err != nil || d <= 0 {
@@ -112,6 +137,39 @@ func (f file) complete(path string) (Config, error) {
 		return Config{}, fmt.Errorf("%s: %w: %w", path, err, errdefs.ErrInvalidArgument)
 	}
 	return c, nil
+}
+
+// pools checks the pools of one family. Those that overlap are refused: one
+// would be counted twice.
+func pools(key string, all []pool, v4 bool, size int) ([]resource.SubnetPool, error) {
+	var out []resource.SubnetPool
+	var faults []error
+	for _, p := range all {
+		base, err := netip.ParsePrefix(p.Base)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s: base %q: want a prefix like 10.0.0.0/8 or fd12:3456:789a::/48", key, p.Base))
+			continue
+		}
+		next := resource.SubnetPool{Base: base, Size: size}
+		if p.Size != nil {
+			next.Size = *p.Size
+		}
+		if base.Addr().Is4() != v4 {
+			faults = append(faults, fmt.Errorf("%s: base %v: is of the other address family", key, base))
+			continue
+		}
+		if err := next.Validate(); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %s", key, strings.ReplaceAll(err.Error(), "\n", "\n"+key+": ")))
+			continue
+		}
+		for _, other := range out {
+			if other.Base.Overlaps(base) {
+				faults = append(faults, fmt.Errorf("%s: base %v: overlaps %v", key, base, other.Base))
+			}
+		}
+		out = append(out, next)
+	}
+	return out, errors.Join(faults...)
 }
 
 // lookup returns the uid of a user given by name or number.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"patchbay.dev/patchbay/resource"
 )
@@ -37,6 +39,9 @@ default-runtime = "vm"
 [network]
 default-plugin = "macvlan"
 default-variant = "private"
+[pools]
+ipv4 = [{base = "10.0.0.0/8"}, {base = "172.20.0.0/14", size = 30}]
+ipv6 = [{base = "fd12:3456:789a::/48"}]
 [registries]
 insecure = ["box:5000"]
 [api]
@@ -49,12 +54,14 @@ plugin-ready = "1500ms"
 			DefaultRuntime: "vm", DefaultNetwork: resource.PluginInfo{Plugin: "macvlan", Variant: "private"},
 			InsecureRegistries: []string{"box:5000"}, AllowedUIDs: []int{1000, 1001, 0},
 			PluginDirectories: []string{"/opt/plugins"}, ReadyTimeout: 1500 * time.Millisecond,
+			IPv4Pools: []resource.SubnetPool{{Base: netip.MustParsePrefix("10.0.0.0/8"), Size: 24}, {Base: netip.MustParsePrefix("172.20.0.0/14"), Size: 30}},
+			IPv6Pools: []resource.SubnetPool{{Base: netip.MustParsePrefix("fd12:3456:789a::/48"), Size: 64}},
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got, err := load(t, tt.text)
-			if diff := cmp.Diff(tt.want, got); diff != "" || err != nil {
+			if diff := cmp.Diff(tt.want, got, cmpopts.EquateComparable(netip.Prefix{})); diff != "" || err != nil {
 				t.Errorf("(-want +got):\n%s%v", diff, err)
 			}
 		})
@@ -83,6 +90,10 @@ func TestFaults(t *testing.T) {
 		"user":        {"[api]\nallowed-users = [\"no such user\"]", `api.allowed-users: "no such user": there is no such user`},
 		"uid":         {"[api]\nallowed-users = [-1]", "api.allowed-users: -1: want a name or a uid"},
 		"timeout":     {"[timeouts]\nplugin-ready = \"10\"", `timeouts.plugin-ready: "10": want a duration like "10s"`},
+		"pool":        {"[pools]\nipv4 = [{base = \"10.0.0.0\"}]", `pools.ipv4: base "10.0.0.0": want a prefix`},
+		"pool family": {"[pools]\nipv4 = [{base = \"fd00::/8\"}]", `pools.ipv4: base fd00::/8: is of the other address family`},
+		"pool size":   {"[pools]\nipv6 = [{base = \"fd00::/48\", size = 24}]", `pools.ipv6: pool fd00::/48: has subnets of size 24, want 48 to 127`},
+		"pools":       {"[pools]\nipv4 = [{base = \"10.0.0.0/8\"}, {base = \"10.1.0.0/16\"}]", `pools.ipv4: base 10.1.0.0/16: overlaps 10.0.0.0/8`},
 		"both":        {"default-runtime = \"O\"\n[timeouts]\nplugin-ready = \"-1s\"", `timeouts.plugin-ready: "-1s"`},
 	} {
 		t.Run(name, func(t *testing.T) {

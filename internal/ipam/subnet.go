@@ -3,77 +3,12 @@
 package ipam
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
 
 	"github.com/containerd/errdefs"
-	"github.com/gaissmai/bart"
 )
-
-// pool4 is what ChooseSubnet4 takes its /24s from: the second quarter of
-// 10.0.0.0/8 without what engines use by default. Left out of private space
-// (RFC 1918) as likely to be met somewhere: 10.0.0.0/10 (numbered by hand),
-// 10.88.0.0/16 (podman), 10.96.0.0/12 (Kubernetes services), 10.128.0.0/9
-// (clouds, flannel), 172.16.0.0/12 (docker, AWS), 192.168.0.0/16 (homes).
-var (
-	pool4     = netip.MustParsePrefix("10.64.0.0/10")
-	poolHoles = []netip.Prefix{netip.MustParsePrefix("10.88.0.0/16"), netip.MustParsePrefix("10.96.0.0/12")}
-)
-
-const poolSize = 1 << 14 // /24s in a /10
-
-// ChooseSubnet4 returns a /24 of private space that overlaps nothing in used.
-// The order of trial comes from the seed, so that networks made at the same
-// time, by one instance or several, rarely choose the same. When all of more
-// than ten thousand overlap the error is errdefs.ErrResourceExhausted.
-func ChooseSubnet4(seed string, used []netip.Prefix) (netip.Prefix, error) {
-	taken := tableOf(used)
-	for _, hole := range poolHoles {
-		taken.Insert(hole)
-	}
-	sum := sha256.Sum256([]byte("ipv4 subnet\x00" + seed))
-	start, step := binary.BigEndian.Uint32(sum[:]), binary.BigEndian.Uint32(sum[4:])|1 // odd: meets each once
-	base := binary.BigEndian.Uint32(pool4.Addr().AsSlice())
-	for i := range uint32(poolSize) {
-		place := (start + i*step) % poolSize
-		var b [4]byte
-		binary.BigEndian.PutUint32(b[:], base|place<<8)
-		candidate := netip.PrefixFrom(netip.AddrFrom4(b), 24)
-		if !taken.OverlapsPrefix(candidate) {
-			return candidate, nil
-		}
-	}
-	return netip.Prefix{}, fmt.Errorf("ipv4 subnet: every /24 of %v overlaps one in use, give a subnet: %w", pool4, errdefs.ErrResourceExhausted)
-}
-
-// ChooseSubnet6 returns a unique-local /64 (RFC 4193) that overlaps nothing in
-// used: the same for the same seed, unless that one overlaps.
-func ChooseSubnet6(seed string, used []netip.Prefix) (netip.Prefix, error) {
-	taken := tableOf(used)
-	for i := range 1000 {
-		sum := sha256.Sum256(fmt.Appendf(nil, "ipv6 subnet\x00%s\x00%d", seed, i))
-		b := [16]byte{0: 0xfd}
-		copy(b[1:8], sum[:])
-		candidate := netip.PrefixFrom(netip.AddrFrom16(b), 64)
-		if !taken.OverlapsPrefix(candidate) {
-			return candidate, nil
-		}
-	}
-	return netip.Prefix{}, fmt.Errorf("ipv6 subnet: all of fd00::/8 tried overlap one in use, give a subnet: %w", errdefs.ErrResourceExhausted)
-}
-
-func tableOf(prefixes []netip.Prefix) *bart.Lite {
-	table := new(bart.Lite)
-	for _, p := range prefixes {
-		if p.IsValid() && p.Bits() > 0 { // a default route is in nobody's way
-			table.Insert(p.Masked())
-		}
-	}
-	return table
-}
 
 // Occupied is a prefix in use and by what, as in "network b".
 type Occupied struct {

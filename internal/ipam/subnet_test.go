@@ -2,7 +2,6 @@ package ipam_test
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -13,74 +12,6 @@ import (
 )
 
 func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
-
-func TestChooseSubnet4AvoidsAllThatIsUsed(t *testing.T) {
-	t.Parallel()
-	used := []netip.Prefix{prefix("0.0.0.0/0"), prefix("10.64.0.0/11"), prefix("10.112.0.1/13")}
-	for i := range 500 {
-		got, err := ipam.ChooseSubnet4(fmt.Sprint(i), used)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := ipam.CheckSubnet4(got); err != nil || got.Bits() != 24 || !got.Addr().IsPrivate() {
-			t.Fatalf("got %v, %v, want a private /24", got, err)
-		}
-		for _, u := range append(used[1:], prefix("10.88.0.0/16"), prefix("10.96.0.0/12")) {
-			if u.Overlaps(got) {
-				t.Fatalf("got %v, which overlaps %v", got, u)
-			}
-		}
-		used = append(used, got)
-	}
-}
-
-func TestChooseSubnet4IsStableAndSpread(t *testing.T) {
-	t.Parallel()
-	seen := map[netip.Prefix]int{}
-	for i := range 100 {
-		a, _ := ipam.ChooseSubnet4(fmt.Sprint(i), nil)
-		if b, _ := ipam.ChooseSubnet4(fmt.Sprint(i), nil); a != b {
-			t.Fatalf("got %v and %v for the same seed", a, b)
-		}
-		seen[a]++
-	}
-	if len(seen) < 95 { // 100 of 12,000: half a collision is to be expected
-		t.Errorf("got %d different subnets for 100 seeds", len(seen))
-	}
-}
-
-func TestChooseSubnet4Exhausted(t *testing.T) {
-	t.Parallel()
-	if got, err := ipam.ChooseSubnet4("a", []netip.Prefix{prefix("10.0.0.0/8")}); !errors.Is(err, errdefs.ErrResourceExhausted) {
-		t.Errorf("got %v, %v, want exhausted", got, err)
-	}
-	// One left of the whole pool is found.
-	var used []netip.Prefix
-	for second := 64; second < 128; second++ {
-		for third := range 256 {
-			if p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(second), byte(third), 0}), 24); p != prefix("10.77.3.0/24") {
-				used = append(used, p)
-			}
-		}
-	}
-	if got, err := ipam.ChooseSubnet4("a", used); got != prefix("10.77.3.0/24") {
-		t.Errorf("got %v, %v, want the last one free", got, err)
-	}
-}
-
-func TestChooseSubnet6(t *testing.T) {
-	t.Parallel()
-	a, err := ipam.ChooseSubnet6("0123456789abcdef", nil)
-	if err != nil || a.Bits() != 64 || !prefix("fd00::/8").Contains(a.Addr()) || ipam.CheckSubnet6(a) != nil {
-		t.Fatalf("got %v, %v, want a unique-local /64", a, err)
-	}
-	if again, _ := ipam.ChooseSubnet6("0123456789abcdef", []netip.Prefix{prefix("::/0"), prefix("fc00::/8")}); again != a {
-		t.Errorf("got %v, want %v again", again, a)
-	}
-	if other, err := ipam.ChooseSubnet6("0123456789abcdef", []netip.Prefix{a}); err != nil || other.Overlaps(a) {
-		t.Errorf("got %v, %v, want one beside %v", other, err, a)
-	}
-}
 
 func TestCheckSubnet(t *testing.T) {
 	t.Parallel()

@@ -20,6 +20,8 @@ type PluginConfiguration struct {
 	// ReservedRanges are given on request only.
 	ReservedRanges             []resource.AddressRange
 	IPv4Disabled, IPv6Disabled bool
+	// Subnets are chosen from the pools, in order; none: pools of the plugin's own.
+	IPv4Pools, IPv6Pools []resource.SubnetPool
 }
 
 // UsedPrefix is a prefix that another network uses.
@@ -45,8 +47,25 @@ func PluginConfigurationFromProto(c *pluginv1.NetworkConfiguration) (PluginConfi
 		ReservedRanges: ranges(&f, c.GetReservedRanges()),
 		IPv4Disabled:   c.GetIpv4Disabled(),
 		IPv6Disabled:   c.GetIpv6Disabled(),
+		IPv4Pools:      pools(&f, "ipv4 pool", c.GetIpv4Pools()),
+		IPv6Pools:      pools(&f, "ipv6 pool", c.GetIpv6Pools()),
 	}
 	return out, f.err()
+}
+
+// SubnetPoolsToProto converts pools that subnets are chosen from.
+func SubnetPoolsToProto(all []resource.SubnetPool) []*pluginv1.SubnetPool {
+	return each(all, func(p resource.SubnetPool) *pluginv1.SubnetPool {
+		return &pluginv1.SubnetPool{Base: prefixString(p.Base), Size: uint32(p.Size)}
+	})
+}
+
+func pools(f *faults, what string, all []*pluginv1.SubnetPool) []resource.SubnetPool {
+	return each(all, func(p *pluginv1.SubnetPool) resource.SubnetPool {
+		pool := resource.SubnetPool{Base: f.prefix(what, p.GetBase()), Size: int(p.GetSize())}
+		f.add(pool.Validate())
+		return pool
+	})
 }
 
 // PublishedPort forwards a host port to a port of an attachment.

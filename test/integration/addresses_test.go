@@ -100,3 +100,41 @@ func TestNetworkUpdate(t *testing.T) {
 		t.Errorf("after a stop of all: got %+v", n)
 	}
 }
+
+// Subnets come from the configured pools, down to one container for each; the
+// last one is followed by an error that names the setting. IPv6 subnets are of
+// one prefix of the installation, which stays.
+func TestPools(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.write("config.toml", []byte("[pools]\nipv4 = [{base = \"10.77.0.0/30\", size = 31}, {base = \"10.78.0.0/24\"}]\n"), 0o644)
+	h.up() // its built-in network has the first
+	h.patchbay("network", "create", "pair")
+	n := h.network("pair").Status
+	if !netip.MustParsePrefix("10.77.0.0/30").Overlaps(n.IPv4Subnet) || n.IPv4Subnet.Bits() != 31 || n.AddressesTotal != 1 {
+		t.Errorf("got %v with %d addresses, want a /31 of the pool with 1", n.IPv4Subnet, n.AddressesTotal)
+	}
+	h.patchbay("run", "-d", "--name", "one", "--network", "pair", "box", "sleep", "1000")
+	h.mustPing("one", netip.MustParseAddr(farIPv4))
+	if r := h.try("run", "--name", "two", "--network", "pair", "box", "true"); r.code == 0 || !strings.Contains(r.stderr, n.IPv4Subnet.String()) {
+		t.Errorf("a second container: %s, want the full subnet named", r)
+	}
+	h.patchbay("network", "create", "second")
+	second := h.network("second").Status
+	if second.IPv4Subnet.String() != "10.78.0.0/24" {
+		t.Errorf("got %v, want the second pool's", second.IPv4Subnet)
+	}
+	if r := h.try("network", "create", "third"); r.code == 0 || !strings.Contains(r.stderr, "add a pool to ipv4 of [pools]") || !strings.Contains(r.stderr, "10.78.0.0/24") {
+		t.Errorf("without a free subnet: %s", r)
+	}
+	h.patchbay("network", "create", "four", "--ipv4=false") // needs none
+	h.patchbay("system", "stop")
+	h.patchbay("system", "start")
+	h.patchbay("network", "create", "five", "--ipv4=false")
+	site := netip.PrefixFrom(n.IPv6Subnet.Addr(), 48).Masked()
+	for _, name := range []string{"second", "four", "five"} {
+		if got := h.network(name).Status.IPv6Subnet; got.Bits() != 64 || !site.Contains(got.Addr()) {
+			t.Errorf("network %s: got %v, want a /64 of %v", name, got, site)
+		}
+	}
+}

@@ -41,7 +41,7 @@ type Users interface {
 	Reservations(networkID string) []wire.Reservation
 }
 
-// Config is what a Service needs. All fields are required.
+// Config is what a Service needs. All fields but the pools are required.
 type Config struct {
 	Roots   layout.Roots
 	Records Records
@@ -53,6 +53,8 @@ type Config struct {
 	// again until its network is made.
 	ReadyTimeout time.Duration
 	Log          *slog.Logger
+	// Plugins choose subnets from the pools, in order; none: pools of their own.
+	IPv4Pools, IPv6Pools []resource.SubnetPool
 }
 
 // Service keeps the networks. It is safe for concurrent use.

@@ -137,6 +137,8 @@ func (n *network) pluginConfiguration(r resource.StoredNetwork) *pluginv1.Networ
 		ReservedRanges: wire.RangesToProto(c.ReservedRanges),
 		Ipv4Disabled:   c.IPv4Disabled,
 		Ipv6Disabled:   c.IPv6Disabled,
+		Ipv4Pools:      wire.SubnetPoolsToProto(n.service.config.IPv4Pools),
+		Ipv6Pools:      wire.SubnetPoolsToProto(n.service.config.IPv6Pools),
 	}
 }
 

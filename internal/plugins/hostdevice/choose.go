@@ -28,15 +28,11 @@ func choose(links *link.Handle, d device, c networkplugin.Configuration) (networ
 	if err != nil {
 		return r, err
 	}
-	v4, v6, err := networkplugin.ChooseSubnets(c, occupied)
+	c.IPv4Disabled = c.IPv4Disabled || !c.IPv4Subnet.IsValid()
+	c.IPv6Disabled = c.IPv6Disabled || !c.IPv6Subnet.IsValid()
+	r.IPv4Subnet, r.IPv6Subnet, err = networkplugin.ChooseSubnets(c, occupied)
 	if err != nil {
-		return r, err
-	}
-	if c.IPv4Subnet.IsValid() {
-		r.IPv4Subnet = v4
-	}
-	if c.IPv6Subnet.IsValid() {
-		r.IPv6Subnet = v6
+		return networkplugin.Realization{}, err
 	}
 	var mtuErr, err4, err6 error
 	r.MTU, mtuErr = mtuOf(d, c.MTU, r.IPv6Subnet.IsValid())

@@ -74,7 +74,7 @@ func choose(links *link.Handle, parent link.Interface, c networkplugin.Configura
 		return networkplugin.Realization{}, err
 	}
 	var mtuErr, err4, err6 error
-	r.MTU, mtuErr = mtuOf(parent, c.MTU)
+	r.MTU, mtuErr = mtuOf(parent, c.MTU, r.IPv6Subnet.IsValid())
 	r.IPv4Gateway, err4 = gatewayOf(c.Options, optionGateway4, r.IPv4Subnet)
 	r.IPv6Gateway, err6 = gatewayOf(c.Options, optionGateway6, r.IPv6Subnet)
 	if err := errors.Join(mtuErr, err4, err6); err != nil {
@@ -136,17 +136,19 @@ func gatewayOf(options map[string]string, option string, subnet netip.Prefix) (n
 }
 
 // mtuOf returns the given MTU, which may not be more than the parent's, or
-// the parent's. Every network has IPv6, so both have its minimum.
-func mtuOf(parent link.Interface, given int) (int, error) {
-	most := min(parent.MTU, resource.MaxMTU)
-	if most < resource.MinMTUIPv6 {
-		return 0, fmt.Errorf("parent %s: has mtu %d, want at least %d for IPv6: %w", parent.Name, parent.MTU, resource.MinMTUIPv6, errdefs.ErrFailedPrecondition)
+// the parent's.
+func mtuOf(parent link.Interface, given int, v6 bool) (int, error) {
+	least, most := resource.MinMTU, min(parent.MTU, resource.MaxMTU)
+	if v6 {
+		least = resource.MinMTUIPv6
 	}
-	if given == 0 {
+	switch {
+	case most < least:
+		return 0, fmt.Errorf("parent %s: has mtu %d, want at least %d: %w", parent.Name, parent.MTU, least, errdefs.ErrFailedPrecondition)
+	case given == 0:
 		return most, nil
-	}
-	if given < resource.MinMTUIPv6 || given > most {
-		return 0, fmt.Errorf("mtu %d: want %d to %d, the mtu of parent %s: %w", given, resource.MinMTUIPv6, most, parent.Name, errdefs.ErrInvalidArgument)
+	case given < least || given > most:
+		return 0, fmt.Errorf("mtu %d: want %d to %d, the mtu of parent %s: %w", given, least, most, parent.Name, errdefs.ErrInvalidArgument)
 	}
 	return given, nil
 }

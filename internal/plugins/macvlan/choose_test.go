@@ -87,9 +87,12 @@ func TestGatewayAndMTU(t *testing.T) {
 	}
 	parent := link.Interface{Name: "eth0", MTU: 1500}
 	for given, want := range map[int]int{0: 1500, 1280: 1280, 1500: 1500, 1501: 0, 1279: 0} {
-		got, err := mtuOf(parent, given)
+		got, err := mtuOf(parent, given, true)
 		if got != want || (want == 0) != errdefs.IsInvalidArgument(err) {
 			t.Errorf("mtu %d: %d, %v; want %d", given, got, err, want)
 		}
+	}
+	if got, err := mtuOf(parent, 576, false); got != 576 || err != nil {
+		t.Errorf("mtu 576 without ipv6: %d, %v", got, err)
 	}
 }

@@ -288,8 +288,11 @@ type NetworkConfiguration struct {
 	ReservedRanges []string `protobuf:"bytes,9,rep,name=reserved_ranges,json=reservedRanges,proto3" json:"reserved_ranges,omitempty"`
 	Ipv4Disabled   bool     `protobuf:"varint,12,opt,name=ipv4_disabled,json=ipv4Disabled,proto3" json:"ipv4_disabled,omitempty"` // no addresses of the family; refused where that cannot be
 	Ipv6Disabled   bool     `protobuf:"varint,13,opt,name=ipv6_disabled,json=ipv6Disabled,proto3" json:"ipv6_disabled,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Where the plugin chooses subnets from, in this order; none: pools of its own.
+	Ipv4Pools     []*SubnetPool `protobuf:"bytes,14,rep,name=ipv4_pools,json=ipv4Pools,proto3" json:"ipv4_pools,omitempty"`
+	Ipv6Pools     []*SubnetPool `protobuf:"bytes,15,rep,name=ipv6_pools,json=ipv6Pools,proto3" json:"ipv6_pools,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NetworkConfiguration) Reset() {
@@ -399,6 +402,73 @@ func (x *NetworkConfiguration) GetIpv6Disabled() bool {
 	return false
 }
 
+func (x *NetworkConfiguration) GetIpv4Pools() []*SubnetPool {
+	if x != nil {
+		return x.Ipv4Pools
+	}
+	return nil
+}
+
+func (x *NetworkConfiguration) GetIpv6Pools() []*SubnetPool {
+	if x != nil {
+		return x.Ipv6Pools
+	}
+	return nil
+}
+
+// SubnetPool is the subnets of one size in a prefix.
+type SubnetPool struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Base          string                 `protobuf:"bytes,1,opt,name=base,proto3" json:"base,omitempty"`  // CIDR
+	Size          uint32                 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"` // prefix length of each subnet
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubnetPool) Reset() {
+	*x = SubnetPool{}
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubnetPool) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubnetPool) ProtoMessage() {}
+
+func (x *SubnetPool) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubnetPool.ProtoReflect.Descriptor instead.
+func (*SubnetPool) Descriptor() ([]byte, []int) {
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *SubnetPool) GetBase() string {
+	if x != nil {
+		return x.Base
+	}
+	return ""
+}
+
+func (x *SubnetPool) GetSize() uint32 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
 type NetworkPrefix struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Network       string                 `protobuf:"bytes,1,opt,name=network,proto3" json:"network,omitempty"` // name
@@ -409,7 +479,7 @@ type NetworkPrefix struct {
 
 func (x *NetworkPrefix) Reset() {
 	*x = NetworkPrefix{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[3]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -421,7 +491,7 @@ func (x *NetworkPrefix) String() string {
 func (*NetworkPrefix) ProtoMessage() {}
 
 func (x *NetworkPrefix) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[3]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -434,7 +504,7 @@ func (x *NetworkPrefix) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkPrefix.ProtoReflect.Descriptor instead.
 func (*NetworkPrefix) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{3}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *NetworkPrefix) GetNetwork() string {
@@ -470,7 +540,7 @@ type NetworkStatus struct {
 
 func (x *NetworkStatus) Reset() {
 	*x = NetworkStatus{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[4]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -482,7 +552,7 @@ func (x *NetworkStatus) String() string {
 func (*NetworkStatus) ProtoMessage() {}
 
 func (x *NetworkStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[4]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -495,7 +565,7 @@ func (x *NetworkStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkStatus.ProtoReflect.Descriptor instead.
 func (*NetworkStatus) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{4}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *NetworkStatus) GetState() NetworkState {
@@ -580,7 +650,7 @@ type StartRequest struct {
 
 func (x *StartRequest) Reset() {
 	*x = StartRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[5]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -592,7 +662,7 @@ func (x *StartRequest) String() string {
 func (*StartRequest) ProtoMessage() {}
 
 func (x *StartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[5]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -605,7 +675,7 @@ func (x *StartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRequest.ProtoReflect.Descriptor instead.
 func (*StartRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{5}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *StartRequest) GetConfiguration() *NetworkConfiguration {
@@ -631,7 +701,7 @@ type StartResponse struct {
 
 func (x *StartResponse) Reset() {
 	*x = StartResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[6]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -643,7 +713,7 @@ func (x *StartResponse) String() string {
 func (*StartResponse) ProtoMessage() {}
 
 func (x *StartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[6]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -656,7 +726,7 @@ func (x *StartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartResponse.ProtoReflect.Descriptor instead.
 func (*StartResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{6}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StartResponse) GetStatus() *NetworkStatus {
@@ -674,7 +744,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[7]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -686,7 +756,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[7]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -699,7 +769,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{7}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{8}
 }
 
 type StatusResponse struct {
@@ -711,7 +781,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[8]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -723,7 +793,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[8]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -736,7 +806,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{8}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StatusResponse) GetStatus() *NetworkStatus {
@@ -754,7 +824,7 @@ type CheckRequest struct {
 
 func (x *CheckRequest) Reset() {
 	*x = CheckRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[9]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -766,7 +836,7 @@ func (x *CheckRequest) String() string {
 func (*CheckRequest) ProtoMessage() {}
 
 func (x *CheckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[9]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -779,7 +849,7 @@ func (x *CheckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
 func (*CheckRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{9}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{10}
 }
 
 type CheckResponse struct {
@@ -791,7 +861,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[10]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -803,7 +873,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[10]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -816,7 +886,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{10}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CheckResponse) GetFaults() []string {
@@ -836,7 +906,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[11]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -848,7 +918,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[11]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -861,7 +931,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{11}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *StopRequest) GetDelete() bool {
@@ -886,7 +956,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[12]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -898,7 +968,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[12]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -911,7 +981,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{12}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{13}
 }
 
 type UpdateRequest struct {
@@ -923,7 +993,7 @@ type UpdateRequest struct {
 
 func (x *UpdateRequest) Reset() {
 	*x = UpdateRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[13]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -935,7 +1005,7 @@ func (x *UpdateRequest) String() string {
 func (*UpdateRequest) ProtoMessage() {}
 
 func (x *UpdateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[13]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -948,7 +1018,7 @@ func (x *UpdateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateRequest.ProtoReflect.Descriptor instead.
 func (*UpdateRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{13}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *UpdateRequest) GetConfiguration() *NetworkConfiguration {
@@ -967,7 +1037,7 @@ type UpdateResponse struct {
 
 func (x *UpdateResponse) Reset() {
 	*x = UpdateResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[14]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -979,7 +1049,7 @@ func (x *UpdateResponse) String() string {
 func (*UpdateResponse) ProtoMessage() {}
 
 func (x *UpdateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[14]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -992,7 +1062,7 @@ func (x *UpdateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateResponse.ProtoReflect.Descriptor instead.
 func (*UpdateResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{14}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *UpdateResponse) GetStatus() *NetworkStatus {
@@ -1015,7 +1085,7 @@ type Reservation struct {
 
 func (x *Reservation) Reset() {
 	*x = Reservation{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[15]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1027,7 +1097,7 @@ func (x *Reservation) String() string {
 func (*Reservation) ProtoMessage() {}
 
 func (x *Reservation) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[15]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1040,7 +1110,7 @@ func (x *Reservation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reservation.ProtoReflect.Descriptor instead.
 func (*Reservation) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{15}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Reservation) GetKey() string {
@@ -1089,7 +1159,7 @@ type AllocateRequest struct {
 
 func (x *AllocateRequest) Reset() {
 	*x = AllocateRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[16]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1101,7 +1171,7 @@ func (x *AllocateRequest) String() string {
 func (*AllocateRequest) ProtoMessage() {}
 
 func (x *AllocateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[16]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1114,7 +1184,7 @@ func (x *AllocateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocateRequest.ProtoReflect.Descriptor instead.
 func (*AllocateRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{16}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AllocateRequest) GetKey() string {
@@ -1149,7 +1219,7 @@ type AllocateResponse struct {
 
 func (x *AllocateResponse) Reset() {
 	*x = AllocateResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[17]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1161,7 +1231,7 @@ func (x *AllocateResponse) String() string {
 func (*AllocateResponse) ProtoMessage() {}
 
 func (x *AllocateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[17]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1174,7 +1244,7 @@ func (x *AllocateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocateResponse.ProtoReflect.Descriptor instead.
 func (*AllocateResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{17}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AllocateResponse) GetAttachment() *v1.Attachment {
@@ -1210,7 +1280,7 @@ type HoldRequest struct {
 
 func (x *HoldRequest) Reset() {
 	*x = HoldRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[18]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1222,7 +1292,7 @@ func (x *HoldRequest) String() string {
 func (*HoldRequest) ProtoMessage() {}
 
 func (x *HoldRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[18]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1235,7 +1305,7 @@ func (x *HoldRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldRequest.ProtoReflect.Descriptor instead.
 func (*HoldRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{18}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *HoldRequest) GetKeys() []string {
@@ -1260,7 +1330,7 @@ type HoldResponse struct {
 
 func (x *HoldResponse) Reset() {
 	*x = HoldResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[19]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1272,7 +1342,7 @@ func (x *HoldResponse) String() string {
 func (*HoldResponse) ProtoMessage() {}
 
 func (x *HoldResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[19]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1285,7 +1355,7 @@ func (x *HoldResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldResponse.ProtoReflect.Descriptor instead.
 func (*HoldResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{19}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{20}
 }
 
 type ReleaseRequest struct {
@@ -1298,7 +1368,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[20]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1310,7 +1380,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[20]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1323,7 +1393,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{20}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ReleaseRequest) GetKey() string {
@@ -1348,7 +1418,7 @@ type ReleaseResponse struct {
 
 func (x *ReleaseResponse) Reset() {
 	*x = ReleaseResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[21]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1360,7 +1430,7 @@ func (x *ReleaseResponse) String() string {
 func (*ReleaseResponse) ProtoMessage() {}
 
 func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[21]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1373,7 +1443,7 @@ func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{21}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{22}
 }
 
 type ReserveRequest struct {
@@ -1385,7 +1455,7 @@ type ReserveRequest struct {
 
 func (x *ReserveRequest) Reset() {
 	*x = ReserveRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[22]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1397,7 +1467,7 @@ func (x *ReserveRequest) String() string {
 func (*ReserveRequest) ProtoMessage() {}
 
 func (x *ReserveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[22]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1410,7 +1480,7 @@ func (x *ReserveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReserveRequest.ProtoReflect.Descriptor instead.
 func (*ReserveRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{22}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ReserveRequest) GetReservation() *Reservation {
@@ -1428,7 +1498,7 @@ type ReserveResponse struct {
 
 func (x *ReserveResponse) Reset() {
 	*x = ReserveResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[23]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1440,7 +1510,7 @@ func (x *ReserveResponse) String() string {
 func (*ReserveResponse) ProtoMessage() {}
 
 func (x *ReserveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[23]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1453,7 +1523,7 @@ func (x *ReserveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReserveResponse.ProtoReflect.Descriptor instead.
 func (*ReserveResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{23}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{24}
 }
 
 type LookupRequest struct {
@@ -1469,7 +1539,7 @@ type LookupRequest struct {
 
 func (x *LookupRequest) Reset() {
 	*x = LookupRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[24]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1481,7 +1551,7 @@ func (x *LookupRequest) String() string {
 func (*LookupRequest) ProtoMessage() {}
 
 func (x *LookupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[24]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1494,7 +1564,7 @@ func (x *LookupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRequest.ProtoReflect.Descriptor instead.
 func (*LookupRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{24}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LookupRequest) GetQuery() isLookupRequest_Query {
@@ -1553,7 +1623,7 @@ type LookupResponse struct {
 
 func (x *LookupResponse) Reset() {
 	*x = LookupResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[25]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1565,7 +1635,7 @@ func (x *LookupResponse) String() string {
 func (*LookupResponse) ProtoMessage() {}
 
 func (x *LookupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[25]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1578,7 +1648,7 @@ func (x *LookupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupResponse.ProtoReflect.Descriptor instead.
 func (*LookupResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{25}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *LookupResponse) GetAttachments() []*v1.Attachment {
@@ -1605,7 +1675,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[26]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1617,7 +1687,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[26]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1630,7 +1700,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{26}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ExplainRequest) GetKey() string {
@@ -1656,7 +1726,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[27]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1668,7 +1738,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[27]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1681,7 +1751,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{27}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ExplainResponse) GetVerdict() *v1.Explained {
@@ -1699,7 +1769,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[28]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1711,7 +1781,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[28]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1724,7 +1794,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{28}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{29}
 }
 
 type ListResponse struct {
@@ -1736,7 +1806,7 @@ type ListResponse struct {
 
 func (x *ListResponse) Reset() {
 	*x = ListResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[29]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1748,7 +1818,7 @@ func (x *ListResponse) String() string {
 func (*ListResponse) ProtoMessage() {}
 
 func (x *ListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[29]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1761,7 +1831,7 @@ func (x *ListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResponse.ProtoReflect.Descriptor instead.
 func (*ListResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{29}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListResponse) GetLeases() []*Lease {
@@ -1784,7 +1854,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[30]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1796,7 +1866,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[30]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1809,7 +1879,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{30}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Lease) GetKey() string {
@@ -1859,7 +1929,7 @@ type PublishedPort struct {
 
 func (x *PublishedPort) Reset() {
 	*x = PublishedPort{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[31]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1871,7 +1941,7 @@ func (x *PublishedPort) String() string {
 func (*PublishedPort) ProtoMessage() {}
 
 func (x *PublishedPort) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[31]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1884,7 +1954,7 @@ func (x *PublishedPort) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishedPort.ProtoReflect.Descriptor instead.
 func (*PublishedPort) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{31}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PublishedPort) GetProtocol() string {
@@ -1925,7 +1995,7 @@ type PublishRequest struct {
 
 func (x *PublishRequest) Reset() {
 	*x = PublishRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[32]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1937,7 +2007,7 @@ func (x *PublishRequest) String() string {
 func (*PublishRequest) ProtoMessage() {}
 
 func (x *PublishRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[32]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1950,7 +2020,7 @@ func (x *PublishRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishRequest.ProtoReflect.Descriptor instead.
 func (*PublishRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{32}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *PublishRequest) GetKey() string {
@@ -1976,7 +2046,7 @@ type PublishResponse struct {
 
 func (x *PublishResponse) Reset() {
 	*x = PublishResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[33]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1988,7 +2058,7 @@ func (x *PublishResponse) String() string {
 func (*PublishResponse) ProtoMessage() {}
 
 func (x *PublishResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[33]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2001,7 +2071,7 @@ func (x *PublishResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishResponse.ProtoReflect.Descriptor instead.
 func (*PublishResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{33}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PublishResponse) GetPorts() []*PublishedPort {
@@ -2020,7 +2090,7 @@ type UnpublishRequest struct {
 
 func (x *UnpublishRequest) Reset() {
 	*x = UnpublishRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[34]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2032,7 +2102,7 @@ func (x *UnpublishRequest) String() string {
 func (*UnpublishRequest) ProtoMessage() {}
 
 func (x *UnpublishRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[34]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2045,7 +2115,7 @@ func (x *UnpublishRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpublishRequest.ProtoReflect.Descriptor instead.
 func (*UnpublishRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{34}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *UnpublishRequest) GetKey() string {
@@ -2063,7 +2133,7 @@ type UnpublishResponse struct {
 
 func (x *UnpublishResponse) Reset() {
 	*x = UnpublishResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[35]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2075,7 +2145,7 @@ func (x *UnpublishResponse) String() string {
 func (*UnpublishResponse) ProtoMessage() {}
 
 func (x *UnpublishResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[35]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2088,7 +2158,7 @@ func (x *UnpublishResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpublishResponse.ProtoReflect.Descriptor instead.
 func (*UnpublishResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{35}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{36}
 }
 
 type AttachRequest struct {
@@ -2102,7 +2172,7 @@ type AttachRequest struct {
 
 func (x *AttachRequest) Reset() {
 	*x = AttachRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[36]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2114,7 +2184,7 @@ func (x *AttachRequest) String() string {
 func (*AttachRequest) ProtoMessage() {}
 
 func (x *AttachRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[36]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2127,7 +2197,7 @@ func (x *AttachRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachRequest.ProtoReflect.Descriptor instead.
 func (*AttachRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{36}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *AttachRequest) GetKey() string {
@@ -2160,7 +2230,7 @@ type AttachResponse struct {
 
 func (x *AttachResponse) Reset() {
 	*x = AttachResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[37]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2172,7 +2242,7 @@ func (x *AttachResponse) String() string {
 func (*AttachResponse) ProtoMessage() {}
 
 func (x *AttachResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[37]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2185,7 +2255,7 @@ func (x *AttachResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachResponse.ProtoReflect.Descriptor instead.
 func (*AttachResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{37}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *AttachResponse) GetAttachment() *v1.Attachment {
@@ -2206,7 +2276,7 @@ type DetachRequest struct {
 
 func (x *DetachRequest) Reset() {
 	*x = DetachRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[38]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2218,7 +2288,7 @@ func (x *DetachRequest) String() string {
 func (*DetachRequest) ProtoMessage() {}
 
 func (x *DetachRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[38]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2231,7 +2301,7 @@ func (x *DetachRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DetachRequest.ProtoReflect.Descriptor instead.
 func (*DetachRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{38}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *DetachRequest) GetKey() string {
@@ -2263,7 +2333,7 @@ type DetachResponse struct {
 
 func (x *DetachResponse) Reset() {
 	*x = DetachResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[39]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2275,7 +2345,7 @@ func (x *DetachResponse) String() string {
 func (*DetachResponse) ProtoMessage() {}
 
 func (x *DetachResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[39]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2288,7 +2358,7 @@ func (x *DetachResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DetachResponse.ProtoReflect.Descriptor instead.
 func (*DetachResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{39}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{40}
 }
 
 type WatchRequest struct {
@@ -2299,7 +2369,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[40]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2311,7 +2381,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[40]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2324,7 +2394,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{40}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{41}
 }
 
 type WatchResponse struct {
@@ -2336,7 +2406,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[41]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2348,7 +2418,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[41]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2361,7 +2431,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{41}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *WatchResponse) GetStatus() *NetworkStatus {
@@ -2384,7 +2454,7 @@ const file_patchbay_plugin_v1_network_proto_rawDesc = "" +
 	"\fmax_protocol\x18\x02 \x01(\rR\vmaxProtocol\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x04 \x01(\tR\aversion\x12\"\n" +
-	"\fcapabilities\x18\x05 \x03(\tR\fcapabilities\"\xf0\x03\n" +
+	"\fcapabilities\x18\x05 \x03(\tR\fcapabilities\"\xee\x04\n" +
 	"\x14NetworkConfiguration\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -2398,10 +2468,18 @@ const file_patchbay_plugin_v1_network_proto_rawDesc = "" +
 	"\rused_prefixes\x18\b \x03(\v2!.patchbay.plugin.v1.NetworkPrefixR\fusedPrefixes\x12'\n" +
 	"\x0freserved_ranges\x18\t \x03(\tR\x0ereservedRanges\x12#\n" +
 	"\ripv4_disabled\x18\f \x01(\bR\fipv4Disabled\x12#\n" +
-	"\ripv6_disabled\x18\r \x01(\bR\fipv6Disabled\x1a:\n" +
+	"\ripv6_disabled\x18\r \x01(\bR\fipv6Disabled\x12=\n" +
+	"\n" +
+	"ipv4_pools\x18\x0e \x03(\v2\x1e.patchbay.plugin.v1.SubnetPoolR\tipv4Pools\x12=\n" +
+	"\n" +
+	"ipv6_pools\x18\x0f \x03(\v2\x1e.patchbay.plugin.v1.SubnetPoolR\tipv6Pools\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"A\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"4\n" +
+	"\n" +
+	"SubnetPool\x12\x12\n" +
+	"\x04base\x18\x01 \x01(\tR\x04base\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\rR\x04size\"A\n" +
 	"\rNetworkPrefix\x12\x18\n" +
 	"\anetwork\x18\x01 \x01(\tR\anetwork\x12\x16\n" +
 	"\x06prefix\x18\x02 \x01(\tR\x06prefix\"\xfd\x02\n" +
@@ -2563,123 +2641,126 @@ func file_patchbay_plugin_v1_network_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_plugin_v1_network_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_patchbay_plugin_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_patchbay_plugin_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_patchbay_plugin_v1_network_proto_goTypes = []any{
 	(NetworkState)(0),                  // 0: patchbay.plugin.v1.NetworkState
 	(LeaseState)(0),                    // 1: patchbay.plugin.v1.LeaseState
 	(*HelloRequest)(nil),               // 2: patchbay.plugin.v1.HelloRequest
 	(*HelloResponse)(nil),              // 3: patchbay.plugin.v1.HelloResponse
 	(*NetworkConfiguration)(nil),       // 4: patchbay.plugin.v1.NetworkConfiguration
-	(*NetworkPrefix)(nil),              // 5: patchbay.plugin.v1.NetworkPrefix
-	(*NetworkStatus)(nil),              // 6: patchbay.plugin.v1.NetworkStatus
-	(*StartRequest)(nil),               // 7: patchbay.plugin.v1.StartRequest
-	(*StartResponse)(nil),              // 8: patchbay.plugin.v1.StartResponse
-	(*StatusRequest)(nil),              // 9: patchbay.plugin.v1.StatusRequest
-	(*StatusResponse)(nil),             // 10: patchbay.plugin.v1.StatusResponse
-	(*CheckRequest)(nil),               // 11: patchbay.plugin.v1.CheckRequest
-	(*CheckResponse)(nil),              // 12: patchbay.plugin.v1.CheckResponse
-	(*StopRequest)(nil),                // 13: patchbay.plugin.v1.StopRequest
-	(*StopResponse)(nil),               // 14: patchbay.plugin.v1.StopResponse
-	(*UpdateRequest)(nil),              // 15: patchbay.plugin.v1.UpdateRequest
-	(*UpdateResponse)(nil),             // 16: patchbay.plugin.v1.UpdateResponse
-	(*Reservation)(nil),                // 17: patchbay.plugin.v1.Reservation
-	(*AllocateRequest)(nil),            // 18: patchbay.plugin.v1.AllocateRequest
-	(*AllocateResponse)(nil),           // 19: patchbay.plugin.v1.AllocateResponse
-	(*HoldRequest)(nil),                // 20: patchbay.plugin.v1.HoldRequest
-	(*HoldResponse)(nil),               // 21: patchbay.plugin.v1.HoldResponse
-	(*ReleaseRequest)(nil),             // 22: patchbay.plugin.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),            // 23: patchbay.plugin.v1.ReleaseResponse
-	(*ReserveRequest)(nil),             // 24: patchbay.plugin.v1.ReserveRequest
-	(*ReserveResponse)(nil),            // 25: patchbay.plugin.v1.ReserveResponse
-	(*LookupRequest)(nil),              // 26: patchbay.plugin.v1.LookupRequest
-	(*LookupResponse)(nil),             // 27: patchbay.plugin.v1.LookupResponse
-	(*ExplainRequest)(nil),             // 28: patchbay.plugin.v1.ExplainRequest
-	(*ExplainResponse)(nil),            // 29: patchbay.plugin.v1.ExplainResponse
-	(*ListRequest)(nil),                // 30: patchbay.plugin.v1.ListRequest
-	(*ListResponse)(nil),               // 31: patchbay.plugin.v1.ListResponse
-	(*Lease)(nil),                      // 32: patchbay.plugin.v1.Lease
-	(*PublishedPort)(nil),              // 33: patchbay.plugin.v1.PublishedPort
-	(*PublishRequest)(nil),             // 34: patchbay.plugin.v1.PublishRequest
-	(*PublishResponse)(nil),            // 35: patchbay.plugin.v1.PublishResponse
-	(*UnpublishRequest)(nil),           // 36: patchbay.plugin.v1.UnpublishRequest
-	(*UnpublishResponse)(nil),          // 37: patchbay.plugin.v1.UnpublishResponse
-	(*AttachRequest)(nil),              // 38: patchbay.plugin.v1.AttachRequest
-	(*AttachResponse)(nil),             // 39: patchbay.plugin.v1.AttachResponse
-	(*DetachRequest)(nil),              // 40: patchbay.plugin.v1.DetachRequest
-	(*DetachResponse)(nil),             // 41: patchbay.plugin.v1.DetachResponse
-	(*WatchRequest)(nil),               // 42: patchbay.plugin.v1.WatchRequest
-	(*WatchResponse)(nil),              // 43: patchbay.plugin.v1.WatchResponse
-	nil,                                // 44: patchbay.plugin.v1.NetworkConfiguration.OptionsEntry
-	(*v1.AttachmentConfiguration)(nil), // 45: patchbay.types.v1.AttachmentConfiguration
-	(*v1.Attachment)(nil),              // 46: patchbay.types.v1.Attachment
-	(*timestamppb.Timestamp)(nil),      // 47: google.protobuf.Timestamp
-	(*v1.Explained)(nil),               // 48: patchbay.types.v1.Explained
+	(*SubnetPool)(nil),                 // 5: patchbay.plugin.v1.SubnetPool
+	(*NetworkPrefix)(nil),              // 6: patchbay.plugin.v1.NetworkPrefix
+	(*NetworkStatus)(nil),              // 7: patchbay.plugin.v1.NetworkStatus
+	(*StartRequest)(nil),               // 8: patchbay.plugin.v1.StartRequest
+	(*StartResponse)(nil),              // 9: patchbay.plugin.v1.StartResponse
+	(*StatusRequest)(nil),              // 10: patchbay.plugin.v1.StatusRequest
+	(*StatusResponse)(nil),             // 11: patchbay.plugin.v1.StatusResponse
+	(*CheckRequest)(nil),               // 12: patchbay.plugin.v1.CheckRequest
+	(*CheckResponse)(nil),              // 13: patchbay.plugin.v1.CheckResponse
+	(*StopRequest)(nil),                // 14: patchbay.plugin.v1.StopRequest
+	(*StopResponse)(nil),               // 15: patchbay.plugin.v1.StopResponse
+	(*UpdateRequest)(nil),              // 16: patchbay.plugin.v1.UpdateRequest
+	(*UpdateResponse)(nil),             // 17: patchbay.plugin.v1.UpdateResponse
+	(*Reservation)(nil),                // 18: patchbay.plugin.v1.Reservation
+	(*AllocateRequest)(nil),            // 19: patchbay.plugin.v1.AllocateRequest
+	(*AllocateResponse)(nil),           // 20: patchbay.plugin.v1.AllocateResponse
+	(*HoldRequest)(nil),                // 21: patchbay.plugin.v1.HoldRequest
+	(*HoldResponse)(nil),               // 22: patchbay.plugin.v1.HoldResponse
+	(*ReleaseRequest)(nil),             // 23: patchbay.plugin.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),            // 24: patchbay.plugin.v1.ReleaseResponse
+	(*ReserveRequest)(nil),             // 25: patchbay.plugin.v1.ReserveRequest
+	(*ReserveResponse)(nil),            // 26: patchbay.plugin.v1.ReserveResponse
+	(*LookupRequest)(nil),              // 27: patchbay.plugin.v1.LookupRequest
+	(*LookupResponse)(nil),             // 28: patchbay.plugin.v1.LookupResponse
+	(*ExplainRequest)(nil),             // 29: patchbay.plugin.v1.ExplainRequest
+	(*ExplainResponse)(nil),            // 30: patchbay.plugin.v1.ExplainResponse
+	(*ListRequest)(nil),                // 31: patchbay.plugin.v1.ListRequest
+	(*ListResponse)(nil),               // 32: patchbay.plugin.v1.ListResponse
+	(*Lease)(nil),                      // 33: patchbay.plugin.v1.Lease
+	(*PublishedPort)(nil),              // 34: patchbay.plugin.v1.PublishedPort
+	(*PublishRequest)(nil),             // 35: patchbay.plugin.v1.PublishRequest
+	(*PublishResponse)(nil),            // 36: patchbay.plugin.v1.PublishResponse
+	(*UnpublishRequest)(nil),           // 37: patchbay.plugin.v1.UnpublishRequest
+	(*UnpublishResponse)(nil),          // 38: patchbay.plugin.v1.UnpublishResponse
+	(*AttachRequest)(nil),              // 39: patchbay.plugin.v1.AttachRequest
+	(*AttachResponse)(nil),             // 40: patchbay.plugin.v1.AttachResponse
+	(*DetachRequest)(nil),              // 41: patchbay.plugin.v1.DetachRequest
+	(*DetachResponse)(nil),             // 42: patchbay.plugin.v1.DetachResponse
+	(*WatchRequest)(nil),               // 43: patchbay.plugin.v1.WatchRequest
+	(*WatchResponse)(nil),              // 44: patchbay.plugin.v1.WatchResponse
+	nil,                                // 45: patchbay.plugin.v1.NetworkConfiguration.OptionsEntry
+	(*v1.AttachmentConfiguration)(nil), // 46: patchbay.types.v1.AttachmentConfiguration
+	(*v1.Attachment)(nil),              // 47: patchbay.types.v1.Attachment
+	(*timestamppb.Timestamp)(nil),      // 48: google.protobuf.Timestamp
+	(*v1.Explained)(nil),               // 49: patchbay.types.v1.Explained
 }
 var file_patchbay_plugin_v1_network_proto_depIdxs = []int32{
-	44, // 0: patchbay.plugin.v1.NetworkConfiguration.options:type_name -> patchbay.plugin.v1.NetworkConfiguration.OptionsEntry
-	5,  // 1: patchbay.plugin.v1.NetworkConfiguration.used_prefixes:type_name -> patchbay.plugin.v1.NetworkPrefix
-	0,  // 2: patchbay.plugin.v1.NetworkStatus.state:type_name -> patchbay.plugin.v1.NetworkState
-	4,  // 3: patchbay.plugin.v1.StartRequest.configuration:type_name -> patchbay.plugin.v1.NetworkConfiguration
-	17, // 4: patchbay.plugin.v1.StartRequest.reservations:type_name -> patchbay.plugin.v1.Reservation
-	6,  // 5: patchbay.plugin.v1.StartResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
-	6,  // 6: patchbay.plugin.v1.StatusResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
-	4,  // 7: patchbay.plugin.v1.UpdateRequest.configuration:type_name -> patchbay.plugin.v1.NetworkConfiguration
-	6,  // 8: patchbay.plugin.v1.UpdateResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
-	45, // 9: patchbay.plugin.v1.AllocateRequest.configuration:type_name -> patchbay.types.v1.AttachmentConfiguration
-	46, // 10: patchbay.plugin.v1.AllocateResponse.attachment:type_name -> patchbay.types.v1.Attachment
-	47, // 11: patchbay.plugin.v1.AllocateResponse.expires_at:type_name -> google.protobuf.Timestamp
-	17, // 12: patchbay.plugin.v1.ReserveRequest.reservation:type_name -> patchbay.plugin.v1.Reservation
-	46, // 13: patchbay.plugin.v1.LookupResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	48, // 14: patchbay.plugin.v1.ExplainResponse.verdict:type_name -> patchbay.types.v1.Explained
-	32, // 15: patchbay.plugin.v1.ListResponse.leases:type_name -> patchbay.plugin.v1.Lease
-	1,  // 16: patchbay.plugin.v1.Lease.state:type_name -> patchbay.plugin.v1.LeaseState
-	46, // 17: patchbay.plugin.v1.Lease.attachment:type_name -> patchbay.types.v1.Attachment
-	47, // 18: patchbay.plugin.v1.Lease.expires_at:type_name -> google.protobuf.Timestamp
-	33, // 19: patchbay.plugin.v1.PublishRequest.ports:type_name -> patchbay.plugin.v1.PublishedPort
-	33, // 20: patchbay.plugin.v1.PublishResponse.ports:type_name -> patchbay.plugin.v1.PublishedPort
-	46, // 21: patchbay.plugin.v1.AttachResponse.attachment:type_name -> patchbay.types.v1.Attachment
-	6,  // 22: patchbay.plugin.v1.WatchResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
-	2,  // 23: patchbay.plugin.v1.NetworkPluginService.Hello:input_type -> patchbay.plugin.v1.HelloRequest
-	7,  // 24: patchbay.plugin.v1.NetworkPluginService.Start:input_type -> patchbay.plugin.v1.StartRequest
-	9,  // 25: patchbay.plugin.v1.NetworkPluginService.Status:input_type -> patchbay.plugin.v1.StatusRequest
-	11, // 26: patchbay.plugin.v1.NetworkPluginService.Check:input_type -> patchbay.plugin.v1.CheckRequest
-	13, // 27: patchbay.plugin.v1.NetworkPluginService.Stop:input_type -> patchbay.plugin.v1.StopRequest
-	15, // 28: patchbay.plugin.v1.NetworkPluginService.Update:input_type -> patchbay.plugin.v1.UpdateRequest
-	18, // 29: patchbay.plugin.v1.NetworkPluginService.Allocate:input_type -> patchbay.plugin.v1.AllocateRequest
-	20, // 30: patchbay.plugin.v1.NetworkPluginService.Hold:input_type -> patchbay.plugin.v1.HoldRequest
-	22, // 31: patchbay.plugin.v1.NetworkPluginService.Release:input_type -> patchbay.plugin.v1.ReleaseRequest
-	24, // 32: patchbay.plugin.v1.NetworkPluginService.Reserve:input_type -> patchbay.plugin.v1.ReserveRequest
-	26, // 33: patchbay.plugin.v1.NetworkPluginService.Lookup:input_type -> patchbay.plugin.v1.LookupRequest
-	30, // 34: patchbay.plugin.v1.NetworkPluginService.List:input_type -> patchbay.plugin.v1.ListRequest
-	28, // 35: patchbay.plugin.v1.NetworkPluginService.Explain:input_type -> patchbay.plugin.v1.ExplainRequest
-	34, // 36: patchbay.plugin.v1.NetworkPluginService.Publish:input_type -> patchbay.plugin.v1.PublishRequest
-	36, // 37: patchbay.plugin.v1.NetworkPluginService.Unpublish:input_type -> patchbay.plugin.v1.UnpublishRequest
-	38, // 38: patchbay.plugin.v1.NetworkPluginService.Attach:input_type -> patchbay.plugin.v1.AttachRequest
-	40, // 39: patchbay.plugin.v1.NetworkPluginService.Detach:input_type -> patchbay.plugin.v1.DetachRequest
-	42, // 40: patchbay.plugin.v1.NetworkPluginService.Watch:input_type -> patchbay.plugin.v1.WatchRequest
-	3,  // 41: patchbay.plugin.v1.NetworkPluginService.Hello:output_type -> patchbay.plugin.v1.HelloResponse
-	8,  // 42: patchbay.plugin.v1.NetworkPluginService.Start:output_type -> patchbay.plugin.v1.StartResponse
-	10, // 43: patchbay.plugin.v1.NetworkPluginService.Status:output_type -> patchbay.plugin.v1.StatusResponse
-	12, // 44: patchbay.plugin.v1.NetworkPluginService.Check:output_type -> patchbay.plugin.v1.CheckResponse
-	14, // 45: patchbay.plugin.v1.NetworkPluginService.Stop:output_type -> patchbay.plugin.v1.StopResponse
-	16, // 46: patchbay.plugin.v1.NetworkPluginService.Update:output_type -> patchbay.plugin.v1.UpdateResponse
-	19, // 47: patchbay.plugin.v1.NetworkPluginService.Allocate:output_type -> patchbay.plugin.v1.AllocateResponse
-	21, // 48: patchbay.plugin.v1.NetworkPluginService.Hold:output_type -> patchbay.plugin.v1.HoldResponse
-	23, // 49: patchbay.plugin.v1.NetworkPluginService.Release:output_type -> patchbay.plugin.v1.ReleaseResponse
-	25, // 50: patchbay.plugin.v1.NetworkPluginService.Reserve:output_type -> patchbay.plugin.v1.ReserveResponse
-	27, // 51: patchbay.plugin.v1.NetworkPluginService.Lookup:output_type -> patchbay.plugin.v1.LookupResponse
-	31, // 52: patchbay.plugin.v1.NetworkPluginService.List:output_type -> patchbay.plugin.v1.ListResponse
-	29, // 53: patchbay.plugin.v1.NetworkPluginService.Explain:output_type -> patchbay.plugin.v1.ExplainResponse
-	35, // 54: patchbay.plugin.v1.NetworkPluginService.Publish:output_type -> patchbay.plugin.v1.PublishResponse
-	37, // 55: patchbay.plugin.v1.NetworkPluginService.Unpublish:output_type -> patchbay.plugin.v1.UnpublishResponse
-	39, // 56: patchbay.plugin.v1.NetworkPluginService.Attach:output_type -> patchbay.plugin.v1.AttachResponse
-	41, // 57: patchbay.plugin.v1.NetworkPluginService.Detach:output_type -> patchbay.plugin.v1.DetachResponse
-	43, // 58: patchbay.plugin.v1.NetworkPluginService.Watch:output_type -> patchbay.plugin.v1.WatchResponse
-	41, // [41:59] is the sub-list for method output_type
-	23, // [23:41] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	45, // 0: patchbay.plugin.v1.NetworkConfiguration.options:type_name -> patchbay.plugin.v1.NetworkConfiguration.OptionsEntry
+	6,  // 1: patchbay.plugin.v1.NetworkConfiguration.used_prefixes:type_name -> patchbay.plugin.v1.NetworkPrefix
+	5,  // 2: patchbay.plugin.v1.NetworkConfiguration.ipv4_pools:type_name -> patchbay.plugin.v1.SubnetPool
+	5,  // 3: patchbay.plugin.v1.NetworkConfiguration.ipv6_pools:type_name -> patchbay.plugin.v1.SubnetPool
+	0,  // 4: patchbay.plugin.v1.NetworkStatus.state:type_name -> patchbay.plugin.v1.NetworkState
+	4,  // 5: patchbay.plugin.v1.StartRequest.configuration:type_name -> patchbay.plugin.v1.NetworkConfiguration
+	18, // 6: patchbay.plugin.v1.StartRequest.reservations:type_name -> patchbay.plugin.v1.Reservation
+	7,  // 7: patchbay.plugin.v1.StartResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
+	7,  // 8: patchbay.plugin.v1.StatusResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
+	4,  // 9: patchbay.plugin.v1.UpdateRequest.configuration:type_name -> patchbay.plugin.v1.NetworkConfiguration
+	7,  // 10: patchbay.plugin.v1.UpdateResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
+	46, // 11: patchbay.plugin.v1.AllocateRequest.configuration:type_name -> patchbay.types.v1.AttachmentConfiguration
+	47, // 12: patchbay.plugin.v1.AllocateResponse.attachment:type_name -> patchbay.types.v1.Attachment
+	48, // 13: patchbay.plugin.v1.AllocateResponse.expires_at:type_name -> google.protobuf.Timestamp
+	18, // 14: patchbay.plugin.v1.ReserveRequest.reservation:type_name -> patchbay.plugin.v1.Reservation
+	47, // 15: patchbay.plugin.v1.LookupResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	49, // 16: patchbay.plugin.v1.ExplainResponse.verdict:type_name -> patchbay.types.v1.Explained
+	33, // 17: patchbay.plugin.v1.ListResponse.leases:type_name -> patchbay.plugin.v1.Lease
+	1,  // 18: patchbay.plugin.v1.Lease.state:type_name -> patchbay.plugin.v1.LeaseState
+	47, // 19: patchbay.plugin.v1.Lease.attachment:type_name -> patchbay.types.v1.Attachment
+	48, // 20: patchbay.plugin.v1.Lease.expires_at:type_name -> google.protobuf.Timestamp
+	34, // 21: patchbay.plugin.v1.PublishRequest.ports:type_name -> patchbay.plugin.v1.PublishedPort
+	34, // 22: patchbay.plugin.v1.PublishResponse.ports:type_name -> patchbay.plugin.v1.PublishedPort
+	47, // 23: patchbay.plugin.v1.AttachResponse.attachment:type_name -> patchbay.types.v1.Attachment
+	7,  // 24: patchbay.plugin.v1.WatchResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
+	2,  // 25: patchbay.plugin.v1.NetworkPluginService.Hello:input_type -> patchbay.plugin.v1.HelloRequest
+	8,  // 26: patchbay.plugin.v1.NetworkPluginService.Start:input_type -> patchbay.plugin.v1.StartRequest
+	10, // 27: patchbay.plugin.v1.NetworkPluginService.Status:input_type -> patchbay.plugin.v1.StatusRequest
+	12, // 28: patchbay.plugin.v1.NetworkPluginService.Check:input_type -> patchbay.plugin.v1.CheckRequest
+	14, // 29: patchbay.plugin.v1.NetworkPluginService.Stop:input_type -> patchbay.plugin.v1.StopRequest
+	16, // 30: patchbay.plugin.v1.NetworkPluginService.Update:input_type -> patchbay.plugin.v1.UpdateRequest
+	19, // 31: patchbay.plugin.v1.NetworkPluginService.Allocate:input_type -> patchbay.plugin.v1.AllocateRequest
+	21, // 32: patchbay.plugin.v1.NetworkPluginService.Hold:input_type -> patchbay.plugin.v1.HoldRequest
+	23, // 33: patchbay.plugin.v1.NetworkPluginService.Release:input_type -> patchbay.plugin.v1.ReleaseRequest
+	25, // 34: patchbay.plugin.v1.NetworkPluginService.Reserve:input_type -> patchbay.plugin.v1.ReserveRequest
+	27, // 35: patchbay.plugin.v1.NetworkPluginService.Lookup:input_type -> patchbay.plugin.v1.LookupRequest
+	31, // 36: patchbay.plugin.v1.NetworkPluginService.List:input_type -> patchbay.plugin.v1.ListRequest
+	29, // 37: patchbay.plugin.v1.NetworkPluginService.Explain:input_type -> patchbay.plugin.v1.ExplainRequest
+	35, // 38: patchbay.plugin.v1.NetworkPluginService.Publish:input_type -> patchbay.plugin.v1.PublishRequest
+	37, // 39: patchbay.plugin.v1.NetworkPluginService.Unpublish:input_type -> patchbay.plugin.v1.UnpublishRequest
+	39, // 40: patchbay.plugin.v1.NetworkPluginService.Attach:input_type -> patchbay.plugin.v1.AttachRequest
+	41, // 41: patchbay.plugin.v1.NetworkPluginService.Detach:input_type -> patchbay.plugin.v1.DetachRequest
+	43, // 42: patchbay.plugin.v1.NetworkPluginService.Watch:input_type -> patchbay.plugin.v1.WatchRequest
+	3,  // 43: patchbay.plugin.v1.NetworkPluginService.Hello:output_type -> patchbay.plugin.v1.HelloResponse
+	9,  // 44: patchbay.plugin.v1.NetworkPluginService.Start:output_type -> patchbay.plugin.v1.StartResponse
+	11, // 45: patchbay.plugin.v1.NetworkPluginService.Status:output_type -> patchbay.plugin.v1.StatusResponse
+	13, // 46: patchbay.plugin.v1.NetworkPluginService.Check:output_type -> patchbay.plugin.v1.CheckResponse
+	15, // 47: patchbay.plugin.v1.NetworkPluginService.Stop:output_type -> patchbay.plugin.v1.StopResponse
+	17, // 48: patchbay.plugin.v1.NetworkPluginService.Update:output_type -> patchbay.plugin.v1.UpdateResponse
+	20, // 49: patchbay.plugin.v1.NetworkPluginService.Allocate:output_type -> patchbay.plugin.v1.AllocateResponse
+	22, // 50: patchbay.plugin.v1.NetworkPluginService.Hold:output_type -> patchbay.plugin.v1.HoldResponse
+	24, // 51: patchbay.plugin.v1.NetworkPluginService.Release:output_type -> patchbay.plugin.v1.ReleaseResponse
+	26, // 52: patchbay.plugin.v1.NetworkPluginService.Reserve:output_type -> patchbay.plugin.v1.ReserveResponse
+	28, // 53: patchbay.plugin.v1.NetworkPluginService.Lookup:output_type -> patchbay.plugin.v1.LookupResponse
+	32, // 54: patchbay.plugin.v1.NetworkPluginService.List:output_type -> patchbay.plugin.v1.ListResponse
+	30, // 55: patchbay.plugin.v1.NetworkPluginService.Explain:output_type -> patchbay.plugin.v1.ExplainResponse
+	36, // 56: patchbay.plugin.v1.NetworkPluginService.Publish:output_type -> patchbay.plugin.v1.PublishResponse
+	38, // 57: patchbay.plugin.v1.NetworkPluginService.Unpublish:output_type -> patchbay.plugin.v1.UnpublishResponse
+	40, // 58: patchbay.plugin.v1.NetworkPluginService.Attach:output_type -> patchbay.plugin.v1.AttachResponse
+	42, // 59: patchbay.plugin.v1.NetworkPluginService.Detach:output_type -> patchbay.plugin.v1.DetachResponse
+	44, // 60: patchbay.plugin.v1.NetworkPluginService.Watch:output_type -> patchbay.plugin.v1.WatchResponse
+	43, // [43:61] is the sub-list for method output_type
+	25, // [25:43] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_plugin_v1_network_proto_init() }
@@ -2687,7 +2768,7 @@ func file_patchbay_plugin_v1_network_proto_init() {
 	if File_patchbay_plugin_v1_network_proto != nil {
 		return
 	}
-	file_patchbay_plugin_v1_network_proto_msgTypes[24].OneofWrappers = []any{
+	file_patchbay_plugin_v1_network_proto_msgTypes[25].OneofWrappers = []any{
 		(*LookupRequest_Name)(nil),
 		(*LookupRequest_Address)(nil),
 	}
@@ -2697,7 +2778,7 @@ func file_patchbay_plugin_v1_network_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_plugin_v1_network_proto_rawDesc), len(file_patchbay_plugin_v1_network_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   43,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
