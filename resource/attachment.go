@@ -66,7 +66,6 @@ type DNSConfiguration struct {
 type LeaseReference struct {
 	Key    string `json:"key"`
 	Socket string `json:"socket"` // unix socket of the plugin that gave it
-	Codec  Codec  `json:"codec,omitempty"`
 }
 
 // AllocatedAttachment is all that a sandbox needs to make the interface; with

@@ -58,6 +58,15 @@ if patchbay exec on-db ping -c 1 -W 1 198.51.100.1; then
 	exit 1
 fi
 
+say "A virtual machine is one more container on the same networks"
+run patchbay system kernel set dist/kernel/boot/vmlinuz-*
+run patchbay run -d --runtime vm --name machine --network web --network db box sleep 1000
+run patchbay exec machine uname -r
+for network in web db; do
+	run patchbay exec machine ping -c 1 "multi.$network"
+	run patchbay exec multi ping -c 1 "machine.$network"
+done
+
 say "What the networks know"
 run patchbay network inspect web
 
@@ -69,7 +78,7 @@ run patchbay system start
 run patchbay exec multi echo "still here"
 
 say "Remove everything"
-run patchbay delete --force multi on-web on-db on-lan
+run patchbay delete --force multi machine on-web on-db on-lan
 run patchbay network delete web db lan
 run patchbay system stop
 run ip -br addr

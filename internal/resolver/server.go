@@ -27,6 +27,9 @@ const (
 	queryTimeout   = 4500 * time.Millisecond
 )
 
+// Address is where a resolver listens, by UDP and TCP.
+var Address = netip.AddrPortFrom(resource.ResolverAddress, serverPort)
+
 // Sockets are the sockets of a resolver.
 type Sockets struct {
 	Packet net.PacketConn
@@ -40,7 +43,7 @@ type Sockets struct {
 // that listens on all addresses, and may share too, gets all queries but those
 // to the resolver's address.
 func Listen() (Sockets, error) {
-	at := netip.AddrPortFrom(resource.ResolverAddress, serverPort).String()
+	at := Address.String()
 	config := net.ListenConfig{Control: share}
 	packet, err := config.ListenPacket(context.Background(), "udp4", at)
 	if err != nil {
@@ -97,7 +100,7 @@ func Serve(sockets Sockets, v View, log *slog.Logger) *Server {
 		started := make(chan struct{})
 		server.NotifyStartedFunc = func() { close(started) }
 		s.running.Go(func() {
-			if err := server.ActivateAndServe(); err != nil && s.life.Err() == nil {
+			if err := server.ActivateAndServe(); err != nil && s.life.Err() == nil && !errors.Is(err, net.ErrClosed) {
 				s.log.Error("resolver ended", "error", err)
 			}
 		})

@@ -12,7 +12,6 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -47,7 +46,7 @@ func (s *fakeStream) Receive() error {
 
 func (s *fakeStream) Close() {}
 
-func (p *fakePlugins) dial(ctx context.Context, socket string, _ resource.Codec, _ *pluginv1.HoldRequest) (holdStream, error) {
+func (p *fakePlugins) dial(ctx context.Context, socket string, _ []string, _ string) (holdStream, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.dials++

@@ -20,13 +20,15 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-// Entrant is an Engine whose sandbox has a network namespace of this host: a
-// resolver can listen there. The sandbox of another one asks the name servers
-// itself.
-type Entrant interface {
-	// Inside runs f in the sandbox's network namespace, after Isolate. Sockets
-	// that f makes belong there; goroutines that it starts do not.
-	Inside(f func() error) error
+// Insider is an Engine that opens sockets inside of its sandbox, after Prepare,
+// which are used outside: a resolver can listen there. The sandbox of another one
+// asks the name servers itself.
+type Insider interface {
+	// ListenNames opens the sockets of resolver.Listen.
+	ListenNames(ctx context.Context) (resolver.Sockets, error)
+	// DialContext opens a connection as net.Dialer does; network is "tcp" or
+	// "udp", the address literal.
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // names is the resolver of a sandbox.
@@ -41,7 +43,7 @@ type names struct {
 // resolves tells whether a sandbox gets a resolver: one without networks has
 // nothing to ask for.
 func resolves(e Engine, allocated []resource.AllocatedAttachment) bool {
-	_, ok := e.(Entrant)
+	_, ok := e.(Insider)
 	return ok && len(allocated) > 0
 }
 
@@ -71,29 +73,18 @@ func byPriority(allocated []resource.AllocatedAttachment) []resource.AllocatedAt
 }
 
 // serve begins to answer inside of the sandbox, if there is anything to answer.
-func (n *names) serve(e Engine, wished resource.DNSConfiguration, allocated []resource.AllocatedAttachment, log *slog.Logger) error {
+func (n *names) serve(ctx context.Context, e Engine, wished resource.DNSConfiguration, allocated []resource.AllocatedAttachment, log *slog.Logger) error {
 	if !resolves(e, allocated) {
 		return nil
 	}
-	inside := e.(Entrant)
-	var sockets resolver.Sockets
-	err := inside.Inside(func() (err error) {
-		sockets, err = resolver.Listen()
-		return err
-	})
+	inside := e.(Insider)
+	sockets, err := inside.ListenNames(ctx)
 	if err != nil {
 		return err
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.wished, n.plugins = wished, map[string]*client.NetworkPlugin{}
-	n.dial = func(ctx context.Context, network, address string) (c net.Conn, err error) {
-		err = inside.Inside(func() (err error) {
-			c, err = new(net.Dialer).DialContext(ctx, network, address)
-			return err
-		})
-		return c, err
-	}
+	n.wished, n.plugins, n.dial = wished, map[string]*client.NetworkPlugin{}, inside.DialContext
 	n.server = resolver.Serve(sockets, n.view(allocated), log)
 	return nil
 }
@@ -112,7 +103,7 @@ func (n *names) view(allocated []resource.AllocatedAttachment) resolver.View {
 		}
 		plugin := n.plugins[socket]
 		if plugin == nil {
-			plugin = client.DialNetworkPlugin(socket, a.Lease.Codec)
+			plugin = client.DialNetworkPlugin(socket)
 		}
 		known[socket] = plugin
 		view.Networks = append(view.Networks, resolver.NewNetwork(a.Attachment.Network, pluginNames{plugin}))

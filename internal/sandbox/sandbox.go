@@ -209,7 +209,7 @@ type design struct {
 	plans     []Interface
 }
 
-// make makes the isolation, the resolver, then the interfaces and, beside them,
+// make makes the isolation, then the interfaces and, beside them, the resolver and
 // the main process: it does not begin before Start.
 func (s *Sandbox) make(ctx context.Context, d design, undo *revert.Stack) (main MainProcess, err error) {
 	namespace, err := s.config.Engine.Isolate(ctx)
@@ -217,13 +217,13 @@ func (s *Sandbox) make(ctx context.Context, d design, undo *revert.Stack) (main 
 		return nil, err
 	}
 	undo.Add(func() error { s.leases.release(); return nil })
-	if err := s.names.serve(s.config.Engine, d.wished, d.allocated, s.config.Log); err != nil {
-		return nil, err
-	}
 	undo.Add(func() error { s.names.close(); return nil })
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		if err := s.config.Engine.Prepare(ctx, d.Configuration); err != nil {
+			return err
+		}
+		if err := s.names.serve(ctx, s.config.Engine, d.wished, d.allocated, s.config.Log); err != nil {
 			return err
 		}
 		main, err = s.config.Engine.Create(ctx)

@@ -43,11 +43,12 @@ func (h *host) machinePID(name string) int {
 func TestVirtualMachineBesideNamespaces(t *testing.T) {
 	t.Parallel()
 	h := newHost(t).upVM()
+	nameServer(t, h.internet, "198.51.100.1:53", "203.0.113.1")
 	h.patchbay("network", "create", "web")
 	h.patchbay("network", "create", "db", "--internal")
 	h.patchbay("run", "-d", "--name", "near", "--network", "web", "--network", "db", "box", "sleep", "1000")
 	h.patchbay("run", "-d", "--runtime", "vm", "--name", "vm", "--hostname", "guest", "--env", "A=1", "--user", "user",
-		"--network", "web", "--network", "db,ifname=back", "box", "sleep", "1000")
+		"--dns", "198.51.100.1", "--network", "web", "--network", "db,ifname=back", "box", "sleep", "1000")
 
 	t.Run("is a machine of its own", func(t *testing.T) {
 		own, host := h.patchbay("exec", "vm", "cat", "/proc/sys/kernel/random/boot_id"), h.patchbay("exec", "near", "cat", "/proc/sys/kernel/random/boot_id")
@@ -92,6 +93,25 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 		h.patchbay("exec", "--user", "root", "vm", "ping", "-c", "1", "-W", "5", farIPv4)
 		h.patchbay("exec", "--user", "root", "vm", "ping", "-c", "1", "-W", "5", farIPv6)
 	})
+	t.Run("names", func(t *testing.T) {
+		near := h.attachment("near", "web").IPv4Address.Addr()
+		for name, want := range map[string]string{"near": near.String(), "near.db": h.attachment("near", "db").IPv4Address.Addr().String(), "www.example.org": "203.0.113.1"} {
+			if out := h.patchbay("exec", "vm", "nslookup", "-type=a", name); !strings.Contains(out, want) {
+				t.Errorf("%s: got %s, want %s", name, out, want)
+			}
+		}
+		if r := h.try("exec", "vm", "nslookup", "-type=a", "nobody"); r.code == 0 || !strings.Contains(r.stdout, "NXDOMAIN") {
+			t.Errorf("unknown name: %s", r)
+		}
+		const query = `\000\026\022\064\001\000\000\001\000\000\000\000\000\000\004near\000\000\001\000\001` // by TCP, for near's A
+		out := strings.Fields(h.patchbay("exec", "vm", "sh", "-c", "printf '"+query+"' | nc 127.0.0.11 53 | od -An -v -tu1"))
+		if !strings.Contains(strings.Join(out, "."), near.String()) {
+			t.Errorf("by TCP: got %v, want %v in it", out, near)
+		}
+		if out := h.patchbay("exec", "near", "nslookup", "-type=a", "vm"); !strings.Contains(out, h.attachment("vm", "web").IPv4Address.Addr().String()) {
+			t.Errorf("the machine's name: %s", out)
+		}
+	})
 	t.Run("a spoofed source reaches nobody", func(t *testing.T) {
 		near := h.attachment("near", "web").IPv4Address.Addr().String()
 		h.patchbay("exec", "--privileged", "--user", "root", "vm", "ip", "addr", "add", "203.0.113.9/32", "dev", "eth0")
@@ -104,8 +124,12 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 		}
 	})
 	t.Run("the daemon may die", func(t *testing.T) {
+		machine := h.machinePID("vm")
 		syscall.Kill(h.daemonPID(), syscall.SIGKILL)
 		h.patchbay("system", "start")
+		if now := h.machinePID("vm"); now != machine {
+			t.Errorf("machine: process %d, was %d", now, machine)
+		}
 		if out := h.patchbay("exec", "vm", "echo", "still here"); out != "still here" {
 			t.Errorf("output %q", out)
 		}

@@ -40,7 +40,7 @@ var layers = []layer{
 	// The contracts as Go sees them.
 	{packages: []string{"internal/wire"}, imports: []string{"api/...", "resource"}},
 	{packages: []string{"internal/rpc"}, imports: []string{"internal/wire", "api/..."}},
-	{packages: []string{"internal/client"}, imports: []string{"api/...", "internal/rpc", "internal/wire", "resource"}},
+	{packages: []string{"internal/client"}, imports: []string{"api/...", "internal/rpc", "internal/wire"}},
 
 	// Linux mechanics.
 	{packages: []string{"internal/netns"}, imports: []string{"resource"}},
@@ -65,7 +65,7 @@ var layers = []layer{
 	{packages: []string{"internal/sandbox/..."}, imports: with(basics, contract, []string{"internal/stdio", "internal/containerlog", "internal/resolver"})},
 	{
 		packages: []string{"internal/runtime/..."},
-		imports:  with(basics, contract, []string{"internal/sandbox/...", "internal/link", "internal/netns", "internal/stdio", "internal/containerlog"}),
+		imports:  with(basics, contract, []string{"internal/sandbox/...", "internal/link", "internal/netns", "internal/stdio", "internal/containerlog", "internal/resolver"}),
 	},
 
 	// The API server: no plugin, no strategy, no Linux mechanics.
@@ -79,10 +79,9 @@ var layers = []layer{
 	{packages: []string{"internal/apiserver/plugins"}, imports: with(basics, []string{"internal/manifest"})},
 	{
 		packages: []string{"internal/apiserver/networks"},
-		imports:  with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/apiserver/networks/addressing"}),
+		imports:  with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest"}),
 		tests:    []string{"internal/apiserver/plugins"},
 	},
-	{packages: []string{"internal/apiserver/networks/addressing"}, imports: []string{"api/...", "resource"}},
 	{packages: []string{"internal/apiserver/containers/..."}, imports: with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/containerlog"})},
 	{packages: []string{"internal/apiserver/images"}, imports: with(basics, []string{"internal/store", "internal/imagestore", "internal/imagearchive", "internal/registry"}), tests: []string{"internal/wire"}},
 	{packages: []string{"internal/apiserver/system"}, imports: with(basics, []string{"internal/apiserver/plugins", "internal/config", "internal/helper", "internal/manifest"})},

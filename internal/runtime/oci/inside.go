@@ -1,8 +1,29 @@
 package oci
 
-import "patchbay.dev/patchbay/internal/sandbox"
+import (
+	"context"
+	"net"
 
-var _ sandbox.Entrant = (*Engine)(nil)
+	"patchbay.dev/patchbay/internal/resolver"
+	"patchbay.dev/patchbay/internal/sandbox"
+)
 
-// Inside implements sandbox.Entrant.
-func (e *Engine) Inside(f func() error) error { return e.namespace.Do(f) }
+var _ sandbox.Insider = (*Engine)(nil)
+
+// ListenNames implements sandbox.Insider.
+func (e *Engine) ListenNames(context.Context) (s resolver.Sockets, err error) {
+	err = e.namespace.Do(func() (err error) {
+		s, err = resolver.Listen()
+		return err
+	})
+	return s, err
+}
+
+// DialContext implements sandbox.Insider.
+func (e *Engine) DialContext(ctx context.Context, network, address string) (c net.Conn, err error) {
+	err = e.namespace.Do(func() (err error) {
+		c, err = new(net.Dialer).DialContext(ctx, network, address)
+		return err
+	})
+	return c, err
+}

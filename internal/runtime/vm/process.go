@@ -2,15 +2,10 @@ package vm
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
-	"sync"
 	"syscall"
 	"time"
-
-	"github.com/containerd/errdefs"
-	"github.com/hashicorp/yamux"
 
 	guestv1 "patchbay.dev/patchbay/api/patchbay/guest/v1"
 	"patchbay.dev/patchbay/internal/runtime/vm/channel"
@@ -159,61 +154,4 @@ func (e *Engine) Exec(ctx context.Context, name string, c sandbox.ExecConfigurat
 	return e.newProcess(ctx, name, 0, processStreams{
 		terminal: p.Terminal, stdin: p.Stdin, none: c.Detach && !p.Terminal, await: !c.Detach,
 	})
-}
-
-// streams gives the streams that the guest opens to who waits for them.
-type streams struct {
-	mu      sync.Mutex
-	came    map[streamKey]net.Conn // guarded by mu
-	changed chan struct{}          // guarded by mu; closed and replaced when one comes
-}
-
-type streamKey struct {
-	process string
-	kind    guestv1.StreamKind
-}
-
-func newStreams() *streams {
-	return &streams{came: make(map[streamKey]net.Conn), changed: make(chan struct{})}
-}
-
-// accept takes in streams until the session ends.
-func (s *streams) accept(session *yamux.Session) {
-	for {
-		stream, err := session.AcceptStream()
-		if err != nil {
-			return
-		}
-		go func() {
-			header, err := channel.ReadHeader(stream)
-			if err != nil {
-				_ = stream.Close() // it means nothing to either side
-				return
-			}
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.came[streamKey{header.GetProcessId(), header.GetKind()}] = stream
-			close(s.changed)
-			s.changed = make(chan struct{})
-		}()
-	}
-}
-
-// take returns a stream of a process, when it has come.
-func (s *streams) take(ctx context.Context, process string, kind guestv1.StreamKind) (net.Conn, error) {
-	key := streamKey{process, kind}
-	for {
-		s.mu.Lock()
-		stream, changed := s.came[key], s.changed
-		delete(s.came, key)
-		s.mu.Unlock()
-		if stream != nil {
-			return stream, nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return nil, fmt.Errorf("process %q: the guest opens no stream for its %v: %w: %w", process, kind, errdefs.ErrUnavailable, ctx.Err())
-		}
-	}
 }

@@ -30,14 +30,19 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// StreamKind is one of a process's standard streams.
+// StreamKind is what a stream carries: one of a process's standard streams, or
+// what goes over a socket in the guest. Datagrams have the form of
+// internal/runtime/vm/channel.PacketConn.
 type StreamKind int32
 
 const (
-	StreamKind_STREAM_KIND_UNSPECIFIED StreamKind = 0
-	StreamKind_STREAM_KIND_STDIN       StreamKind = 1 // the host writes
-	StreamKind_STREAM_KIND_STDOUT      StreamKind = 2 // the host writes too where it is a terminal
-	StreamKind_STREAM_KIND_STDERR      StreamKind = 3
+	StreamKind_STREAM_KIND_UNSPECIFIED      StreamKind = 0
+	StreamKind_STREAM_KIND_STDIN            StreamKind = 1 // the host writes
+	StreamKind_STREAM_KIND_STDOUT           StreamKind = 2 // the host writes too where it is a terminal
+	StreamKind_STREAM_KIND_STDERR           StreamKind = 3
+	StreamKind_STREAM_KIND_NAMES_DATAGRAMS  StreamKind = 4
+	StreamKind_STREAM_KIND_NAMES_CONNECTION StreamKind = 5
+	StreamKind_STREAM_KIND_DIALED           StreamKind = 6
 )
 
 // Enum value maps for StreamKind.
@@ -47,12 +52,18 @@ var (
 		1: "STREAM_KIND_STDIN",
 		2: "STREAM_KIND_STDOUT",
 		3: "STREAM_KIND_STDERR",
+		4: "STREAM_KIND_NAMES_DATAGRAMS",
+		5: "STREAM_KIND_NAMES_CONNECTION",
+		6: "STREAM_KIND_DIALED",
 	}
 	StreamKind_value = map[string]int32{
-		"STREAM_KIND_UNSPECIFIED": 0,
-		"STREAM_KIND_STDIN":       1,
-		"STREAM_KIND_STDOUT":      2,
-		"STREAM_KIND_STDERR":      3,
+		"STREAM_KIND_UNSPECIFIED":      0,
+		"STREAM_KIND_STDIN":            1,
+		"STREAM_KIND_STDOUT":           2,
+		"STREAM_KIND_STDERR":           3,
+		"STREAM_KIND_NAMES_DATAGRAMS":  4,
+		"STREAM_KIND_NAMES_CONNECTION": 5,
+		"STREAM_KIND_DIALED":           6,
 	}
 )
 
@@ -85,7 +96,7 @@ func (StreamKind) EnumDescriptor() ([]byte, []int) {
 
 type StreamHeader struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	ProcessId     string                 `protobuf:"bytes,1,opt,name=process_id,json=processId,proto3" json:"process_id,omitempty"`
+	ProcessId     string                 `protobuf:"bytes,1,opt,name=process_id,json=processId,proto3" json:"process_id,omitempty"` // or the id of a DialRequest
 	Kind          StreamKind             `protobuf:"varint,2,opt,name=kind,proto3,enum=patchbay.guest.v1.StreamKind" json:"kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -648,6 +659,174 @@ func (x *RouteResponse) GetRule() string {
 	return ""
 }
 
+type ListenNamesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListenNamesRequest) Reset() {
+	*x = ListenNamesRequest{}
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListenNamesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListenNamesRequest) ProtoMessage() {}
+
+func (x *ListenNamesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListenNamesRequest.ProtoReflect.Descriptor instead.
+func (*ListenNamesRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{9}
+}
+
+type ListenNamesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListenNamesResponse) Reset() {
+	*x = ListenNamesResponse{}
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListenNamesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListenNamesResponse) ProtoMessage() {}
+
+func (x *ListenNamesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListenNamesResponse.ProtoReflect.Descriptor instead.
+func (*ListenNamesResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{10}
+}
+
+type DialRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`           // unlike that of any process
+	Network       string                 `protobuf:"bytes,2,opt,name=network,proto3" json:"network,omitempty"` // "tcp" or "udp"
+	Address       string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"` // IP:PORT
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DialRequest) Reset() {
+	*x = DialRequest{}
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DialRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DialRequest) ProtoMessage() {}
+
+func (x *DialRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DialRequest.ProtoReflect.Descriptor instead.
+func (*DialRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *DialRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *DialRequest) GetNetwork() string {
+	if x != nil {
+		return x.Network
+	}
+	return ""
+}
+
+func (x *DialRequest) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+type DialResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DialResponse) Reset() {
+	*x = DialResponse{}
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DialResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DialResponse) ProtoMessage() {}
+
+func (x *DialResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DialResponse.ProtoReflect.Descriptor instead.
+func (*DialResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{12}
+}
+
 type CreateRequest struct {
 	state            protoimpl.MessageState `protogen:"open.v1"`
 	Process          *v1.Process            `protobuf:"bytes,1,opt,name=process,proto3" json:"process,omitempty"`
@@ -664,7 +843,7 @@ type CreateRequest struct {
 
 func (x *CreateRequest) Reset() {
 	*x = CreateRequest{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[9]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -676,7 +855,7 @@ func (x *CreateRequest) String() string {
 func (*CreateRequest) ProtoMessage() {}
 
 func (x *CreateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[9]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -689,7 +868,7 @@ func (x *CreateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateRequest.ProtoReflect.Descriptor instead.
 func (*CreateRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{9}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CreateRequest) GetProcess() *v1.Process {
@@ -742,7 +921,7 @@ type CreateResponse struct {
 
 func (x *CreateResponse) Reset() {
 	*x = CreateResponse{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[10]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -754,7 +933,7 @@ func (x *CreateResponse) String() string {
 func (*CreateResponse) ProtoMessage() {}
 
 func (x *CreateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[10]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -767,7 +946,7 @@ func (x *CreateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateResponse.ProtoReflect.Descriptor instead.
 func (*CreateResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{10}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{14}
 }
 
 type StartRequest struct {
@@ -778,7 +957,7 @@ type StartRequest struct {
 
 func (x *StartRequest) Reset() {
 	*x = StartRequest{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[11]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -790,7 +969,7 @@ func (x *StartRequest) String() string {
 func (*StartRequest) ProtoMessage() {}
 
 func (x *StartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[11]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -803,7 +982,7 @@ func (x *StartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRequest.ProtoReflect.Descriptor instead.
 func (*StartRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{11}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{15}
 }
 
 type StartResponse struct {
@@ -814,7 +993,7 @@ type StartResponse struct {
 
 func (x *StartResponse) Reset() {
 	*x = StartResponse{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[12]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -826,7 +1005,7 @@ func (x *StartResponse) String() string {
 func (*StartResponse) ProtoMessage() {}
 
 func (x *StartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[12]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -839,7 +1018,7 @@ func (x *StartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartResponse.ProtoReflect.Descriptor instead.
 func (*StartResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{12}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{16}
 }
 
 type ExecRequest struct {
@@ -854,7 +1033,7 @@ type ExecRequest struct {
 
 func (x *ExecRequest) Reset() {
 	*x = ExecRequest{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[13]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -866,7 +1045,7 @@ func (x *ExecRequest) String() string {
 func (*ExecRequest) ProtoMessage() {}
 
 func (x *ExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[13]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -879,7 +1058,7 @@ func (x *ExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRequest.ProtoReflect.Descriptor instead.
 func (*ExecRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{13}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExecRequest) GetProcessId() string {
@@ -918,7 +1097,7 @@ type ExecResponse struct {
 
 func (x *ExecResponse) Reset() {
 	*x = ExecResponse{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[14]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -930,7 +1109,7 @@ func (x *ExecResponse) String() string {
 func (*ExecResponse) ProtoMessage() {}
 
 func (x *ExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[14]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -943,7 +1122,7 @@ func (x *ExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResponse.ProtoReflect.Descriptor instead.
 func (*ExecResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{14}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{18}
 }
 
 type SignalRequest struct {
@@ -957,7 +1136,7 @@ type SignalRequest struct {
 
 func (x *SignalRequest) Reset() {
 	*x = SignalRequest{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[15]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -969,7 +1148,7 @@ func (x *SignalRequest) String() string {
 func (*SignalRequest) ProtoMessage() {}
 
 func (x *SignalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[15]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -982,7 +1161,7 @@ func (x *SignalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalRequest.ProtoReflect.Descriptor instead.
 func (*SignalRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{15}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SignalRequest) GetProcessId() string {
@@ -1014,7 +1193,7 @@ type SignalResponse struct {
 
 func (x *SignalResponse) Reset() {
 	*x = SignalResponse{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[16]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1026,7 +1205,7 @@ func (x *SignalResponse) String() string {
 func (*SignalResponse) ProtoMessage() {}
 
 func (x *SignalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[16]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1039,7 +1218,7 @@ func (x *SignalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalResponse.ProtoReflect.Descriptor instead.
 func (*SignalResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{16}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{20}
 }
 
 type ResizeRequest struct {
@@ -1053,7 +1232,7 @@ type ResizeRequest struct {
 
 func (x *ResizeRequest) Reset() {
 	*x = ResizeRequest{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[17]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1065,7 +1244,7 @@ func (x *ResizeRequest) String() string {
 func (*ResizeRequest) ProtoMessage() {}
 
 func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[17]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1078,7 +1257,7 @@ func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeRequest.ProtoReflect.Descriptor instead.
 func (*ResizeRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{17}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ResizeRequest) GetProcessId() string {
@@ -1110,7 +1289,7 @@ type ResizeResponse struct {
 
 func (x *ResizeResponse) Reset() {
 	*x = ResizeResponse{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[18]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1122,7 +1301,7 @@ func (x *ResizeResponse) String() string {
 func (*ResizeResponse) ProtoMessage() {}
 
 func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[18]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1135,7 +1314,7 @@ func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeResponse.ProtoReflect.Descriptor instead.
 func (*ResizeResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{18}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{22}
 }
 
 type WaitRequest struct {
@@ -1147,7 +1326,7 @@ type WaitRequest struct {
 
 func (x *WaitRequest) Reset() {
 	*x = WaitRequest{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[19]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1159,7 +1338,7 @@ func (x *WaitRequest) String() string {
 func (*WaitRequest) ProtoMessage() {}
 
 func (x *WaitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[19]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1172,7 +1351,7 @@ func (x *WaitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitRequest.ProtoReflect.Descriptor instead.
 func (*WaitRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{19}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *WaitRequest) GetProcessId() string {
@@ -1192,7 +1371,7 @@ type WaitResponse struct {
 
 func (x *WaitResponse) Reset() {
 	*x = WaitResponse{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[20]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1204,7 +1383,7 @@ func (x *WaitResponse) String() string {
 func (*WaitResponse) ProtoMessage() {}
 
 func (x *WaitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[20]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1217,7 +1396,7 @@ func (x *WaitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitResponse.ProtoReflect.Descriptor instead.
 func (*WaitResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{20}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *WaitResponse) GetCode() int32 {
@@ -1284,7 +1463,14 @@ const file_patchbay_guest_v1_guest_proto_rawDesc = "" +
 	"\x06source\x18\x04 \x01(\tR\x06source\x12\x14\n" +
 	"\x05local\x18\x05 \x01(\bR\x05local\x12\x14\n" +
 	"\x05table\x18\x06 \x01(\tR\x05table\x12\x12\n" +
-	"\x04rule\x18\a \x01(\tR\x04rule\"\xff\x01\n" +
+	"\x04rule\x18\a \x01(\tR\x04rule\"\x14\n" +
+	"\x12ListenNamesRequest\"\x15\n" +
+	"\x13ListenNamesResponse\"Q\n" +
+	"\vDialRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\anetwork\x18\x02 \x01(\tR\anetwork\x12\x18\n" +
+	"\aaddress\x18\x03 \x01(\tR\aaddress\"\x0e\n" +
+	"\fDialResponse\"\xff\x01\n" +
 	"\rCreateRequest\x124\n" +
 	"\aprocess\x18\x01 \x01(\v2\x1a.patchbay.types.v1.ProcessR\aprocess\x12\x1a\n" +
 	"\bhostname\x18\x02 \x01(\tR\bhostname\x12)\n" +
@@ -1321,17 +1507,22 @@ const file_patchbay_guest_v1_guest_proto_rawDesc = "" +
 	"process_id\x18\x01 \x01(\tR\tprocessId\"F\n" +
 	"\fWaitResponse\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\"\n" +
-	"\rout_of_memory\x18\x02 \x01(\bR\voutOfMemory*p\n" +
+	"\rout_of_memory\x18\x02 \x01(\bR\voutOfMemory*\xcb\x01\n" +
 	"\n" +
 	"StreamKind\x12\x1b\n" +
 	"\x17STREAM_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11STREAM_KIND_STDIN\x10\x01\x12\x16\n" +
 	"\x12STREAM_KIND_STDOUT\x10\x02\x12\x16\n" +
-	"\x12STREAM_KIND_STDERR\x10\x032\xc6\x05\n" +
+	"\x12STREAM_KIND_STDERR\x10\x03\x12\x1f\n" +
+	"\x1bSTREAM_KIND_NAMES_DATAGRAMS\x10\x04\x12 \n" +
+	"\x1cSTREAM_KIND_NAMES_CONNECTION\x10\x05\x12\x16\n" +
+	"\x12STREAM_KIND_DIALED\x10\x062\xed\x06\n" +
 	"\fGuestService\x12V\n" +
 	"\tConfigure\x12#.patchbay.guest.v1.ConfigureRequest\x1a$.patchbay.guest.v1.ConfigureResponse\x12G\n" +
 	"\x04Plug\x12\x1e.patchbay.guest.v1.PlugRequest\x1a\x1f.patchbay.guest.v1.PlugResponse\x12J\n" +
-	"\x05Route\x12\x1f.patchbay.guest.v1.RouteRequest\x1a .patchbay.guest.v1.RouteResponse\x12M\n" +
+	"\x05Route\x12\x1f.patchbay.guest.v1.RouteRequest\x1a .patchbay.guest.v1.RouteResponse\x12\\\n" +
+	"\vListenNames\x12%.patchbay.guest.v1.ListenNamesRequest\x1a&.patchbay.guest.v1.ListenNamesResponse\x12G\n" +
+	"\x04Dial\x12\x1e.patchbay.guest.v1.DialRequest\x1a\x1f.patchbay.guest.v1.DialResponse\x12M\n" +
 	"\x06Create\x12 .patchbay.guest.v1.CreateRequest\x1a!.patchbay.guest.v1.CreateResponse\x12J\n" +
 	"\x05Start\x12\x1f.patchbay.guest.v1.StartRequest\x1a .patchbay.guest.v1.StartResponse\x12G\n" +
 	"\x04Exec\x12\x1e.patchbay.guest.v1.ExecRequest\x1a\x1f.patchbay.guest.v1.ExecResponse\x12M\n" +
@@ -1352,65 +1543,73 @@ func file_patchbay_guest_v1_guest_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_guest_v1_guest_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_patchbay_guest_v1_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_patchbay_guest_v1_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_patchbay_guest_v1_guest_proto_goTypes = []any{
-	(StreamKind)(0),           // 0: patchbay.guest.v1.StreamKind
-	(*StreamHeader)(nil),      // 1: patchbay.guest.v1.StreamHeader
-	(*ConfigureRequest)(nil),  // 2: patchbay.guest.v1.ConfigureRequest
-	(*ConfigureResponse)(nil), // 3: patchbay.guest.v1.ConfigureResponse
-	(*File)(nil),              // 4: patchbay.guest.v1.File
-	(*PlugRequest)(nil),       // 5: patchbay.guest.v1.PlugRequest
-	(*Interface)(nil),         // 6: patchbay.guest.v1.Interface
-	(*PlugResponse)(nil),      // 7: patchbay.guest.v1.PlugResponse
-	(*RouteRequest)(nil),      // 8: patchbay.guest.v1.RouteRequest
-	(*RouteResponse)(nil),     // 9: patchbay.guest.v1.RouteResponse
-	(*CreateRequest)(nil),     // 10: patchbay.guest.v1.CreateRequest
-	(*CreateResponse)(nil),    // 11: patchbay.guest.v1.CreateResponse
-	(*StartRequest)(nil),      // 12: patchbay.guest.v1.StartRequest
-	(*StartResponse)(nil),     // 13: patchbay.guest.v1.StartResponse
-	(*ExecRequest)(nil),       // 14: patchbay.guest.v1.ExecRequest
-	(*ExecResponse)(nil),      // 15: patchbay.guest.v1.ExecResponse
-	(*SignalRequest)(nil),     // 16: patchbay.guest.v1.SignalRequest
-	(*SignalResponse)(nil),    // 17: patchbay.guest.v1.SignalResponse
-	(*ResizeRequest)(nil),     // 18: patchbay.guest.v1.ResizeRequest
-	(*ResizeResponse)(nil),    // 19: patchbay.guest.v1.ResizeResponse
-	(*WaitRequest)(nil),       // 20: patchbay.guest.v1.WaitRequest
-	(*WaitResponse)(nil),      // 21: patchbay.guest.v1.WaitResponse
-	nil,                       // 22: patchbay.guest.v1.Interface.SysctlsEntry
-	(*v1.Route)(nil),          // 23: patchbay.types.v1.Route
-	(*v1.Process)(nil),        // 24: patchbay.types.v1.Process
-	(*v1.Mount)(nil),          // 25: patchbay.types.v1.Mount
+	(StreamKind)(0),             // 0: patchbay.guest.v1.StreamKind
+	(*StreamHeader)(nil),        // 1: patchbay.guest.v1.StreamHeader
+	(*ConfigureRequest)(nil),    // 2: patchbay.guest.v1.ConfigureRequest
+	(*ConfigureResponse)(nil),   // 3: patchbay.guest.v1.ConfigureResponse
+	(*File)(nil),                // 4: patchbay.guest.v1.File
+	(*PlugRequest)(nil),         // 5: patchbay.guest.v1.PlugRequest
+	(*Interface)(nil),           // 6: patchbay.guest.v1.Interface
+	(*PlugResponse)(nil),        // 7: patchbay.guest.v1.PlugResponse
+	(*RouteRequest)(nil),        // 8: patchbay.guest.v1.RouteRequest
+	(*RouteResponse)(nil),       // 9: patchbay.guest.v1.RouteResponse
+	(*ListenNamesRequest)(nil),  // 10: patchbay.guest.v1.ListenNamesRequest
+	(*ListenNamesResponse)(nil), // 11: patchbay.guest.v1.ListenNamesResponse
+	(*DialRequest)(nil),         // 12: patchbay.guest.v1.DialRequest
+	(*DialResponse)(nil),        // 13: patchbay.guest.v1.DialResponse
+	(*CreateRequest)(nil),       // 14: patchbay.guest.v1.CreateRequest
+	(*CreateResponse)(nil),      // 15: patchbay.guest.v1.CreateResponse
+	(*StartRequest)(nil),        // 16: patchbay.guest.v1.StartRequest
+	(*StartResponse)(nil),       // 17: patchbay.guest.v1.StartResponse
+	(*ExecRequest)(nil),         // 18: patchbay.guest.v1.ExecRequest
+	(*ExecResponse)(nil),        // 19: patchbay.guest.v1.ExecResponse
+	(*SignalRequest)(nil),       // 20: patchbay.guest.v1.SignalRequest
+	(*SignalResponse)(nil),      // 21: patchbay.guest.v1.SignalResponse
+	(*ResizeRequest)(nil),       // 22: patchbay.guest.v1.ResizeRequest
+	(*ResizeResponse)(nil),      // 23: patchbay.guest.v1.ResizeResponse
+	(*WaitRequest)(nil),         // 24: patchbay.guest.v1.WaitRequest
+	(*WaitResponse)(nil),        // 25: patchbay.guest.v1.WaitResponse
+	nil,                         // 26: patchbay.guest.v1.Interface.SysctlsEntry
+	(*v1.Route)(nil),            // 27: patchbay.types.v1.Route
+	(*v1.Process)(nil),          // 28: patchbay.types.v1.Process
+	(*v1.Mount)(nil),            // 29: patchbay.types.v1.Mount
 }
 var file_patchbay_guest_v1_guest_proto_depIdxs = []int32{
 	0,  // 0: patchbay.guest.v1.StreamHeader.kind:type_name -> patchbay.guest.v1.StreamKind
 	4,  // 1: patchbay.guest.v1.ConfigureRequest.files:type_name -> patchbay.guest.v1.File
 	6,  // 2: patchbay.guest.v1.PlugRequest.interface:type_name -> patchbay.guest.v1.Interface
-	23, // 3: patchbay.guest.v1.Interface.routes:type_name -> patchbay.types.v1.Route
-	23, // 4: patchbay.guest.v1.Interface.own_routes:type_name -> patchbay.types.v1.Route
-	22, // 5: patchbay.guest.v1.Interface.sysctls:type_name -> patchbay.guest.v1.Interface.SysctlsEntry
-	24, // 6: patchbay.guest.v1.CreateRequest.process:type_name -> patchbay.types.v1.Process
-	25, // 7: patchbay.guest.v1.CreateRequest.mounts:type_name -> patchbay.types.v1.Mount
-	24, // 8: patchbay.guest.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
+	27, // 3: patchbay.guest.v1.Interface.routes:type_name -> patchbay.types.v1.Route
+	27, // 4: patchbay.guest.v1.Interface.own_routes:type_name -> patchbay.types.v1.Route
+	26, // 5: patchbay.guest.v1.Interface.sysctls:type_name -> patchbay.guest.v1.Interface.SysctlsEntry
+	28, // 6: patchbay.guest.v1.CreateRequest.process:type_name -> patchbay.types.v1.Process
+	29, // 7: patchbay.guest.v1.CreateRequest.mounts:type_name -> patchbay.types.v1.Mount
+	28, // 8: patchbay.guest.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
 	2,  // 9: patchbay.guest.v1.GuestService.Configure:input_type -> patchbay.guest.v1.ConfigureRequest
 	5,  // 10: patchbay.guest.v1.GuestService.Plug:input_type -> patchbay.guest.v1.PlugRequest
 	8,  // 11: patchbay.guest.v1.GuestService.Route:input_type -> patchbay.guest.v1.RouteRequest
-	10, // 12: patchbay.guest.v1.GuestService.Create:input_type -> patchbay.guest.v1.CreateRequest
-	12, // 13: patchbay.guest.v1.GuestService.Start:input_type -> patchbay.guest.v1.StartRequest
-	14, // 14: patchbay.guest.v1.GuestService.Exec:input_type -> patchbay.guest.v1.ExecRequest
-	16, // 15: patchbay.guest.v1.GuestService.Signal:input_type -> patchbay.guest.v1.SignalRequest
-	18, // 16: patchbay.guest.v1.GuestService.Resize:input_type -> patchbay.guest.v1.ResizeRequest
-	20, // 17: patchbay.guest.v1.GuestService.Wait:input_type -> patchbay.guest.v1.WaitRequest
-	3,  // 18: patchbay.guest.v1.GuestService.Configure:output_type -> patchbay.guest.v1.ConfigureResponse
-	7,  // 19: patchbay.guest.v1.GuestService.Plug:output_type -> patchbay.guest.v1.PlugResponse
-	9,  // 20: patchbay.guest.v1.GuestService.Route:output_type -> patchbay.guest.v1.RouteResponse
-	11, // 21: patchbay.guest.v1.GuestService.Create:output_type -> patchbay.guest.v1.CreateResponse
-	13, // 22: patchbay.guest.v1.GuestService.Start:output_type -> patchbay.guest.v1.StartResponse
-	15, // 23: patchbay.guest.v1.GuestService.Exec:output_type -> patchbay.guest.v1.ExecResponse
-	17, // 24: patchbay.guest.v1.GuestService.Signal:output_type -> patchbay.guest.v1.SignalResponse
-	19, // 25: patchbay.guest.v1.GuestService.Resize:output_type -> patchbay.guest.v1.ResizeResponse
-	21, // 26: patchbay.guest.v1.GuestService.Wait:output_type -> patchbay.guest.v1.WaitResponse
-	18, // [18:27] is the sub-list for method output_type
-	9,  // [9:18] is the sub-list for method input_type
+	10, // 12: patchbay.guest.v1.GuestService.ListenNames:input_type -> patchbay.guest.v1.ListenNamesRequest
+	12, // 13: patchbay.guest.v1.GuestService.Dial:input_type -> patchbay.guest.v1.DialRequest
+	14, // 14: patchbay.guest.v1.GuestService.Create:input_type -> patchbay.guest.v1.CreateRequest
+	16, // 15: patchbay.guest.v1.GuestService.Start:input_type -> patchbay.guest.v1.StartRequest
+	18, // 16: patchbay.guest.v1.GuestService.Exec:input_type -> patchbay.guest.v1.ExecRequest
+	20, // 17: patchbay.guest.v1.GuestService.Signal:input_type -> patchbay.guest.v1.SignalRequest
+	22, // 18: patchbay.guest.v1.GuestService.Resize:input_type -> patchbay.guest.v1.ResizeRequest
+	24, // 19: patchbay.guest.v1.GuestService.Wait:input_type -> patchbay.guest.v1.WaitRequest
+	3,  // 20: patchbay.guest.v1.GuestService.Configure:output_type -> patchbay.guest.v1.ConfigureResponse
+	7,  // 21: patchbay.guest.v1.GuestService.Plug:output_type -> patchbay.guest.v1.PlugResponse
+	9,  // 22: patchbay.guest.v1.GuestService.Route:output_type -> patchbay.guest.v1.RouteResponse
+	11, // 23: patchbay.guest.v1.GuestService.ListenNames:output_type -> patchbay.guest.v1.ListenNamesResponse
+	13, // 24: patchbay.guest.v1.GuestService.Dial:output_type -> patchbay.guest.v1.DialResponse
+	15, // 25: patchbay.guest.v1.GuestService.Create:output_type -> patchbay.guest.v1.CreateResponse
+	17, // 26: patchbay.guest.v1.GuestService.Start:output_type -> patchbay.guest.v1.StartResponse
+	19, // 27: patchbay.guest.v1.GuestService.Exec:output_type -> patchbay.guest.v1.ExecResponse
+	21, // 28: patchbay.guest.v1.GuestService.Signal:output_type -> patchbay.guest.v1.SignalResponse
+	23, // 29: patchbay.guest.v1.GuestService.Resize:output_type -> patchbay.guest.v1.ResizeResponse
+	25, // 30: patchbay.guest.v1.GuestService.Wait:output_type -> patchbay.guest.v1.WaitResponse
+	20, // [20:31] is the sub-list for method output_type
+	9,  // [9:20] is the sub-list for method input_type
 	9,  // [9:9] is the sub-list for extension type_name
 	9,  // [9:9] is the sub-list for extension extendee
 	0,  // [0:9] is the sub-list for field type_name
@@ -1427,7 +1626,7 @@ func file_patchbay_guest_v1_guest_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_guest_v1_guest_proto_rawDesc), len(file_patchbay_guest_v1_guest_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   22,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -40,6 +40,9 @@ func serve(log *slog.Logger) error {
 	if err := loadModules(); err != nil {
 		return err
 	}
+	if err := loopbackUp(); err != nil {
+		return err
+	}
 	port, err := openPort(context.Background())
 	if err != nil {
 		return err

@@ -21,6 +21,15 @@ func (s *service) Plug(ctx context.Context, r *guestv1.PlugRequest) (*guestv1.Pl
 	return &guestv1.PlugResponse{}, plug(ctx, i)
 }
 
+func loopbackUp() error {
+	h, err := link.Open(nil)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	return h.LoopbackUp()
+}
+
 // plug makes the network device with a planned MAC address an interface of the
 // container.
 func plug(ctx context.Context, i sandbox.Interface) error {

@@ -173,13 +173,7 @@ func (p *process) connect(session *yamux.Session, l launch, files *pipes) error 
 	if !l.streams {
 		return nil
 	}
-	open := func(kind guestv1.StreamKind) (*yamux.Stream, error) {
-		s, err := session.OpenStream()
-		if err != nil {
-			return nil, err
-		}
-		return s, channel.WriteHeader(s, &guestv1.StreamHeader{ProcessId: p.id, Kind: kind})
-	}
+	open := func(kind guestv1.StreamKind) (*yamux.Stream, error) { return openStream(session, p.id, kind) }
 	out, err := open(guestv1.StreamKind_STREAM_KIND_STDOUT)
 	if err != nil {
 		return err
@@ -208,6 +202,15 @@ func (p *process) connect(session *yamux.Session, l launch, files *pipes) error 
 		_ = in.Close() // the host may be gone
 	}()
 	return nil
+}
+
+// openStream opens a stream to the host.
+func openStream(session *yamux.Session, id string, kind guestv1.StreamKind) (*yamux.Stream, error) {
+	s, err := session.OpenStream()
+	if err != nil {
+		return nil, err
+	}
+	return s, channel.WriteHeader(s, &guestv1.StreamHeader{ProcessId: id, Kind: kind})
 }
 
 // drain passes output on to its end. A terminal ends with EIO.

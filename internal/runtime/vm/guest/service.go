@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	guestv1 "patchbay.dev/patchbay/api/patchbay/guest/v1"
-	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/runtime/oci/rootfs"
 	"patchbay.dev/patchbay/internal/runtime/oci/spec"
 	"patchbay.dev/patchbay/internal/sandbox"
@@ -51,7 +50,6 @@ func (s *service) Configure(ctx context.Context, r *guestv1.ConfigureRequest) (*
 		setClock(time.Unix(0, r.GetUnixNanoseconds())),
 		identify(r.GetHostname()),
 		makeGroup(r.GetPids()),
-		loopbackUp(),
 	); err != nil {
 		return nil, err
 	}
@@ -69,15 +67,6 @@ func (s *service) Configure(ctx context.Context, r *guestv1.ConfigureRequest) (*
 	}
 	s.hostname, s.readOnly, s.files = r.GetHostname(), r.GetReadOnly(), files
 	return &guestv1.ConfigureResponse{}, nil
-}
-
-func loopbackUp() error {
-	h, err := link.Open(nil)
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	return h.LoopbackUp()
 }
 
 // Create makes the mounts and the main process.

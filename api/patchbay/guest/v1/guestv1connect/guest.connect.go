@@ -38,6 +38,10 @@ const (
 	GuestServicePlugProcedure = "/patchbay.guest.v1.GuestService/Plug"
 	// GuestServiceRouteProcedure is the procedure name of the GuestService's Route RPC.
 	GuestServiceRouteProcedure = "/patchbay.guest.v1.GuestService/Route"
+	// GuestServiceListenNamesProcedure is the procedure name of the GuestService's ListenNames RPC.
+	GuestServiceListenNamesProcedure = "/patchbay.guest.v1.GuestService/ListenNames"
+	// GuestServiceDialProcedure is the procedure name of the GuestService's Dial RPC.
+	GuestServiceDialProcedure = "/patchbay.guest.v1.GuestService/Dial"
 	// GuestServiceCreateProcedure is the procedure name of the GuestService's Create RPC.
 	GuestServiceCreateProcedure = "/patchbay.guest.v1.GuestService/Create"
 	// GuestServiceStartProcedure is the procedure name of the GuestService's Start RPC.
@@ -72,6 +76,20 @@ var (
 			StreamType: connect.StreamTypeUnary,
 			Schema:     v1.File_patchbay_guest_v1_guest_proto.Services().ByName("GuestService").Methods().ByName("Route"),
 			Procedure:  GuestServiceRouteProcedure,
+		}
+	})
+	guestServiceListenNamesSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_patchbay_guest_v1_guest_proto.Services().ByName("GuestService").Methods().ByName("ListenNames"),
+			Procedure:  GuestServiceListenNamesProcedure,
+		}
+	})
+	guestServiceDialSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_patchbay_guest_v1_guest_proto.Services().ByName("GuestService").Methods().ByName("Dial"),
+			Procedure:  GuestServiceDialProcedure,
 		}
 	})
 	guestServiceCreateSpec = sync.OnceValue(func() connect.Spec {
@@ -129,6 +147,13 @@ type GuestServiceClient interface {
 	// Route asks the guest's kernel for the route of a packet that the container
 	// sends.
 	Route(context.Context, *v1.RouteRequest) (*v1.RouteResponse, error)
+	// ListenNames opens the sockets of the container's resolver. The guest then
+	// opens a stream for what comes by UDP (NAMES_DATAGRAMS), and one for each
+	// connection (NAMES_CONNECTION), all without the id of a process.
+	ListenNames(context.Context, *v1.ListenNamesRequest) (*v1.ListenNamesResponse, error)
+	// Dial opens a connection from the container's network. The guest opens a
+	// stream that is joined with it (DIALED).
+	Dial(context.Context, *v1.DialRequest) (*v1.DialResponse, error)
 	// Create makes the main process, stopped before its command.
 	Create(context.Context, *v1.CreateRequest) (*v1.CreateResponse, error)
 	// Start lets the main process begin with its command.
@@ -158,6 +183,13 @@ type GuestServiceHandler interface {
 	// Route asks the guest's kernel for the route of a packet that the container
 	// sends.
 	Route(context.Context, *v1.RouteRequest) (*v1.RouteResponse, error)
+	// ListenNames opens the sockets of the container's resolver. The guest then
+	// opens a stream for what comes by UDP (NAMES_DATAGRAMS), and one for each
+	// connection (NAMES_CONNECTION), all without the id of a process.
+	ListenNames(context.Context, *v1.ListenNamesRequest) (*v1.ListenNamesResponse, error)
+	// Dial opens a connection from the container's network. The guest opens a
+	// stream that is joined with it (DIALED).
+	Dial(context.Context, *v1.DialRequest) (*v1.DialResponse, error)
 	// Create makes the main process, stopped before its command.
 	Create(context.Context, *v1.CreateRequest) (*v1.CreateResponse, error)
 	// Start lets the main process begin with its command.
@@ -178,6 +210,8 @@ func RegisterGuestServiceHandler(server *connect.Server, svc GuestServiceHandler
 		connect.Method{Spec: guestServiceConfigureSpec(), Handler: adapter.configure},
 		connect.Method{Spec: guestServicePlugSpec(), Handler: adapter.plug},
 		connect.Method{Spec: guestServiceRouteSpec(), Handler: adapter.route},
+		connect.Method{Spec: guestServiceListenNamesSpec(), Handler: adapter.listenNames},
+		connect.Method{Spec: guestServiceDialSpec(), Handler: adapter.dial},
 		connect.Method{Spec: guestServiceCreateSpec(), Handler: adapter.create},
 		connect.Method{Spec: guestServiceStartSpec(), Handler: adapter.start},
 		connect.Method{Spec: guestServiceExecSpec(), Handler: adapter.exec},
@@ -200,6 +234,14 @@ func (UnimplementedGuestServiceHandler) Plug(context.Context, *v1.PlugRequest) (
 
 func (UnimplementedGuestServiceHandler) Route(context.Context, *v1.RouteRequest) (*v1.RouteResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.guest.v1.GuestService.Route is not implemented")
+}
+
+func (UnimplementedGuestServiceHandler) ListenNames(context.Context, *v1.ListenNamesRequest) (*v1.ListenNamesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.guest.v1.GuestService.ListenNames is not implemented")
+}
+
+func (UnimplementedGuestServiceHandler) Dial(context.Context, *v1.DialRequest) (*v1.DialResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.guest.v1.GuestService.Dial is not implemented")
 }
 
 func (UnimplementedGuestServiceHandler) Create(context.Context, *v1.CreateRequest) (*v1.CreateResponse, error) {
@@ -249,6 +291,22 @@ func (c *guestServiceClient) Plug(ctx context.Context, req *v1.PlugRequest) (*v1
 func (c *guestServiceClient) Route(ctx context.Context, req *v1.RouteRequest) (*v1.RouteResponse, error) {
 	var res v1.RouteResponse
 	if err := c.client.CallUnary(ctx, guestServiceRouteSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *guestServiceClient) ListenNames(ctx context.Context, req *v1.ListenNamesRequest) (*v1.ListenNamesResponse, error) {
+	var res v1.ListenNamesResponse
+	if err := c.client.CallUnary(ctx, guestServiceListenNamesSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *guestServiceClient) Dial(ctx context.Context, req *v1.DialRequest) (*v1.DialResponse, error) {
+	var res v1.DialResponse
+	if err := c.client.CallUnary(ctx, guestServiceDialSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -334,6 +392,30 @@ func (h guestServiceHandler) route(ctx context.Context, _ connect.Spec, stream c
 		return err
 	}
 	res, err := h.svc.Route(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h guestServiceHandler) listenNames(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ListenNamesRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.ListenNames(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h guestServiceHandler) dial(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.DialRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Dial(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,122 @@
+package vm
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	"github.com/hashicorp/yamux"
+
+	guestv1 "patchbay.dev/patchbay/api/patchbay/guest/v1"
+	"patchbay.dev/patchbay/internal/resolver"
+	"patchbay.dev/patchbay/internal/runtime/vm/channel"
+)
+
+// streams gives the streams that the guest opens to who waits for them.
+type streams struct {
+	names chan net.Conn // connections to the resolver, which nobody waits for by name
+	ended chan struct{} // closed when the session has ended
+
+	mu      sync.Mutex
+	came    map[streamKey]net.Conn // guarded by mu
+	changed chan struct{}          // guarded by mu; closed and replaced when one comes
+}
+
+type streamKey struct {
+	id   string // of a process or a dialed connection
+	kind guestv1.StreamKind
+}
+
+func newStreams() *streams {
+	return &streams{
+		names: make(chan net.Conn), ended: make(chan struct{}),
+		came: make(map[streamKey]net.Conn), changed: make(chan struct{}),
+	}
+}
+
+// accept takes in streams until the session ends.
+func (s *streams) accept(session *yamux.Session) {
+	defer close(s.ended)
+	for {
+		stream, err := session.AcceptStream()
+		if err != nil {
+			return
+		}
+		go s.sort(stream)
+	}
+}
+
+// sort reads what a stream is.
+func (s *streams) sort(stream net.Conn) {
+	header, err := channel.ReadHeader(stream)
+	if err != nil {
+		_ = stream.Close() // it means nothing to either side
+		return
+	}
+	if header.GetKind() == guestv1.StreamKind_STREAM_KIND_NAMES_CONNECTION {
+		select {
+		case s.names <- stream:
+		case <-s.ended:
+		}
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.came[streamKey{header.GetProcessId(), header.GetKind()}] = stream
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// take returns a stream, when it has come.
+func (s *streams) take(ctx context.Context, id string, kind guestv1.StreamKind) (net.Conn, error) {
+	key := streamKey{id, kind}
+	for {
+		s.mu.Lock()
+		stream, changed := s.came[key], s.changed
+		delete(s.came, key)
+		s.mu.Unlock()
+		if stream != nil {
+			return stream, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%q: the guest opens no stream for its %v: %w: %w", id, kind, errdefs.ErrUnavailable, ctx.Err())
+		}
+	}
+}
+
+// nameConnections is the listener of the resolver in the guest.
+type nameConnections struct {
+	streams *streams
+	closed  chan struct{}
+	close   func()
+}
+
+func newNameConnections(s *streams) *nameConnections {
+	l := &nameConnections{streams: s, closed: make(chan struct{})}
+	l.close = sync.OnceFunc(func() { close(l.closed) })
+	return l
+}
+
+// Accept returns the next connection, or net.ErrClosed.
+func (l *nameConnections) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.streams.names:
+		return c, nil
+	case <-l.closed:
+	case <-l.streams.ended:
+	}
+	return nil, net.ErrClosed
+}
+
+// Close ends Accept.
+func (l *nameConnections) Close() error {
+	l.close()
+	return nil
+}
+
+// Addr is the resolver's address.
+func (l *nameConnections) Addr() net.Addr { return net.TCPAddrFromAddrPort(resolver.Address) }
