@@ -66,6 +66,7 @@ type DNSConfiguration struct {
 type LeaseReference struct {
 	Key    string `json:"key"`
 	Socket string `json:"socket"` // unix socket of the plugin that gave it
+	Codec  Codec  `json:"codec,omitempty"`
 }
 
 // AllocatedAttachment is all that a sandbox needs to make the interface; with

@@ -9,6 +9,15 @@ const (
 	PluginRuntime PluginKind = "runtime" // makes sandboxes
 )
 
+// Codec is the form in which a network plugin gets and gives messages.
+type Codec string
+
+// The codecs. An empty one is CodecProto.
+const (
+	CodecProto Codec = "proto" // binary protocol buffers
+	CodecJSON  Codec = "json"  // their JSON form, for programs that have no protocol buffers
+)
+
 // Plugin is an installed plugin, as its manifest describes it. It has no
 // configuration: its folder is all of it.
 type Plugin struct {
@@ -20,6 +29,7 @@ type Plugin struct {
 	DefaultVariant string           `json:"defaultVariant,omitempty"` // network
 	Variants       []PluginVariant  `json:"variants,omitempty"`       // network
 	Strategies     []string         `json:"strategies,omitempty"`     // runtime
+	Codec          Codec            `json:"codec,omitempty"`          // network
 	Fault          string           `json:"fault,omitempty"`          // why it is not used; empty: it is fit for use
 	Shadowed       []string         `json:"shadowed,omitempty"`       // folders of the same name later in the path
 	Instances      []PluginInstance `json:"instances,omitempty"`
@@ -47,4 +57,5 @@ type PluginInstance struct {
 	Resource string `json:"resource"` // name of its network or container
 	PID      int    `json:"pid"`
 	State    string `json:"state"`
+	Version  string `json:"version,omitempty"` // as the process tells; networks only
 }

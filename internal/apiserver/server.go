@@ -108,6 +108,7 @@ func open(c Config, exit func()) (_ *server, err error) {
 	}
 	users.containers = s.containers
 	s.plugins.Show(s.networks, s.containers)
+	s.plugins.Serve(s.networks)
 	s.system = system.New(system.Config{
 		Roots:          c.Roots,
 		Plugins:        s.plugins,

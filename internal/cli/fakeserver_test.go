@@ -291,6 +291,14 @@ func (s fakePlugins) Get(_ context.Context, r *apiserverv1.PluginServiceGetReque
 	return nil, fmt.Errorf("plugin %s: is not there: %w", r.GetName(), errdefs.ErrNotFound)
 }
 
+func (s fakePlugins) Restart(_ context.Context, r *apiserverv1.PluginServiceRestartRequest) (*apiserverv1.PluginServiceRestartResponse, error) {
+	s.server.record("Plugins.Restart", r)
+	if r.GetName() == "toy" {
+		return nil, fmt.Errorf("network a: plugin toy: ended (exit status 1): no such device: %w", errdefs.ErrUnavailable)
+	}
+	return &apiserverv1.PluginServiceRestartResponse{Instances: []*apiserverv1.PluginInstance{{Resource: "default"}, {Resource: "web"}}}, nil
+}
+
 type fakeRegistries struct {
 	apiserverv1connect.UnimplementedRegistryServiceHandler
 	server *fakeServer

@@ -12,7 +12,7 @@ import (
 )
 
 func newPlugin(f *frame) *cobra.Command {
-	return group(f, "plugin", "Plugins that serve networks or run containers", newPluginList(f), newPluginInspect(f))
+	return group(f, "plugin", "Plugins that serve networks or run containers", newPluginList(f), newPluginInspect(f), newPluginRestart(f))
 }
 
 // pluginView is a plugin as it is shown.
@@ -25,6 +25,7 @@ type pluginView struct {
 	DefaultVariant string               `json:"defaultVariant,omitempty"`
 	Variants       []variantView        `json:"variants,omitempty"`
 	Strategies     []string             `json:"strategies,omitempty"`
+	Codec          string               `json:"codec,omitempty"`
 	Fault          string               `json:"fault,omitempty"`
 	Shadowed       []string             `json:"shadowed,omitempty"`
 	Instances      []pluginInstanceView `json:"instances"`
@@ -39,19 +40,20 @@ type pluginInstanceView struct {
 	Resource string `json:"resource"`
 	PID      int64  `json:"pid"`
 	State    string `json:"state"`
+	Version  string `json:"version,omitempty"`
 }
 
 func viewPlugin(p *apiserverv1.Plugin) pluginView {
 	v := pluginView{
 		Name: p.GetName(), Kind: p.GetKind(), Abstract: p.GetAbstract(), Protocol: p.GetProtocol(), Directory: p.GetDirectory(),
-		DefaultVariant: p.GetDefaultVariant(), Strategies: p.GetStrategies(), Fault: p.GetFault(), Shadowed: p.GetShadowed(),
+		DefaultVariant: p.GetDefaultVariant(), Strategies: p.GetStrategies(), Codec: p.GetCodec(), Fault: p.GetFault(), Shadowed: p.GetShadowed(),
 		Instances: []pluginInstanceView{},
 	}
 	for _, x := range p.GetVariants() {
 		v.Variants = append(v.Variants, variantView{Name: x.GetName(), Strategy: x.GetStrategy()})
 	}
 	for _, x := range p.GetInstances() {
-		v.Instances = append(v.Instances, pluginInstanceView{Resource: x.GetResource(), PID: x.GetPid(), State: x.GetState()})
+		v.Instances = append(v.Instances, pluginInstanceView{Resource: x.GetResource(), PID: x.GetPid(), State: x.GetState(), Version: x.GetVersion()})
 	}
 	return v
 }

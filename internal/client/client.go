@@ -7,6 +7,7 @@ import (
 	"patchbay.dev/patchbay/api/patchbay/plugin/v1/pluginv1connect"
 	"patchbay.dev/patchbay/api/patchbay/sandbox/v1/sandboxv1connect"
 	"patchbay.dev/patchbay/internal/rpc"
+	"patchbay.dev/patchbay/resource"
 )
 
 // APIServer calls patchbayd.
@@ -45,10 +46,17 @@ type NetworkPlugin struct {
 	connection *rpc.Connection
 }
 
-// DialNetworkPlugin returns a client for the plugin behind a socket.
-func DialNetworkPlugin(socket string) *NetworkPlugin {
+// DialNetworkPlugin returns a client for the plugin behind a socket that speaks
+// a codec, as its manifest says.
+func DialNetworkPlugin(socket string, codec resource.Codec) *NetworkPlugin {
 	c := rpc.Dial(socket)
+	c.SpeakJSON(codec == resource.CodecJSON)
 	return &NetworkPlugin{pluginv1connect.NewNetworkPluginServiceClient(c.Client), c}
+}
+
+// Speak sets the codec of later calls, for a plugin that took another's place.
+func (c *NetworkPlugin) Speak(codec resource.Codec) {
+	c.connection.SpeakJSON(codec == resource.CodecJSON)
 }
 
 // Close drops idle connections.

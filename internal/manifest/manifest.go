@@ -49,6 +49,7 @@ type file struct {
 	Variants       map[string]variant `toml:"variants"`
 	Strategies     []string           `toml:"strategies"`
 	Kernel         bool               `toml:"kernel"`
+	Codec          string             `toml:"codec"`
 }
 
 type variant struct {
@@ -77,6 +78,10 @@ func Read(folder string) Plugin {
 	p.DefaultVariant = f.DefaultVariant
 	p.Strategies = f.Strategies
 	p.Kernel = f.Kernel
+	p.Codec = resource.Codec(f.Codec)
+	if p.Codec == "" && p.Kind == resource.PluginNetwork {
+		p.Codec = resource.CodecProto
+	}
 	for _, name := range slices.Sorted(maps.Keys(f.Variants)) {
 		p.Variants = append(p.Variants, resource.PluginVariant{Name: name, Strategy: f.Variants[name].Strategy})
 	}
@@ -118,9 +123,15 @@ func check(f file, folder string) []error {
 			fault("kernel: is for kind \"runtime\"")
 		}
 		faults = append(faults, checkVariants(f)...)
+		if c := resource.Codec(f.Codec); c != "" && c != resource.CodecProto && c != resource.CodecJSON {
+			fault("codec %q: want %q or %q", c, resource.CodecProto, resource.CodecJSON)
+		}
 	case resource.PluginRuntime:
 		if len(f.Variants) > 0 || f.DefaultVariant != "" {
 			fault("variants: are for kind \"network\"")
+		}
+		if f.Codec != "" {
+			fault("codec: is for kind \"network\"")
 		}
 		if len(f.Strategies) == 0 {
 			fault("strategies: is empty, want those that the runtime implements")

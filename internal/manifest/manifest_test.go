@@ -48,6 +48,7 @@ func TestRead(t *testing.T) {
 	want := Plugin{
 		Plugin: resource.Plugin{
 			Name: "macvlan", Kind: resource.PluginNetwork, Protocol: 1, Abstract: "Own MAC addresses", Directory: folder, DefaultVariant: "bridge",
+			Codec:    resource.CodecProto,
 			Variants: []resource.PluginVariant{{Name: "bridge", Strategy: "macvlan"}, {Name: "private", Strategy: "macvlan"}},
 		},
 		Binary: filepath.Join(folder, "bin", "macvlan"),
@@ -72,6 +73,8 @@ func TestFaults(t *testing.T) {
 		"default variant":     {func(s string) string { return strings.Replace(s, `= "bridge"`, `= "x"`, 1) }, nil, []string{`default-variant "x": want one of bridge, private`}},
 		"no strategy":         {func(s string) string { return strings.Replace(s, "strategy = \"macvlan\"\n", "", 1) }, nil, []string{`variant "bridge": has no strategy`}},
 		"network strategies":  {func(s string) string { return "strategies = [\"x\"]\n" + s }, nil, []string{"strategies: are for kind"}},
+		"codec":               {func(s string) string { return "codec = \"xml\"\n" + s }, nil, []string{`codec "xml": want "proto" or "json"`}},
+		"codec of a runtime":  {func(string) string { return "codec = \"json\"\n" + oci }, nil, []string{"codec: is for kind"}},
 		"all at once":         {func(string) string { return "name = \"X\"\nkind = \"runtime\"\ndefault-variant=\"y\"" }, nil, []string{`name "X": want 1 to 32`, "protocol 0", "variants: are for kind", "strategies: is empty"}},
 		"no binary":           {nil, func(f string) error { return os.Remove(filepath.Join(f, "bin", "macvlan")) }, []string{"bin/macvlan: no such file or directory"}},
 		"not executable":      {nil, func(f string) error { return os.Chmod(filepath.Join(f, "bin", "macvlan"), 0o644) }, []string{"bin/macvlan: is not an executable file"}},

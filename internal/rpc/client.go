@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"syscall"
 
 	"connectrpc.com/connect/v2"
@@ -19,8 +20,14 @@ import (
 // and is safe for concurrent use.
 type Connection struct {
 	*connect.Client
-	close func()
+	transport *hybrid
+	close     func()
 }
+
+// SpeakJSON makes later calls send messages in their JSON form, or the binary
+// one again. Servers answer in the form that they are asked in; one that does not
+// take it (HTTP status 415) is asked in the other one from then on.
+func (c *Connection) SpeakJSON(json bool) { c.transport.json.Store(json) }
 
 // Dial returns a connection to the server on a unix socket. Nothing is sent
 // until the first call; a server that is not there is errdefs.ErrUnavailable
@@ -40,16 +47,19 @@ func DialBy(reach func(context.Context) (net.Conn, error)) *Connection {
 	one.SetHTTP1(true)
 	two.SetUnencryptedHTTP2(true)
 	h1 := &http.Transport{DialContext: dial, Protocols: one, MaxIdleConnsPerHost: 16}
+	noting := &http.Client{Transport: refusals{h1}}
 	h2 := &http.Transport{DialContext: dial, Protocols: two}
 	// To compress an answer takes a process that is just beginning milliseconds,
 	// and to send it to the same machine nothing.
 	plain := connecthttp.WithCompressors()
 	transport := &hybrid{
-		oneWay: connecthttp.NewTransport(&http.Client{Transport: h1}, "http://patchbay", plain),
+		binary: connecthttp.NewTransport(noting, "http://patchbay", plain),
+		text:   connecthttp.NewTransport(noting, "http://patchbay", plain, connecthttp.WithProtoJSON()),
 		twoWay: connecthttp.NewTransport(&http.Client{Transport: h2}, "http://patchbay", plain),
 	}
 	return &Connection{
-		Client: connect.NewClient(transport, edge),
+		Client:    connect.NewClient(transport, edge),
+		transport: transport,
 		close: func() {
 			h1.CloseIdleConnections()
 			h2.CloseIdleConnections()
@@ -63,13 +73,16 @@ func (c *Connection) Close() { c.close() }
 
 // hybrid sends what needs no HTTP/2 over HTTP/1.1, which takes two thirds of
 // the time for a small call.
-type hybrid struct{ oneWay, twoWay connect.Transport }
+type hybrid struct {
+	binary, text, twoWay connect.Transport
+	json                 atomic.Bool
+}
 
 func (h *hybrid) NewClientStream(ctx context.Context, spec connect.Spec) (connect.ClientStream, error) {
 	if spec.StreamType&connect.StreamTypeClient != 0 {
 		return h.twoWay.NewClientStream(ctx, spec)
 	}
-	return h.oneWay.NewClientStream(ctx, spec)
+	return h.negotiate(ctx, spec)
 }
 
 // edge turns RPC codes back into error kinds.

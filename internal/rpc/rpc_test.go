@@ -3,14 +3,19 @@ package rpc_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"connectrpc.com/connect/v2"
+	"connectrpc.com/connect/v2/connecthttp"
 	"github.com/containerd/errdefs"
 	"go.uber.org/goleak"
 
@@ -175,4 +180,71 @@ func TestShutdownLetsCallsEnd(t *testing.T) {
 	if _, err := stream.Receive(); !errors.Is(err, errdefs.ErrUnavailable) {
 		t.Errorf("got %v, want unavailable", err)
 	}
+}
+
+// A server that takes one form of messages alone is spoken to in that one,
+// whatever the caller was told before.
+func TestFormThatTheServerTakes(t *testing.T) {
+	t.Parallel()
+	for name, takesJSON := range map[string]bool{"json": true, "binary": false} {
+		for _, begin := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s asked in json %v first", name, begin), func(t *testing.T) {
+				t.Parallel()
+				socket, asked := serveOneForm(t, takesJSON)
+				c := rpc.Dial(socket)
+				defer c.Close()
+				c.SpeakJSON(begin)
+				api := pluginv1connect.NewNetworkPluginServiceClient(c.Client)
+				stream, err := api.Hold(t.Context(), &pluginv1.HoldRequest{Keys: []string{"a/0"}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer stream.Close()
+				if _, err := stream.Receive(); err != nil {
+					t.Errorf("hold: %v", err)
+				}
+				answer, err := api.Hello(t.Context(), &pluginv1.HelloRequest{})
+				if err != nil || answer.GetName() != "test" {
+					t.Errorf("hello: %v, %v", answer, err)
+				}
+				want := int64(2)
+				if begin != takesJSON {
+					want = 3 // it has learned by the first call
+				}
+				if got := asked.Load(); got != want {
+					t.Errorf("got %d requests, want %d", got, want)
+				}
+			})
+		}
+	}
+}
+
+// serveOneForm serves a plugin that takes JSON alone, or binary messages alone,
+// and counts the requests.
+func serveOneForm(t *testing.T, takesJSON bool) (string, *atomic.Int64) {
+	t.Helper()
+	server := connect.NewServer()
+	pluginv1connect.RegisterNetworkPluginServiceHandler(server, &plugin{hello: func() error { return nil }})
+	inner, asked := http.NewServeMux(), new(atomic.Int64)
+	connecthttp.Mount(inner, server)
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		if strings.HasSuffix(r.Header.Get("Content-Type"), "json") != takesJSON {
+			w.WriteHeader(http.StatusUnsupportedMediaType)
+			return
+		}
+		inner.ServeHTTP(w, r)
+	})}
+	done := make(chan error)
+	go func() { done <- h.Serve(l) }()
+	t.Cleanup(func() {
+		h.Close()
+		<-done
+	})
+	return socket, asked
 }

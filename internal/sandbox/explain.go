@@ -35,7 +35,7 @@ func (s *Sandbox) Explain(ctx context.Context, target string) ([]resource.Explan
 type rpcPlugins struct{}
 
 func (rpcPlugins) Lookup(ctx context.Context, lease resource.LeaseReference, name string) ([]resource.Attachment, error) {
-	plugin := client.DialNetworkPlugin(lease.Socket)
+	plugin := client.DialNetworkPlugin(lease.Socket, lease.Codec)
 	defer plugin.Close()
 	answer, err := plugin.Lookup(ctx, &pluginv1.LookupRequest{Query: &pluginv1.LookupRequest_Name{Name: name}})
 	if err != nil {
@@ -45,7 +45,7 @@ func (rpcPlugins) Lookup(ctx context.Context, lease resource.LeaseReference, nam
 }
 
 func (rpcPlugins) Verdict(ctx context.Context, lease resource.LeaseReference, destination netip.Addr) (resource.Explained, error) {
-	plugin := client.DialNetworkPlugin(lease.Socket)
+	plugin := client.DialNetworkPlugin(lease.Socket, lease.Codec)
 	defer plugin.Close()
 	answer, err := plugin.Explain(ctx, &pluginv1.ExplainRequest{Key: lease.Key, Destination: destination.String()})
 	return wire.ExplainedFromProto(answer.GetVerdict()), err

@@ -34,7 +34,7 @@ type holdStream interface {
 }
 
 // dialHold opens a Hold call to the plugin behind a socket.
-type dialHold func(ctx context.Context, socket string, keys []string, namespace string) (holdStream, error)
+type dialHold func(ctx context.Context, socket string, codec resource.Codec, r *pluginv1.HoldRequest) (holdStream, error)
 
 // leases holds the leases of one sandbox: one Hold stream for each plugin, which
 // is opened again, for ever, when it breaks.
@@ -56,20 +56,20 @@ func newLeases(dial dialHold, log *slog.Logger) *leases {
 // release, whatever becomes of ctx.
 func (l *leases) hold(ctx context.Context, attachments []resource.AllocatedAttachment, namespace string) error {
 	keys := make(map[string][]string)
-	networks := make(map[string]string)
+	networks := make(map[string]resource.AllocatedAttachment)
 	for _, a := range attachments {
 		keys[a.Lease.Socket] = append(keys[a.Lease.Socket], a.Lease.Key)
-		networks[a.Lease.Socket] = a.Attachment.Network
+		networks[a.Lease.Socket] = a
 	}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	l.cancel = cancel
 	group, ctx := errgroup.WithContext(ctx)
 	for socket, keys := range keys {
-		k := &keeper{leases: l, socket: socket, keys: keys, namespace: namespace}
+		k := &keeper{leases: l, socket: socket, codec: networks[socket].Lease.Codec, keys: keys, namespace: namespace}
 		group.Go(func() error {
 			stream, err := k.open(ctx, life)
 			if err != nil {
-				return fmt.Errorf("network %s: hold the lease: %w", networks[socket], err)
+				return fmt.Errorf("network %s: hold the lease: %w", networks[socket].Attachment.Network, err)
 			}
 			l.keepers.Go(func() { k.keep(life, stream) })
 			return nil
@@ -117,6 +117,7 @@ func (l *leases) setFault(socket, fault string) {
 type keeper struct {
 	leases    *leases
 	socket    string
+	codec     resource.Codec // that the plugin spoke when it gave the leases
 	keys      []string
 	namespace string
 }
@@ -129,7 +130,7 @@ func (k *keeper) open(ctx, life context.Context) (holdStream, error) {
 	defer timer.Stop()
 	defer context.AfterFunc(ctx, cancel)()
 
-	stream, err := k.leases.dial(streamCtx, k.socket, k.keys, k.namespace)
+	stream, err := k.leases.dial(streamCtx, k.socket, k.codec, &pluginv1.HoldRequest{Keys: k.keys, NetworkNamespace: k.namespace})
 	if err == nil {
 		stream = &cancelStream{stream, cancel}
 		err = stream.Receive()
@@ -198,9 +199,9 @@ func (k *keeper) reopen(life context.Context) holdStream {
 }
 
 // rpcHold is dialHold over the wire.
-func rpcHold(ctx context.Context, socket string, keys []string, namespace string) (holdStream, error) {
-	plugin := client.DialNetworkPlugin(socket)
-	stream, err := plugin.Hold(ctx, &pluginv1.HoldRequest{Keys: keys, NetworkNamespace: namespace})
+func rpcHold(ctx context.Context, socket string, codec resource.Codec, r *pluginv1.HoldRequest) (holdStream, error) {
+	plugin := client.DialNetworkPlugin(socket, codec)
+	stream, err := plugin.Hold(ctx, r)
 	if err != nil {
 		plugin.Close()
 		return nil, err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -46,7 +47,7 @@ func (s *fakeStream) Receive() error {
 
 func (s *fakeStream) Close() {}
 
-func (p *fakePlugins) dial(ctx context.Context, socket string, _ []string, _ string) (holdStream, error) {
+func (p *fakePlugins) dial(ctx context.Context, socket string, _ resource.Codec, _ *pluginv1.HoldRequest) (holdStream, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.dials++

@@ -103,7 +103,7 @@ func (n *names) view(allocated []resource.AllocatedAttachment) resolver.View {
 		}
 		plugin := n.plugins[socket]
 		if plugin == nil {
-			plugin = client.DialNetworkPlugin(socket)
+			plugin = client.DialNetworkPlugin(socket, a.Lease.Codec)
 		}
 		known[socket] = plugin
 		view.Networks = append(view.Networks, resolver.NewNetwork(a.Attachment.Network, pluginNames{plugin}))

@@ -151,7 +151,7 @@ func AllocatedAttachmentToProto(a resource.AllocatedAttachment) *typesv1.Allocat
 		Plugin:         PluginInfoToProto(a.Plugin),
 		Strategy:       a.Strategy,
 		AdditionalData: a.AdditionalData,
-		Lease:          &typesv1.LeaseReference{Key: a.Lease.Key, Socket: a.Lease.Socket},
+		Lease:          &typesv1.LeaseReference{Key: a.Lease.Key, Socket: a.Lease.Socket, Codec: string(a.Lease.Codec)},
 	}
 }
 
@@ -169,7 +169,7 @@ func AllocatedAttachmentsFromProto(as []*typesv1.AllocatedAttachment) ([]resourc
 			Plugin:         PluginInfoFromProto(a.GetPlugin()),
 			Strategy:       a.GetStrategy(),
 			AdditionalData: a.GetAdditionalData(),
-			Lease:          resource.LeaseReference{Key: a.GetLease().GetKey(), Socket: a.GetLease().GetSocket()},
+			Lease:          leaseReference(a.GetLease()),
 		}
 	})
 	return out, f.err()
@@ -183,4 +183,8 @@ func RoutesFromProto(rs []*typesv1.Route) ([]resource.Route, error) {
 	var f faults
 	out := routes(&f, rs)
 	return out, f.err()
+}
+
+func leaseReference(l *typesv1.LeaseReference) resource.LeaseReference {
+	return resource.LeaseReference{Key: l.GetKey(), Socket: l.GetSocket(), Codec: resource.Codec(l.GetCodec())}
 }

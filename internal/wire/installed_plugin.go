@@ -20,11 +20,17 @@ func PluginToProto(p resource.Plugin) *apiserverv1.Plugin {
 		Strategies: p.Strategies,
 		Fault:      p.Fault,
 		Shadowed:   p.Shadowed,
-		Instances: each(p.Instances, func(i resource.PluginInstance) *apiserverv1.PluginInstance {
-			return &apiserverv1.PluginInstance{Resource: i.Resource, Pid: int64(i.PID), State: i.State}
-		}),
+		Instances:  PluginInstancesToProto(p.Instances),
+		Codec:      string(p.Codec),
 	}
 }
 
 // PluginsToProto converts a list of plugins.
 func PluginsToProto(ps []resource.Plugin) []*apiserverv1.Plugin { return each(ps, PluginToProto) }
+
+// PluginInstancesToProto converts a list of running helpers.
+func PluginInstancesToProto(is []resource.PluginInstance) []*apiserverv1.PluginInstance {
+	return each(is, func(i resource.PluginInstance) *apiserverv1.PluginInstance {
+		return &apiserverv1.PluginInstance{Resource: i.Resource, Pid: int64(i.PID), State: i.State, Version: i.Version}
+	})
+}

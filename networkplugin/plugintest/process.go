@@ -79,7 +79,7 @@ func (p *Process) run(t *testing.T) {
 	if err := errors.Join(err, file.Close(), listener.Close()); err != nil { // a dead plugin refuses connections
 		t.Fatal(err)
 	}
-	p.client = client.DialNetworkPlugin(socket)
+	p.client = client.DialNetworkPlugin(socket, p.config.Codec)
 }
 
 // Client calls the plugin.

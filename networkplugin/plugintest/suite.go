@@ -15,12 +15,16 @@ package plugintest
 import (
 	"os/exec"
 	"testing"
+
+	"patchbay.dev/patchbay/resource"
 )
 
 // Config is what the suite has to know of a plugin.
 type Config struct {
 	// Binary is the path of the plugin's program.
 	Binary string
+	// Codec is that of the plugin's manifest; empty: binary messages.
+	Codec resource.Codec
 	// Env is added to the program's environment.
 	Env []string
 	// Variant and Options are those of the networks that the suite makes. The

@@ -40,7 +40,7 @@ var layers = []layer{
 	// The contracts as Go sees them.
 	{packages: []string{"internal/wire"}, imports: []string{"api/...", "resource"}},
 	{packages: []string{"internal/rpc"}, imports: []string{"internal/wire", "api/..."}},
-	{packages: []string{"internal/client"}, imports: []string{"api/...", "internal/rpc", "internal/wire"}},
+	{packages: []string{"internal/client"}, imports: []string{"api/...", "internal/rpc", "internal/wire", "resource"}},
 
 	// Linux mechanics.
 	{packages: []string{"internal/netns"}, imports: []string{"resource"}},
@@ -79,9 +79,10 @@ var layers = []layer{
 	{packages: []string{"internal/apiserver/plugins"}, imports: with(basics, []string{"internal/manifest"})},
 	{
 		packages: []string{"internal/apiserver/networks"},
-		imports:  with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest"}),
+		imports:  with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/apiserver/networks/addressing"}),
 		tests:    []string{"internal/apiserver/plugins"},
 	},
+	{packages: []string{"internal/apiserver/networks/addressing"}, imports: []string{"api/...", "resource"}},
 	{packages: []string{"internal/apiserver/containers/..."}, imports: with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/containerlog"})},
 	{packages: []string{"internal/apiserver/images"}, imports: with(basics, []string{"internal/store", "internal/imagestore", "internal/imagearchive", "internal/registry"}), tests: []string{"internal/wire"}},
 	{packages: []string{"internal/apiserver/system"}, imports: with(basics, []string{"internal/apiserver/plugins", "internal/config", "internal/helper", "internal/manifest"})},

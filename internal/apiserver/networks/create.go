@@ -21,7 +21,7 @@ func (s *Service) Create(ctx context.Context, name string, labels map[string]str
 	configuration, err := s.complete(c)
 	faults := []error{resource.ValidateName("network", name), resource.ValidateLabels(labels), err}
 	given := resource.PinnedSubnets{IPv4: configuration.IPv4Subnet, IPv6: configuration.IPv6Subnet}
-	taken := s.reserve(id, name, given)
+	taken := s.ledger.Reserve(id, name, given)
 	if err := errors.Join(append(faults, taken)...); err != nil {
 		if taken == nil {
 			s.forget(id, name)
@@ -100,7 +100,7 @@ func (s *Service) ensureBuiltIn() error {
 		Configuration: resource.NetworkConfiguration{Plugin: info},
 		BuiltIn:       true,
 	}
-	if err := s.reserve(r.ID, r.Name, resource.PinnedSubnets{}); err != nil {
+	if err := s.ledger.Reserve(r.ID, r.Name, resource.PinnedSubnets{}); err != nil {
 		return err
 	}
 	if err := s.config.Records.Put(r.ID, r); err != nil {

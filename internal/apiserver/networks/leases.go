@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
+	"patchbay.dev/patchbay/internal/apiserver/networks/addressing"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -50,17 +51,19 @@ func (s *Service) Allocate(ctx context.Context, networkID, key, owner string, wi
 	if err != nil {
 		return resource.AllocatedAttachment{}, n.blame(garbage(err))
 	}
-	r := n.stored()
+	n.mu.Lock()
+	r, codec := n.record, n.codec
+	n.mu.Unlock()
 	attachment.NetworkID, attachment.Network = n.id, r.Name
 	attachment.InterfaceName, attachment.GatewayPriority, attachment.Sysctls = wish.InterfaceName, wish.GatewayPriority, wish.Sysctls
 	attachment.DNS = attachedDNS(r.Configuration.DNS, attachment.DNS)
-	attachment.Routes = append(attachment.Routes, attachedRoutes(r.Configuration.Routes, attachment)...)
+	attachment.Routes = append(attachment.Routes, addressing.AttachedRoutes(r.Configuration.Routes, attachment)...)
 	return resource.AllocatedAttachment{
 		Attachment:     attachment,
 		Plugin:         r.Configuration.Plugin,
 		Strategy:       strategy,
 		AdditionalData: answer.GetAdditionalData(),
-		Lease:          resource.LeaseReference{Key: key, Socket: s.config.Roots.PluginSocket(n.id)},
+		Lease:          resource.LeaseReference{Key: key, Socket: s.config.Roots.PluginSocket(n.id), Codec: codec},
 	}, nil
 }
 

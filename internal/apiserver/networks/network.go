@@ -32,17 +32,23 @@ type network struct {
 	ended   chan struct{}          // closed when supervision has ended; guarded by mu
 	// interrupted is the process that may still be at the start of the network; guarded by mu.
 	interrupted *helper.Process
+	codec       resource.Codec // of the process; guarded by mu
+	version     string         // as the process told; guarded by mu
+	restarts    []chan error   // told how the next process came up; guarded by mu
+	// wake tells the supervisor of new restarts.
+	wake chan struct{}
 }
 
 func newNetwork(s *Service, r resource.StoredNetwork) *network {
 	return &network{
 		service: s,
 		id:      r.ID,
-		client:  client.DialNetworkPlugin(s.config.Roots.PluginSocket(r.ID)),
+		client:  client.DialNetworkPlugin(s.config.Roots.PluginSocket(r.ID), resource.CodecProto),
 		log:     s.config.Log.With("network", r.Name, "plugin", r.Configuration.Plugin.String()),
 		record:  r,
 		status:  resource.NetworkStatus{State: resource.NetworkStarting, IPv4Subnet: r.Pinned.IPv4, IPv6Subnet: r.Pinned.IPv6},
 		changed: make(chan struct{}),
+		wake:    make(chan struct{}, 1),
 	}
 }
 
@@ -151,10 +157,19 @@ func (n *network) current() *helper.Process {
 	return n.process
 }
 
+// instance describes the plugin process.
+func (n *network) instance() resource.PluginInstance {
+	now := n.snapshot()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return resource.PluginInstance{Resource: now.Name, PID: now.Status.PluginPID, State: string(now.Status.State), Version: n.version}
+}
+
 // adopt looks for a live process of an earlier patchbayd.
 func (n *network) adopt() {
 	if p, err := helper.Adopt(n.service.config.Roots.Network(n.id)); err == nil {
 		n.setProcess(p)
+		n.speak()
 	}
 }
 

@@ -367,6 +367,89 @@ func TestDeadPluginIsStartedAgain(t *testing.T) {
 	}
 }
 
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "good")
+	builtIn, a := b.await("default", isReady), b.mustCreate("a")
+
+	one, err := b.service.Restart(t.Context(), "a")
+	if err != nil || one.Resource != "a" || one.PID == a.Status.PluginPID || one.State != string(resource.NetworkReady) {
+		t.Errorf("restart: %+v, %v, want another process than %d", one, err, a.Status.PluginPID)
+	}
+	if now := b.await("a", isReady).Status; now.IPv4Subnet != a.Status.IPv4Subnet {
+		t.Errorf("subnet %v after the restart, want %v", now.IPv4Subnet, a.Status.IPv4Subnet)
+	}
+	if now := b.await("default", isReady); now.Status.PluginPID != builtIn.Status.PluginPID {
+		t.Errorf("another network got process %d, want %d still", now.Status.PluginPID, builtIn.Status.PluginPID)
+	}
+	all, err := b.service.RestartPlugin(t.Context(), "good")
+	if err != nil || len(all) != 2 || all[0].PID == builtIn.Status.PluginPID || all[1].PID == one.PID {
+		t.Errorf("restart of the plugin: %+v, %v, want two new processes", all, err)
+	}
+	if all, err := b.service.RestartPlugin(t.Context(), "other"); err != nil || len(all) != 0 {
+		t.Errorf("restart of a plugin without networks: %+v, %v", all, err)
+	}
+	if _, err := b.service.Restart(t.Context(), "none"); !errors.Is(err, errdefs.ErrNotFound) {
+		t.Errorf("restart of no network: %v, want not found", err)
+	}
+}
+
+func TestRestartsAtOnce(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "good")
+	a := b.mustCreate("a")
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			if one, err := b.service.Restart(t.Context(), "a"); err != nil || one.PID == a.Status.PluginPID {
+				t.Errorf("restart: %+v, %v", one, err)
+			}
+		})
+	}
+	all.Wait()
+	b.await("a", isReady)
+}
+
+func TestRestartOfWhatCannotStart(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "good")
+	b.defaultID()
+	a := b.mustCreate("a")
+	program := filepath.Join(b.plugins, "good", "bin", "good")
+
+	if err := os.Remove(program); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.service.Restart(t.Context(), "a"); !errors.Is(err, errdefs.ErrFailedPrecondition) {
+		t.Errorf("restart of a plugin without a program: %v, want it refused", err)
+	}
+	if now := b.await("a", isReady); now.Status.PluginPID != a.Status.PluginPID {
+		t.Errorf("process %d after a refusal, want %d still", now.Status.PluginPID, a.Status.PluginPID)
+	}
+
+	if err := os.WriteFile(program, []byte("#!/bin/sh\necho 'no such parent: eth7' >&2\nexit 3\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // also of one that is failed already
+		_, err := b.service.Restart(t.Context(), "a")
+		if !errors.Is(err, errdefs.ErrUnavailable) || !strings.Contains(err.Error(), "network a: plugin good: ") || !strings.Contains(err.Error(), "no such parent: eth7") {
+			t.Errorf("restart of a program that dies: %v, want its words", err)
+		}
+		if s := b.await("a", isFailed).Status; !strings.Contains(s.Message, "no such parent: eth7") {
+			t.Errorf("status %+v, want the words of the program", s)
+		}
+	}
+	if err := os.Remove(program); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(os.Args[0], program); err != nil {
+		t.Fatal(err)
+	}
+	if now := b.await("a", isReady).Status; now.IPv4Subnet != a.Status.IPv4Subnet { // without being asked
+		t.Errorf("subnet %v, want %v", now.IPv4Subnet, a.Status.IPv4Subnet)
+	}
+}
+
 func TestLivePluginIsAdopted(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "good")

@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
+	"patchbay.dev/patchbay/internal/apiserver/networks/addressing"
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/manifest"
@@ -34,6 +35,7 @@ func (n *network) launch() (*helper.Process, error) {
 	p, err := helper.Adopt(directory)
 	if err == nil {
 		n.setProcess(p)
+		n.speak()
 		return p, nil
 	}
 	if !errors.Is(err, errdefs.ErrNotFound) {
@@ -49,7 +51,22 @@ func (n *network) launch() (*helper.Process, error) {
 	}
 	n.client.Close() // what is left of connections leads to its forerunner
 	n.setProcess(p)
+	n.speak()
 	return p, nil
+}
+
+// speak uses the codec that the manifest beside the process's program names.
+func (n *network) speak() {
+	binary, err := helper.Binary(n.service.config.Roots.Network(n.id))
+	if err != nil {
+		n.log.Warn("codec of the plugin is not known", "error", err)
+		return
+	}
+	codec := manifest.Read(filepath.Dir(filepath.Dir(binary))).Codec
+	n.client.Speak(codec)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.codec = codec
 }
 
 // program finds the plugin as it is installed now; that of a left-over is known
@@ -128,6 +145,9 @@ func (n *network) hello(ctx context.Context, p *helper.Process) error {
 			return fmt.Errorf("speaks protocol %d to %d, want %d to %d: %w", answer.GetMinProtocol(), answer.GetMaxProtocol(),
 				manifest.MinProtocol, manifest.MaxProtocol, errdefs.ErrFailedPrecondition)
 		}
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.version = answer.GetVersion()
 		return nil
 	})
 }
@@ -142,7 +162,7 @@ func (n *network) realize(ctx context.Context, p *helper.Process) error {
 		if status, err = n.begin(ctx, p); err != nil {
 			return err
 		}
-		if err := n.checkRoutes(status); err != nil {
+		if err := addressing.CheckRoutes(n.stored(), status); err != nil {
 			return err
 		}
 		if err = n.pin(status); err == nil {
@@ -152,8 +172,8 @@ func (n *network) realize(ctx context.Context, p *helper.Process) error {
 			n.told(status) // only now: who sees it serve can rely on its subnets
 			return nil
 		}
-		var overlap *overlapError
-		if !errors.As(err, &overlap) || !overlap.ours {
+		var overlap *addressing.OverlapError
+		if !errors.As(err, &overlap) || !overlap.Ours {
 			return n.blame(err)
 		}
 		if err := n.halt(ctx, p); err != nil {
@@ -206,14 +226,14 @@ func text(p netip.Prefix) string {
 // all other networks, and keeps it for later starts.
 func (n *network) pin(status resource.NetworkStatus) error {
 	r := n.stored()
-	want, got := pinnedOrGiven(r), resource.PinnedSubnets{IPv4: status.IPv4Subnet, IPv6: status.IPv6Subnet}
+	want, got := addressing.Wanted(r), resource.PinnedSubnets{IPv4: status.IPv4Subnet, IPv6: status.IPv6Subnet}
 	if (want.IPv4.IsValid() && want.IPv4 != got.IPv4) || (want.IPv6.IsValid() && want.IPv6 != got.IPv6) {
 		return garbage(fmt.Errorf("made subnets %v and %v, want %v and %v", got.IPv4, got.IPv6, want.IPv4, want.IPv6))
 	}
 	if c := r.Configuration; c.IPv4Disabled && got.IPv4.IsValid() || c.IPv6Disabled && got.IPv6.IsValid() {
 		return fmt.Errorf("cannot leave out an address family, gives %v and %v: %w", got.IPv4, got.IPv6, errdefs.ErrNotImplemented)
 	}
-	if err := n.service.claim(n.id, r.Name, got, want); err != nil {
+	if err := n.service.ledger.Claim(n.id, r.Name, got, want); err != nil {
 		return err
 	}
 	n.mu.Lock()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"patchbay.dev/patchbay/internal/apiserver/networks/addressing"
 	"patchbay.dev/patchbay/internal/keyed"
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/manifest"
@@ -61,6 +62,7 @@ type Config struct {
 type Service struct {
 	config Config
 	users  Users
+	ledger *addressing.Ledger
 	byID   keyed.Mutex // one deletion of a network at a time
 
 	life    context.Context // ends with Close
@@ -70,17 +72,6 @@ type Service struct {
 
 	mu       sync.Mutex
 	networks map[string]*network // by id; guarded by mu
-	// names taken, also by creations that have not ended; guarded by mu.
-	names map[string]bool
-	// claims are the prefixes of networks, also of those in creation, by the
-	// network's id; guarded by mu.
-	claims map[string]claim
-}
-
-// claim is what one network uses or is about to use.
-type claim struct {
-	name    string
-	subnets resource.PinnedSubnets
 }
 
 // New returns a service with the networks in the records. Nothing runs until
@@ -91,12 +82,10 @@ func New(c Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read networks: %w", err)
 	}
-	s := &Service{config: c, networks: map[string]*network{}, names: map[string]bool{}, claims: map[string]claim{}}
+	s := &Service{config: c, networks: map[string]*network{}, ledger: addressing.NewLedger(stored)}
 	s.life, s.end = context.WithCancel(context.Background())
 	for _, r := range stored {
 		s.networks[r.ID] = newNetwork(s, r)
-		s.names[r.Name] = true
-		s.claims[r.ID] = claim{r.Name, pinnedOrGiven(r)}
 	}
 	return s, nil
 }
@@ -198,6 +187,14 @@ func (s *Service) all() []*network {
 		return strings.Compare(ra.ID, rb.ID)
 	})
 	return out
+}
+
+// forget gives up all that a network had.
+func (s *Service) forget(id, name string) {
+	s.mu.Lock()
+	delete(s.networks, id)
+	s.mu.Unlock()
+	s.ledger.Forget(id, name)
 }
 
 // Count returns how many networks there are.

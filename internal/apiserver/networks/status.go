@@ -112,7 +112,7 @@ func (s *Service) Instances() map[string][]resource.PluginInstance {
 			continue
 		}
 		plugin := r.Configuration.Plugin.Plugin
-		out[plugin] = append(out[plugin], resource.PluginInstance{Resource: r.Name, PID: r.Status.PluginPID, State: string(r.Status.State)})
+		out[plugin] = append(out[plugin], n.instance())
 	}
 	return out
 }

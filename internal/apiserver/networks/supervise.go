@@ -53,6 +53,7 @@ func (n *network) supervise(ctx context.Context, process *helper.Process) {
 	delay := firstDelay
 	for {
 		if process == nil {
+			restarts := n.takeRestarts()
 			p, err := n.bringUp(ctx)
 			if ctx.Err() != nil {
 				return
@@ -60,9 +61,11 @@ func (n *network) supervise(ctx context.Context, process *helper.Process) {
 			if err != nil {
 				n.log.Warn("network does not serve", "error", err, "again in", delay)
 				n.turn(resource.NetworkFailed, oneLine(err))
+				answer(restarts, err)
 				delay = n.backOff(ctx, delay)
 				continue
 			}
+			answer(restarts, nil)
 			process = p
 			n.log.Info("network serves", "pid", process.PID())
 		}
@@ -70,6 +73,16 @@ func (n *network) supervise(ctx context.Context, process *helper.Process) {
 		n.follow(ctx, process)
 		if ctx.Err() != nil {
 			return
+		}
+		if n.restartWanted() {
+			n.log.Info("plugin is restarted", "pid", process.PID())
+			n.turn(resource.NetworkStarting, "its plugin is being restarted")
+			process.Terminate(terminateGrace)
+			process, delay = nil, firstDelay
+			continue
+		}
+		if alive(process) {
+			continue // woken for a restart that has been made already
 		}
 		if time.Since(since) > lastDelay {
 			delay = firstDelay
@@ -81,15 +94,25 @@ func (n *network) supervise(ctx context.Context, process *helper.Process) {
 	}
 }
 
-// backOff waits for the delay or the end of ctx and returns the next delay.
+// backOff waits for the delay, a restart or the end of ctx and returns the next
+// delay.
 func (n *network) backOff(ctx context.Context, delay time.Duration) time.Duration {
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+	case <-n.wake:
+		return firstDelay
 	case <-ctx.Done():
 	}
 	return min(2*delay, lastDelay)
+}
+
+// answer tells those who wait for a new process what came of it.
+func answer(restarts []chan error, err error) {
+	for _, r := range restarts {
+		r <- err
+	}
 }
 
 // bringUp adopts or starts the plugin and makes its network. A process that
@@ -110,7 +133,8 @@ func (n *network) bringUp(ctx context.Context) (*helper.Process, error) {
 	return p, err
 }
 
-// follow takes in the plugin's states until the process ends or ctx does.
+// follow takes in the plugin's states until the process ends, is to be replaced,
+// or ctx ends.
 func (n *network) follow(ctx context.Context, process *helper.Process) {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
@@ -120,6 +144,7 @@ func (n *network) follow(ctx context.Context, process *helper.Process) {
 	}()
 	select {
 	case <-process.Done():
+	case <-n.wake:
 	case <-ctx.Done():
 	}
 	cancel()
@@ -133,7 +158,17 @@ func (n *network) watch(ctx context.Context) {
 			return
 		}
 		n.log.Debug("stream of states was lost", "error", err)
-		n.backOff(ctx, watchDelay)
+		pause(ctx, watchDelay)
+	}
+}
+
+// pause waits for a time or the end of ctx.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 

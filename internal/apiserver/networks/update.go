@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
+	"patchbay.dev/patchbay/internal/apiserver/networks/addressing"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -68,7 +69,7 @@ func checkChange(before, next resource.StoredNetwork, change resource.NetworkCha
 		}
 	}
 	whole := next.Configuration
-	pinned := pinnedOrGiven(next)
+	pinned := addressing.Wanted(next)
 	whole.IPv4Subnet, whole.IPv6Subnet = pinned.IPv4, pinned.IPv6
 	return errors.Join(append(faults, whole.Validate())...)
 }
@@ -124,7 +125,7 @@ func (n *network) change(ctx context.Context, r resource.StoredNetwork) (resourc
 
 // pluginConfiguration is what the plugin is told of a network.
 func (n *network) pluginConfiguration(r resource.StoredNetwork) *pluginv1.NetworkConfiguration {
-	want, c := pinnedOrGiven(r), r.Configuration
+	want, c := addressing.Wanted(r), r.Configuration
 	return &pluginv1.NetworkConfiguration{
 		Id:             r.ID,
 		Name:           r.Name,
@@ -133,7 +134,7 @@ func (n *network) pluginConfiguration(r resource.StoredNetwork) *pluginv1.Networ
 		Ipv6Subnet:     text(want.IPv6),
 		Mtu:            uint32(c.MTU),
 		Options:        c.Options,
-		UsedPrefixes:   n.service.used(n.id),
+		UsedPrefixes:   n.service.ledger.Used(n.id),
 		ReservedRanges: wire.RangesToProto(c.ReservedRanges),
 		Ipv4Disabled:   c.IPv4Disabled,
 		Ipv6Disabled:   c.IPv6Disabled,

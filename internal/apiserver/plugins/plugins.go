@@ -4,6 +4,7 @@ package plugins
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,10 +20,19 @@ type Instances interface {
 	Instances() map[string][]resource.PluginInstance
 }
 
+// Networks replaces the processes of network plugins.
+type Networks interface {
+	// Restart replaces that of one network, RestartPlugin those of all networks of
+	// a plugin. They return when the networks serve again.
+	Restart(ctx context.Context, network string) (resource.PluginInstance, error)
+	RestartPlugin(ctx context.Context, plugin string) ([]resource.PluginInstance, error)
+}
+
 // Service finds plugins. It is safe for concurrent use.
 type Service struct {
 	directories []string
 	instances   []Instances
+	networks    Networks
 }
 
 // Config is what a Service needs.
@@ -38,6 +48,36 @@ func New(c Config) *Service { return &Service{directories: c.Directories} }
 // Show adds what is running to what List and Get return. It is called before
 // them.
 func (s *Service) Show(instances ...Instances) { s.instances = append(s.instances, instances...) }
+
+// Serve says by whom processes are replaced. It is called before Restart.
+func (s *Service) Serve(n Networks) { s.networks = n }
+
+// Restart replaces the processes of a network plugin, or that of one network, by
+// such of the program that is installed now. It refuses plugins that are not fit
+// for use, before anything is touched.
+func (s *Service) Restart(ctx context.Context, name, network string) ([]resource.PluginInstance, error) {
+	switch {
+	case (name == "") == (network == ""):
+		return nil, fmt.Errorf("restart: want the name of a plugin or of a network: %w", errdefs.ErrInvalidArgument)
+	case network != "":
+		restarted, err := s.networks.Restart(ctx, network)
+		if err != nil {
+			return nil, err
+		}
+		return []resource.PluginInstance{restarted}, nil
+	}
+	p, err := s.Get(name)
+	if err == nil && p.Kind == resource.PluginRuntime {
+		err = fmt.Errorf("plugin %s: is a runtime, whose processes are those of containers: restart these: %w", name, errdefs.ErrFailedPrecondition)
+	}
+	if err == nil && p.Fault != "" {
+		err = fmt.Errorf("plugin %s: %s: %w", name, p.Fault, errdefs.ErrFailedPrecondition)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.networks.RestartPlugin(ctx, name)
+}
 
 // Directories returns the plugin directories in the order of the search.
 func (s *Service) Directories() []string { return slices.Clone(s.directories) }

@@ -1,6 +1,7 @@
 package plugins
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -17,6 +18,19 @@ import (
 type running map[string][]resource.PluginInstance
 
 func (r running) Instances() map[string][]resource.PluginInstance { return r }
+
+// restarted is Networks: it writes down what it is asked for.
+type restarted []string
+
+func (r *restarted) Restart(_ context.Context, network string) (resource.PluginInstance, error) {
+	*r = append(*r, "network "+network)
+	return resource.PluginInstance{Resource: network}, nil
+}
+
+func (r *restarted) RestartPlugin(_ context.Context, plugin string) ([]resource.PluginInstance, error) {
+	*r = append(*r, "plugin "+plugin)
+	return nil, nil
+}
 
 func install(t *testing.T, directory, name, text string) {
 	t.Helper()
@@ -64,5 +78,39 @@ func TestPlugins(t *testing.T) {
 	}
 	if _, err := s.Network("bad"); !errors.Is(err, errdefs.ErrFailedPrecondition) {
 		t.Errorf("network bad: %v, want it refused", err)
+	}
+}
+
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	directory, networks := t.TempDir(), new(restarted)
+	s := New(Config{Directories: []string{directory}})
+	s.Serve(networks)
+	install(t, directory, "toy", "name = \"toy\"\nkind = \"network\"\nprotocol = 1\ndefault-variant = \"v\"\n[variants.v]\nstrategy = \"bridge-port\"\n")
+	install(t, directory, "oci", "name = \"oci\"\nkind = \"runtime\"\nprotocol = 1\nstrategies = [\"bridge-port\"]\n")
+	install(t, directory, "bad", "name = \"toy\"\n")
+	for _, tt := range []struct {
+		plugin, network string
+		kind            error
+		says            string
+	}{
+		{"", "", errdefs.ErrInvalidArgument, "want the name of a plugin or of a network"},
+		{"toy", "a", errdefs.ErrInvalidArgument, "want the name of a plugin or of a network"},
+		{"none", "", errdefs.ErrNotFound, "want one of bad, oci, toy"},
+		{"oci", "", errdefs.ErrFailedPrecondition, "plugin oci: is a runtime"},
+		{"bad", "", errdefs.ErrFailedPrecondition, "plugin bad: "},
+	} {
+		if _, err := s.Restart(t.Context(), tt.plugin, tt.network); !errors.Is(err, tt.kind) || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%q, %q: got %v, want %q", tt.plugin, tt.network, err, tt.says)
+		}
+	}
+	if _, err := s.Restart(t.Context(), "toy", ""); err != nil {
+		t.Error(err)
+	}
+	if got, err := s.Restart(t.Context(), "", "a"); err != nil || len(got) != 1 || got[0].Resource != "a" {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if diff := cmp.Diff(&restarted{"plugin toy", "network a"}, networks); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

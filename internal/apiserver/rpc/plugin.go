@@ -13,6 +13,7 @@ import (
 type Plugins interface {
 	List() ([]resource.Plugin, error)
 	Get(name string) (resource.Plugin, error)
+	Restart(ctx context.Context, name, network string) ([]resource.PluginInstance, error)
 }
 
 type pluginHarness struct {
@@ -39,4 +40,12 @@ func (h *pluginHarness) Get(_ context.Context, r *apiserverv1.PluginServiceGetRe
 		return nil, err
 	}
 	return &apiserverv1.PluginServiceGetResponse{Plugin: wire.PluginToProto(p)}, nil
+}
+
+func (h *pluginHarness) Restart(ctx context.Context, r *apiserverv1.PluginServiceRestartRequest) (*apiserverv1.PluginServiceRestartResponse, error) {
+	restarted, err := h.service.Restart(ctx, r.GetName(), r.GetNetwork())
+	if err != nil {
+		return nil, err
+	}
+	return &apiserverv1.PluginServiceRestartResponse{Instances: wire.PluginInstancesToProto(restarted)}, nil
 }

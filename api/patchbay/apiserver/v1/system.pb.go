@@ -672,6 +672,7 @@ type Plugin struct {
 	// Directories with a plugin of the same name that come later in the path.
 	Shadowed      []string          `protobuf:"bytes,10,rep,name=shadowed,proto3" json:"shadowed,omitempty"`
 	Instances     []*PluginInstance `protobuf:"bytes,11,rep,name=instances,proto3" json:"instances,omitempty"`
+	Codec         string            `protobuf:"bytes,12,opt,name=codec,proto3" json:"codec,omitempty"` // network: "proto" or "json"
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -783,6 +784,13 @@ func (x *Plugin) GetInstances() []*PluginInstance {
 	return nil
 }
 
+func (x *Plugin) GetCodec() string {
+	if x != nil {
+		return x.Codec
+	}
+	return ""
+}
+
 type Variant struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -841,6 +849,7 @@ type PluginInstance struct {
 	Resource      string                 `protobuf:"bytes,1,opt,name=resource,proto3" json:"resource,omitempty"` // network or container
 	Pid           int64                  `protobuf:"varint,2,opt,name=pid,proto3" json:"pid,omitempty"`
 	State         string                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	Version       string                 `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"` // as the process tells; networks only
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -892,6 +901,13 @@ func (x *PluginInstance) GetPid() int64 {
 func (x *PluginInstance) GetState() string {
 	if x != nil {
 		return x.State
+	}
+	return ""
+}
+
+func (x *PluginInstance) GetVersion() string {
+	if x != nil {
+		return x.Version
 	}
 	return ""
 }
@@ -1064,6 +1080,102 @@ func (x *PluginServiceGetResponse) GetPlugin() *Plugin {
 	return nil
 }
 
+type PluginServiceRestartRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`       // of the plugin: all of its networks
+	Network       string                 `protobuf:"bytes,2,opt,name=network,proto3" json:"network,omitempty"` // instead: the plugin process of this network alone
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PluginServiceRestartRequest) Reset() {
+	*x = PluginServiceRestartRequest{}
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PluginServiceRestartRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PluginServiceRestartRequest) ProtoMessage() {}
+
+func (x *PluginServiceRestartRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PluginServiceRestartRequest.ProtoReflect.Descriptor instead.
+func (*PluginServiceRestartRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *PluginServiceRestartRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PluginServiceRestartRequest) GetNetwork() string {
+	if x != nil {
+		return x.Network
+	}
+	return ""
+}
+
+type PluginServiceRestartResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Instances     []*PluginInstance      `protobuf:"bytes,1,rep,name=instances,proto3" json:"instances,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PluginServiceRestartResponse) Reset() {
+	*x = PluginServiceRestartResponse{}
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PluginServiceRestartResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PluginServiceRestartResponse) ProtoMessage() {}
+
+func (x *PluginServiceRestartResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PluginServiceRestartResponse.ProtoReflect.Descriptor instead.
+func (*PluginServiceRestartResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *PluginServiceRestartResponse) GetInstances() []*PluginInstance {
+	if x != nil {
+		return x.Instances
+	}
+	return nil
+}
+
 var File_patchbay_apiserver_v1_system_proto protoreflect.FileDescriptor
 
 const file_patchbay_apiserver_v1_system_proto_rawDesc = "" +
@@ -1115,7 +1227,7 @@ const file_patchbay_apiserver_v1_system_proto_rawDesc = "" +
 	"\x0fShutdownRequest\x120\n" +
 	"\x14stop_timeout_seconds\x18\x01 \x01(\rR\x12stopTimeoutSeconds\"*\n" +
 	"\x10ShutdownResponse\x12\x16\n" +
-	"\x06faults\x18\x01 \x03(\tR\x06faults\"\x82\x03\n" +
+	"\x06faults\x18\x01 \x03(\tR\x06faults\"\x98\x03\n" +
 	"\x06Plugin\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1a\n" +
@@ -1130,29 +1242,37 @@ const file_patchbay_apiserver_v1_system_proto_rawDesc = "" +
 	"\x05fault\x18\t \x01(\tR\x05fault\x12\x1a\n" +
 	"\bshadowed\x18\n" +
 	" \x03(\tR\bshadowed\x12C\n" +
-	"\tinstances\x18\v \x03(\v2%.patchbay.apiserver.v1.PluginInstanceR\tinstances\"9\n" +
+	"\tinstances\x18\v \x03(\v2%.patchbay.apiserver.v1.PluginInstanceR\tinstances\x12\x14\n" +
+	"\x05codec\x18\f \x01(\tR\x05codec\"9\n" +
 	"\aVariant\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
-	"\bstrategy\x18\x02 \x01(\tR\bstrategy\"T\n" +
+	"\bstrategy\x18\x02 \x01(\tR\bstrategy\"n\n" +
 	"\x0ePluginInstance\x12\x1a\n" +
 	"\bresource\x18\x01 \x01(\tR\bresource\x12\x10\n" +
 	"\x03pid\x18\x02 \x01(\x03R\x03pid\x12\x14\n" +
-	"\x05state\x18\x03 \x01(\tR\x05state\"\x1a\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12\x18\n" +
+	"\aversion\x18\x04 \x01(\tR\aversion\"\x1a\n" +
 	"\x18PluginServiceListRequest\"T\n" +
 	"\x19PluginServiceListResponse\x127\n" +
 	"\aplugins\x18\x01 \x03(\v2\x1d.patchbay.apiserver.v1.PluginR\aplugins\"-\n" +
 	"\x17PluginServiceGetRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"Q\n" +
 	"\x18PluginServiceGetResponse\x125\n" +
-	"\x06plugin\x18\x01 \x01(\v2\x1d.patchbay.apiserver.v1.PluginR\x06plugin2\xfd\x02\n" +
+	"\x06plugin\x18\x01 \x01(\v2\x1d.patchbay.apiserver.v1.PluginR\x06plugin\"K\n" +
+	"\x1bPluginServiceRestartRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\anetwork\x18\x02 \x01(\tR\anetwork\"c\n" +
+	"\x1cPluginServiceRestartResponse\x12C\n" +
+	"\tinstances\x18\x01 \x03(\v2%.patchbay.apiserver.v1.PluginInstanceR\tinstances2\xfd\x02\n" +
 	"\rSystemService\x12O\n" +
 	"\x04Info\x12\".patchbay.apiserver.v1.InfoRequest\x1a#.patchbay.apiserver.v1.InfoResponse\x12[\n" +
 	"\bShutdown\x12&.patchbay.apiserver.v1.ShutdownRequest\x1a'.patchbay.apiserver.v1.ShutdownResponse\x12^\n" +
 	"\tSetKernel\x12'.patchbay.apiserver.v1.SetKernelRequest\x1a(.patchbay.apiserver.v1.SetKernelResponse\x12^\n" +
-	"\tGetKernel\x12'.patchbay.apiserver.v1.GetKernelRequest\x1a(.patchbay.apiserver.v1.GetKernelResponse2\xe2\x01\n" +
+	"\tGetKernel\x12'.patchbay.apiserver.v1.GetKernelRequest\x1a(.patchbay.apiserver.v1.GetKernelResponse2\xd6\x02\n" +
 	"\rPluginService\x12i\n" +
 	"\x04List\x12/.patchbay.apiserver.v1.PluginServiceListRequest\x1a0.patchbay.apiserver.v1.PluginServiceListResponse\x12f\n" +
-	"\x03Get\x12..patchbay.apiserver.v1.PluginServiceGetRequest\x1a/.patchbay.apiserver.v1.PluginServiceGetResponseB=Z;patchbay.dev/patchbay/api/patchbay/apiserver/v1;apiserverv1b\x06proto3"
+	"\x03Get\x12..patchbay.apiserver.v1.PluginServiceGetRequest\x1a/.patchbay.apiserver.v1.PluginServiceGetResponse\x12r\n" +
+	"\aRestart\x122.patchbay.apiserver.v1.PluginServiceRestartRequest\x1a3.patchbay.apiserver.v1.PluginServiceRestartResponseB=Z;patchbay.dev/patchbay/api/patchbay/apiserver/v1;apiserverv1b\x06proto3"
 
 var (
 	file_patchbay_apiserver_v1_system_proto_rawDescOnce sync.Once
@@ -1166,29 +1286,31 @@ func file_patchbay_apiserver_v1_system_proto_rawDescGZIP() []byte {
 	return file_patchbay_apiserver_v1_system_proto_rawDescData
 }
 
-var file_patchbay_apiserver_v1_system_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_patchbay_apiserver_v1_system_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_patchbay_apiserver_v1_system_proto_goTypes = []any{
-	(*InfoRequest)(nil),               // 0: patchbay.apiserver.v1.InfoRequest
-	(*InfoResponse)(nil),              // 1: patchbay.apiserver.v1.InfoResponse
-	(*SetKernelRequest)(nil),          // 2: patchbay.apiserver.v1.SetKernelRequest
-	(*SetKernelResponse)(nil),         // 3: patchbay.apiserver.v1.SetKernelResponse
-	(*GetKernelRequest)(nil),          // 4: patchbay.apiserver.v1.GetKernelRequest
-	(*GetKernelResponse)(nil),         // 5: patchbay.apiserver.v1.GetKernelResponse
-	(*Kernel)(nil),                    // 6: patchbay.apiserver.v1.Kernel
-	(*HostCheck)(nil),                 // 7: patchbay.apiserver.v1.HostCheck
-	(*ShutdownRequest)(nil),           // 8: patchbay.apiserver.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),          // 9: patchbay.apiserver.v1.ShutdownResponse
-	(*Plugin)(nil),                    // 10: patchbay.apiserver.v1.Plugin
-	(*Variant)(nil),                   // 11: patchbay.apiserver.v1.Variant
-	(*PluginInstance)(nil),            // 12: patchbay.apiserver.v1.PluginInstance
-	(*PluginServiceListRequest)(nil),  // 13: patchbay.apiserver.v1.PluginServiceListRequest
-	(*PluginServiceListResponse)(nil), // 14: patchbay.apiserver.v1.PluginServiceListResponse
-	(*PluginServiceGetRequest)(nil),   // 15: patchbay.apiserver.v1.PluginServiceGetRequest
-	(*PluginServiceGetResponse)(nil),  // 16: patchbay.apiserver.v1.PluginServiceGetResponse
-	(*timestamppb.Timestamp)(nil),     // 17: google.protobuf.Timestamp
+	(*InfoRequest)(nil),                  // 0: patchbay.apiserver.v1.InfoRequest
+	(*InfoResponse)(nil),                 // 1: patchbay.apiserver.v1.InfoResponse
+	(*SetKernelRequest)(nil),             // 2: patchbay.apiserver.v1.SetKernelRequest
+	(*SetKernelResponse)(nil),            // 3: patchbay.apiserver.v1.SetKernelResponse
+	(*GetKernelRequest)(nil),             // 4: patchbay.apiserver.v1.GetKernelRequest
+	(*GetKernelResponse)(nil),            // 5: patchbay.apiserver.v1.GetKernelResponse
+	(*Kernel)(nil),                       // 6: patchbay.apiserver.v1.Kernel
+	(*HostCheck)(nil),                    // 7: patchbay.apiserver.v1.HostCheck
+	(*ShutdownRequest)(nil),              // 8: patchbay.apiserver.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),             // 9: patchbay.apiserver.v1.ShutdownResponse
+	(*Plugin)(nil),                       // 10: patchbay.apiserver.v1.Plugin
+	(*Variant)(nil),                      // 11: patchbay.apiserver.v1.Variant
+	(*PluginInstance)(nil),               // 12: patchbay.apiserver.v1.PluginInstance
+	(*PluginServiceListRequest)(nil),     // 13: patchbay.apiserver.v1.PluginServiceListRequest
+	(*PluginServiceListResponse)(nil),    // 14: patchbay.apiserver.v1.PluginServiceListResponse
+	(*PluginServiceGetRequest)(nil),      // 15: patchbay.apiserver.v1.PluginServiceGetRequest
+	(*PluginServiceGetResponse)(nil),     // 16: patchbay.apiserver.v1.PluginServiceGetResponse
+	(*PluginServiceRestartRequest)(nil),  // 17: patchbay.apiserver.v1.PluginServiceRestartRequest
+	(*PluginServiceRestartResponse)(nil), // 18: patchbay.apiserver.v1.PluginServiceRestartResponse
+	(*timestamppb.Timestamp)(nil),        // 19: google.protobuf.Timestamp
 }
 var file_patchbay_apiserver_v1_system_proto_depIdxs = []int32{
-	17, // 0: patchbay.apiserver.v1.InfoResponse.started_at:type_name -> google.protobuf.Timestamp
+	19, // 0: patchbay.apiserver.v1.InfoResponse.started_at:type_name -> google.protobuf.Timestamp
 	7,  // 1: patchbay.apiserver.v1.InfoResponse.checks:type_name -> patchbay.apiserver.v1.HostCheck
 	6,  // 2: patchbay.apiserver.v1.SetKernelResponse.kernel:type_name -> patchbay.apiserver.v1.Kernel
 	6,  // 3: patchbay.apiserver.v1.GetKernelResponse.kernel:type_name -> patchbay.apiserver.v1.Kernel
@@ -1196,23 +1318,26 @@ var file_patchbay_apiserver_v1_system_proto_depIdxs = []int32{
 	12, // 5: patchbay.apiserver.v1.Plugin.instances:type_name -> patchbay.apiserver.v1.PluginInstance
 	10, // 6: patchbay.apiserver.v1.PluginServiceListResponse.plugins:type_name -> patchbay.apiserver.v1.Plugin
 	10, // 7: patchbay.apiserver.v1.PluginServiceGetResponse.plugin:type_name -> patchbay.apiserver.v1.Plugin
-	0,  // 8: patchbay.apiserver.v1.SystemService.Info:input_type -> patchbay.apiserver.v1.InfoRequest
-	8,  // 9: patchbay.apiserver.v1.SystemService.Shutdown:input_type -> patchbay.apiserver.v1.ShutdownRequest
-	2,  // 10: patchbay.apiserver.v1.SystemService.SetKernel:input_type -> patchbay.apiserver.v1.SetKernelRequest
-	4,  // 11: patchbay.apiserver.v1.SystemService.GetKernel:input_type -> patchbay.apiserver.v1.GetKernelRequest
-	13, // 12: patchbay.apiserver.v1.PluginService.List:input_type -> patchbay.apiserver.v1.PluginServiceListRequest
-	15, // 13: patchbay.apiserver.v1.PluginService.Get:input_type -> patchbay.apiserver.v1.PluginServiceGetRequest
-	1,  // 14: patchbay.apiserver.v1.SystemService.Info:output_type -> patchbay.apiserver.v1.InfoResponse
-	9,  // 15: patchbay.apiserver.v1.SystemService.Shutdown:output_type -> patchbay.apiserver.v1.ShutdownResponse
-	3,  // 16: patchbay.apiserver.v1.SystemService.SetKernel:output_type -> patchbay.apiserver.v1.SetKernelResponse
-	5,  // 17: patchbay.apiserver.v1.SystemService.GetKernel:output_type -> patchbay.apiserver.v1.GetKernelResponse
-	14, // 18: patchbay.apiserver.v1.PluginService.List:output_type -> patchbay.apiserver.v1.PluginServiceListResponse
-	16, // 19: patchbay.apiserver.v1.PluginService.Get:output_type -> patchbay.apiserver.v1.PluginServiceGetResponse
-	14, // [14:20] is the sub-list for method output_type
-	8,  // [8:14] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	12, // 8: patchbay.apiserver.v1.PluginServiceRestartResponse.instances:type_name -> patchbay.apiserver.v1.PluginInstance
+	0,  // 9: patchbay.apiserver.v1.SystemService.Info:input_type -> patchbay.apiserver.v1.InfoRequest
+	8,  // 10: patchbay.apiserver.v1.SystemService.Shutdown:input_type -> patchbay.apiserver.v1.ShutdownRequest
+	2,  // 11: patchbay.apiserver.v1.SystemService.SetKernel:input_type -> patchbay.apiserver.v1.SetKernelRequest
+	4,  // 12: patchbay.apiserver.v1.SystemService.GetKernel:input_type -> patchbay.apiserver.v1.GetKernelRequest
+	13, // 13: patchbay.apiserver.v1.PluginService.List:input_type -> patchbay.apiserver.v1.PluginServiceListRequest
+	15, // 14: patchbay.apiserver.v1.PluginService.Get:input_type -> patchbay.apiserver.v1.PluginServiceGetRequest
+	17, // 15: patchbay.apiserver.v1.PluginService.Restart:input_type -> patchbay.apiserver.v1.PluginServiceRestartRequest
+	1,  // 16: patchbay.apiserver.v1.SystemService.Info:output_type -> patchbay.apiserver.v1.InfoResponse
+	9,  // 17: patchbay.apiserver.v1.SystemService.Shutdown:output_type -> patchbay.apiserver.v1.ShutdownResponse
+	3,  // 18: patchbay.apiserver.v1.SystemService.SetKernel:output_type -> patchbay.apiserver.v1.SetKernelResponse
+	5,  // 19: patchbay.apiserver.v1.SystemService.GetKernel:output_type -> patchbay.apiserver.v1.GetKernelResponse
+	14, // 20: patchbay.apiserver.v1.PluginService.List:output_type -> patchbay.apiserver.v1.PluginServiceListResponse
+	16, // 21: patchbay.apiserver.v1.PluginService.Get:output_type -> patchbay.apiserver.v1.PluginServiceGetResponse
+	18, // 22: patchbay.apiserver.v1.PluginService.Restart:output_type -> patchbay.apiserver.v1.PluginServiceRestartResponse
+	16, // [16:23] is the sub-list for method output_type
+	9,  // [9:16] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_apiserver_v1_system_proto_init() }
@@ -1226,7 +1351,7 @@ func file_patchbay_apiserver_v1_system_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_apiserver_v1_system_proto_rawDesc), len(file_patchbay_apiserver_v1_system_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -835,6 +835,7 @@ type LeaseReference struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	Socket        string                 `protobuf:"bytes,2,opt,name=socket,proto3" json:"socket,omitempty"` // unix socket of the plugin that gave it
+	Codec         string                 `protobuf:"bytes,3,opt,name=codec,proto3" json:"codec,omitempty"`   // that the plugin speaks: empty or "proto", or "json"
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -879,6 +880,13 @@ func (x *LeaseReference) GetKey() string {
 func (x *LeaseReference) GetSocket() string {
 	if x != nil {
 		return x.Socket
+	}
+	return ""
+}
+
+func (x *LeaseReference) GetCodec() string {
+	if x != nil {
+		return x.Codec
 	}
 	return ""
 }
@@ -1277,10 +1285,11 @@ const file_patchbay_types_v1_types_proto_rawDesc = "" +
 	"\anetwork\x18\t \x01(\v2\x1c.patchbay.types.v1.ExplainedR\anetwork\x124\n" +
 	"\x06plugin\x18\n" +
 	" \x01(\v2\x1c.patchbay.types.v1.ExplainedR\x06plugin\x128\n" +
-	"\bfirewall\x18\v \x01(\v2\x1c.patchbay.types.v1.ExplainedR\bfirewall\":\n" +
+	"\bfirewall\x18\v \x01(\v2\x1c.patchbay.types.v1.ExplainedR\bfirewall\"P\n" +
 	"\x0eLeaseReference\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x16\n" +
-	"\x06socket\x18\x02 \x01(\tR\x06socket\"\x89\x02\n" +
+	"\x06socket\x18\x02 \x01(\tR\x06socket\x12\x14\n" +
+	"\x05codec\x18\x03 \x01(\tR\x05codec\"\x89\x02\n" +
 	"\x13AllocatedAttachment\x12=\n" +
 	"\n" +
 	"attachment\x18\x01 \x01(\v2\x1d.patchbay.types.v1.AttachmentR\n" +

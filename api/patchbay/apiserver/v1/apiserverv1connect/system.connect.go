@@ -45,6 +45,8 @@ const (
 	PluginServiceListProcedure = "/patchbay.apiserver.v1.PluginService/List"
 	// PluginServiceGetProcedure is the procedure name of the PluginService's Get RPC.
 	PluginServiceGetProcedure = "/patchbay.apiserver.v1.PluginService/Get"
+	// PluginServiceRestartProcedure is the procedure name of the PluginService's Restart RPC.
+	PluginServiceRestartProcedure = "/patchbay.apiserver.v1.PluginService/Restart"
 )
 
 var (
@@ -240,6 +242,13 @@ var (
 			Procedure:  PluginServiceGetProcedure,
 		}
 	})
+	pluginServiceRestartSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_patchbay_apiserver_v1_system_proto.Services().ByName("PluginService").Methods().ByName("Restart"),
+			Procedure:  PluginServiceRestartProcedure,
+		}
+	})
 )
 
 // PluginServiceClient is a client for the patchbay.apiserver.v1.PluginService service.
@@ -247,6 +256,11 @@ type PluginServiceClient interface {
 	// List tells all plugins found in the plugin directories, now.
 	List(context.Context, *v1.PluginServiceListRequest) (*v1.PluginServiceListResponse, error)
 	Get(context.Context, *v1.PluginServiceGetRequest) (*v1.PluginServiceGetResponse, error)
+	// Restart ends processes of a network plugin gracefully and starts the
+	// program that is installed now; it returns when their networks serve again,
+	// or says in the program's own words why one does not: that one is tried
+	// again and shows as failed meanwhile. Containers keep their leases.
+	Restart(context.Context, *v1.PluginServiceRestartRequest) (*v1.PluginServiceRestartResponse, error)
 }
 
 // NewPluginServiceClient constructs a client for the patchbay.apiserver.v1.PluginService service.
@@ -260,6 +274,11 @@ type PluginServiceHandler interface {
 	// List tells all plugins found in the plugin directories, now.
 	List(context.Context, *v1.PluginServiceListRequest) (*v1.PluginServiceListResponse, error)
 	Get(context.Context, *v1.PluginServiceGetRequest) (*v1.PluginServiceGetResponse, error)
+	// Restart ends processes of a network plugin gracefully and starts the
+	// program that is installed now; it returns when their networks serve again,
+	// or says in the program's own words why one does not: that one is tried
+	// again and shows as failed meanwhile. Containers keep their leases.
+	Restart(context.Context, *v1.PluginServiceRestartRequest) (*v1.PluginServiceRestartResponse, error)
 }
 
 // RegisterPluginServiceHandler registers svc as the patchbay.apiserver.v1.PluginService
@@ -269,6 +288,7 @@ func RegisterPluginServiceHandler(server *connect.Server, svc PluginServiceHandl
 	server.Register(
 		connect.Method{Spec: pluginServiceListSpec(), Handler: adapter.list},
 		connect.Method{Spec: pluginServiceGetSpec(), Handler: adapter.get},
+		connect.Method{Spec: pluginServiceRestartSpec(), Handler: adapter.restart},
 	)
 }
 
@@ -281,6 +301,10 @@ func (UnimplementedPluginServiceHandler) List(context.Context, *v1.PluginService
 
 func (UnimplementedPluginServiceHandler) Get(context.Context, *v1.PluginServiceGetRequest) (*v1.PluginServiceGetResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.PluginService.Get is not implemented")
+}
+
+func (UnimplementedPluginServiceHandler) Restart(context.Context, *v1.PluginServiceRestartRequest) (*v1.PluginServiceRestartResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.PluginService.Restart is not implemented")
 }
 
 type pluginServiceClient struct {
@@ -298,6 +322,14 @@ func (c *pluginServiceClient) List(ctx context.Context, req *v1.PluginServiceLis
 func (c *pluginServiceClient) Get(ctx context.Context, req *v1.PluginServiceGetRequest) (*v1.PluginServiceGetResponse, error) {
 	var res v1.PluginServiceGetResponse
 	if err := c.client.CallUnary(ctx, pluginServiceGetSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *pluginServiceClient) Restart(ctx context.Context, req *v1.PluginServiceRestartRequest) (*v1.PluginServiceRestartResponse, error) {
+	var res v1.PluginServiceRestartResponse
+	if err := c.client.CallUnary(ctx, pluginServiceRestartSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -323,6 +355,18 @@ func (h pluginServiceHandler) get(ctx context.Context, _ connect.Spec, stream co
 		return err
 	}
 	res, err := h.svc.Get(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h pluginServiceHandler) restart(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.PluginServiceRestartRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Restart(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package networks
+package addressing
 
 import (
 	"errors"
@@ -10,10 +10,9 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-// checkRoutes reports which of the network's routes do not fit what its plugin
+// CheckRoutes reports which of a network's routes do not fit what its plugin
 // made of it.
-func (n *network) checkRoutes(s resource.NetworkStatus) error {
-	record := n.stored()
+func CheckRoutes(record resource.StoredNetwork, s resource.NetworkStatus) error {
 	var faults []error
 	for _, r := range record.Configuration.Routes {
 		subnet, gateway := s.IPv4Subnet, s.IPv4Gateway
@@ -31,9 +30,9 @@ func (n *network) checkRoutes(s resource.NetworkStatus) error {
 	return errors.Join(faults...)
 }
 
-// attachedRoutes are a network's routes as an attachment has them: by its
+// AttachedRoutes are a network's routes as an attachment has them: by its
 // gateway where they name none. Those of a family that it lacks are left out.
-func attachedRoutes(routes []resource.Route, a resource.Attachment) []resource.Route {
+func AttachedRoutes(routes []resource.Route, a resource.Attachment) []resource.Route {
 	var out []resource.Route
 	for _, r := range routes {
 		address, gateway := a.IPv4Address, a.IPv4Gateway
