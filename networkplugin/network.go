@@ -58,6 +58,14 @@ type Watcher interface {
 	Watch(ctx context.Context, report func(resource.NetworkState, string))
 }
 
+// Warner is a Network that looks at what is around it and may hinder it, though
+// it serves: above all at what of its subnets the host comes to use elsewhere.
+type Warner interface {
+	// Warn reports all warnings, one line each, now and whenever they change, until
+	// ctx ends. None is a report too.
+	Warn(ctx context.Context, report func([]string))
+}
+
 // Publisher is a Network with a fast path for published ports.
 type Publisher interface {
 	Publish(ctx context.Context, p Port, ports []PublishedPort) ([]PublishedPort, error)
@@ -112,6 +120,9 @@ type Configuration struct {
 	IPv4Disabled, IPv6Disabled bool
 	// Subnets are chosen from the pools, in order; none: those of ChooseSubnets.
 	IPv4Pools, IPv6Pools []resource.SubnetPool `json:"-"`
+	// Adopted tells that the network is on the host since an earlier start: what the
+	// host has come to use of its subnets is then no reason to refuse them.
+	Adopted bool `json:"-"`
 	// Ports are those whose sandboxes were on the network when the plugin ended;
 	// in Start only. What is left of any other port may be removed.
 	Ports []Port `json:"-"`

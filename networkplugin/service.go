@@ -37,15 +37,17 @@ type service struct {
 	turn chan struct{} // one place: start, update and stop one after another
 
 	mu      sync.Mutex
-	stored  *stored               // guarded by mu; nil: never configured
-	network Network               // guarded by mu; nil: not made
-	started bool                  // guarded by mu
-	failure error                 // guarded by mu: of the last start
-	misfit  error                 // guarded by mu: reservations that do not fit
-	unwatch func()                // guarded by mu; ends the watch
-	state   resource.NetworkState // guarded by mu: reported by the network
-	message string                // guarded by mu: reported by the network
-	changed chan struct{}         // guarded by mu: closed when the status may have changed
+	stored  *stored // guarded by mu; nil: never configured
+	network Network // guarded by mu; nil: not made
+	started bool    // guarded by mu
+	failure error   // guarded by mu: of the last start
+	misfit  error   // guarded by mu: reservations that do not fit
+	unwatch func()  // guarded by mu; ends the watch
+	// warnings are what the network says of what is around it; guarded by mu.
+	warnings []string
+	state    resource.NetworkState // guarded by mu: reported by the network
+	message  string                // guarded by mu: reported by the network
+	changed  chan struct{}         // guarded by mu: closed when the status may have changed
 }
 
 // newService takes up what an earlier process left. A network that was started
@@ -181,6 +183,7 @@ func (s *service) tryStart(ctx context.Context, c Configuration) error {
 	}
 	s.stored = next
 	s.mu.Unlock()
+	c.Adopted = next.Realization != nil
 	// Before anything is made, so that what a crash leaves can be removed.
 	if err := s.write(next); err != nil {
 		return err
@@ -365,7 +368,7 @@ func (s *service) update(ctx context.Context, c Configuration) error {
 	if err := errors.Join(pin(c.Name, &c.IPv4Subnet, before.Realization.IPv4Subnet), pin(c.Name, &c.IPv6Subnet, before.Realization.IPv6Subnet)); err != nil {
 		return err
 	}
-	c.Log, c.StateDirectory = s.Log.With("network", c.Name), s.Directory
+	c.Log, c.StateDirectory, c.Adopted = s.Log.With("network", c.Name), s.Directory, true
 	r := *before.Realization
 	if err := resource.Within(c.ReservedRanges, r.IPv4Subnet, r.IPv6Subnet); err != nil {
 		return err

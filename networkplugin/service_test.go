@@ -69,7 +69,8 @@ func (p *plain) Stop(_ context.Context, remove bool) error {
 // able has all optional interfaces too.
 type able struct {
 	plain
-	reports chan func(report func(resource.NetworkState, string))
+	reports  chan func(report func(resource.NetworkState, string))
+	warnings chan []string
 }
 
 func (a *able) Check(context.Context) []string { return []string{"a fault"} }
@@ -86,6 +87,17 @@ func (a *able) Watch(ctx context.Context, report func(resource.NetworkState, str
 			f(report)
 		case <-ctx.Done():
 			a.did("unwatched")
+			return
+		}
+	}
+}
+
+func (a *able) Warn(ctx context.Context, report func([]string)) {
+	for {
+		select {
+		case w := <-a.warnings:
+			report(w)
+		case <-ctx.Done():
 			return
 		}
 	}
@@ -377,7 +389,7 @@ func TestLackOfOptionalInterfaces(t *testing.T) {
 
 func TestStatusFollowsTheNetwork(t *testing.T) {
 	t.Parallel()
-	n := &able{reports: make(chan func(func(resource.NetworkState, string)))}
+	n := &able{reports: make(chan func(func(resource.NetworkState, string))), warnings: make(chan []string)}
 	h := serve(t, t.TempDir(), n)
 	defer closed(t, h)
 	if _, err := start(t, h, nil); err != nil {
@@ -393,6 +405,30 @@ func TestStatusFollowsTheNetwork(t *testing.T) {
 	<-changed
 	if got, message := state(t, h); got != pluginv1.NetworkState_NETWORK_STATE_DEGRADED || message != "parent eth0: is down" {
 		t.Errorf("got %v, %q", got, message)
+	}
+	_, changed, _ = h.service.status()
+	n.warnings <- []string{"a route overlaps"}
+	<-changed
+	answer, err := h.Status(t.Context(), &pluginv1.StatusRequest{})
+	if got := answer.GetStatus().GetWarnings(); err != nil || len(got) != 1 || got[0] != "a route overlaps" {
+		t.Errorf("got warnings %q, %v", got, err)
+	}
+}
+
+func TestChooseSubnetsOfAnAdoptedNetwork(t *testing.T) {
+	t.Parallel()
+	c := Configuration{ID: "a", IPv4Subnet: netip.MustParsePrefix("10.0.0.0/24"), IPv6Disabled: true}
+	occupied := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	if _, _, err := ChooseSubnets(c, occupied); !errors.Is(err, errdefs.ErrAlreadyExists) {
+		t.Errorf("a new network: got %v, want the overlap", err)
+	}
+	c.Adopted = true
+	if got, _, err := ChooseSubnets(c, occupied); got != c.IPv4Subnet || err != nil {
+		t.Errorf("an adopted network: got %v, %v, want what it has", got, err)
+	}
+	c.Used = []UsedPrefix{{Network: "b", Prefix: c.IPv4Subnet}}
+	if _, _, err := ChooseSubnets(c, nil); !errors.Is(err, errdefs.ErrAlreadyExists) {
+		t.Errorf("beside another network: got %v, want the overlap", err)
 	}
 }
 

@@ -2,26 +2,36 @@ package networkplugin
 
 import (
 	"context"
+	"slices"
 	"strings"
+	"sync"
 
 	"patchbay.dev/patchbay/resource"
 )
 
 // watch follows what a network reports of itself, once for each start.
 func (s *service) watch(network Network) {
-	watcher, ok := network.(Watcher)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !ok || s.unwatch != nil {
+	if s.unwatch != nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	s.unwatch = func() { cancel(); <-done }
-	go func() {
-		defer close(done)
-		watcher.Watch(ctx, s.report)
-	}()
+	var following sync.WaitGroup
+	s.unwatch = func() { cancel(); following.Wait() }
+	if watcher, ok := network.(Watcher); ok {
+		following.Go(func() { watcher.Watch(ctx, s.report) })
+	}
+	if warner, ok := network.(Warner); ok {
+		following.Go(func() { warner.Warn(ctx, s.warn) })
+	}
+}
+
+func (s *service) warn(warnings []string) {
+	s.mu.Lock()
+	s.warnings = slices.Clone(warnings)
+	s.mu.Unlock()
+	s.bump()
 }
 
 func (s *service) report(state resource.NetworkState, message string) {
@@ -50,6 +60,7 @@ func (s *service) status() (resource.NetworkStatus, <-chan struct{}, error) {
 	}
 	out := resource.NetworkStatus{
 		State: s.state, Message: s.message,
+		Warnings:       s.warnings,
 		AddressesInUse: usage.InUse, AddressesTotal: usage.Total, AddressesReserved: usage.Reserved,
 	}
 	if r := s.stored.Realization; r != nil {

@@ -32,8 +32,9 @@ func RefuseUnknown(options map[string]string, known ...string) error {
 // ChooseSubnets returns the subnets of a network: none for a family that is
 // turned off, the given ones, checked, else chosen ones, from the pools of c;
 // they are the same for the same network as long as they are free. Occupied are the prefixes of the host's routes and addresses; they, like
-// the prefixes of other networks in c.Used, may not be overlapped. What is the
-// network's own, left over from an earlier run, is not to be among them.
+// the prefixes of other networks in c.Used, may not be overlapped, unless the
+// network is adopted. What is the network's own, left over from an earlier run,
+// is not to be among them.
 //
 // Errors are errdefs.ErrInvalidArgument for a malformed or unfit subnet,
 // errdefs.ErrAlreadyExists for an overlap and errdefs.ErrResourceExhausted when
@@ -42,6 +43,9 @@ func ChooseSubnets(c Configuration, occupied []netip.Prefix) (v4, v6 netip.Prefi
 	var used []ipam.Occupied
 	for _, u := range c.Used {
 		used = append(used, ipam.Occupied{By: "network " + u.Network, Prefix: u.Prefix})
+	}
+	if c.Adopted {
+		occupied = nil // a network cannot evade what comes later
 	}
 	for _, p := range occupied {
 		used = append(used, ipam.Occupied{By: "a route or address of the host", Prefix: p})

@@ -78,6 +78,7 @@ type NetworkStatus struct {
 	AddressesTotal uint64       `json:"addressesTotal"`
 	// AddressesReserved are those of the total that are given on request only.
 	AddressesReserved uint64              `json:"addressesReserved,omitempty"`
+	Warnings          []string            `json:"warnings,omitempty"` // what is wrong around a network that serves
 	PluginPID         int                 `json:"pluginPid,omitempty"`
 	BuiltIn           bool                `json:"builtIn,omitempty"`
 	Attachments       []NetworkAttachment `json:"attachments,omitempty"`

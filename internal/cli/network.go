@@ -57,10 +57,16 @@ func usage(s resource.NetworkStatus) string {
 	return text
 }
 
+// networkState is the state with what there is to say of it: why it is not
+// ready, else what is wrong around it.
 func networkState(s resource.NetworkStatus, whole bool) string {
-	if s.Message == "" {
+	message := s.Message
+	if message == "" && len(s.Warnings) > 0 {
+		message = "warning: " + strings.Join(s.Warnings, "; ")
+	}
+	if message == "" {
 		return string(s.State)
 	}
-	message, _, _ := strings.Cut(s.Message, "\n")
+	message, _, _ = strings.Cut(message, "\n")
 	return string(s.State) + ": " + output.Short(message, 40, whole)
 }

@@ -62,6 +62,7 @@ func NetworkToProto(n resource.Network) *apiserverv1.Network {
 			AddressesInUse:    n.Status.AddressesInUse,
 			AddressesTotal:    n.Status.AddressesTotal,
 			AddressesReserved: n.Status.AddressesReserved,
+			Warnings:          n.Status.Warnings,
 			PluginPid:         int64(n.Status.PluginPID),
 			BuiltIn:           n.Status.BuiltIn,
 			Attachments: each(n.Status.Attachments, func(a resource.NetworkAttachment) *apiserverv1.NetworkAttachment {
@@ -94,6 +95,7 @@ func NetworkFromProto(n *apiserverv1.Network) (resource.Network, error) {
 			AddressesInUse:    s.GetAddressesInUse(),
 			AddressesTotal:    s.GetAddressesTotal(),
 			AddressesReserved: s.GetAddressesReserved(),
+			Warnings:          s.GetWarnings(),
 			PluginPID:         int(s.GetPluginPid()),
 			BuiltIn:           s.GetBuiltIn(),
 			Attachments: each(s.GetAttachments(), func(a *apiserverv1.NetworkAttachment) resource.NetworkAttachment {
@@ -193,6 +195,7 @@ func PluginStatusToProto(s resource.NetworkStatus) *pluginv1.NetworkStatus {
 		AddressesInUse:    s.AddressesInUse,
 		AddressesTotal:    s.AddressesTotal,
 		AddressesReserved: s.AddressesReserved,
+		Warnings:          s.Warnings,
 	}
 }
 
@@ -210,6 +213,7 @@ func PluginStatusFromProto(s *pluginv1.NetworkStatus) (resource.NetworkStatus, e
 		AddressesInUse:    s.GetAddressesInUse(),
 		AddressesTotal:    s.GetAddressesTotal(),
 		AddressesReserved: s.GetAddressesReserved(),
+		Warnings:          s.GetWarnings(),
 	}
 	return out, f.err()
 }

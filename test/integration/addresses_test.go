@@ -3,9 +3,13 @@
 package integration
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
+
+	"patchbay.dev/patchbay/resource"
 )
 
 // A network of one address family has nothing of the other: no subnet, no
@@ -137,4 +141,48 @@ func TestPools(t *testing.T) {
 			t.Errorf("network %s: got %v, want a /64 of %v", name, got, site)
 		}
 	}
+}
+
+// What the host comes to use of a network's subnet is a warning that shows in
+// status and list, and goes away with it. It stands in the way neither of
+// containers, nor of an update, nor of a plugin that starts anew.
+func TestClashWarning(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	h.patchbay("network", "create", "web", "--subnet", "10.44.0.0/24", "--ipv6=false")
+	h.patchbay("run", "-d", "--name", "one", "--network", "web", "box", "sleep", "1000")
+	warnings := func(want int) func() error {
+		return func() error {
+			if s := h.network("web").Status; s.State != resource.NetworkReady || len(s.Warnings) != want {
+				return fmt.Errorf("got %s (%s), warnings %q, want ready and %d", s.State, s.Message, s.Warnings, want)
+			}
+			return nil
+		}
+	}
+	eventually(t, settle, warnings(0))
+	h.ip(h.ns, "route add 10.0.0.0/8 via 192.0.2.1")
+	eventually(t, settle, warnings(1))
+	const want = "subnet 10.44.0.0/24: the host has come to use it too: route 10.0.0.0/8 by uplink"
+	if got := h.network("web").Status.Warnings[0]; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if list := h.patchbay("network", "list", "--no-trunc"); !strings.Contains(list, "ready: warning: "+want) {
+		t.Errorf("list does not mark the network:\n%s", list)
+	}
+	if r := h.try("network", "create", "no", "--subnet", "10.45.0.0/24"); r.code == 0 {
+		t.Errorf("a new network may overlap: %s", r)
+	}
+	h.patchbay("network", "update", "web", "--mtu", "1400")
+	pid := h.network("web").Status.PluginPID
+	kill(t, pid)
+	eventually(t, settle, func() error {
+		if h.network("web").Status.PluginPID == pid {
+			return errors.New("the plugin is not started again")
+		}
+		return warnings(1)()
+	})
+	h.patchbay("run", "-d", "--name", "two", "--network", "web", "box", "sleep", "1000")
+	h.mustPing("two", h.attachment("one", "web").IPv4Address.Addr())
+	h.ip(h.ns, "route del 10.0.0.0/8")
+	eventually(t, settle, warnings(0))
 }

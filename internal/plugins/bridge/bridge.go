@@ -73,6 +73,7 @@ var (
 	_ networkplugin.Network = (*Network)(nil)
 	_ networkplugin.Checker = (*Network)(nil)
 	_ networkplugin.Updater = (*Network)(nil)
+	_ networkplugin.Warner  = (*Network)(nil)
 )
 
 // New returns the network for a configuration, in the network namespace of the
@@ -292,6 +293,25 @@ func (n *Network) Check(context.Context) []string {
 		faults = append(faults, links.ForwardingFaults(v6)...)
 	}
 	return faults
+}
+
+// Warn reports what of the network's subnets the host uses elsewhere.
+func (n *Network) Warn(ctx context.Context, report func([]string)) {
+	links, err := link.Open(n.host)
+	if err != nil {
+		report([]string{err.Error()})
+		return
+	}
+	defer links.Close()
+	n.mu.Lock()
+	var subnets []netip.Prefix
+	for _, a := range n.spec.Addresses {
+		subnets = append(subnets, a.Masked())
+	}
+	n.mu.Unlock()
+	if err := links.WatchOverlaps(ctx, n.bridge, subnets, report); err != nil {
+		report([]string{err.Error()})
+	}
 }
 
 // Stop ends the watch; with remove, bridge, ports and elements of the packet

@@ -83,11 +83,11 @@ func (n *Network) choose(links *link.Handle, c networkplugin.Configuration) (net
 		}
 		on.v6 = false
 	}
-	occupied, err := n.occupied(links)
+	uses, err := links.Uses(n.bridge)
 	if err != nil {
 		return networkplugin.Realization{}, err
 	}
-	v4, v6, err := networkplugin.ChooseSubnets(c, occupied)
+	v4, v6, err := networkplugin.ChooseSubnets(c, link.Prefixes(uses))
 	if err != nil {
 		return networkplugin.Realization{}, err
 	}
@@ -100,31 +100,6 @@ func (n *Network) choose(links *link.Handle, c networkplugin.Configuration) (net
 	}
 	r.MTU, err = mtuOf(links, c.MTU, on.v6)
 	return r, err
-}
-
-// occupied are the prefixes that the host uses beside the network itself.
-func (n *Network) occupied(links *link.Handle) ([]netip.Prefix, error) {
-	var all []netip.Prefix
-	addresses, err := links.Addresses()
-	if err != nil {
-		return nil, err
-	}
-	for _, a := range addresses {
-		if a.Interface != n.bridge && !a.Prefix.Addr().IsLinkLocalUnicast() {
-			all = append(all, a.Prefix.Masked())
-		}
-	}
-	routes, err := links.Routes()
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range routes {
-		local := r.Destination.Addr().IsLinkLocalUnicast() || r.Destination.Addr().IsMulticast()
-		if r.Interface != n.bridge && !r.Default() && !local {
-			all = append(all, r.Destination)
-		}
-	}
-	return all, nil
 }
 
 // firstAddress is the first address that a host can have: the subnet's own

@@ -20,17 +20,17 @@ const (
 )
 
 // choose returns the given subnets and what goes with them. There are none by
-// default: what is beyond the interface is not known here. A given one may be
-// that which the host has on the interface.
+// default: what is beyond the interface is not known here.
 func choose(links *link.Handle, d device, c networkplugin.Configuration) (networkplugin.Realization, error) {
 	var r networkplugin.Realization
-	occupied, err := occupiedBeside(links, d.Name)
+	// One that the host has on the interface may be given.
+	uses, err := links.Uses(d.Name)
 	if err != nil {
 		return r, err
 	}
 	c.IPv4Disabled = c.IPv4Disabled || !c.IPv4Subnet.IsValid()
 	c.IPv6Disabled = c.IPv6Disabled || !c.IPv6Subnet.IsValid()
-	r.IPv4Subnet, r.IPv6Subnet, err = networkplugin.ChooseSubnets(c, occupied)
+	r.IPv4Subnet, r.IPv6Subnet, err = networkplugin.ChooseSubnets(c, link.Prefixes(uses))
 	if err != nil {
 		return networkplugin.Realization{}, err
 	}
@@ -42,31 +42,6 @@ func choose(links *link.Handle, d device, c networkplugin.Configuration) (networ
 		return networkplugin.Realization{}, err
 	}
 	return r, nil
-}
-
-// occupiedBeside are the prefixes that the host has on other interfaces.
-func occupiedBeside(links *link.Handle, name string) ([]netip.Prefix, error) {
-	addresses, err := links.Addresses()
-	if err != nil {
-		return nil, err
-	}
-	routes, err := links.Routes()
-	if err != nil {
-		return nil, err
-	}
-	var all []netip.Prefix
-	for _, a := range addresses {
-		if a.Interface != name && !a.Prefix.Addr().IsLinkLocalUnicast() {
-			all = append(all, a.Prefix.Masked())
-		}
-	}
-	for _, r := range routes {
-		local := r.Destination.Addr().IsLinkLocalUnicast() || r.Destination.Addr().IsMulticast()
-		if r.Interface != name && !r.Default() && !local {
-			all = append(all, r.Destination)
-		}
-	}
-	return all, nil
 }
 
 // gatewayOf reads a gateway option.

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -38,12 +39,15 @@ type Network struct {
 	name string              // guarded by mu; set by Start
 	mac  resource.MACAddress // guarded by mu; that it has on the host
 	lent device              // guarded by mu; without a key: to nobody
+	// subnets are those of the network; guarded by mu, set by Start.
+	subnets []netip.Prefix
 }
 
 var (
 	_ networkplugin.Network = (*Network)(nil)
 	_ networkplugin.Checker = (*Network)(nil)
 	_ networkplugin.Watcher = (*Network)(nil)
+	_ networkplugin.Warner  = (*Network)(nil)
 )
 
 // New returns the network for a configuration, in the network namespace of the
@@ -103,7 +107,7 @@ func (n *Network) Start(_ context.Context, c networkplugin.Configuration) (netwo
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.name, n.mac = d.Name, d.MAC
+	n.name, n.mac, n.subnets = d.Name, d.MAC, []netip.Prefix{r.IPv4Subnet, r.IPv6Subnet}
 	if d.Key != "" {
 		n.lent = d
 	}
@@ -319,6 +323,22 @@ func (n *Network) Watch(ctx context.Context, report func(resource.NetworkState, 
 	})
 	if err != nil {
 		report(resource.NetworkDegraded, err.Error())
+	}
+}
+
+// Warn reports what of the network's subnets the host uses on other interfaces.
+func (n *Network) Warn(ctx context.Context, report func([]string)) {
+	links, err := link.Open(n.host)
+	if err != nil {
+		report([]string{err.Error()})
+		return
+	}
+	defer links.Close()
+	n.mu.Lock()
+	name, subnets := n.name, n.subnets
+	n.mu.Unlock()
+	if err := links.WatchOverlaps(ctx, name, subnets, report); err != nil {
+		report([]string{err.Error()})
 	}
 }
 

@@ -61,15 +61,11 @@ func fit(parent link.Interface) error {
 // subnet may be the one that the host has on the parent: the LAN's own.
 func choose(links *link.Handle, parent link.Interface, c networkplugin.Configuration) (networkplugin.Realization, error) {
 	var r networkplugin.Realization
-	addresses, err := links.Addresses()
+	uses, err := links.Uses("")
 	if err != nil {
 		return r, err
 	}
-	routes, err := links.Routes()
-	if err != nil {
-		return r, err
-	}
-	r.IPv4Subnet, r.IPv6Subnet, err = networkplugin.ChooseSubnets(c, occupied(parent.Name, addresses, routes, c))
+	r.IPv4Subnet, r.IPv6Subnet, err = networkplugin.ChooseSubnets(c, occupied(parent.Name, uses, c))
 	if err != nil {
 		return networkplugin.Realization{}, err
 	}
@@ -80,42 +76,33 @@ func choose(links *link.Handle, parent link.Interface, c networkplugin.Configura
 	if err := errors.Join(mtuErr, err4, err6); err != nil {
 		return networkplugin.Realization{}, err
 	}
-	r.Reserved = reserved(addresses, r)
+	r.Reserved = reserved(uses, r)
 	return r, nil
 }
 
 // occupied are the prefixes that the host uses elsewhere and, for a subnet that
 // is to be chosen, on the parent too.
-func occupied(parent string, addresses []link.Address, routes []link.HostRoute, c networkplugin.Configuration) []netip.Prefix {
-	mayShare := func(name string, p netip.Prefix) bool {
+func occupied(parent string, uses []link.Use, c networkplugin.Configuration) []netip.Prefix {
+	var all []netip.Prefix
+	for _, u := range uses {
 		given := c.IPv6Subnet.IsValid()
-		if p.Addr().Is4() {
+		if u.Prefix.Addr().Is4() {
 			given = c.IPv4Subnet.IsValid()
 		}
-		return name == parent && given
-	}
-	var all []netip.Prefix
-	for _, a := range addresses {
-		if !a.Prefix.Addr().IsLinkLocalUnicast() && !mayShare(a.Interface, a.Prefix) {
-			all = append(all, a.Prefix.Masked())
-		}
-	}
-	for _, r := range routes {
-		local := r.Destination.Addr().IsLinkLocalUnicast() || r.Destination.Addr().IsMulticast()
-		if !r.Default() && !local && !mayShare(r.Interface, r.Destination) {
-			all = append(all, r.Destination)
+		if u.Interface != parent || !given {
+			all = append(all, u.Prefix)
 		}
 	}
 	return all
 }
 
 // reserved are the host's own addresses in the network's subnets.
-func reserved(addresses []link.Address, r networkplugin.Realization) []netip.Addr {
+func reserved(uses []link.Use, r networkplugin.Realization) []netip.Addr {
 	var all []netip.Addr
-	for _, a := range addresses {
-		addr := a.Prefix.Addr()
-		if addr != r.IPv4Gateway && addr != r.IPv6Gateway && (r.IPv4Subnet.Contains(addr) || r.IPv6Subnet.Contains(addr)) {
-			all = append(all, addr)
+	for _, u := range uses {
+		a := u.Address
+		if a.IsValid() && a != r.IPv4Gateway && a != r.IPv6Gateway && (r.IPv4Subnet.Contains(a) || r.IPv6Subnet.Contains(a)) {
+			all = append(all, a)
 		}
 	}
 	return all

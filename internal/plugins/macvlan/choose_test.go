@@ -49,26 +49,22 @@ func TestFit(t *testing.T) {
 func TestOccupied(t *testing.T) {
 	t.Parallel()
 	lan, other := netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24")
-	addresses := []link.Address{
-		{Interface: "eth0", Prefix: netip.MustParsePrefix("192.0.2.5/24")},
-		{Interface: "eth1", Prefix: netip.MustParsePrefix("198.51.100.5/24")},
-		{Interface: "eth0", Prefix: netip.MustParsePrefix("fe80::1/64")},
-	}
-	routes := []link.HostRoute{
-		{Interface: "eth0", Destination: netip.MustParsePrefix("0.0.0.0/0")},
-		{Interface: "eth0", Destination: lan},
-		{Interface: "eth1", Destination: other},
+	third := netip.MustParsePrefix("203.0.113.0/24")
+	uses := []link.Use{
+		{Interface: "eth0", Prefix: lan, Address: netip.MustParseAddr("192.0.2.5")},
+		{Interface: "eth1", Prefix: other, Address: netip.MustParseAddr("198.51.100.5")},
+		{Interface: "eth1", Prefix: third},
 	}
 	equal := cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{})
 	given := networkplugin.Configuration{IPv4Subnet: lan}
-	if diff := cmp.Diff([]netip.Prefix{other, other}, occupied("eth0", addresses, routes, given), equal); diff != "" {
+	if diff := cmp.Diff([]netip.Prefix{other, third}, occupied("eth0", uses, given), equal); diff != "" {
 		t.Errorf("the LAN's own subnet given (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]netip.Prefix{lan, other, lan, other}, occupied("eth0", addresses, routes, networkplugin.Configuration{}), equal); diff != "" {
+	if diff := cmp.Diff([]netip.Prefix{lan, other, third}, occupied("eth0", uses, networkplugin.Configuration{}), equal); diff != "" {
 		t.Errorf("none given (-want +got):\n%s", diff)
 	}
 	r := networkplugin.Realization{IPv4Subnet: lan, IPv4Gateway: netip.MustParseAddr("192.0.2.1")}
-	if diff := cmp.Diff([]netip.Addr{netip.MustParseAddr("192.0.2.5")}, reserved(addresses, r), equal); diff != "" {
+	if diff := cmp.Diff([]netip.Addr{netip.MustParseAddr("192.0.2.5")}, reserved(uses, r), equal); diff != "" {
 		t.Errorf("reserved (-want +got):\n%s", diff)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 	"sync"
 
 	"github.com/containerd/errdefs"
@@ -35,13 +36,16 @@ type Network struct {
 	host *netns.Namespace // nil: the process's
 
 	mu     sync.Mutex
-	parent string // guarded by mu; set by Start
+	parent string // guarded by mu, as is subnets; set by Start
+	// subnets are those of the network.
+	subnets []netip.Prefix
 }
 
 var (
 	_ networkplugin.Network = (*Network)(nil)
 	_ networkplugin.Checker = (*Network)(nil)
 	_ networkplugin.Watcher = (*Network)(nil)
+	_ networkplugin.Warner  = (*Network)(nil)
 )
 
 // New returns the network for a configuration, in the network namespace of the
@@ -97,7 +101,7 @@ func (n *Network) Start(_ context.Context, c networkplugin.Configuration) (netwo
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.parent = parent.Name
+	n.parent, n.subnets = parent.Name, []netip.Prefix{r.IPv4Subnet, r.IPv6Subnet}
 	return r, nil
 }
 
@@ -193,6 +197,23 @@ func (n *Network) Watch(ctx context.Context, report func(resource.NetworkState, 
 	})
 	if err != nil {
 		report(resource.NetworkDegraded, err.Error())
+	}
+}
+
+// Warn reports what of the network's subnets the host uses elsewhere than on the
+// parent.
+func (n *Network) Warn(ctx context.Context, report func([]string)) {
+	links, err := link.Open(n.host)
+	if err != nil {
+		report([]string{err.Error()})
+		return
+	}
+	defer links.Close()
+	n.mu.Lock()
+	parent, subnets := n.parent, n.subnets
+	n.mu.Unlock()
+	if err := links.WatchOverlaps(ctx, parent, subnets, report); err != nil {
+		report([]string{err.Error()})
 	}
 }
 

@@ -269,6 +269,7 @@ type NetworkStatus struct {
 	PluginPid         int64                  `protobuf:"varint,10,opt,name=plugin_pid,json=pluginPid,proto3" json:"plugin_pid,omitempty"`
 	BuiltIn           bool                   `protobuf:"varint,11,opt,name=built_in,json=builtIn,proto3" json:"built_in,omitempty"`
 	Attachments       []*NetworkAttachment   `protobuf:"bytes,12,rep,name=attachments,proto3" json:"attachments,omitempty"`                                       // live ones; Get only
+	Warnings          []string               `protobuf:"bytes,13,rep,name=warnings,proto3" json:"warnings,omitempty"`                                             // what is wrong around a network that serves, one line each
 	AddressesReserved uint64                 `protobuf:"varint,14,opt,name=addresses_reserved,json=addressesReserved,proto3" json:"addresses_reserved,omitempty"` // of the total, given on request only; saturates
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -384,6 +385,13 @@ func (x *NetworkStatus) GetBuiltIn() bool {
 func (x *NetworkStatus) GetAttachments() []*NetworkAttachment {
 	if x != nil {
 		return x.Attachments
+	}
+	return nil
+}
+
+func (x *NetworkStatus) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
 	}
 	return nil
 }
@@ -1093,7 +1101,7 @@ const file_patchbay_apiserver_v1_network_proto_rawDesc = "" +
 	" \x01(\v2#.patchbay.types.v1.DNSConfigurationR\x03dns\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x86\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa2\x04\n" +
 	"\rNetworkStatus\x129\n" +
 	"\x05state\x18\x01 \x01(\x0e2#.patchbay.apiserver.v1.NetworkStateR\x05state\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x1f\n" +
@@ -1110,7 +1118,8 @@ const file_patchbay_apiserver_v1_network_proto_rawDesc = "" +
 	"plugin_pid\x18\n" +
 	" \x01(\x03R\tpluginPid\x12\x19\n" +
 	"\bbuilt_in\x18\v \x01(\bR\abuiltIn\x12J\n" +
-	"\vattachments\x18\f \x03(\v2(.patchbay.apiserver.v1.NetworkAttachmentR\vattachments\x12-\n" +
+	"\vattachments\x18\f \x03(\v2(.patchbay.apiserver.v1.NetworkAttachmentR\vattachments\x12\x1a\n" +
+	"\bwarnings\x18\r \x03(\tR\bwarnings\x12-\n" +
 	"\x12addresses_reserved\x18\x0e \x01(\x04R\x11addressesReserved\"\xb4\x01\n" +
 	"\x11NetworkAttachment\x12\x1c\n" +
 	"\tcontainer\x18\x01 \x01(\tR\tcontainer\x12!\n" +

@@ -525,17 +525,20 @@ func (x *NetworkPrefix) GetPrefix() string {
 
 // NetworkStatus is what the plugin made of the configuration.
 type NetworkStatus struct {
-	state             protoimpl.MessageState `protogen:"open.v1"`
-	State             NetworkState           `protobuf:"varint,1,opt,name=state,proto3,enum=patchbay.plugin.v1.NetworkState" json:"state,omitempty"`
-	Message           string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
-	Ipv4Subnet        string                 `protobuf:"bytes,3,opt,name=ipv4_subnet,json=ipv4Subnet,proto3" json:"ipv4_subnet,omitempty"`
-	Ipv4Gateway       string                 `protobuf:"bytes,4,opt,name=ipv4_gateway,json=ipv4Gateway,proto3" json:"ipv4_gateway,omitempty"`
-	Ipv6Subnet        string                 `protobuf:"bytes,5,opt,name=ipv6_subnet,json=ipv6Subnet,proto3" json:"ipv6_subnet,omitempty"`
-	Ipv6Gateway       string                 `protobuf:"bytes,6,opt,name=ipv6_gateway,json=ipv6Gateway,proto3" json:"ipv6_gateway,omitempty"`
-	Mtu               uint32                 `protobuf:"varint,7,opt,name=mtu,proto3" json:"mtu,omitempty"`
-	AddressesInUse    uint64                 `protobuf:"varint,8,opt,name=addresses_in_use,json=addressesInUse,proto3" json:"addresses_in_use,omitempty"`
-	AddressesTotal    uint64                 `protobuf:"varint,9,opt,name=addresses_total,json=addressesTotal,proto3" json:"addresses_total,omitempty"`           // of the IPv4 subnet, or of IPv6 where there is no IPv4; saturates
-	AddressesReserved uint64                 `protobuf:"varint,11,opt,name=addresses_reserved,json=addressesReserved,proto3" json:"addresses_reserved,omitempty"` // of the total, given on request only; saturates
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	State          NetworkState           `protobuf:"varint,1,opt,name=state,proto3,enum=patchbay.plugin.v1.NetworkState" json:"state,omitempty"`
+	Message        string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	Ipv4Subnet     string                 `protobuf:"bytes,3,opt,name=ipv4_subnet,json=ipv4Subnet,proto3" json:"ipv4_subnet,omitempty"`
+	Ipv4Gateway    string                 `protobuf:"bytes,4,opt,name=ipv4_gateway,json=ipv4Gateway,proto3" json:"ipv4_gateway,omitempty"`
+	Ipv6Subnet     string                 `protobuf:"bytes,5,opt,name=ipv6_subnet,json=ipv6Subnet,proto3" json:"ipv6_subnet,omitempty"`
+	Ipv6Gateway    string                 `protobuf:"bytes,6,opt,name=ipv6_gateway,json=ipv6Gateway,proto3" json:"ipv6_gateway,omitempty"`
+	Mtu            uint32                 `protobuf:"varint,7,opt,name=mtu,proto3" json:"mtu,omitempty"`
+	AddressesInUse uint64                 `protobuf:"varint,8,opt,name=addresses_in_use,json=addressesInUse,proto3" json:"addresses_in_use,omitempty"`
+	AddressesTotal uint64                 `protobuf:"varint,9,opt,name=addresses_total,json=addressesTotal,proto3" json:"addresses_total,omitempty"` // of the IPv4 subnet, or of IPv6 where there is no IPv4; saturates
+	// What is wrong around a network that serves, one line each: above all parts of
+	// its subnets that the host has come to use elsewhere.
+	Warnings          []string `protobuf:"bytes,10,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	AddressesReserved uint64   `protobuf:"varint,11,opt,name=addresses_reserved,json=addressesReserved,proto3" json:"addresses_reserved,omitempty"` // of the total, given on request only; saturates
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -631,6 +634,13 @@ func (x *NetworkStatus) GetAddressesTotal() uint64 {
 		return x.AddressesTotal
 	}
 	return 0
+}
+
+func (x *NetworkStatus) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
 }
 
 func (x *NetworkStatus) GetAddressesReserved() uint64 {
@@ -2484,7 +2494,7 @@ const file_patchbay_plugin_v1_network_proto_rawDesc = "" +
 	"\x04size\x18\x02 \x01(\rR\x04size\"A\n" +
 	"\rNetworkPrefix\x12\x18\n" +
 	"\anetwork\x18\x01 \x01(\tR\anetwork\x12\x16\n" +
-	"\x06prefix\x18\x02 \x01(\tR\x06prefix\"\xfd\x02\n" +
+	"\x06prefix\x18\x02 \x01(\tR\x06prefix\"\x99\x03\n" +
 	"\rNetworkStatus\x126\n" +
 	"\x05state\x18\x01 \x01(\x0e2 .patchbay.plugin.v1.NetworkStateR\x05state\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x1f\n" +
@@ -2496,7 +2506,9 @@ const file_patchbay_plugin_v1_network_proto_rawDesc = "" +
 	"\fipv6_gateway\x18\x06 \x01(\tR\vipv6Gateway\x12\x10\n" +
 	"\x03mtu\x18\a \x01(\rR\x03mtu\x12(\n" +
 	"\x10addresses_in_use\x18\b \x01(\x04R\x0eaddressesInUse\x12'\n" +
-	"\x0faddresses_total\x18\t \x01(\x04R\x0eaddressesTotal\x12-\n" +
+	"\x0faddresses_total\x18\t \x01(\x04R\x0eaddressesTotal\x12\x1a\n" +
+	"\bwarnings\x18\n" +
+	" \x03(\tR\bwarnings\x12-\n" +
 	"\x12addresses_reserved\x18\v \x01(\x04R\x11addressesReserved\"\xa3\x01\n" +
 	"\fStartRequest\x12N\n" +
 	"\rconfiguration\x18\x01 \x01(\v2(.patchbay.plugin.v1.NetworkConfigurationR\rconfiguration\x12C\n" +
