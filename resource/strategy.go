@@ -37,6 +37,15 @@ type MacvlanParameters struct {
 	Mode   MacvlanMode `json:"mode"`
 }
 
+// TapStreamParameters is the additional data for StrategyTapStream: Ethernet
+// frames over a stream socket, each after its length as 32 bits, big endian
+// (QEMU's "-netdev stream"). Namespaces get a tap whose frames the runtime
+// carries, virtual machines connect to the socket themselves. The socket may go
+// away and come back; who uses it connects again.
+type TapStreamParameters struct {
+	Socket string `json:"socket"` // absolute path of a unix stream socket
+}
+
 // HostDeviceParameters is the additional data for StrategyHostDevice: an
 // interface of the host that is moved into the sandbox. The network's plugin
 // takes it back, so the sandbox never deletes it.

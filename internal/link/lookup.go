@@ -62,6 +62,33 @@ func (h *Handle) RouteTo(destination, source netip.Addr) (PacketRoute, error) {
 	return r, err
 }
 
+// Outlet is where packets to an address leave the namespace.
+type Outlet struct {
+	Interface string
+	Alias     string // ifalias, see OwnerAlias
+	Local     bool   // they do not: the address is one of the namespace's own
+	Unicast   bool   // one machine is meant
+}
+
+// OutletTo is the part of RouteTo that costs little: two questions to the kernel,
+// however many interfaces and rules there are. Errors are those of RouteTo.
+func (h *Handle) OutletTo(destination netip.Addr) (Outlet, error) {
+	route, err := h.lookup(destination, &netlink.RouteGetOptions{})
+	if err != nil {
+		return Outlet{}, err
+	}
+	l, err := retried(func() (netlink.Link, error) { return h.nl.LinkByIndex(route.LinkIndex) })
+	if err != nil {
+		return Outlet{}, fmt.Errorf("route to %v: interface %d: %w", destination, route.LinkIndex, err)
+	}
+	return Outlet{
+		Interface: l.Attrs().Name,
+		Alias:     l.Attrs().Alias,
+		Local:     route.Type == unix.RTN_LOCAL,
+		Unicast:   route.Type == unix.RTN_UNICAST || route.Type == unix.RTN_LOCAL,
+	}, nil
+}
+
 func (h *Handle) lookup(destination netip.Addr, options *netlink.RouteGetOptions) (netlink.Route, error) {
 	routes, err := h.nl.RouteGetWithOptions(destination.AsSlice(), options)
 	switch {

@@ -1,12 +1,18 @@
 package link
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
+	"github.com/containerd/errdefs"
 	"github.com/vishvananda/netlink/nl"
+	vns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
+
+// tunDevice makes tap interfaces (Documentation/networking/tuntap.rst of the kernel).
+const tunDevice = "/dev/net/tun"
 
 // Rename gives an interface that is down another name and an MTU (0: it keeps its own).
 func (h *Handle) Rename(name, to string, mtu int) error {
@@ -29,10 +35,9 @@ func (h *Handle) Rename(name, to string, mtu int) error {
 }
 
 // AddBridgeTap makes a port of a bridge whose other end is a file: frames, each
-// with a header that says what of it is left to be done (virtio_net_hdr,
-// Documentation/networking/tuntap.rst). The port is gone when all descriptors of
-// the file are closed. A port of that name is what a dead sandbox left; it is
-// removed first.
+// with a header that says what of it is left to be done (virtio_net_hdr). The port is gone
+// when all descriptors of the file are closed. A port of that name is what a dead
+// sandbox left; it is removed first.
 func (h *Handle) AddBridgeTap(bridge, port string, mtu int) (*os.File, error) {
 	master, err := h.byName(bridge)
 	if err != nil {
@@ -43,9 +48,9 @@ func (h *Handle) AddBridgeTap(bridge, port string, mtu int) (*os.File, error) {
 			return nil, fmt.Errorf("port %s: remove left-over: %w", port, err)
 		}
 	}
-	tap, err := openTap(port)
+	tap, err := openTap(port, unix.IFF_VNET_HDR)
 	if err != nil {
-		return nil, fmt.Errorf("port %s of bridge %s: %w", port, bridge, err)
+		return nil, explainTap(err, fmt.Sprintf("port %s of bridge %s", port, bridge))
 	}
 	enslave := request(unix.RTM_SETLINK, 0)
 	enslave.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
@@ -61,20 +66,73 @@ func (h *Handle) AddBridgeTap(bridge, port string, mtu int) (*os.File, error) {
 	return tap, nil
 }
 
-// openTap makes a tap device in the calling thread's network namespace.
-func openTap(name string) (*os.File, error) {
-	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+// AddTap makes a tap in the namespace of inner, down and without addresses, and
+// returns its file: each read and write of it is one Ethernet frame. The file may
+// be used from any thread and waits like a network connection. The interface is gone
+// when the file is closed.
+func AddTap(inner Peer) (*os.File, error) {
+	what := "tap " + inner.Name
+	var file *os.File
+	err := inner.Namespace.Do(func() (err error) {
+		file, err = openTap(inner.Name, unix.IFF_TUN_EXCL)
+		return err
+	})
 	if err != nil {
-		return nil, fmt.Errorf("open /dev/net/tun: %w", err)
+		return nil, explainTap(err, what)
+	}
+	if err := setPeer(inner); err != nil {
+		return nil, errors.Join(explain(err, "tap", what), file.Close())
+	}
+	return file, nil
+}
+
+// openTap makes a tap in the calling thread's network namespace.
+func openTap(name string, flags uint16) (*os.File, error) {
+	fd, err := unix.Open(tunDevice, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: tunDevice, Err: err}
 	}
 	ifr, err := unix.NewIfreq(name)
 	if err == nil {
-		ifr.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
+		ifr.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | flags)
 		err = unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr)
 	}
 	if err != nil {
 		unix.Close(fd)
-		return nil, fmt.Errorf("tap %s: %w", name, err)
+		return nil, err
 	}
 	return os.NewFile(uintptr(fd), "tap "+name), nil
+}
+
+// setPeer gives an interface that is in its namespace already its MAC address
+// and MTU.
+func setPeer(inner Peer) error {
+	inside, err := newBatcher(vns.NsHandle(inner.Namespace.FD()))
+	if err != nil {
+		return fmt.Errorf("open netlink: %w", err)
+	}
+	defer inside.close()
+	req := request(unix.RTM_NEWLINK, 0)
+	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
+	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(inner.Name)))
+	if hw := inner.MAC.HardwareAddr(); hw != nil {
+		req.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, hw))
+	}
+	if inner.MTU != 0 {
+		req.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(inner.MTU))))
+	}
+	return inside.do(req)
+}
+
+// explainTap gives an error about opening a tap its kind.
+func explainTap(err error, what string) error {
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
+		return fmt.Errorf("%s: the kernel offers no %s; is the module there (modprobe tun)? %w: %w", what, tunDevice, errdefs.ErrNotImplemented, err)
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
+		return fmt.Errorf("%s: %w: %w", what, errdefs.ErrPermissionDenied, err)
+	case errors.Is(err, unix.EBUSY):
+		return fmt.Errorf("%s: name is taken: %w: %w", what, errdefs.ErrAlreadyExists, err)
+	}
+	return explain(err, "tap", what)
 }

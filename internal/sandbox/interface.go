@@ -47,9 +47,16 @@ type HostDevice struct {
 	Device string // host interface name
 }
 
+// TapStream is an interface whose frames go over a unix stream socket: a tap for
+// namespaces, a network back end of the monitor for virtual machines.
+type TapStream struct {
+	Socket string // absolute path
+}
+
 func (BridgePort) link() {}
 func (Macvlan) link()    {}
 func (HostDevice) link() {}
+func (TapStream) link()  {}
 
 // InterfaceStrategy turns an allocation into a plan without routes, which depend
 // on all of the sandbox. It is pure: index is the place of the attachment among

@@ -24,6 +24,7 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/oci/spec"
 	"patchbay.dev/patchbay/internal/runtime/outer"
 	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/internal/tapstream"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -50,8 +51,9 @@ type Engine struct {
 	process   *specs.Process        // set by Prepare
 	filters   filterCache           // set by Prepare; with a key when the filter is not cached yet
 
-	mu   sync.Mutex
-	main *mainProcess // guarded by mu; nil before Create
+	mu    sync.Mutex
+	main  *mainProcess      // guarded by mu; nil before Create
+	pumps []*tapstream.Pump // guarded by mu; some may have ended
 }
 
 var _ sandbox.Engine = (*Engine)(nil)
@@ -150,7 +152,7 @@ func (e *Engine) Plug(ctx context.Context, interfaces []sandbox.Interface) (err 
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := e.plug(outside, i); err != nil {
+		if err := e.plug(ctx, outside, i); err != nil {
 			return fmt.Errorf("interface %s: %w", i.Name, err)
 		}
 		if _, borrowed := i.Link.(sandbox.HostDevice); !borrowed { // its network takes it back
@@ -164,7 +166,7 @@ func (e *Engine) Plug(ctx context.Context, interfaces []sandbox.Interface) (err 
 	return nil
 }
 
-func (e *Engine) plug(outside *link.Handle, i sandbox.Interface) error {
+func (e *Engine) plug(ctx context.Context, outside *link.Handle, i sandbox.Interface) error {
 	peer := link.Peer{Namespace: e.namespace, Name: i.Name, MAC: i.MAC, MTU: i.MTU}
 	switch l := i.Link.(type) {
 	case sandbox.BridgePort:
@@ -173,8 +175,27 @@ func (e *Engine) plug(outside *link.Handle, i sandbox.Interface) error {
 		return outside.AddMacvlan(l.Parent, l.Mode, peer)
 	case sandbox.HostDevice:
 		return outside.Move(l.Device, peer)
+	case sandbox.TapStream:
+		return e.plugTap(ctx, l.Socket, peer)
 	}
 	return fmt.Errorf("link %T: not known to this runtime: %w", i.Link, errdefs.ErrNotImplemented)
+}
+
+// plugTap makes a tap and carries its frames for as long as the interface is
+// there.
+func (e *Engine) plugTap(ctx context.Context, socket string, peer link.Peer) error {
+	tap, err := link.AddTap(peer)
+	if err != nil {
+		return err
+	}
+	pump, err := tapstream.NewPump(ctx, tap, socket)
+	if err != nil {
+		return errors.Join(fmt.Errorf("%w: %w", errdefs.ErrUnavailable, err), tap.Close())
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.pumps = append(e.pumps, pump)
+	return nil
 }
 
 // Prepare mounts the root file system, fills volumes, and writes the generated
@@ -304,7 +325,7 @@ func writeJSON(path string, v any) error {
 // namespace.
 func (e *Engine) Destroy(ctx context.Context) error {
 	e.mu.Lock()
-	main := e.main
+	main, pumps := e.main, e.pumps
 	e.mu.Unlock()
 	if main != nil {
 		// The kernel kills the rest of its PID namespace with it.
@@ -316,6 +337,9 @@ func (e *Engine) Destroy(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+	for _, p := range pumps {
+		p.Close()
 	}
 	errs := []error{
 		e.group.Remove(ctx),

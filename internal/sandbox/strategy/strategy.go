@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -22,12 +23,17 @@ import (
 // final zero).
 const maxName = 15
 
+// maxSocket is the longest path of a unix socket (sun_path of unix(7), less the
+// final zero).
+const maxSocket = 107
+
 // Table returns the strategies by their names in manifests.
 func Table() map[string]sandbox.InterfaceStrategy {
 	return map[string]sandbox.InterfaceStrategy{
 		resource.StrategyBridgePort: BridgePort{},
 		resource.StrategyMacvlan:    Macvlan{},
 		resource.StrategyHostDevice: HostDevice{},
+		resource.StrategyTapStream:  TapStream{},
 	}
 }
 
@@ -95,6 +101,24 @@ func (HostDevice) Interface(a resource.AllocatedAttachment, index int) (sandbox.
 	}
 	a.Attachment.MACAddress = p.MAC
 	return plan(a, index, sandbox.HostDevice{Device: p.Device})
+}
+
+// TapStream plans an interface whose frames go over a unix stream socket.
+type TapStream struct{}
+
+var _ sandbox.InterfaceStrategy = TapStream{}
+
+// Interface implements sandbox.InterfaceStrategy. Additional data that is not
+// TapStreamParameters is errdefs.ErrFailedPrecondition.
+func (TapStream) Interface(a resource.AllocatedAttachment, index int) (sandbox.Interface, error) {
+	var p resource.TapStreamParameters
+	if err := decode(a, &p); err != nil {
+		return sandbox.Interface{}, err
+	}
+	if !filepath.IsAbs(p.Socket) || len(p.Socket) > maxSocket {
+		return sandbox.Interface{}, bad(a, fmt.Sprintf("socket %q: want an absolute path of at most %d bytes", p.Socket, maxSocket))
+	}
+	return plan(a, index, sandbox.TapStream{Socket: p.Socket})
 }
 
 func bad(a resource.AllocatedAttachment, text string) error {
