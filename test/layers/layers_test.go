@@ -49,6 +49,10 @@ var layers = []layer{
 	{packages: []string{"internal/netnstest"}, imports: []string{"resource", "internal/netns", "internal/link"}},
 	{packages: []string{"internal/ipam"}, imports: []string{"resource"}},
 	{packages: []string{"internal/resolver"}, imports: []string{"resource"}},
+	// Frames of containers in user space: over sockets, between them, and out.
+	{packages: []string{"internal/tapstream"}, tests: []string{"internal/link", "internal/netns"}},
+	{packages: []string{"internal/frameswitch"}, imports: []string{"internal/tapstream"}},
+	{packages: []string{"internal/userstack"}, imports: []string{"resource", "internal/netns"}},
 	{packages: []string{"internal/lease"}, imports: with(basics, []string{"internal/ipam"})},
 
 	// Network plugins.
@@ -56,7 +60,8 @@ var layers = []layer{
 	{packages: []string{"networkplugin/plugintest"}, imports: with(basics, contract, []string{"networkplugin"})},
 	{
 		packages: []string{"internal/plugins/..."}, apart: true,
-		imports: with(basics, []string{"networkplugin", "internal/link", "internal/netns", "internal/firewall"}),
+		imports: with(basics, []string{"networkplugin", "internal/link", "internal/netns", "internal/firewall", "internal/frameswitch", "internal/userstack"}),
+		tests:   []string{"internal/tapstream"},
 	},
 
 	// Sandboxes and their runtimes.
@@ -65,7 +70,7 @@ var layers = []layer{
 	{packages: []string{"internal/sandbox/..."}, imports: with(basics, contract, []string{"internal/stdio", "internal/containerlog", "internal/resolver"})},
 	{
 		packages: []string{"internal/runtime/..."},
-		imports:  with(basics, contract, []string{"internal/sandbox/...", "internal/link", "internal/netns", "internal/stdio", "internal/containerlog", "internal/resolver"}),
+		imports:  with(basics, contract, []string{"internal/sandbox/...", "internal/link", "internal/netns", "internal/tapstream", "internal/stdio", "internal/containerlog", "internal/resolver"}),
 	},
 
 	// The API server: no plugin, no strategy, no Linux mechanics.
@@ -105,6 +110,7 @@ var layers = []layer{
 	{packages: []string{"cmd/patchbay-network-bridge"}, imports: []string{"networkplugin", "internal/plugins/bridge", "internal/version"}},
 	{packages: []string{"cmd/patchbay-network-macvlan"}, imports: []string{"networkplugin", "internal/plugins/macvlan", "internal/version"}},
 	{packages: []string{"cmd/patchbay-network-host-device"}, imports: []string{"networkplugin", "internal/plugins/hostdevice", "internal/version"}},
+	{packages: []string{"cmd/patchbay-network-usermode"}, imports: []string{"networkplugin", "internal/plugins/usermode", "internal/version"}},
 	{packages: []string{"cmd/patchbay-guest"}, imports: []string{"internal/runtime/..."}},
 	{packages: []string{"cmd/patchbay-runtime-vm"}, imports: []string{"internal/runtime/vm/...", "internal/sandbox/...", "internal/version"}},
 	{packages: []string{"cmd/patchbay-runtime-oci"}, imports: []string{"internal/runtime/oci/...", "internal/sandbox/...", "internal/version"}},
