@@ -20,6 +20,8 @@ type AttachmentConfiguration struct {
 	// Sysctls are settings of the interface, by their full names with IFNAME in
 	// place of its name: net.ipv4.conf.IFNAME.rp_filter.
 	Sysctls map[string]string `json:"sysctls,omitempty"`
+	RateIn  BitRate           `json:"rateIn,omitempty"`  // to the container
+	RateOut BitRate           `json:"rateOut,omitempty"` // from the container
 }
 
 // Static reports whether the wish names addresses that have to be kept for
@@ -45,8 +47,10 @@ type Attachment struct {
 	GatewayPriority int              `json:"gatewayPriority,omitempty"`
 	Routes          []Route          `json:"routes,omitempty"`
 	DNS             DNSConfiguration `json:"dns,omitzero"`
-	// Sysctls are those of the configuration.
+	// Sysctls and rates are those of the configuration.
 	Sysctls map[string]string `json:"sysctls,omitempty"`
+	RateIn  BitRate           `json:"rateIn,omitempty"`
+	RateOut BitRate           `json:"rateOut,omitempty"`
 }
 
 // Route is one route beside the subnet's own and the default.

@@ -197,6 +197,8 @@ func (c AttachmentConfiguration) faults() []error {
 		validateStaticAddress("ip", c.IPv4Address, true),
 		validateStaticAddress("ip6", c.IPv6Address, false),
 		validateInterfaceName(c.InterfaceName),
+		c.RateIn.fault("rate-in"),
+		c.RateOut.fault("rate-out"),
 	}
 	faults = append(faults, sysctlFaults(c.Sysctls)...)
 	for _, alias := range c.Aliases {

@@ -37,6 +37,8 @@ type Plugin struct {
 	// Kernel says that a runtime boots a kernel, and has the verbs "kernel set"
 	// and "kernel status".
 	Kernel bool
+	// Rates are those of its strategies on whose interfaces a runtime holds rates.
+	Rates []string
 }
 
 // file is the form of plugin.toml.
@@ -48,6 +50,7 @@ type file struct {
 	DefaultVariant string             `toml:"default-variant"`
 	Variants       map[string]variant `toml:"variants"`
 	Strategies     []string           `toml:"strategies"`
+	Rates          []string           `toml:"rates"`
 	Kernel         bool               `toml:"kernel"`
 	Codec          string             `toml:"codec"`
 }
@@ -77,11 +80,11 @@ func Read(folder string) Plugin {
 	p.Abstract = f.Abstract
 	p.DefaultVariant = f.DefaultVariant
 	p.Strategies = f.Strategies
-	p.Kernel = f.Kernel
 	p.Codec = resource.Codec(f.Codec)
 	if p.Codec == "" && p.Kind == resource.PluginNetwork {
 		p.Codec = resource.CodecProto
 	}
+	p.Kernel, p.Rates = f.Kernel, f.Rates
 	for _, name := range slices.Sorted(maps.Keys(f.Variants)) {
 		p.Variants = append(p.Variants, resource.PluginVariant{Name: name, Strategy: f.Variants[name].Strategy})
 	}
@@ -119,6 +122,9 @@ func check(f file, folder string) []error {
 		if len(f.Strategies) > 0 {
 			fault("strategies: are for kind \"runtime\"; a network plugin names one for each variant")
 		}
+		if len(f.Rates) > 0 {
+			fault("rates: are for kind \"runtime\"")
+		}
 		if f.Kernel {
 			fault("kernel: is for kind \"runtime\"")
 		}
@@ -136,6 +142,7 @@ func check(f file, folder string) []error {
 		if len(f.Strategies) == 0 {
 			fault("strategies: is empty, want those that the runtime implements")
 		}
+		faults = append(faults, checkRates(f)...)
 	default:
 		fault("kind %q: want %q or %q", f.Kind, resource.PluginNetwork, resource.PluginRuntime)
 	}
@@ -158,6 +165,16 @@ func checkVariants(f file) []error {
 	}
 	if _, ok := f.Variants[f.DefaultVariant]; !ok && len(names) > 0 {
 		faults = append(faults, fmt.Errorf("default-variant %q: want one of %s", f.DefaultVariant, strings.Join(names, ", ")))
+	}
+	return faults
+}
+
+func checkRates(f file) []error {
+	var faults []error
+	for _, name := range f.Rates {
+		if !slices.Contains(f.Strategies, name) {
+			faults = append(faults, fmt.Errorf("rates: %q: want one of strategies", name))
+		}
 	}
 	return faults
 }

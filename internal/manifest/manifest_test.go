@@ -75,6 +75,8 @@ func TestFaults(t *testing.T) {
 		"network strategies":  {func(s string) string { return "strategies = [\"x\"]\n" + s }, nil, []string{"strategies: are for kind"}},
 		"codec":               {func(s string) string { return "codec = \"xml\"\n" + s }, nil, []string{`codec "xml": want "proto" or "json"`}},
 		"codec of a runtime":  {func(string) string { return "codec = \"json\"\n" + oci }, nil, []string{"codec: is for kind"}},
+		"network rates":       {func(s string) string { return "rates = [\"x\"]\n" + s }, nil, []string{"rates: are for kind"}},
+		"unknown rates":       {func(string) string { return oci + "rates = [\"x\", \"macvlan\"]\n" }, nil, []string{`rates: "x": want one of strategies`}},
 		"all at once":         {func(string) string { return "name = \"X\"\nkind = \"runtime\"\ndefault-variant=\"y\"" }, nil, []string{`name "X": want 1 to 32`, "protocol 0", "variants: are for kind", "strategies: is empty"}},
 		"no binary":           {nil, func(f string) error { return os.Remove(filepath.Join(f, "bin", "macvlan")) }, []string{"bin/macvlan: no such file or directory"}},
 		"not executable":      {nil, func(f string) error { return os.Chmod(filepath.Join(f, "bin", "macvlan"), 0o644) }, []string{"bin/macvlan: is not an executable file"}},

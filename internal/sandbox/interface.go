@@ -15,6 +15,8 @@ type Interface struct {
 	MTU       int               // 0: the kernel's default for the link
 	Addresses []netip.Prefix    // in the order of IPv4, IPv6
 	Sysctls   map[string]string // see resource.Attachment
+	RateIn    resource.BitRate  // to the sandbox; 0: no limit
+	RateOut   resource.BitRate  // from the sandbox
 	// Routes of the main table, default routes too; those that come with the
 	// addresses are not among them.
 	Routes []resource.Route

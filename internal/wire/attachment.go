@@ -39,6 +39,8 @@ func AttachmentConfigurationToProto(c resource.AttachmentConfiguration) *typesv1
 		GatewayPriority: int32(c.GatewayPriority),
 		Options:         c.Options,
 		Sysctls:         c.Sysctls,
+		RateIn:          uint64(c.RateIn),
+		RateOut:         uint64(c.RateOut),
 	}
 }
 
@@ -62,6 +64,8 @@ func attachmentConfiguration(f *faults, c *typesv1.AttachmentConfiguration) reso
 		GatewayPriority: int(c.GetGatewayPriority()),
 		Options:         c.GetOptions(),
 		Sysctls:         c.GetSysctls(),
+		RateIn:          resource.BitRate(c.GetRateIn()),
+		RateOut:         resource.BitRate(c.GetRateOut()),
 	}
 }
 
@@ -83,6 +87,8 @@ func AttachmentToProto(a resource.Attachment) *typesv1.Attachment {
 		Routes:          routesToProto(a.Routes),
 		Dns:             DNSToProto(a.DNS),
 		Sysctls:         a.Sysctls,
+		RateIn:          uint64(a.RateIn),
+		RateOut:         uint64(a.RateOut),
 	}
 }
 
@@ -110,6 +116,8 @@ func attachment(f *faults, a *typesv1.Attachment) resource.Attachment {
 		Routes:          routes(f, a.GetRoutes()),
 		DNS:             dns(f, a.GetDns()),
 		Sysctls:         a.GetSysctls(),
+		RateIn:          resource.BitRate(a.GetRateIn()),
+		RateOut:         resource.BitRate(a.GetRateOut()),
 	}
 }
 

@@ -48,7 +48,7 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 	h.patchbay("network", "create", "db", "--internal")
 	h.patchbay("run", "-d", "--name", "near", "--network", "web", "--network", "db", "box", "sleep", "1000")
 	h.patchbay("run", "-d", "--runtime", "vm", "--name", "vm", "--hostname", "guest", "--env", "A=1", "--user", "user",
-		"--dns", "198.51.100.1", "--network", "web", "--network", "db,ifname=back", "box", "sleep", "1000")
+		"--dns", "198.51.100.1", "--network", "web,rate-in=700mbit,rate-out=800mbit", "--network", "db,ifname=back", "box", "sleep", "1000")
 
 	t.Run("is a machine of its own", func(t *testing.T) {
 		own, host := h.patchbay("exec", "vm", "cat", "/proc/sys/kernel/random/boot_id"), h.patchbay("exec", "near", "cat", "/proc/sys/kernel/random/boot_id")
@@ -112,6 +112,9 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 			t.Errorf("the machine's name: %s", out)
 		}
 	})
+	t.Run("rates", func(t *testing.T) {
+		h.checkRates("vm", "web", 7e8, 8e8, h.attachment("near", "web").IPv4Address.Addr().String())
+	})
 	t.Run("a spoofed source reaches nobody", func(t *testing.T) {
 		near := h.attachment("near", "web").IPv4Address.Addr().String()
 		h.patchbay("exec", "--privileged", "--user", "root", "vm", "ip", "addr", "add", "203.0.113.9/32", "dev", "eth0")
@@ -158,6 +161,7 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 			}
 			return nil
 		})
+		h.wantNoBuckets()
 		h.patchbay("run", "--rm", "--network", "web,ip="+address.Addr().String(), "box", "true")
 	})
 }

@@ -45,6 +45,7 @@ var layers = []layer{
 	// Linux mechanics.
 	{packages: []string{"internal/netns"}, imports: []string{"resource"}},
 	{packages: []string{"internal/link"}, imports: []string{"resource", "internal/netns", "internal/revert"}},
+	{packages: []string{"internal/link/rate"}, imports: []string{"resource", "internal/netns", "internal/revert"}, tests: []string{"internal/link"}},
 	{packages: []string{"internal/firewall"}, imports: []string{"resource", "internal/netns", "internal/keyed"}},
 	{packages: []string{"internal/netnstest"}, imports: []string{"resource", "internal/netns", "internal/link"}},
 	{packages: []string{"internal/ipam"}, imports: []string{"resource"}},
@@ -70,7 +71,7 @@ var layers = []layer{
 	{packages: []string{"internal/sandbox/..."}, imports: with(basics, contract, []string{"internal/stdio", "internal/containerlog", "internal/resolver"})},
 	{
 		packages: []string{"internal/runtime/..."},
-		imports:  with(basics, contract, []string{"internal/sandbox/...", "internal/link", "internal/netns", "internal/tapstream", "internal/stdio", "internal/containerlog", "internal/resolver"}),
+		imports:  with(basics, contract, []string{"internal/sandbox/...", "internal/link/...", "internal/netns", "internal/tapstream", "internal/stdio", "internal/containerlog", "internal/resolver"}),
 	},
 
 	// The API server: no plugin, no strategy, no Linux mechanics.
@@ -177,12 +178,12 @@ func TestDaemonKnowsNoPlugin(t *testing.T) {
 	for program, forbidden := range map[string][]string{
 		"cmd/patchbayd": {
 			module + "/internal/plugins/...", module + "/networkplugin/...", module + "/internal/sandbox/...", module + "/internal/runtime/...",
-			module + "/internal/link", module + "/internal/netns", module + "/internal/firewall", module + "/internal/cli/...",
+			module + "/internal/link/...", module + "/internal/netns", module + "/internal/firewall", module + "/internal/cli/...",
 			"github.com/vishvananda/netlink/...", "github.com/vishvananda/netns/...", "github.com/google/nftables/...",
 		},
 		"cmd/patchbay": {
 			module + "/internal/plugins/...", module + "/networkplugin/...", module + "/internal/sandbox/...", module + "/internal/runtime/...",
-			module + "/internal/link", module + "/internal/firewall", module + "/internal/apiserver/...", module + "/internal/store",
+			module + "/internal/link/...", module + "/internal/firewall", module + "/internal/apiserver/...", module + "/internal/store",
 		},
 		"cmd/patchbay-network-bridge": {
 			module + "/internal/plugins/macvlan", module + "/internal/apiserver/...", module + "/internal/sandbox/...", module + "/internal/runtime/...",

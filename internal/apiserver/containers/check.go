@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
-
-	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/apiserver/containers/blueprint"
-	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
+	"patchbay.dev/patchbay/internal/apiserver/containers/fit"
 	"patchbay.dev/patchbay/internal/manifest"
 	"patchbay.dev/patchbay/resource"
 )
@@ -75,11 +72,12 @@ func (s *Service) checkNetworks(r *request) error {
 			continue
 		}
 		wishes[i].Network = n.ID
-		if slices.ContainsFunc(r.networks, func(o resource.Network) bool { return o.ID == n.ID }) {
-			continue // all is said already
+		again := slices.ContainsFunc(r.networks, func(o resource.Network) bool { return o.ID == n.ID })
+		faults = append(faults, s.checkFit(n, w, r.runtime, again))
+		if again {
+			continue
 		}
 		r.networks = append(r.networks, n)
-		faults = append(faults, s.checkStrategy(n, r.runtime))
 		if n.Status.State == resource.NetworkFailed {
 			r.warnings = append(r.warnings, fmt.Sprintf("network %s is failed (%s): the container cannot start before it is ready", n.Name, n.Status.Message))
 		}
@@ -88,16 +86,20 @@ func (s *Service) checkNetworks(r *request) error {
 	return errors.Join(faults...)
 }
 
-// checkStrategy refuses a network whose interfaces the runtime cannot make.
-func (s *Service) checkStrategy(n resource.Network, runtime manifest.Plugin) error {
+// checkFit refuses what the runtime cannot do on a network, each once.
+func (s *Service) checkFit(n resource.Network, w resource.AttachmentConfiguration, runtime manifest.Plugin, again bool) error {
 	strategy, err := s.config.Networks.Strategy(n.ID)
-	if err != nil {
-		return err
+	switch {
+	case runtime.Name == "": // it is at fault itself
+		return nil
+	case err == nil:
+		err = fit.Strategy(n, strategy, runtime)
 	}
-	if runtime.Name == "" || slices.Contains(runtime.Strategies, strategy) {
+	if err == nil {
+		return fit.Rates(n, strategy, w, runtime)
+	}
+	if again {
 		return nil
 	}
-	p := n.Configuration.Plugin
-	return fault.New(errdefs.ErrFailedPrecondition, "network %s: plugin %s, variant %s, makes interfaces by strategy %s, which runtime %s lacks: it has %s",
-		n.Name, p.Plugin, p.Variant, strategy, runtime.Name, strings.Join(runtime.Strategies, ", "))
+	return err
 }

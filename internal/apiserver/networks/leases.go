@@ -58,6 +58,7 @@ func (s *Service) Allocate(ctx context.Context, networkID, key, owner string, wi
 	attachment.InterfaceName, attachment.GatewayPriority, attachment.Sysctls = wish.InterfaceName, wish.GatewayPriority, wish.Sysctls
 	attachment.DNS = attachedDNS(r.Configuration.DNS, attachment.DNS)
 	attachment.Routes = append(attachment.Routes, addressing.AttachedRoutes(r.Configuration.Routes, attachment)...)
+	attachment.RateIn, attachment.RateOut = wish.RateIn, wish.RateOut
 	return resource.AllocatedAttachment{
 		Attachment:     attachment,
 		Plugin:         r.Configuration.Plugin,

@@ -16,7 +16,7 @@ const NoNetwork = "none"
 // dockerGatewayPriority is Docker's word for gateway-priority.
 const dockerGatewayPriority = "gw-priority"
 
-const networkKeys = "mac, mtu, ip, ip6, ifname, hostname, alias, gateway-priority, sysctl"
+const networkKeys = "mac, mtu, ip, ip6, ifname, hostname, alias, gateway-priority, sysctl, rate-in, rate-out"
 
 // Networks parses the values of a repeated --network. The second result is
 // true for the value "none", which goes with no other.
@@ -93,6 +93,10 @@ func setNetworkKey(a *resource.AttachmentConfiguration, key, value string) (err 
 		a.GatewayPriority, err = priority(value)
 	case "sysctl":
 		return setSysctl(a, value)
+	case "rate-in":
+		a.RateIn, err = rate(key, value)
+	case "rate-out":
+		a.RateOut, err = rate(key, value)
 	default:
 		return fmt.Errorf("unknown key %q: want one of %s", key, networkKeys)
 	}
@@ -107,6 +111,14 @@ func address(key, value string, ok func(netip.Addr) bool, want string) (netip.Ad
 		return netip.Addr{}, fmt.Errorf("%s %q: want an %s", key, value, want)
 	}
 	return a, nil
+}
+
+func rate(key, value string) (resource.BitRate, error) {
+	r, err := resource.ParseBitRate(value)
+	if err != nil {
+		return 0, fmt.Errorf("%s %w", key, err)
+	}
+	return r, nil
 }
 
 func priority(value string) (int, error) {

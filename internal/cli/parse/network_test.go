@@ -44,7 +44,7 @@ func TestNetwork(t *testing.T) {
 		"mac=02:00:00:00:00:01": {faults: []string{`network "mac=02:00:00:00:00:01": want NAME[,key=value...]`}},
 		"none,mtu=1400":         {faults: []string{`network "none": takes no keys`}},
 		"a,": {faults: []string{
-			`network a: "": want key=value, key one of mac, mtu, ip, ip6, ifname, hostname, alias, gateway-priority, sysctl`,
+			`network a: "": want key=value, key one of mac, mtu, ip, ip6, ifname, hostname, alias, gateway-priority, sysctl, rate-in, rate-out`,
 		}},
 		"a,gw-priority=1,gateway-priority=2": {faults: []string{`network a: gateway-priority: given twice`}},
 		"a,mtu=1280,mtu=1400":                {faults: []string{`network a: mtu: given twice`}},
@@ -54,7 +54,7 @@ func TestNetwork(t *testing.T) {
 			`network a: ip "10.0.0.5/24": want an IPv4 address without prefix length, like 10.0.0.5`,
 			`network a: ip6 "::ffff:1.2.3.4": want an IPv6 address without prefix length and zone, like fd00::5`,
 			`network a: gateway-priority "x": want a whole number, the highest gets the default route`,
-			`network a: unknown key "nope": want one of mac, mtu, ip, ip6, ifname, hostname, alias, gateway-priority, sysctl`,
+			`network a: unknown key "nope": want one of mac, mtu, ip, ip6, ifname, hostname, alias, gateway-priority, sysctl, rate-in, rate-out`,
 		}},
 		"a,sysctl=net.ipv4.conf.IFNAME.rp_filter=2,sysctl=ipv6.conf.accept_ra=0,sysctl=net.ipv6.neigh.ucast_solicit=5": {
 			want: resource.AttachmentConfiguration{Network: "a", Sysctls: map[string]string{
@@ -65,6 +65,12 @@ func TestNetwork(t *testing.T) {
 			`network a: sysctl "x": want KEY=VALUE, like net.ipv4.conf.IFNAME.rp_filter=1`,
 			`network a: sysctl "net.ipv4.conf.eth0.rp_filter": want one of the interface: net.ipv4.conf.IFNAME.KEY, or ipv6 or mpls for ipv4, or neigh for conf`,
 			`network a: sysctl net.ipv4.conf.IFNAME.rp_filter: given twice`,
+		}},
+		"a,rate-in=100mbit,rate-out=1.5G": {want: resource.AttachmentConfiguration{Network: "a", RateIn: 100e6, RateOut: 1.5e9}},
+		"a,rate-in=10mbps,rate-out=64kbit,rate-out=1M": {faults: []string{
+			`network a: rate-in "10mbps": want bits per second as a number with kbit, mbit or gbit, like 100mbit`,
+			`network a: rate-out "64kbit": want 128kbit to 1000gbit`,
+			`network a: rate-out: given twice`,
 		}},
 		"a,ip6=fe80::1%eth0": {faults: []string{
 			`network a: ip6 "fe80::1%eth0": want an IPv6 address without prefix length and zone, like fd00::5`,

@@ -44,6 +44,7 @@ type Engine struct {
 	reaper  *reaper.Reaper
 	program program.Program
 	group   cgroup.Group
+	rates   outer.Rates
 
 	network   chan madeNetwork      // gives the network's namespace, once
 	namespace *netns.Namespace      // nil before Isolate
@@ -79,7 +80,7 @@ func New(c Config) (*Engine, error) {
 	}
 	r := reaper.Start()
 	e := &Engine{
-		config: c, host: h, reaper: r, group: group,
+		config: c, host: h, reaper: r, group: group, rates: outer.Rates{Sandbox: c.ID},
 		program: program.Program{Path: path, ID: c.ID, StateDir: c.StateDir, Reaper: r},
 		network: make(chan madeNetwork, 1),
 	}
@@ -157,6 +158,9 @@ func (e *Engine) Plug(ctx context.Context, interfaces []sandbox.Interface) (err 
 		}
 		if _, borrowed := i.Link.(sandbox.HostDevice); !borrowed { // its network takes it back
 			undo.Add(func() error { return within.Delete(i.Name) })
+		}
+		if err := e.rates.Apply(i); err != nil {
+			return fmt.Errorf("interface %s: %w", i.Name, err)
 		}
 	}
 	if err := inside.Configure(within, interfaces...); err != nil {
@@ -345,6 +349,7 @@ func (e *Engine) Destroy(ctx context.Context) error {
 		e.group.Remove(ctx),
 		rootfs.Unmount(e.path("rootfs")),
 		os.RemoveAll(e.program.Root()),
+		e.rates.Remove(),
 	}
 	if e.namespace != nil {
 		errs = append(errs, e.namespace.Close())
@@ -353,7 +358,7 @@ func (e *Engine) Destroy(ctx context.Context) error {
 }
 
 // Cleanup removes what a helper that was killed can leave on the host: the
-// control group and the OCI runtime's state. It is called outside of the
+// control group, the OCI runtime's state and what holds rates. It is called outside of the
 // helper's namespaces, as often as one likes.
 func Cleanup(ctx context.Context, c Config) error {
 	group, err := cgroup.Of(c.ID)
@@ -361,5 +366,5 @@ func Cleanup(ctx context.Context, c Config) error {
 		return err
 	}
 	p := program.Program{StateDir: c.StateDir}
-	return errors.Join(group.Remove(ctx), os.RemoveAll(p.Root()))
+	return errors.Join(group.Remove(ctx), os.RemoveAll(p.Root()), outer.RemoveRates(c.ID))
 }

@@ -43,6 +43,7 @@ type Engine struct {
 	sandbox sandbox.Configuration
 
 	streams *streams
+	rates   outer.Rates
 
 	mu   sync.Mutex
 	main *mainProcess // guarded by mu; nil before Create
@@ -58,7 +59,7 @@ func New(c Config) (*Engine, error) {
 	}
 	return &Engine{
 		config: c, host: h, console: filepath.Join(c.StateDir, "console.log"),
-		booted: make(chan struct{}), streams: newStreams(),
+		booted: make(chan struct{}), streams: newStreams(), rates: outer.Rates{Sandbox: c.ID},
 	}, nil
 }
 
@@ -145,7 +146,7 @@ func (e *Engine) Destroy(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	return errors.Join(rootfs.Unmount(e.path("shares")), removeAll(e.console))
+	return errors.Join(rootfs.Unmount(e.path("shares")), removeAll(e.console), e.rates.Remove())
 }
 
 func removeAll(paths ...string) error {

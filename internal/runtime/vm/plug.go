@@ -43,6 +43,9 @@ func (e *Engine) plug(ctx context.Context, outside *link.Handle, port int, i san
 		return err
 	}
 	defer tap.Close() // the machine has it
+	if err := e.rates.Apply(i); err != nil {
+		return err
+	}
 	if err := e.machine.PlugTap(ctx, fmt.Sprintf("net%d", port), port, tap, i.MAC); err != nil {
 		return err
 	}

@@ -12,8 +12,10 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"patchbay.dev/patchbay/internal/runtime/outer"
 	"patchbay.dev/patchbay/internal/runtime/vm/kernel"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
+	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -29,8 +31,8 @@ func Strategies() []string { return []string{resource.StrategyBridgePort} }
 // Verb does what the runtime's program is asked for beside being a helper.
 func Verb(ctx context.Context, out io.Writer, kernelDir string, args []string) error {
 	switch strings.Join(args[:min(2, len(args))], " ") {
-	case "cleanup": // all that a machine is made of goes with the helper's namespaces
-		return nil
+	case "cleanup": // all else that a machine is made of goes with the helper's namespaces
+		return outer.RemoveRates(os.Getenv(sandbox.IDVariable))
 	case "check":
 		return json.NewEncoder(out).Encode(map[string]any{"checks": checks(ctx, kernelDir)})
 	case "kernel status":

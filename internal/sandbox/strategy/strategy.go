@@ -159,6 +159,8 @@ func plan(a resource.AllocatedAttachment, index int, link sandbox.Link) (sandbox
 		MAC:     at.MACAddress,
 		MTU:     at.MTU,
 		Sysctls: at.Sysctls,
+		RateIn:  at.RateIn,
+		RateOut: at.RateOut,
 	}
 	if i.Name == "" {
 		i.Name = fmt.Sprintf("eth%d", index)

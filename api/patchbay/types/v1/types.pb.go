@@ -382,6 +382,8 @@ type AttachmentConfiguration struct {
 	GatewayPriority int32                  `protobuf:"varint,9,opt,name=gateway_priority,json=gatewayPriority,proto3" json:"gateway_priority,omitempty"`                                    // the highest gets the default route; ties: first
 	Options         map[string]string      `protobuf:"bytes,10,rep,name=options,proto3" json:"options,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // for the plugin alone
 	Sysctls         map[string]string      `protobuf:"bytes,11,rep,name=sysctls,proto3" json:"sysctls,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // of the interface; "IFNAME" in the keys stands for its name
+	RateIn          uint64                 `protobuf:"varint,12,opt,name=rate_in,json=rateIn,proto3" json:"rate_in,omitempty"`                                                              // bits per second to the container; 0: no limit
+	RateOut         uint64                 `protobuf:"varint,13,opt,name=rate_out,json=rateOut,proto3" json:"rate_out,omitempty"`                                                           // from the container
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -493,6 +495,20 @@ func (x *AttachmentConfiguration) GetSysctls() map[string]string {
 	return nil
 }
 
+func (x *AttachmentConfiguration) GetRateIn() uint64 {
+	if x != nil {
+		return x.RateIn
+	}
+	return 0
+}
+
+func (x *AttachmentConfiguration) GetRateOut() uint64 {
+	if x != nil {
+		return x.RateOut
+	}
+	return 0
+}
+
 // Attachment is the network's answer to an AttachmentConfiguration. Every
 // address and gateway is optional: a layer-2 network has none.
 type Attachment struct {
@@ -512,6 +528,8 @@ type Attachment struct {
 	Routes          []*Route               `protobuf:"bytes,13,rep,name=routes,proto3" json:"routes,omitempty"`
 	Dns             *DNSConfiguration      `protobuf:"bytes,14,opt,name=dns,proto3" json:"dns,omitempty"`
 	Sysctls         map[string]string      `protobuf:"bytes,15,rep,name=sysctls,proto3" json:"sysctls,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // as in the configuration; the API server's, as are the routes of the network's configuration
+	RateIn          uint64                 `protobuf:"varint,16,opt,name=rate_in,json=rateIn,proto3" json:"rate_in,omitempty"`                                                              // as in the configuration, the API server's
+	RateOut         uint64                 `protobuf:"varint,17,opt,name=rate_out,json=rateOut,proto3" json:"rate_out,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -649,6 +667,20 @@ func (x *Attachment) GetSysctls() map[string]string {
 		return x.Sysctls
 	}
 	return nil
+}
+
+func (x *Attachment) GetRateIn() uint64 {
+	if x != nil {
+		return x.RateIn
+	}
+	return 0
+}
+
+func (x *Attachment) GetRateOut() uint64 {
+	if x != nil {
+		return x.RateOut
+	}
+	return 0
 }
 
 // Explained is an answer with its reason.
@@ -1226,7 +1258,7 @@ const file_patchbay_types_v1_types_proto_rawDesc = "" +
 	"\aoptions\x18\x03 \x03(\tR\aoptions\"9\n" +
 	"\tExtraHost\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
-	"\aaddress\x18\x02 \x01(\tR\aaddress\"\xd2\x04\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\"\x86\x05\n" +
 	"\x17AttachmentConfiguration\x12\x18\n" +
 	"\anetwork\x18\x01 \x01(\tR\anetwork\x12\x1a\n" +
 	"\bhostname\x18\x02 \x01(\tR\bhostname\x12\x18\n" +
@@ -1240,13 +1272,15 @@ const file_patchbay_types_v1_types_proto_rawDesc = "" +
 	"\x10gateway_priority\x18\t \x01(\x05R\x0fgatewayPriority\x12Q\n" +
 	"\aoptions\x18\n" +
 	" \x03(\v27.patchbay.types.v1.AttachmentConfiguration.OptionsEntryR\aoptions\x12Q\n" +
-	"\asysctls\x18\v \x03(\v27.patchbay.types.v1.AttachmentConfiguration.SysctlsEntryR\asysctls\x1a:\n" +
+	"\asysctls\x18\v \x03(\v27.patchbay.types.v1.AttachmentConfiguration.SysctlsEntryR\asysctls\x12\x17\n" +
+	"\arate_in\x18\f \x01(\x04R\x06rateIn\x12\x19\n" +
+	"\brate_out\x18\r \x01(\x04R\arateOut\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
 	"\fSysctlsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf7\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xab\x05\n" +
 	"\n" +
 	"Attachment\x12\x1d\n" +
 	"\n" +
@@ -1266,7 +1300,9 @@ const file_patchbay_types_v1_types_proto_rawDesc = "" +
 	"\x10gateway_priority\x18\f \x01(\x05R\x0fgatewayPriority\x120\n" +
 	"\x06routes\x18\r \x03(\v2\x18.patchbay.types.v1.RouteR\x06routes\x125\n" +
 	"\x03dns\x18\x0e \x01(\v2#.patchbay.types.v1.DNSConfigurationR\x03dns\x12D\n" +
-	"\asysctls\x18\x0f \x03(\v2*.patchbay.types.v1.Attachment.SysctlsEntryR\asysctls\x1a:\n" +
+	"\asysctls\x18\x0f \x03(\v2*.patchbay.types.v1.Attachment.SysctlsEntryR\asysctls\x12\x17\n" +
+	"\arate_in\x18\x10 \x01(\x04R\x06rateIn\x12\x19\n" +
+	"\brate_out\x18\x11 \x01(\x04R\arateOut\x1a:\n" +
 	"\fSysctlsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"5\n" +
