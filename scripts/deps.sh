@@ -8,8 +8,9 @@ packages=(ca-certificates crun runc)
 # The runtime vm: machines, their images and their scratch disks.
 packages+=(e2fsprogs erofs-utils qemu-system-x86)
 # What the tests, the demo and the bench use beside it: busybox for images made
-# on the spot, ip and nft to look at the host, a C compiler for the race detector.
-packages+=(busybox-static gcc git iproute2 iputils-ping libc6-dev nftables)
+# on the spot, ip and nft to look at the host, a C compiler for the race detector,
+# Python for the example of a plugin in another language.
+packages+=(busybox-static gcc git iproute2 iputils-ping libc6-dev nftables python3)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -293,7 +293,10 @@ func (s fakePlugins) Get(_ context.Context, r *apiserverv1.PluginServiceGetReque
 
 func (s fakePlugins) Restart(_ context.Context, r *apiserverv1.PluginServiceRestartRequest) (*apiserverv1.PluginServiceRestartResponse, error) {
 	s.server.record("Plugins.Restart", r)
-	if r.GetName() == "toy" {
+	switch r.GetName() {
+	case "macvlan":
+		return &apiserverv1.PluginServiceRestartResponse{}, nil
+	case "toy":
 		return nil, fmt.Errorf("network a: plugin toy: ended (exit status 1): no such device: %w", errdefs.ErrUnavailable)
 	}
 	return &apiserverv1.PluginServiceRestartResponse{Instances: []*apiserverv1.PluginInstance{{Resource: "default"}, {Resource: "web"}}}, nil

@@ -41,7 +41,7 @@ tried again until the program does.`,
 			if len(args) > 0 {
 				r.Name = args[0]
 			}
-			return runPluginRestart(c.Context(), api.Plugins, f.stdout, r)
+			return runPluginRestart(c.Context(), api.Plugins, f.stdout, f.stderr, r)
 		},
 	}
 	c.Flags().StringVar(&network, "network", "", "restart the plugin process of this network alone")
@@ -53,9 +53,13 @@ type pluginRestarter interface {
 	Restart(context.Context, *apiserverv1.PluginServiceRestartRequest) (*apiserverv1.PluginServiceRestartResponse, error)
 }
 
-func runPluginRestart(ctx context.Context, api pluginRestarter, out io.Writer, r *apiserverv1.PluginServiceRestartRequest) error {
+func runPluginRestart(ctx context.Context, api pluginRestarter, out, notes io.Writer, r *apiserverv1.PluginServiceRestartRequest) error {
 	answer, err := api.Restart(ctx, r)
 	if err != nil {
+		return err
+	}
+	if len(answer.GetInstances()) == 0 {
+		_, err := fmt.Fprintf(notes, "plugin %s serves no network\n", r.GetName())
 		return err
 	}
 	for _, i := range answer.GetInstances() {

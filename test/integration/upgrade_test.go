@@ -51,13 +51,13 @@ func TestUpgradeOfPlugin(t *testing.T) {
 	if got, want := executable(t, now.PluginPID), filepath.Join(h.dir, "plugins/bridge/bin/bridge"); got != want {
 		t.Errorf("program of the restarted plugin: got %s, want %s", got, want)
 	}
-	h.awaitHeld("web", "server")
+	h.awaitLease("web", "server")
 
 	h.patchbay("plugin", "restart", "--network", "lan")
 	if h.network("lan").Status.PluginPID == lan {
 		t.Error("network lan: has its former process still")
 	}
-	h.awaitHeld("lan", "server")
+	h.awaitLease("lan", "server")
 	alive()
 
 	replace(t, filepath.Join(h.dir, "plugins/bridge/bin/bridge"), []byte("#!/bin/sh\necho 'no such device: flux capacitor' >&2\nexit 1\n"))
@@ -73,7 +73,7 @@ func TestUpgradeOfPlugin(t *testing.T) {
 		}
 		return nil
 	})
-	h.awaitHeld("web", "server")
+	h.awaitLease("web", "server")
 	alive()
 	if s := h.container("server").Status; s.State != resource.ContainerRunning || s.PID != before.PID {
 		t.Errorf("after all: got %+v, want the container untouched", s)
@@ -104,14 +104,24 @@ func executable(t *testing.T, pid int) string {
 	return path
 }
 
-// awaitHeld waits until the lease of a container on a network is held by it.
-func (h *host) awaitHeld(network, container string) {
+// awaitLease waits until the lease of a container on a network is held by it.
+func (h *host) awaitLease(network, container string) {
 	h.t.Helper()
 	eventually(h.t, settle, func() error {
-		leases := h.network(network).Status.Attachments
-		if len(leases) != 1 || leases[0].Container != container || leases[0].LeaseState != resource.LeaseHeld {
-			return fmt.Errorf("network %s: leases %+v, want that of %s, held", network, leases, container)
+		if state := h.leaseState(network, container); state != resource.LeaseHeld {
+			return fmt.Errorf("network %s: lease of %s is %q, want it held", network, container, state)
 		}
 		return nil
 	})
+}
+
+// leaseState is that of the lease of a container on a network; empty: it has none.
+func (h *host) leaseState(network, container string) resource.LeaseState {
+	h.t.Helper()
+	for _, a := range h.network(network).Status.Attachments {
+		if a.Container == container {
+			return a.LeaseState
+		}
+	}
+	return ""
 }

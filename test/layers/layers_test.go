@@ -58,7 +58,7 @@ var layers = []layer{
 
 	// Network plugins.
 	{packages: []string{"networkplugin"}, imports: with(basics, contract, []string{"internal/ipam", "internal/lease"})},
-	{packages: []string{"networkplugin/plugintest"}, imports: with(basics, contract, []string{"networkplugin"})},
+	{packages: []string{"networkplugin/plugintest"}, imports: with(basics, contract, []string{"networkplugin"}), tests: []string{"internal/manifest"}},
 	{
 		packages: []string{"internal/plugins/..."}, apart: true,
 		imports: with(basics, []string{"networkplugin", "internal/link", "internal/netns", "internal/firewall", "internal/frameswitch", "internal/userstack"}),
