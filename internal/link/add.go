@@ -77,6 +77,11 @@ func (h *Handle) carry(port string, inner Peer) error {
 // AddMacvlan makes a macvlan on parent that is born in the namespace of inner,
 // down and without addresses.
 func (h *Handle) AddMacvlan(parent string, mode resource.MacvlanMode, inner Peer) error {
+	return h.addMacvlan("macvlan", parent, mode, inner)
+}
+
+// addMacvlan makes a link of a kind that is one by mode and parent.
+func (h *Handle) addMacvlan(kind, parent string, mode resource.MacvlanMode, inner Peer) error {
 	number, err := macvlanMode(mode)
 	if err != nil {
 		return err
@@ -92,11 +97,11 @@ func (h *Handle) AddMacvlan(parent string, mode resource.MacvlanMode, inner Peer
 		req.AddData(a)
 	}
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
-	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("macvlan"))
+	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated(kind))
 	info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.IFLA_MACVLAN_MODE, nl.Uint32Attr(number))
 	req.AddData(info)
 	if err := h.raw.do(req); err != nil {
-		return explain(err, "macvlan", fmt.Sprintf("macvlan %s on parent %s", inner.Name, parent))
+		return explain(err, kind, fmt.Sprintf("%s %s on parent %s", kind, inner.Name, parent))
 	}
 	return nil
 }

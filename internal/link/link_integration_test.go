@@ -3,6 +3,7 @@
 package link_test
 
 import (
+	"bytes"
 	"errors"
 	"net/netip"
 	"os"
@@ -105,6 +106,51 @@ func TestAddBridgePortErrors(t *testing.T) {
 	}
 	if err := h.AddBridgePort("br0", "p9", link.Peer{Namespace: netnstest.New(t), Name: "eth0", MTU: 10}); !errdefs.IsInvalidArgument(err) {
 		t.Errorf("mtu 10: %v", err)
+	}
+}
+
+// A macvtap's frames go through its file, and end with its namespace.
+func TestMacvtap(t *testing.T) {
+	t.Parallel()
+	host, outside, apart := netnstest.New(t), netnstest.New(t), netnstest.New(t)
+	netnstest.Pair(t, netnstest.End{Namespace: host, Name: "up0"}, netnstest.End{Namespace: outside, Name: "lan0", Addresses: []string{"10.8.0.9/24"}})
+	mac := resource.StableMACAddress("macvtap", "10.8.0.2")
+	tap, err := netnstest.Link(t, host).AddMacvtap("up0", resource.MacvlanBridge, link.Peer{Namespace: apart, Name: "eth0", MAC: mac})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tap.Close()
+	inside, err := netnstest.Link(t, apart).Interface("eth0")
+	if err != nil || inside.Kind != "macvtap" || inside.MAC != mac || !inside.Up {
+		t.Errorf("interface %+v, %v", inside, err)
+	}
+	if _, err := netnstest.Link(t, host).Interface("eth0"); !errdefs.IsNotFound(err) {
+		t.Errorf("the host sees it: %v", err)
+	}
+	const virtioHeader = 10 // bytes of struct virtio_net_hdr
+	request := make([]byte, virtioHeader)
+	request = append(request, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)
+	request = append(request, mac.HardwareAddr()...)
+	request = append(request, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1) // a request of ARP (RFC 826)
+	request = append(request, mac.HardwareAddr()...)
+	request = append(request, 10, 8, 0, 2, 0, 0, 0, 0, 0, 0, 10, 8, 0, 9)
+	if _, err := tap.Write(request); err != nil {
+		t.Fatal(err)
+	}
+	tap.SetReadDeadline(time.Now().Add(30 * time.Second))
+	for {
+		frame := make([]byte, 2048)
+		n, err := tap.Read(frame)
+		if err != nil {
+			t.Fatalf("no answer: %v", err)
+		}
+		if n < virtioHeader+42 || !bytes.Equal(frame[virtioHeader+12:virtioHeader+14], []byte{8, 6}) {
+			continue // the kernel's own, such as a solicitation
+		}
+		if got := frame[virtioHeader+28 : virtioHeader+32]; !bytes.Equal(got, []byte{10, 8, 0, 9}) {
+			t.Errorf("answer from %v", got)
+		}
+		return
 	}
 }
 

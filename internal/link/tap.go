@@ -92,16 +92,22 @@ func openTap(name string, flags uint16) (*os.File, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: tunDevice, Err: err}
 	}
-	ifr, err := unix.NewIfreq(name)
-	if err == nil {
-		ifr.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | flags)
-		err = unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr)
-	}
-	if err != nil {
+	if err := setTap(fd, name, flags); err != nil {
 		unix.Close(fd)
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd), "tap "+name), nil
+}
+
+// setTap says of an open file which tap it is, and that each read and write is one
+// frame, after such headers as flags ask for.
+func setTap(fd int, name string, flags uint16) error {
+	request, err := unix.NewIfreq(name)
+	if err != nil {
+		return err
+	}
+	request.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | flags)
+	return unix.IoctlIfreq(fd, unix.TUNSETIFF, request)
 }
 
 // setPeer gives an interface that is in its namespace already its MAC address

@@ -46,9 +46,10 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 	nameServer(t, h.internet, "198.51.100.1:53", "203.0.113.1")
 	h.patchbay("network", "create", "web")
 	h.patchbay("network", "create", "db", "--internal")
-	h.patchbay("run", "-d", "--name", "near", "--network", "web", "--network", "db", "box", "sleep", "1000")
+	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--subnet", "10.77.0.0/24", "--subnet-v6", "fd77::/64", "--option", "parent="+uplink)
+	h.patchbay("run", "-d", "--name", "near", "--network", "web", "--network", "db", "--network", "lan", "box", "sleep", "1000")
 	h.patchbay("run", "-d", "--runtime", "vm", "--name", "vm", "--hostname", "guest", "--env", "A=1", "--user", "user",
-		"--dns", "198.51.100.1", "--network", "web,rate-in=700mbit,rate-out=800mbit", "--network", "db,ifname=back", "box", "sleep", "1000")
+		"--dns", "198.51.100.1", "--network", "web,rate-in=700mbit,rate-out=800mbit", "--network", "db,ifname=back", "--network", "lan", "box", "sleep", "1000")
 
 	t.Run("is a machine of its own", func(t *testing.T) {
 		own, host := h.patchbay("exec", "vm", "cat", "/proc/sys/kernel/random/boot_id"), h.patchbay("exec", "near", "cat", "/proc/sys/kernel/random/boot_id")
@@ -58,7 +59,7 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 	})
 	t.Run("exec", func(t *testing.T) {
 		out := h.patchbay("exec", "vm", "sh", "-c", "hostname; id -un; echo $A; echo to-stderr >&2; ip -o link | wc -l")
-		if out != "guest\nuser\n1\n3" {
+		if out != "guest\nuser\n1\n4" {
 			t.Errorf("output %q", out)
 		}
 		if r := h.try("exec", "vm", "sh", "-c", "exit 7"); r.code != 7 {
@@ -75,7 +76,7 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 		}
 	})
 	t.Run("traffic", func(t *testing.T) {
-		for _, network := range []string{"web", "db"} {
+		for _, network := range []string{"web", "db", "lan"} {
 			vm, near := h.attachment("vm", network), h.attachment("near", network)
 			for _, address := range []string{near.IPv4Address.Addr().String(), near.IPv6Address.Addr().String()} {
 				h.patchbay("exec", "--user", "root", "vm", "ping", "-c", "1", "-W", "5", address)
@@ -83,7 +84,7 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 			for _, address := range []string{vm.IPv4Address.Addr().String(), vm.IPv6Address.Addr().String()} {
 				h.patchbay("exec", "near", "ping", "-c", "1", "-W", "5", address)
 			}
-			if name := map[string]string{"web": "eth0", "db": "back"}[network]; vm.InterfaceName != name {
+			if name := map[string]string{"web": "eth0", "db": "back", "lan": "eth2"}[network]; vm.InterfaceName != name {
 				t.Errorf("network %s: interface %s, want %s", network, vm.InterfaceName, name)
 			}
 		}
@@ -188,7 +189,7 @@ func TestVirtualMachineRunsToItsEnd(t *testing.T) {
 
 func TestVirtualMachineRefuses(t *testing.T) {
 	t.Parallel()
-	h := newHost(t).up()
+	h := newHost(t).lendable().up()
 	refused := func(text string, args ...string) {
 		t.Helper()
 		r := h.try(args...)
@@ -204,8 +205,8 @@ func TestVirtualMachineRefuses(t *testing.T) {
 	refused("takes neither", "system", "kernel", "set", "--debian", "/nowhere/vmlinuz")
 	h.upKernel()
 	refused("memory 64 MiB: a virtual machine needs at least 128", "run", "--rm", "--runtime", "vm", "--memory", "64m", "box", "true")
-	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--option", "parent="+uplink, "--subnet", "10.77.0.0/24")
-	refused("runtime vm", "run", "--rm", "--runtime", "vm", "--network", "lan", "box", "true")
+	h.patchbay("network", "create", "wire", "--plugin", "host-device", "--option", "device=spare")
+	refused("runtime vm", "run", "--rm", "--runtime", "vm", "--network", "wire", "box", "true")
 	if all := h.containers(); len(all) != 0 {
 		t.Errorf("left: %+v", all)
 	}

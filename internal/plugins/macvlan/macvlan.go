@@ -154,7 +154,7 @@ func (n *Network) Expel(_ context.Context, p networkplugin.Port) error {
 	}
 	var errs []error
 	for _, i := range all {
-		if i.Kind == "macvlan" && (i.MAC == p.Attachment.MACAddress || i.Name == p.Attachment.InterfaceName) {
+		if (i.Kind == "macvlan" || i.Kind == "macvtap") && (i.MAC == p.Attachment.MACAddress || i.Name == p.Attachment.InterfaceName) {
 			errs = append(errs, links.DeleteIndex(i.Index))
 		}
 	}

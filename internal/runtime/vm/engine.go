@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/yamux"
 
 	"patchbay.dev/patchbay/api/patchbay/guest/v1/guestv1connect"
+	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/internal/runtime/oci/rootfs"
 	"patchbay.dev/patchbay/internal/runtime/outer"
@@ -42,8 +43,9 @@ type Engine struct {
 	calls   *rpc.Connection
 	sandbox sandbox.Configuration
 
-	streams *streams
-	rates   outer.Rates
+	namespace *netns.Namespace // set by Isolate
+	streams   *streams
+	rates     outer.Rates
 
 	mu   sync.Mutex
 	main *mainProcess // guarded by mu; nil before Create
@@ -65,9 +67,16 @@ func New(c Config) (*Engine, error) {
 
 func (e *Engine) path(name string) string { return filepath.Join(e.config.StateDir, name) }
 
-// Isolate does nothing: the machine's network is out of reach by itself, and the
-// network plugins find no namespace.
-func (e *Engine) Isolate(context.Context) (string, error) { return "", nil }
+// Isolate makes the network namespace in which interfaces are that the host is not
+// to see. The machine itself is not in it.
+func (e *Engine) Isolate(context.Context) (string, error) {
+	ns, err := netns.New()
+	if err != nil {
+		return "", err
+	}
+	e.namespace = ns
+	return fmt.Sprintf("/proc/%d/fd/%d", e.host.PID(), ns.FD()), nil
+}
 
 // Prepare boots the machine and has the agent make the root file system.
 func (e *Engine) Prepare(ctx context.Context, c sandbox.Configuration) error {
@@ -144,6 +153,11 @@ func (e *Engine) Destroy(ctx context.Context) error {
 		case <-main.Done():
 		case <-ctx.Done():
 			return ctx.Err()
+		}
+	}
+	if e.namespace != nil {
+		if err := e.namespace.Close(); err != nil {
+			return err
 		}
 	}
 	return errors.Join(rootfs.Unmount(e.path("shares")), removeAll(e.console), e.rates.Remove())

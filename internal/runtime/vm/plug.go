@@ -38,7 +38,7 @@ func (e *Engine) Plug(ctx context.Context, interfaces []sandbox.Interface) error
 }
 
 func (e *Engine) plug(ctx context.Context, outside *link.Handle, port int, i sandbox.Interface) error {
-	tap, err := hostEnd(outside, i)
+	tap, err := e.hostEnd(outside, i)
 	if err != nil {
 		return err
 	}
@@ -56,8 +56,10 @@ func (e *Engine) plug(ctx context.Context, outside *link.Handle, port int, i san
 }
 
 // hostEnd makes the host's end of an interface.
-func hostEnd(outside *link.Handle, i sandbox.Interface) (*os.File, error) {
+func (e *Engine) hostEnd(outside *link.Handle, i sandbox.Interface) (*os.File, error) {
 	switch l := i.Link.(type) {
+	case sandbox.Macvlan:
+		return outside.AddMacvtap(l.Parent, l.Mode, link.Peer{Namespace: e.namespace, Name: i.Name, MAC: i.MAC, MTU: i.MTU})
 	case sandbox.BridgePort:
 		return outside.AddBridgeTap(l.Bridge, l.Port, i.MTU)
 	}
