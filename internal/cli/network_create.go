@@ -8,8 +8,10 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	"patchbay.dev/patchbay/internal/cli/networkfile"
 	"patchbay.dev/patchbay/internal/cli/parse"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
@@ -25,24 +27,33 @@ type networkCreateOptions struct {
 	routes, ranges  []string
 	dns             []string
 	options, labels []string
+	file            string
 }
 
 func newNetworkCreate(f *frame) *cobra.Command {
 	var o networkCreateOptions
 	c := &cobra.Command{
-		Use:   "create [FLAGS] NAME",
+		Use:   "create [FLAGS] {NAME | --file FILE}",
 		Short: "Create a network and start its plugin",
 		Long: `Create a network and start its plugin. The command returns when the network is
 ready, or leaves nothing behind. Subnets and MTU that are not given are chosen
-by the plugin; "patchbay plugin list" shows the plugins and their variants.`,
+by the plugin; "patchbay plugin list" shows the plugins and their variants.
+
+--file creates all networks of a TOML or JSON file, as "patchbay network export"
+writes it, or none of them. Its keys are the flags of this command.`,
 		Example: `  patchbay network create web
   patchbay network create db --internal --subnet 10.7.0.0/24 --subnet-v6 fd00:7::/64
   patchbay network create six --ipv4=false
   patchbay network create lab --subnet 10.7.0.0/24 --reserve 10.7.0.0/28 --reserve 10.7.0.200-10.7.0.250
   patchbay network create office --route 192.168.0.0/16 --route 10.9.0.0/16=10.7.0.9 --subnet 10.7.0.0/24
-  patchbay network create lan --plugin macvlan --plugin-variant private --option parent=eth0`,
-		Args: f.exactly(1, "a NAME"),
+  patchbay network create lan --plugin macvlan --plugin-variant private --option parent=eth0
+  patchbay network create --file networks.toml
+  ssh other patchbay network export web db | patchbay network create --file -`,
+		Args: o.arguments(f),
 		RunE: func(c *cobra.Command, args []string) error {
+			if o.file != "" {
+				return createFromFile(c.Context(), f, o.file)
+			}
 			request := o.request(f, args)
 			api, err := f.dial(c.Context())
 			if err != nil {
@@ -68,9 +79,44 @@ by the plugin; "patchbay plugin list" shows the plugins and their variants.`,
 	flags.StringArrayVar(&o.routes, "route", nil, "DESTINATION[=GATEWAY] that containers reach by this network; default gateway: the network's (repeatable)")
 	flags.StringArrayVarP(&o.options, "option", "o", nil, "KEY=VALUE for the plugin (repeatable)")
 	flags.StringArrayVarP(&o.labels, "label", "l", nil, "KEY[=VALUE] to find it by (repeatable)")
+	flags.StringVarP(&o.file, "file", "f", "", "FILE with networks to create, TOML or JSON; \"-\" is standard input")
 	f.check(c, func() { o.request(f, nil) })
 	completeWith(c, "plugin", f.completePlugins("network"))
 	return c
+}
+
+// arguments wants a name, or a file instead of the name and of all flags that
+// say something of one network.
+func (o *networkCreateOptions) arguments(f *frame) cobra.PositionalArgs {
+	one, none := f.exactly(1, "a NAME"), f.exactly(0, "no NAME beside --file")
+	return func(c *cobra.Command, args []string) error {
+		if o.file == "" {
+			return one(c, args)
+		}
+		c.Flags().Visit(func(flag *pflag.Flag) {
+			if flag.Name != "file" && c.InheritedFlags().Lookup(flag.Name) == nil {
+				f.fault(fmt.Errorf("--%s: the file says it of each network, want none beside --file", flag.Name))
+			}
+		})
+		return none(c, args)
+	}
+}
+
+func createFromFile(ctx context.Context, f *frame, path string) error {
+	data, err := f.readFile(path, networkfile.MaxSize)
+	if err != nil {
+		return err
+	}
+	networks, err := networkfile.Read(path, data)
+	if err != nil {
+		return err
+	}
+	api, err := f.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	return createNetworks(ctx, api.Networks, f.stdout, networks)
 }
 
 func (o *networkCreateOptions) request(f *frame, args []string) *apiserverv1.NetworkServiceCreateRequest {

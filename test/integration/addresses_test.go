@@ -186,3 +186,44 @@ func TestClashWarning(t *testing.T) {
 	h.ip(h.ns, "route del 10.0.0.0/8")
 	eventually(t, settle, warnings(0))
 }
+
+// Networks of a file are created together or not at all; what is exported makes
+// the same networks again.
+func TestNetworkFile(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	const file = `
+[[network]]
+name = "lab"
+subnet = "10.46.0.0/28"
+ipv6 = false
+mtu = 1400
+reserve = ["10.46.0.0/29"]
+route = ["203.0.113.0/24"]
+dns = ["192.0.2.53"]
+option = {host-access = "gateway"}
+label = {tier = "back"}
+
+[[network]]
+name = "second"
+`
+	half := h.tryInput(file+"[[network]]\nname = \"third\"\nsubnet = \"10.46.0.0/24\"\n", "network", "create", "--file", "-")
+	if half.code == 0 || !strings.Contains(half.stderr, "network third: ") || !strings.Contains(half.stderr, "overlaps network lab") {
+		t.Errorf("a network that cannot be made: %s", half)
+	}
+	if names := h.patchbay("network", "list", "-q"); strings.TrimSpace(names) != "default" {
+		t.Errorf("half of a file is left: %s", names)
+	}
+	h.must(h.tryInput(file, "network", "create", "--file", "-"))
+	h.patchbay("run", "-d", "--name", "one", "--network", "lab", "box", "sleep", "1000")
+	if a := h.attachment("one", "lab"); a.IPv4Address.String() != "10.46.0.8/28" || a.MTU != 1400 {
+		t.Errorf("got %v and mtu %d", a.IPv4Address, a.MTU)
+	}
+	h.patchbay("delete", "--force", "one")
+	whole := h.patchbay("network", "export", "--chosen", "lab", "second")
+	h.patchbay("network", "delete", "lab", "second")
+	h.must(h.tryInput(whole, "network", "create", "--file", "-"))
+	if again := h.patchbay("network", "export", "--chosen", "lab", "second"); again != whole {
+		t.Errorf("exported:\n%s\nand of that:\n%s", whole, again)
+	}
+}
