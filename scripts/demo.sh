@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A tour: containers on networks of two plugins, in a host namespace of its own.
+# A tour: containers on networks of three plugins, in a host namespace of its own.
 # Each command is printed before its output; the exit code is 0 only if all of
 # it worked and nothing was left.
 set -euo pipefail
@@ -27,16 +27,17 @@ rootfs "$work/rootfs.tar"
 run patchbay image import "$work/rootfs.tar" box:latest
 run patchbay image list
 
-say "Networks of two plugins"
+say "Networks of three plugins"
 run patchbay plugin list
 run patchbay network create web
 run patchbay network create db --internal
 run patchbay network create lan --plugin macvlan --option parent=uplink --subnet 10.77.0.0/24
+run patchbay network create user --plugin usermode
 run patchbay network list
 
-say "One container on all three, and a peer on each"
-run patchbay run -d --name multi --network web --network db --network lan box sleep 1000
-for network in web db lan; do
+say "One container on all four, and a peer on each"
+run patchbay run -d --name multi --network web --network db --network lan --network user box sleep 1000
+for network in web db lan user; do
 	run patchbay run -d --name "on-$network" --network "$network" box sleep 1000
 done
 run patchbay list
@@ -46,12 +47,13 @@ run patchbay exec multi ip -o addr
 run patchbay exec multi ip route
 
 say "Each peer is reached"
-for network in web db lan; do
+for network in web db lan user; do
 	run patchbay exec multi ping -c 1 "$(address eth0 "on-$network")"
 done
 
 say "The world outside is reached through the first network, and not from the internal one"
 run patchbay exec multi ping -c 1 198.51.100.1
+run patchbay exec on-user ping -c 1 198.51.100.1
 printf '\n$ patchbay exec on-db ping -c 1 -W 1 198.51.100.1    # must fail\n'
 if patchbay exec on-db ping -c 1 -W 1 198.51.100.1; then
 	echo "the internal network is open" >&2
@@ -78,8 +80,8 @@ run patchbay system start
 run patchbay exec multi echo "still here"
 
 say "Remove everything"
-run patchbay delete --force multi machine on-web on-db on-lan
-run patchbay network delete web db lan
+run patchbay delete --force multi machine on-web on-db on-lan on-user
+run patchbay network delete web db lan user
 run patchbay system stop
 run ip -br addr
 if ! diff "$work/links" <(ip -br link) || [ -n "$(nft list ruleset)" ]; then

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
@@ -146,25 +145,4 @@ func (ping *echo) label(message []byte, kind byte, identifier uint16) {
 	if ping.to.Is4() {
 		binary.BigEndian.PutUint16(message[echoChecksum:], ^checksum.Checksum(message, 0))
 	}
-}
-
-// sendICMP sends a message to a container as if it came from an address.
-func (s *Stack) sendICMP(from, to netip.Addr, message []byte) {
-	route, err := s.net.FindRoute(nic, toAddress(from), toAddress(to), networkProtocol(to), false)
-	if err != nil {
-		return
-	}
-	defer route.Release()
-	protocol := header.ICMPv4ProtocolNumber
-	if to.Is6() {
-		protocol = header.ICMPv6ProtocolNumber
-		header.ICMPv6(message).SetChecksum(header.ICMPv6Checksum(header.ICMPv6ChecksumParams{
-			Header: message, Src: toAddress(from), Dst: toAddress(to),
-		}))
-	}
-	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{
-		ReserveHeaderBytes: int(route.MaxHeaderLength()), Payload: buffer.MakeWithData(message),
-	})
-	defer pkt.DecRef()
-	_ = route.WritePacket(stack.NetworkHeaderParams{Protocol: protocol, TTL: route.DefaultTTL()}, pkt) // or it is lost
 }

@@ -40,6 +40,10 @@ func (s *Stack) acceptTCP(r *tcp.ForwarderRequest) {
 		return
 	}
 	defer outside.Close()
+	if f.Err() != nil {
+		r.Complete(true)
+		return
+	}
 	var queue waiter.Queue
 	inside, fault := r.CreateEndpoint(&queue)
 	r.Complete(fault != nil)

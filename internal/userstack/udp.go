@@ -1,10 +1,12 @@
 package userstack
 
 import (
+	"errors"
 	"io"
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 	"gvisor.dev/gvisor/pkg/waiter"
@@ -39,27 +41,34 @@ func (s *Stack) acceptUDP(r *udp.ForwarderRequest) bool {
 	}
 	go func() {
 		defer f.end()
-		exchange(f, gonet.NewUDPConn(&queue, endpoint), outside)
+		if exchange(f, gonet.NewUDPConn(&queue, endpoint), outside) {
+			s.sendUnreachable(id)
+		}
 	}()
 	return true
 }
 
-// exchange carries datagrams until both sides are quiet or the flow ends.
-func exchange(f flow, inside, outside io.ReadWriteCloser) {
+// exchange carries datagrams until both sides are quiet or the flow ends, and reports
+// whether the outside has refused them.
+func exchange(f flow, inside, outside io.ReadWriteCloser) (refused bool) {
 	watch := watchIdle(udpIdle, f.cancel)
 	defer watch.stop()
-	var ways sync.WaitGroup
-	for _, way := range [][2]io.ReadWriteCloser{{inside, outside}, {outside, inside}} {
+	var (
+		ways   sync.WaitGroup
+		faults [2]error
+	)
+	for i, way := range [][2]io.ReadWriteCloser{{inside, outside}, {outside, inside}} {
 		ways.Go(func() {
 			defer f.cancel()
 			buffer := make([]byte, maxDatagram)
 			for {
 				n, err := way[0].Read(buffer)
-				if err != nil {
-					return
+				if err == nil {
+					watch.touch()
+					_, err = way[1].Write(buffer[:n])
 				}
-				watch.touch()
-				if _, err := way[1].Write(buffer[:n]); err != nil {
+				if err != nil {
+					faults[i] = err
 					return
 				}
 			}
@@ -69,4 +78,5 @@ func exchange(f flow, inside, outside io.ReadWriteCloser) {
 	inside.Close()
 	outside.Close()
 	ways.Wait()
+	return errors.Is(errors.Join(faults[:]...), unix.ECONNREFUSED)
 }

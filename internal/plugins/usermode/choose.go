@@ -50,12 +50,13 @@ func (n *Network) choose(links *link.Handle, c networkplugin.Configuration) (net
 		}
 		c.IPv6Disabled = true
 	}
-	occupied, err := occupied(links)
+	// What the host uses there would be hidden from the containers.
+	uses, err := links.Uses("")
 	if err != nil {
 		return networkplugin.Realization{}, err
 	}
 	var r networkplugin.Realization
-	r.IPv4Subnet, r.IPv6Subnet, err = networkplugin.ChooseSubnets(c, occupied)
+	r.IPv4Subnet, r.IPv6Subnet, err = networkplugin.ChooseSubnets(c, link.Prefixes(uses))
 	if err != nil {
 		return networkplugin.Realization{}, err
 	}
@@ -64,32 +65,6 @@ func (n *Network) choose(links *link.Handle, c networkplugin.Configuration) (net
 	}
 	r.MTU, err = mtuOf(c.MTU, r.IPv6Subnet.IsValid())
 	return r, err
-}
-
-// occupied are the prefixes that the host uses: a network there would hide them from
-// its containers.
-func occupied(links *link.Handle) ([]netip.Prefix, error) {
-	var all []netip.Prefix
-	addresses, err := links.Addresses()
-	if err != nil {
-		return nil, err
-	}
-	for _, a := range addresses {
-		if !a.Prefix.Addr().IsLinkLocalUnicast() {
-			all = append(all, a.Prefix.Masked())
-		}
-	}
-	routes, err := links.Routes()
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range routes {
-		local := r.Destination.Addr().IsLinkLocalUnicast() || r.Destination.Addr().IsMulticast()
-		if !r.Default() && !local {
-			all = append(all, r.Destination)
-		}
-	}
-	return all, nil
 }
 
 // firstAddress is the first address that a host can have: the subnet's own

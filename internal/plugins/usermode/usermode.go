@@ -57,6 +57,7 @@ type running struct {
 var (
 	_ networkplugin.Network = (*Network)(nil)
 	_ networkplugin.Updater = (*Network)(nil)
+	_ networkplugin.Warner  = (*Network)(nil)
 )
 
 // New returns the network for a configuration, in the network namespace of the
@@ -277,6 +278,17 @@ func addresses(p networkplugin.Port) []netip.Addr {
 		}
 	}
 	return all
+}
+
+// Warn reports what of the network's subnets the host has come to use.
+func (n *Network) Warn(ctx context.Context, report func([]string)) {
+	run, err := n.started()
+	if err == nil {
+		err = run.links.WatchOverlaps(ctx, "", run.subnets, report)
+	}
+	if err != nil {
+		report([]string{err.Error()})
+	}
 }
 
 // Stop ends the switch and the router. Sandboxes connect again to the next one.
