@@ -227,3 +227,26 @@ name = "second"
 		t.Errorf("exported:\n%s\nand of that:\n%s", whole, again)
 	}
 }
+
+// What docker printed of a network makes it, with its addresses; a file with one
+// that cannot be carried over makes none.
+func TestNetworkImport(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	const shop = `{"Name": "shop", "Driver": "bridge", "EnableIPv6": false, "Labels": {"tier": "front"}, "Options": {"com.docker.network.driver.mtu": "1450"},
+		"IPAM": {"Config": [{"Subnet": "172.28.0.0/16", "IPRange": "172.28.5.0/24", "Gateway": "172.28.0.1"}]}}`
+	mixed := h.tryInput("["+shop+`, {"Name": "swarm", "Driver": "overlay"}]`, "network", "import", "-")
+	if mixed.code == 0 || !strings.Contains(mixed.stderr, "network swarm: driver overlay: cannot be carried over") {
+		t.Errorf("a driver that is not known: %s", mixed)
+	}
+	if r := h.try("network", "inspect", "shop"); r.code == 0 {
+		t.Errorf("half of a file is left: %s", r)
+	}
+	h.must(h.tryInput("["+shop+"]", "network", "import", "-"))
+	h.patchbay("run", "-d", "--name", "one", "--network", "shop", "box", "sleep", "1000")
+	a := h.attachment("one", "shop")
+	if a.IPv4Address.String() != "172.28.5.0/16" || a.IPv6Address.IsValid() || a.MTU != 1450 {
+		t.Errorf("got %+v, want the first address of the range, no ipv6, mtu 1450", a)
+	}
+	h.mustPing("one", netip.MustParseAddr(farIPv4))
+}

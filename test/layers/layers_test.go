@@ -103,7 +103,8 @@ var layers = []layer{
 	},
 
 	// The command line.
-	{packages: []string{"internal/cli/..."}, imports: with(basics, contract, []string{"internal/stdio"})},
+	{packages: []string{"internal/netimport"}, imports: []string{"resource"}},
+	{packages: []string{"internal/cli/..."}, imports: with(basics, contract, []string{"internal/netimport", "internal/stdio"})},
 
 	// Programs: each only wires.
 	{packages: []string{"cmd/patchbay"}, imports: []string{"internal/cli", "internal/version"}},

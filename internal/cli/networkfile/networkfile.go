@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -60,7 +62,7 @@ type entry struct {
 // the file cannot be taken apart.
 func Read(path string, data []byte) ([]Network, error) {
 	if len(data) > MaxSize {
-		return nil, fmt.Errorf("%s: is longer than %d bytes: %w", path, MaxSize, errdefs.ErrInvalidArgument)
+		return nil, invalid("%s: is longer than %d bytes", path, MaxSize)
 	}
 	var d document
 	var err error
@@ -87,7 +89,7 @@ func Read(path string, data []byte) ([]Network, error) {
 		out = append(out, n)
 	}
 	if len(d.Network) == 0 {
-		faults = append(faults, fmt.Errorf("%s: has no network, want at least one: %w", path, errdefs.ErrInvalidArgument))
+		faults = append(faults, invalid("%s: has no network, want at least one", path))
 	}
 	return out, errors.Join(faults...)
 }
@@ -108,6 +110,14 @@ func called(i int, name string) string {
 	}
 	return "network " + name
 }
+
+// invalid returns an errdefs.ErrInvalidArgument that reads as given.
+func invalid(format string, args ...any) error { return invalidError(fmt.Sprintf(format, args...)) }
+
+type invalidError string
+
+func (e invalidError) Error() string { return string(e) }
+func (invalidError) Unwrap() error   { return errdefs.ErrInvalidArgument }
 
 // faultsOf puts where they are before each line of faults.
 type faultsOf struct {
@@ -172,19 +182,19 @@ func readJSON(path string, data []byte) (document, error) {
 	var d document
 	if !json.Valid(data) {
 		var any any
-		return d, fmt.Errorf("%s: %w: %w", path, json.Unmarshal(data, &any), errdefs.ErrInvalidArgument)
+		return d, invalid("%s: %v", path, json.Unmarshal(data, &any))
 	}
 	var top struct {
 		Network []map[string]json.RawMessage `json:"network"`
 	}
 	var keys map[string]json.RawMessage
 	if err := errors.Join(json.Unmarshal(data, &keys), json.Unmarshal(data, &top)); err != nil {
-		return d, fmt.Errorf("%s: want an object with a list \"network\" of objects: %w", path, errdefs.ErrInvalidArgument)
+		return d, invalid("%s: want an object with a list \"network\" of objects", path)
 	}
 	var faults []error
-	for key := range keys {
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		if key != "network" {
-			faults = append(faults, fmt.Errorf("%s: unknown key %q: %w", path, key, errdefs.ErrInvalidArgument))
+			faults = append(faults, invalid("%s: unknown key %q", path, key))
 		}
 	}
 	for i, values := range top.Network {
