@@ -119,34 +119,45 @@ func check(f file, folder string) []error {
 	}
 	switch resource.PluginKind(f.Kind) {
 	case resource.PluginNetwork:
-		if len(f.Strategies) > 0 {
-			fault("strategies: are for kind \"runtime\"; a network plugin names one for each variant")
-		}
-		if len(f.Rates) > 0 {
-			fault("rates: are for kind \"runtime\"")
-		}
-		if f.Kernel {
-			fault("kernel: is for kind \"runtime\"")
-		}
-		faults = append(faults, checkVariants(f)...)
-		if c := resource.Codec(f.Codec); c != "" && c != resource.CodecProto && c != resource.CodecJSON {
-			fault("codec %q: want %q or %q", c, resource.CodecProto, resource.CodecJSON)
-		}
+		faults = append(faults, checkNetwork(f)...)
 	case resource.PluginRuntime:
-		if len(f.Variants) > 0 || f.DefaultVariant != "" {
-			fault("variants: are for kind \"network\"")
-		}
-		if f.Codec != "" {
-			fault("codec: is for kind \"network\"")
-		}
-		if len(f.Strategies) == 0 {
-			fault("strategies: is empty, want those that the runtime implements")
-		}
-		faults = append(faults, checkRates(f)...)
+		faults = append(faults, checkRuntime(f)...)
 	default:
 		fault("kind %q: want %q or %q", f.Kind, resource.PluginNetwork, resource.PluginRuntime)
 	}
 	return faults
+}
+
+func checkNetwork(f file) []error {
+	var faults []error
+	if len(f.Strategies) > 0 {
+		faults = append(faults, errors.New("strategies: are for kind \"runtime\"; a network plugin names one for each variant"))
+	}
+	if len(f.Rates) > 0 {
+		faults = append(faults, errors.New("rates: are for kind \"runtime\""))
+	}
+	if f.Kernel {
+		faults = append(faults, errors.New("kernel: is for kind \"runtime\""))
+	}
+	faults = append(faults, checkVariants(f)...)
+	if c := resource.Codec(f.Codec); c != "" && c != resource.CodecProto && c != resource.CodecJSON {
+		faults = append(faults, fmt.Errorf("codec %q: want %q or %q", c, resource.CodecProto, resource.CodecJSON))
+	}
+	return faults
+}
+
+func checkRuntime(f file) []error {
+	var faults []error
+	if len(f.Variants) > 0 || f.DefaultVariant != "" {
+		faults = append(faults, errors.New("variants: are for kind \"network\""))
+	}
+	if f.Codec != "" {
+		faults = append(faults, errors.New("codec: is for kind \"network\""))
+	}
+	if len(f.Strategies) == 0 {
+		faults = append(faults, errors.New("strategies: is empty, want those that the runtime implements"))
+	}
+	return append(faults, checkRates(f)...)
 }
 
 func checkVariants(f file) []error {

@@ -28,7 +28,7 @@ strategy = "macvlan"
 const oci = "name = \"oci\"\nkind = \"runtime\"\nprotocol = 1\nstrategies = [\"bridge-port\", \"macvlan\"]\n"
 
 // install makes a plugin folder.
-func install(t *testing.T, directory, name, text string) string {
+func install(t testing.TB, directory, name, text string) string {
 	t.Helper()
 	folder := filepath.Join(directory, name)
 	if err := errors.Join(

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"errors"
+
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
 	"patchbay.dev/patchbay/resource"
 )
@@ -105,10 +107,10 @@ func attachment(f *faults, a *typesv1.Attachment) resource.Attachment {
 		Network:         a.GetNetwork(),
 		Hostname:        a.GetHostname(),
 		Aliases:         a.GetAliases(),
-		IPv4Address:     f.prefix("ipv4 address", a.GetIpv4Address()),
-		IPv4Gateway:     f.addr("ipv4 gateway", a.GetIpv4Gateway()),
-		IPv6Address:     f.prefix("ipv6 address", a.GetIpv6Address()),
-		IPv6Gateway:     f.addr("ipv6 gateway", a.GetIpv6Gateway()),
+		IPv4Address:     f.prefixOf(4, "ipv4 address", a.GetIpv4Address()),
+		IPv4Gateway:     f.addrOf(4, "ipv4 gateway", a.GetIpv4Gateway()),
+		IPv6Address:     f.prefixOf(6, "ipv6 address", a.GetIpv6Address()),
+		IPv6Gateway:     f.addrOf(6, "ipv6 gateway", a.GetIpv6Gateway()),
 		MACAddress:      f.mac(a.GetMacAddress()),
 		MTU:             int(a.GetMtu()),
 		InterfaceName:   a.GetInterfaceName(),
@@ -129,6 +131,9 @@ func routesToProto(rs []resource.Route) []*typesv1.Route {
 
 func routes(f *faults, rs []*typesv1.Route) []resource.Route {
 	return each(rs, func(r *typesv1.Route) resource.Route {
+		if r.GetDestination() == "" {
+			f.add(errors.New("route destination: is empty, want a prefix, like 10.0.0.0/24"))
+		}
 		return resource.Route{
 			Destination: f.prefix("route destination", r.GetDestination()),
 			Gateway:     f.addr("route gateway", r.GetGateway()),

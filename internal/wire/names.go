@@ -25,7 +25,7 @@ func DNSFromProto(d *typesv1.DNSConfiguration) (resource.DNSConfiguration, error
 
 func dns(f *faults, d *typesv1.DNSConfiguration) resource.DNSConfiguration {
 	return resource.DNSConfiguration{
-		Servers: each(d.GetServers(), func(s string) netip.Addr { return f.addr("name server", s) }),
+		Servers: each(d.GetServers(), func(s string) netip.Addr { return f.required("name server", s) }),
 		Search:  d.GetSearch(),
 		Options: d.GetOptions(),
 	}

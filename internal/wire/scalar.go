@@ -60,6 +60,35 @@ func (f *faults) prefix(field, s string) netip.Prefix {
 	return p
 }
 
+// addrOf is addr for one family: 4 or 6.
+func (f *faults) addrOf(family int, field, s string) netip.Addr {
+	a := f.addr(field, s)
+	if a.IsValid() && familyOf(a) != family {
+		f.add(fmt.Errorf("%s %q: want one of IPv%d", field, s, family))
+	}
+	return a
+}
+
+// prefixOf is prefix for one family: 4 or 6.
+func (f *faults) prefixOf(family int, field, s string) netip.Prefix {
+	p := f.prefix(field, s)
+	if p.IsValid() && familyOf(p.Addr()) != family {
+		f.add(fmt.Errorf("%s %q: want one of IPv%d", field, s, family))
+	}
+	return p
+}
+
+// familyOf is 4, 6, or 0 for an IPv4 address in the form of IPv6.
+func familyOf(a netip.Addr) int {
+	switch {
+	case a.Is4():
+		return 4
+	case a.Is4In6():
+		return 0
+	}
+	return 6
+}
+
 func (f *faults) port(field string, n uint32) uint16 {
 	if n > math.MaxUint16 {
 		f.add(fmt.Errorf("%s %d: want 0 to %d", field, n, math.MaxUint16))

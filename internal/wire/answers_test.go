@@ -1,0 +1,86 @@
+package wire_test
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
+	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
+	"patchbay.dev/patchbay/internal/wire"
+)
+
+// What a plugin answers, in JSON as in binary, is refused or means one thing: the
+// value that is made of it stays the same on its further way.
+func FuzzPluginAnswers(f *testing.F) {
+	for _, seed := range []string{
+		`{}`,
+		`{"state":"NETWORK_STATE_READY","ipv4Subnet":"10.0.0.0/24","ipv4Gateway":"10.0.0.1","mtu":1500,"addressesInUse":"2","addressesTotal":253}`,
+		`{"state":99,"ipv4Subnet":"10.0.0.1/24","ipv6Subnet":"::ffff:10.0.0.0/120","mtu":4294967295,"addressesTotal":"18446744073709551615"}`,
+		`{"networkId":"0123456789abcdef","network":"web","hostname":"db","aliases":["a","a"],"ipv4Address":"10.0.0.2/24","ipv6Address":"fd00::2%eth0/64","macAddress":"02:00:00:00:00:02","routes":[{"destination":"0.0.0.0/0","gateway":"10.0.0.1"}],"dns":{"servers":["10.0.0.1"]},"sysctls":{"":""}}`,
+		`{"attachments":[{"ipv4Address":"10.0.0.2/24"},null],"owners":["db"]}`,
+		`{"attachments":[{"ipv4Address":"10.0.0.2"}]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	same := cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}), cmpopts.EquateEmpty()}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		decoded := func(m proto.Message) bool {
+			return protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(data, m) == nil
+		}
+		compare := func(what string, before, after any, err error) {
+			if diff := cmp.Diff(before, after, same); diff != "" || err != nil {
+				t.Errorf("%s: %v (-before +after):\n%s", what, err, diff)
+			}
+		}
+		if m := new(pluginv1.NetworkStatus); decoded(m) {
+			if status, err := wire.PluginStatusFromProto(m); err == nil {
+				again, err := wire.PluginStatusFromProto(wire.PluginStatusToProto(status))
+				compare("status", status, again, err)
+			}
+		}
+		if m := new(typesv1.Attachment); decoded(m) {
+			if attachment, err := wire.AttachmentFromProto(m); err == nil {
+				again, err := wire.AttachmentFromProto(wire.AttachmentToProto(attachment))
+				compare("attachment", attachment, again, err)
+			}
+		}
+		if m := new(pluginv1.LookupResponse); decoded(m) {
+			if found, err := wire.FoundFromProto(m); err == nil {
+				again, err := wire.FoundFromProto(wire.FoundToProto(found))
+				compare("found", found, again, err)
+			}
+		}
+	})
+}
+
+func TestAnswersThatMakeNoSense(t *testing.T) {
+	t.Parallel()
+	for name, m := range map[string]*typesv1.Attachment{
+		`ipv4 address "fd00::2/64": want one of IPv4`:          {Ipv4Address: "fd00::2/64"},
+		`ipv6 gateway "10.0.0.1": want one of IPv6`:            {Ipv6Gateway: "10.0.0.1"},
+		`ipv6 gateway "::ffff:10.0.0.1": want one of IPv6`:     {Ipv6Gateway: "::ffff:10.0.0.1"},
+		`route destination: is empty`:                          {Routes: []*typesv1.Route{{Gateway: "10.0.0.1"}}},
+		`name server: is empty, want an ip address`:            {Dns: &typesv1.DNSConfiguration{Servers: []string{""}}},
+		`ipv4 address "10.0.0.2": want an address with a pref`: {Ipv4Address: "10.0.0.2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := wire.AttachmentFromProto(m)
+			if !errors.Is(err, errdefs.ErrInvalidArgument) || !strings.Contains(err.Error(), name) {
+				t.Errorf("got %v, want %q", err, name)
+			}
+		})
+	}
+	_, err := wire.PluginStatusFromProto(&pluginv1.NetworkStatus{Ipv4Subnet: "fd00::/64", Ipv6Gateway: "10.0.0.1"})
+	if err == nil || !strings.Contains(err.Error(), "ipv4 subnet") || !strings.Contains(err.Error(), "ipv6 gateway") {
+		t.Errorf("status: got %v, want both faults", err)
+	}
+}
