@@ -16,8 +16,9 @@ func newPluginRestart(f *frame) *cobra.Command {
 		Use:   "restart {NAME | --network NETWORK}",
 		Short: "Replace the running processes of a network plugin by what is installed now",
 		Long: `End the running processes of a network plugin, or that of one network, and start
-the program that is installed now. Containers run on, their connections stay
-open, and nobody gets their addresses meanwhile.
+the program that is installed now. Containers run on, and nobody gets their
+addresses meanwhile. Connections stay open where the kernel carries the packets,
+which is the case for all plugins but usermode.
 
 It returns when the networks serve again and prints their names. A program that
 does not start is reported in its own words; its network shows as failed, and is

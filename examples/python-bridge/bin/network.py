@@ -305,9 +305,6 @@ class Network:
     def _faults(self, wish):
         """Returns what is wrong with a wish beside its addresses."""
         faults = [f"option {key}: python-bridge has no options" for key in wish.get("options", {})]
-        for limit in ("rateIn", "rateOut"):
-            if wish.get(limit):
-                faults.append(f"{limit}: python-bridge cannot limit the rate of an attachment")
         smallest = max(SMALLEST_MTU[FAMILIES[f]] for f in self._ranges)
         largest = self._configuration["mtu"]
         if wish.get("mtu") and not smallest <= wish["mtu"] <= largest:

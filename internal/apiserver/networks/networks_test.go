@@ -609,6 +609,38 @@ func TestAllocate(t *testing.T) {
 	}
 }
 
+// A plugin is spoken to as the manifest of its running program says, and the lease
+// tells the sandbox.
+func TestCodecOfTheManifest(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "good")
+	file := filepath.Join(b.plugins, "good", manifest.FileName)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	allocated := func(when string, want resource.Codec) {
+		t.Helper()
+		got, err := b.service.Allocate(t.Context(), b.await("a", isReady).ID, "0123456789abcdef/0", "web", resource.AttachmentConfiguration{})
+		if err != nil || got.Lease.Codec != want {
+			t.Errorf("%s: codec %q, %v, want %q", when, got.Lease.Codec, err, want)
+		}
+	}
+	b.mustCreate("a")
+	allocated("without a word of it", resource.CodecProto)
+	if err := os.WriteFile(file, append([]byte("codec = \"json\"\n"), text...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	allocated("before the restart", resource.CodecProto)
+	if _, err := b.service.Restart(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	allocated("after the restart", resource.CodecJSON)
+	b.crash()
+	b.open()
+	allocated("adopted by the next patchbayd", resource.CodecJSON)
+}
+
 func TestAllocateOutlivesDeathOfPlugin(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "good")

@@ -4,11 +4,10 @@
 // The process is started with a listening unix socket as file descriptor 3 and
 // PATCHBAY_LISTEN_FD=3, PATCHBAY_NETWORK_ID and PATCHBAY_STATE_DIR (a
 // directory of its own below the run root) in its environment. It serves this
-// service there by the Connect, gRPC or gRPC-Web protocol (HTTP/1.1 and
-// cleartext HTTP/2). Messages are binary; a plugin whose manifest says
-// codec = "json" is sent their JSON form, by the Connect protocol over HTTP/1.1
-// alone. What it writes to standard error is shown to the user when it dies.
-// SIGTERM asks it to exit and leaves the network as it is.
+// service there by the Connect protocol over HTTP/1.1. Messages are binary; a
+// plugin whose manifest says codec = "json" is sent their JSON form. What it
+// writes to standard error is shown to the user when it dies. SIGTERM asks it to
+// exit and leaves the network as it is.
 //
 // Errors are RPC codes with a message that names the thing and says what to
 // do: invalid_argument, not_found, already_exists (an address or MAC that
