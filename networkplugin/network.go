@@ -66,10 +66,16 @@ type Warner interface {
 	Warn(ctx context.Context, report func([]string))
 }
 
-// Publisher is a Network with a fast path for published ports.
+// Publisher is a Network with a fast path for published ports. The sandbox has
+// sockets on all of them, which keep others off the ports and get what the
+// network leaves.
 type Publisher interface {
-	Publish(ctx context.Context, p Port, ports []PublishedPort) ([]PublishedPort, error)
-	// Unpublish removes all ports of p; also called before every Expel.
+	// Publish forwards ports of the host, each with its host port, to p: these
+	// and no others. Those that it returns are forwarded; one for all addresses
+	// is, if p has an address. errdefs.ErrNotImplemented: this network does not.
+	Publish(ctx context.Context, p Port, ports []resource.PublishedPort) ([]resource.PublishedPort, error)
+	// Unpublish removes all ports of p; also called before every Expel. By then
+	// another network may have the same host ports, and keeps them.
 	Unpublish(ctx context.Context, p Port) error
 }
 
@@ -161,12 +167,4 @@ type Port struct {
 	NetworkNamespace string
 	// AutomaticMAC tells that nobody asked for Attachment.MACAddress; in Plan only.
 	AutomaticMAC bool
-}
-
-// PublishedPort forwards a host port to a port of an attachment.
-type PublishedPort struct {
-	Protocol      string // "tcp" or "udp"
-	HostAddress   netip.Addr
-	HostPort      uint16 // 0: choose
-	ContainerPort uint16
 }

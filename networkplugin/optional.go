@@ -47,20 +47,13 @@ func onPort[T any](s *service, key, what string, call func(T, Port) error) error
 
 // Publish implements the contract.
 func (h *harness) Publish(ctx context.Context, r *pluginv1.PublishRequest) (*pluginv1.PublishResponse, error) {
-	decoded, err := wire.PublishedPortsFromProto(r.GetPorts())
+	wanted, err := wire.PublishedPortsFromProto(r.GetPorts())
 	if err != nil {
 		return nil, err
 	}
-	wanted := make([]PublishedPort, len(decoded))
-	for i, p := range decoded {
-		wanted[i] = PublishedPort(p)
-	}
-	var got []wire.PublishedPort
-	err = onPort(h.service, r.GetKey(), "publish ports", func(p Publisher, port Port) error {
-		published, err := p.Publish(ctx, port, wanted)
-		for _, p := range published {
-			got = append(got, wire.PublishedPort(p))
-		}
+	var got []resource.PublishedPort
+	err = onPort(h.service, r.GetKey(), "publish ports", func(p Publisher, port Port) (err error) {
+		got, err = p.Publish(ctx, port, wanted)
 		return err
 	})
 	if err != nil {

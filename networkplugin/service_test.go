@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
+	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
 	"patchbay.dev/patchbay/internal/lease"
 	"patchbay.dev/patchbay/resource"
 )
@@ -103,7 +104,7 @@ func (a *able) Warn(ctx context.Context, report func([]string)) {
 	}
 }
 
-func (a *able) Publish(_ context.Context, p Port, ports []PublishedPort) ([]PublishedPort, error) {
+func (a *able) Publish(_ context.Context, p Port, ports []resource.PublishedPort) ([]resource.PublishedPort, error) {
 	a.did("publish:" + p.Key)
 	ports[0].HostPort = 32768
 	return ports, nil
@@ -341,7 +342,7 @@ func TestOptionalInterfaces(t *testing.T) {
 	if check, err := h.Check(t.Context(), &pluginv1.CheckRequest{}); err != nil || len(check.GetFaults()) != 1 {
 		t.Errorf("got %v, %v", check, err)
 	}
-	ports := []*pluginv1.PublishedPort{{Protocol: "tcp", ContainerPort: 80}}
+	ports := []*typesv1.PublishedPort{{Protocol: "tcp", ContainerPort: 80}}
 	if _, err := h.Publish(t.Context(), &pluginv1.PublishRequest{Key: "a/0", Ports: ports}); !errors.Is(err, errdefs.ErrNotFound) {
 		t.Errorf("got %v for a key without a lease", err)
 	}

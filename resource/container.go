@@ -17,6 +17,7 @@ type ContainerConfiguration struct {
 	Networks         []AttachmentConfiguration `json:"networks,omitempty"` // in the order of the interfaces
 	DNS              DNSConfiguration          `json:"dns,omitzero"`
 	ExtraHosts       []ExtraHost               `json:"extraHosts,omitempty"`
+	Ports            []PublishedPort           `json:"ports,omitempty"` // each with its host port
 	Resources        Resources                 `json:"resources,omitzero"`
 	CapabilitiesAdd  []string                  `json:"capabilitiesAdd,omitempty"` // "CAP_..." or "ALL"
 	CapabilitiesDrop []string                  `json:"capabilitiesDrop,omitempty"`
@@ -79,16 +80,17 @@ const (
 
 // ContainerStatus is what is true of a container now.
 type ContainerStatus struct {
-	State       ContainerState `json:"state"`
-	Message     string         `json:"message,omitempty"`
-	PID         int            `json:"pid,omitempty"` // of the main process, as the host sees it
-	HelperPID   int            `json:"helperPid,omitempty"`
-	StartedAt   time.Time      `json:"startedAt,omitzero"`
-	ExitedAt    time.Time      `json:"exitedAt,omitzero"`
-	ExitCode    int            `json:"exitCode"`
-	OutOfMemory bool           `json:"outOfMemory,omitempty"`
-	Attachments []Attachment   `json:"attachments,omitempty"`
-	Faults      []string       `json:"faults,omitempty"`
+	State       ContainerState  `json:"state"`
+	Message     string          `json:"message,omitempty"`
+	PID         int             `json:"pid,omitempty"` // of the main process, as the host sees it
+	HelperPID   int             `json:"helperPid,omitempty"`
+	StartedAt   time.Time       `json:"startedAt,omitzero"`
+	ExitedAt    time.Time       `json:"exitedAt,omitzero"`
+	ExitCode    int             `json:"exitCode"`
+	OutOfMemory bool            `json:"outOfMemory,omitempty"`
+	Attachments []Attachment    `json:"attachments,omitempty"`
+	Faults      []string        `json:"faults,omitempty"`
+	Ports       []PublishedPort `json:"ports,omitempty"` // open now
 }
 
 // ContainerTemplate is a container as a user asks for it; what is left out
@@ -109,6 +111,8 @@ type ContainerTemplate struct {
 	NoNetwork        bool                      // loopback only
 	DNS              DNSConfiguration          // before what the networks and the host say
 	ExtraHosts       []ExtraHost
+	Ports            []PublishedPort
+	PublishAll       bool // the ports that the image exposes too, on chosen host ports
 	Resources        Resources
 	CapabilitiesAdd  []string
 	CapabilitiesDrop []string

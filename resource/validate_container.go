@@ -52,6 +52,10 @@ func (t ContainerTemplate) Validate() error {
 	for _, h := range t.ExtraHosts {
 		add(h.faults()...)
 	}
+	if t.NoNetwork && (len(t.Ports) > 0 || t.PublishAll) {
+		add(fmt.Errorf("publish: the container has no network, want one to forward to"))
+	}
+	add(validatePorts(t.Ports)...)
 	add(t.Resources.faults()...)
 	for _, c := range slices.Concat(t.CapabilitiesAdd, t.CapabilitiesDrop) {
 		if !isWord(strings.ToUpper(c), upper, upper+digits+"_") {

@@ -32,6 +32,7 @@ var containerVerbs = []struct {
 	{"list", newList},
 	{"inspect", newInspect},
 	{"logs", newLogs},
+	{"port", newPort},
 	{"exec", newExec},
 	{"delete", newDelete},
 }
@@ -62,11 +63,11 @@ func getContainer(ctx context.Context, api containerGetter, name string) (resour
 
 // containerTable shows containers to people.
 func containerTable(containers []resource.Container, now time.Time, whole bool) *output.Table {
-	t := output.NewTable("ID", "NAME", "IMAGE", "COMMAND", "STATE", "NETWORKS", "AGE")
+	t := output.NewTable("ID", "NAME", "IMAGE", "COMMAND", "STATE", "NETWORKS", "PORTS", "AGE")
 	for _, c := range containers {
 		t.Add(output.Short(c.ID, 16, whole), c.Name, output.Short(c.Configuration.Image, 40, whole),
 			output.Short(quoteWords(c.Configuration.Process.Args), 30, whole), containerState(c.Status, whole),
-			containerNetworks(c), output.Age(c.CreatedAt, now))
+			containerNetworks(c), output.Short(containerPorts(c.Configuration.Ports), 40, whole), output.Age(c.CreatedAt, now))
 	}
 	return t
 }

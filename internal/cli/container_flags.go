@@ -23,6 +23,7 @@ type containerFlags struct {
 	entrypoint                            string
 	networks, labels                      []string
 	dns, extraHosts                       []string
+	publish                               []string
 	env, envFiles, volumes, mounts, tmpfs []string
 	stopTimeout                           time.Duration
 	pull                                  pullPolicy
@@ -35,6 +36,7 @@ func (o *containerFlags) bind(f *frame, c *cobra.Command) {
 	o.bindProcess(f, flags)
 	o.bindPlaces(flags)
 	o.bindNames(flags)
+	o.bindPorts(flags)
 	o.bindLimits(f, flags)
 	flags.StringVar(&o.name, "name", "", "name of the container (default: one is made up)")
 	flags.StringArrayVarP(&o.labels, "label", "l", nil, "KEY[=VALUE] to find it by (repeatable)")
@@ -75,6 +77,12 @@ func (o *containerFlags) bindPlaces(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.template.ReadOnly, "read-only", false, "let nobody write to the root file system")
 }
 
+func (o *containerFlags) bindPorts(flags *pflag.FlagSet) {
+	flags.StringArrayVarP(&o.publish, "publish", "p", nil,
+		"[[ADDRESS:][PORT[-END]]:]CONTAINER-PORT[-END][/tcp|/udp] to publish on the host; without PORT one is chosen, with a range one of it for a single CONTAINER-PORT (repeatable)")
+	flags.BoolVarP(&o.template.PublishAll, "publish-all", "P", false, "publish all ports that the image exposes, on ports of the host that are chosen")
+}
+
 func (o *containerFlags) bindNames(flags *pflag.FlagSet) {
 	t := &o.template
 	flags.StringArrayVar(&o.dns, "dns", nil, "ADDRESS of a name server for what the networks do not know (repeatable; default: the networks', else the host's)")
@@ -104,6 +112,8 @@ func (o *containerFlags) request(f *frame, c *cobra.Command, args []string) *api
 	t.DNS.Servers, err = parse.NameServers(o.dns)
 	f.fault(err)
 	t.ExtraHosts, err = parse.ExtraHosts(o.extraHosts)
+	f.fault(err)
+	t.Ports, err = parse.Ports(o.publish)
 	f.fault(err)
 	labels, err := parse.Pairs("label", o.labels, true)
 	f.fault(errors.Join(err, resource.ValidateLabels(labels)))

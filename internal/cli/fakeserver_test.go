@@ -378,7 +378,7 @@ func (s fakeContainers) Create(_ context.Context, r *apiserverv1.ContainerServic
 		c.Name = "made-up"
 	}
 	c.Configuration = resource.ContainerConfiguration{
-		Image: t.Image, Hostname: t.Hostname, AutoRemove: t.AutoRemove, Networks: t.Networks, Runtime: "oci",
+		Image: t.Image, Hostname: t.Hostname, AutoRemove: t.AutoRemove, Networks: t.Networks, Ports: t.Ports, Runtime: "oci",
 		Process: resource.Process{Args: t.Command, Env: t.Env, Terminal: t.Terminal, Stdin: t.Stdin},
 	}
 	c.Status.State = resource.ContainerCreated

@@ -14,9 +14,10 @@ type element struct {
 	value nftables.SetElement
 }
 
-// addElements puts all elements of the network into a transaction.
+// addElements puts all elements of the network into a transaction but for its
+// published ports, which another network may have by now.
 func (n *Network) addElements(c *nftables.Conn, plain bool) error {
-	for _, e := range n.desired(plain) {
+	for _, e := range n.sure(plain) {
 		if err := c.SetAddElements(e.set, []nftables.SetElement{e.value}); err != nil {
 			return err
 		}
@@ -26,6 +27,16 @@ func (n *Network) addElements(c *nftables.Conn, plain bool) error {
 
 // desired are all elements that the network should have.
 func (n *Network) desired(plain bool) []element {
+	all := n.sure(plain)
+	sets := byName(inetTable())
+	for _, f := range n.forwards() {
+		all = append(all, element{set: sets[f.set()], value: n.forwardElement(f)})
+	}
+	return all
+}
+
+// sure are those that no other network can have.
+func (n *Network) sure(plain bool) []element {
 	all := n.networkElements()
 	if plain {
 		return all

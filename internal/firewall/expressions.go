@@ -53,9 +53,11 @@ var (
 	arpIP       = field{expr.PayloadBaseNetworkHeader, 14, 4}
 	ip4Fragment = field{expr.PayloadBaseNetworkHeader, 6, 2} // flags and offset
 	ip4Source   = field{expr.PayloadBaseNetworkHeader, 12, 4}
+	ip4Target   = field{expr.PayloadBaseNetworkHeader, 16, 4}
 	ip6Length   = field{expr.PayloadBaseNetworkHeader, 4, 2}
 	ip6Next     = field{expr.PayloadBaseNetworkHeader, 6, 1}
 	ip6Source   = field{expr.PayloadBaseNetworkHeader, 8, 16}
+	ip6Target   = field{expr.PayloadBaseNetworkHeader, 24, 16}
 	sourcePort  = field{expr.PayloadBaseTransportHeader, 0, 2}
 	targetPort  = field{expr.PayloadBaseTransportHeader, 2, 2}
 	tcpFlags    = field{expr.PayloadBaseTransportHeader, 13, 1}
@@ -194,12 +196,21 @@ func notForInterface() part {
 	}
 }
 
+// forHost matches packets to any address of the host.
+func forHost() part {
+	return part{
+		&expr.Fib{Register: firstField, FlagDADDR: true, ResultADDRTYPE: true},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: firstField, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
+	}
+}
+
 func verdict(kind expr.VerdictKind, chain string) part {
 	return part{&expr.Verdict{Kind: kind, Chain: chain}}
 }
 
 var (
 	accept     = verdict(expr.VerdictAccept, "")
+	leave      = verdict(expr.VerdictReturn, "")
 	drop       = verdict(expr.VerdictDrop, "")
 	masquerade = part{&expr.Masq{}}
 )

@@ -84,6 +84,8 @@ type Network struct {
 
 	mu    sync.Mutex
 	ports map[string]Port // by interface; guarded by mu
+	// published are the forwarded ports by their owners; guarded by mu.
+	published map[string][]Forward
 	// plain says that the kernel has no bridge family; guarded by mu.
 	plain bool
 	// serving is false before the first Ensure and after Remove; guarded by mu.
@@ -99,7 +101,7 @@ func New(c Config) *Network {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	return &Network{config: c, ports: map[string]Port{}}
+	return &Network{config: c, ports: map[string]Port{}, published: map[string][]Forward{}}
 }
 
 // Ensure makes the tables and the network's elements what they should be. It
@@ -112,7 +114,7 @@ func (n *Network) Ensure() error {
 }
 
 // EnsurePorts is Ensure with these as the only ports: what an earlier process
-// admitted beside them is removed.
+// admitted beside them is removed, and what it published for others than them.
 func (n *Network) EnsurePorts(live []Port) error {
 	n.applying.Lock()
 	defer n.applying.Unlock()
@@ -124,6 +126,9 @@ func (n *Network) EnsurePorts(live []Port) error {
 	n.mu.Unlock()
 	if err := n.ensure(); err != nil {
 		return err
+	}
+	if err := n.adopt(live); err != nil {
+		return fmt.Errorf("nftables: look for published ports: %w", kindOf(err))
 	}
 	if err := n.removeElements(n.desired(n.isPlain())); err != nil {
 		return fmt.Errorf("nftables: remove old elements: %w", kindOf(err))
@@ -141,6 +146,9 @@ func (n *Network) ensure() error {
 			n.plain = true
 			n.mu.Unlock()
 		}
+	}
+	if err == nil {
+		err = n.restoreForwards()
 	}
 	if err != nil {
 		return fmt.Errorf("nftables: %w", kindOf(err))
@@ -234,6 +242,7 @@ func (n *Network) Remove() error {
 	n.mu.Lock()
 	n.serving = false
 	clear(n.ports)
+	clear(n.published)
 	n.mu.Unlock()
 
 	const attempts = 5 // others change the tables meanwhile

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"syscall"
 
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink/nl"
@@ -163,9 +165,34 @@ func (n *Network) removes(kind uint16, data []byte) bool {
 	return false
 }
 
+// elementKey is the key of the first element that a message speaks of: the
+// kernel sends one for each.
+func elementKey(data []byte) ([]byte, error) {
+	const header = 4 // struct nfgenmsg
+	b := data[min(header, len(data)):]
+	for _, kind := range []uint16{unix.NFTA_SET_ELEM_LIST_ELEMENTS, unix.NFTA_LIST_ELEM, unix.NFTA_SET_ELEM_KEY, unix.NFTA_DATA_VALUE} {
+		attributes, err := nl.ParseRouteAttr(b)
+		if err != nil {
+			return nil, err
+		}
+		at := slices.IndexFunc(attributes, func(a syscall.NetlinkRouteAttr) bool { return a.Attr.Type&^unix.NLA_F_NESTED == kind })
+		if at < 0 {
+			return nil, fmt.Errorf("attribute %d is not there", kind)
+		}
+		b = attributes[at].Value
+	}
+	return b, nil
+}
+
 // misses reports whether an element that was removed should be there. Those of a
 // port that has been revoked should not: most removals are the network's own.
 func (n *Network) misses(data []byte) bool {
+	for _, set := range mapsOfForwards {
+		if bytes.Contains(data, []byte(set+"\x00")) {
+			key, err := elementKey(data)
+			return err != nil || n.isForward(set, key)
+		}
+	}
 	if !bytes.Contains(data, []byte(PortPrefix)) || bytes.Contains(data, []byte(n.config.Bridge)) {
 		return true
 	}

@@ -88,6 +88,13 @@ func (d *definition) set(name string, verdicts bool, fields ...nftables.SetDatat
 	return s
 }
 
+// dataMap is a map to data of the fields.
+func (d *definition) dataMap(name string, data []nftables.SetDatatype, fields ...nftables.SetDatatype) *nftables.Set {
+	s := d.set(name, false, fields...)
+	s.IsMap, s.DataType = true, nftables.MustConcatSetType(data...)
+	return s
+}
+
 func (d *definition) chain(c *nftables.Chain, rules ...[]expr.Any) {
 	c.Table = d.table
 	d.chains = append(d.chains, chainRules{chain: c, rules: rules})
@@ -109,9 +116,14 @@ const (
 	mapFrom       = "from"       // bridge -> what may be forwarded from it
 	mapTo         = "to"         // bridge -> what may be forwarded to it
 	mapHost       = "host"       // bridge -> what the host itself accepts from it; not there: all
-	setPorts      = "ports"      // port . MAC address that may send
-	setSources4   = "sources4"   // port . MAC . IPv4 address
-	setSources6   = "sources6"   // port . MAC . IPv6 address
+	// Published ports, of all addresses of the host and of certain ones.
+	mapPublished4   = "published4"    // protocol . host port -> container's address . port
+	mapPublished6   = "published6"    // same
+	mapPublishedAt4 = "published-at4" // protocol . host address . host port -> same
+	mapPublishedAt6 = "published-at6" // same
+	setPorts        = "ports"         // port . MAC address that may send
+	setSources4     = "sources4"      // port . MAC . IPv4 address
+	setSources6     = "sources6"      // port . MAC . IPv6 address
 
 	chainFromNAT      = "from-nat"
 	chainFromInternal = "from-internal"
@@ -122,7 +134,8 @@ const (
 )
 
 // inetTable isolates networks from one another, from the outside and from the
-// host's own services, and gives those that may leave the host's addresses. All
+// host's own services, gives those that may leave the host's addresses, and
+// forwards published ports. All
 // of its chains have the standard priorities, and it isolates by drops alone:
 // these hold whatever the chains of other tables accept before or after.
 func inetTable() definition {
@@ -134,7 +147,9 @@ func inetTable() definition {
 	to := d.set(mapTo, true, nftables.TypeIFName)
 	host := d.set(mapHost, true, nftables.TypeIFName)
 
-	d.chain(sub(chainFromNAT), rule(oifname(firstField), in(bridges), drop))
+	d.chain(sub(chainFromNAT),
+		rule(conntrack(expr.CtKeySTATUS, statusDNAT), leave), // a published port is open to all
+		rule(oifname(firstField), in(bridges), drop))
 	d.chain(sub(chainFromInternal), rule(drop))
 	for i := range d.chains {
 		d.chains[i].member = true
@@ -166,7 +181,10 @@ func inetTable() definition {
 		rule(oifname(firstField), verdictOf(to)))
 	d.chain(hook("input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter),
 		rule(iifname(firstField), verdictOf(host)))
+	d.addPublished()
 	d.chain(hook("postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource),
+		// A neighbour would answer the sender directly, from another address.
+		rule(iifname(firstField), oifname(afterName), in(loops), conntrack(expr.CtKeySTATUS, statusDNAT), masquerade),
 		rule(iifname(firstField), in(masq), oifname(firstField), notIn(bridges), masquerade))
 	return d
 }

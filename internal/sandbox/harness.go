@@ -69,7 +69,8 @@ func bootstrapConfig(r *sandboxv1.BootstrapRequest) (BootstrapConfig, error) {
 	allocated, err1 := wire.AllocatedAttachmentsFromProto(r.GetAttachments())
 	dns, err2 := wire.DNSFromProto(r.GetDns())
 	hosts, err3 := wire.ExtraHostsFromProto(r.GetExtraHosts())
-	if err := errors.Join(err1, err2, err3); err != nil {
+	ports, err4 := wire.PublishedPortsFromProto(r.GetPorts())
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return BootstrapConfig{}, err
 	}
 	root := r.GetRootFilesystem()
@@ -96,6 +97,7 @@ func bootstrapConfig(r *sandboxv1.BootstrapRequest) (BootstrapConfig, error) {
 		},
 		Allocated: allocated,
 		Hosts:     hosts,
+		Ports:     ports,
 		LogPath:   r.GetLogPath(),
 		Start:     r.GetStart(),
 	}, nil

@@ -39,9 +39,11 @@ type dialHold func(ctx context.Context, socket string, codec resource.Codec, r *
 // leases holds the leases of one sandbox: one Hold stream for each plugin, which
 // is opened again, for ever, when it breaks.
 type leases struct {
-	dial    dialHold
-	log     *slog.Logger
-	cancel  context.CancelFunc // nil before hold
+	dial   dialHold
+	log    *slog.Logger
+	cancel context.CancelFunc // nil before hold
+	// again is called when the leases of a plugin are held anew; nil: nothing.
+	again   func(ctx context.Context, socket string)
 	keepers sync.WaitGroup
 
 	mu     sync.Mutex
@@ -177,6 +179,9 @@ func (k *keeper) keep(life context.Context, stream holdStream) {
 		}
 		k.leases.setFault(k.socket, "")
 		k.leases.log.Info("hold leases again", "socket", k.socket)
+		if k.leases.again != nil {
+			k.leases.again(life, k.socket)
+		}
 	}
 }
 

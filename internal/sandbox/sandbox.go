@@ -18,6 +18,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/containerlog"
 	"patchbay.dev/patchbay/internal/revert"
+	"patchbay.dev/patchbay/internal/sandbox/ports"
 	"patchbay.dev/patchbay/internal/stdio"
 	"patchbay.dev/patchbay/resource"
 )
@@ -53,6 +54,7 @@ type Sandbox struct {
 	config  Config
 	leases  *leases
 	names   names
+	ports   ports.Ports
 	running sync.WaitGroup
 	life    context.Context // ended by Shutdown: cuts a Bootstrap short
 	end     context.CancelFunc
@@ -79,10 +81,12 @@ func New(c Config) *Sandbox {
 	s := &Sandbox{
 		config: c,
 		leases: newLeases(rpcHold, c.Log),
+		ports:  ports.Ports{Log: c.Log},
 		ready:  make(chan struct{}),
 		exited: make(chan struct{}),
 		done:   make(chan struct{}),
 	}
+	s.leases.again = s.ports.Again
 	s.finish = sync.OnceFunc(func() { close(s.done) })
 	s.life, s.end = context.WithCancel(context.Background())
 	return s
@@ -103,6 +107,7 @@ type BootstrapConfig struct {
 	// Configuration.DNS is what the user asked for; engines get what it comes to.
 	Allocated []resource.AllocatedAttachment // in the order of the interfaces
 	Hosts     []resource.ExtraHost
+	Ports     []resource.PublishedPort
 	LogPath   string // file for the output of the main process; empty: none
 	Start     bool   // start the main process too
 }
@@ -173,6 +178,10 @@ func (s *Sandbox) bootstrap(ctx context.Context, c BootstrapConfig) (main MainPr
 
 	var undo revert.Stack
 	defer undo.Run(&err)
+	if err := s.ports.Take(c.Ports); err != nil {
+		return nil, err
+	}
+	undo.Add(func() error { s.closePorts(ctx); return nil })
 	log, err := openLog(&c)
 	if err != nil {
 		return nil, err
@@ -217,6 +226,7 @@ func (s *Sandbox) make(ctx context.Context, d design, undo *revert.Stack) (main 
 		return nil, err
 	}
 	undo.Add(func() error { s.leases.release(); return nil })
+	undo.Add(func() error { s.closePorts(ctx); return nil })
 	undo.Add(func() error { s.names.close(); return nil })
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
@@ -233,9 +243,16 @@ func (s *Sandbox) make(ctx context.Context, d design, undo *revert.Stack) (main 
 		if err := s.leases.hold(ctx, d.allocated, namespace); err != nil {
 			return err
 		}
-		return s.config.Engine.Plug(ctx, d.plans)
+		beside, ctx := errgroup.WithContext(ctx)
+		beside.Go(func() error { return s.config.Engine.Plug(ctx, d.plans) })
+		beside.Go(func() error { return s.ports.Publish(ctx, byPriority(d.allocated), reachOf(s.config.Engine)) })
+		return beside.Wait()
 	})
-	return main, group.Wait()
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	s.ports.Serve()
+	return main, nil
 }
 
 func openLog(c *BootstrapConfig) (*containerlog.Writer, error) {
@@ -284,6 +301,7 @@ func (s *Sandbox) watch(main MainProcess, server *stdio.Server, log *containerlo
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 	defer cancel()
 	s.names.close()
+	s.closePorts(ctx)
 	if err := s.config.Engine.Destroy(ctx); err != nil {
 		s.config.Log.Error("take the sandbox down", "error", err)
 	}

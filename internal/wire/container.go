@@ -93,6 +93,7 @@ func ContainerToProto(c resource.Container) *apiserverv1.Container {
 			OutOfMemory: s.OutOfMemory,
 			Attachments: AttachmentsToProto(s.Attachments),
 			Faults:      s.Faults,
+			Ports:       PublishedPortsToProto(s.Ports),
 		},
 	}
 }
@@ -107,6 +108,7 @@ func containerConfigurationToProto(c resource.ContainerConfiguration) *apiserver
 		Networks:         each(c.Networks, AttachmentConfigurationToProto),
 		Dns:              DNSToProto(c.DNS),
 		ExtraHosts:       ExtraHostsToProto(c.ExtraHosts),
+		Ports:            PublishedPortsToProto(c.Ports),
 		Resources:        ResourcesToProto(c.Resources),
 		CapabilitiesAdd:  c.CapabilitiesAdd,
 		CapabilitiesDrop: c.CapabilitiesDrop,
@@ -137,6 +139,7 @@ func ContainerFromProto(c *apiserverv1.Container) (resource.Container, error) {
 			OutOfMemory: s.GetOutOfMemory(),
 			Attachments: attachments(&f, s.GetAttachments()),
 			Faults:      s.GetFaults(),
+			Ports:       publishedPorts(&f, s.GetPorts()),
 		},
 	}
 	return out, f.err()
@@ -154,6 +157,7 @@ func containerConfiguration(f *faults, c *apiserverv1.ContainerConfiguration) re
 		}),
 		DNS:              dns(f, c.GetDns()),
 		ExtraHosts:       extraHosts(f, c.GetExtraHosts()),
+		Ports:            publishedPorts(f, c.GetPorts()),
 		Resources:        ResourcesFromProto(c.GetResources()),
 		CapabilitiesAdd:  c.GetCapabilitiesAdd(),
 		CapabilitiesDrop: c.GetCapabilitiesDrop(),
@@ -183,6 +187,8 @@ func ContainerTemplateToProto(t resource.ContainerTemplate) *apiserverv1.Contain
 		Networks:         each(t.Networks, AttachmentConfigurationToProto),
 		Dns:              DNSToProto(t.DNS),
 		ExtraHosts:       ExtraHostsToProto(t.ExtraHosts),
+		Ports:            PublishedPortsToProto(t.Ports),
+		PublishAll:       t.PublishAll,
 		NoNetwork:        t.NoNetwork,
 		Resources:        ResourcesToProto(t.Resources),
 		CapabilitiesAdd:  t.CapabilitiesAdd,
@@ -219,6 +225,8 @@ func ContainerTemplateFromProto(t *apiserverv1.ContainerTemplate) (resource.Cont
 		}),
 		DNS:              dns(&f, t.GetDns()),
 		ExtraHosts:       extraHosts(&f, t.GetExtraHosts()),
+		Ports:            publishedPorts(&f, t.GetPorts()),
+		PublishAll:       t.GetPublishAll(),
 		NoNetwork:        t.GetNoNetwork(),
 		Resources:        ResourcesFromProto(t.GetResources()),
 		CapabilitiesAdd:  t.GetCapabilitiesAdd(),

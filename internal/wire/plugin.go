@@ -67,37 +67,3 @@ func pools(f *faults, what string, all []*pluginv1.SubnetPool) []resource.Subnet
 		return pool
 	})
 }
-
-// PublishedPort forwards a host port to a port of an attachment.
-type PublishedPort struct {
-	Protocol      string     // "tcp" or "udp"
-	HostAddress   netip.Addr // zero: all
-	HostPort      uint16     // 0: choose
-	ContainerPort uint16
-}
-
-// PublishedPortsToProto converts published ports.
-func PublishedPortsToProto(ports []PublishedPort) []*pluginv1.PublishedPort {
-	return each(ports, func(p PublishedPort) *pluginv1.PublishedPort {
-		return &pluginv1.PublishedPort{
-			Protocol:      p.Protocol,
-			HostAddress:   addrString(p.HostAddress),
-			HostPort:      uint32(p.HostPort),
-			ContainerPort: uint32(p.ContainerPort),
-		}
-	})
-}
-
-// PublishedPortsFromProto converts published ports.
-func PublishedPortsFromProto(ports []*pluginv1.PublishedPort) ([]PublishedPort, error) {
-	var f faults
-	out := each(ports, func(p *pluginv1.PublishedPort) PublishedPort {
-		return PublishedPort{
-			Protocol:      p.GetProtocol(),
-			HostAddress:   f.addr("host address", p.GetHostAddress()),
-			HostPort:      f.port("host port", p.GetHostPort()),
-			ContainerPort: f.port("container port", p.GetContainerPort()),
-		}
-	})
-	return out, f.err()
-}

@@ -54,6 +54,7 @@ var layers = []layer{
 	{packages: []string{"internal/tapstream"}, tests: []string{"internal/link", "internal/netns"}},
 	{packages: []string{"internal/frameswitch"}, imports: []string{"internal/tapstream"}},
 	{packages: []string{"internal/userstack"}, imports: []string{"resource", "internal/netns"}},
+	{packages: []string{"internal/forward"}, imports: []string{"resource"}},
 	{packages: []string{"internal/lease"}, imports: with(basics, []string{"internal/ipam"})},
 
 	// Network plugins.
@@ -68,7 +69,7 @@ var layers = []layer{
 	// Sandboxes and their runtimes.
 	{packages: []string{"internal/stdio"}, imports: basics},
 	{packages: []string{"internal/containerlog"}, imports: basics},
-	{packages: []string{"internal/sandbox/..."}, imports: with(basics, contract, []string{"internal/stdio", "internal/containerlog", "internal/resolver"})},
+	{packages: []string{"internal/sandbox/..."}, imports: with(basics, contract, []string{"internal/stdio", "internal/containerlog", "internal/resolver", "internal/forward"})},
 	{
 		packages: []string{"internal/runtime/..."},
 		imports:  with(basics, contract, []string{"internal/sandbox/...", "internal/link/...", "internal/netns", "internal/tapstream", "internal/stdio", "internal/containerlog", "internal/resolver"}),

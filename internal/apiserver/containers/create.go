@@ -36,7 +36,7 @@ func (s *Service) Create(ctx context.Context, name string, labels map[string]str
 	if err != nil {
 		return resource.Container{}, nil, err
 	}
-	e, err := s.claimName(r, Stored{
+	e, err := s.enter(r, Stored{
 		Metadata: resource.Metadata{
 			ID: id, Name: r.name, CreatedAt: time.Now().UTC(),
 			Labels: blueprint.MergeLabels(r.image.Configuration.Run.Labels, labels),
@@ -73,6 +73,18 @@ func (s *Service) use(r *request) (release func(), err error) {
 		return nil, err
 	}
 	return func() { releaseNetworks(); releaseImage() }, nil
+}
+
+// enter makes a container that is being created known, with its host ports chosen.
+func (s *Service) enter(r *request, stored Stored) (*entry, error) {
+	s.choosing.Lock()
+	defer s.choosing.Unlock()
+	ports, err := s.choosePorts(stored.Configuration.Ports)
+	if err != nil {
+		return nil, err
+	}
+	stored.Configuration.Ports = ports
+	return s.claimName(r, stored)
 }
 
 // claimName enters a container that is being created, so that nobody else gets

@@ -3,15 +3,13 @@ package containers
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"sync"
-	"time"
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
-	"patchbay.dev/patchbay/internal/helper"
+	"patchbay.dev/patchbay/internal/apiserver/containers/runtimehelper"
 )
 
 // watch waits for the end of a run and takes away what it leaves. It ends early
@@ -109,24 +107,10 @@ func (s *Service) cleanUp(id string, r *run) {
 	if r.process != nil && r.process.Clean() {
 		return
 	}
-	directory := s.config.Roots.Sandbox(id)
-	binary, err := helper.Binary(directory)
-	if err != nil {
-		return // none was ever started
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), cleanUpTimeout)
-	defer cancel()
-	_, err = helper.Run(ctx, helper.Verb{
-		Binary: binary, Name: runtimeName(filepath.Base(binary)), Args: []string{"cleanup"}, Environment: s.helperEnvironment(id),
-	})
-	if err != nil {
+	if err := runtimehelper.CleanUp(s.config.Roots, id); err != nil {
 		s.config.Log.Error("cannot clean up after a runtime helper", "container", id, "error", err)
 	}
 }
-
-// cleanUpTimeout bounds the removal of a container's cgroups, whose processes
-// the kernel may still be ending.
-const cleanUpTimeout = 30 * time.Second
 
 // dismiss ends a helper and takes away what it leaves, but for its leases.
 func (s *Service) dismiss(ctx context.Context, id string, r *run) {

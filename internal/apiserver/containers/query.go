@@ -56,7 +56,7 @@ func (s *Service) status(ctx context.Context, e *entry) resource.ContainerStatus
 	r, last := e.run, e.last
 	known := resource.ContainerStatus{State: s.stateLocked(e)}
 	if r != nil && r.state == resource.ContainerRunning {
-		known.StartedAt, known.Attachments = r.startedAt, r.attachments
+		known.StartedAt, known.Attachments, known.Ports = r.startedAt, r.attachments, e.config().Ports
 	}
 	s.mu.Unlock()
 	switch {

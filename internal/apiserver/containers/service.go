@@ -147,6 +147,10 @@ type Service struct {
 	endWaits context.CancelFunc
 	running  sync.WaitGroup // watchers and deletions that nobody waits for
 
+	// choosing is held while host ports are chosen and until they are known by
+	// an entry: nobody else chooses the same ones.
+	choosing sync.Mutex
+
 	mu       sync.Mutex
 	entries  map[string]*entry // by id; guarded by mu
 	names    map[string]*entry // guarded by mu

@@ -15,7 +15,9 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/containers/blueprint"
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
+	"patchbay.dev/patchbay/internal/apiserver/containers/hostport"
 	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
+	"patchbay.dev/patchbay/internal/apiserver/containers/runtimehelper"
 	"patchbay.dev/patchbay/internal/client"
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/internal/manifest"
@@ -92,6 +94,9 @@ func (s *Service) claimRun(e *entry, abort context.CancelFunc) (*run, error) {
 		return nil, e.errorf(errdefs.ErrFailedPrecondition, "is being deleted")
 	case e.run != nil:
 		return nil, e.errorf(errdefs.ErrFailedPrecondition, "is already %s", s.stateLocked(e))
+	}
+	if err := s.portFaults(e); err != nil {
+		return nil, err
 	}
 	e.run = &run{state: resource.ContainerStarting, abort: abort, ended: make(chan struct{})}
 	return e.run, nil
@@ -193,8 +198,8 @@ func (s *Service) startHelper(ctx context.Context, e *entry, r *run, plugin mani
 		Directory:   s.config.Roots.Sandbox(e.id()),
 		Socket:      s.config.Roots.SandboxSocket(e.id()),
 		Binary:      plugin.Binary,
-		Name:        runtimeName(plugin.Name),
-		Environment: s.helperEnvironment(e.id()),
+		Name:        runtimehelper.Name(plugin.Name),
+		Environment: runtimehelper.Environment(s.config.Roots, e.id()),
 		Isolate:     true,
 	})
 	if err != nil {
@@ -204,34 +209,12 @@ func (s *Service) startHelper(ctx context.Context, e *entry, r *run, plugin mani
 	r.client = client.DialSandbox(s.config.Roots.SandboxSocket(e.id()))
 	ctx, cancel := context.WithTimeout(ctx, s.config.ReadyTimeout)
 	defer cancel()
-	err = process.Ready(ctx, func(ctx context.Context) error {
-		hello, err := r.client.Hello(ctx, &sandboxv1.HelloRequest{MinProtocol: manifest.MinProtocol, MaxProtocol: manifest.MaxProtocol})
-		if err != nil {
-			return err
-		}
-		if hello.GetMinProtocol() > manifest.MaxProtocol || hello.GetMaxProtocol() < manifest.MinProtocol {
-			return fault.New(errdefs.ErrFailedPrecondition, "speaks protocol %d to %d, want %d to %d",
-				hello.GetMinProtocol(), hello.GetMaxProtocol(), manifest.MinProtocol, manifest.MaxProtocol)
-		}
-		return nil
-	})
+	err = process.Ready(ctx, func(ctx context.Context) error { return runtimehelper.Hello(ctx, r.client) })
 	if err != nil {
 		return e.errorf(wire.Kind(err), "runtime %s: %w", plugin.Name, err)
 	}
 	r.ready = true
 	return nil
-}
-
-func runtimeName(plugin string) string { return "patchbay-runtime-" + plugin }
-
-// helperEnvironment is what tells a runtime's programs which sandbox is theirs.
-func (s *Service) helperEnvironment(id string) []string {
-	return []string{
-		"PATCHBAY_SANDBOX_ID=" + id,
-		"PATCHBAY_STATE_DIR=" + s.config.Roots.Sandbox(id),
-		"PATCHBAY_CACHE_DIR=" + s.config.Roots.Cache(),
-		"PATCHBAY_KERNEL_DIR=" + s.config.Roots.Kernel(),
-	}
 }
 
 // bootstrap makes the sandbox and starts the main process.
@@ -240,7 +223,7 @@ func (s *Service) bootstrap(ctx context.Context, e *entry, r *run, request *sand
 	defer cancel()
 	made, err := r.client.Bootstrap(ctx, request)
 	if err != nil {
-		return "", s.explain(e, r, err)
+		return "", hostport.Explain(e.name(), e.config().Ports, s.explain(e, r, err))
 	}
 	attachments, err := wire.AttachmentsFromProto(made.GetAttachments())
 	if err != nil {

@@ -306,6 +306,7 @@ type ContainerConfiguration struct {
 	StopTimeout      *durationpb.Duration          `protobuf:"bytes,15,opt,name=stop_timeout,json=stopTimeout,proto3" json:"stop_timeout,omitempty"` // default 10 s
 	Dns              *v1.DNSConfiguration          `protobuf:"bytes,16,opt,name=dns,proto3" json:"dns,omitempty"`
 	ExtraHosts       []*v1.ExtraHost               `protobuf:"bytes,17,rep,name=extra_hosts,json=extraHosts,proto3" json:"extra_hosts,omitempty"`
+	Ports            []*v1.PublishedPort           `protobuf:"bytes,18,rep,name=ports,proto3" json:"ports,omitempty"` // each with its host port
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -459,6 +460,13 @@ func (x *ContainerConfiguration) GetExtraHosts() []*v1.ExtraHost {
 	return nil
 }
 
+func (x *ContainerConfiguration) GetPorts() []*v1.PublishedPort {
+	if x != nil {
+		return x.Ports
+	}
+	return nil
+}
+
 type ContainerStatus struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	State         ContainerState         `protobuf:"varint,1,opt,name=state,proto3,enum=patchbay.apiserver.v1.ContainerState" json:"state,omitempty"`
@@ -471,6 +479,7 @@ type ContainerStatus struct {
 	OutOfMemory   bool                   `protobuf:"varint,8,opt,name=out_of_memory,json=outOfMemory,proto3" json:"out_of_memory,omitempty"`
 	Attachments   []*v1.Attachment       `protobuf:"bytes,9,rep,name=attachments,proto3" json:"attachments,omitempty"`
 	Faults        []string               `protobuf:"bytes,10,rep,name=faults,proto3" json:"faults,omitempty"`
+	Ports         []*v1.PublishedPort    `protobuf:"bytes,11,rep,name=ports,proto3" json:"ports,omitempty"` // open now
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -575,6 +584,13 @@ func (x *ContainerStatus) GetFaults() []string {
 	return nil
 }
 
+func (x *ContainerStatus) GetPorts() []*v1.PublishedPort {
+	if x != nil {
+		return x.Ports
+	}
+	return nil
+}
+
 // ContainerTemplate is a container as a user asks for it; what is left out
 // comes from the image.
 type ContainerTemplate struct {
@@ -603,6 +619,8 @@ type ContainerTemplate struct {
 	StopTimeout      *durationpb.Duration          `protobuf:"bytes,22,opt,name=stop_timeout,json=stopTimeout,proto3" json:"stop_timeout,omitempty"`
 	Dns              *v1.DNSConfiguration          `protobuf:"bytes,23,opt,name=dns,proto3" json:"dns,omitempty"` // before what the networks and the host say
 	ExtraHosts       []*v1.ExtraHost               `protobuf:"bytes,24,rep,name=extra_hosts,json=extraHosts,proto3" json:"extra_hosts,omitempty"`
+	Ports            []*v1.PublishedPort           `protobuf:"bytes,25,rep,name=ports,proto3" json:"ports,omitempty"`
+	PublishAll       bool                          `protobuf:"varint,26,opt,name=publish_all,json=publishAll,proto3" json:"publish_all,omitempty"` // the ports that the image exposes too, on chosen host ports
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -803,6 +821,20 @@ func (x *ContainerTemplate) GetExtraHosts() []*v1.ExtraHost {
 		return x.ExtraHosts
 	}
 	return nil
+}
+
+func (x *ContainerTemplate) GetPorts() []*v1.PublishedPort {
+	if x != nil {
+		return x.Ports
+	}
+	return nil
+}
+
+func (x *ContainerTemplate) GetPublishAll() bool {
+	if x != nil {
+		return x.PublishAll
+	}
+	return false
 }
 
 type ContainerServiceCreateRequest struct {
@@ -2106,7 +2138,7 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\tContainer\x127\n" +
 	"\bmetadata\x18\x01 \x01(\v2\x1b.patchbay.types.v1.MetadataR\bmetadata\x12S\n" +
 	"\rconfiguration\x18\x02 \x01(\v2-.patchbay.apiserver.v1.ContainerConfigurationR\rconfiguration\x12>\n" +
-	"\x06status\x18\x03 \x01(\v2&.patchbay.apiserver.v1.ContainerStatusR\x06status\"\xf2\x05\n" +
+	"\x06status\x18\x03 \x01(\v2&.patchbay.apiserver.v1.ContainerStatusR\x06status\"\xaa\x06\n" +
 	"\x16ContainerConfiguration\x12\x14\n" +
 	"\x05image\x18\x01 \x01(\tR\x05image\x12!\n" +
 	"\fimage_digest\x18\x02 \x01(\tR\vimageDigest\x12\x1a\n" +
@@ -2128,7 +2160,8 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\fstop_timeout\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\vstopTimeout\x125\n" +
 	"\x03dns\x18\x10 \x01(\v2#.patchbay.types.v1.DNSConfigurationR\x03dns\x12=\n" +
 	"\vextra_hosts\x18\x11 \x03(\v2\x1c.patchbay.types.v1.ExtraHostR\n" +
-	"extraHosts\"\xa7\x03\n" +
+	"extraHosts\x126\n" +
+	"\x05ports\x18\x12 \x03(\v2 .patchbay.types.v1.PublishedPortR\x05ports\"\xdf\x03\n" +
 	"\x0fContainerStatus\x12;\n" +
 	"\x05state\x18\x01 \x01(\x0e2%.patchbay.apiserver.v1.ContainerStateR\x05state\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x10\n" +
@@ -2142,7 +2175,8 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\rout_of_memory\x18\b \x01(\bR\voutOfMemory\x12?\n" +
 	"\vattachments\x18\t \x03(\v2\x1d.patchbay.types.v1.AttachmentR\vattachments\x12\x16\n" +
 	"\x06faults\x18\n" +
-	" \x03(\tR\x06faults\"\x9d\a\n" +
+	" \x03(\tR\x06faults\x126\n" +
+	"\x05ports\x18\v \x03(\v2 .patchbay.types.v1.PublishedPortR\x05ports\"\xf6\a\n" +
 	"\x11ContainerTemplate\x12\x14\n" +
 	"\x05image\x18\x01 \x01(\tR\x05image\x12\x1a\n" +
 	"\bhostname\x18\x02 \x01(\tR\bhostname\x12\x1e\n" +
@@ -2174,7 +2208,10 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\fstop_timeout\x18\x16 \x01(\v2\x19.google.protobuf.DurationR\vstopTimeout\x125\n" +
 	"\x03dns\x18\x17 \x01(\v2#.patchbay.types.v1.DNSConfigurationR\x03dns\x12=\n" +
 	"\vextra_hosts\x18\x18 \x03(\v2\x1c.patchbay.types.v1.ExtraHostR\n" +
-	"extraHosts\"\x8e\x02\n" +
+	"extraHosts\x126\n" +
+	"\x05ports\x18\x19 \x03(\v2 .patchbay.types.v1.PublishedPortR\x05ports\x12\x1f\n" +
+	"\vpublish_all\x18\x1a \x01(\bR\n" +
+	"publishAll\"\x8e\x02\n" +
 	"\x1dContainerServiceCreateRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12X\n" +
 	"\x06labels\x18\x02 \x03(\v2@.patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntryR\x06labels\x12D\n" +
@@ -2341,8 +2378,9 @@ var file_patchbay_apiserver_v1_container_proto_goTypes = []any{
 	(*durationpb.Duration)(nil),              // 41: google.protobuf.Duration
 	(*v1.DNSConfiguration)(nil),              // 42: patchbay.types.v1.DNSConfiguration
 	(*v1.ExtraHost)(nil),                     // 43: patchbay.types.v1.ExtraHost
-	(*timestamppb.Timestamp)(nil),            // 44: google.protobuf.Timestamp
-	(*v1.Attachment)(nil),                    // 45: patchbay.types.v1.Attachment
+	(*v1.PublishedPort)(nil),                 // 44: patchbay.types.v1.PublishedPort
+	(*timestamppb.Timestamp)(nil),            // 45: google.protobuf.Timestamp
+	(*v1.Attachment)(nil),                    // 46: patchbay.types.v1.Attachment
 }
 var file_patchbay_apiserver_v1_container_proto_depIdxs = []int32{
 	35, // 0: patchbay.apiserver.v1.ContainerServiceExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
@@ -2356,60 +2394,63 @@ var file_patchbay_apiserver_v1_container_proto_depIdxs = []int32{
 	41, // 8: patchbay.apiserver.v1.ContainerConfiguration.stop_timeout:type_name -> google.protobuf.Duration
 	42, // 9: patchbay.apiserver.v1.ContainerConfiguration.dns:type_name -> patchbay.types.v1.DNSConfiguration
 	43, // 10: patchbay.apiserver.v1.ContainerConfiguration.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
-	0,  // 11: patchbay.apiserver.v1.ContainerStatus.state:type_name -> patchbay.apiserver.v1.ContainerState
-	44, // 12: patchbay.apiserver.v1.ContainerStatus.started_at:type_name -> google.protobuf.Timestamp
-	44, // 13: patchbay.apiserver.v1.ContainerStatus.exited_at:type_name -> google.protobuf.Timestamp
-	45, // 14: patchbay.apiserver.v1.ContainerStatus.attachments:type_name -> patchbay.types.v1.Attachment
-	38, // 15: patchbay.apiserver.v1.ContainerTemplate.mounts:type_name -> patchbay.types.v1.Mount
-	39, // 16: patchbay.apiserver.v1.ContainerTemplate.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
-	40, // 17: patchbay.apiserver.v1.ContainerTemplate.resources:type_name -> patchbay.types.v1.Resources
-	41, // 18: patchbay.apiserver.v1.ContainerTemplate.stop_timeout:type_name -> google.protobuf.Duration
-	42, // 19: patchbay.apiserver.v1.ContainerTemplate.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	43, // 20: patchbay.apiserver.v1.ContainerTemplate.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
-	34, // 21: patchbay.apiserver.v1.ContainerServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
-	7,  // 22: patchbay.apiserver.v1.ContainerServiceCreateRequest.template:type_name -> patchbay.apiserver.v1.ContainerTemplate
-	4,  // 23: patchbay.apiserver.v1.ContainerServiceCreateResponse.container:type_name -> patchbay.apiserver.v1.Container
-	41, // 24: patchbay.apiserver.v1.ContainerServiceStopRequest.timeout:type_name -> google.protobuf.Duration
-	41, // 25: patchbay.apiserver.v1.ContainerServiceRestartRequest.timeout:type_name -> google.protobuf.Duration
-	1,  // 26: patchbay.apiserver.v1.ContainerServiceWaitRequest.condition:type_name -> patchbay.apiserver.v1.WaitCondition
-	4,  // 27: patchbay.apiserver.v1.ContainerServiceListResponse.containers:type_name -> patchbay.apiserver.v1.Container
-	4,  // 28: patchbay.apiserver.v1.ContainerServiceGetResponse.container:type_name -> patchbay.apiserver.v1.Container
-	44, // 29: patchbay.apiserver.v1.ContainerServiceLogsRequest.since:type_name -> google.protobuf.Timestamp
-	44, // 30: patchbay.apiserver.v1.ContainerServiceLogsResponse.time:type_name -> google.protobuf.Timestamp
-	37, // 31: patchbay.apiserver.v1.ContainerServiceExecRequest.process:type_name -> patchbay.types.v1.Process
-	8,  // 32: patchbay.apiserver.v1.ContainerService.Create:input_type -> patchbay.apiserver.v1.ContainerServiceCreateRequest
-	10, // 33: patchbay.apiserver.v1.ContainerService.Start:input_type -> patchbay.apiserver.v1.ContainerServiceStartRequest
-	12, // 34: patchbay.apiserver.v1.ContainerService.Stop:input_type -> patchbay.apiserver.v1.ContainerServiceStopRequest
-	14, // 35: patchbay.apiserver.v1.ContainerService.Kill:input_type -> patchbay.apiserver.v1.ContainerServiceKillRequest
-	16, // 36: patchbay.apiserver.v1.ContainerService.Restart:input_type -> patchbay.apiserver.v1.ContainerServiceRestartRequest
-	18, // 37: patchbay.apiserver.v1.ContainerService.Wait:input_type -> patchbay.apiserver.v1.ContainerServiceWaitRequest
-	20, // 38: patchbay.apiserver.v1.ContainerService.List:input_type -> patchbay.apiserver.v1.ContainerServiceListRequest
-	22, // 39: patchbay.apiserver.v1.ContainerService.Get:input_type -> patchbay.apiserver.v1.ContainerServiceGetRequest
-	24, // 40: patchbay.apiserver.v1.ContainerService.Delete:input_type -> patchbay.apiserver.v1.ContainerServiceDeleteRequest
-	26, // 41: patchbay.apiserver.v1.ContainerService.Logs:input_type -> patchbay.apiserver.v1.ContainerServiceLogsRequest
-	28, // 42: patchbay.apiserver.v1.ContainerService.Exec:input_type -> patchbay.apiserver.v1.ContainerServiceExecRequest
-	30, // 43: patchbay.apiserver.v1.ContainerService.WaitExec:input_type -> patchbay.apiserver.v1.ContainerServiceWaitExecRequest
-	32, // 44: patchbay.apiserver.v1.ContainerService.Resize:input_type -> patchbay.apiserver.v1.ContainerServiceResizeRequest
-	2,  // 45: patchbay.apiserver.v1.ContainerService.Explain:input_type -> patchbay.apiserver.v1.ContainerServiceExplainRequest
-	9,  // 46: patchbay.apiserver.v1.ContainerService.Create:output_type -> patchbay.apiserver.v1.ContainerServiceCreateResponse
-	11, // 47: patchbay.apiserver.v1.ContainerService.Start:output_type -> patchbay.apiserver.v1.ContainerServiceStartResponse
-	13, // 48: patchbay.apiserver.v1.ContainerService.Stop:output_type -> patchbay.apiserver.v1.ContainerServiceStopResponse
-	15, // 49: patchbay.apiserver.v1.ContainerService.Kill:output_type -> patchbay.apiserver.v1.ContainerServiceKillResponse
-	17, // 50: patchbay.apiserver.v1.ContainerService.Restart:output_type -> patchbay.apiserver.v1.ContainerServiceRestartResponse
-	19, // 51: patchbay.apiserver.v1.ContainerService.Wait:output_type -> patchbay.apiserver.v1.ContainerServiceWaitResponse
-	21, // 52: patchbay.apiserver.v1.ContainerService.List:output_type -> patchbay.apiserver.v1.ContainerServiceListResponse
-	23, // 53: patchbay.apiserver.v1.ContainerService.Get:output_type -> patchbay.apiserver.v1.ContainerServiceGetResponse
-	25, // 54: patchbay.apiserver.v1.ContainerService.Delete:output_type -> patchbay.apiserver.v1.ContainerServiceDeleteResponse
-	27, // 55: patchbay.apiserver.v1.ContainerService.Logs:output_type -> patchbay.apiserver.v1.ContainerServiceLogsResponse
-	29, // 56: patchbay.apiserver.v1.ContainerService.Exec:output_type -> patchbay.apiserver.v1.ContainerServiceExecResponse
-	31, // 57: patchbay.apiserver.v1.ContainerService.WaitExec:output_type -> patchbay.apiserver.v1.ContainerServiceWaitExecResponse
-	33, // 58: patchbay.apiserver.v1.ContainerService.Resize:output_type -> patchbay.apiserver.v1.ContainerServiceResizeResponse
-	3,  // 59: patchbay.apiserver.v1.ContainerService.Explain:output_type -> patchbay.apiserver.v1.ContainerServiceExplainResponse
-	46, // [46:60] is the sub-list for method output_type
-	32, // [32:46] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	44, // 11: patchbay.apiserver.v1.ContainerConfiguration.ports:type_name -> patchbay.types.v1.PublishedPort
+	0,  // 12: patchbay.apiserver.v1.ContainerStatus.state:type_name -> patchbay.apiserver.v1.ContainerState
+	45, // 13: patchbay.apiserver.v1.ContainerStatus.started_at:type_name -> google.protobuf.Timestamp
+	45, // 14: patchbay.apiserver.v1.ContainerStatus.exited_at:type_name -> google.protobuf.Timestamp
+	46, // 15: patchbay.apiserver.v1.ContainerStatus.attachments:type_name -> patchbay.types.v1.Attachment
+	44, // 16: patchbay.apiserver.v1.ContainerStatus.ports:type_name -> patchbay.types.v1.PublishedPort
+	38, // 17: patchbay.apiserver.v1.ContainerTemplate.mounts:type_name -> patchbay.types.v1.Mount
+	39, // 18: patchbay.apiserver.v1.ContainerTemplate.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
+	40, // 19: patchbay.apiserver.v1.ContainerTemplate.resources:type_name -> patchbay.types.v1.Resources
+	41, // 20: patchbay.apiserver.v1.ContainerTemplate.stop_timeout:type_name -> google.protobuf.Duration
+	42, // 21: patchbay.apiserver.v1.ContainerTemplate.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	43, // 22: patchbay.apiserver.v1.ContainerTemplate.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
+	44, // 23: patchbay.apiserver.v1.ContainerTemplate.ports:type_name -> patchbay.types.v1.PublishedPort
+	34, // 24: patchbay.apiserver.v1.ContainerServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
+	7,  // 25: patchbay.apiserver.v1.ContainerServiceCreateRequest.template:type_name -> patchbay.apiserver.v1.ContainerTemplate
+	4,  // 26: patchbay.apiserver.v1.ContainerServiceCreateResponse.container:type_name -> patchbay.apiserver.v1.Container
+	41, // 27: patchbay.apiserver.v1.ContainerServiceStopRequest.timeout:type_name -> google.protobuf.Duration
+	41, // 28: patchbay.apiserver.v1.ContainerServiceRestartRequest.timeout:type_name -> google.protobuf.Duration
+	1,  // 29: patchbay.apiserver.v1.ContainerServiceWaitRequest.condition:type_name -> patchbay.apiserver.v1.WaitCondition
+	4,  // 30: patchbay.apiserver.v1.ContainerServiceListResponse.containers:type_name -> patchbay.apiserver.v1.Container
+	4,  // 31: patchbay.apiserver.v1.ContainerServiceGetResponse.container:type_name -> patchbay.apiserver.v1.Container
+	45, // 32: patchbay.apiserver.v1.ContainerServiceLogsRequest.since:type_name -> google.protobuf.Timestamp
+	45, // 33: patchbay.apiserver.v1.ContainerServiceLogsResponse.time:type_name -> google.protobuf.Timestamp
+	37, // 34: patchbay.apiserver.v1.ContainerServiceExecRequest.process:type_name -> patchbay.types.v1.Process
+	8,  // 35: patchbay.apiserver.v1.ContainerService.Create:input_type -> patchbay.apiserver.v1.ContainerServiceCreateRequest
+	10, // 36: patchbay.apiserver.v1.ContainerService.Start:input_type -> patchbay.apiserver.v1.ContainerServiceStartRequest
+	12, // 37: patchbay.apiserver.v1.ContainerService.Stop:input_type -> patchbay.apiserver.v1.ContainerServiceStopRequest
+	14, // 38: patchbay.apiserver.v1.ContainerService.Kill:input_type -> patchbay.apiserver.v1.ContainerServiceKillRequest
+	16, // 39: patchbay.apiserver.v1.ContainerService.Restart:input_type -> patchbay.apiserver.v1.ContainerServiceRestartRequest
+	18, // 40: patchbay.apiserver.v1.ContainerService.Wait:input_type -> patchbay.apiserver.v1.ContainerServiceWaitRequest
+	20, // 41: patchbay.apiserver.v1.ContainerService.List:input_type -> patchbay.apiserver.v1.ContainerServiceListRequest
+	22, // 42: patchbay.apiserver.v1.ContainerService.Get:input_type -> patchbay.apiserver.v1.ContainerServiceGetRequest
+	24, // 43: patchbay.apiserver.v1.ContainerService.Delete:input_type -> patchbay.apiserver.v1.ContainerServiceDeleteRequest
+	26, // 44: patchbay.apiserver.v1.ContainerService.Logs:input_type -> patchbay.apiserver.v1.ContainerServiceLogsRequest
+	28, // 45: patchbay.apiserver.v1.ContainerService.Exec:input_type -> patchbay.apiserver.v1.ContainerServiceExecRequest
+	30, // 46: patchbay.apiserver.v1.ContainerService.WaitExec:input_type -> patchbay.apiserver.v1.ContainerServiceWaitExecRequest
+	32, // 47: patchbay.apiserver.v1.ContainerService.Resize:input_type -> patchbay.apiserver.v1.ContainerServiceResizeRequest
+	2,  // 48: patchbay.apiserver.v1.ContainerService.Explain:input_type -> patchbay.apiserver.v1.ContainerServiceExplainRequest
+	9,  // 49: patchbay.apiserver.v1.ContainerService.Create:output_type -> patchbay.apiserver.v1.ContainerServiceCreateResponse
+	11, // 50: patchbay.apiserver.v1.ContainerService.Start:output_type -> patchbay.apiserver.v1.ContainerServiceStartResponse
+	13, // 51: patchbay.apiserver.v1.ContainerService.Stop:output_type -> patchbay.apiserver.v1.ContainerServiceStopResponse
+	15, // 52: patchbay.apiserver.v1.ContainerService.Kill:output_type -> patchbay.apiserver.v1.ContainerServiceKillResponse
+	17, // 53: patchbay.apiserver.v1.ContainerService.Restart:output_type -> patchbay.apiserver.v1.ContainerServiceRestartResponse
+	19, // 54: patchbay.apiserver.v1.ContainerService.Wait:output_type -> patchbay.apiserver.v1.ContainerServiceWaitResponse
+	21, // 55: patchbay.apiserver.v1.ContainerService.List:output_type -> patchbay.apiserver.v1.ContainerServiceListResponse
+	23, // 56: patchbay.apiserver.v1.ContainerService.Get:output_type -> patchbay.apiserver.v1.ContainerServiceGetResponse
+	25, // 57: patchbay.apiserver.v1.ContainerService.Delete:output_type -> patchbay.apiserver.v1.ContainerServiceDeleteResponse
+	27, // 58: patchbay.apiserver.v1.ContainerService.Logs:output_type -> patchbay.apiserver.v1.ContainerServiceLogsResponse
+	29, // 59: patchbay.apiserver.v1.ContainerService.Exec:output_type -> patchbay.apiserver.v1.ContainerServiceExecResponse
+	31, // 60: patchbay.apiserver.v1.ContainerService.WaitExec:output_type -> patchbay.apiserver.v1.ContainerServiceWaitExecResponse
+	33, // 61: patchbay.apiserver.v1.ContainerService.Resize:output_type -> patchbay.apiserver.v1.ContainerServiceResizeResponse
+	3,  // 62: patchbay.apiserver.v1.ContainerService.Explain:output_type -> patchbay.apiserver.v1.ContainerServiceExplainResponse
+	49, // [49:63] is the sub-list for method output_type
+	35, // [35:49] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_apiserver_v1_container_proto_init() }

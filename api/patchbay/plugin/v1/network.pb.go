@@ -1928,85 +1928,17 @@ func (x *Lease) GetExpiresAt() *timestamppb.Timestamp {
 	return nil
 }
 
-type PublishedPort struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Protocol      string                 `protobuf:"bytes,1,opt,name=protocol,proto3" json:"protocol,omitempty"`                          // "tcp" or "udp"
-	HostAddress   string                 `protobuf:"bytes,2,opt,name=host_address,json=hostAddress,proto3" json:"host_address,omitempty"` // empty: all
-	HostPort      uint32                 `protobuf:"varint,3,opt,name=host_port,json=hostPort,proto3" json:"host_port,omitempty"`         // 0: choose
-	ContainerPort uint32                 `protobuf:"varint,4,opt,name=container_port,json=containerPort,proto3" json:"container_port,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *PublishedPort) Reset() {
-	*x = PublishedPort{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[32]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PublishedPort) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PublishedPort) ProtoMessage() {}
-
-func (x *PublishedPort) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[32]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PublishedPort.ProtoReflect.Descriptor instead.
-func (*PublishedPort) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{32}
-}
-
-func (x *PublishedPort) GetProtocol() string {
-	if x != nil {
-		return x.Protocol
-	}
-	return ""
-}
-
-func (x *PublishedPort) GetHostAddress() string {
-	if x != nil {
-		return x.HostAddress
-	}
-	return ""
-}
-
-func (x *PublishedPort) GetHostPort() uint32 {
-	if x != nil {
-		return x.HostPort
-	}
-	return 0
-}
-
-func (x *PublishedPort) GetContainerPort() uint32 {
-	if x != nil {
-		return x.ContainerPort
-	}
-	return 0
-}
-
 type PublishRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Ports         []*PublishedPort       `protobuf:"bytes,2,rep,name=ports,proto3" json:"ports,omitempty"`
+	Ports         []*v1.PublishedPort    `protobuf:"bytes,2,rep,name=ports,proto3" json:"ports,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PublishRequest) Reset() {
 	*x = PublishRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[33]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2018,7 +1950,7 @@ func (x *PublishRequest) String() string {
 func (*PublishRequest) ProtoMessage() {}
 
 func (x *PublishRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[33]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2031,7 +1963,7 @@ func (x *PublishRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishRequest.ProtoReflect.Descriptor instead.
 func (*PublishRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{33}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PublishRequest) GetKey() string {
@@ -2041,7 +1973,7 @@ func (x *PublishRequest) GetKey() string {
 	return ""
 }
 
-func (x *PublishRequest) GetPorts() []*PublishedPort {
+func (x *PublishRequest) GetPorts() []*v1.PublishedPort {
 	if x != nil {
 		return x.Ports
 	}
@@ -2050,14 +1982,14 @@ func (x *PublishRequest) GetPorts() []*PublishedPort {
 
 type PublishResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Ports         []*PublishedPort       `protobuf:"bytes,1,rep,name=ports,proto3" json:"ports,omitempty"`
+	Ports         []*v1.PublishedPort    `protobuf:"bytes,1,rep,name=ports,proto3" json:"ports,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PublishResponse) Reset() {
 	*x = PublishResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[34]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2069,7 +2001,7 @@ func (x *PublishResponse) String() string {
 func (*PublishResponse) ProtoMessage() {}
 
 func (x *PublishResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[34]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2082,10 +2014,10 @@ func (x *PublishResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishResponse.ProtoReflect.Descriptor instead.
 func (*PublishResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{34}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{33}
 }
 
-func (x *PublishResponse) GetPorts() []*PublishedPort {
+func (x *PublishResponse) GetPorts() []*v1.PublishedPort {
 	if x != nil {
 		return x.Ports
 	}
@@ -2101,7 +2033,7 @@ type UnpublishRequest struct {
 
 func (x *UnpublishRequest) Reset() {
 	*x = UnpublishRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[35]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2113,7 +2045,7 @@ func (x *UnpublishRequest) String() string {
 func (*UnpublishRequest) ProtoMessage() {}
 
 func (x *UnpublishRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[35]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2126,7 +2058,7 @@ func (x *UnpublishRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpublishRequest.ProtoReflect.Descriptor instead.
 func (*UnpublishRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{35}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *UnpublishRequest) GetKey() string {
@@ -2144,7 +2076,7 @@ type UnpublishResponse struct {
 
 func (x *UnpublishResponse) Reset() {
 	*x = UnpublishResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[36]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2156,7 +2088,7 @@ func (x *UnpublishResponse) String() string {
 func (*UnpublishResponse) ProtoMessage() {}
 
 func (x *UnpublishResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[36]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2169,7 +2101,7 @@ func (x *UnpublishResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpublishResponse.ProtoReflect.Descriptor instead.
 func (*UnpublishResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{36}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{35}
 }
 
 type AttachRequest struct {
@@ -2183,7 +2115,7 @@ type AttachRequest struct {
 
 func (x *AttachRequest) Reset() {
 	*x = AttachRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[37]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2195,7 +2127,7 @@ func (x *AttachRequest) String() string {
 func (*AttachRequest) ProtoMessage() {}
 
 func (x *AttachRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[37]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2208,7 +2140,7 @@ func (x *AttachRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachRequest.ProtoReflect.Descriptor instead.
 func (*AttachRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{37}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *AttachRequest) GetKey() string {
@@ -2241,7 +2173,7 @@ type AttachResponse struct {
 
 func (x *AttachResponse) Reset() {
 	*x = AttachResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[38]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2253,7 +2185,7 @@ func (x *AttachResponse) String() string {
 func (*AttachResponse) ProtoMessage() {}
 
 func (x *AttachResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[38]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2266,7 +2198,7 @@ func (x *AttachResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachResponse.ProtoReflect.Descriptor instead.
 func (*AttachResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{38}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *AttachResponse) GetAttachment() *v1.Attachment {
@@ -2287,7 +2219,7 @@ type DetachRequest struct {
 
 func (x *DetachRequest) Reset() {
 	*x = DetachRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[39]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2299,7 +2231,7 @@ func (x *DetachRequest) String() string {
 func (*DetachRequest) ProtoMessage() {}
 
 func (x *DetachRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[39]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2312,7 +2244,7 @@ func (x *DetachRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DetachRequest.ProtoReflect.Descriptor instead.
 func (*DetachRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{39}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *DetachRequest) GetKey() string {
@@ -2344,7 +2276,7 @@ type DetachResponse struct {
 
 func (x *DetachResponse) Reset() {
 	*x = DetachResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[40]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2356,7 +2288,7 @@ func (x *DetachResponse) String() string {
 func (*DetachResponse) ProtoMessage() {}
 
 func (x *DetachResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[40]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2369,7 +2301,7 @@ func (x *DetachResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DetachResponse.ProtoReflect.Descriptor instead.
 func (*DetachResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{40}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{39}
 }
 
 type WatchRequest struct {
@@ -2380,7 +2312,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[41]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2392,7 +2324,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[41]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2405,7 +2337,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{41}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{40}
 }
 
 type WatchResponse struct {
@@ -2417,7 +2349,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[42]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2429,7 +2361,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[42]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2442,7 +2374,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{42}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *WatchResponse) GetStatus() *NetworkStatus {
@@ -2580,17 +2512,12 @@ const file_patchbay_plugin_v1_network_proto_rawDesc = "" +
 	"attachment\x18\x04 \x01(\v2\x1d.patchbay.types.v1.AttachmentR\n" +
 	"attachment\x129\n" +
 	"\n" +
-	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\x92\x01\n" +
-	"\rPublishedPort\x12\x1a\n" +
-	"\bprotocol\x18\x01 \x01(\tR\bprotocol\x12!\n" +
-	"\fhost_address\x18\x02 \x01(\tR\vhostAddress\x12\x1b\n" +
-	"\thost_port\x18\x03 \x01(\rR\bhostPort\x12%\n" +
-	"\x0econtainer_port\x18\x04 \x01(\rR\rcontainerPort\"[\n" +
+	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"Z\n" +
 	"\x0ePublishRequest\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x127\n" +
-	"\x05ports\x18\x02 \x03(\v2!.patchbay.plugin.v1.PublishedPortR\x05ports\"J\n" +
-	"\x0fPublishResponse\x127\n" +
-	"\x05ports\x18\x01 \x03(\v2!.patchbay.plugin.v1.PublishedPortR\x05ports\"$\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x126\n" +
+	"\x05ports\x18\x02 \x03(\v2 .patchbay.types.v1.PublishedPortR\x05ports\"I\n" +
+	"\x0fPublishResponse\x126\n" +
+	"\x05ports\x18\x01 \x03(\v2 .patchbay.types.v1.PublishedPortR\x05ports\"$\n" +
 	"\x10UnpublishRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\"\x13\n" +
 	"\x11UnpublishResponse\"u\n" +
@@ -2654,7 +2581,7 @@ func file_patchbay_plugin_v1_network_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_plugin_v1_network_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_patchbay_plugin_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_patchbay_plugin_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_patchbay_plugin_v1_network_proto_goTypes = []any{
 	(NetworkState)(0),                  // 0: patchbay.plugin.v1.NetworkState
 	(LeaseState)(0),                    // 1: patchbay.plugin.v1.LeaseState
@@ -2690,25 +2617,25 @@ var file_patchbay_plugin_v1_network_proto_goTypes = []any{
 	(*ListRequest)(nil),                // 31: patchbay.plugin.v1.ListRequest
 	(*ListResponse)(nil),               // 32: patchbay.plugin.v1.ListResponse
 	(*Lease)(nil),                      // 33: patchbay.plugin.v1.Lease
-	(*PublishedPort)(nil),              // 34: patchbay.plugin.v1.PublishedPort
-	(*PublishRequest)(nil),             // 35: patchbay.plugin.v1.PublishRequest
-	(*PublishResponse)(nil),            // 36: patchbay.plugin.v1.PublishResponse
-	(*UnpublishRequest)(nil),           // 37: patchbay.plugin.v1.UnpublishRequest
-	(*UnpublishResponse)(nil),          // 38: patchbay.plugin.v1.UnpublishResponse
-	(*AttachRequest)(nil),              // 39: patchbay.plugin.v1.AttachRequest
-	(*AttachResponse)(nil),             // 40: patchbay.plugin.v1.AttachResponse
-	(*DetachRequest)(nil),              // 41: patchbay.plugin.v1.DetachRequest
-	(*DetachResponse)(nil),             // 42: patchbay.plugin.v1.DetachResponse
-	(*WatchRequest)(nil),               // 43: patchbay.plugin.v1.WatchRequest
-	(*WatchResponse)(nil),              // 44: patchbay.plugin.v1.WatchResponse
-	nil,                                // 45: patchbay.plugin.v1.NetworkConfiguration.OptionsEntry
-	(*v1.AttachmentConfiguration)(nil), // 46: patchbay.types.v1.AttachmentConfiguration
-	(*v1.Attachment)(nil),              // 47: patchbay.types.v1.Attachment
-	(*timestamppb.Timestamp)(nil),      // 48: google.protobuf.Timestamp
-	(*v1.Explained)(nil),               // 49: patchbay.types.v1.Explained
+	(*PublishRequest)(nil),             // 34: patchbay.plugin.v1.PublishRequest
+	(*PublishResponse)(nil),            // 35: patchbay.plugin.v1.PublishResponse
+	(*UnpublishRequest)(nil),           // 36: patchbay.plugin.v1.UnpublishRequest
+	(*UnpublishResponse)(nil),          // 37: patchbay.plugin.v1.UnpublishResponse
+	(*AttachRequest)(nil),              // 38: patchbay.plugin.v1.AttachRequest
+	(*AttachResponse)(nil),             // 39: patchbay.plugin.v1.AttachResponse
+	(*DetachRequest)(nil),              // 40: patchbay.plugin.v1.DetachRequest
+	(*DetachResponse)(nil),             // 41: patchbay.plugin.v1.DetachResponse
+	(*WatchRequest)(nil),               // 42: patchbay.plugin.v1.WatchRequest
+	(*WatchResponse)(nil),              // 43: patchbay.plugin.v1.WatchResponse
+	nil,                                // 44: patchbay.plugin.v1.NetworkConfiguration.OptionsEntry
+	(*v1.AttachmentConfiguration)(nil), // 45: patchbay.types.v1.AttachmentConfiguration
+	(*v1.Attachment)(nil),              // 46: patchbay.types.v1.Attachment
+	(*timestamppb.Timestamp)(nil),      // 47: google.protobuf.Timestamp
+	(*v1.Explained)(nil),               // 48: patchbay.types.v1.Explained
+	(*v1.PublishedPort)(nil),           // 49: patchbay.types.v1.PublishedPort
 }
 var file_patchbay_plugin_v1_network_proto_depIdxs = []int32{
-	45, // 0: patchbay.plugin.v1.NetworkConfiguration.options:type_name -> patchbay.plugin.v1.NetworkConfiguration.OptionsEntry
+	44, // 0: patchbay.plugin.v1.NetworkConfiguration.options:type_name -> patchbay.plugin.v1.NetworkConfiguration.OptionsEntry
 	6,  // 1: patchbay.plugin.v1.NetworkConfiguration.used_prefixes:type_name -> patchbay.plugin.v1.NetworkPrefix
 	5,  // 2: patchbay.plugin.v1.NetworkConfiguration.ipv4_pools:type_name -> patchbay.plugin.v1.SubnetPool
 	5,  // 3: patchbay.plugin.v1.NetworkConfiguration.ipv6_pools:type_name -> patchbay.plugin.v1.SubnetPool
@@ -2719,19 +2646,19 @@ var file_patchbay_plugin_v1_network_proto_depIdxs = []int32{
 	7,  // 8: patchbay.plugin.v1.StatusResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
 	4,  // 9: patchbay.plugin.v1.UpdateRequest.configuration:type_name -> patchbay.plugin.v1.NetworkConfiguration
 	7,  // 10: patchbay.plugin.v1.UpdateResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
-	46, // 11: patchbay.plugin.v1.AllocateRequest.configuration:type_name -> patchbay.types.v1.AttachmentConfiguration
-	47, // 12: patchbay.plugin.v1.AllocateResponse.attachment:type_name -> patchbay.types.v1.Attachment
-	48, // 13: patchbay.plugin.v1.AllocateResponse.expires_at:type_name -> google.protobuf.Timestamp
+	45, // 11: patchbay.plugin.v1.AllocateRequest.configuration:type_name -> patchbay.types.v1.AttachmentConfiguration
+	46, // 12: patchbay.plugin.v1.AllocateResponse.attachment:type_name -> patchbay.types.v1.Attachment
+	47, // 13: patchbay.plugin.v1.AllocateResponse.expires_at:type_name -> google.protobuf.Timestamp
 	18, // 14: patchbay.plugin.v1.ReserveRequest.reservation:type_name -> patchbay.plugin.v1.Reservation
-	47, // 15: patchbay.plugin.v1.LookupResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	49, // 16: patchbay.plugin.v1.ExplainResponse.verdict:type_name -> patchbay.types.v1.Explained
+	46, // 15: patchbay.plugin.v1.LookupResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	48, // 16: patchbay.plugin.v1.ExplainResponse.verdict:type_name -> patchbay.types.v1.Explained
 	33, // 17: patchbay.plugin.v1.ListResponse.leases:type_name -> patchbay.plugin.v1.Lease
 	1,  // 18: patchbay.plugin.v1.Lease.state:type_name -> patchbay.plugin.v1.LeaseState
-	47, // 19: patchbay.plugin.v1.Lease.attachment:type_name -> patchbay.types.v1.Attachment
-	48, // 20: patchbay.plugin.v1.Lease.expires_at:type_name -> google.protobuf.Timestamp
-	34, // 21: patchbay.plugin.v1.PublishRequest.ports:type_name -> patchbay.plugin.v1.PublishedPort
-	34, // 22: patchbay.plugin.v1.PublishResponse.ports:type_name -> patchbay.plugin.v1.PublishedPort
-	47, // 23: patchbay.plugin.v1.AttachResponse.attachment:type_name -> patchbay.types.v1.Attachment
+	46, // 19: patchbay.plugin.v1.Lease.attachment:type_name -> patchbay.types.v1.Attachment
+	47, // 20: patchbay.plugin.v1.Lease.expires_at:type_name -> google.protobuf.Timestamp
+	49, // 21: patchbay.plugin.v1.PublishRequest.ports:type_name -> patchbay.types.v1.PublishedPort
+	49, // 22: patchbay.plugin.v1.PublishResponse.ports:type_name -> patchbay.types.v1.PublishedPort
+	46, // 23: patchbay.plugin.v1.AttachResponse.attachment:type_name -> patchbay.types.v1.Attachment
 	7,  // 24: patchbay.plugin.v1.WatchResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
 	2,  // 25: patchbay.plugin.v1.NetworkPluginService.Hello:input_type -> patchbay.plugin.v1.HelloRequest
 	8,  // 26: patchbay.plugin.v1.NetworkPluginService.Start:input_type -> patchbay.plugin.v1.StartRequest
@@ -2746,11 +2673,11 @@ var file_patchbay_plugin_v1_network_proto_depIdxs = []int32{
 	27, // 35: patchbay.plugin.v1.NetworkPluginService.Lookup:input_type -> patchbay.plugin.v1.LookupRequest
 	31, // 36: patchbay.plugin.v1.NetworkPluginService.List:input_type -> patchbay.plugin.v1.ListRequest
 	29, // 37: patchbay.plugin.v1.NetworkPluginService.Explain:input_type -> patchbay.plugin.v1.ExplainRequest
-	35, // 38: patchbay.plugin.v1.NetworkPluginService.Publish:input_type -> patchbay.plugin.v1.PublishRequest
-	37, // 39: patchbay.plugin.v1.NetworkPluginService.Unpublish:input_type -> patchbay.plugin.v1.UnpublishRequest
-	39, // 40: patchbay.plugin.v1.NetworkPluginService.Attach:input_type -> patchbay.plugin.v1.AttachRequest
-	41, // 41: patchbay.plugin.v1.NetworkPluginService.Detach:input_type -> patchbay.plugin.v1.DetachRequest
-	43, // 42: patchbay.plugin.v1.NetworkPluginService.Watch:input_type -> patchbay.plugin.v1.WatchRequest
+	34, // 38: patchbay.plugin.v1.NetworkPluginService.Publish:input_type -> patchbay.plugin.v1.PublishRequest
+	36, // 39: patchbay.plugin.v1.NetworkPluginService.Unpublish:input_type -> patchbay.plugin.v1.UnpublishRequest
+	38, // 40: patchbay.plugin.v1.NetworkPluginService.Attach:input_type -> patchbay.plugin.v1.AttachRequest
+	40, // 41: patchbay.plugin.v1.NetworkPluginService.Detach:input_type -> patchbay.plugin.v1.DetachRequest
+	42, // 42: patchbay.plugin.v1.NetworkPluginService.Watch:input_type -> patchbay.plugin.v1.WatchRequest
 	3,  // 43: patchbay.plugin.v1.NetworkPluginService.Hello:output_type -> patchbay.plugin.v1.HelloResponse
 	9,  // 44: patchbay.plugin.v1.NetworkPluginService.Start:output_type -> patchbay.plugin.v1.StartResponse
 	11, // 45: patchbay.plugin.v1.NetworkPluginService.Status:output_type -> patchbay.plugin.v1.StatusResponse
@@ -2764,11 +2691,11 @@ var file_patchbay_plugin_v1_network_proto_depIdxs = []int32{
 	28, // 53: patchbay.plugin.v1.NetworkPluginService.Lookup:output_type -> patchbay.plugin.v1.LookupResponse
 	32, // 54: patchbay.plugin.v1.NetworkPluginService.List:output_type -> patchbay.plugin.v1.ListResponse
 	30, // 55: patchbay.plugin.v1.NetworkPluginService.Explain:output_type -> patchbay.plugin.v1.ExplainResponse
-	36, // 56: patchbay.plugin.v1.NetworkPluginService.Publish:output_type -> patchbay.plugin.v1.PublishResponse
-	38, // 57: patchbay.plugin.v1.NetworkPluginService.Unpublish:output_type -> patchbay.plugin.v1.UnpublishResponse
-	40, // 58: patchbay.plugin.v1.NetworkPluginService.Attach:output_type -> patchbay.plugin.v1.AttachResponse
-	42, // 59: patchbay.plugin.v1.NetworkPluginService.Detach:output_type -> patchbay.plugin.v1.DetachResponse
-	44, // 60: patchbay.plugin.v1.NetworkPluginService.Watch:output_type -> patchbay.plugin.v1.WatchResponse
+	35, // 56: patchbay.plugin.v1.NetworkPluginService.Publish:output_type -> patchbay.plugin.v1.PublishResponse
+	37, // 57: patchbay.plugin.v1.NetworkPluginService.Unpublish:output_type -> patchbay.plugin.v1.UnpublishResponse
+	39, // 58: patchbay.plugin.v1.NetworkPluginService.Attach:output_type -> patchbay.plugin.v1.AttachResponse
+	41, // 59: patchbay.plugin.v1.NetworkPluginService.Detach:output_type -> patchbay.plugin.v1.DetachResponse
+	43, // 60: patchbay.plugin.v1.NetworkPluginService.Watch:output_type -> patchbay.plugin.v1.WatchResponse
 	43, // [43:61] is the sub-list for method output_type
 	25, // [25:43] is the sub-list for method input_type
 	25, // [25:25] is the sub-list for extension type_name
@@ -2791,7 +2718,7 @@ func file_patchbay_plugin_v1_network_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_plugin_v1_network_proto_rawDesc), len(file_patchbay_plugin_v1_network_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   44,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -323,6 +323,7 @@ type BootstrapRequest struct {
 	Dns              *v1.DNSConfiguration      `protobuf:"bytes,14,opt,name=dns,proto3" json:"dns,omitempty"`                                     // what the user asked for; the rest is the networks' and the host's
 	ExtraHosts       []*v1.ExtraHost           `protobuf:"bytes,15,rep,name=extra_hosts,json=extraHosts,proto3" json:"extra_hosts,omitempty"`     // further lines of /etc/hosts
 	Start            bool                      `protobuf:"varint,16,opt,name=start,proto3" json:"start,omitempty"`                                // start the main process too, without waiting for a call of Start
+	Ports            []*v1.PublishedPort       `protobuf:"bytes,17,rep,name=ports,proto3" json:"ports,omitempty"`                                 // one that is taken fails the call with already_exists
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -467,6 +468,13 @@ func (x *BootstrapRequest) GetStart() bool {
 		return x.Start
 	}
 	return false
+}
+
+func (x *BootstrapRequest) GetPorts() []*v1.PublishedPort {
+	if x != nil {
+		return x.Ports
+	}
+	return nil
 }
 
 // RootFilesystem is an overlay of unpacked layers.
@@ -1373,7 +1381,7 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\aversion\x18\x04 \x01(\tR\aversion\x12\x1e\n" +
 	"\n" +
 	"strategies\x18\x05 \x03(\tR\n" +
-	"strategies\"\xc4\x05\n" +
+	"strategies\"\xfc\x05\n" +
 	"\x10BootstrapRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
@@ -1392,7 +1400,8 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x03dns\x18\x0e \x01(\v2#.patchbay.types.v1.DNSConfigurationR\x03dns\x12=\n" +
 	"\vextra_hosts\x18\x0f \x03(\v2\x1c.patchbay.types.v1.ExtraHostR\n" +
 	"extraHosts\x12\x14\n" +
-	"\x05start\x18\x10 \x01(\bR\x05start\"\xcc\x01\n" +
+	"\x05start\x18\x10 \x01(\bR\x05start\x126\n" +
+	"\x05ports\x18\x11 \x03(\v2 .patchbay.types.v1.PublishedPortR\x05ports\"\xcc\x01\n" +
 	"\x0eRootFilesystem\x12+\n" +
 	"\x11lower_directories\x18\x01 \x03(\tR\x10lowerDirectories\x12'\n" +
 	"\x0fupper_directory\x18\x02 \x01(\tR\x0eupperDirectory\x12%\n" +
@@ -1517,8 +1526,9 @@ var file_patchbay_sandbox_v1_sandbox_proto_goTypes = []any{
 	(*v1.Resources)(nil),           // 27: patchbay.types.v1.Resources
 	(*v1.DNSConfiguration)(nil),    // 28: patchbay.types.v1.DNSConfiguration
 	(*v1.ExtraHost)(nil),           // 29: patchbay.types.v1.ExtraHost
-	(*v1.Attachment)(nil),          // 30: patchbay.types.v1.Attachment
-	(*timestamppb.Timestamp)(nil),  // 31: google.protobuf.Timestamp
+	(*v1.PublishedPort)(nil),       // 30: patchbay.types.v1.PublishedPort
+	(*v1.Attachment)(nil),          // 31: patchbay.types.v1.Attachment
+	(*timestamppb.Timestamp)(nil),  // 32: google.protobuf.Timestamp
 }
 var file_patchbay_sandbox_v1_sandbox_proto_depIdxs = []int32{
 	23, // 0: patchbay.sandbox.v1.ExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
@@ -1529,41 +1539,42 @@ var file_patchbay_sandbox_v1_sandbox_proto_depIdxs = []int32{
 	27, // 5: patchbay.sandbox.v1.BootstrapRequest.resources:type_name -> patchbay.types.v1.Resources
 	28, // 6: patchbay.sandbox.v1.BootstrapRequest.dns:type_name -> patchbay.types.v1.DNSConfiguration
 	29, // 7: patchbay.sandbox.v1.BootstrapRequest.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
-	30, // 8: patchbay.sandbox.v1.BootstrapResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	31, // 9: patchbay.sandbox.v1.BootstrapResponse.started_at:type_name -> google.protobuf.Timestamp
-	31, // 10: patchbay.sandbox.v1.StartResponse.started_at:type_name -> google.protobuf.Timestamp
-	0,  // 11: patchbay.sandbox.v1.StateResponse.state:type_name -> patchbay.sandbox.v1.SandboxState
-	31, // 12: patchbay.sandbox.v1.StateResponse.started_at:type_name -> google.protobuf.Timestamp
-	12, // 13: patchbay.sandbox.v1.StateResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
-	30, // 14: patchbay.sandbox.v1.StateResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	31, // 15: patchbay.sandbox.v1.ExitStatus.exited_at:type_name -> google.protobuf.Timestamp
-	12, // 16: patchbay.sandbox.v1.WaitResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
-	24, // 17: patchbay.sandbox.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
-	3,  // 18: patchbay.sandbox.v1.SandboxService.Hello:input_type -> patchbay.sandbox.v1.HelloRequest
-	5,  // 19: patchbay.sandbox.v1.SandboxService.Bootstrap:input_type -> patchbay.sandbox.v1.BootstrapRequest
-	8,  // 20: patchbay.sandbox.v1.SandboxService.Start:input_type -> patchbay.sandbox.v1.StartRequest
-	10, // 21: patchbay.sandbox.v1.SandboxService.State:input_type -> patchbay.sandbox.v1.StateRequest
-	13, // 22: patchbay.sandbox.v1.SandboxService.Wait:input_type -> patchbay.sandbox.v1.WaitRequest
-	15, // 23: patchbay.sandbox.v1.SandboxService.Signal:input_type -> patchbay.sandbox.v1.SignalRequest
-	17, // 24: patchbay.sandbox.v1.SandboxService.Exec:input_type -> patchbay.sandbox.v1.ExecRequest
-	19, // 25: patchbay.sandbox.v1.SandboxService.Resize:input_type -> patchbay.sandbox.v1.ResizeRequest
-	1,  // 26: patchbay.sandbox.v1.SandboxService.Explain:input_type -> patchbay.sandbox.v1.ExplainRequest
-	21, // 27: patchbay.sandbox.v1.SandboxService.Shutdown:input_type -> patchbay.sandbox.v1.ShutdownRequest
-	4,  // 28: patchbay.sandbox.v1.SandboxService.Hello:output_type -> patchbay.sandbox.v1.HelloResponse
-	7,  // 29: patchbay.sandbox.v1.SandboxService.Bootstrap:output_type -> patchbay.sandbox.v1.BootstrapResponse
-	9,  // 30: patchbay.sandbox.v1.SandboxService.Start:output_type -> patchbay.sandbox.v1.StartResponse
-	11, // 31: patchbay.sandbox.v1.SandboxService.State:output_type -> patchbay.sandbox.v1.StateResponse
-	14, // 32: patchbay.sandbox.v1.SandboxService.Wait:output_type -> patchbay.sandbox.v1.WaitResponse
-	16, // 33: patchbay.sandbox.v1.SandboxService.Signal:output_type -> patchbay.sandbox.v1.SignalResponse
-	18, // 34: patchbay.sandbox.v1.SandboxService.Exec:output_type -> patchbay.sandbox.v1.ExecResponse
-	20, // 35: patchbay.sandbox.v1.SandboxService.Resize:output_type -> patchbay.sandbox.v1.ResizeResponse
-	2,  // 36: patchbay.sandbox.v1.SandboxService.Explain:output_type -> patchbay.sandbox.v1.ExplainResponse
-	22, // 37: patchbay.sandbox.v1.SandboxService.Shutdown:output_type -> patchbay.sandbox.v1.ShutdownResponse
-	28, // [28:38] is the sub-list for method output_type
-	18, // [18:28] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	30, // 8: patchbay.sandbox.v1.BootstrapRequest.ports:type_name -> patchbay.types.v1.PublishedPort
+	31, // 9: patchbay.sandbox.v1.BootstrapResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	32, // 10: patchbay.sandbox.v1.BootstrapResponse.started_at:type_name -> google.protobuf.Timestamp
+	32, // 11: patchbay.sandbox.v1.StartResponse.started_at:type_name -> google.protobuf.Timestamp
+	0,  // 12: patchbay.sandbox.v1.StateResponse.state:type_name -> patchbay.sandbox.v1.SandboxState
+	32, // 13: patchbay.sandbox.v1.StateResponse.started_at:type_name -> google.protobuf.Timestamp
+	12, // 14: patchbay.sandbox.v1.StateResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
+	31, // 15: patchbay.sandbox.v1.StateResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	32, // 16: patchbay.sandbox.v1.ExitStatus.exited_at:type_name -> google.protobuf.Timestamp
+	12, // 17: patchbay.sandbox.v1.WaitResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
+	24, // 18: patchbay.sandbox.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
+	3,  // 19: patchbay.sandbox.v1.SandboxService.Hello:input_type -> patchbay.sandbox.v1.HelloRequest
+	5,  // 20: patchbay.sandbox.v1.SandboxService.Bootstrap:input_type -> patchbay.sandbox.v1.BootstrapRequest
+	8,  // 21: patchbay.sandbox.v1.SandboxService.Start:input_type -> patchbay.sandbox.v1.StartRequest
+	10, // 22: patchbay.sandbox.v1.SandboxService.State:input_type -> patchbay.sandbox.v1.StateRequest
+	13, // 23: patchbay.sandbox.v1.SandboxService.Wait:input_type -> patchbay.sandbox.v1.WaitRequest
+	15, // 24: patchbay.sandbox.v1.SandboxService.Signal:input_type -> patchbay.sandbox.v1.SignalRequest
+	17, // 25: patchbay.sandbox.v1.SandboxService.Exec:input_type -> patchbay.sandbox.v1.ExecRequest
+	19, // 26: patchbay.sandbox.v1.SandboxService.Resize:input_type -> patchbay.sandbox.v1.ResizeRequest
+	1,  // 27: patchbay.sandbox.v1.SandboxService.Explain:input_type -> patchbay.sandbox.v1.ExplainRequest
+	21, // 28: patchbay.sandbox.v1.SandboxService.Shutdown:input_type -> patchbay.sandbox.v1.ShutdownRequest
+	4,  // 29: patchbay.sandbox.v1.SandboxService.Hello:output_type -> patchbay.sandbox.v1.HelloResponse
+	7,  // 30: patchbay.sandbox.v1.SandboxService.Bootstrap:output_type -> patchbay.sandbox.v1.BootstrapResponse
+	9,  // 31: patchbay.sandbox.v1.SandboxService.Start:output_type -> patchbay.sandbox.v1.StartResponse
+	11, // 32: patchbay.sandbox.v1.SandboxService.State:output_type -> patchbay.sandbox.v1.StateResponse
+	14, // 33: patchbay.sandbox.v1.SandboxService.Wait:output_type -> patchbay.sandbox.v1.WaitResponse
+	16, // 34: patchbay.sandbox.v1.SandboxService.Signal:output_type -> patchbay.sandbox.v1.SignalResponse
+	18, // 35: patchbay.sandbox.v1.SandboxService.Exec:output_type -> patchbay.sandbox.v1.ExecResponse
+	20, // 36: patchbay.sandbox.v1.SandboxService.Resize:output_type -> patchbay.sandbox.v1.ResizeResponse
+	2,  // 37: patchbay.sandbox.v1.SandboxService.Explain:output_type -> patchbay.sandbox.v1.ExplainResponse
+	22, // 38: patchbay.sandbox.v1.SandboxService.Shutdown:output_type -> patchbay.sandbox.v1.ShutdownResponse
+	29, // [29:39] is the sub-list for method output_type
+	19, // [19:29] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_sandbox_v1_sandbox_proto_init() }

@@ -862,6 +862,83 @@ func (x *Explanation) GetFirewall() *Explained {
 	return nil
 }
 
+// PublishedPort forwards a port of the host to a port of a container.
+type PublishedPort struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Protocol      string                 `protobuf:"bytes,1,opt,name=protocol,proto3" json:"protocol,omitempty"`                          // "tcp" or "udp"
+	HostAddress   string                 `protobuf:"bytes,2,opt,name=host_address,json=hostAddress,proto3" json:"host_address,omitempty"` // empty: all
+	HostPort      uint32                 `protobuf:"varint,3,opt,name=host_port,json=hostPort,proto3" json:"host_port,omitempty"`         // 0: choose; in requests only
+	ContainerPort uint32                 `protobuf:"varint,4,opt,name=container_port,json=containerPort,proto3" json:"container_port,omitempty"`
+	HostPortEnd   uint32                 `protobuf:"varint,5,opt,name=host_port_end,json=hostPortEnd,proto3" json:"host_port_end,omitempty"` // in requests: choose one of host_port to this; 0: host_port itself
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PublishedPort) Reset() {
+	*x = PublishedPort{}
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PublishedPort) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PublishedPort) ProtoMessage() {}
+
+func (x *PublishedPort) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PublishedPort.ProtoReflect.Descriptor instead.
+func (*PublishedPort) Descriptor() ([]byte, []int) {
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PublishedPort) GetProtocol() string {
+	if x != nil {
+		return x.Protocol
+	}
+	return ""
+}
+
+func (x *PublishedPort) GetHostAddress() string {
+	if x != nil {
+		return x.HostAddress
+	}
+	return ""
+}
+
+func (x *PublishedPort) GetHostPort() uint32 {
+	if x != nil {
+		return x.HostPort
+	}
+	return 0
+}
+
+func (x *PublishedPort) GetContainerPort() uint32 {
+	if x != nil {
+		return x.ContainerPort
+	}
+	return 0
+}
+
+func (x *PublishedPort) GetHostPortEnd() uint32 {
+	if x != nil {
+		return x.HostPortEnd
+	}
+	return 0
+}
+
 // LeaseReference tells a sandbox where to hold an allocation.
 type LeaseReference struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -874,7 +951,7 @@ type LeaseReference struct {
 
 func (x *LeaseReference) Reset() {
 	*x = LeaseReference{}
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[9]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -886,7 +963,7 @@ func (x *LeaseReference) String() string {
 func (*LeaseReference) ProtoMessage() {}
 
 func (x *LeaseReference) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[9]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -899,7 +976,7 @@ func (x *LeaseReference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseReference.ProtoReflect.Descriptor instead.
 func (*LeaseReference) Descriptor() ([]byte, []int) {
-	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{9}
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *LeaseReference) GetKey() string {
@@ -937,7 +1014,7 @@ type AllocatedAttachment struct {
 
 func (x *AllocatedAttachment) Reset() {
 	*x = AllocatedAttachment{}
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[10]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -949,7 +1026,7 @@ func (x *AllocatedAttachment) String() string {
 func (*AllocatedAttachment) ProtoMessage() {}
 
 func (x *AllocatedAttachment) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[10]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -962,7 +1039,7 @@ func (x *AllocatedAttachment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocatedAttachment.ProtoReflect.Descriptor instead.
 func (*AllocatedAttachment) Descriptor() ([]byte, []int) {
-	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{10}
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AllocatedAttachment) GetAttachment() *Attachment {
@@ -1014,7 +1091,7 @@ type Mount struct {
 
 func (x *Mount) Reset() {
 	*x = Mount{}
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[11]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1026,7 +1103,7 @@ func (x *Mount) String() string {
 func (*Mount) ProtoMessage() {}
 
 func (x *Mount) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[11]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1039,7 +1116,7 @@ func (x *Mount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mount.ProtoReflect.Descriptor instead.
 func (*Mount) Descriptor() ([]byte, []int) {
-	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{11}
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Mount) GetType() MountType {
@@ -1093,7 +1170,7 @@ type Process struct {
 
 func (x *Process) Reset() {
 	*x = Process{}
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[12]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1105,7 +1182,7 @@ func (x *Process) String() string {
 func (*Process) ProtoMessage() {}
 
 func (x *Process) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[12]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1118,7 +1195,7 @@ func (x *Process) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Process.ProtoReflect.Descriptor instead.
 func (*Process) Descriptor() ([]byte, []int) {
-	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{12}
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Process) GetArgs() []string {
@@ -1182,7 +1259,7 @@ type Resources struct {
 
 func (x *Resources) Reset() {
 	*x = Resources{}
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[13]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1194,7 +1271,7 @@ func (x *Resources) String() string {
 func (*Resources) ProtoMessage() {}
 
 func (x *Resources) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_types_v1_types_proto_msgTypes[13]
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1207,7 +1284,7 @@ func (x *Resources) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resources.ProtoReflect.Descriptor instead.
 func (*Resources) Descriptor() ([]byte, []int) {
-	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{13}
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Resources) GetMemoryBytes() int64 {
@@ -1321,7 +1398,13 @@ const file_patchbay_types_v1_types_proto_rawDesc = "" +
 	"\anetwork\x18\t \x01(\v2\x1c.patchbay.types.v1.ExplainedR\anetwork\x124\n" +
 	"\x06plugin\x18\n" +
 	" \x01(\v2\x1c.patchbay.types.v1.ExplainedR\x06plugin\x128\n" +
-	"\bfirewall\x18\v \x01(\v2\x1c.patchbay.types.v1.ExplainedR\bfirewall\"P\n" +
+	"\bfirewall\x18\v \x01(\v2\x1c.patchbay.types.v1.ExplainedR\bfirewall\"\xb6\x01\n" +
+	"\rPublishedPort\x12\x1a\n" +
+	"\bprotocol\x18\x01 \x01(\tR\bprotocol\x12!\n" +
+	"\fhost_address\x18\x02 \x01(\tR\vhostAddress\x12\x1b\n" +
+	"\thost_port\x18\x03 \x01(\rR\bhostPort\x12%\n" +
+	"\x0econtainer_port\x18\x04 \x01(\rR\rcontainerPort\x12\"\n" +
+	"\rhost_port_end\x18\x05 \x01(\rR\vhostPortEnd\"P\n" +
 	"\x0eLeaseReference\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x16\n" +
 	"\x06socket\x18\x02 \x01(\tR\x06socket\x12\x14\n" +
@@ -1371,7 +1454,7 @@ func file_patchbay_types_v1_types_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_types_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_patchbay_types_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_patchbay_types_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_patchbay_types_v1_types_proto_goTypes = []any{
 	(MountType)(0),                  // 0: patchbay.types.v1.MountType
 	(*Metadata)(nil),                // 1: patchbay.types.v1.Metadata
@@ -1383,25 +1466,26 @@ var file_patchbay_types_v1_types_proto_goTypes = []any{
 	(*Attachment)(nil),              // 7: patchbay.types.v1.Attachment
 	(*Explained)(nil),               // 8: patchbay.types.v1.Explained
 	(*Explanation)(nil),             // 9: patchbay.types.v1.Explanation
-	(*LeaseReference)(nil),          // 10: patchbay.types.v1.LeaseReference
-	(*AllocatedAttachment)(nil),     // 11: patchbay.types.v1.AllocatedAttachment
-	(*Mount)(nil),                   // 12: patchbay.types.v1.Mount
-	(*Process)(nil),                 // 13: patchbay.types.v1.Process
-	(*Resources)(nil),               // 14: patchbay.types.v1.Resources
-	nil,                             // 15: patchbay.types.v1.Metadata.LabelsEntry
-	nil,                             // 16: patchbay.types.v1.AttachmentConfiguration.OptionsEntry
-	nil,                             // 17: patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
-	nil,                             // 18: patchbay.types.v1.Attachment.SysctlsEntry
-	(*timestamppb.Timestamp)(nil),   // 19: google.protobuf.Timestamp
+	(*PublishedPort)(nil),           // 10: patchbay.types.v1.PublishedPort
+	(*LeaseReference)(nil),          // 11: patchbay.types.v1.LeaseReference
+	(*AllocatedAttachment)(nil),     // 12: patchbay.types.v1.AllocatedAttachment
+	(*Mount)(nil),                   // 13: patchbay.types.v1.Mount
+	(*Process)(nil),                 // 14: patchbay.types.v1.Process
+	(*Resources)(nil),               // 15: patchbay.types.v1.Resources
+	nil,                             // 16: patchbay.types.v1.Metadata.LabelsEntry
+	nil,                             // 17: patchbay.types.v1.AttachmentConfiguration.OptionsEntry
+	nil,                             // 18: patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
+	nil,                             // 19: patchbay.types.v1.Attachment.SysctlsEntry
+	(*timestamppb.Timestamp)(nil),   // 20: google.protobuf.Timestamp
 }
 var file_patchbay_types_v1_types_proto_depIdxs = []int32{
-	19, // 0: patchbay.types.v1.Metadata.created_at:type_name -> google.protobuf.Timestamp
-	15, // 1: patchbay.types.v1.Metadata.labels:type_name -> patchbay.types.v1.Metadata.LabelsEntry
-	16, // 2: patchbay.types.v1.AttachmentConfiguration.options:type_name -> patchbay.types.v1.AttachmentConfiguration.OptionsEntry
-	17, // 3: patchbay.types.v1.AttachmentConfiguration.sysctls:type_name -> patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
+	20, // 0: patchbay.types.v1.Metadata.created_at:type_name -> google.protobuf.Timestamp
+	16, // 1: patchbay.types.v1.Metadata.labels:type_name -> patchbay.types.v1.Metadata.LabelsEntry
+	17, // 2: patchbay.types.v1.AttachmentConfiguration.options:type_name -> patchbay.types.v1.AttachmentConfiguration.OptionsEntry
+	18, // 3: patchbay.types.v1.AttachmentConfiguration.sysctls:type_name -> patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
 	3,  // 4: patchbay.types.v1.Attachment.routes:type_name -> patchbay.types.v1.Route
 	4,  // 5: patchbay.types.v1.Attachment.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	18, // 6: patchbay.types.v1.Attachment.sysctls:type_name -> patchbay.types.v1.Attachment.SysctlsEntry
+	19, // 6: patchbay.types.v1.Attachment.sysctls:type_name -> patchbay.types.v1.Attachment.SysctlsEntry
 	8,  // 7: patchbay.types.v1.Explanation.names:type_name -> patchbay.types.v1.Explained
 	8,  // 8: patchbay.types.v1.Explanation.source:type_name -> patchbay.types.v1.Explained
 	8,  // 9: patchbay.types.v1.Explanation.rule:type_name -> patchbay.types.v1.Explained
@@ -1413,7 +1497,7 @@ var file_patchbay_types_v1_types_proto_depIdxs = []int32{
 	8,  // 15: patchbay.types.v1.Explanation.firewall:type_name -> patchbay.types.v1.Explained
 	7,  // 16: patchbay.types.v1.AllocatedAttachment.attachment:type_name -> patchbay.types.v1.Attachment
 	2,  // 17: patchbay.types.v1.AllocatedAttachment.plugin:type_name -> patchbay.types.v1.PluginInfo
-	10, // 18: patchbay.types.v1.AllocatedAttachment.lease:type_name -> patchbay.types.v1.LeaseReference
+	11, // 18: patchbay.types.v1.AllocatedAttachment.lease:type_name -> patchbay.types.v1.LeaseReference
 	0,  // 19: patchbay.types.v1.Mount.type:type_name -> patchbay.types.v1.MountType
 	20, // [20:20] is the sub-list for method output_type
 	20, // [20:20] is the sub-list for method input_type
@@ -1433,7 +1517,7 @@ func file_patchbay_types_v1_types_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_types_v1_types_proto_rawDesc), len(file_patchbay_types_v1_types_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

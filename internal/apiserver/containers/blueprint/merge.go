@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
+	"patchbay.dev/patchbay/internal/apiserver/containers/hostport"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -48,6 +49,7 @@ func Merge(t resource.ContainerTemplate, id string, image resource.Image) (resou
 		Networks:         t.Networks,
 		DNS:              t.DNS,
 		ExtraHosts:       t.ExtraHosts,
+		Ports:            ports(t, run),
 		Resources:        t.Resources,
 		CapabilitiesAdd:  capabilityNames(t.CapabilitiesAdd),
 		CapabilitiesDrop: capabilityNames(t.CapabilitiesDrop),
@@ -74,6 +76,14 @@ func Merge(t resource.ContainerTemplate, id string, image resource.Image) (resou
 	}
 	c.StopSignal = signalName(number, c.StopSignal)
 	return c, errors.Join(faults...)
+}
+
+// ports are those of the user and, if wished, those that the image exposes.
+func ports(t resource.ContainerTemplate, run resource.ImageRunConfiguration) []resource.PublishedPort {
+	if !t.PublishAll {
+		return t.Ports
+	}
+	return hostport.MergeExposed(t.Ports, run.ExposedPorts)
 }
 
 func arguments(t resource.ContainerTemplate, run resource.ImageRunConfiguration) []string {

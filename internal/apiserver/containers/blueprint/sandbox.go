@@ -36,5 +36,6 @@ func Sandbox(roots layout.Roots, m resource.Metadata, c resource.ContainerConfig
 		LogPath:          roots.ContainerLog(m.ID),
 		Dns:              wire.DNSToProto(c.DNS),
 		ExtraHosts:       wire.ExtraHostsToProto(c.ExtraHosts),
+		Ports:            wire.PublishedPortsToProto(c.Ports),
 	}
 }

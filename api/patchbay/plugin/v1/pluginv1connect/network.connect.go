@@ -257,7 +257,10 @@ type NetworkPluginServiceClient interface {
 	// Explain says what becomes of a packet that the attachment of a key sends
 	// to an address; optional.
 	Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error)
-	// Publish forwards host ports to an attachment (capability "publish").
+	// Publish forwards host ports to an attachment (capability "publish"): those
+	// and no others, in the families that the attachment has addresses of. The
+	// caller holds sockets on all of them, which get what the plugin leaves, and
+	// calls again when it has to hold its lease anew.
 	Publish(context.Context, *v1.PublishRequest) (*v1.PublishResponse, error)
 	Unpublish(context.Context, *v1.UnpublishRequest) (*v1.UnpublishResponse, error)
 	// Attach makes the interface inside a network namespace, Detach removes it
@@ -356,7 +359,10 @@ type NetworkPluginServiceHandler interface {
 	// Explain says what becomes of a packet that the attachment of a key sends
 	// to an address; optional.
 	Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error)
-	// Publish forwards host ports to an attachment (capability "publish").
+	// Publish forwards host ports to an attachment (capability "publish"): those
+	// and no others, in the families that the attachment has addresses of. The
+	// caller holds sockets on all of them, which get what the plugin leaves, and
+	// calls again when it has to hold its lease anew.
 	Publish(context.Context, *v1.PublishRequest) (*v1.PublishResponse, error)
 	Unpublish(context.Context, *v1.UnpublishRequest) (*v1.UnpublishResponse, error)
 	// Attach makes the interface inside a network namespace, Detach removes it

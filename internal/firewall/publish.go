@@ -1,0 +1,305 @@
+package firewall
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/resource"
+)
+
+// Forward is a port of the host whose packets go to another address and port.
+type Forward struct {
+	Protocol string         // resource.ProtocolTCP or ProtocolUDP
+	Host     netip.AddrPort // unspecified address: all of the host's of its family
+	Target   netip.AddrPort // of the same family
+}
+
+// Publish forwards these and no other ports for an owner, any word that names
+// them for Unpublish. Whoever has a socket on a port owns it: an element that is
+// left of another owner, of another network too, is replaced.
+func (n *Network) Publish(owner string, forwards []Forward) error {
+	n.applying.Lock()
+	defer n.applying.Unlock()
+	n.mu.Lock()
+	before := n.published[owner]
+	n.published[owner] = slices.Clone(forwards)
+	n.mu.Unlock()
+	gone := slices.DeleteFunc(slices.Clone(before), func(f Forward) bool { return slices.Contains(forwards, f) })
+	err := errors.Join(n.withdraw(gone), n.forward(forwards))
+	if errors.Is(err, unix.ENOENT) { // flushed, and not healed yet
+		err = n.ensure()
+	}
+	if err != nil {
+		return fmt.Errorf("nftables: publish ports: %w", kindOf(err))
+	}
+	return n.forgetFlows(slices.Concat(gone, forwards))
+}
+
+// Unpublish forwards no port of the owner any more. Ports that another owner has
+// by now stay his.
+func (n *Network) Unpublish(owner string) error {
+	n.applying.Lock()
+	defer n.applying.Unlock()
+	n.mu.Lock()
+	gone := n.published[owner]
+	delete(n.published, owner)
+	n.mu.Unlock()
+	if len(gone) == 0 {
+		return nil
+	}
+	if err := n.withdraw(gone); err != nil {
+		return fmt.Errorf("nftables: unpublish ports: %w", kindOf(err))
+	}
+	return n.forgetFlows(gone)
+}
+
+// forward adds the elements, in one transaction unless one of them is taken.
+func (n *Network) forward(all []Forward) error {
+	if len(all) == 0 {
+		return nil
+	}
+	err := n.addForwards(all, false)
+	if !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	for i := range all {
+		err := n.addForwards(all[i:i+1], false)
+		if errors.Is(err, unix.EEXIST) {
+			err = n.addForwards(all[i:i+1], true)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *Network) addForwards(all []Forward, replace bool) error {
+	c, err := n.open()
+	if err != nil {
+		return err
+	}
+	for set, elements := range n.forwardElements(all) {
+		if replace {
+			if err := c.SetDeleteElements(set, keysOf(elements)); err != nil {
+				return err
+			}
+		}
+		if err := c.SetAddElements(set, elements); err != nil {
+			return err
+		}
+	}
+	return c.Flush()
+}
+
+// withdraw removes the elements. Removal adds first: what is not there is no
+// error, and a port that now leads elsewhere makes the kernel refuse the whole
+// transaction (EEXIST). Such a one is another owner's, and is left alone.
+func (n *Network) withdraw(all []Forward) error {
+	if len(all) == 0 {
+		return nil
+	}
+	err := n.removeForwards(all)
+	if errors.Is(err, unix.EEXIST) {
+		err = nil
+		for i := range all {
+			if one := n.removeForwards(all[i : i+1]); !errors.Is(one, unix.EEXIST) {
+				err = errors.Join(err, one)
+			}
+		}
+	}
+	if errors.Is(err, unix.ENOENT) {
+		return nil // no table, no forwarding
+	}
+	return err
+}
+
+func (n *Network) removeForwards(all []Forward) error {
+	c, err := n.open()
+	if err != nil {
+		return err
+	}
+	for set, elements := range n.forwardElements(all) {
+		if err := c.SetAddElements(set, elements); err != nil {
+			return err
+		}
+		if err := c.SetDeleteElements(set, keysOf(elements)); err != nil {
+			return err
+		}
+	}
+	return c.Flush()
+}
+
+// forwardElements are the elements by their maps.
+func (n *Network) forwardElements(all []Forward) map[*nftables.Set][]nftables.SetElement {
+	sets := byName(inetTable())
+	out := map[*nftables.Set][]nftables.SetElement{}
+	for _, f := range all {
+		set, element := sets[f.set()], n.forwardElement(f)
+		out[set] = append(out[set], element)
+	}
+	return out
+}
+
+func (n *Network) forwardElement(f Forward) nftables.SetElement {
+	return nftables.SetElement{Key: f.key(), Val: key(f.Target.Addr().AsSlice(), number(f.Target.Port())), Comment: n.config.Network}
+}
+
+// mapsOfForwards are the maps that forwards are in.
+var mapsOfForwards = []string{mapPublished4, mapPublished6, mapPublishedAt4, mapPublishedAt6}
+
+func (f Forward) set() string {
+	switch a := f.Host.Addr(); {
+	case a.Is4() && a.IsUnspecified():
+		return mapPublished4
+	case a.IsUnspecified():
+		return mapPublished6
+	case a.Is4():
+		return mapPublishedAt4
+	}
+	return mapPublishedAt6
+}
+
+func (f Forward) key() []byte {
+	var address []byte
+	if !f.Host.Addr().IsUnspecified() {
+		address = f.Host.Addr().AsSlice()
+	}
+	return key([]byte{f.protocolNumber()}, address, number(f.Host.Port()))
+}
+
+func (f Forward) protocolNumber() byte {
+	if f.Protocol == resource.ProtocolUDP {
+		return unix.IPPROTO_UDP
+	}
+	return unix.IPPROTO_TCP
+}
+
+// forwardOf is the reverse of forwardElement.
+func forwardOf(set string, e nftables.SetElement) (Forward, bool) {
+	f, ok1 := hostOf(set, e.Key)
+	target, ok2 := addrPortOf(e.Val)
+	f.Target = target
+	return f, ok1 && ok2
+}
+
+// hostOf is the reverse of set and key: a forward without a target.
+func hostOf(set string, key []byte) (Forward, bool) {
+	const protocolLength = 4 // padded
+	if len(key) < protocolLength {
+		return Forward{}, false
+	}
+	f := Forward{Protocol: resource.ProtocolTCP}
+	if key[0] == unix.IPPROTO_UDP {
+		f.Protocol = resource.ProtocolUDP
+	}
+	address := key[protocolLength:]
+	switch set {
+	case mapPublished4:
+		address = slices.Concat(netip.IPv4Unspecified().AsSlice(), address)
+	case mapPublished6:
+		address = slices.Concat(netip.IPv6Unspecified().AsSlice(), address)
+	}
+	host, ok := addrPortOf(address)
+	f.Host = host
+	return f, ok
+}
+
+// addrPortOf takes an address and a port, padded to 4 bytes, apart.
+func addrPortOf(b []byte) (netip.AddrPort, bool) {
+	const portLength = 4 // padded
+	if len(b) < portLength {
+		return netip.AddrPort{}, false
+	}
+	at := len(b) - portLength
+	a, ok := netip.AddrFromSlice(b[:at])
+	return netip.AddrPortFrom(a, binary.BigEndian.Uint16(b[at:])), ok
+}
+
+// adopt takes over what an earlier process published for ports that live; the
+// owner of each is the port whose address it leads to.
+func (n *Network) adopt(live []Port) error {
+	c, err := n.open()
+	if err != nil {
+		return err
+	}
+	owners := map[netip.Addr]string{}
+	for _, p := range live {
+		for _, a := range p.Addresses {
+			owners[a] = p.Interface
+		}
+	}
+	published := map[string][]Forward{}
+	sets := byName(inetTable())
+	for _, name := range mapsOfForwards {
+		all, err := c.GetSetElements(sets[name])
+		if err != nil {
+			return err
+		}
+		for _, e := range all {
+			f, ok := forwardOf(name, e)
+			if owner := owners[f.Target.Addr()]; ok && owner != "" && e.Comment == n.config.Network {
+				published[owner] = append(published[owner], f)
+			}
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.published = published
+	return nil
+}
+
+// forwards are all that the network should have.
+func (n *Network) forwards() []Forward {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Concat(slices.Collect(maps.Values(n.published))...)
+}
+
+// restoreForwards adds what is missing. What leads elsewhere stays: it is another
+// owner's by now.
+func (n *Network) restoreForwards() error {
+	all := n.forwards()
+	if len(all) == 0 {
+		return nil
+	}
+	err := n.addForwards(all, false)
+	if !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	for i := range all {
+		if err := n.addForwards(all[i:i+1], false); err != nil && !errors.Is(err, unix.EEXIST) {
+			return err
+		}
+	}
+	return nil
+}
+
+// isForward reports whether the key of a map's element is of a port that should be
+// forwarded.
+func (n *Network) isForward(set string, key []byte) bool {
+	wanted, ok := hostOf(set, key)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, all := range n.published {
+		if ok && slices.ContainsFunc(all, func(f Forward) bool { return f.Protocol == wanted.Protocol && f.Host == wanted.Host }) {
+			return true
+		}
+	}
+	return false
+}
+
+func keysOf(elements []nftables.SetElement) []nftables.SetElement {
+	out := make([]nftables.SetElement, len(elements))
+	for i, e := range elements {
+		out[i].Key = e.Key
+	}
+	return out
+}

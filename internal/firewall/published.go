@@ -1,0 +1,76 @@
+package firewall
+
+import (
+	"net/netip"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// Registers of the key of a published port: the protocol is in the first field,
+// then may come an address, then the port. What the map says begins at the first
+// field again, an address padded to 4 or 16 bytes and a port.
+const (
+	afterProtocol = 9  // NFT_REG32_01
+	afterAddress4 = 10 // NFT_REG32_02
+	afterAddress6 = 13 // NFT_REG32_05
+	dataPort4     = 9  // NFT_REG32_01
+	dataPort6     = 12 // NFT_REG32_04
+)
+
+// addPublished adds the maps of published ports and the chain that looks into
+// them, for what comes in and for what the host itself sends. What is for an
+// address that cannot be translated is left to the sockets that hold the ports:
+// loopback, whose packets the kernel lets out by no other interface, and
+// link-local IPv6, which it does not forward.
+func (d *definition) addPublished() {
+	to4 := []nftables.SetDatatype{nftables.TypeIPAddr, nftables.TypeInetService}
+	to6 := []nftables.SetDatatype{nftables.TypeIP6Addr, nftables.TypeInetService}
+	all4 := d.dataMap(mapPublished4, to4, nftables.TypeInetProto, nftables.TypeInetService)
+	all6 := d.dataMap(mapPublished6, to6, nftables.TypeInetProto, nftables.TypeInetService)
+	at4 := d.dataMap(mapPublishedAt4, to4, nftables.TypeInetProto, nftables.TypeIPAddr, nftables.TypeInetService)
+	at6 := d.dataMap(mapPublishedAt6, to6, nftables.TypeInetProto, nftables.TypeIP6Addr, nftables.TypeInetService)
+
+	ip4, ip6 := family(unix.NFPROTO_IPV4), family(unix.NFPROTO_IPV6)
+	d.chain(sub("published"),
+		rule(ip4, masked(ip4Target, netip.MustParsePrefix("127.0.0.0/8")), leave),
+		rule(ip6, equal(ip6Target, netip.IPv6Loopback().AsSlice()), leave),
+		rule(ip6, masked(ip6Target, netip.MustParsePrefix("fe80::/10")), leave),
+		rule(ip4, protocol(), load(ip4Target, afterProtocol), load(targetPort, afterAddress4), dnat(at4, unix.NFPROTO_IPV4, dataPort4)),
+		rule(ip6, protocol(), load(ip6Target, afterProtocol), load(targetPort, afterAddress6), dnat(at6, unix.NFPROTO_IPV6, dataPort6)),
+		rule(ip4, protocol(), load(targetPort, afterProtocol), dnat(all4, unix.NFPROTO_IPV4, dataPort4)),
+		rule(ip6, protocol(), load(targetPort, afterProtocol), dnat(all6, unix.NFPROTO_IPV6, dataPort6)))
+	look := rule(forHost(), goTo("published"))
+	d.chain(hook("prerouting", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest), look)
+	d.chain(hook("output", nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest), look)
+}
+
+// protocol loads the number of the protocol above IP.
+func protocol() part { return part{&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: firstField}} }
+
+func family(number byte) part {
+	return part{
+		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: firstField},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: firstField, Data: []byte{number}},
+	}
+}
+
+// masked matches where a field is in a prefix.
+func masked(f field, p netip.Prefix) part {
+	mask := make([]byte, f.len)
+	for bit := range p.Bits() {
+		mask[bit/8] |= 0x80 >> (bit % 8)
+	}
+	return append(load(f, firstField),
+		&expr.Bitwise{SourceRegister: firstField, DestRegister: firstField, Len: f.len, Mask: mask, Xor: make([]byte, f.len)},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: firstField, Data: p.Addr().AsSlice()})
+}
+
+// dnat sends a packet to where the map says for the first fields, if it does.
+func dnat(m *nftables.Set, family, port uint32) part {
+	return part{
+		&expr.Lookup{SourceRegister: firstField, DestRegister: firstField, IsDestRegSet: true, SetName: m.Name, SetID: m.ID},
+		&expr.NAT{Type: expr.NATTypeDestNAT, Family: family, RegAddrMin: firstField, RegProtoMin: port, Specified: true},
+	}
+}

@@ -1,0 +1,60 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/containerd/errdefs"
+
+	"patchbay.dev/patchbay/internal/firewall"
+	"patchbay.dev/patchbay/networkplugin"
+	"patchbay.dev/patchbay/resource"
+)
+
+var _ networkplugin.Publisher = (*Network)(nil)
+
+// Publish forwards host ports to a port by the packet filter. Nothing is
+// forwarded to an internal network, and what is published on loopback cannot be.
+func (n *Network) Publish(_ context.Context, p networkplugin.Port, ports []resource.PublishedPort) ([]resource.PublishedPort, error) {
+	if n.reach != firewall.NAT {
+		return nil, fmt.Errorf("variant %s forwards nothing: %w", VariantInternal, errdefs.ErrNotImplemented)
+	}
+	var published []resource.PublishedPort
+	var forwards []firewall.Forward
+	for _, port := range ports {
+		some := forwardsOf(port, p.Attachment)
+		if len(some) > 0 {
+			published, forwards = append(published, port), append(forwards, some...)
+		}
+	}
+	return published, n.filter.Publish(n.portName(p.Key), forwards)
+}
+
+// Unpublish ends that.
+func (n *Network) Unpublish(_ context.Context, p networkplugin.Port) error {
+	return n.filter.Unpublish(n.portName(p.Key))
+}
+
+// forwardsOf is one for each family that both sides have.
+func forwardsOf(p resource.PublishedPort, a resource.Attachment) []firewall.Forward {
+	var out []firewall.Forward
+	for _, side := range []struct {
+		all netip.Addr
+		own netip.Prefix
+	}{{netip.IPv4Unspecified(), a.IPv4Address}, {netip.IPv6Unspecified(), a.IPv6Address}} {
+		host := p.HostAddress
+		if !host.IsValid() {
+			host = side.all
+		}
+		if !side.own.IsValid() || host.Is4() != side.all.Is4() || host.IsLoopback() || host.IsLinkLocalUnicast() && host.Is6() {
+			continue
+		}
+		out = append(out, firewall.Forward{
+			Protocol: p.Protocol,
+			Host:     netip.AddrPortFrom(host, p.HostPort),
+			Target:   netip.AddrPortFrom(side.own.Addr(), p.ContainerPort),
+		})
+	}
+	return out
+}

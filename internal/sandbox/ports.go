@@ -1,0 +1,28 @@
+package sandbox
+
+import (
+	"context"
+	"net"
+
+	"patchbay.dev/patchbay/internal/sandbox/ports"
+	"patchbay.dev/patchbay/resource"
+)
+
+// reachOf connects from inside of a sandbox, as one of its own processes would, so
+// that it does not matter what a network lets through. Where the sandbox cannot be
+// entered, it connects from the host, which has addresses on its bridges.
+func reachOf(e Engine) ports.Reach {
+	if inside, ok := e.(Insider); ok {
+		return ports.Reach{Dial: inside.DialContext, Includes: func(resource.AllocatedAttachment) bool { return true }}
+	}
+	return ports.Reach{
+		Dial:     new(net.Dialer).DialContext,
+		Includes: func(a resource.AllocatedAttachment) bool { return a.Strategy == resource.StrategyBridgePort },
+	}
+}
+
+func (s *Sandbox) closePorts(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	s.ports.Close(ctx)
+}

@@ -1,0 +1,328 @@
+//go:build integration
+
+package integration
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"patchbay.dev/patchbay/internal/netns"
+)
+
+// The addresses of the host's neighbour on the uplink.
+const (
+	neighbourIPv4 = "192.0.2.1"
+	neighbourIPv6 = "2001:db8::1"
+)
+
+// caller is who connects to a published port, and as whom the container is to
+// see him.
+type caller struct {
+	ns   *netns.Namespace
+	to   string
+	seen string // "": anybody
+}
+
+// call connects and wants to be welcomed as seen.
+func (c caller) call(t *testing.T, v *visitors) {
+	t.Helper()
+	if err := c.dial(); err != nil {
+		t.Errorf("call of %s: %v", c.to, err)
+		return
+	}
+	select {
+	case from := <-v.from:
+		if c.seen != "" && from.String() != c.seen {
+			t.Errorf("call of %s: seen as %v, want %s", c.to, from, c.seen)
+		}
+	case <-time.After(settle):
+		t.Errorf("call of %s: was answered by somebody else", c.to)
+	}
+}
+
+func (c caller) dial() error {
+	return c.ns.Do(func() error {
+		conn, err := net.DialTimeout("tcp", c.to, 5*time.Second)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(settle))
+		welcome := make([]byte, 16)
+		n, err := conn.Read(welcome)
+		if err == nil && !strings.HasPrefix(string(welcome[:n]), "welcome") {
+			err = fmt.Errorf("got %q", welcome[:n])
+		}
+		return err
+	})
+}
+
+// cannotCall wants nobody to be there.
+func (h *host) cannotCall(ns *netns.Namespace, to string) {
+	h.t.Helper()
+	if (caller{ns: ns, to: to}).dial() == nil {
+		h.t.Errorf("call of %s: was answered, want nobody there", to)
+	}
+}
+
+// On a nat network, all forms of --publish: what comes from outside, from the
+// host and from containers reaches the container, which sees who it is; through
+// the deaths of patchbayd and plugin, and a flush of the packet filter.
+func TestPublishedPorts(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	h.patchbay("network", "create", "web")
+	h.patchbay("network", "create", "other")
+	h.patchbay("run", "-d", "--name", "web", "--network", "web",
+		"-p", "8080:80", "-p", hostIPv4+":8081:81", "-p", "127.0.0.1:8082:82", "-p", "85", "-p", "8083-8085:86", "-p", "8090-8091:90-91", "box", "sleep", "1000")
+	for _, neighbour := range []string{"web", "other"} {
+		h.patchbay("run", "-d", "--name", "on-"+neighbour, "--network", neighbour, "box", "sleep", "1000")
+	}
+	random := strings.Split(h.patchbay("port", "web", "85"), "\n")
+	if len(random) != 2 || strings.TrimPrefix(random[0], "0.0.0.0") != strings.TrimPrefix(random[1], "[::]") {
+		t.Fatalf("patchbay port web 85: got %q, want one port of both families", random)
+	}
+	chosen := strings.TrimPrefix(random[0], "0.0.0.0:")
+	if got, want := h.patchbay("port", "web", "91/tcp"), "0.0.0.0:8091\n[::]:8091"; got != want {
+		t.Errorf("patchbay port web 91/tcp: got %q, want %q", got, want)
+	}
+	if got := h.patchbay("list"); !strings.Contains(got, "8080->80/tcp,"+hostIPv4+":8081->81/tcp") {
+		t.Errorf("list does not show the ports:\n%s", got)
+	}
+
+	serve := func(port string) *visitors { return listenVisitors(t, h.namespaceOf("web"), ":"+port) }
+	outside := []caller{{h.internet, hostIPv4 + ":8080", neighbourIPv4}, {h.internet, "[" + hostIPv6 + "]:8080", neighbourIPv6}}
+	v := serve("80")
+	for _, c := range append(outside,
+		caller{h.ns, hostIPv4 + ":8080", hostIPv4},
+		caller{h.ns, "[" + hostIPv6 + "]:8080", hostIPv6},
+		caller{h.ns, "127.0.0.1:8080", ""},
+		caller{h.ns, "[::1]:8080", ""},
+		caller{h.namespaceOf("on-web"), hostIPv4 + ":8080", ""},
+		caller{h.namespaceOf("on-web"), "[" + hostIPv6 + "]:8080", ""},
+		caller{h.namespaceOf("on-other"), hostIPv4 + ":8080", h.attachment("on-other", "other").IPv4Address.Addr().String()},
+	) {
+		c.call(t, v)
+	}
+	caller{h.internet, hostIPv4 + ":8081", neighbourIPv4}.call(t, serve("81"))
+	h.cannotCall(h.internet, "["+hostIPv6+"]:8081")
+	h.cannotCall(h.ns, "127.0.0.1:8081")
+	caller{h.ns, "127.0.0.1:8082", ""}.call(t, serve("82"))
+	h.cannotCall(h.internet, hostIPv4+":8082")
+	caller{h.internet, hostIPv4 + ":" + chosen, neighbourIPv4}.call(t, serve("85"))
+	caller{h.internet, hostIPv4 + ":8083", neighbourIPv4}.call(t, serve("86"))
+	caller{h.internet, hostIPv4 + ":8091", neighbourIPv4}.call(t, serve("91"))
+
+	// Nobody who dies takes the ports along.
+	plugin := h.network("web").Status.PluginPID
+	kill(t, h.daemonPID())
+	kill(t, plugin)
+	outside[0].call(t, v)
+	h.patchbay("system", "start")
+	eventually(t, settle, func() error {
+		if n := h.network("web"); n.Status.State != "ready" {
+			return fmt.Errorf("network web is %s", n.Status.State)
+		}
+		return nil
+	})
+	h.must(h.command(h.ns, "nft", "flush table inet patchbay"))
+	eventually(t, settle, func() error {
+		r := h.command(h.ns, "nft", "list map inet patchbay published4")
+		if !strings.Contains(r.stdout, "tcp . 8080") {
+			return fmt.Errorf("the port is not forwarded: %s", r)
+		}
+		return nil
+	})
+	for _, c := range outside {
+		c.call(t, v)
+	}
+
+	h.patchbay("stop", "-t", "0", "web")
+	h.cannotCall(h.internet, hostIPv4+":8080")
+	h.patchbay("start", "web")
+	if got := h.patchbay("port", "web", "85"); got != strings.Join(random, "\n") {
+		t.Errorf("after stop and start port 85 is at %q, was at %q", got, random)
+	}
+	caller{h.internet, hostIPv4 + ":" + chosen, neighbourIPv4}.call(t, serve("85"))
+}
+
+// A port that is taken keeps the container from its start; who has it is told,
+// and nothing is left.
+func TestTakenPorts(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	h.patchbay("run", "-d", "--name", "first", "-p", "8080:80", "-p", "8080:80/udp", "box", "sleep", "1000")
+	err := h.ns.Do(func() error {
+		l, err := net.Listen("tcp", hostIPv4+":8082")
+		if err == nil {
+			t.Cleanup(func() { l.Close() })
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	me := fmt.Sprintf("process %s (pid %d)", command(t), os.Getpid())
+	for _, tt := range []struct{ name, ports, want string }{
+		{"second", "-p 8080:80 -p 8081:81", "patchbay: container second: publish 8080/tcp: the host port is taken by container first\n"},
+		{"third", "-p " + hostIPv4 + ":8080:80/udp", "patchbay: container third: publish " + hostIPv4 + ":8080/udp: the host port is taken by container first\n"},
+		{"fourth", "-p 8082:80", "patchbay: container fourth: publish 8082/tcp: the host port is taken by " + me + "\n"},
+	} {
+		args := append([]string{"create", "--name", tt.name}, strings.Fields(tt.ports)...)
+		h.patchbay(append(args, "box", "sleep", "1000")...)
+		if r := h.try("start", tt.name); r.code == 0 || !strings.Contains(r.stderr, tt.want) {
+			t.Errorf("want the error %q, got %s", tt.want, r)
+		}
+	}
+	if c := h.container("fourth"); len(c.Status.Ports) > 0 {
+		t.Errorf("a container that does not run has open ports: %v", c.Status.Ports)
+	}
+	h.patchbay("delete", "--force", "first")
+	h.patchbay("start", "second")
+	caller{h.internet, hostIPv4 + ":8081", neighbourIPv4}.call(t, listenVisitors(t, h.namespaceOf("second"), ":81"))
+	kill(t, h.container("second").Status.HelperPID)
+	eventually(t, settle, func() error { // the ports are free when its helper is dead
+		r := h.try("start", "second")
+		if r.code != 0 {
+			return fmt.Errorf("%s", r)
+		}
+		return nil
+	})
+}
+
+func command(t *testing.T) string {
+	t.Helper()
+	name, err := os.ReadFile("/proc/self/comm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(name))
+}
+
+// echoes is a UDP server that answers with its name and tells who asks.
+type echoes struct {
+	conn net.PacketConn
+	from chan netip.AddrPort
+	wait sync.WaitGroup
+}
+
+func answerDatagrams(t *testing.T, ns *netns.Namespace, address, name string) *echoes {
+	t.Helper()
+	e := &echoes{from: make(chan netip.AddrPort, 1)}
+	err := ns.Do(func() (err error) {
+		e.conn, err = net.ListenPacket("udp", address)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.wait.Go(func() {
+		buffer := make([]byte, 1<<16)
+		for {
+			_, client, err := e.conn.ReadFrom(buffer)
+			if err != nil {
+				return
+			}
+			e.conn.WriteTo([]byte(name), client)
+			select {
+			case e.from <- netip.MustParseAddrPort(client.String()):
+			default:
+			}
+		}
+	})
+	t.Cleanup(func() {
+		e.conn.Close()
+		e.wait.Wait()
+	})
+	return e
+}
+
+// asker is a UDP client that keeps its socket.
+func asker(t *testing.T, ns *netns.Namespace, to string) net.Conn {
+	t.Helper()
+	var c net.Conn
+	err := ns.Do(func() (err error) {
+		c, err = net.Dial("udp", to)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// askUntilAnswered sends until there is an answer.
+func askUntilAnswered(t *testing.T, c net.Conn, want string) {
+	t.Helper()
+	eventually(t, settle, func() error {
+		buffer := make([]byte, 64)
+		c.Write([]byte("?"))
+		c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+		n, err := c.Read(buffer)
+		if err == nil && string(buffer[:n]) != want {
+			err = fmt.Errorf("got an answer of %q, want %q", buffer[:n], want)
+		}
+		if err != nil {
+			return fmt.Errorf("udp to %v: %w", c.RemoteAddr(), err)
+		}
+		return nil
+	})
+}
+
+// A client that keeps sending UDP from one socket reaches the container that has
+// the port now, as itself: the kernel forgets where its flow went before.
+func TestPublishedDatagrams(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	clients := []net.Conn{asker(t, h.internet, hostIPv4+":5300"), asker(t, h.internet, "["+hostIPv6+"]:5300")}
+	local := []net.Conn{asker(t, h.ns, "127.0.0.1:5300"), asker(t, h.ns, "[::1]:5300")}
+	for _, c := range clients {
+		c.Write([]byte("too early")) // the kernel has a flow to the host itself now
+	}
+	for _, name := range []string{"one", "two"} {
+		h.patchbay("run", "-d", "--name", name, "-p", "5300:5353/udp", "box", "sleep", "1000")
+		e := answerDatagrams(t, h.namespaceOf(name), ":5353", name)
+		for _, c := range clients {
+			askUntilAnswered(t, c, name)
+			if got, want := (<-e.from).Port(), netip.MustParseAddrPort(c.LocalAddr().String()).Port(); got != want {
+				t.Errorf("container %s sees port %d as the client's, want %d", name, got, want)
+			}
+		}
+		for _, c := range local {
+			askUntilAnswered(t, c, name)
+		}
+		h.patchbay("stop", "-t", "0", name)
+		for len(e.from) > 0 {
+			<-e.from
+		}
+	}
+}
+
+// A network whose plugin publishes nothing has its ports forwarded by the
+// container's helper.
+func TestPortsOfAnyPlugin(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--option", "parent="+uplink, "--subnet", "10.77.0.0/24", "--subnet-v6", "fd77::/64")
+	h.patchbay("network", "create", "closed", "--internal")
+	for _, network := range []string{"lan", "closed"} {
+		h.patchbay("run", "-d", "--name", network, "--network", network, "-p", "80", "-p", "7000", "-p", "5353/udp", "box", "sleep", "1000")
+		v := listenVisitors(t, h.namespaceOf(network), ":80")
+		answerDatagrams(t, h.namespaceOf(network), ":5353", network)
+		at := func(address, port string) string {
+			return net.JoinHostPort(address, strings.TrimPrefix(strings.Split(h.patchbay("port", network, port), "\n")[0], "0.0.0.0:"))
+		}
+		for _, c := range []caller{{h.internet, at(hostIPv4, "80"), ""}, {h.internet, at(hostIPv6, "80"), ""}, {h.ns, at("127.0.0.1", "80"), ""}, {h.ns, at("::1", "80"), ""}} {
+			c.call(t, v)
+		}
+		askUntilAnswered(t, asker(t, h.internet, at(hostIPv4, "5353/udp")), network)
+		askUntilAnswered(t, asker(t, h.internet, at(hostIPv6, "5353/udp")), network)
+	}
+}
