@@ -193,8 +193,12 @@ func TestDaemonKnowsNoPlugin(t *testing.T) {
 		"cmd/patchbay-network-macvlan": {
 			module + "/internal/plugins/bridge", module + "/internal/apiserver/...", module + "/internal/sandbox/...", module + "/internal/runtime/...",
 		},
+		"cmd/patchbay-network-usermode": {
+			module + "/internal/firewall", module + "/internal/apiserver/...", module + "/internal/sandbox/...", module + "/internal/runtime/...",
+		},
 		"cmd/patchbay-runtime-oci": {
 			module + "/internal/plugins/...", module + "/networkplugin/...", module + "/internal/apiserver/...", module + "/internal/firewall",
+			"gvisor.dev/gvisor/...", // each container has such a process
 		},
 	} {
 		t.Run(program, func(t *testing.T) {

@@ -46,7 +46,7 @@ const (
 	host4, host6       = "192.0.2.1", "2001:db8::1"
 )
 
-func newBench(t *testing.T, variant string, options map[string]string) *bench {
+func newBench(t *testing.T, variant string, options map[string]string, change ...func(*networkplugin.Configuration)) *bench {
 	t.Helper()
 	directory, err := os.MkdirTemp("", "usermode") // short, for the names of sockets
 	if err != nil {
@@ -60,6 +60,9 @@ func newBench(t *testing.T, variant string, options map[string]string) *bench {
 	b.config = networkplugin.Configuration{
 		ID: "aaaaaaaaaaaaaaaa", Name: "user", Variant: variant, Options: options, StateDirectory: directory,
 		IPv4Subnet: netip.MustParsePrefix("10.9.0.0/24"), IPv6Subnet: netip.MustParsePrefix("fd09::/64"),
+	}
+	for _, c := range change {
+		c(&b.config)
 	}
 	b.start(t)
 	t.Cleanup(func() {
@@ -121,7 +124,13 @@ func (b *bench) plug(t *testing.T, p networkplugin.Port) *netns.Namespace {
 			routes = append(routes, netnstest.Default(gateway.String()))
 		}
 	}
-	if err := netnstest.Link(t, ns).Configure("eth0", []netip.Prefix{p.Attachment.IPv4Address, p.Attachment.IPv6Address}, routes); err != nil {
+	var addresses []netip.Prefix
+	for _, address := range []netip.Prefix{p.Attachment.IPv4Address, p.Attachment.IPv6Address} {
+		if address.IsValid() {
+			addresses = append(addresses, address)
+		}
+	}
+	if err := netnstest.Link(t, ns).Configure("eth0", addresses, routes); err != nil {
 		t.Fatal(err)
 	}
 	return ns
@@ -209,6 +218,25 @@ func TestOutside(t *testing.T) {
 	all, err := netnstest.Link(t, b.host).Interfaces()
 	if err != nil || len(all) != 2 {
 		t.Errorf("the host has %+v, %v; want loopback and up0", all, err)
+	}
+}
+
+// A network may have one family, and a subnet for two.
+func TestOneFamily(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, VariantNAT, nil, func(c *networkplugin.Configuration) {
+		c.IPv4Subnet, c.IPv4Disabled, c.IPv6Subnet = netip.Prefix{}, true, netip.MustParsePrefix("fd09::2/127")
+	})
+	if b.realized.IPv4Subnet.IsValid() || b.realized.IPv4Gateway.IsValid() || b.realized.IPv6Gateway.String() != "fd09::2" {
+		t.Errorf("realization: %+v", b.realized)
+	}
+	p := port(3)
+	p.Attachment.IPv4Address, p.Attachment.IPv6Address = netip.Prefix{}, netip.MustParsePrefix("fd09::3/127")
+	a := b.plug(t, p)
+	for _, target := range []string{outside6, "fd09::2"} {
+		if err := netnstest.Ping(a, target, "", soon); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -346,8 +374,8 @@ func TestHostAndNetworksAreClosed(t *testing.T) {
 	}
 }
 
-// A plugin that dies takes its connections along, and the sandboxes connect to the
-// next one by themselves.
+// A plugin that dies takes its connections along, which the next one resets, and the
+// sandboxes connect to that by themselves.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, VariantNAT, nil)
@@ -355,6 +383,12 @@ func TestRestart(t *testing.T) {
 	if err := netnstest.Ping(a, outside4, "", soon); err != nil {
 		t.Fatal(err)
 	}
+	connection := b.connect(t, a)
+	run, err := b.network.started()
+	if err != nil {
+		t.Fatal(err)
+	}
+	run.ports.Close() // first, as if killed: the stack's last words are not heard
 	if err := b.network.Stop(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
@@ -373,8 +407,38 @@ func TestRestart(t *testing.T) {
 	var last error
 	for deadline := time.Now().Add(soon); time.Now().Before(deadline); {
 		if last = netnstest.Ping(a, outside4, "", none); last == nil {
-			return
+			break
 		}
 	}
-	t.Error(last)
+	if last != nil {
+		t.Error(last)
+	}
+	if _, err := connection.Write([]byte("still there?")); err != nil {
+		t.Errorf("the old connection knows already: %v", err)
+	}
+	if _, err := connection.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
+		t.Errorf("the old connection: %v, want it reset", err)
+	}
+}
+
+// connect opens a connection from a namespace to the machine outside, which says
+// nothing.
+func (b *bench) connect(t *testing.T, ns *netns.Namespace) net.Conn {
+	t.Helper()
+	var l net.Listener
+	netnstest.Do(t, b.outside, func() (err error) {
+		l, err = net.Listen("tcp", outside4+":7")
+		return err
+	})
+	t.Cleanup(func() { l.Close() })
+	var c net.Conn
+	netnstest.Do(t, ns, func() (err error) {
+		c, err = net.Dial("tcp", outside4+":7")
+		return err
+	})
+	t.Cleanup(func() { c.Close() })
+	if err := c.SetDeadline(time.Now().Add(3 * soon)); err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
