@@ -50,7 +50,7 @@ type HostDevice struct {
 }
 
 // TapStream is an interface whose frames go over a unix stream socket: a tap for
-// namespaces, a network back end of the monitor for virtual machines.
+// namespaces, a datagram socket for virtual machines.
 type TapStream struct {
 	Socket string // absolute path
 }

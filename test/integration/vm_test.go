@@ -47,9 +47,10 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 	h.patchbay("network", "create", "web")
 	h.patchbay("network", "create", "db", "--internal")
 	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--subnet", "10.77.0.0/24", "--subnet-v6", "fd77::/64", "--option", "parent="+uplink)
-	h.patchbay("run", "-d", "--name", "near", "--network", "web", "--network", "db", "--network", "lan", "box", "sleep", "1000")
+	h.patchbay("network", "create", "user", "--plugin", "usermode")
+	h.patchbay("run", "-d", "--name", "near", "--network", "web", "--network", "db", "--network", "lan", "--network", "user", "box", "sleep", "1000")
 	h.patchbay("run", "-d", "--runtime", "vm", "--name", "vm", "--hostname", "guest", "--env", "A=1", "--user", "user",
-		"--dns", "198.51.100.1", "--network", "web,rate-in=700mbit,rate-out=800mbit", "--network", "db,ifname=back", "--network", "lan", "box", "sleep", "1000")
+		"--dns", "198.51.100.1", "--network", "web,rate-in=700mbit,rate-out=800mbit", "--network", "db,ifname=back", "--network", "lan", "--network", "user", "box", "sleep", "1000")
 
 	t.Run("is a machine of its own", func(t *testing.T) {
 		own, host := h.patchbay("exec", "vm", "cat", "/proc/sys/kernel/random/boot_id"), h.patchbay("exec", "near", "cat", "/proc/sys/kernel/random/boot_id")
@@ -59,7 +60,7 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 	})
 	t.Run("exec", func(t *testing.T) {
 		out := h.patchbay("exec", "vm", "sh", "-c", "hostname; id -un; echo $A; echo to-stderr >&2; ip -o link | wc -l")
-		if out != "guest\nuser\n1\n4" {
+		if out != "guest\nuser\n1\n5" {
 			t.Errorf("output %q", out)
 		}
 		if r := h.try("exec", "vm", "sh", "-c", "exit 7"); r.code != 7 {
@@ -76,7 +77,7 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 		}
 	})
 	t.Run("traffic", func(t *testing.T) {
-		for _, network := range []string{"web", "db", "lan"} {
+		for _, network := range []string{"web", "db", "lan", "user"} {
 			vm, near := h.attachment("vm", network), h.attachment("near", network)
 			for _, address := range []string{near.IPv4Address.Addr().String(), near.IPv6Address.Addr().String()} {
 				h.patchbay("exec", "--user", "root", "vm", "ping", "-c", "1", "-W", "5", address)
@@ -84,7 +85,7 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 			for _, address := range []string{vm.IPv4Address.Addr().String(), vm.IPv6Address.Addr().String()} {
 				h.patchbay("exec", "near", "ping", "-c", "1", "-W", "5", address)
 			}
-			if name := map[string]string{"web": "eth0", "db": "back", "lan": "eth2"}[network]; vm.InterfaceName != name {
+			if name := map[string]string{"web": "eth0", "db": "back", "lan": "eth2", "user": "eth3"}[network]; vm.InterfaceName != name {
 				t.Errorf("network %s: interface %s, want %s", network, vm.InterfaceName, name)
 			}
 		}

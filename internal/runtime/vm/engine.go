@@ -18,6 +18,7 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/outer"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
 	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/internal/tapstream"
 )
 
 // Config is what an Engine needs.
@@ -47,8 +48,9 @@ type Engine struct {
 	streams   *streams
 	rates     outer.Rates
 
-	mu   sync.Mutex
-	main *mainProcess // guarded by mu; nil before Create
+	mu    sync.Mutex
+	main  *mainProcess      // guarded by mu; nil before Create
+	pumps []*tapstream.Pump // guarded by mu; of interfaces whose frames go over a socket
 }
 
 var _ sandbox.Engine = (*Engine)(nil)
@@ -140,10 +142,14 @@ func (e *Engine) ending() error {
 // Destroy ends the machine and removes what was made for it.
 func (e *Engine) Destroy(ctx context.Context) error {
 	e.mu.Lock()
-	main := e.main
+	main, pumps := e.main, e.pumps
+	e.pumps = nil
 	e.mu.Unlock()
 	if e.machine != nil {
 		e.machine.Kill()
+	}
+	for _, p := range pumps {
+		p.Close()
 	}
 	if e.session != nil {
 		_ = e.session.Close() // the machine is gone

@@ -26,7 +26,9 @@ const KernelDirVariable = "PATCHBAY_KERNEL_DIR"
 const AgentName = "patchbay-guest"
 
 // Strategies are the strategies that a machine's interfaces can be made by.
-func Strategies() []string { return []string{resource.StrategyBridgePort, resource.StrategyMacvlan} }
+func Strategies() []string {
+	return []string{resource.StrategyBridgePort, resource.StrategyMacvlan, resource.StrategyTapStream}
+}
 
 // Verb does what the runtime's program is asked for beside being a helper.
 func Verb(ctx context.Context, out io.Writer, kernelDir string, args []string) error {

@@ -11,18 +11,33 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-// PlugTap plugs a network device in at a port, whose frames go through a tap or
-// macvtap. Id names it for Unplug; it is of letters and digits.
-func (m *Machine) PlugTap(ctx context.Context, id string, port int, tap *os.File, mac resource.MACAddress) (err error) {
+// Frames is the file through which the frames of a network device go.
+type Frames struct {
+	File *os.File
+	// Datagrams: it is a connected datagram socket, one datagram for each frame.
+	// Else it is a tap or macvtap.
+	Datagrams bool
+}
+
+// netdev is the network back end with the file that the monitor knows by id.
+func (f Frames) netdev(id string) map[string]any {
+	if f.Datagrams {
+		return map[string]any{"type": "dgram", "id": id, "local": map[string]any{"type": "fd", "str": id}}
+	}
+	return map[string]any{"type": "tap", "id": id, "fd": id}
+}
+
+// PlugNetwork plugs a network device in at a port. Its id is of letters and digits.
+func (m *Machine) PlugNetwork(ctx context.Context, id string, port int, frames Frames, mac resource.MACAddress) (err error) {
 	if port >= ports {
 		return fmt.Errorf("machine: has %d ports for network devices, all are in use: %w", ports, errdefs.ErrResourceExhausted)
 	}
 	var undo revert.Stack
 	defer undo.Run(&err)
-	if err := m.monitor.execute(ctx, "getfd", map[string]any{"fdname": id}, tap); err != nil {
+	if err := m.monitor.execute(ctx, "getfd", map[string]any{"fdname": id}, frames.File); err != nil {
 		return err
 	}
-	if err := m.monitor.execute(ctx, "netdev_add", map[string]any{"type": "tap", "id": id, "fd": id}); err != nil {
+	if err := m.monitor.execute(ctx, "netdev_add", frames.netdev(id)); err != nil {
 		return err
 	}
 	undo.Add(func() error {
