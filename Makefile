@@ -101,8 +101,8 @@ RACE_PACKAGES ?= $(addprefix ./,networkplugin $(addprefix internal/,apiserver/co
 test-race: ## The packages that share state, with the race detector (needs gcc).
 	CGO_ENABLED=1 $(GO) test -race -parallel 4 -timeout $(TEST_TIMEOUT) $(RACE_PACKAGES)
 
-soak: build ## The long runs: 1,000 cycles with a look at what is left (needs root).
-	PATCHBAY_SOAK_CYCLES=$${PATCHBAY_SOAK_CYCLES:-1000} \
+soak: build ## The long runs: 1,000 lives of a container, 60 s of changing networks (needs root).
+	PATCHBAY_SOAK_CYCLES=$${PATCHBAY_SOAK_CYCLES:-1000} PATCHBAY_SOAK_SECONDS=$${PATCHBAY_SOAK_SECONDS:-60} \
 		$(GO) test -tags integration -count 1 -timeout 1h -run Cycles -v ./test/integration
 
 demo: ## A tour in a host namespace of its own; leaves nothing (needs root).

@@ -14,7 +14,7 @@ type AttachmentConfiguration struct {
 	IPv6Address     netip.Addr        `json:"ipv6Address,omitzero"`
 	MACAddress      MACAddress        `json:"macAddress,omitempty"`
 	MTU             int               `json:"mtu,omitempty"`           // 0: the network's
-	InterfaceName   string            `json:"interfaceName,omitempty"` // empty: ethN, N its place among the attachments
+	InterfaceName   string            `json:"interfaceName,omitempty"` // empty in a request: see NamedInterfaces
 	GatewayPriority int               `json:"gatewayPriority,omitempty"`
 	Options         map[string]string `json:"options,omitempty"` // for the plugin alone
 	// Sysctls are settings of the interface, by their full names with IFNAME in

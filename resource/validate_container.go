@@ -169,21 +169,16 @@ func (r Resources) faults() []error {
 func validateAttachments(wishes []AttachmentConfiguration) []error {
 	var faults []error
 	interfaces := map[string]bool{}
-	for i, w := range wishes {
+	for i, w := range NamedInterfaces(wishes) {
 		label := "network " + strconv.Quote(w.Network)
 		if w.Network == "" {
 			label = fmt.Sprintf("network %d of %d", i+1, len(wishes))
 			faults = append(faults, fmt.Errorf("%s: name is empty", label))
 		}
-
-		name := w.InterfaceName
-		if name == "" {
-			name = DefaultInterfaceName(i)
+		if interfaces[w.InterfaceName] {
+			faults = append(faults, fmt.Errorf("%s: interface name %q is used twice", label, w.InterfaceName))
 		}
-		if interfaces[name] {
-			faults = append(faults, fmt.Errorf("%s: interface name %q is used twice", label, name))
-		}
-		interfaces[name] = true
+		interfaces[w.InterfaceName] = true
 		for _, err := range w.faults() {
 			faults = append(faults, fmt.Errorf("%s: %w", label, err))
 		}
@@ -191,9 +186,10 @@ func validateAttachments(wishes []AttachmentConfiguration) []error {
 	return faults
 }
 
-// DefaultInterfaceName returns the name that the interface of an attachment has
-// when its configuration gives none; index is its place among them.
-func DefaultInterfaceName(index int) string { return "eth" + strconv.Itoa(index) }
+// Validate reports every fault of form at once, as errdefs.ErrInvalidArgument.
+func (c AttachmentConfiguration) Validate() error {
+	return invalid(validateAttachments([]AttachmentConfiguration{c})...)
+}
 
 func (c AttachmentConfiguration) faults() []error {
 	faults := []error{

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"patchbay.dev/patchbay/internal/apiserver/containers"
+	"patchbay.dev/patchbay/internal/apiserver/containers/record"
 	"patchbay.dev/patchbay/internal/apiserver/images"
 	"patchbay.dev/patchbay/internal/apiserver/networks"
 	"patchbay.dev/patchbay/internal/store"
@@ -61,7 +62,11 @@ func openNetworks(s *server) (*networks.Service, error) {
 }
 
 func openContainers(s *server) (*containers.Service, error) {
-	records, err := store.NewCollection[containers.Stored](s.store, store.CollectionConfig{Name: containers.Collection, Schema: containers.Schema})
+	records, err := store.NewCollection[record.Container](s.store, store.CollectionConfig{
+		Name:    record.Collection,
+		Schema:  record.Schema,
+		Migrate: record.Migrate,
+	})
 	if err != nil {
 		return nil, err
 	}

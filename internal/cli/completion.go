@@ -67,6 +67,16 @@ func (f *frame) completeNames(n int, names func(context.Context, *client.APIServ
 	}
 }
 
+// completeEach completes each argument by names of its own.
+func (f *frame) completeEach(names ...func(context.Context, *client.APIServer) []string) cobra.CompletionFunc {
+	return func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(args) >= len(names) {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return f.ask(c, names[len(args)])
+	}
+}
+
 func (f *frame) completeNetworks(n int) cobra.CompletionFunc {
 	return f.completeNames(n, networkNames)
 }

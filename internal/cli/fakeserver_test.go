@@ -521,6 +521,20 @@ func (s fakeContainers) Resize(_ context.Context, r *apiserverv1.ContainerServic
 	return &apiserverv1.ContainerServiceResizeResponse{}, nil
 }
 
+func (s fakeContainers) Connect(_ context.Context, r *apiserverv1.ContainerServiceConnectRequest) (*apiserverv1.ContainerServiceConnectResponse, error) {
+	s.server.record("Containers.Connect", r)
+	if _, err := s.find(r.GetName()); err != nil {
+		return nil, err
+	}
+	return &apiserverv1.ContainerServiceConnectResponse{Attachment: &typesv1.Attachment{InterfaceName: "eth1"}, Warnings: []string{"network web is failed"}}, nil
+}
+
+func (s fakeContainers) Disconnect(_ context.Context, r *apiserverv1.ContainerServiceDisconnectRequest) (*apiserverv1.ContainerServiceDisconnectResponse, error) {
+	s.server.record("Containers.Disconnect", r)
+	_, err := s.find(r.GetName())
+	return &apiserverv1.ContainerServiceDisconnectResponse{}, err
+}
+
 func (s fakeContainers) Explain(_ context.Context, r *apiserverv1.ContainerServiceExplainRequest) (*apiserverv1.ContainerServiceExplainResponse, error) {
 	s.server.record("Containers.Explain", r)
 	if _, err := s.find(r.GetName()); err != nil {

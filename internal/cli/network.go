@@ -18,7 +18,7 @@ import (
 func newNetwork(f *frame) *cobra.Command {
 	c := group(f, "network", "Networks and what is plugged into them",
 		newNetworkCreate(f), newNetworkUpdate(f), newNetworkList(f), newNetworkInspect(f), newNetworkExplain(f), newNetworkExport(f), newNetworkImport(f),
-		newNetworkDelete(f), newNetworkPrune(f))
+		newNetworkConnect(f), newNetworkDisconnect(f), newNetworkDelete(f), newNetworkPrune(f))
 	c.Aliases = []string{"net"}
 	return c
 }

@@ -19,7 +19,7 @@ import (
 // that is no explain.Kernel cannot: errdefs.ErrNotImplemented.
 func (s *Sandbox) Explain(ctx context.Context, target string) ([]resource.Explanation, error) {
 	s.mu.Lock()
-	state, allocated := s.state, s.allocated
+	state, allocated := s.state, s.design.allocated
 	s.mu.Unlock()
 	if state != Created && state != Running {
 		return nil, fmt.Errorf("sandbox %s: has no network, it is %v: %w", s.config.ID, state, errdefs.ErrFailedPrecondition)

@@ -195,3 +195,25 @@ func (h *Harness) Explain(ctx context.Context, r *sandboxv1.ExplainRequest) (*sa
 	}
 	return &sandboxv1.ExplainResponse{Explanations: wire.ExplanationsToProto(explanations)}, nil
 }
+
+// Connect makes one more interface.
+func (h *Harness) Connect(ctx context.Context, r *sandboxv1.ConnectRequest) (*sandboxv1.ConnectResponse, error) {
+	allocated, err := wire.AllocatedAttachmentFromProto(r.GetAttachment())
+	if err != nil {
+		return nil, err
+	}
+	attachments, err := h.sandbox.Connect(ctx, allocated)
+	if err != nil {
+		return nil, err
+	}
+	return &sandboxv1.ConnectResponse{Attachments: wire.AttachmentsToProto(attachments)}, nil
+}
+
+// Disconnect removes an interface.
+func (h *Harness) Disconnect(ctx context.Context, r *sandboxv1.DisconnectRequest) (*sandboxv1.DisconnectResponse, error) {
+	attachments, err := h.sandbox.Disconnect(ctx, r.GetInterfaceName())
+	if err != nil {
+		return nil, err
+	}
+	return &sandboxv1.DisconnectResponse{Attachments: wire.AttachmentsToProto(attachments)}, nil
+}

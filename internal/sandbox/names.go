@@ -89,8 +89,25 @@ func (n *names) serve(ctx context.Context, e Engine, wished resource.DNSConfigur
 	return nil
 }
 
-// view is what the sandbox can know when these are its attachments; a server
-// takes another one while it answers (resolver.Server.Set). Callers hold mu.
+// set has the resolver know what a design says, from the next question on. There
+// is one as long as the sandbox has networks.
+func (n *names) set(ctx context.Context, e Engine, d design, log *slog.Logger) error {
+	if !resolves(e, d.allocated) {
+		n.close()
+		return nil
+	}
+	n.mu.Lock()
+	if n.server == nil {
+		n.mu.Unlock()
+		return n.serve(ctx, e, d.wished, d.allocated, log)
+	}
+	defer n.mu.Unlock()
+	n.server.Set(n.view(d.allocated))
+	return nil
+}
+
+// view is what the sandbox can know when these are its attachments. Callers hold
+// mu.
 func (n *names) view(allocated []resource.AllocatedAttachment) resolver.View {
 	sorted := byPriority(allocated)
 	c := nameConfiguration(n.wished, sorted)

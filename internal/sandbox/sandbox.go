@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -18,6 +17,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/containerlog"
 	"patchbay.dev/patchbay/internal/revert"
+	"patchbay.dev/patchbay/internal/sandbox/hold"
 	"patchbay.dev/patchbay/internal/sandbox/ports"
 	"patchbay.dev/patchbay/internal/stdio"
 	"patchbay.dev/patchbay/resource"
@@ -52,26 +52,27 @@ type Config struct {
 // Sandbox is the one sandbox of a runtime helper.
 type Sandbox struct {
 	config  Config
-	leases  *leases
+	leases  *hold.Leases
 	names   names
 	ports   ports.Ports
 	running sync.WaitGroup
-	life    context.Context // ended by Shutdown: cuts a Bootstrap short
+	life    context.Context // ended by Shutdown and the main process: cuts a Bootstrap or Connect short
 	end     context.CancelFunc
 	ready   chan struct{} // closed when Bootstrap has created all, or never will
 	exited  chan struct{} // closed when exit is set
 	done    chan struct{} // closed when the helper has nothing left to do
 	finish  func()        // closes done, once
 
-	mu          sync.Mutex
-	begun       bool                           // guarded by mu; Bootstrap has been called
-	state       State                          // guarded by mu
-	main        MainProcess                    // guarded by mu; nil before Created
-	stdio       *stdio.Server                  // guarded by mu; nil before Created
-	attachments []resource.Attachment          // guarded by mu
-	allocated   []resource.AllocatedAttachment // guarded by mu; as planned
-	startedAt   time.Time                      // guarded by mu
-	exit        ExitStatus                     // written once, before exited is closed
+	changing chan struct{} // holds a token while interfaces are changed, and from the end on
+
+	mu        sync.Mutex
+	begun     bool          // guarded by mu; Bootstrap has been called
+	state     State         // guarded by mu
+	main      MainProcess   // guarded by mu; nil before Created
+	stdio     *stdio.Server // guarded by mu; nil before Created
+	design    design        // guarded by mu; as it is made
+	startedAt time.Time     // guarded by mu
+	exit      ExitStatus    // written once, before exited is closed
 
 	execs execs
 }
@@ -79,14 +80,15 @@ type Sandbox struct {
 // New returns an empty sandbox.
 func New(c Config) *Sandbox {
 	s := &Sandbox{
-		config: c,
-		leases: newLeases(rpcHold, c.Log),
-		ports:  ports.Ports{Log: c.Log},
-		ready:  make(chan struct{}),
-		exited: make(chan struct{}),
-		done:   make(chan struct{}),
+		config:   c,
+		leases:   hold.New(hold.RPC, c.Log),
+		ports:    ports.Ports{Log: c.Log},
+		ready:    make(chan struct{}),
+		exited:   make(chan struct{}),
+		done:     make(chan struct{}),
+		changing: make(chan struct{}, 1),
 	}
-	s.leases.again = s.ports.Again
+	s.leases.Again = s.ports.Again
 	s.finish = sync.OnceFunc(func() { close(s.done) })
 	s.life, s.end = context.WithCancel(context.Background())
 	return s
@@ -157,24 +159,17 @@ func (s *Sandbox) create(ctx context.Context, c BootstrapConfig) (Bootstrapped, 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Bootstrapped{PID: main.PID(), Attachments: s.attachments}, nil
+	return Bootstrapped{PID: main.PID(), Attachments: s.design.Attachments}, nil
 }
 
 func (s *Sandbox) bootstrap(ctx context.Context, c BootstrapConfig) (main MainProcess, err error) {
-	plans, err := Plan(c.Allocated, s.config.Strategies)
+	d, err := s.draw(c.Configuration, c.DNS, c.Allocated)
 	if err != nil {
 		return nil, err
 	}
-	c.Attachments = planned(c.Allocated, plans)
-	allocated := slices.Clone(c.Allocated)
-	for i, a := range c.Attachments {
-		allocated[i].Attachment = a
-	}
-	wished := c.DNS
-	if c.ExtraHosts, err = hostEntries(c.Hosts, allocated); err != nil {
+	if d.ExtraHosts, err = hostEntries(c.Hosts, d.allocated); err != nil {
 		return nil, err
 	}
-	c.DNS = clientDNS(s.config.Engine, wished, allocated)
 
 	var undo revert.Stack
 	defer undo.Run(&err)
@@ -182,7 +177,7 @@ func (s *Sandbox) bootstrap(ctx context.Context, c BootstrapConfig) (main MainPr
 		return nil, err
 	}
 	undo.Add(func() error { s.closePorts(ctx); return nil })
-	log, err := openLog(&c)
+	log, err := openLog(&d.Configuration, c.LogPath)
 	if err != nil {
 		return nil, err
 	}
@@ -197,35 +192,26 @@ func (s *Sandbox) bootstrap(ctx context.Context, c BootstrapConfig) (main MainPr
 		defer cancel()
 		return s.config.Engine.Destroy(ctx)
 	})
-	main, err = s.make(ctx, design{c.Configuration, wished, allocated, plans}, &undo)
+	main, err = s.make(ctx, &d, &undo)
 	if err != nil {
 		return nil, err
 	}
 	server.Add("", main.Streams())
 	s.mu.Lock()
-	s.state, s.main, s.stdio, s.attachments, s.allocated = Created, main, server, c.Attachments, allocated
+	s.state, s.main, s.stdio, s.design = Created, main, server, d
 	s.mu.Unlock()
 	undo.Success()
 	s.running.Go(func() { s.watch(main, server, log) })
 	return main, nil
 }
 
-// design is all that a sandbox is made from.
-type design struct {
-	Configuration
-	wished    resource.DNSConfiguration // by the user
-	allocated []resource.AllocatedAttachment
-	plans     []Interface
-}
-
 // make makes the isolation, then the interfaces and, beside them, the resolver and
 // the main process: it does not begin before Start.
-func (s *Sandbox) make(ctx context.Context, d design, undo *revert.Stack) (main MainProcess, err error) {
-	namespace, err := s.config.Engine.Isolate(ctx)
-	if err != nil {
+func (s *Sandbox) make(ctx context.Context, d *design, undo *revert.Stack) (main MainProcess, err error) {
+	if d.namespace, err = s.config.Engine.Isolate(ctx); err != nil {
 		return nil, err
 	}
-	undo.Add(func() error { s.leases.release(); return nil })
+	undo.Add(func() error { s.leases.Release(); return nil })
 	undo.Add(func() error { s.closePorts(ctx); return nil })
 	undo.Add(func() error { s.names.close(); return nil })
 	group, ctx := errgroup.WithContext(ctx)
@@ -240,7 +226,7 @@ func (s *Sandbox) make(ctx context.Context, d design, undo *revert.Stack) (main 
 		return err
 	})
 	group.Go(func() error {
-		if err := s.leases.hold(ctx, d.allocated, namespace); err != nil {
+		if err := s.leases.Hold(ctx, d.allocated, d.namespace); err != nil {
 			return err
 		}
 		beside, ctx := errgroup.WithContext(ctx)
@@ -255,8 +241,7 @@ func (s *Sandbox) make(ctx context.Context, d design, undo *revert.Stack) (main 
 	return main, nil
 }
 
-func openLog(c *BootstrapConfig) (*containerlog.Writer, error) {
-	path := c.LogPath
+func openLog(c *Configuration, path string) (*containerlog.Writer, error) {
 	if path == "" {
 		path = os.DevNull
 	}
@@ -300,12 +285,13 @@ func (s *Sandbox) watch(main MainProcess, server *stdio.Server, log *containerlo
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 	defer cancel()
+	s.endChanges(ctx)
 	s.names.close()
 	s.closePorts(ctx)
 	if err := s.config.Engine.Destroy(ctx); err != nil {
 		s.config.Log.Error("take the sandbox down", "error", err)
 	}
-	s.leases.release()
+	s.leases.Release()
 
 	s.mu.Lock()
 	s.state, s.exit = Stopped, exit
@@ -386,10 +372,10 @@ type Status struct {
 
 // Status says what is true now.
 func (s *Sandbox) Status() Status {
-	faults := s.leases.currentFaults()
+	faults := s.leases.Faults()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := Status{State: s.state, StartedAt: s.startedAt, Exit: s.exit, Attachments: s.attachments, Faults: faults}
+	out := Status{State: s.state, StartedAt: s.startedAt, Exit: s.exit, Attachments: s.design.Attachments, Faults: faults}
 	if s.main != nil && s.state != Stopped {
 		out.PID = s.main.PID()
 	}

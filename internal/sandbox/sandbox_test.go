@@ -16,6 +16,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
 
+	"patchbay.dev/patchbay/internal/sandbox/hold"
+	"patchbay.dev/patchbay/internal/sandbox/hold/holdtest"
 	"patchbay.dev/patchbay/internal/stdio"
 	"patchbay.dev/patchbay/resource"
 )
@@ -110,7 +112,7 @@ func (p *fakeProcess) OutOfMemory() bool                { return p.code == 137 }
 func (p *fakeProcess) SignalAll(s syscall.Signal) error { return p.Signal(s) }
 func (p *fakeProcess) Signal(s syscall.Signal) error    { p.end(128 + int(s)); return nil }
 
-func newFake(t *testing.T) (*Sandbox, *fakeEngine, *fakePlugins) {
+func newFake(t *testing.T) (*Sandbox, *fakeEngine, *holdtest.Plugins) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "sb")
 	if err != nil {
@@ -122,8 +124,8 @@ func newFake(t *testing.T) (*Sandbox, *fakeEngine, *fakePlugins) {
 		ID: "0123456789abcdef", StateDir: dir, Engine: e, Log: slog.New(slog.DiscardHandler),
 		Strategies: map[string]InterfaceStrategy{"describe": describe{}},
 	})
-	plugins, leases := newFakes()
-	s.leases = leases
+	plugins := holdtest.New()
+	s.leases = hold.New(plugins.Dial, s.config.Log)
 	t.Cleanup(func() { _ = s.Shutdown(context.Background()); s.Wait() })
 	return s, e, plugins
 }
@@ -174,7 +176,7 @@ func TestLife(t *testing.T) {
 		t.Errorf("exit = %+v, %v, want code 5", exit, err)
 	}
 	<-s.Done()
-	if plugins.open["a"].ctx.Err() == nil {
+	if plugins.Holds("a") {
 		t.Error("the lease is still held")
 	}
 	if e.early {
@@ -202,7 +204,7 @@ func TestBootstrapFails(t *testing.T) {
 			want := errFake
 			switch step {
 			case "hold":
-				plugins.setDown("a", errFake)
+				plugins.SetDown("a", errFake)
 			case "plan":
 				c.Allocated[0].Attachment.MTU, want = 13, errdefs.ErrInvalidArgument
 			default:
@@ -218,7 +220,7 @@ func TestBootstrapFails(t *testing.T) {
 			if step == "hold" && slices.Contains(e.calls, "plug") {
 				t.Errorf("calls = %v: plugged without a lease", e.calls)
 			}
-			if p := plugins.open["a"]; p != nil && p.ctx.Err() == nil {
+			if plugins.Holds("a") {
 				t.Error("the lease is still held")
 			}
 			if _, err := os.Stat(s.StdioSocket()); !errors.Is(err, os.ErrNotExist) {
@@ -260,7 +262,7 @@ func TestShutdown(t *testing.T) {
 	t.Run("during bootstrap", func(t *testing.T) {
 		t.Parallel()
 		s, e, plugins := newFake(t)
-		plugins.silent["a"] = true
+		plugins.Silence("a")
 		failed := make(chan error, 1)
 		go func() {
 			_, err := s.Bootstrap(context.Background(), bootstrapped(e.dir))

@@ -173,19 +173,28 @@ func AllocatedAttachmentsToProto(as []resource.AllocatedAttachment) []*typesv1.A
 	return each(as, AllocatedAttachmentToProto)
 }
 
+// AllocatedAttachmentFromProto converts an allocation.
+func AllocatedAttachmentFromProto(a *typesv1.AllocatedAttachment) (resource.AllocatedAttachment, error) {
+	var f faults
+	out := allocatedAttachment(&f, a)
+	return out, f.err()
+}
+
 // AllocatedAttachmentsFromProto converts a list of allocations.
 func AllocatedAttachmentsFromProto(as []*typesv1.AllocatedAttachment) ([]resource.AllocatedAttachment, error) {
 	var f faults
-	out := each(as, func(a *typesv1.AllocatedAttachment) resource.AllocatedAttachment {
-		return resource.AllocatedAttachment{
-			Attachment:     attachment(&f, a.GetAttachment()),
-			Plugin:         PluginInfoFromProto(a.GetPlugin()),
-			Strategy:       a.GetStrategy(),
-			AdditionalData: a.GetAdditionalData(),
-			Lease:          leaseReference(a.GetLease()),
-		}
-	})
+	out := each(as, func(a *typesv1.AllocatedAttachment) resource.AllocatedAttachment { return allocatedAttachment(&f, a) })
 	return out, f.err()
+}
+
+func allocatedAttachment(f *faults, a *typesv1.AllocatedAttachment) resource.AllocatedAttachment {
+	return resource.AllocatedAttachment{
+		Attachment:     attachment(f, a.GetAttachment()),
+		Plugin:         PluginInfoFromProto(a.GetPlugin()),
+		Strategy:       a.GetStrategy(),
+		AdditionalData: a.GetAdditionalData(),
+		Lease:          leaseReference(a.GetLease()),
+	}
 }
 
 // RoutesToProto converts routes.

@@ -123,6 +123,12 @@ func (h *host) wire() {
 	}
 	h.ip(h.ns, "route add default via 192.0.2.1")
 	h.ip(h.ns, "-6 route add default via 2001:db8::1")
+	h.foreignRules()
+}
+
+// foreignRules makes rules of somebody else.
+func (h *host) foreignRules() {
+	h.t.Helper()
 	h.must(h.command(h.ns, "nft", "add table inet somebody_else; add chain inet somebody_else input { type filter hook input priority 0 ; }; add rule inet somebody_else input tcp dport 9 drop"))
 }
 

@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"golang.org/x/sync/errgroup"
 
 	"patchbay.dev/patchbay/internal/apiserver/containers/blueprint"
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
+	"patchbay.dev/patchbay/internal/apiserver/containers/record"
+	"patchbay.dev/patchbay/internal/apiserver/containers/request"
 	"patchbay.dev/patchbay/internal/revert"
 	"patchbay.dev/patchbay/resource"
 )
@@ -21,8 +22,8 @@ import (
 // wrong with a request is told at once; the kind of the error is
 // errdefs.ErrInvalidArgument if any of it is a fault of form.
 func (s *Service) Create(ctx context.Context, name string, labels map[string]string, t resource.ContainerTemplate) (resource.Container, []string, error) {
-	r := &request{name: name, labels: labels, template: t}
-	if err := s.check(ctx, r); err != nil {
+	r := &request.Request{Name: name, Labels: labels, Template: t}
+	if err := s.checker.Check(ctx, r); err != nil {
 		return resource.Container{}, nil, err
 	}
 	release, err := s.use(r)
@@ -32,14 +33,14 @@ func (s *Service) Create(ctx context.Context, name string, labels map[string]str
 	defer release()
 
 	id := resource.NewID()
-	configuration, err := blueprint.Merge(r.template, id, r.image)
+	configuration, err := blueprint.Merge(r.Template, id, r.Image)
 	if err != nil {
 		return resource.Container{}, nil, err
 	}
-	e, err := s.enter(r, Stored{
+	e, err := s.enter(r, record.Container{
 		Metadata: resource.Metadata{
-			ID: id, Name: r.name, CreatedAt: time.Now().UTC(),
-			Labels: blueprint.MergeLabels(r.image.Configuration.Run.Labels, labels),
+			ID: id, Name: r.Name, CreatedAt: time.Now().UTC(),
+			Labels: blueprint.MergeLabels(r.Image.Configuration.Run.Labels, labels),
 		},
 		Configuration: configuration,
 	})
@@ -53,18 +54,18 @@ func (s *Service) Create(ctx context.Context, name string, labels map[string]str
 	s.mu.Lock()
 	e.creating = false
 	s.mu.Unlock()
-	return s.describe(ctx, e), r.warnings, nil
+	return s.describe(ctx, e), r.Warnings, nil
 }
 
 // use keeps what a request names from being deleted until the container, which
 // then does that by its existence, is stored.
-func (s *Service) use(r *request) (release func(), err error) {
-	releaseImage, err := s.config.Images.Use(r.image.Configuration.Digest)
+func (s *Service) use(r *request.Request) (release func(), err error) {
+	releaseImage, err := s.config.Images.Use(r.Image.Configuration.Digest)
 	if err != nil {
 		return nil, err
 	}
-	ids := make([]string, len(r.networks))
-	for i, n := range r.networks {
+	ids := make([]string, len(r.Networks))
+	for i, n := range r.Networks {
 		ids[i] = n.ID
 	}
 	releaseNetworks, err := s.config.Networks.Use(ids)
@@ -76,7 +77,7 @@ func (s *Service) use(r *request) (release func(), err error) {
 }
 
 // enter makes a container that is being created known, with its host ports chosen.
-func (s *Service) enter(r *request, stored Stored) (*entry, error) {
+func (s *Service) enter(r *request.Request, stored record.Container) (*entry, error) {
 	s.choosing.Lock()
 	defer s.choosing.Unlock()
 	ports, err := s.choosePorts(stored.Configuration.Ports)
@@ -89,7 +90,7 @@ func (s *Service) enter(r *request, stored Stored) (*entry, error) {
 
 // claimName enters a container that is being created, so that nobody else gets
 // its name and its reservations are known to a plugin that restarts meanwhile.
-func (s *Service) claimName(r *request, stored Stored) (*entry, error) {
+func (s *Service) claimName(r *request.Request, stored record.Container) (*entry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if stored.Name == "" {
@@ -112,7 +113,7 @@ func (s *Service) store(ctx context.Context, e *entry) (err error) {
 	defer undo.Run(&err)
 	if leases.AnyStatic(e.config().Networks) {
 		undo.Add(func() error { s.release(ctx, e, true); return nil })
-		if err := s.reserve(ctx, e); err != nil {
+		if err := leases.Reserve(ctx, s.config.Networks, e.wishes()); err != nil {
 			return err
 		}
 	}
@@ -120,25 +121,11 @@ func (s *Service) store(ctx context.Context, e *entry) (err error) {
 	if err := disk.Make(s.config.Roots.Container(e.id()), e.config().Mounts); err != nil {
 		return e.errorf(fault.KindOfFile(err), "%w", err)
 	}
-	if err := s.config.Records.Put(e.id(), e.stored); err != nil {
+	if err := s.config.Records.Put(e.id(), e.record()); err != nil {
 		return err
 	}
 	undo.Success()
 	return nil
-}
-
-// reserve sets the static addresses aside on all networks, in parallel.
-func (s *Service) reserve(ctx context.Context, e *entry) error {
-	group, ctx := errgroup.WithContext(ctx)
-	for i, w := range e.config().Networks {
-		if !w.Static() {
-			continue
-		}
-		group.Go(func() error {
-			return s.config.Networks.Reserve(ctx, w.Network, leases.Reservation(e.stored.Metadata, i, w))
-		})
-	}
-	return group.Wait()
 }
 
 // forget takes a container out of memory and tells those who wait for that.

@@ -131,11 +131,11 @@ func TestStaticAddressesAreReserved(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	id := w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"run"}, Networks: append(on("b"), static("a", "10.0.0.7")...)})
-	if diff := cmp.Diff([]string{"reserved id-a " + id + "/1"}, w.networks.held()); diff != "" {
+	if diff := cmp.Diff([]string{"reserved id-a " + id + "/eth1"}, w.networks.held()); diff != "" {
 		t.Errorf("held (-want +got):\n%s", diff)
 	}
 	r := w.service.Reservations("id-a")
-	if len(r) != 1 || r[0].Key != id+"/1" || r[0].Owner != "web" || r[0].Configuration.IPv4Address.String() != "10.0.0.7" {
+	if len(r) != 1 || r[0].Key != id+"/eth1" || r[0].Owner != "web" || r[0].Configuration.IPv4Address.String() != "10.0.0.7" {
 		t.Errorf("reservations: %+v", r)
 	}
 	w.start(t, "web")

@@ -48,6 +48,12 @@ func (s *Service) Delete(ctx context.Context, name string, force bool) error {
 // first.
 func (s *Service) remove(e *entry) error {
 	s.mu.Lock()
+	for e.change != nil { // it takes a bounded time
+		change := e.change
+		s.mu.Unlock()
+		<-change
+		s.mu.Lock()
+	}
 	if s.entries[e.id()] != e {
 		s.mu.Unlock()
 		return nil
@@ -82,14 +88,14 @@ func (s *Service) remove(e *entry) error {
 // that is removed when it ends has been marked by its start.
 func (s *Service) purge(e *entry) error {
 	if !s.endedUnseen(e) {
-		marked := e.stored
+		marked := e.record()
 		marked.Deleting = true
 		if err := s.config.Records.Put(e.id(), marked); err != nil && !errors.Is(err, errdefs.ErrResourceExhausted) {
 			return err
 		}
 	}
 	s.mu.Lock()
-	e.stored.Deleting = true
+	e.deleting = true
 	released := e.released
 	s.mu.Unlock()
 	var parallel sync.WaitGroup

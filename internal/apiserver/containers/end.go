@@ -7,9 +7,7 @@ import (
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
-	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
-	"patchbay.dev/patchbay/internal/apiserver/containers/runtimehelper"
 )
 
 // watch waits for the end of a run and takes away what it leaves. It ends early
@@ -63,7 +61,7 @@ func (s *Service) finish(e *entry, r *run) {
 	// Only now the plugins know that the streams are gone, whatever happened.
 	var parallel sync.WaitGroup
 	parallel.Go(func() { s.release(context.Background(), e, removing) })
-	s.cleanUp(e.id(), r)
+	s.programs.CleanUp(e.id(), r.helper())
 	if !removing {
 		parallel.Wait()
 		if err := disk.WriteExit(s.config.Roots.Container(e.id()), *last); err != nil {
@@ -102,51 +100,10 @@ func (s *Service) endRun(e *entry, r *run, last *disk.Exit) {
 	close(r.ended)
 }
 
-// cleanUp removes what a helper that did not end by itself leaves on the host.
-func (s *Service) cleanUp(id string, r *run) {
-	if r.process != nil && r.process.Clean() {
-		return
-	}
-	if err := runtimehelper.CleanUp(s.config.Roots, id); err != nil {
-		s.config.Log.Error("cannot clean up after a runtime helper", "container", id, "error", err)
-	}
-}
-
-// dismiss ends a helper and takes away what it leaves, but for its leases.
-func (s *Service) dismiss(ctx context.Context, id string, r *run) {
-	if r.process != nil && (!r.ready || !s.shutDown(ctx, r)) {
-		r.process.Kill()
-	}
-	s.cleanUp(id, r)
-	if err := os.RemoveAll(s.config.Roots.Sandbox(id)); err != nil {
-		s.config.Log.Error("cannot remove the directory of a runtime helper", "container", id, "error", err)
-	}
-}
-
-// shutDown asks a helper to end and reports whether it has. One that has
-// answered a bootstrap with an error ends unasked.
-func (s *Service) shutDown(ctx context.Context, r *run) bool {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.GraceTimeout)
-	defer cancel()
-	_, err := r.client.Shutdown(ctx, &sandboxv1.ShutdownRequest{})
-	return (err == nil || fault.IsConnection(err)) && within(ctx, s.config.GraceTimeout, r.process.Done())
-}
-
-// release gives all leases of a container up, in parallel. What does not succeed is logged: the plugin frees a lease that nobody holds by
-// itself, and is told what is reserved whenever it starts.
+// release gives all leases of a container up, with forget also what is reserved
+// for it.
 func (s *Service) release(ctx context.Context, e *entry, forget bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.GraceTimeout)
 	defer cancel()
-	var parallel sync.WaitGroup
-	for i, w := range e.config().Networks {
-		parallel.Go(func() {
-			err := leases.UntilNotHeld(ctx, func() error {
-				return s.config.Networks.Release(ctx, w.Network, leases.Key(e.id(), i), forget)
-			})
-			if err != nil {
-				s.config.Log.Warn("cannot release a lease", "container", e.id(), "network", w.Network, "error", err)
-			}
-		})
-	}
-	parallel.Wait()
+	leases.Release(ctx, s.config.Networks, e.wishes(), forget, s.config.Log)
 }

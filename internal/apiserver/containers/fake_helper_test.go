@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -215,6 +216,41 @@ func (f *fake) State(context.Context, *sandboxv1.StateRequest) (*sandboxv1.State
 		r.StartedAt = timestamppb.New(f.started)
 	}
 	return r, nil
+}
+
+// Connect does as the command says.
+func (f *fake) Connect(_ context.Context, r *sandboxv1.ConnectRequest) (*sandboxv1.ConnectResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch f.args[0] {
+	case "connect-error":
+		return nil, fmt.Errorf("network b: hold the lease: no: %w", errdefs.ErrUnavailable)
+	case "connect-unknown":
+		return nil, fmt.Errorf("no such thing: %w", errdefs.ErrNotImplemented)
+	case "connect-death":
+		fmt.Fprintln(os.Stderr, "out of wires")
+		os.Exit(2)
+	}
+	f.attachments = append(f.attachments, r.GetAttachment().GetAttachment())
+	if f.args[0] == "connect-late-error" {
+		return nil, fmt.Errorf("gave up: %w", errdefs.ErrUnavailable)
+	}
+	return &sandboxv1.ConnectResponse{Attachments: f.attachments}, nil
+}
+
+func (f *fake) Disconnect(ctx context.Context, r *sandboxv1.DisconnectRequest) (*sandboxv1.DisconnectResponse, error) {
+	if f.args[0] == "disconnect-hang" {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	place := slices.IndexFunc(f.attachments, func(a *typesv1.Attachment) bool { return a.GetInterfaceName() == r.GetInterfaceName() })
+	if place < 0 {
+		return nil, fmt.Errorf("interface %s: %w", r.GetInterfaceName(), errdefs.ErrNotFound)
+	}
+	f.attachments = slices.Delete(f.attachments, place, place+1)
+	return &sandboxv1.DisconnectResponse{Attachments: f.attachments}, nil
 }
 
 func (f *fake) Wait(ctx context.Context, r *sandboxv1.WaitRequest) (*sandboxv1.WaitResponse, error) {

@@ -18,6 +18,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/apiserver/containers"
+	"patchbay.dev/patchbay/internal/apiserver/containers/record"
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/manifest"
@@ -67,7 +68,7 @@ func makeWorld() (*world, func(), error) {
 	}
 	w := &world{
 		roots:    layout.Roots{Root: filepath.Join(dir, "state"), RunRoot: filepath.Join(dir, "run")},
-		records:  &fakeRecords{stored: map[string]containers.Stored{}},
+		records:  &fakeRecords{stored: map[string]record.Container{}},
 		images:   newFakeImages(),
 		networks: newFakeNetworks(),
 	}
@@ -225,18 +226,18 @@ func eventually(t tb, what string, holds func() bool) {
 // fakeRecords keeps records in memory.
 type fakeRecords struct {
 	mu     sync.Mutex
-	stored map[string]containers.Stored
+	stored map[string]record.Container
 	fail   error // of Put
 	stuck  error // of Delete
 }
 
-func (f *fakeRecords) List() ([]containers.Stored, error) {
+func (f *fakeRecords) List() ([]record.Container, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Collect(maps.Values(f.stored)), nil
 }
 
-func (f *fakeRecords) Put(id string, s containers.Stored) error {
+func (f *fakeRecords) Put(id string, s record.Container) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fail != nil {

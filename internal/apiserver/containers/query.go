@@ -7,9 +7,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
-	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
-	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
 	"patchbay.dev/patchbay/internal/apiserver/containers/status"
 	"patchbay.dev/patchbay/internal/containerlog"
 	"patchbay.dev/patchbay/internal/wire"
@@ -46,7 +43,7 @@ func (s *Service) Get(ctx context.Context, name string) (resource.Container, err
 }
 
 func (s *Service) describe(ctx context.Context, e *entry) resource.Container {
-	return resource.Container{Metadata: e.stored.Metadata, Configuration: e.config(), Status: s.status(ctx, e)}
+	return resource.Container{Metadata: e.metadata, Configuration: e.config(), Status: s.status(ctx, e)}
 }
 
 // status says what is true of a container. A helper that hangs costs the
@@ -68,21 +65,7 @@ func (s *Service) status(ctx context.Context, e *entry) resource.ContainerStatus
 	known.HelperPID = r.process.PID()
 	ctx, cancel := context.WithTimeout(ctx, s.config.StatusTimeout)
 	defer cancel()
-	answer, err := r.client.State(ctx, &sandboxv1.StateRequest{})
-	if err == nil {
-		return status.Told(known, answer)
-	}
-	if written := disk.ReadExit(s.config.Roots.Sandbox(e.id())); written != nil {
-		return status.Ended(written)
-	}
-	select {
-	case <-r.process.Done():
-		died := disk.HelperDied(r.process.StderrTail())
-		return status.Ended(&died)
-	default:
-		known.Message = "its runtime helper does not answer"
-		return known
-	}
+	return status.Ask(ctx, r.helper(), s.config.Roots.Sandbox(e.id()), known)
 }
 
 // stateLocked is the state as far as this service knows it. Service.mu is held.
@@ -147,7 +130,7 @@ func (s *Service) namesOf(match func(*entry) bool) []string {
 	defer s.mu.Unlock()
 	var out []string
 	for _, e := range s.entries {
-		if !e.stored.Deleting && match(e) {
+		if !e.deleting && match(e) {
 			out = append(out, e.name())
 		}
 	}
@@ -161,9 +144,10 @@ func (s *Service) Reservations(networkID string) []wire.Reservation {
 	defer s.mu.Unlock()
 	var out []wire.Reservation
 	for _, e := range s.entries {
-		for i, w := range e.config().Networks {
-			if w.Network == networkID && w.Static() && !e.stored.Deleting {
-				out = append(out, leases.Reservation(e.stored.Metadata, i, w))
+		c := e.wishes()
+		for _, w := range c.Wishes {
+			if w.Network == networkID && w.Static() && !e.deleting {
+				out = append(out, c.Reservation(w))
 			}
 		}
 	}

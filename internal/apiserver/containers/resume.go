@@ -7,9 +7,11 @@ import (
 	"path/filepath"
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
+	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/client"
 	"patchbay.dev/patchbay/internal/helper"
+	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -36,7 +38,7 @@ func (s *Service) Resume() error {
 		}
 	}
 	for _, e := range s.all() {
-		if !s.isRunning(e) && (e.stored.Deleting || s.endedUnseen(e)) {
+		if !s.isRunning(e) && (e.deleting || s.endedUnseen(e)) {
 			s.background(func() { s.finishRemoval(e) })
 		}
 	}
@@ -56,20 +58,22 @@ func (s *Service) resume(id string) {
 	}
 	e := s.entries[id]
 	if e == nil {
-		s.background(func() { s.dismiss(s.life, id, r) })
+		s.background(func() { s.programs.Dismiss(s.life, id, r.helper()) })
 		return
 	}
 	s.mu.Lock()
-	e.run = r
+	e.run, e.change = r, make(chan struct{})
 	s.mu.Unlock()
 	s.background(func() {
-		if r.process != nil && !s.wasStarted(r) {
-			s.dismiss(s.life, id, r)
+		if r.process != nil && !s.wasStarted(e, r) {
+			s.programs.Dismiss(s.life, id, r.helper())
 			s.release(s.life, e, false)
 			s.unmarkStarted(e)
 			s.endRun(e, r, nil)
+			s.endChange(e)
 			return
 		}
+		s.endChange(e)
 		s.watch(e, r)
 		if s.removalIsDue(e) {
 			s.finishRemoval(e)
@@ -79,8 +83,9 @@ func (s *Service) resume(id string) {
 
 // wasStarted reports whether a helper got as far as running its container's
 // main process: a start that did not was never acknowledged. One that does not
-// answer is taken to have.
-func (s *Service) wasStarted(r *run) bool {
+// answer is taken to have. The networks of one that did are made to agree with
+// what is stored.
+func (s *Service) wasStarted(e *entry, r *run) bool {
 	ctx, cancel := context.WithTimeout(s.life, s.config.GraceTimeout)
 	defer cancel()
 	answer, err := r.client.State(ctx, &sandboxv1.StateRequest{})
@@ -95,8 +100,24 @@ func (s *Service) wasStarted(r *run) bool {
 	switch answer.GetState() {
 	case sandboxv1.SandboxState_SANDBOX_STATE_EMPTY, sandboxv1.SandboxState_SANDBOX_STATE_CREATED:
 		return false
-	default:
-		return true
+	case sandboxv1.SandboxState_SANDBOX_STATE_RUNNING:
+		s.reconcile(e, r, answer.GetAttachments())
+	}
+	return true
+}
+
+// reconcile finishes or takes back a change of networks that the end of another
+// patchbayd has interrupted.
+func (s *Service) reconcile(e *entry, r *run, told []*typesv1.Attachment) {
+	attachments, err := wire.AttachmentsFromProto(told)
+	if err == nil {
+		s.mu.Lock()
+		r.attachments = attachments
+		s.mu.Unlock()
+		err = s.change(e, r).Reconcile(s.life, attachments)
+	}
+	if err != nil {
+		s.config.Log.Error("cannot tell which networks a container is on", "container", e.id(), "error", err)
 	}
 }
 
@@ -113,7 +134,7 @@ func (s *Service) endedUnseen(e *entry) bool {
 func (s *Service) removalIsDue(e *entry) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return e.run == nil && e.stored.Deleting && s.entries[e.id()] == e
+	return e.run == nil && e.deleting && s.entries[e.id()] == e
 }
 
 func (s *Service) finishRemoval(e *entry) {

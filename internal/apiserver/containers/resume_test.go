@@ -126,7 +126,7 @@ func TestInterruptedStartIsUndone(t *testing.T) {
 	before := w.files(t)
 	w.service.Close()
 	w.startHelperOnly(t, id)
-	w.networks.leases["id-a "+id+"/0"] = true
+	w.networks.leases["id-a "+id+"/eth0"] = true
 	w.open(t)
 	eventually(t, "end of the helper", func() bool { return w.alive() == 0 })
 	w.wait(t, "web")

@@ -5,9 +5,9 @@
 // # Concurrency
 //
 // A container is claimed, not locked: Start claims its run, Delete its
-// deletion, under the service's one short lock, and everything that takes time
-// goes on without any. So nothing that happens to one container waits for
-// another.
+// deletion, Connect and Disconnect a change of its networks, under the service's
+// one short lock, and everything that takes time goes on without any. So nothing
+// that happens to one container waits for another.
 //
 // # Truth
 //
@@ -24,75 +24,44 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
+	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
+	"patchbay.dev/patchbay/internal/apiserver/containers/record"
+	"patchbay.dev/patchbay/internal/apiserver/containers/request"
+	"patchbay.dev/patchbay/internal/apiserver/containers/runtimehelper"
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/internal/layout"
-	"patchbay.dev/patchbay/internal/manifest"
-	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
 
 // Images is what the service needs of the image service.
 type Images interface {
-	// Resolve returns the image of a reference, digest or unique prefix of one;
-	// errdefs.ErrNotFound says how to get it.
-	Resolve(ctx context.Context, name string) (resource.Image, error)
+	request.Images
 	// Layers returns the unpacked layers of an image, the uppermost first.
 	Layers(digest string) ([]string, error)
 	// Use keeps an image from being deleted until release is called.
 	Use(digest string) (release func(), err error)
 }
 
-// Networks is what the service needs of the network service. Keys are those of
-// leases: the container's id, "/", and the attachment's place.
+// Networks is what the service needs of the network service.
 type Networks interface {
-	// Resolve returns the network of a name or id; errdefs.ErrNotFound names
-	// what there is.
-	Resolve(name string) (resource.Network, error)
+	request.Networks
+	leases.Networks
 	// Use keeps networks from being deleted until release is called.
 	Use(ids []string) (release func(), err error)
-	// Strategy returns how interfaces of a network are made.
-	Strategy(networkID string) (string, error)
-	Allocate(ctx context.Context, networkID, key, owner string, wish resource.AttachmentConfiguration) (resource.AllocatedAttachment, error)
-	// Release gives a lease up; with forget also what is reserved and
-	// remembered for its key. A held lease is errdefs.ErrFailedPrecondition.
-	Release(ctx context.Context, networkID, key string, forget bool) error
-	// Reserve sets static addresses aside; without a lease.
-	Reserve(ctx context.Context, networkID string, r wire.Reservation) error
-}
-
-// Runtimes finds runtime plugins, as they are installed now.
-type Runtimes interface {
-	// Runtime returns the plugin of a name; errdefs.ErrNotFound names what there
-	// is.
-	Runtime(name string) (manifest.Plugin, error)
 }
 
 // Records keeps the configuration of containers by id.
 type Records interface {
-	List() ([]Stored, error)
-	Put(id string, s Stored) error
+	List() ([]record.Container, error)
+	Put(id string, c record.Container) error
 	Delete(id string) error
-}
-
-// Collection is the name under which Records are stored, and Schema the number
-// of the form of Stored.
-const (
-	Collection = "containers"
-	Schema     = 1
-)
-
-// Stored is the stored form of a container.
-type Stored struct {
-	resource.Metadata
-	Configuration resource.ContainerConfiguration `json:"configuration"`
-	// Deleting: a deletion has begun and has to be finished.
-	Deleting bool `json:"deleting,omitempty"`
 }
 
 // Config is what a Service needs. Fields without a default are required.
@@ -101,7 +70,7 @@ type Config struct {
 	Records  Records
 	Images   Images
 	Networks Networks
-	Runtimes Runtimes
+	Runtimes request.Runtimes
 	// DefaultRuntime is that of containers which name none.
 	DefaultRuntime string
 	// ReadyTimeout bounds how long a runtime helper may take until it answers;
@@ -139,7 +108,9 @@ func (c *Config) complete() {
 
 // Service keeps the containers. It is safe for concurrent use.
 type Service struct {
-	config Config
+	config   Config
+	checker  request.Checker
+	programs runtimehelper.Programs
 
 	life     context.Context // ends with Close
 	end      context.CancelFunc
@@ -160,23 +131,42 @@ type Service struct {
 
 // entry is one container.
 type entry struct {
-	stored Stored // but for Deleting it never changes
-	gone   chan struct{}
+	metadata resource.Metadata
+	gone     chan struct{}
+	// configuration is replaced as a whole, by who has claimed a change.
+	configuration atomic.Pointer[resource.ContainerConfiguration]
 
 	// Guarded by Service.mu:
-	creating bool       // not acknowledged yet, to be hidden
-	run      *run       // nil: it does not run
-	last     *disk.Exit // of the last run; nil: none that is known
-	deletion *deletion  // in progress; nil: none
-	released bool       // has ended to be deleted: nothing is reserved for it any more
+	deleting bool          // a deletion has begun and has to be finished
+	creating bool          // not acknowledged yet, to be hidden
+	run      *run          // nil: it does not run
+	last     *disk.Exit    // of the last run; nil: none that is known
+	deletion *deletion     // in progress; nil: none
+	released bool          // has ended to be deleted: nothing is reserved for it any more
+	change   chan struct{} // of its networks, closed when it is done; nil: none
 }
 
-func newEntry(s Stored) *entry { return &entry{stored: s, gone: make(chan struct{})} }
+func newEntry(c record.Container) *entry {
+	e := &entry{metadata: c.Metadata, gone: make(chan struct{}), deleting: c.Deleting}
+	e.configuration.Store(&c.Configuration)
+	return e
+}
 
-func (e *entry) id() string   { return e.stored.ID }
-func (e *entry) name() string { return e.stored.Name }
+func (e *entry) id() string   { return e.metadata.ID }
+func (e *entry) name() string { return e.metadata.Name }
 
-func (e *entry) config() resource.ContainerConfiguration { return e.stored.Configuration }
+func (e *entry) config() resource.ContainerConfiguration { return *e.configuration.Load() }
+
+// record is what is stored of the container.
+func (e *entry) record() record.Container {
+	return record.Container{Metadata: e.metadata, Configuration: e.config()}
+}
+
+// wishes is the container as networks know it.
+func (e *entry) wishes() leases.Container {
+	c := e.config()
+	return leases.Container{ID: e.id(), Name: e.name(), Hostname: c.Hostname, Wishes: c.Networks}
+}
 
 // errorf returns an error about the container.
 func (e *entry) errorf(kind error, format string, args ...any) error {
@@ -191,7 +181,12 @@ func New(c Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read containers: %w", err)
 	}
-	s := &Service{config: c, entries: map[string]*entry{}, names: map[string]*entry{}}
+	s := &Service{
+		config:   c,
+		checker:  request.Checker{Images: c.Images, Networks: c.Networks, Runtimes: c.Runtimes, DefaultRuntime: c.DefaultRuntime},
+		programs: runtimehelper.Programs{Roots: c.Roots, Launch: c.Launch, ReadyTimeout: c.ReadyTimeout, GraceTimeout: c.GraceTimeout, Log: c.Log},
+		entries:  map[string]*entry{}, names: map[string]*entry{},
+	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.waits, s.endWaits = context.WithCancel(s.life)
 	for _, r := range stored {
@@ -292,7 +287,7 @@ func (s *Service) all() []*entry {
 		}
 	}
 	slices.SortFunc(out, func(a, b *entry) int {
-		if c := b.stored.CreatedAt.Compare(a.stored.CreatedAt); c != 0 {
+		if c := b.metadata.CreatedAt.Compare(a.metadata.CreatedAt); c != 0 {
 			return c
 		}
 		return strings.Compare(a.id(), b.id())

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"golang.org/x/sync/errgroup"
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/internal/apiserver/containers/blueprint"
@@ -46,6 +45,10 @@ type run struct {
 	attachments []resource.Attachment
 }
 
+func (r *run) helper() runtimehelper.Helper {
+	return runtimehelper.Helper{Process: r.process, Client: r.client, Ready: r.ready}
+}
+
 // Start allocates on all networks, starts a runtime helper and the main process
 // in it, and returns where its standard streams are reached. With attach, output
 // is held back for a while until somebody is there. All or nothing: when ctx
@@ -65,7 +68,7 @@ func (s *Service) start(ctx context.Context, e *entry, attach bool) (string, err
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
-	r, err := s.claimRun(e, cancel)
+	r, err := s.awaitRun(ctx, e, cancel)
 	if err != nil {
 		return "", err
 	}
@@ -81,25 +84,43 @@ func (s *Service) start(ctx context.Context, e *entry, attach bool) (string, err
 	return stdio, nil
 }
 
-// claimRun makes a start the only one of its container.
-func (s *Service) claimRun(e *entry, abort context.CancelFunc) (*run, error) {
+// awaitRun claims a run when a change of the container's networks is done.
+func (s *Service) awaitRun(ctx context.Context, e *entry, abort context.CancelFunc) (*run, error) {
+	for {
+		r, change, err := s.claimRun(e, abort)
+		if change == nil {
+			return r, err
+		}
+		select {
+		case <-change:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// claimRun makes a start the only one of its container, unless a change of its
+// networks is under way.
+func (s *Service) claimRun(e *entry, abort context.CancelFunc) (r *run, change <-chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.entries[e.id()] != e:
-		return nil, e.errorf(errdefs.ErrNotFound, "not found: it was just deleted")
+		return nil, nil, e.errorf(errdefs.ErrNotFound, "not found: it was just deleted")
 	case s.draining || s.closed:
-		return nil, e.errorf(errdefs.ErrUnavailable, "cannot start: patchbayd is shutting down")
-	case e.deletion != nil || e.stored.Deleting || e.released:
-		return nil, e.errorf(errdefs.ErrFailedPrecondition, "is being deleted")
+		return nil, nil, e.errorf(errdefs.ErrUnavailable, "cannot start: patchbayd is shutting down")
+	case e.deletion != nil || e.deleting || e.released:
+		return nil, nil, e.errorf(errdefs.ErrFailedPrecondition, "is being deleted")
 	case e.run != nil:
-		return nil, e.errorf(errdefs.ErrFailedPrecondition, "is already %s", s.stateLocked(e))
+		return nil, nil, e.errorf(errdefs.ErrFailedPrecondition, "is already %s", s.stateLocked(e))
+	case e.change != nil:
+		return nil, e.change, nil
 	}
 	if err := s.portFaults(e); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	e.run = &run{state: resource.ContainerStarting, abort: abort, ended: make(chan struct{})}
-	return e.run, nil
+	return e.run, nil, nil
 }
 
 // launch is the start itself. On an error nothing is left of it.
@@ -116,12 +137,12 @@ func (s *Service) launch(ctx context.Context, e *entry, r *run, attach bool) (st
 	}
 	undo.Add(func() error { s.release(ctx, e, false); return nil })
 	undo.Add(func() error { s.unmarkStarted(e); return nil })
-	undo.Add(func() error { s.dismiss(ctx, e.id(), r); return nil })
+	undo.Add(func() error { s.programs.Dismiss(ctx, e.id(), r.helper()); return nil })
 	allocated, err := s.allocateAndStartHelper(ctx, e, r, plugin)
 	if err != nil {
 		return "", err
 	}
-	request := blueprint.Sandbox(s.config.Roots, e.stored.Metadata, e.config(), layers, allocated)
+	request := blueprint.Sandbox(s.config.Roots, e.metadata, e.config(), layers, allocated)
 	request.AwaitAttach, request.Start = attach, true
 	stdio, err := s.bootstrap(ctx, e, r, request)
 	if err != nil {
@@ -141,7 +162,7 @@ func (s *Service) allocateAndStartHelper(ctx context.Context, e *entry, r *run, 
 	allocation := make(chan error, 1)
 	go func() {
 		var err error
-		if allocated, err = s.allocate(ctx, e); err != nil {
+		if allocated, err = leases.Allocate(ctx, s.config.Networks, e.wishes()); err != nil {
 			cancel()
 		}
 		allocation <- err
@@ -153,23 +174,6 @@ func (s *Service) allocateAndStartHelper(ctx context.Context, e *entry, r *run, 
 		err = s.startHelper(starting, e, r, plugin)
 	}
 	return allocated, cmp.Or(<-allocation, err)
-}
-
-// allocate asks all networks at once. A fault is that of the first network that
-// has one.
-func (s *Service) allocate(ctx context.Context, e *entry) ([]resource.AllocatedAttachment, error) {
-	wishes := e.config().Networks
-	out := make([]resource.AllocatedAttachment, len(wishes))
-	group, ctx := errgroup.WithContext(ctx)
-	for i, w := range wishes {
-		group.Go(func() (err error) {
-			w.Hostname = cmp.Or(w.Hostname, e.config().Hostname)
-			w.InterfaceName = cmp.Or(w.InterfaceName, resource.DefaultInterfaceName(i))
-			out[i], err = s.config.Networks.Allocate(ctx, w.Network, leases.Key(e.id(), i), e.name(), w)
-			return err
-		})
-	}
-	return out, group.Wait()
 }
 
 // prepare makes sure of the directories: a power cut may have taken those of a
@@ -194,26 +198,11 @@ func (s *Service) unmarkStarted(e *entry) {
 
 // startHelper starts the runtime helper and waits until it answers.
 func (s *Service) startHelper(ctx context.Context, e *entry, r *run, plugin manifest.Plugin) error {
-	process, err := s.config.Launch(helper.Config{
-		Directory:   s.config.Roots.Sandbox(e.id()),
-		Socket:      s.config.Roots.SandboxSocket(e.id()),
-		Binary:      plugin.Binary,
-		Name:        runtimehelper.Name(plugin.Name),
-		Environment: runtimehelper.Environment(s.config.Roots, e.id()),
-		Isolate:     true,
-	})
+	h, err := s.programs.Start(ctx, e.id(), plugin)
+	r.process, r.client, r.ready = h.Process, h.Client, h.Ready
 	if err != nil {
-		return e.errorf(wire.Kind(err), "runtime %s: %w", plugin.Name, err)
+		return e.errorf(wire.Kind(err), "%w", err)
 	}
-	r.process = process
-	r.client = client.DialSandbox(s.config.Roots.SandboxSocket(e.id()))
-	ctx, cancel := context.WithTimeout(ctx, s.config.ReadyTimeout)
-	defer cancel()
-	err = process.Ready(ctx, func(ctx context.Context) error { return runtimehelper.Hello(ctx, r.client) })
-	if err != nil {
-		return e.errorf(wire.Kind(err), "runtime %s: %w", plugin.Name, err)
-	}
-	r.ready = true
 	return nil
 }
 

@@ -105,7 +105,7 @@ func TestBootstrapRequest(t *testing.T) {
 		"drop":     {r.GetCapabilitiesDrop(), []string{"ALL"}},
 		"bind":     {r.GetMounts()[0].GetTarget(), "/host"},
 		"volume":   {r.GetMounts()[1].GetSource(), own + "/volumes/1"},
-		"key":      {r.GetAttachments()[0].GetLease().GetKey(), id + "/0"},
+		"key":      {r.GetAttachments()[0].GetLease().GetKey(), id + "/eth0"},
 		"ifname":   {r.GetAttachments()[0].GetAttachment().GetInterfaceName(), "eth0"},
 		"name":     {r.GetAttachments()[0].GetAttachment().GetHostname(), id[:12]},
 	}

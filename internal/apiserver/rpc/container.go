@@ -18,7 +18,7 @@ type Containers interface {
 	ContainerConfigurations
 	ContainerRuns
 	ContainerProcesses
-	ContainerExplanations
+	ContainerNetworks
 }
 
 // ContainerConfigurations keeps what users ask of containers.
@@ -46,8 +46,11 @@ type ContainerProcesses interface {
 	Resize(ctx context.Context, name, processID string, size resource.TerminalSize) error
 }
 
-// ContainerExplanations says why the network of a running container is as it is.
-type ContainerExplanations interface {
+// ContainerNetworks changes which networks a container is on, and says why the
+// network of a running one is as it is.
+type ContainerNetworks interface {
+	Connect(ctx context.Context, name string, wish resource.AttachmentConfiguration) (a resource.Attachment, warnings []string, err error)
+	Disconnect(ctx context.Context, name, network string, force bool) error
 	Explain(ctx context.Context, name, target string) ([]resource.Explanation, error)
 }
 
@@ -177,4 +180,20 @@ func (h *containerHarness) Explain(ctx context.Context, r *apiserverv1.Container
 		return nil, err
 	}
 	return &apiserverv1.ContainerServiceExplainResponse{Explanations: wire.ExplanationsToProto(explanations)}, nil
+}
+
+func (h *containerHarness) Connect(ctx context.Context, r *apiserverv1.ContainerServiceConnectRequest) (*apiserverv1.ContainerServiceConnectResponse, error) {
+	wish, err := wire.AttachmentConfigurationFromProto(r.GetNetwork())
+	if err != nil {
+		return nil, err
+	}
+	a, warnings, err := h.service.Connect(ctx, r.GetName(), wish)
+	if err != nil {
+		return nil, err
+	}
+	return &apiserverv1.ContainerServiceConnectResponse{Attachment: wire.AttachmentToProto(a), Warnings: warnings}, nil
+}
+
+func (h *containerHarness) Disconnect(ctx context.Context, r *apiserverv1.ContainerServiceDisconnectRequest) (*apiserverv1.ContainerServiceDisconnectResponse, error) {
+	return &apiserverv1.ContainerServiceDisconnectResponse{}, h.service.Disconnect(ctx, r.GetName(), r.GetNetwork(), r.GetForce())
 }

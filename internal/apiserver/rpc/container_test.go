@@ -105,6 +105,14 @@ func (f *fakeContainers) Resize(_ context.Context, name, processID string, size 
 	return f.note(name, "resize %s %s %dx%d", name, processID, size.Width, size.Height)
 }
 
+func (f *fakeContainers) Connect(_ context.Context, name string, wish resource.AttachmentConfiguration) (resource.Attachment, []string, error) {
+	return resource.Attachment{InterfaceName: "eth1"}, []string{"careful"}, f.note(name, "connect %s %s %v", name, wish.Network, wish.IPv4Address)
+}
+
+func (f *fakeContainers) Disconnect(_ context.Context, name, network string, force bool) error {
+	return f.note(name, "disconnect %s %s %v", name, network, force)
+}
+
 func (f *fakeContainers) Explain(_ context.Context, name, target string) ([]resource.Explanation, error) {
 	return []resource.Explanation{{Target: target, Address: netip.MustParseAddr("10.0.0.7"), Route: resource.Explained{Answer: "default", Why: "alone"}}},
 		f.note(name, "explain %s %s", name, target)
@@ -188,6 +196,16 @@ func TestContainerCalls(t *testing.T) {
 		},
 		"resize %s x1 80x25": func(name string) (any, any, error) {
 			_, err := c.Resize(ctx, &apiserverv1.ContainerServiceResizeRequest{Name: name, ProcessId: "x1", Width: 80, Height: 25})
+			return nil, nil, err
+		},
+		"connect %s data 10.0.0.7": func(name string) (any, any, error) {
+			r, err := c.Connect(ctx, &apiserverv1.ContainerServiceConnectRequest{
+				Name: name, Network: &typesv1.AttachmentConfiguration{Network: "data", Ipv4Address: "10.0.0.7"},
+			})
+			return r.GetAttachment().GetInterfaceName() + strings.Join(r.GetWarnings(), ","), "eth1careful", err
+		},
+		"disconnect %s data true": func(name string) (any, any, error) {
+			_, err := c.Disconnect(ctx, &apiserverv1.ContainerServiceDisconnectRequest{Name: name, Network: "data", Force: true})
 			return nil, nil, err
 		},
 		"explain %s db": func(name string) (any, any, error) {

@@ -149,6 +149,27 @@ func Remove(ns *netns.Namespace, owner string) error {
 	return errors.Join(errs...)
 }
 
+// RemovePort deletes what Apply made for a port and does not go with it, in ns or
+// where that is nil in the caller's namespace. That there is nothing is no error.
+func RemovePort(ns *netns.Namespace, port string) error {
+	h, err := open(ns)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	device, err := h.LinkByName(deviceName(port))
+	if errors.As(err, new(netlink.LinkNotFoundError)) {
+		return nil
+	}
+	if err == nil && device.Type() == "ifb" {
+		err = h.LinkDel(device)
+	}
+	if err != nil && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("port %s: rate-out: %w", port, err)
+	}
+	return nil
+}
+
 func open(ns *netns.Namespace) (*netlink.Handle, error) {
 	at := vns.None()
 	if ns != nil {

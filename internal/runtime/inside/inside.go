@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/containerd/errdefs"
+
 	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/sandbox"
 )
@@ -21,6 +23,18 @@ func Configure(h *link.Handle, interfaces ...sandbox.Interface) error {
 	return h.Reroute(ownTables(interfaces)...)
 }
 
+// ownTables are the routes that interfaces get beside those of the main table.
+func ownTables(interfaces []sandbox.Interface) []link.RoutingChange {
+	var changes []link.RoutingChange
+	for _, i := range interfaces {
+		if len(i.OwnRoutes) > 0 {
+			to := routing(i, interfaces)
+			changes = append(changes, link.RoutingChange{Interface: i.Name, From: link.Routing{Addresses: to.Addresses, Main: to.Main}, To: to})
+		}
+	}
+	return changes
+}
+
 // sysctls are the settings that somebody asked for.
 func sysctls(i sandbox.Interface) []link.Sysctl {
 	var all []link.Sysctl
@@ -30,17 +44,48 @@ func sysctls(i sandbox.Interface) []link.Sysctl {
 	return all
 }
 
-// ownTables are the routes that interfaces get beside those of the main table.
-func ownTables(interfaces []sandbox.Interface) []link.RoutingChange {
-	var changes []link.RoutingChange
+// Address sets interfaces that are there and down up, with their addresses and
+// without routes. The handle is on their namespace.
+func Address(h *link.Handle, interfaces ...sandbox.Interface) error {
 	for _, i := range interfaces {
-		if len(i.OwnRoutes) > 0 {
-			changes = append(changes, link.RoutingChange{
-				Interface: i.Name,
-				From:      link.Routing{Addresses: i.Addresses, Main: i.Routes},
-				To:        link.Routing{Addresses: i.Addresses, Main: i.Routes, Own: i.OwnRoutes},
-			})
+		if err := h.Configure(i.Name, i.Addresses, nil, sysctls(i)...); err != nil {
+			return err
 		}
 	}
-	return changes
+	return nil
+}
+
+// Reroute changes the routes of all interfaces from those of one plan to those of
+// another. Those that are in one of them only have no routes in the other one;
+// those that are not there are left out. The handle is on their namespace.
+func Reroute(h *link.Handle, from, to []sandbox.Interface) error {
+	var changes []link.RoutingChange
+	for _, i := range slices.Concat(from, Without(to, from)) {
+		_, err := h.Interface(i.Name)
+		if errdefs.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		changes = append(changes, link.RoutingChange{Interface: i.Name, From: routing(i, from), To: routing(i, to)})
+	}
+	return h.Reroute(changes...)
+}
+
+// routing is that of an interface in a plan; if it is not in it, without routes.
+func routing(i sandbox.Interface, plan []sandbox.Interface) link.Routing {
+	for _, planned := range plan {
+		if planned.Name == i.Name {
+			return link.Routing{Addresses: planned.Addresses, Main: planned.Routes, Own: planned.OwnRoutes}
+		}
+	}
+	return link.Routing{Addresses: i.Addresses}
+}
+
+// Without are the interfaces of one plan whose names another one lacks.
+func Without(plan, other []sandbox.Interface) []sandbox.Interface {
+	return slices.DeleteFunc(slices.Clone(plan), func(i sandbox.Interface) bool {
+		return slices.ContainsFunc(other, func(o sandbox.Interface) bool { return o.Name == i.Name })
+	})
 }

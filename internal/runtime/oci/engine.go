@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/containerd/errdefs"
@@ -15,8 +17,6 @@ import (
 
 	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/netns"
-	"patchbay.dev/patchbay/internal/revert"
-	"patchbay.dev/patchbay/internal/runtime/inside"
 	"patchbay.dev/patchbay/internal/runtime/oci/cgroup"
 	"patchbay.dev/patchbay/internal/runtime/oci/program"
 	"patchbay.dev/patchbay/internal/runtime/oci/reaper"
@@ -53,8 +53,8 @@ type Engine struct {
 	filters   filterCache           // set by Prepare; with a key when the filter is not cached yet
 
 	mu    sync.Mutex
-	main  *mainProcess      // guarded by mu; nil before Create
-	pumps []*tapstream.Pump // guarded by mu; some may have ended
+	main  *mainProcess               // guarded by mu; nil before Create
+	pumps map[string]*tapstream.Pump // guarded by mu; by interface
 }
 
 var _ sandbox.Engine = (*Engine)(nil)
@@ -83,6 +83,7 @@ func New(c Config) (*Engine, error) {
 		config: c, host: h, reaper: r, group: group, rates: outer.Rates{Sandbox: c.ID},
 		program: program.Program{Path: path, ID: c.ID, StateDir: c.StateDir, Reaper: r},
 		network: make(chan madeNetwork, 1),
+		pumps:   map[string]*tapstream.Pump{},
 	}
 	// The kernel takes its time while it ends other namespaces; until the helper is told
 	// what to make, there is some.
@@ -130,76 +131,6 @@ func (e *Engine) Isolate(ctx context.Context) (string, error) {
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
-}
-
-// Plug makes the interfaces. On an error those that were made are removed.
-func (e *Engine) Plug(ctx context.Context, interfaces []sandbox.Interface) (err error) {
-	if len(interfaces) == 0 {
-		return nil
-	}
-	outside, err := link.Open(nil)
-	if err != nil {
-		return err
-	}
-	defer outside.Close()
-	within, err := link.Open(e.namespace)
-	if err != nil {
-		return err
-	}
-	defer within.Close()
-	var undo revert.Stack
-	defer undo.Run(&err)
-	for _, i := range interfaces {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := e.plug(ctx, outside, i); err != nil {
-			return fmt.Errorf("interface %s: %w", i.Name, err)
-		}
-		if _, borrowed := i.Link.(sandbox.HostDevice); !borrowed { // its network takes it back
-			undo.Add(func() error { return within.Delete(i.Name) })
-		}
-		if err := e.rates.Apply(i); err != nil {
-			return fmt.Errorf("interface %s: %w", i.Name, err)
-		}
-	}
-	if err := inside.Configure(within, interfaces...); err != nil {
-		return err
-	}
-	undo.Success()
-	return nil
-}
-
-func (e *Engine) plug(ctx context.Context, outside *link.Handle, i sandbox.Interface) error {
-	peer := link.Peer{Namespace: e.namespace, Name: i.Name, MAC: i.MAC, MTU: i.MTU}
-	switch l := i.Link.(type) {
-	case sandbox.BridgePort:
-		return outside.AddBridgePort(l.Bridge, l.Port, peer)
-	case sandbox.Macvlan:
-		return outside.AddMacvlan(l.Parent, l.Mode, peer)
-	case sandbox.HostDevice:
-		return outside.Move(l.Device, peer)
-	case sandbox.TapStream:
-		return e.plugTap(ctx, l.Socket, peer)
-	}
-	return fmt.Errorf("link %T: not known to this runtime: %w", i.Link, errdefs.ErrNotImplemented)
-}
-
-// plugTap makes a tap and carries its frames for as long as the interface is
-// there.
-func (e *Engine) plugTap(ctx context.Context, socket string, peer link.Peer) error {
-	tap, err := link.AddTap(peer)
-	if err != nil {
-		return err
-	}
-	pump, err := tapstream.NewPump(ctx, tap, socket)
-	if err != nil {
-		return errors.Join(fmt.Errorf("%w: %w", errdefs.ErrUnavailable, err), tap.Close())
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.pumps = append(e.pumps, pump)
-	return nil
 }
 
 // Prepare mounts the root file system, fills volumes, and writes the generated
@@ -293,27 +224,6 @@ func prepareMounts(root *rootfs.Root, c sandbox.Configuration) error {
 	return errors.Join(faults...)
 }
 
-// writeFiles writes the files that the container sees below /etc. They live as
-// long as this run of the container.
-func (e *Engine) writeFiles(c sandbox.Configuration) (map[string]string, error) {
-	files := make(map[string]string)
-	for target, content := range map[string][]byte{
-		"/etc/hosts":       spec.Hosts(c),
-		"/etc/hostname":    []byte(c.Hostname + "\n"),
-		"/etc/resolv.conf": spec.ResolvConf(c.DNS),
-	} {
-		path := e.path(filepath.Base(target))
-		if err := os.WriteFile(path, content, 0o644); err != nil {
-			return nil, fmt.Errorf("write %s: %w", target, err)
-		}
-		if err := os.Chmod(path, 0o644); err != nil { // whatever the umask
-			return nil, fmt.Errorf("write %s: %w", target, err)
-		}
-		files[target] = path
-	}
-	return files, nil
-}
-
 func writeJSON(path string, v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -329,7 +239,7 @@ func writeJSON(path string, v any) error {
 // namespace.
 func (e *Engine) Destroy(ctx context.Context) error {
 	e.mu.Lock()
-	main, pumps := e.main, e.pumps
+	main, pumps := e.main, slices.Collect(maps.Values(e.pumps))
 	e.mu.Unlock()
 	if main != nil {
 		// The kernel kills the rest of its PID namespace with it.

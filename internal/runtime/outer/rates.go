@@ -30,6 +30,15 @@ func (r *Rates) Apply(i sandbox.Interface) error {
 	return rate.Apply(nil, rate.Limit{Port: port.Port, Owner: r.Sandbox, In: i.RateIn, Out: i.RateOut})
 }
 
+// Lift takes away what Apply made for an interface that is gone.
+func (r *Rates) Lift(i sandbox.Interface) error {
+	port, ok := i.Link.(sandbox.BridgePort)
+	if !ok || i.RateOut == 0 {
+		return nil
+	}
+	return rate.RemovePort(nil, port.Port)
+}
+
 // Remove takes away what Apply made, at the end of the sandbox.
 func (r *Rates) Remove() error {
 	if !r.applied.Load() {

@@ -227,6 +227,206 @@ func (x *ContainerServiceExplainResponse) GetExplanations() []*v1.Explanation {
 	return nil
 }
 
+type ContainerServiceConnectRequest struct {
+	state         protoimpl.MessageState      `protogen:"open.v1"`
+	Name          string                      `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Network       *v1.AttachmentConfiguration `protobuf:"bytes,2,opt,name=network,proto3" json:"network,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContainerServiceConnectRequest) Reset() {
+	*x = ContainerServiceConnectRequest{}
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContainerServiceConnectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContainerServiceConnectRequest) ProtoMessage() {}
+
+func (x *ContainerServiceConnectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContainerServiceConnectRequest.ProtoReflect.Descriptor instead.
+func (*ContainerServiceConnectRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ContainerServiceConnectRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ContainerServiceConnectRequest) GetNetwork() *v1.AttachmentConfiguration {
+	if x != nil {
+		return x.Network
+	}
+	return nil
+}
+
+type ContainerServiceConnectResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Attachment    *v1.Attachment         `protobuf:"bytes,1,opt,name=attachment,proto3" json:"attachment,omitempty"` // as applied; of a container that does not run network and interface only
+	Warnings      []string               `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContainerServiceConnectResponse) Reset() {
+	*x = ContainerServiceConnectResponse{}
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContainerServiceConnectResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContainerServiceConnectResponse) ProtoMessage() {}
+
+func (x *ContainerServiceConnectResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContainerServiceConnectResponse.ProtoReflect.Descriptor instead.
+func (*ContainerServiceConnectResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ContainerServiceConnectResponse) GetAttachment() *v1.Attachment {
+	if x != nil {
+		return x.Attachment
+	}
+	return nil
+}
+
+func (x *ContainerServiceConnectResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+type ContainerServiceDisconnectRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Network       string                 `protobuf:"bytes,2,opt,name=network,proto3" json:"network,omitempty"` // name or id, or the name of the interface
+	Force         bool                   `protobuf:"varint,3,opt,name=force,proto3" json:"force,omitempty"`    // even if the runtime helper does not answer: its interface then stays until it ends
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContainerServiceDisconnectRequest) Reset() {
+	*x = ContainerServiceDisconnectRequest{}
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContainerServiceDisconnectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContainerServiceDisconnectRequest) ProtoMessage() {}
+
+func (x *ContainerServiceDisconnectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContainerServiceDisconnectRequest.ProtoReflect.Descriptor instead.
+func (*ContainerServiceDisconnectRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ContainerServiceDisconnectRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ContainerServiceDisconnectRequest) GetNetwork() string {
+	if x != nil {
+		return x.Network
+	}
+	return ""
+}
+
+func (x *ContainerServiceDisconnectRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+type ContainerServiceDisconnectResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContainerServiceDisconnectResponse) Reset() {
+	*x = ContainerServiceDisconnectResponse{}
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContainerServiceDisconnectResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContainerServiceDisconnectResponse) ProtoMessage() {}
+
+func (x *ContainerServiceDisconnectResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContainerServiceDisconnectResponse.ProtoReflect.Descriptor instead.
+func (*ContainerServiceDisconnectResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{5}
+}
+
 type Container struct {
 	state         protoimpl.MessageState  `protogen:"open.v1"`
 	Metadata      *v1.Metadata            `protobuf:"bytes,1,opt,name=metadata,proto3" json:"metadata,omitempty"`
@@ -238,7 +438,7 @@ type Container struct {
 
 func (x *Container) Reset() {
 	*x = Container{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[2]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -250,7 +450,7 @@ func (x *Container) String() string {
 func (*Container) ProtoMessage() {}
 
 func (x *Container) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[2]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -263,7 +463,7 @@ func (x *Container) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Container.ProtoReflect.Descriptor instead.
 func (*Container) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{2}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Container) GetMetadata() *v1.Metadata {
@@ -313,7 +513,7 @@ type ContainerConfiguration struct {
 
 func (x *ContainerConfiguration) Reset() {
 	*x = ContainerConfiguration{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[3]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -325,7 +525,7 @@ func (x *ContainerConfiguration) String() string {
 func (*ContainerConfiguration) ProtoMessage() {}
 
 func (x *ContainerConfiguration) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[3]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -338,7 +538,7 @@ func (x *ContainerConfiguration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerConfiguration.ProtoReflect.Descriptor instead.
 func (*ContainerConfiguration) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{3}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ContainerConfiguration) GetImage() string {
@@ -486,7 +686,7 @@ type ContainerStatus struct {
 
 func (x *ContainerStatus) Reset() {
 	*x = ContainerStatus{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[4]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -498,7 +698,7 @@ func (x *ContainerStatus) String() string {
 func (*ContainerStatus) ProtoMessage() {}
 
 func (x *ContainerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[4]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -511,7 +711,7 @@ func (x *ContainerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerStatus.ProtoReflect.Descriptor instead.
 func (*ContainerStatus) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{4}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ContainerStatus) GetState() ContainerState {
@@ -627,7 +827,7 @@ type ContainerTemplate struct {
 
 func (x *ContainerTemplate) Reset() {
 	*x = ContainerTemplate{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[5]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -639,7 +839,7 @@ func (x *ContainerTemplate) String() string {
 func (*ContainerTemplate) ProtoMessage() {}
 
 func (x *ContainerTemplate) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[5]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -652,7 +852,7 @@ func (x *ContainerTemplate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerTemplate.ProtoReflect.Descriptor instead.
 func (*ContainerTemplate) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{5}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ContainerTemplate) GetImage() string {
@@ -848,7 +1048,7 @@ type ContainerServiceCreateRequest struct {
 
 func (x *ContainerServiceCreateRequest) Reset() {
 	*x = ContainerServiceCreateRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[6]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -860,7 +1060,7 @@ func (x *ContainerServiceCreateRequest) String() string {
 func (*ContainerServiceCreateRequest) ProtoMessage() {}
 
 func (x *ContainerServiceCreateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[6]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -873,7 +1073,7 @@ func (x *ContainerServiceCreateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceCreateRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceCreateRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{6}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ContainerServiceCreateRequest) GetName() string {
@@ -907,7 +1107,7 @@ type ContainerServiceCreateResponse struct {
 
 func (x *ContainerServiceCreateResponse) Reset() {
 	*x = ContainerServiceCreateResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[7]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -919,7 +1119,7 @@ func (x *ContainerServiceCreateResponse) String() string {
 func (*ContainerServiceCreateResponse) ProtoMessage() {}
 
 func (x *ContainerServiceCreateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[7]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -932,7 +1132,7 @@ func (x *ContainerServiceCreateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceCreateResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceCreateResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{7}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ContainerServiceCreateResponse) GetContainer() *Container {
@@ -959,7 +1159,7 @@ type ContainerServiceStartRequest struct {
 
 func (x *ContainerServiceStartRequest) Reset() {
 	*x = ContainerServiceStartRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[8]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -971,7 +1171,7 @@ func (x *ContainerServiceStartRequest) String() string {
 func (*ContainerServiceStartRequest) ProtoMessage() {}
 
 func (x *ContainerServiceStartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[8]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -984,7 +1184,7 @@ func (x *ContainerServiceStartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceStartRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceStartRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{8}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ContainerServiceStartRequest) GetName() string {
@@ -1010,7 +1210,7 @@ type ContainerServiceStartResponse struct {
 
 func (x *ContainerServiceStartResponse) Reset() {
 	*x = ContainerServiceStartResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[9]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1022,7 +1222,7 @@ func (x *ContainerServiceStartResponse) String() string {
 func (*ContainerServiceStartResponse) ProtoMessage() {}
 
 func (x *ContainerServiceStartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[9]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1035,7 +1235,7 @@ func (x *ContainerServiceStartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceStartResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceStartResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{9}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ContainerServiceStartResponse) GetStdioSocket() string {
@@ -1055,7 +1255,7 @@ type ContainerServiceStopRequest struct {
 
 func (x *ContainerServiceStopRequest) Reset() {
 	*x = ContainerServiceStopRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[10]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1067,7 +1267,7 @@ func (x *ContainerServiceStopRequest) String() string {
 func (*ContainerServiceStopRequest) ProtoMessage() {}
 
 func (x *ContainerServiceStopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[10]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1080,7 +1280,7 @@ func (x *ContainerServiceStopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceStopRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceStopRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{10}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ContainerServiceStopRequest) GetName() string {
@@ -1105,7 +1305,7 @@ type ContainerServiceStopResponse struct {
 
 func (x *ContainerServiceStopResponse) Reset() {
 	*x = ContainerServiceStopResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[11]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1117,7 +1317,7 @@ func (x *ContainerServiceStopResponse) String() string {
 func (*ContainerServiceStopResponse) ProtoMessage() {}
 
 func (x *ContainerServiceStopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[11]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1130,7 +1330,7 @@ func (x *ContainerServiceStopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceStopResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceStopResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{11}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{15}
 }
 
 type ContainerServiceKillRequest struct {
@@ -1143,7 +1343,7 @@ type ContainerServiceKillRequest struct {
 
 func (x *ContainerServiceKillRequest) Reset() {
 	*x = ContainerServiceKillRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[12]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1155,7 +1355,7 @@ func (x *ContainerServiceKillRequest) String() string {
 func (*ContainerServiceKillRequest) ProtoMessage() {}
 
 func (x *ContainerServiceKillRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[12]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1168,7 +1368,7 @@ func (x *ContainerServiceKillRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceKillRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceKillRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{12}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ContainerServiceKillRequest) GetName() string {
@@ -1193,7 +1393,7 @@ type ContainerServiceKillResponse struct {
 
 func (x *ContainerServiceKillResponse) Reset() {
 	*x = ContainerServiceKillResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[13]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1205,7 +1405,7 @@ func (x *ContainerServiceKillResponse) String() string {
 func (*ContainerServiceKillResponse) ProtoMessage() {}
 
 func (x *ContainerServiceKillResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[13]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1218,7 +1418,7 @@ func (x *ContainerServiceKillResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceKillResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceKillResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{13}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{17}
 }
 
 type ContainerServiceRestartRequest struct {
@@ -1231,7 +1431,7 @@ type ContainerServiceRestartRequest struct {
 
 func (x *ContainerServiceRestartRequest) Reset() {
 	*x = ContainerServiceRestartRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[14]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1243,7 +1443,7 @@ func (x *ContainerServiceRestartRequest) String() string {
 func (*ContainerServiceRestartRequest) ProtoMessage() {}
 
 func (x *ContainerServiceRestartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[14]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1256,7 +1456,7 @@ func (x *ContainerServiceRestartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceRestartRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceRestartRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{14}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ContainerServiceRestartRequest) GetName() string {
@@ -1281,7 +1481,7 @@ type ContainerServiceRestartResponse struct {
 
 func (x *ContainerServiceRestartResponse) Reset() {
 	*x = ContainerServiceRestartResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[15]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1293,7 +1493,7 @@ func (x *ContainerServiceRestartResponse) String() string {
 func (*ContainerServiceRestartResponse) ProtoMessage() {}
 
 func (x *ContainerServiceRestartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[15]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1306,7 +1506,7 @@ func (x *ContainerServiceRestartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceRestartResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceRestartResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{15}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{19}
 }
 
 type ContainerServiceWaitRequest struct {
@@ -1319,7 +1519,7 @@ type ContainerServiceWaitRequest struct {
 
 func (x *ContainerServiceWaitRequest) Reset() {
 	*x = ContainerServiceWaitRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[16]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1331,7 +1531,7 @@ func (x *ContainerServiceWaitRequest) String() string {
 func (*ContainerServiceWaitRequest) ProtoMessage() {}
 
 func (x *ContainerServiceWaitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[16]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1344,7 +1544,7 @@ func (x *ContainerServiceWaitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceWaitRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceWaitRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{16}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ContainerServiceWaitRequest) GetName() string {
@@ -1371,7 +1571,7 @@ type ContainerServiceWaitResponse struct {
 
 func (x *ContainerServiceWaitResponse) Reset() {
 	*x = ContainerServiceWaitResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[17]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1383,7 +1583,7 @@ func (x *ContainerServiceWaitResponse) String() string {
 func (*ContainerServiceWaitResponse) ProtoMessage() {}
 
 func (x *ContainerServiceWaitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[17]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1396,7 +1596,7 @@ func (x *ContainerServiceWaitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceWaitResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceWaitResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{17}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ContainerServiceWaitResponse) GetExitCode() int32 {
@@ -1422,7 +1622,7 @@ type ContainerServiceListRequest struct {
 
 func (x *ContainerServiceListRequest) Reset() {
 	*x = ContainerServiceListRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[18]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1434,7 +1634,7 @@ func (x *ContainerServiceListRequest) String() string {
 func (*ContainerServiceListRequest) ProtoMessage() {}
 
 func (x *ContainerServiceListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[18]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1447,7 +1647,7 @@ func (x *ContainerServiceListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceListRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceListRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{18}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ContainerServiceListRequest) GetAll() bool {
@@ -1466,7 +1666,7 @@ type ContainerServiceListResponse struct {
 
 func (x *ContainerServiceListResponse) Reset() {
 	*x = ContainerServiceListResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[19]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1478,7 +1678,7 @@ func (x *ContainerServiceListResponse) String() string {
 func (*ContainerServiceListResponse) ProtoMessage() {}
 
 func (x *ContainerServiceListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[19]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1491,7 +1691,7 @@ func (x *ContainerServiceListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceListResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceListResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{19}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ContainerServiceListResponse) GetContainers() []*Container {
@@ -1510,7 +1710,7 @@ type ContainerServiceGetRequest struct {
 
 func (x *ContainerServiceGetRequest) Reset() {
 	*x = ContainerServiceGetRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[20]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1522,7 +1722,7 @@ func (x *ContainerServiceGetRequest) String() string {
 func (*ContainerServiceGetRequest) ProtoMessage() {}
 
 func (x *ContainerServiceGetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[20]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1535,7 +1735,7 @@ func (x *ContainerServiceGetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceGetRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceGetRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{20}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ContainerServiceGetRequest) GetName() string {
@@ -1554,7 +1754,7 @@ type ContainerServiceGetResponse struct {
 
 func (x *ContainerServiceGetResponse) Reset() {
 	*x = ContainerServiceGetResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[21]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1566,7 +1766,7 @@ func (x *ContainerServiceGetResponse) String() string {
 func (*ContainerServiceGetResponse) ProtoMessage() {}
 
 func (x *ContainerServiceGetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[21]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1579,7 +1779,7 @@ func (x *ContainerServiceGetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceGetResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceGetResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{21}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ContainerServiceGetResponse) GetContainer() *Container {
@@ -1599,7 +1799,7 @@ type ContainerServiceDeleteRequest struct {
 
 func (x *ContainerServiceDeleteRequest) Reset() {
 	*x = ContainerServiceDeleteRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[22]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1611,7 +1811,7 @@ func (x *ContainerServiceDeleteRequest) String() string {
 func (*ContainerServiceDeleteRequest) ProtoMessage() {}
 
 func (x *ContainerServiceDeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[22]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1624,7 +1824,7 @@ func (x *ContainerServiceDeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceDeleteRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceDeleteRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{22}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ContainerServiceDeleteRequest) GetName() string {
@@ -1649,7 +1849,7 @@ type ContainerServiceDeleteResponse struct {
 
 func (x *ContainerServiceDeleteResponse) Reset() {
 	*x = ContainerServiceDeleteResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[23]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1661,7 +1861,7 @@ func (x *ContainerServiceDeleteResponse) String() string {
 func (*ContainerServiceDeleteResponse) ProtoMessage() {}
 
 func (x *ContainerServiceDeleteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[23]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1674,7 +1874,7 @@ func (x *ContainerServiceDeleteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceDeleteResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceDeleteResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{23}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{27}
 }
 
 type ContainerServiceLogsRequest struct {
@@ -1689,7 +1889,7 @@ type ContainerServiceLogsRequest struct {
 
 func (x *ContainerServiceLogsRequest) Reset() {
 	*x = ContainerServiceLogsRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[24]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1701,7 +1901,7 @@ func (x *ContainerServiceLogsRequest) String() string {
 func (*ContainerServiceLogsRequest) ProtoMessage() {}
 
 func (x *ContainerServiceLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[24]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1714,7 +1914,7 @@ func (x *ContainerServiceLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceLogsRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceLogsRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{24}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ContainerServiceLogsRequest) GetName() string {
@@ -1756,7 +1956,7 @@ type ContainerServiceLogsResponse struct {
 
 func (x *ContainerServiceLogsResponse) Reset() {
 	*x = ContainerServiceLogsResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[25]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1768,7 +1968,7 @@ func (x *ContainerServiceLogsResponse) String() string {
 func (*ContainerServiceLogsResponse) ProtoMessage() {}
 
 func (x *ContainerServiceLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[25]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1781,7 +1981,7 @@ func (x *ContainerServiceLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceLogsResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceLogsResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{25}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ContainerServiceLogsResponse) GetTime() *timestamppb.Timestamp {
@@ -1817,7 +2017,7 @@ type ContainerServiceExecRequest struct {
 
 func (x *ContainerServiceExecRequest) Reset() {
 	*x = ContainerServiceExecRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[26]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1829,7 +2029,7 @@ func (x *ContainerServiceExecRequest) String() string {
 func (*ContainerServiceExecRequest) ProtoMessage() {}
 
 func (x *ContainerServiceExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[26]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1842,7 +2042,7 @@ func (x *ContainerServiceExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceExecRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceExecRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{26}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ContainerServiceExecRequest) GetName() string {
@@ -1883,7 +2083,7 @@ type ContainerServiceExecResponse struct {
 
 func (x *ContainerServiceExecResponse) Reset() {
 	*x = ContainerServiceExecResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[27]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1895,7 +2095,7 @@ func (x *ContainerServiceExecResponse) String() string {
 func (*ContainerServiceExecResponse) ProtoMessage() {}
 
 func (x *ContainerServiceExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[27]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1908,7 +2108,7 @@ func (x *ContainerServiceExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceExecResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceExecResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{27}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ContainerServiceExecResponse) GetProcessId() string {
@@ -1935,7 +2135,7 @@ type ContainerServiceWaitExecRequest struct {
 
 func (x *ContainerServiceWaitExecRequest) Reset() {
 	*x = ContainerServiceWaitExecRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[28]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1947,7 +2147,7 @@ func (x *ContainerServiceWaitExecRequest) String() string {
 func (*ContainerServiceWaitExecRequest) ProtoMessage() {}
 
 func (x *ContainerServiceWaitExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[28]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1960,7 +2160,7 @@ func (x *ContainerServiceWaitExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceWaitExecRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceWaitExecRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{28}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ContainerServiceWaitExecRequest) GetName() string {
@@ -1986,7 +2186,7 @@ type ContainerServiceWaitExecResponse struct {
 
 func (x *ContainerServiceWaitExecResponse) Reset() {
 	*x = ContainerServiceWaitExecResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[29]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1998,7 +2198,7 @@ func (x *ContainerServiceWaitExecResponse) String() string {
 func (*ContainerServiceWaitExecResponse) ProtoMessage() {}
 
 func (x *ContainerServiceWaitExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[29]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2011,7 +2211,7 @@ func (x *ContainerServiceWaitExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceWaitExecResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceWaitExecResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{29}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ContainerServiceWaitExecResponse) GetExitCode() int32 {
@@ -2033,7 +2233,7 @@ type ContainerServiceResizeRequest struct {
 
 func (x *ContainerServiceResizeRequest) Reset() {
 	*x = ContainerServiceResizeRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[30]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2045,7 +2245,7 @@ func (x *ContainerServiceResizeRequest) String() string {
 func (*ContainerServiceResizeRequest) ProtoMessage() {}
 
 func (x *ContainerServiceResizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[30]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2058,7 +2258,7 @@ func (x *ContainerServiceResizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceResizeRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceResizeRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{30}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ContainerServiceResizeRequest) GetName() string {
@@ -2097,7 +2297,7 @@ type ContainerServiceResizeResponse struct {
 
 func (x *ContainerServiceResizeResponse) Reset() {
 	*x = ContainerServiceResizeResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[31]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2109,7 +2309,7 @@ func (x *ContainerServiceResizeResponse) String() string {
 func (*ContainerServiceResizeResponse) ProtoMessage() {}
 
 func (x *ContainerServiceResizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[31]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2122,7 +2322,7 @@ func (x *ContainerServiceResizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceResizeResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceResizeResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{31}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{35}
 }
 
 var File_patchbay_apiserver_v1_container_proto protoreflect.FileDescriptor
@@ -2134,7 +2334,20 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\tR\x06target\"e\n" +
 	"\x1fContainerServiceExplainResponse\x12B\n" +
-	"\fexplanations\x18\x01 \x03(\v2\x1e.patchbay.types.v1.ExplanationR\fexplanations\"\xd9\x01\n" +
+	"\fexplanations\x18\x01 \x03(\v2\x1e.patchbay.types.v1.ExplanationR\fexplanations\"z\n" +
+	"\x1eContainerServiceConnectRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12D\n" +
+	"\anetwork\x18\x02 \x01(\v2*.patchbay.types.v1.AttachmentConfigurationR\anetwork\"|\n" +
+	"\x1fContainerServiceConnectResponse\x12=\n" +
+	"\n" +
+	"attachment\x18\x01 \x01(\v2\x1d.patchbay.types.v1.AttachmentR\n" +
+	"attachment\x12\x1a\n" +
+	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"g\n" +
+	"!ContainerServiceDisconnectRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\anetwork\x18\x02 \x01(\tR\anetwork\x12\x14\n" +
+	"\x05force\x18\x03 \x01(\bR\x05force\"$\n" +
+	"\"ContainerServiceDisconnectResponse\"\xd9\x01\n" +
 	"\tContainer\x127\n" +
 	"\bmetadata\x18\x01 \x01(\v2\x1b.patchbay.types.v1.MetadataR\bmetadata\x12S\n" +
 	"\rconfiguration\x18\x02 \x01(\v2-.patchbay.apiserver.v1.ContainerConfigurationR\rconfiguration\x12>\n" +
@@ -2302,7 +2515,7 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\rWaitCondition\x12\x1e\n" +
 	"\x1aWAIT_CONDITION_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16WAIT_CONDITION_STOPPED\x10\x01\x12\x1a\n" +
-	"\x16WAIT_CONDITION_DELETED\x10\x022\xf2\f\n" +
+	"\x16WAIT_CONDITION_DELETED\x10\x022\xf0\x0e\n" +
 	"\x10ContainerService\x12u\n" +
 	"\x06Create\x124.patchbay.apiserver.v1.ContainerServiceCreateRequest\x1a5.patchbay.apiserver.v1.ContainerServiceCreateResponse\x12r\n" +
 	"\x05Start\x123.patchbay.apiserver.v1.ContainerServiceStartRequest\x1a4.patchbay.apiserver.v1.ContainerServiceStartResponse\x12o\n" +
@@ -2317,7 +2530,10 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\x04Exec\x122.patchbay.apiserver.v1.ContainerServiceExecRequest\x1a3.patchbay.apiserver.v1.ContainerServiceExecResponse\x12{\n" +
 	"\bWaitExec\x126.patchbay.apiserver.v1.ContainerServiceWaitExecRequest\x1a7.patchbay.apiserver.v1.ContainerServiceWaitExecResponse\x12u\n" +
 	"\x06Resize\x124.patchbay.apiserver.v1.ContainerServiceResizeRequest\x1a5.patchbay.apiserver.v1.ContainerServiceResizeResponse\x12x\n" +
-	"\aExplain\x125.patchbay.apiserver.v1.ContainerServiceExplainRequest\x1a6.patchbay.apiserver.v1.ContainerServiceExplainResponseB=Z;patchbay.dev/patchbay/api/patchbay/apiserver/v1;apiserverv1b\x06proto3"
+	"\aExplain\x125.patchbay.apiserver.v1.ContainerServiceExplainRequest\x1a6.patchbay.apiserver.v1.ContainerServiceExplainResponse\x12x\n" +
+	"\aConnect\x125.patchbay.apiserver.v1.ContainerServiceConnectRequest\x1a6.patchbay.apiserver.v1.ContainerServiceConnectResponse\x12\x81\x01\n" +
+	"\n" +
+	"Disconnect\x128.patchbay.apiserver.v1.ContainerServiceDisconnectRequest\x1a9.patchbay.apiserver.v1.ContainerServiceDisconnectResponseB=Z;patchbay.dev/patchbay/api/patchbay/apiserver/v1;apiserverv1b\x06proto3"
 
 var (
 	file_patchbay_apiserver_v1_container_proto_rawDescOnce sync.Once
@@ -2332,125 +2548,135 @@ func file_patchbay_apiserver_v1_container_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_apiserver_v1_container_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_patchbay_apiserver_v1_container_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_patchbay_apiserver_v1_container_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_patchbay_apiserver_v1_container_proto_goTypes = []any{
-	(ContainerState)(0),                      // 0: patchbay.apiserver.v1.ContainerState
-	(WaitCondition)(0),                       // 1: patchbay.apiserver.v1.WaitCondition
-	(*ContainerServiceExplainRequest)(nil),   // 2: patchbay.apiserver.v1.ContainerServiceExplainRequest
-	(*ContainerServiceExplainResponse)(nil),  // 3: patchbay.apiserver.v1.ContainerServiceExplainResponse
-	(*Container)(nil),                        // 4: patchbay.apiserver.v1.Container
-	(*ContainerConfiguration)(nil),           // 5: patchbay.apiserver.v1.ContainerConfiguration
-	(*ContainerStatus)(nil),                  // 6: patchbay.apiserver.v1.ContainerStatus
-	(*ContainerTemplate)(nil),                // 7: patchbay.apiserver.v1.ContainerTemplate
-	(*ContainerServiceCreateRequest)(nil),    // 8: patchbay.apiserver.v1.ContainerServiceCreateRequest
-	(*ContainerServiceCreateResponse)(nil),   // 9: patchbay.apiserver.v1.ContainerServiceCreateResponse
-	(*ContainerServiceStartRequest)(nil),     // 10: patchbay.apiserver.v1.ContainerServiceStartRequest
-	(*ContainerServiceStartResponse)(nil),    // 11: patchbay.apiserver.v1.ContainerServiceStartResponse
-	(*ContainerServiceStopRequest)(nil),      // 12: patchbay.apiserver.v1.ContainerServiceStopRequest
-	(*ContainerServiceStopResponse)(nil),     // 13: patchbay.apiserver.v1.ContainerServiceStopResponse
-	(*ContainerServiceKillRequest)(nil),      // 14: patchbay.apiserver.v1.ContainerServiceKillRequest
-	(*ContainerServiceKillResponse)(nil),     // 15: patchbay.apiserver.v1.ContainerServiceKillResponse
-	(*ContainerServiceRestartRequest)(nil),   // 16: patchbay.apiserver.v1.ContainerServiceRestartRequest
-	(*ContainerServiceRestartResponse)(nil),  // 17: patchbay.apiserver.v1.ContainerServiceRestartResponse
-	(*ContainerServiceWaitRequest)(nil),      // 18: patchbay.apiserver.v1.ContainerServiceWaitRequest
-	(*ContainerServiceWaitResponse)(nil),     // 19: patchbay.apiserver.v1.ContainerServiceWaitResponse
-	(*ContainerServiceListRequest)(nil),      // 20: patchbay.apiserver.v1.ContainerServiceListRequest
-	(*ContainerServiceListResponse)(nil),     // 21: patchbay.apiserver.v1.ContainerServiceListResponse
-	(*ContainerServiceGetRequest)(nil),       // 22: patchbay.apiserver.v1.ContainerServiceGetRequest
-	(*ContainerServiceGetResponse)(nil),      // 23: patchbay.apiserver.v1.ContainerServiceGetResponse
-	(*ContainerServiceDeleteRequest)(nil),    // 24: patchbay.apiserver.v1.ContainerServiceDeleteRequest
-	(*ContainerServiceDeleteResponse)(nil),   // 25: patchbay.apiserver.v1.ContainerServiceDeleteResponse
-	(*ContainerServiceLogsRequest)(nil),      // 26: patchbay.apiserver.v1.ContainerServiceLogsRequest
-	(*ContainerServiceLogsResponse)(nil),     // 27: patchbay.apiserver.v1.ContainerServiceLogsResponse
-	(*ContainerServiceExecRequest)(nil),      // 28: patchbay.apiserver.v1.ContainerServiceExecRequest
-	(*ContainerServiceExecResponse)(nil),     // 29: patchbay.apiserver.v1.ContainerServiceExecResponse
-	(*ContainerServiceWaitExecRequest)(nil),  // 30: patchbay.apiserver.v1.ContainerServiceWaitExecRequest
-	(*ContainerServiceWaitExecResponse)(nil), // 31: patchbay.apiserver.v1.ContainerServiceWaitExecResponse
-	(*ContainerServiceResizeRequest)(nil),    // 32: patchbay.apiserver.v1.ContainerServiceResizeRequest
-	(*ContainerServiceResizeResponse)(nil),   // 33: patchbay.apiserver.v1.ContainerServiceResizeResponse
-	nil,                                      // 34: patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
-	(*v1.Explanation)(nil),                   // 35: patchbay.types.v1.Explanation
-	(*v1.Metadata)(nil),                      // 36: patchbay.types.v1.Metadata
-	(*v1.Process)(nil),                       // 37: patchbay.types.v1.Process
-	(*v1.Mount)(nil),                         // 38: patchbay.types.v1.Mount
-	(*v1.AttachmentConfiguration)(nil),       // 39: patchbay.types.v1.AttachmentConfiguration
-	(*v1.Resources)(nil),                     // 40: patchbay.types.v1.Resources
-	(*durationpb.Duration)(nil),              // 41: google.protobuf.Duration
-	(*v1.DNSConfiguration)(nil),              // 42: patchbay.types.v1.DNSConfiguration
-	(*v1.ExtraHost)(nil),                     // 43: patchbay.types.v1.ExtraHost
-	(*v1.PublishedPort)(nil),                 // 44: patchbay.types.v1.PublishedPort
-	(*timestamppb.Timestamp)(nil),            // 45: google.protobuf.Timestamp
-	(*v1.Attachment)(nil),                    // 46: patchbay.types.v1.Attachment
+	(ContainerState)(0),                        // 0: patchbay.apiserver.v1.ContainerState
+	(WaitCondition)(0),                         // 1: patchbay.apiserver.v1.WaitCondition
+	(*ContainerServiceExplainRequest)(nil),     // 2: patchbay.apiserver.v1.ContainerServiceExplainRequest
+	(*ContainerServiceExplainResponse)(nil),    // 3: patchbay.apiserver.v1.ContainerServiceExplainResponse
+	(*ContainerServiceConnectRequest)(nil),     // 4: patchbay.apiserver.v1.ContainerServiceConnectRequest
+	(*ContainerServiceConnectResponse)(nil),    // 5: patchbay.apiserver.v1.ContainerServiceConnectResponse
+	(*ContainerServiceDisconnectRequest)(nil),  // 6: patchbay.apiserver.v1.ContainerServiceDisconnectRequest
+	(*ContainerServiceDisconnectResponse)(nil), // 7: patchbay.apiserver.v1.ContainerServiceDisconnectResponse
+	(*Container)(nil),                          // 8: patchbay.apiserver.v1.Container
+	(*ContainerConfiguration)(nil),             // 9: patchbay.apiserver.v1.ContainerConfiguration
+	(*ContainerStatus)(nil),                    // 10: patchbay.apiserver.v1.ContainerStatus
+	(*ContainerTemplate)(nil),                  // 11: patchbay.apiserver.v1.ContainerTemplate
+	(*ContainerServiceCreateRequest)(nil),      // 12: patchbay.apiserver.v1.ContainerServiceCreateRequest
+	(*ContainerServiceCreateResponse)(nil),     // 13: patchbay.apiserver.v1.ContainerServiceCreateResponse
+	(*ContainerServiceStartRequest)(nil),       // 14: patchbay.apiserver.v1.ContainerServiceStartRequest
+	(*ContainerServiceStartResponse)(nil),      // 15: patchbay.apiserver.v1.ContainerServiceStartResponse
+	(*ContainerServiceStopRequest)(nil),        // 16: patchbay.apiserver.v1.ContainerServiceStopRequest
+	(*ContainerServiceStopResponse)(nil),       // 17: patchbay.apiserver.v1.ContainerServiceStopResponse
+	(*ContainerServiceKillRequest)(nil),        // 18: patchbay.apiserver.v1.ContainerServiceKillRequest
+	(*ContainerServiceKillResponse)(nil),       // 19: patchbay.apiserver.v1.ContainerServiceKillResponse
+	(*ContainerServiceRestartRequest)(nil),     // 20: patchbay.apiserver.v1.ContainerServiceRestartRequest
+	(*ContainerServiceRestartResponse)(nil),    // 21: patchbay.apiserver.v1.ContainerServiceRestartResponse
+	(*ContainerServiceWaitRequest)(nil),        // 22: patchbay.apiserver.v1.ContainerServiceWaitRequest
+	(*ContainerServiceWaitResponse)(nil),       // 23: patchbay.apiserver.v1.ContainerServiceWaitResponse
+	(*ContainerServiceListRequest)(nil),        // 24: patchbay.apiserver.v1.ContainerServiceListRequest
+	(*ContainerServiceListResponse)(nil),       // 25: patchbay.apiserver.v1.ContainerServiceListResponse
+	(*ContainerServiceGetRequest)(nil),         // 26: patchbay.apiserver.v1.ContainerServiceGetRequest
+	(*ContainerServiceGetResponse)(nil),        // 27: patchbay.apiserver.v1.ContainerServiceGetResponse
+	(*ContainerServiceDeleteRequest)(nil),      // 28: patchbay.apiserver.v1.ContainerServiceDeleteRequest
+	(*ContainerServiceDeleteResponse)(nil),     // 29: patchbay.apiserver.v1.ContainerServiceDeleteResponse
+	(*ContainerServiceLogsRequest)(nil),        // 30: patchbay.apiserver.v1.ContainerServiceLogsRequest
+	(*ContainerServiceLogsResponse)(nil),       // 31: patchbay.apiserver.v1.ContainerServiceLogsResponse
+	(*ContainerServiceExecRequest)(nil),        // 32: patchbay.apiserver.v1.ContainerServiceExecRequest
+	(*ContainerServiceExecResponse)(nil),       // 33: patchbay.apiserver.v1.ContainerServiceExecResponse
+	(*ContainerServiceWaitExecRequest)(nil),    // 34: patchbay.apiserver.v1.ContainerServiceWaitExecRequest
+	(*ContainerServiceWaitExecResponse)(nil),   // 35: patchbay.apiserver.v1.ContainerServiceWaitExecResponse
+	(*ContainerServiceResizeRequest)(nil),      // 36: patchbay.apiserver.v1.ContainerServiceResizeRequest
+	(*ContainerServiceResizeResponse)(nil),     // 37: patchbay.apiserver.v1.ContainerServiceResizeResponse
+	nil,                                        // 38: patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
+	(*v1.Explanation)(nil),                     // 39: patchbay.types.v1.Explanation
+	(*v1.AttachmentConfiguration)(nil),         // 40: patchbay.types.v1.AttachmentConfiguration
+	(*v1.Attachment)(nil),                      // 41: patchbay.types.v1.Attachment
+	(*v1.Metadata)(nil),                        // 42: patchbay.types.v1.Metadata
+	(*v1.Process)(nil),                         // 43: patchbay.types.v1.Process
+	(*v1.Mount)(nil),                           // 44: patchbay.types.v1.Mount
+	(*v1.Resources)(nil),                       // 45: patchbay.types.v1.Resources
+	(*durationpb.Duration)(nil),                // 46: google.protobuf.Duration
+	(*v1.DNSConfiguration)(nil),                // 47: patchbay.types.v1.DNSConfiguration
+	(*v1.ExtraHost)(nil),                       // 48: patchbay.types.v1.ExtraHost
+	(*v1.PublishedPort)(nil),                   // 49: patchbay.types.v1.PublishedPort
+	(*timestamppb.Timestamp)(nil),              // 50: google.protobuf.Timestamp
 }
 var file_patchbay_apiserver_v1_container_proto_depIdxs = []int32{
-	35, // 0: patchbay.apiserver.v1.ContainerServiceExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
-	36, // 1: patchbay.apiserver.v1.Container.metadata:type_name -> patchbay.types.v1.Metadata
-	5,  // 2: patchbay.apiserver.v1.Container.configuration:type_name -> patchbay.apiserver.v1.ContainerConfiguration
-	6,  // 3: patchbay.apiserver.v1.Container.status:type_name -> patchbay.apiserver.v1.ContainerStatus
-	37, // 4: patchbay.apiserver.v1.ContainerConfiguration.process:type_name -> patchbay.types.v1.Process
-	38, // 5: patchbay.apiserver.v1.ContainerConfiguration.mounts:type_name -> patchbay.types.v1.Mount
-	39, // 6: patchbay.apiserver.v1.ContainerConfiguration.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
-	40, // 7: patchbay.apiserver.v1.ContainerConfiguration.resources:type_name -> patchbay.types.v1.Resources
-	41, // 8: patchbay.apiserver.v1.ContainerConfiguration.stop_timeout:type_name -> google.protobuf.Duration
-	42, // 9: patchbay.apiserver.v1.ContainerConfiguration.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	43, // 10: patchbay.apiserver.v1.ContainerConfiguration.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
-	44, // 11: patchbay.apiserver.v1.ContainerConfiguration.ports:type_name -> patchbay.types.v1.PublishedPort
-	0,  // 12: patchbay.apiserver.v1.ContainerStatus.state:type_name -> patchbay.apiserver.v1.ContainerState
-	45, // 13: patchbay.apiserver.v1.ContainerStatus.started_at:type_name -> google.protobuf.Timestamp
-	45, // 14: patchbay.apiserver.v1.ContainerStatus.exited_at:type_name -> google.protobuf.Timestamp
-	46, // 15: patchbay.apiserver.v1.ContainerStatus.attachments:type_name -> patchbay.types.v1.Attachment
-	44, // 16: patchbay.apiserver.v1.ContainerStatus.ports:type_name -> patchbay.types.v1.PublishedPort
-	38, // 17: patchbay.apiserver.v1.ContainerTemplate.mounts:type_name -> patchbay.types.v1.Mount
-	39, // 18: patchbay.apiserver.v1.ContainerTemplate.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
-	40, // 19: patchbay.apiserver.v1.ContainerTemplate.resources:type_name -> patchbay.types.v1.Resources
-	41, // 20: patchbay.apiserver.v1.ContainerTemplate.stop_timeout:type_name -> google.protobuf.Duration
-	42, // 21: patchbay.apiserver.v1.ContainerTemplate.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	43, // 22: patchbay.apiserver.v1.ContainerTemplate.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
-	44, // 23: patchbay.apiserver.v1.ContainerTemplate.ports:type_name -> patchbay.types.v1.PublishedPort
-	34, // 24: patchbay.apiserver.v1.ContainerServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
-	7,  // 25: patchbay.apiserver.v1.ContainerServiceCreateRequest.template:type_name -> patchbay.apiserver.v1.ContainerTemplate
-	4,  // 26: patchbay.apiserver.v1.ContainerServiceCreateResponse.container:type_name -> patchbay.apiserver.v1.Container
-	41, // 27: patchbay.apiserver.v1.ContainerServiceStopRequest.timeout:type_name -> google.protobuf.Duration
-	41, // 28: patchbay.apiserver.v1.ContainerServiceRestartRequest.timeout:type_name -> google.protobuf.Duration
-	1,  // 29: patchbay.apiserver.v1.ContainerServiceWaitRequest.condition:type_name -> patchbay.apiserver.v1.WaitCondition
-	4,  // 30: patchbay.apiserver.v1.ContainerServiceListResponse.containers:type_name -> patchbay.apiserver.v1.Container
-	4,  // 31: patchbay.apiserver.v1.ContainerServiceGetResponse.container:type_name -> patchbay.apiserver.v1.Container
-	45, // 32: patchbay.apiserver.v1.ContainerServiceLogsRequest.since:type_name -> google.protobuf.Timestamp
-	45, // 33: patchbay.apiserver.v1.ContainerServiceLogsResponse.time:type_name -> google.protobuf.Timestamp
-	37, // 34: patchbay.apiserver.v1.ContainerServiceExecRequest.process:type_name -> patchbay.types.v1.Process
-	8,  // 35: patchbay.apiserver.v1.ContainerService.Create:input_type -> patchbay.apiserver.v1.ContainerServiceCreateRequest
-	10, // 36: patchbay.apiserver.v1.ContainerService.Start:input_type -> patchbay.apiserver.v1.ContainerServiceStartRequest
-	12, // 37: patchbay.apiserver.v1.ContainerService.Stop:input_type -> patchbay.apiserver.v1.ContainerServiceStopRequest
-	14, // 38: patchbay.apiserver.v1.ContainerService.Kill:input_type -> patchbay.apiserver.v1.ContainerServiceKillRequest
-	16, // 39: patchbay.apiserver.v1.ContainerService.Restart:input_type -> patchbay.apiserver.v1.ContainerServiceRestartRequest
-	18, // 40: patchbay.apiserver.v1.ContainerService.Wait:input_type -> patchbay.apiserver.v1.ContainerServiceWaitRequest
-	20, // 41: patchbay.apiserver.v1.ContainerService.List:input_type -> patchbay.apiserver.v1.ContainerServiceListRequest
-	22, // 42: patchbay.apiserver.v1.ContainerService.Get:input_type -> patchbay.apiserver.v1.ContainerServiceGetRequest
-	24, // 43: patchbay.apiserver.v1.ContainerService.Delete:input_type -> patchbay.apiserver.v1.ContainerServiceDeleteRequest
-	26, // 44: patchbay.apiserver.v1.ContainerService.Logs:input_type -> patchbay.apiserver.v1.ContainerServiceLogsRequest
-	28, // 45: patchbay.apiserver.v1.ContainerService.Exec:input_type -> patchbay.apiserver.v1.ContainerServiceExecRequest
-	30, // 46: patchbay.apiserver.v1.ContainerService.WaitExec:input_type -> patchbay.apiserver.v1.ContainerServiceWaitExecRequest
-	32, // 47: patchbay.apiserver.v1.ContainerService.Resize:input_type -> patchbay.apiserver.v1.ContainerServiceResizeRequest
-	2,  // 48: patchbay.apiserver.v1.ContainerService.Explain:input_type -> patchbay.apiserver.v1.ContainerServiceExplainRequest
-	9,  // 49: patchbay.apiserver.v1.ContainerService.Create:output_type -> patchbay.apiserver.v1.ContainerServiceCreateResponse
-	11, // 50: patchbay.apiserver.v1.ContainerService.Start:output_type -> patchbay.apiserver.v1.ContainerServiceStartResponse
-	13, // 51: patchbay.apiserver.v1.ContainerService.Stop:output_type -> patchbay.apiserver.v1.ContainerServiceStopResponse
-	15, // 52: patchbay.apiserver.v1.ContainerService.Kill:output_type -> patchbay.apiserver.v1.ContainerServiceKillResponse
-	17, // 53: patchbay.apiserver.v1.ContainerService.Restart:output_type -> patchbay.apiserver.v1.ContainerServiceRestartResponse
-	19, // 54: patchbay.apiserver.v1.ContainerService.Wait:output_type -> patchbay.apiserver.v1.ContainerServiceWaitResponse
-	21, // 55: patchbay.apiserver.v1.ContainerService.List:output_type -> patchbay.apiserver.v1.ContainerServiceListResponse
-	23, // 56: patchbay.apiserver.v1.ContainerService.Get:output_type -> patchbay.apiserver.v1.ContainerServiceGetResponse
-	25, // 57: patchbay.apiserver.v1.ContainerService.Delete:output_type -> patchbay.apiserver.v1.ContainerServiceDeleteResponse
-	27, // 58: patchbay.apiserver.v1.ContainerService.Logs:output_type -> patchbay.apiserver.v1.ContainerServiceLogsResponse
-	29, // 59: patchbay.apiserver.v1.ContainerService.Exec:output_type -> patchbay.apiserver.v1.ContainerServiceExecResponse
-	31, // 60: patchbay.apiserver.v1.ContainerService.WaitExec:output_type -> patchbay.apiserver.v1.ContainerServiceWaitExecResponse
-	33, // 61: patchbay.apiserver.v1.ContainerService.Resize:output_type -> patchbay.apiserver.v1.ContainerServiceResizeResponse
-	3,  // 62: patchbay.apiserver.v1.ContainerService.Explain:output_type -> patchbay.apiserver.v1.ContainerServiceExplainResponse
-	49, // [49:63] is the sub-list for method output_type
-	35, // [35:49] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	39, // 0: patchbay.apiserver.v1.ContainerServiceExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
+	40, // 1: patchbay.apiserver.v1.ContainerServiceConnectRequest.network:type_name -> patchbay.types.v1.AttachmentConfiguration
+	41, // 2: patchbay.apiserver.v1.ContainerServiceConnectResponse.attachment:type_name -> patchbay.types.v1.Attachment
+	42, // 3: patchbay.apiserver.v1.Container.metadata:type_name -> patchbay.types.v1.Metadata
+	9,  // 4: patchbay.apiserver.v1.Container.configuration:type_name -> patchbay.apiserver.v1.ContainerConfiguration
+	10, // 5: patchbay.apiserver.v1.Container.status:type_name -> patchbay.apiserver.v1.ContainerStatus
+	43, // 6: patchbay.apiserver.v1.ContainerConfiguration.process:type_name -> patchbay.types.v1.Process
+	44, // 7: patchbay.apiserver.v1.ContainerConfiguration.mounts:type_name -> patchbay.types.v1.Mount
+	40, // 8: patchbay.apiserver.v1.ContainerConfiguration.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
+	45, // 9: patchbay.apiserver.v1.ContainerConfiguration.resources:type_name -> patchbay.types.v1.Resources
+	46, // 10: patchbay.apiserver.v1.ContainerConfiguration.stop_timeout:type_name -> google.protobuf.Duration
+	47, // 11: patchbay.apiserver.v1.ContainerConfiguration.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	48, // 12: patchbay.apiserver.v1.ContainerConfiguration.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
+	49, // 13: patchbay.apiserver.v1.ContainerConfiguration.ports:type_name -> patchbay.types.v1.PublishedPort
+	0,  // 14: patchbay.apiserver.v1.ContainerStatus.state:type_name -> patchbay.apiserver.v1.ContainerState
+	50, // 15: patchbay.apiserver.v1.ContainerStatus.started_at:type_name -> google.protobuf.Timestamp
+	50, // 16: patchbay.apiserver.v1.ContainerStatus.exited_at:type_name -> google.protobuf.Timestamp
+	41, // 17: patchbay.apiserver.v1.ContainerStatus.attachments:type_name -> patchbay.types.v1.Attachment
+	49, // 18: patchbay.apiserver.v1.ContainerStatus.ports:type_name -> patchbay.types.v1.PublishedPort
+	44, // 19: patchbay.apiserver.v1.ContainerTemplate.mounts:type_name -> patchbay.types.v1.Mount
+	40, // 20: patchbay.apiserver.v1.ContainerTemplate.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
+	45, // 21: patchbay.apiserver.v1.ContainerTemplate.resources:type_name -> patchbay.types.v1.Resources
+	46, // 22: patchbay.apiserver.v1.ContainerTemplate.stop_timeout:type_name -> google.protobuf.Duration
+	47, // 23: patchbay.apiserver.v1.ContainerTemplate.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	48, // 24: patchbay.apiserver.v1.ContainerTemplate.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
+	49, // 25: patchbay.apiserver.v1.ContainerTemplate.ports:type_name -> patchbay.types.v1.PublishedPort
+	38, // 26: patchbay.apiserver.v1.ContainerServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
+	11, // 27: patchbay.apiserver.v1.ContainerServiceCreateRequest.template:type_name -> patchbay.apiserver.v1.ContainerTemplate
+	8,  // 28: patchbay.apiserver.v1.ContainerServiceCreateResponse.container:type_name -> patchbay.apiserver.v1.Container
+	46, // 29: patchbay.apiserver.v1.ContainerServiceStopRequest.timeout:type_name -> google.protobuf.Duration
+	46, // 30: patchbay.apiserver.v1.ContainerServiceRestartRequest.timeout:type_name -> google.protobuf.Duration
+	1,  // 31: patchbay.apiserver.v1.ContainerServiceWaitRequest.condition:type_name -> patchbay.apiserver.v1.WaitCondition
+	8,  // 32: patchbay.apiserver.v1.ContainerServiceListResponse.containers:type_name -> patchbay.apiserver.v1.Container
+	8,  // 33: patchbay.apiserver.v1.ContainerServiceGetResponse.container:type_name -> patchbay.apiserver.v1.Container
+	50, // 34: patchbay.apiserver.v1.ContainerServiceLogsRequest.since:type_name -> google.protobuf.Timestamp
+	50, // 35: patchbay.apiserver.v1.ContainerServiceLogsResponse.time:type_name -> google.protobuf.Timestamp
+	43, // 36: patchbay.apiserver.v1.ContainerServiceExecRequest.process:type_name -> patchbay.types.v1.Process
+	12, // 37: patchbay.apiserver.v1.ContainerService.Create:input_type -> patchbay.apiserver.v1.ContainerServiceCreateRequest
+	14, // 38: patchbay.apiserver.v1.ContainerService.Start:input_type -> patchbay.apiserver.v1.ContainerServiceStartRequest
+	16, // 39: patchbay.apiserver.v1.ContainerService.Stop:input_type -> patchbay.apiserver.v1.ContainerServiceStopRequest
+	18, // 40: patchbay.apiserver.v1.ContainerService.Kill:input_type -> patchbay.apiserver.v1.ContainerServiceKillRequest
+	20, // 41: patchbay.apiserver.v1.ContainerService.Restart:input_type -> patchbay.apiserver.v1.ContainerServiceRestartRequest
+	22, // 42: patchbay.apiserver.v1.ContainerService.Wait:input_type -> patchbay.apiserver.v1.ContainerServiceWaitRequest
+	24, // 43: patchbay.apiserver.v1.ContainerService.List:input_type -> patchbay.apiserver.v1.ContainerServiceListRequest
+	26, // 44: patchbay.apiserver.v1.ContainerService.Get:input_type -> patchbay.apiserver.v1.ContainerServiceGetRequest
+	28, // 45: patchbay.apiserver.v1.ContainerService.Delete:input_type -> patchbay.apiserver.v1.ContainerServiceDeleteRequest
+	30, // 46: patchbay.apiserver.v1.ContainerService.Logs:input_type -> patchbay.apiserver.v1.ContainerServiceLogsRequest
+	32, // 47: patchbay.apiserver.v1.ContainerService.Exec:input_type -> patchbay.apiserver.v1.ContainerServiceExecRequest
+	34, // 48: patchbay.apiserver.v1.ContainerService.WaitExec:input_type -> patchbay.apiserver.v1.ContainerServiceWaitExecRequest
+	36, // 49: patchbay.apiserver.v1.ContainerService.Resize:input_type -> patchbay.apiserver.v1.ContainerServiceResizeRequest
+	2,  // 50: patchbay.apiserver.v1.ContainerService.Explain:input_type -> patchbay.apiserver.v1.ContainerServiceExplainRequest
+	4,  // 51: patchbay.apiserver.v1.ContainerService.Connect:input_type -> patchbay.apiserver.v1.ContainerServiceConnectRequest
+	6,  // 52: patchbay.apiserver.v1.ContainerService.Disconnect:input_type -> patchbay.apiserver.v1.ContainerServiceDisconnectRequest
+	13, // 53: patchbay.apiserver.v1.ContainerService.Create:output_type -> patchbay.apiserver.v1.ContainerServiceCreateResponse
+	15, // 54: patchbay.apiserver.v1.ContainerService.Start:output_type -> patchbay.apiserver.v1.ContainerServiceStartResponse
+	17, // 55: patchbay.apiserver.v1.ContainerService.Stop:output_type -> patchbay.apiserver.v1.ContainerServiceStopResponse
+	19, // 56: patchbay.apiserver.v1.ContainerService.Kill:output_type -> patchbay.apiserver.v1.ContainerServiceKillResponse
+	21, // 57: patchbay.apiserver.v1.ContainerService.Restart:output_type -> patchbay.apiserver.v1.ContainerServiceRestartResponse
+	23, // 58: patchbay.apiserver.v1.ContainerService.Wait:output_type -> patchbay.apiserver.v1.ContainerServiceWaitResponse
+	25, // 59: patchbay.apiserver.v1.ContainerService.List:output_type -> patchbay.apiserver.v1.ContainerServiceListResponse
+	27, // 60: patchbay.apiserver.v1.ContainerService.Get:output_type -> patchbay.apiserver.v1.ContainerServiceGetResponse
+	29, // 61: patchbay.apiserver.v1.ContainerService.Delete:output_type -> patchbay.apiserver.v1.ContainerServiceDeleteResponse
+	31, // 62: patchbay.apiserver.v1.ContainerService.Logs:output_type -> patchbay.apiserver.v1.ContainerServiceLogsResponse
+	33, // 63: patchbay.apiserver.v1.ContainerService.Exec:output_type -> patchbay.apiserver.v1.ContainerServiceExecResponse
+	35, // 64: patchbay.apiserver.v1.ContainerService.WaitExec:output_type -> patchbay.apiserver.v1.ContainerServiceWaitExecResponse
+	37, // 65: patchbay.apiserver.v1.ContainerService.Resize:output_type -> patchbay.apiserver.v1.ContainerServiceResizeResponse
+	3,  // 66: patchbay.apiserver.v1.ContainerService.Explain:output_type -> patchbay.apiserver.v1.ContainerServiceExplainResponse
+	5,  // 67: patchbay.apiserver.v1.ContainerService.Connect:output_type -> patchbay.apiserver.v1.ContainerServiceConnectResponse
+	7,  // 68: patchbay.apiserver.v1.ContainerService.Disconnect:output_type -> patchbay.apiserver.v1.ContainerServiceDisconnectResponse
+	53, // [53:69] is the sub-list for method output_type
+	37, // [37:53] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_apiserver_v1_container_proto_init() }
@@ -2464,7 +2690,7 @@ func file_patchbay_apiserver_v1_container_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_apiserver_v1_container_proto_rawDesc), len(file_patchbay_apiserver_v1_container_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   33,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1290,6 +1290,182 @@ func (*ResizeResponse) Descriptor() ([]byte, []int) {
 	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{19}
 }
 
+type ConnectRequest struct {
+	state         protoimpl.MessageState  `protogen:"open.v1"`
+	Attachment    *v1.AllocatedAttachment `protobuf:"bytes,1,opt,name=attachment,proto3" json:"attachment,omitempty"` // with a name for the interface
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectRequest) Reset() {
+	*x = ConnectRequest{}
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectRequest) ProtoMessage() {}
+
+func (x *ConnectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectRequest.ProtoReflect.Descriptor instead.
+func (*ConnectRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ConnectRequest) GetAttachment() *v1.AllocatedAttachment {
+	if x != nil {
+		return x.Attachment
+	}
+	return nil
+}
+
+type ConnectResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Attachments   []*v1.Attachment       `protobuf:"bytes,1,rep,name=attachments,proto3" json:"attachments,omitempty"` // all, as applied
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectResponse) Reset() {
+	*x = ConnectResponse{}
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectResponse) ProtoMessage() {}
+
+func (x *ConnectResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectResponse.ProtoReflect.Descriptor instead.
+func (*ConnectResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ConnectResponse) GetAttachments() []*v1.Attachment {
+	if x != nil {
+		return x.Attachments
+	}
+	return nil
+}
+
+type DisconnectRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	InterfaceName string                 `protobuf:"bytes,1,opt,name=interface_name,json=interfaceName,proto3" json:"interface_name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisconnectRequest) Reset() {
+	*x = DisconnectRequest{}
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisconnectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisconnectRequest) ProtoMessage() {}
+
+func (x *DisconnectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisconnectRequest.ProtoReflect.Descriptor instead.
+func (*DisconnectRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *DisconnectRequest) GetInterfaceName() string {
+	if x != nil {
+		return x.InterfaceName
+	}
+	return ""
+}
+
+type DisconnectResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Attachments   []*v1.Attachment       `protobuf:"bytes,1,rep,name=attachments,proto3" json:"attachments,omitempty"` // all that are left
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisconnectResponse) Reset() {
+	*x = DisconnectResponse{}
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisconnectResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisconnectResponse) ProtoMessage() {}
+
+func (x *DisconnectResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisconnectResponse.ProtoReflect.Descriptor instead.
+func (*DisconnectResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *DisconnectResponse) GetAttachments() []*v1.Attachment {
+	if x != nil {
+		return x.Attachments
+	}
+	return nil
+}
+
 type ShutdownRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1298,7 +1474,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[20]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1310,7 +1486,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[20]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1323,7 +1499,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{20}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{24}
 }
 
 type ShutdownResponse struct {
@@ -1334,7 +1510,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[21]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1346,7 +1522,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[21]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1359,7 +1535,7 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{21}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{25}
 }
 
 var File_patchbay_sandbox_v1_sandbox_proto protoreflect.FileDescriptor
@@ -1460,7 +1636,17 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"process_id\x18\x01 \x01(\tR\tprocessId\x12\x14\n" +
 	"\x05width\x18\x02 \x01(\rR\x05width\x12\x16\n" +
 	"\x06height\x18\x03 \x01(\rR\x06height\"\x10\n" +
-	"\x0eResizeResponse\"\x11\n" +
+	"\x0eResizeResponse\"X\n" +
+	"\x0eConnectRequest\x12F\n" +
+	"\n" +
+	"attachment\x18\x01 \x01(\v2&.patchbay.types.v1.AllocatedAttachmentR\n" +
+	"attachment\"R\n" +
+	"\x0fConnectResponse\x12?\n" +
+	"\vattachments\x18\x01 \x03(\v2\x1d.patchbay.types.v1.AttachmentR\vattachments\":\n" +
+	"\x11DisconnectRequest\x12%\n" +
+	"\x0einterface_name\x18\x01 \x01(\tR\rinterfaceName\"U\n" +
+	"\x12DisconnectResponse\x12?\n" +
+	"\vattachments\x18\x01 \x03(\v2\x1d.patchbay.types.v1.AttachmentR\vattachments\"\x11\n" +
 	"\x0fShutdownRequest\"\x12\n" +
 	"\x10ShutdownResponse*\x97\x01\n" +
 	"\fSandboxState\x12\x1d\n" +
@@ -1468,7 +1654,7 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x13SANDBOX_STATE_EMPTY\x10\x01\x12\x19\n" +
 	"\x15SANDBOX_STATE_CREATED\x10\x02\x12\x19\n" +
 	"\x15SANDBOX_STATE_RUNNING\x10\x03\x12\x19\n" +
-	"\x15SANDBOX_STATE_STOPPED\x10\x042\xcb\x06\n" +
+	"\x15SANDBOX_STATE_STOPPED\x10\x042\x80\b\n" +
 	"\x0eSandboxService\x12N\n" +
 	"\x05Hello\x12!.patchbay.sandbox.v1.HelloRequest\x1a\".patchbay.sandbox.v1.HelloResponse\x12Z\n" +
 	"\tBootstrap\x12%.patchbay.sandbox.v1.BootstrapRequest\x1a&.patchbay.sandbox.v1.BootstrapResponse\x12N\n" +
@@ -1478,7 +1664,10 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x06Signal\x12\".patchbay.sandbox.v1.SignalRequest\x1a#.patchbay.sandbox.v1.SignalResponse\x12K\n" +
 	"\x04Exec\x12 .patchbay.sandbox.v1.ExecRequest\x1a!.patchbay.sandbox.v1.ExecResponse\x12Q\n" +
 	"\x06Resize\x12\".patchbay.sandbox.v1.ResizeRequest\x1a#.patchbay.sandbox.v1.ResizeResponse\x12T\n" +
-	"\aExplain\x12#.patchbay.sandbox.v1.ExplainRequest\x1a$.patchbay.sandbox.v1.ExplainResponse\x12W\n" +
+	"\aExplain\x12#.patchbay.sandbox.v1.ExplainRequest\x1a$.patchbay.sandbox.v1.ExplainResponse\x12T\n" +
+	"\aConnect\x12#.patchbay.sandbox.v1.ConnectRequest\x1a$.patchbay.sandbox.v1.ConnectResponse\x12]\n" +
+	"\n" +
+	"Disconnect\x12&.patchbay.sandbox.v1.DisconnectRequest\x1a'.patchbay.sandbox.v1.DisconnectResponse\x12W\n" +
 	"\bShutdown\x12$.patchbay.sandbox.v1.ShutdownRequest\x1a%.patchbay.sandbox.v1.ShutdownResponseB9Z7patchbay.dev/patchbay/api/patchbay/sandbox/v1;sandboxv1b\x06proto3"
 
 var (
@@ -1494,7 +1683,7 @@ func file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_sandbox_v1_sandbox_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_patchbay_sandbox_v1_sandbox_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_patchbay_sandbox_v1_sandbox_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_patchbay_sandbox_v1_sandbox_proto_goTypes = []any{
 	(SandboxState)(0),              // 0: patchbay.sandbox.v1.SandboxState
 	(*ExplainRequest)(nil),         // 1: patchbay.sandbox.v1.ExplainRequest
@@ -1517,64 +1706,75 @@ var file_patchbay_sandbox_v1_sandbox_proto_goTypes = []any{
 	(*ExecResponse)(nil),           // 18: patchbay.sandbox.v1.ExecResponse
 	(*ResizeRequest)(nil),          // 19: patchbay.sandbox.v1.ResizeRequest
 	(*ResizeResponse)(nil),         // 20: patchbay.sandbox.v1.ResizeResponse
-	(*ShutdownRequest)(nil),        // 21: patchbay.sandbox.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),       // 22: patchbay.sandbox.v1.ShutdownResponse
-	(*v1.Explanation)(nil),         // 23: patchbay.types.v1.Explanation
-	(*v1.Process)(nil),             // 24: patchbay.types.v1.Process
-	(*v1.Mount)(nil),               // 25: patchbay.types.v1.Mount
-	(*v1.AllocatedAttachment)(nil), // 26: patchbay.types.v1.AllocatedAttachment
-	(*v1.Resources)(nil),           // 27: patchbay.types.v1.Resources
-	(*v1.DNSConfiguration)(nil),    // 28: patchbay.types.v1.DNSConfiguration
-	(*v1.ExtraHost)(nil),           // 29: patchbay.types.v1.ExtraHost
-	(*v1.PublishedPort)(nil),       // 30: patchbay.types.v1.PublishedPort
-	(*v1.Attachment)(nil),          // 31: patchbay.types.v1.Attachment
-	(*timestamppb.Timestamp)(nil),  // 32: google.protobuf.Timestamp
+	(*ConnectRequest)(nil),         // 21: patchbay.sandbox.v1.ConnectRequest
+	(*ConnectResponse)(nil),        // 22: patchbay.sandbox.v1.ConnectResponse
+	(*DisconnectRequest)(nil),      // 23: patchbay.sandbox.v1.DisconnectRequest
+	(*DisconnectResponse)(nil),     // 24: patchbay.sandbox.v1.DisconnectResponse
+	(*ShutdownRequest)(nil),        // 25: patchbay.sandbox.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),       // 26: patchbay.sandbox.v1.ShutdownResponse
+	(*v1.Explanation)(nil),         // 27: patchbay.types.v1.Explanation
+	(*v1.Process)(nil),             // 28: patchbay.types.v1.Process
+	(*v1.Mount)(nil),               // 29: patchbay.types.v1.Mount
+	(*v1.AllocatedAttachment)(nil), // 30: patchbay.types.v1.AllocatedAttachment
+	(*v1.Resources)(nil),           // 31: patchbay.types.v1.Resources
+	(*v1.DNSConfiguration)(nil),    // 32: patchbay.types.v1.DNSConfiguration
+	(*v1.ExtraHost)(nil),           // 33: patchbay.types.v1.ExtraHost
+	(*v1.PublishedPort)(nil),       // 34: patchbay.types.v1.PublishedPort
+	(*v1.Attachment)(nil),          // 35: patchbay.types.v1.Attachment
+	(*timestamppb.Timestamp)(nil),  // 36: google.protobuf.Timestamp
 }
 var file_patchbay_sandbox_v1_sandbox_proto_depIdxs = []int32{
-	23, // 0: patchbay.sandbox.v1.ExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
-	24, // 1: patchbay.sandbox.v1.BootstrapRequest.process:type_name -> patchbay.types.v1.Process
+	27, // 0: patchbay.sandbox.v1.ExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
+	28, // 1: patchbay.sandbox.v1.BootstrapRequest.process:type_name -> patchbay.types.v1.Process
 	6,  // 2: patchbay.sandbox.v1.BootstrapRequest.root_filesystem:type_name -> patchbay.sandbox.v1.RootFilesystem
-	25, // 3: patchbay.sandbox.v1.BootstrapRequest.mounts:type_name -> patchbay.types.v1.Mount
-	26, // 4: patchbay.sandbox.v1.BootstrapRequest.attachments:type_name -> patchbay.types.v1.AllocatedAttachment
-	27, // 5: patchbay.sandbox.v1.BootstrapRequest.resources:type_name -> patchbay.types.v1.Resources
-	28, // 6: patchbay.sandbox.v1.BootstrapRequest.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	29, // 7: patchbay.sandbox.v1.BootstrapRequest.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
-	30, // 8: patchbay.sandbox.v1.BootstrapRequest.ports:type_name -> patchbay.types.v1.PublishedPort
-	31, // 9: patchbay.sandbox.v1.BootstrapResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	32, // 10: patchbay.sandbox.v1.BootstrapResponse.started_at:type_name -> google.protobuf.Timestamp
-	32, // 11: patchbay.sandbox.v1.StartResponse.started_at:type_name -> google.protobuf.Timestamp
+	29, // 3: patchbay.sandbox.v1.BootstrapRequest.mounts:type_name -> patchbay.types.v1.Mount
+	30, // 4: patchbay.sandbox.v1.BootstrapRequest.attachments:type_name -> patchbay.types.v1.AllocatedAttachment
+	31, // 5: patchbay.sandbox.v1.BootstrapRequest.resources:type_name -> patchbay.types.v1.Resources
+	32, // 6: patchbay.sandbox.v1.BootstrapRequest.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	33, // 7: patchbay.sandbox.v1.BootstrapRequest.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
+	34, // 8: patchbay.sandbox.v1.BootstrapRequest.ports:type_name -> patchbay.types.v1.PublishedPort
+	35, // 9: patchbay.sandbox.v1.BootstrapResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	36, // 10: patchbay.sandbox.v1.BootstrapResponse.started_at:type_name -> google.protobuf.Timestamp
+	36, // 11: patchbay.sandbox.v1.StartResponse.started_at:type_name -> google.protobuf.Timestamp
 	0,  // 12: patchbay.sandbox.v1.StateResponse.state:type_name -> patchbay.sandbox.v1.SandboxState
-	32, // 13: patchbay.sandbox.v1.StateResponse.started_at:type_name -> google.protobuf.Timestamp
+	36, // 13: patchbay.sandbox.v1.StateResponse.started_at:type_name -> google.protobuf.Timestamp
 	12, // 14: patchbay.sandbox.v1.StateResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
-	31, // 15: patchbay.sandbox.v1.StateResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	32, // 16: patchbay.sandbox.v1.ExitStatus.exited_at:type_name -> google.protobuf.Timestamp
+	35, // 15: patchbay.sandbox.v1.StateResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	36, // 16: patchbay.sandbox.v1.ExitStatus.exited_at:type_name -> google.protobuf.Timestamp
 	12, // 17: patchbay.sandbox.v1.WaitResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
-	24, // 18: patchbay.sandbox.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
-	3,  // 19: patchbay.sandbox.v1.SandboxService.Hello:input_type -> patchbay.sandbox.v1.HelloRequest
-	5,  // 20: patchbay.sandbox.v1.SandboxService.Bootstrap:input_type -> patchbay.sandbox.v1.BootstrapRequest
-	8,  // 21: patchbay.sandbox.v1.SandboxService.Start:input_type -> patchbay.sandbox.v1.StartRequest
-	10, // 22: patchbay.sandbox.v1.SandboxService.State:input_type -> patchbay.sandbox.v1.StateRequest
-	13, // 23: patchbay.sandbox.v1.SandboxService.Wait:input_type -> patchbay.sandbox.v1.WaitRequest
-	15, // 24: patchbay.sandbox.v1.SandboxService.Signal:input_type -> patchbay.sandbox.v1.SignalRequest
-	17, // 25: patchbay.sandbox.v1.SandboxService.Exec:input_type -> patchbay.sandbox.v1.ExecRequest
-	19, // 26: patchbay.sandbox.v1.SandboxService.Resize:input_type -> patchbay.sandbox.v1.ResizeRequest
-	1,  // 27: patchbay.sandbox.v1.SandboxService.Explain:input_type -> patchbay.sandbox.v1.ExplainRequest
-	21, // 28: patchbay.sandbox.v1.SandboxService.Shutdown:input_type -> patchbay.sandbox.v1.ShutdownRequest
-	4,  // 29: patchbay.sandbox.v1.SandboxService.Hello:output_type -> patchbay.sandbox.v1.HelloResponse
-	7,  // 30: patchbay.sandbox.v1.SandboxService.Bootstrap:output_type -> patchbay.sandbox.v1.BootstrapResponse
-	9,  // 31: patchbay.sandbox.v1.SandboxService.Start:output_type -> patchbay.sandbox.v1.StartResponse
-	11, // 32: patchbay.sandbox.v1.SandboxService.State:output_type -> patchbay.sandbox.v1.StateResponse
-	14, // 33: patchbay.sandbox.v1.SandboxService.Wait:output_type -> patchbay.sandbox.v1.WaitResponse
-	16, // 34: patchbay.sandbox.v1.SandboxService.Signal:output_type -> patchbay.sandbox.v1.SignalResponse
-	18, // 35: patchbay.sandbox.v1.SandboxService.Exec:output_type -> patchbay.sandbox.v1.ExecResponse
-	20, // 36: patchbay.sandbox.v1.SandboxService.Resize:output_type -> patchbay.sandbox.v1.ResizeResponse
-	2,  // 37: patchbay.sandbox.v1.SandboxService.Explain:output_type -> patchbay.sandbox.v1.ExplainResponse
-	22, // 38: patchbay.sandbox.v1.SandboxService.Shutdown:output_type -> patchbay.sandbox.v1.ShutdownResponse
-	29, // [29:39] is the sub-list for method output_type
-	19, // [19:29] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	28, // 18: patchbay.sandbox.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
+	30, // 19: patchbay.sandbox.v1.ConnectRequest.attachment:type_name -> patchbay.types.v1.AllocatedAttachment
+	35, // 20: patchbay.sandbox.v1.ConnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	35, // 21: patchbay.sandbox.v1.DisconnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	3,  // 22: patchbay.sandbox.v1.SandboxService.Hello:input_type -> patchbay.sandbox.v1.HelloRequest
+	5,  // 23: patchbay.sandbox.v1.SandboxService.Bootstrap:input_type -> patchbay.sandbox.v1.BootstrapRequest
+	8,  // 24: patchbay.sandbox.v1.SandboxService.Start:input_type -> patchbay.sandbox.v1.StartRequest
+	10, // 25: patchbay.sandbox.v1.SandboxService.State:input_type -> patchbay.sandbox.v1.StateRequest
+	13, // 26: patchbay.sandbox.v1.SandboxService.Wait:input_type -> patchbay.sandbox.v1.WaitRequest
+	15, // 27: patchbay.sandbox.v1.SandboxService.Signal:input_type -> patchbay.sandbox.v1.SignalRequest
+	17, // 28: patchbay.sandbox.v1.SandboxService.Exec:input_type -> patchbay.sandbox.v1.ExecRequest
+	19, // 29: patchbay.sandbox.v1.SandboxService.Resize:input_type -> patchbay.sandbox.v1.ResizeRequest
+	1,  // 30: patchbay.sandbox.v1.SandboxService.Explain:input_type -> patchbay.sandbox.v1.ExplainRequest
+	21, // 31: patchbay.sandbox.v1.SandboxService.Connect:input_type -> patchbay.sandbox.v1.ConnectRequest
+	23, // 32: patchbay.sandbox.v1.SandboxService.Disconnect:input_type -> patchbay.sandbox.v1.DisconnectRequest
+	25, // 33: patchbay.sandbox.v1.SandboxService.Shutdown:input_type -> patchbay.sandbox.v1.ShutdownRequest
+	4,  // 34: patchbay.sandbox.v1.SandboxService.Hello:output_type -> patchbay.sandbox.v1.HelloResponse
+	7,  // 35: patchbay.sandbox.v1.SandboxService.Bootstrap:output_type -> patchbay.sandbox.v1.BootstrapResponse
+	9,  // 36: patchbay.sandbox.v1.SandboxService.Start:output_type -> patchbay.sandbox.v1.StartResponse
+	11, // 37: patchbay.sandbox.v1.SandboxService.State:output_type -> patchbay.sandbox.v1.StateResponse
+	14, // 38: patchbay.sandbox.v1.SandboxService.Wait:output_type -> patchbay.sandbox.v1.WaitResponse
+	16, // 39: patchbay.sandbox.v1.SandboxService.Signal:output_type -> patchbay.sandbox.v1.SignalResponse
+	18, // 40: patchbay.sandbox.v1.SandboxService.Exec:output_type -> patchbay.sandbox.v1.ExecResponse
+	20, // 41: patchbay.sandbox.v1.SandboxService.Resize:output_type -> patchbay.sandbox.v1.ResizeResponse
+	2,  // 42: patchbay.sandbox.v1.SandboxService.Explain:output_type -> patchbay.sandbox.v1.ExplainResponse
+	22, // 43: patchbay.sandbox.v1.SandboxService.Connect:output_type -> patchbay.sandbox.v1.ConnectResponse
+	24, // 44: patchbay.sandbox.v1.SandboxService.Disconnect:output_type -> patchbay.sandbox.v1.DisconnectResponse
+	26, // 45: patchbay.sandbox.v1.SandboxService.Shutdown:output_type -> patchbay.sandbox.v1.ShutdownResponse
+	34, // [34:46] is the sub-list for method output_type
+	22, // [22:34] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_sandbox_v1_sandbox_proto_init() }
@@ -1588,7 +1788,7 @@ func file_patchbay_sandbox_v1_sandbox_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_sandbox_v1_sandbox_proto_rawDesc), len(file_patchbay_sandbox_v1_sandbox_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   22,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

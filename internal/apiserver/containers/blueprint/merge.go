@@ -46,7 +46,7 @@ func Merge(t resource.ContainerTemplate, id string, image resource.Image) (resou
 			Stdin:            t.Stdin,
 		},
 		Mounts:           mergeMounts(t.Mounts, run.Volumes),
-		Networks:         t.Networks,
+		Networks:         resource.NamedInterfaces(t.Networks),
 		DNS:              t.DNS,
 		ExtraHosts:       t.ExtraHosts,
 		Ports:            ports(t, run),

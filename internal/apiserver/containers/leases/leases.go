@@ -1,22 +1,60 @@
-// Package leases knows how containers are known to networks.
+// Package leases asks networks for what containers wish, and gives it up.
 package leases
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
+	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sync/errgroup"
 
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
 
-// Key names an allocation: nothing but the container and the place of its
-// attachment goes in, so that it is the same at every start.
-func Key(id string, place int) string { return fmt.Sprintf("%s/%d", id, place) }
+// Networks is where leases are, by the ids of networks.
+type Networks interface {
+	Allocate(ctx context.Context, networkID, key, owner string, wish resource.AttachmentConfiguration) (resource.AllocatedAttachment, error)
+	// Release gives a lease up; with forget also what is reserved and
+	// remembered for its key. A held lease is errdefs.ErrFailedPrecondition.
+	Release(ctx context.Context, networkID, key string, forget bool) error
+	// Reserve sets static addresses aside; without a lease.
+	Reserve(ctx context.Context, networkID string, r wire.Reservation) error
+}
+
+// Container is a container as networks know it.
+type Container struct {
+	ID       string
+	Name     string
+	Hostname string                             // of attachments that have none
+	Wishes   []resource.AttachmentConfiguration // networks by id, interfaces with names
+}
+
+// Only is the container with one of its wishes.
+func (c Container) Only(wish resource.AttachmentConfiguration) Container {
+	c.Wishes = []resource.AttachmentConfiguration{wish}
+	return c
+}
+
+// key names an allocation: nothing but the container and its interface goes in,
+// so that it is the same at every start and whatever the other interfaces are.
+func (c Container) key(wish resource.AttachmentConfiguration) string {
+	return c.ID + "/" + wish.InterfaceName
+}
+
+// Reservation is what a wish sets aside on its network while its container
+// exists.
+func (c Container) Reservation(wish resource.AttachmentConfiguration) wire.Reservation {
+	return wire.Reservation{
+		Key: c.key(wish), Owner: c.Name,
+		Configuration: resource.AttachmentConfiguration{IPv4Address: wish.IPv4Address, IPv6Address: wish.IPv6Address, MACAddress: wish.MACAddress},
+	}
+}
 
 // AnyStatic reports whether one of the wishes is for addresses that are to be
 // kept.
@@ -24,13 +62,47 @@ func AnyStatic(wishes []resource.AttachmentConfiguration) bool {
 	return slices.ContainsFunc(wishes, resource.AttachmentConfiguration.Static)
 }
 
-// Reservation is what a wish sets aside on its network while its container
-// exists.
-func Reservation(owner resource.Metadata, place int, wish resource.AttachmentConfiguration) wire.Reservation {
-	return wire.Reservation{
-		Key: Key(owner.ID, place), Owner: owner.Name,
-		Configuration: resource.AttachmentConfiguration{IPv4Address: wish.IPv4Address, IPv6Address: wish.IPv6Address, MACAddress: wish.MACAddress},
+// Reserve sets the static addresses of a container aside on all networks, in
+// parallel.
+func Reserve(ctx context.Context, n Networks, c Container) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, w := range c.Wishes {
+		if w.Static() {
+			group.Go(func() error { return n.Reserve(ctx, w.Network, c.Reservation(w)) })
+		}
 	}
+	return group.Wait()
+}
+
+// Allocate asks all networks of a container at once. A fault is that of the
+// first network that has one.
+func Allocate(ctx context.Context, n Networks, c Container) ([]resource.AllocatedAttachment, error) {
+	out := make([]resource.AllocatedAttachment, len(c.Wishes))
+	group, ctx := errgroup.WithContext(ctx)
+	for i, w := range c.Wishes {
+		group.Go(func() (err error) {
+			w.Hostname = cmp.Or(w.Hostname, c.Hostname)
+			out[i], err = n.Allocate(ctx, w.Network, c.key(w), c.Name, w)
+			return err
+		})
+	}
+	return out, group.Wait()
+}
+
+// Release gives all leases of a container up, in parallel, with forget also what
+// is reserved for it. What does not succeed is logged: the plugin frees a lease
+// that nobody holds by itself, and is told what is reserved whenever it starts.
+func Release(ctx context.Context, n Networks, c Container, forget bool, log *slog.Logger) {
+	var parallel sync.WaitGroup
+	for _, w := range c.Wishes {
+		parallel.Go(func() {
+			err := UntilNotHeld(ctx, func() error { return n.Release(ctx, w.Network, c.key(w), forget) })
+			if err != nil {
+				log.Warn("cannot release a lease", "container", c.ID, "network", w.Network, "error", err)
+			}
+		})
+	}
+	parallel.Wait()
 }
 
 // The pauses of UntilNotHeld.

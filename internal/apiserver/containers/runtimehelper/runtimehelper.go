@@ -1,8 +1,12 @@
-// Package runtimehelper knows how the programs of a runtime are called.
+// Package runtimehelper runs the programs of runtime plugins: the helpers, and what
+// takes away what a helper leaves.
 package runtimehelper
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -16,26 +20,48 @@ import (
 	"patchbay.dev/patchbay/internal/manifest"
 )
 
-// cleanUpTimeout bounds the removal of a container's cgroups, whose processes
-// the kernel may still be ending.
-const cleanUpTimeout = 30 * time.Second
-
-// Name is what processes of a runtime plugin are called.
-func Name(plugin string) string { return "patchbay-runtime-" + plugin }
-
-// Environment is what tells a runtime's programs which sandbox is theirs.
-func Environment(roots layout.Roots, id string) []string {
-	return []string{
-		"PATCHBAY_SANDBOX_ID=" + id,
-		"PATCHBAY_STATE_DIR=" + roots.Sandbox(id),
-		"PATCHBAY_CACHE_DIR=" + roots.Cache(),
-		"PATCHBAY_KERNEL_DIR=" + roots.Kernel(),
-	}
+// Programs runs programs for sandboxes, by their ids.
+type Programs struct {
+	Roots        layout.Roots
+	Launch       func(helper.Config) (*helper.Process, error)
+	ReadyTimeout time.Duration // until a helper answers
+	GraceTimeout time.Duration // until it has ended
+	Log          *slog.Logger
 }
 
-// Hello agrees on a protocol version.
-func Hello(ctx context.Context, c *client.Sandbox) error {
-	hello, err := c.Hello(ctx, &sandboxv1.HelloRequest{MinProtocol: manifest.MinProtocol, MaxProtocol: manifest.MaxProtocol})
+// Helper is a runtime helper.
+type Helper struct {
+	Process *helper.Process // nil: it does not run
+	Client  *client.Sandbox
+	Ready   bool // it has answered once
+}
+
+// Start starts a helper and waits until it answers. What there is of it is
+// returned with an error too, to be dismissed.
+func (p Programs) Start(ctx context.Context, id string, plugin manifest.Plugin) (h Helper, err error) {
+	h.Process, err = p.Launch(helper.Config{
+		Directory:   p.Roots.Sandbox(id),
+		Socket:      p.Roots.SandboxSocket(id),
+		Binary:      plugin.Binary,
+		Name:        nameOf(plugin.Name),
+		Environment: p.environment(id),
+		Isolate:     true,
+	})
+	if err != nil {
+		return h, fmt.Errorf("runtime %s: %w", plugin.Name, err)
+	}
+	h.Client = client.DialSandbox(p.Roots.SandboxSocket(id))
+	ctx, cancel := context.WithTimeout(ctx, p.ReadyTimeout)
+	defer cancel()
+	if err := h.Process.Ready(ctx, h.hello); err != nil {
+		return h, fmt.Errorf("runtime %s: %w", plugin.Name, err)
+	}
+	h.Ready = true
+	return h, nil
+}
+
+func (h Helper) hello(ctx context.Context) error {
+	hello, err := h.Client.Hello(ctx, &sandboxv1.HelloRequest{MinProtocol: manifest.MinProtocol, MaxProtocol: manifest.MaxProtocol})
 	if err != nil {
 		return err
 	}
@@ -46,16 +72,65 @@ func Hello(ctx context.Context, c *client.Sandbox) error {
 	return nil
 }
 
+func nameOf(plugin string) string { return "patchbay-runtime-" + plugin }
+
+// environment is what tells a runtime's programs which sandbox is theirs.
+func (p Programs) environment(id string) []string {
+	return []string{
+		"PATCHBAY_SANDBOX_ID=" + id,
+		"PATCHBAY_STATE_DIR=" + p.Roots.Sandbox(id),
+		"PATCHBAY_CACHE_DIR=" + p.Roots.Cache(),
+		"PATCHBAY_KERNEL_DIR=" + p.Roots.Kernel(),
+	}
+}
+
+// cleanUpTimeout bounds the removal of a container's cgroups, whose processes
+// the kernel may still be ending.
+const cleanUpTimeout = 30 * time.Second
+
 // CleanUp removes what a helper that did not end by itself leaves on the host.
-func CleanUp(roots layout.Roots, id string) error {
-	binary, err := helper.Binary(roots.Sandbox(id))
+func (p Programs) CleanUp(id string, h Helper) {
+	if h.Process != nil && h.Process.Clean() {
+		return
+	}
+	binary, err := helper.Binary(p.Roots.Sandbox(id))
 	if err != nil {
-		return nil // none was ever started
+		return // none was ever started
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), cleanUpTimeout)
 	defer cancel()
 	_, err = helper.Run(ctx, helper.Verb{
-		Binary: binary, Name: Name(filepath.Base(binary)), Args: []string{"cleanup"}, Environment: Environment(roots, id),
+		Binary: binary, Name: nameOf(filepath.Base(binary)), Args: []string{"cleanup"}, Environment: p.environment(id),
 	})
-	return err
+	if err != nil {
+		p.Log.Error("cannot clean up after a runtime helper", "container", id, "error", err)
+	}
+}
+
+// Dismiss ends a helper and takes away what it leaves, but for its leases.
+func (p Programs) Dismiss(ctx context.Context, id string, h Helper) {
+	if h.Process != nil && (!h.Ready || !p.shutDown(ctx, h)) {
+		h.Process.Kill()
+	}
+	p.CleanUp(id, h)
+	if err := os.RemoveAll(p.Roots.Sandbox(id)); err != nil {
+		p.Log.Error("cannot remove the directory of a runtime helper", "container", id, "error", err)
+	}
+}
+
+// shutDown asks a helper to end and reports whether it has. One that has
+// answered a bootstrap with an error ends unasked.
+func (p Programs) shutDown(ctx context.Context, h Helper) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.GraceTimeout)
+	defer cancel()
+	_, err := h.Client.Shutdown(ctx, &sandboxv1.ShutdownRequest{})
+	if err != nil && !fault.IsConnection(err) {
+		return false
+	}
+	select {
+	case <-h.Process.Done():
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }

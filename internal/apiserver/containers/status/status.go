@@ -2,8 +2,11 @@
 package status
 
 import (
+	"context"
+
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
+	"patchbay.dev/patchbay/internal/apiserver/containers/runtimehelper"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -20,8 +23,28 @@ func Ended(last *disk.Exit) resource.ContainerStatus {
 	}
 }
 
-// Told completes a status by what the helper says.
-func Told(status resource.ContainerStatus, answer *sandboxv1.StateResponse) resource.ContainerStatus {
+// Ask completes what is known of a container that runs by what its helper says,
+// or by what a helper that has ended left in its directory.
+func Ask(ctx context.Context, h runtimehelper.Helper, directory string, known resource.ContainerStatus) resource.ContainerStatus {
+	answer, err := h.Client.State(ctx, &sandboxv1.StateRequest{})
+	if err == nil {
+		return told(known, answer)
+	}
+	if written := disk.ReadExit(directory); written != nil {
+		return Ended(written)
+	}
+	select {
+	case <-h.Process.Done():
+		died := disk.HelperDied(h.Process.StderrTail())
+		return Ended(&died)
+	default:
+		known.Message = "its runtime helper does not answer"
+		return known
+	}
+}
+
+// told completes a status by what the helper says.
+func told(status resource.ContainerStatus, answer *sandboxv1.StateResponse) resource.ContainerStatus {
 	if exit := answer.GetExit(); answer.GetState() == sandboxv1.SandboxState_SANDBOX_STATE_STOPPED && exit != nil {
 		return resource.ContainerStatus{
 			State: resource.ContainerStopped, Message: exit.GetMessage(),

@@ -52,6 +52,11 @@ const (
 	ContainerServiceResizeProcedure = "/patchbay.apiserver.v1.ContainerService/Resize"
 	// ContainerServiceExplainProcedure is the procedure name of the ContainerService's Explain RPC.
 	ContainerServiceExplainProcedure = "/patchbay.apiserver.v1.ContainerService/Explain"
+	// ContainerServiceConnectProcedure is the procedure name of the ContainerService's Connect RPC.
+	ContainerServiceConnectProcedure = "/patchbay.apiserver.v1.ContainerService/Connect"
+	// ContainerServiceDisconnectProcedure is the procedure name of the ContainerService's Disconnect
+	// RPC.
+	ContainerServiceDisconnectProcedure = "/patchbay.apiserver.v1.ContainerService/Disconnect"
 )
 
 var (
@@ -153,6 +158,20 @@ var (
 			Procedure:  ContainerServiceExplainProcedure,
 		}
 	})
+	containerServiceConnectSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_patchbay_apiserver_v1_container_proto.Services().ByName("ContainerService").Methods().ByName("Connect"),
+			Procedure:  ContainerServiceConnectProcedure,
+		}
+	})
+	containerServiceDisconnectSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_patchbay_apiserver_v1_container_proto.Services().ByName("ContainerService").Methods().ByName("Disconnect"),
+			Procedure:  ContainerServiceDisconnectProcedure,
+		}
+	})
 )
 
 // ContainerServiceClient is a client for the patchbay.apiserver.v1.ContainerService service.
@@ -184,6 +203,11 @@ type ContainerServiceClient interface {
 	Resize(context.Context, *v1.ContainerServiceResizeRequest) (*v1.ContainerServiceResizeResponse, error)
 	// Explain says which way packets of a running container take, and why.
 	Explain(context.Context, *v1.ContainerServiceExplainRequest) (*v1.ContainerServiceExplainResponse, error)
+	// Connect puts a container, whether it runs or not, on one more network. All
+	// or nothing.
+	Connect(context.Context, *v1.ContainerServiceConnectRequest) (*v1.ContainerServiceConnectResponse, error)
+	// Disconnect takes a container off a network. Once begun it is finished.
+	Disconnect(context.Context, *v1.ContainerServiceDisconnectRequest) (*v1.ContainerServiceDisconnectResponse, error)
 }
 
 // NewContainerServiceClient constructs a client for the patchbay.apiserver.v1.ContainerService
@@ -242,6 +266,11 @@ type ContainerServiceHandler interface {
 	Resize(context.Context, *v1.ContainerServiceResizeRequest) (*v1.ContainerServiceResizeResponse, error)
 	// Explain says which way packets of a running container take, and why.
 	Explain(context.Context, *v1.ContainerServiceExplainRequest) (*v1.ContainerServiceExplainResponse, error)
+	// Connect puts a container, whether it runs or not, on one more network. All
+	// or nothing.
+	Connect(context.Context, *v1.ContainerServiceConnectRequest) (*v1.ContainerServiceConnectResponse, error)
+	// Disconnect takes a container off a network. Once begun it is finished.
+	Disconnect(context.Context, *v1.ContainerServiceDisconnectRequest) (*v1.ContainerServiceDisconnectResponse, error)
 }
 
 // RegisterContainerServiceHandler registers svc as the patchbay.apiserver.v1.ContainerService
@@ -263,6 +292,8 @@ func RegisterContainerServiceHandler(server *connect.Server, svc ContainerServic
 		connect.Method{Spec: containerServiceWaitExecSpec(), Handler: adapter.waitExec},
 		connect.Method{Spec: containerServiceResizeSpec(), Handler: adapter.resize},
 		connect.Method{Spec: containerServiceExplainSpec(), Handler: adapter.explain},
+		connect.Method{Spec: containerServiceConnectSpec(), Handler: adapter.connect},
+		connect.Method{Spec: containerServiceDisconnectSpec(), Handler: adapter.disconnect},
 	)
 }
 
@@ -338,6 +369,14 @@ func (UnimplementedContainerServiceHandler) Resize(context.Context, *v1.Containe
 
 func (UnimplementedContainerServiceHandler) Explain(context.Context, *v1.ContainerServiceExplainRequest) (*v1.ContainerServiceExplainResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.ContainerService.Explain is not implemented")
+}
+
+func (UnimplementedContainerServiceHandler) Connect(context.Context, *v1.ContainerServiceConnectRequest) (*v1.ContainerServiceConnectResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.ContainerService.Connect is not implemented")
+}
+
+func (UnimplementedContainerServiceHandler) Disconnect(context.Context, *v1.ContainerServiceDisconnectRequest) (*v1.ContainerServiceDisconnectResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.ContainerService.Disconnect is not implemented")
 }
 
 type containerServiceClient struct {
@@ -451,6 +490,22 @@ func (c *containerServiceClient) Resize(ctx context.Context, req *v1.ContainerSe
 func (c *containerServiceClient) Explain(ctx context.Context, req *v1.ContainerServiceExplainRequest) (*v1.ContainerServiceExplainResponse, error) {
 	var res v1.ContainerServiceExplainResponse
 	if err := c.client.CallUnary(ctx, containerServiceExplainSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *containerServiceClient) Connect(ctx context.Context, req *v1.ContainerServiceConnectRequest) (*v1.ContainerServiceConnectResponse, error) {
+	var res v1.ContainerServiceConnectResponse
+	if err := c.client.CallUnary(ctx, containerServiceConnectSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *containerServiceClient) Disconnect(ctx context.Context, req *v1.ContainerServiceDisconnectRequest) (*v1.ContainerServiceDisconnectResponse, error) {
+	var res v1.ContainerServiceDisconnectResponse
+	if err := c.client.CallUnary(ctx, containerServiceDisconnectSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -616,6 +671,30 @@ func (h containerServiceHandler) explain(ctx context.Context, _ connect.Spec, st
 		return err
 	}
 	res, err := h.svc.Explain(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h containerServiceHandler) connect(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ContainerServiceConnectRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Connect(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h containerServiceHandler) disconnect(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ContainerServiceDisconnectRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Disconnect(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,10 @@ const (
 	SandboxServiceResizeProcedure = "/patchbay.sandbox.v1.SandboxService/Resize"
 	// SandboxServiceExplainProcedure is the procedure name of the SandboxService's Explain RPC.
 	SandboxServiceExplainProcedure = "/patchbay.sandbox.v1.SandboxService/Explain"
+	// SandboxServiceConnectProcedure is the procedure name of the SandboxService's Connect RPC.
+	SandboxServiceConnectProcedure = "/patchbay.sandbox.v1.SandboxService/Connect"
+	// SandboxServiceDisconnectProcedure is the procedure name of the SandboxService's Disconnect RPC.
+	SandboxServiceDisconnectProcedure = "/patchbay.sandbox.v1.SandboxService/Disconnect"
 	// SandboxServiceShutdownProcedure is the procedure name of the SandboxService's Shutdown RPC.
 	SandboxServiceShutdownProcedure = "/patchbay.sandbox.v1.SandboxService/Shutdown"
 )
@@ -120,6 +124,20 @@ var (
 			Procedure:  SandboxServiceExplainProcedure,
 		}
 	})
+	sandboxServiceConnectSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_patchbay_sandbox_v1_sandbox_proto.Services().ByName("SandboxService").Methods().ByName("Connect"),
+			Procedure:  SandboxServiceConnectProcedure,
+		}
+	})
+	sandboxServiceDisconnectSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_patchbay_sandbox_v1_sandbox_proto.Services().ByName("SandboxService").Methods().ByName("Disconnect"),
+			Procedure:  SandboxServiceDisconnectProcedure,
+		}
+	})
 	sandboxServiceShutdownSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -152,6 +170,13 @@ type SandboxServiceClient interface {
 	Resize(context.Context, *v1.ResizeRequest) (*v1.ResizeResponse, error)
 	// Explain says which way packets take from here, and why.
 	Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error)
+	// Connect holds the lease of one more attachment and makes its interface, after
+	// the others. All or nothing. A runtime that cannot while the sandbox lives
+	// answers that it is not implemented.
+	Connect(context.Context, *v1.ConnectRequest) (*v1.ConnectResponse, error)
+	// Disconnect removes an interface with its routes and gives its lease up.
+	// One that is not there is "not found". Once begun it is finished.
+	Disconnect(context.Context, *v1.DisconnectRequest) (*v1.DisconnectResponse, error)
 	// Shutdown ends all processes at once, gives the leases up and lets the
 	// helper exit.
 	Shutdown(context.Context, *v1.ShutdownRequest) (*v1.ShutdownResponse, error)
@@ -186,6 +211,13 @@ type SandboxServiceHandler interface {
 	Resize(context.Context, *v1.ResizeRequest) (*v1.ResizeResponse, error)
 	// Explain says which way packets take from here, and why.
 	Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error)
+	// Connect holds the lease of one more attachment and makes its interface, after
+	// the others. All or nothing. A runtime that cannot while the sandbox lives
+	// answers that it is not implemented.
+	Connect(context.Context, *v1.ConnectRequest) (*v1.ConnectResponse, error)
+	// Disconnect removes an interface with its routes and gives its lease up.
+	// One that is not there is "not found". Once begun it is finished.
+	Disconnect(context.Context, *v1.DisconnectRequest) (*v1.DisconnectResponse, error)
 	// Shutdown ends all processes at once, gives the leases up and lets the
 	// helper exit.
 	Shutdown(context.Context, *v1.ShutdownRequest) (*v1.ShutdownResponse, error)
@@ -205,6 +237,8 @@ func RegisterSandboxServiceHandler(server *connect.Server, svc SandboxServiceHan
 		connect.Method{Spec: sandboxServiceExecSpec(), Handler: adapter.exec},
 		connect.Method{Spec: sandboxServiceResizeSpec(), Handler: adapter.resize},
 		connect.Method{Spec: sandboxServiceExplainSpec(), Handler: adapter.explain},
+		connect.Method{Spec: sandboxServiceConnectSpec(), Handler: adapter.connect},
+		connect.Method{Spec: sandboxServiceDisconnectSpec(), Handler: adapter.disconnect},
 		connect.Method{Spec: sandboxServiceShutdownSpec(), Handler: adapter.shutdown},
 	)
 }
@@ -246,6 +280,14 @@ func (UnimplementedSandboxServiceHandler) Resize(context.Context, *v1.ResizeRequ
 
 func (UnimplementedSandboxServiceHandler) Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.sandbox.v1.SandboxService.Explain is not implemented")
+}
+
+func (UnimplementedSandboxServiceHandler) Connect(context.Context, *v1.ConnectRequest) (*v1.ConnectResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.sandbox.v1.SandboxService.Connect is not implemented")
+}
+
+func (UnimplementedSandboxServiceHandler) Disconnect(context.Context, *v1.DisconnectRequest) (*v1.DisconnectResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.sandbox.v1.SandboxService.Disconnect is not implemented")
 }
 
 func (UnimplementedSandboxServiceHandler) Shutdown(context.Context, *v1.ShutdownRequest) (*v1.ShutdownResponse, error) {
@@ -323,6 +365,22 @@ func (c *sandboxServiceClient) Resize(ctx context.Context, req *v1.ResizeRequest
 func (c *sandboxServiceClient) Explain(ctx context.Context, req *v1.ExplainRequest) (*v1.ExplainResponse, error) {
 	var res v1.ExplainResponse
 	if err := c.client.CallUnary(ctx, sandboxServiceExplainSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *sandboxServiceClient) Connect(ctx context.Context, req *v1.ConnectRequest) (*v1.ConnectResponse, error) {
+	var res v1.ConnectResponse
+	if err := c.client.CallUnary(ctx, sandboxServiceConnectSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *sandboxServiceClient) Disconnect(ctx context.Context, req *v1.DisconnectRequest) (*v1.DisconnectResponse, error) {
+	var res v1.DisconnectResponse
+	if err := c.client.CallUnary(ctx, sandboxServiceDisconnectSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -440,6 +498,30 @@ func (h sandboxServiceHandler) explain(ctx context.Context, _ connect.Spec, stre
 		return err
 	}
 	res, err := h.svc.Explain(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h sandboxServiceHandler) connect(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ConnectRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Connect(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h sandboxServiceHandler) disconnect(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.DisconnectRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Disconnect(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,156 @@
+// Package request looks up what a request for a container names, and tells all
+// that is wrong with it.
+package request
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/containerd/errdefs"
+
+	"patchbay.dev/patchbay/internal/apiserver/containers/blueprint"
+	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
+	"patchbay.dev/patchbay/internal/apiserver/containers/fit"
+	"patchbay.dev/patchbay/internal/manifest"
+	"patchbay.dev/patchbay/resource"
+)
+
+// Request is a wish for a container with all that it names looked up.
+type Request struct {
+	Name     string // empty: to be made up
+	Labels   map[string]string
+	Template resource.ContainerTemplate // networks by id, runtime named
+
+	Image    resource.Image
+	Networks []resource.Network // that the template names, each once
+	Warnings []string
+	runtime  manifest.Plugin
+}
+
+// Checker looks up what requests name.
+type Checker struct {
+	Images         Images
+	Networks       Networks
+	Runtimes       Runtimes
+	DefaultRuntime string // of containers which name none
+}
+
+// Images finds images by reference, digest or unique prefix of one.
+type Images interface {
+	Resolve(ctx context.Context, name string) (resource.Image, error)
+}
+
+// Networks finds networks by name or id, and how their interfaces are made.
+type Networks interface {
+	Resolve(name string) (resource.Network, error)
+	Strategy(networkID string) (string, error)
+}
+
+// Runtimes finds runtime plugins, as they are installed now.
+type Runtimes interface {
+	// Runtime returns the plugin of a name; errdefs.ErrNotFound names what there
+	// is.
+	Runtime(name string) (manifest.Plugin, error)
+}
+
+// Check looks up all that a request names and reports at once all that is
+// wrong with it.
+func (c Checker) Check(ctx context.Context, r *Request) error {
+	var faults []error
+	add := func(err error) { faults = append(faults, err) }
+	if r.Name != "" {
+		add(resource.ValidateName("container", r.Name))
+	}
+	add(resource.ValidateLabels(r.Labels))
+	add(r.Template.Validate())
+	add(blueprint.CheckHost(r.Template))
+	if r.Template.Image != "" {
+		image, err := c.Images.Resolve(ctx, r.Template.Image)
+		add(err)
+		r.Image = image
+	}
+	add(c.checkRuntime(r))
+	add(c.checkNetworks(r))
+	return errors.Join(faults...)
+}
+
+func (c Checker) checkRuntime(r *Request) error {
+	if r.Template.Runtime == "" {
+		r.Template.Runtime = c.DefaultRuntime
+	}
+	plugin, err := c.Runtimes.Runtime(r.Template.Runtime)
+	r.runtime = plugin
+	return err
+}
+
+// checkNetworks looks the networks up and refuses those that the runtime cannot
+// make an interface for.
+func (c Checker) checkNetworks(r *Request) error {
+	wishes := slices.Clone(r.Template.Networks)
+	if len(wishes) == 0 && !r.Template.NoNetwork {
+		wishes = []resource.AttachmentConfiguration{{Network: resource.DefaultNetworkName}}
+	}
+	var faults []error
+	for i, w := range wishes {
+		if w.Network == "" {
+			continue // its form is at fault
+		}
+		n, err := c.Networks.Resolve(w.Network)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		wishes[i].Network = n.ID
+		again := slices.ContainsFunc(r.Networks, func(o resource.Network) bool { return o.ID == n.ID })
+		faults = append(faults, c.checkFit(n, w, r.runtime, again))
+		if again {
+			continue
+		}
+		r.Networks = append(r.Networks, n)
+		if n.Status.State == resource.NetworkFailed {
+			r.Warnings = append(r.Warnings, fmt.Sprintf("network %s is failed (%s): the container cannot start before it is ready", n.Name, n.Status.Message))
+		}
+	}
+	r.Template.Networks = wishes
+	return errors.Join(faults...)
+}
+
+// CheckOneMore looks the network and the runtime of a further wish up and refuses
+// what does not go with the wishes that are there. It returns the wish with a name
+// for its interface, the lowest that is free if it has none.
+func (c Checker) CheckOneMore(runtime string, wishes []resource.AttachmentConfiguration, wish resource.AttachmentConfiguration) (resource.AttachmentConfiguration, *Request, error) {
+	if wish.InterfaceName == "" {
+		wish.InterfaceName = resource.FreeInterfaceName(wishes)
+	}
+	r := &Request{Template: resource.ContainerTemplate{Runtime: runtime, Networks: []resource.AttachmentConfiguration{wish}}}
+	faults := []error{wish.Validate(), c.checkRuntime(r), c.checkNetworks(r)}
+	for _, w := range wishes {
+		if w.InterfaceName == wish.InterfaceName {
+			faults = append(faults, fault.New(errdefs.ErrAlreadyExists, "network %q: interface name %q is that of another of the container's interfaces", wish.Network, wish.InterfaceName))
+		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		return wish, nil, err
+	}
+	return r.Template.Networks[0], r, nil
+}
+
+// checkFit refuses what the runtime cannot do on a network, each once.
+func (c Checker) checkFit(n resource.Network, w resource.AttachmentConfiguration, runtime manifest.Plugin, again bool) error {
+	strategy, err := c.Networks.Strategy(n.ID)
+	switch {
+	case runtime.Name == "": // it is at fault itself
+		return nil
+	case err == nil:
+		err = fit.Strategy(n, strategy, runtime)
+	}
+	if err == nil {
+		return fit.Rates(n, strategy, w, runtime)
+	}
+	if again {
+		return nil
+	}
+	return err
+}

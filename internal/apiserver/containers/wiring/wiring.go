@@ -1,0 +1,212 @@
+// Package wiring changes which networks a container is on, whether it runs or
+// not.
+//
+// What a container is to be on is stored first, then the sandbox is changed. So a
+// crash between leaves a record and a sandbox that differ in one attachment, and
+// Reconcile tells from which of them has it what was going on: one that only the
+// record has was being connected, which nobody was told of and is taken back;
+// one that only the sandbox has was being disconnected, which is finished.
+package wiring
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
+	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
+	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
+	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
+	"patchbay.dev/patchbay/internal/revert"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+// Sandbox is what runs of a container.
+type Sandbox interface {
+	Connect(context.Context, *sandboxv1.ConnectRequest) (*sandboxv1.ConnectResponse, error)
+	Disconnect(context.Context, *sandboxv1.DisconnectRequest) (*sandboxv1.DisconnectResponse, error)
+}
+
+// connectTimeout bounds how long a sandbox may take for a new interface, with
+// the time that the network's plugin takes to confirm that the lease is held.
+const connectTimeout = 30 * time.Second
+
+// Change is what is needed to change the networks of one container. There must be
+// one change of a container at a time.
+type Change struct {
+	Container leases.Container // as it is stored
+	Networks  leases.Networks
+	Sandbox   Sandbox // nil: it does not run
+	// Explain says why a call of the sandbox failed.
+	Explain func(error) error
+	// Store stores which networks the container is on.
+	Store func([]resource.AttachmentConfiguration) error
+	// Applied is told the attachments of the sandbox whenever they have changed.
+	Applied func([]resource.Attachment)
+	// Ended reports whether nothing of the sandbox is left, or nothing will be
+	// soon.
+	Ended func() bool
+	// Timeout bounds each step of what is to be undone or cannot be stopped.
+	Timeout time.Duration
+	Log     *slog.Logger
+}
+
+// Connect adds an attachment, whose interface has a name. All or nothing. It
+// returns the network's answer, without addresses if the container does not run.
+func (c Change) Connect(ctx context.Context, wish resource.AttachmentConfiguration) (made resource.Attachment, err error) {
+	var undo revert.Stack
+	defer undo.Run(&err)
+	undo.Add(func() error { c.release(ctx, wish); return nil })
+	one := c.Container.Only(wish)
+	if err := leases.Reserve(ctx, c.Networks, one); err != nil {
+		return made, err
+	}
+	if err := c.Store(append(slices.Clone(c.Container.Wishes), wish)); err != nil {
+		return made, err
+	}
+	if c.Sandbox == nil {
+		undo.Success()
+		return resource.Attachment{NetworkID: wish.Network, InterfaceName: wish.InterfaceName}, nil
+	}
+	undo.Add(func() error { return c.Store(c.Container.Wishes) })
+	allocated, err := leases.Allocate(ctx, c.Networks, one)
+	if err != nil {
+		return made, err
+	}
+	// A call that got no answer may have been heard.
+	undo.Add(func() error { c.unplug(ctx, wish.InterfaceName); return nil })
+	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	answer, err := c.Sandbox.Connect(connecting, &sandboxv1.ConnectRequest{Attachment: wire.AllocatedAttachmentToProto(allocated[0])})
+	if err != nil {
+		return made, c.explain(err)
+	}
+	all, err := wire.AttachmentsFromProto(answer.GetAttachments())
+	if err != nil {
+		return made, err
+	}
+	place := slices.IndexFunc(all, func(a resource.Attachment) bool { return a.InterfaceName == wish.InterfaceName })
+	if place < 0 {
+		return made, fault.New(errdefs.ErrInternal, "the runtime helper says nothing of interface %s", wish.InterfaceName)
+	}
+	undo.Success()
+	c.Applied(all)
+	return all[place], nil
+}
+
+// Disconnect takes the attachment at a place away. Once begun it goes on without
+// its caller. With force it is taken from the configuration even if the sandbox
+// does not answer, which then keeps the interface until its end.
+func (c Change) Disconnect(ctx context.Context, place int, force bool) (err error) {
+	ctx = context.WithoutCancel(ctx)
+	wish := c.Container.Wishes[place]
+	var undo revert.Stack
+	defer undo.Run(&err)
+	if err := c.Store(slices.Delete(slices.Clone(c.Container.Wishes), place, place+1)); err != nil {
+		return err
+	}
+	undo.Add(func() error { return c.Store(c.Container.Wishes) })
+	if c.Sandbox != nil {
+		err := c.takeOut(ctx, wish.InterfaceName)
+		if err != nil && !force {
+			return err
+		}
+		if err != nil {
+			c.Log.Warn("an interface stays until its container's end", "container", c.Container.ID, "interface", wish.InterfaceName, "error", err)
+		}
+	}
+	undo.Success()
+	c.release(ctx, wish)
+	return nil
+}
+
+// Reconcile makes the record and the sandbox of a container that runs agree after
+// a crash; attachments are what the sandbox has.
+func (c Change) Reconcile(ctx context.Context, attachments []resource.Attachment) error {
+	var faults []error
+	left := slices.DeleteFunc(slices.Clone(c.Container.Wishes), func(w resource.AttachmentConfiguration) bool {
+		return !slices.ContainsFunc(attachments, func(a resource.Attachment) bool { return a.InterfaceName == w.InterfaceName })
+	})
+	for _, w := range c.Container.Wishes {
+		if slices.ContainsFunc(left, func(l resource.AttachmentConfiguration) bool { return l.InterfaceName == w.InterfaceName }) {
+			continue
+		}
+		c.Log.Info("taking back a connection that was being made", "container", c.Container.ID, "interface", w.InterfaceName)
+		// It may be under way in the sandbox still, which then waits for that.
+		if err := c.takeOut(ctx, w.InterfaceName); err != nil {
+			faults = append(faults, err)
+			left = append(left, w)
+			continue
+		}
+		c.release(ctx, w)
+	}
+	if len(left) < len(c.Container.Wishes) {
+		faults = append(faults, c.Store(left))
+	}
+	for _, a := range attachments {
+		if slices.ContainsFunc(c.Container.Wishes, func(w resource.AttachmentConfiguration) bool { return w.InterfaceName == a.InterfaceName }) {
+			continue
+		}
+		c.Log.Info("finishing a disconnection", "container", c.Container.ID, "interface", a.InterfaceName)
+		if err := c.takeOut(ctx, a.InterfaceName); err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		c.release(ctx, resource.AttachmentConfiguration{Network: a.NetworkID, InterfaceName: a.InterfaceName})
+	}
+	return errors.Join(faults...)
+}
+
+// takeOut removes an interface from the sandbox. That it is not there, or that
+// nothing is, is no error.
+func (c Change) takeOut(ctx context.Context, interfaceName string) error {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	answer, err := c.Sandbox.Disconnect(ctx, &sandboxv1.DisconnectRequest{InterfaceName: interfaceName})
+	switch {
+	case errors.Is(err, errdefs.ErrNotFound):
+		return nil
+	case err != nil:
+		if err = c.explain(err); c.Ended() {
+			return nil
+		}
+		return err
+	}
+	c.applied(answer.GetAttachments())
+	return nil
+}
+
+func (c Change) explain(err error) error {
+	if errdefs.IsNotImplemented(err) {
+		return fault.New(errdefs.ErrFailedPrecondition, "container %s: its runtime cannot change the networks of a container that runs: stop it first", c.Container.Name)
+	}
+	return c.Explain(err)
+}
+
+// unplug is takeOut for what is undone.
+func (c Change) unplug(ctx context.Context, interfaceName string) {
+	if err := c.takeOut(context.WithoutCancel(ctx), interfaceName); err != nil {
+		c.Log.Warn("cannot take back an interface", "container", c.Container.ID, "interface", interfaceName, "error", err)
+	}
+}
+
+func (c Change) applied(all []*typesv1.Attachment) {
+	attachments, err := wire.AttachmentsFromProto(all)
+	if err != nil {
+		c.Log.Warn("a runtime helper names strange attachments", "container", c.Container.ID, "error", err)
+		return
+	}
+	c.Applied(attachments)
+}
+
+// release gives up what a network has for a wish.
+func (c Change) release(ctx context.Context, wish resource.AttachmentConfiguration) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Timeout)
+	defer cancel()
+	leases.Release(ctx, c.Networks, c.Container.Only(wish), true, c.Log)
+}

@@ -1,0 +1,132 @@
+package oci
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+
+	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/revert"
+	"patchbay.dev/patchbay/internal/runtime/inside"
+	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/internal/tapstream"
+)
+
+var _ sandbox.Rewirer = (*Engine)(nil)
+
+// Plug makes the interfaces. On an error those that were made are removed.
+func (e *Engine) Plug(ctx context.Context, interfaces []sandbox.Interface) error {
+	if len(interfaces) == 0 {
+		return nil
+	}
+	return e.plugAll(ctx, interfaces, func(within *link.Handle, _ *revert.Stack) error {
+		return inside.Configure(within, interfaces...)
+	})
+}
+
+// Rewire implements sandbox.Rewirer.
+func (e *Engine) Rewire(ctx context.Context, from, to []sandbox.Interface) error {
+	added := inside.Without(to, from)
+	return e.plugAll(ctx, added, func(within *link.Handle, undo *revert.Stack) error {
+		if err := inside.Address(within, added...); err != nil {
+			return err
+		}
+		undo.Add(func() error { return inside.Reroute(within, to, from) })
+		if err := inside.Reroute(within, from, to); err != nil {
+			return err
+		}
+		for _, i := range inside.Without(from, to) {
+			if err := e.unplug(within, i); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// plugAll makes interfaces, down and without addresses, and then what configure
+// does with them.
+func (e *Engine) plugAll(ctx context.Context, interfaces []sandbox.Interface, configure func(within *link.Handle, undo *revert.Stack) error) (err error) {
+	outside, err := link.Open(nil)
+	if err != nil {
+		return err
+	}
+	defer outside.Close()
+	within, err := link.Open(e.namespace)
+	if err != nil {
+		return err
+	}
+	defer within.Close()
+	var undo revert.Stack
+	defer undo.Run(&err)
+	for _, i := range interfaces {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := e.plug(ctx, outside, i); err != nil {
+			return fmt.Errorf("interface %s: %w", i.Name, err)
+		}
+		undo.Add(func() error { return e.unplug(within, i) })
+		if err := e.rates.Apply(i); err != nil {
+			return fmt.Errorf("interface %s: %w", i.Name, err)
+		}
+	}
+	if err := configure(within, &undo); err != nil {
+		return err
+	}
+	undo.Success()
+	return nil
+}
+
+func (e *Engine) plug(ctx context.Context, outside *link.Handle, i sandbox.Interface) error {
+	peer := link.Peer{Namespace: e.namespace, Name: i.Name, MAC: i.MAC, MTU: i.MTU}
+	switch l := i.Link.(type) {
+	case sandbox.BridgePort:
+		return outside.AddBridgePort(l.Bridge, l.Port, peer)
+	case sandbox.Macvlan:
+		return outside.AddMacvlan(l.Parent, l.Mode, peer)
+	case sandbox.HostDevice:
+		return outside.Move(l.Device, peer)
+	case sandbox.TapStream:
+		return e.plugTap(ctx, l.Socket, peer)
+	}
+	return fmt.Errorf("link %T: not known to this runtime: %w", i.Link, errdefs.ErrNotImplemented)
+}
+
+// plugTap makes a tap and carries its frames for as long as the interface is
+// there.
+func (e *Engine) plugTap(ctx context.Context, socket string, peer link.Peer) error {
+	tap, err := link.AddTap(peer)
+	if err != nil {
+		return err
+	}
+	pump, err := tapstream.NewPump(ctx, tap, socket)
+	if err != nil {
+		return errors.Join(fmt.Errorf("%w: %w", errdefs.ErrUnavailable, err), tap.Close())
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.pumps[peer.Name] = pump
+	return nil
+}
+
+// unplug removes an interface and what serves it, unless it is a device of the
+// host: its network takes that back.
+func (e *Engine) unplug(within *link.Handle, i sandbox.Interface) error {
+	if _, borrowed := i.Link.(sandbox.HostDevice); borrowed {
+		return nil
+	}
+	e.mu.Lock()
+	pump := e.pumps[i.Name]
+	delete(e.pumps, i.Name)
+	e.mu.Unlock()
+	if pump != nil {
+		pump.Close()
+	}
+	if err := within.Delete(i.Name); err != nil {
+		return err
+	}
+	return e.rates.Lift(i)
+}

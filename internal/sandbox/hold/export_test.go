@@ -1,0 +1,7 @@
+package hold
+
+// The times of Leases.
+const (
+	ConfirmTimeout = confirmTimeout
+	LastRedial     = lastRedial
+)
