@@ -312,7 +312,8 @@ func TestPortsOfAnyPlugin(t *testing.T) {
 	h := newHost(t).up()
 	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--option", "parent="+uplink, "--subnet", "10.77.0.0/24", "--subnet-v6", "fd77::/64")
 	h.patchbay("network", "create", "closed", "--internal")
-	for _, network := range []string{"lan", "closed"} {
+	h.patchbay("network", "create", "apart", "--plugin", "usermode")
+	for _, network := range []string{"lan", "closed", "apart"} {
 		h.patchbay("run", "-d", "--name", network, "--network", network, "-p", "80", "-p", "7000", "-p", "5353/udp", "box", "sleep", "1000")
 		v := listenVisitors(t, h.namespaceOf(network), ":80")
 		answerDatagrams(t, h.namespaceOf(network), ":5353", network)
