@@ -49,10 +49,16 @@ func addPluginInformation(value json.RawMessage) (json.RawMessage, error) {
 	if err := json.Unmarshal(value, &network); err != nil {
 		return nil, fmt.Errorf("network: %w: %w", err, errdefs.ErrDataLoss)
 	}
+	if network == nil { // it reads null
+		return nil, fmt.Errorf("network: is empty: %w", errdefs.ErrDataLoss)
+	}
 	if old, ok := network["configuration"]; ok {
 		if err := json.Unmarshal(old, &configuration); err != nil {
 			return nil, fmt.Errorf("network configuration: %w: %w", err, errdefs.ErrDataLoss)
 		}
+	}
+	if configuration == nil {
+		configuration = map[string]json.RawMessage{}
 	}
 	var info PluginInfo
 	if old, ok := configuration["plugin"]; ok {
