@@ -44,14 +44,19 @@ func (h *harness) Start(ctx context.Context, r *pluginv1.StartRequest) (*pluginv
 	if err != nil {
 		return nil, err
 	}
-	reservations, err := reservations(r.GetReservations())
+	reserved, err := reservations(r.GetReservations())
+	if err != nil {
+		return nil, err
+	}
+	remembered, err := reservations(r.GetRemembered())
 	if err != nil {
 		return nil, err
 	}
 	if err := h.service.start(ctx, configuration(c)); err != nil {
 		return nil, err
 	}
-	h.service.fit(reservations)
+	h.service.fit(reserved)
+	h.service.table.Remember(remembered)
 	status, err := h.status()
 	return &pluginv1.StartResponse{Status: status}, err
 }

@@ -5,6 +5,7 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/containers/record"
 	"patchbay.dev/patchbay/internal/apiserver/images"
 	"patchbay.dev/patchbay/internal/apiserver/networks"
+	"patchbay.dev/patchbay/internal/apiserver/networks/addressing"
 	"patchbay.dev/patchbay/internal/store"
 	"patchbay.dev/patchbay/resource"
 )
@@ -49,9 +50,14 @@ func openNetworks(s *server) (*networks.Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	addresses, err := store.NewCollection[addressing.Remembered](s.store, store.CollectionConfig{Name: "addresses", Schema: 1})
+	if err != nil {
+		return nil, err
+	}
 	return networks.New(networks.Config{
 		Roots:        s.config.Roots,
 		Records:      records,
+		Addresses:    addresses,
 		Plugins:      s.plugins,
 		Default:      s.config.Settings.DefaultNetwork,
 		ReadyTimeout: s.config.Settings.ReadyTimeout,

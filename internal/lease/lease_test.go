@@ -592,3 +592,29 @@ func TestDamagedFilesAreNamed(t *testing.T) {
 		wantError(t, err, errdefs.ErrDataLoss, name)
 	}
 }
+
+// What a table is told of keys that it does not know is theirs again, and nobody
+// else's while there is another address; of keys that it knows it knows better.
+func TestRemember(t *testing.T) {
+	t.Parallel()
+	table := open(t, t.TempDir(), newFake(), realization)
+	allocate(t, table, "known/0", resource.AttachmentConfiguration{}) // 10.0.0.2
+	addresses := func(v4, v6 string) lease.Addresses {
+		return lease.Addresses{IPv4: netip.MustParseAddr(v4), IPv6: netip.MustParseAddr(v6)}
+	}
+	table.Remember([]lease.Reservation{
+		{Key: "a/0", Addresses: addresses("10.0.0.4", "fd00::9")},
+		{Key: "b/0", Addresses: addresses("10.0.0.2", "fd01::1")}, // used, and outside
+		{Key: "known/0", Addresses: addresses("10.0.0.5", "fd00::5")},
+		{Key: "\n"},
+	})
+	for _, tt := range []struct{ key, v4 string }{{"c/0", "10.0.0.3"}, {"d/0", "10.0.0.5"}, {"a/0", "10.0.0.4"}, {"known/0", "10.0.0.2"}} {
+		a := allocate(t, table, tt.key, resource.AttachmentConfiguration{}).Attachment
+		if a.IPv4Address.Addr().String() != tt.v4 {
+			t.Errorf("%s: got %v, want %s", tt.key, a.IPv4Address, tt.v4)
+		}
+		if tt.key == "a/0" && a.IPv6Address.Addr().String() != "fd00::9" {
+			t.Errorf("%s: got %v, want what it had", tt.key, a.IPv6Address)
+		}
+	}
+}

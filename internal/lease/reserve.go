@@ -111,3 +111,23 @@ func (t *Table) ReplaceReservations(all []Reservation) error {
 	}
 	return errors.Join(faults...)
 }
+
+// Remember gives keys of which nothing is known the addresses back that they had
+// before a reboot, when they ask next; others get them last. Addresses that do
+// not fit are left out. It is not written: whoever remembers says it with each
+// start.
+func (t *Table) Remember(all []Reservation) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range all {
+		if t.entries[r.Key] != nil || checkKey(r.Key) != nil {
+			continue
+		}
+		if t.v4 != nil && r.Addresses.IPv4.IsValid() {
+			t.v4.Restore(r.Key, r.Addresses.IPv4)
+		}
+		if t.v6 != nil && r.Addresses.IPv6.IsValid() {
+			t.v6.Restore(r.Key, r.Addresses.IPv6)
+		}
+	}
+}

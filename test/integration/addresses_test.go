@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -185,6 +187,38 @@ func TestClashWarning(t *testing.T) {
 	h.mustPing("two", h.attachment("one", "web").IPv4Address.Addr())
 	h.ip(h.ns, "route del 10.0.0.0/8")
 	eventually(t, settle, warnings(0))
+}
+
+// A reboot, after which nothing of the run root is there, leaves containers the
+// addresses that they had, whichever starts first.
+func TestAddressesOverReboot(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	h.patchbay("network", "create", "web")
+	names := []string{"a", "b", "c"}
+	before := map[string]resource.Attachment{}
+	for _, name := range append(names, "gone") {
+		h.patchbay("run", "-d", "--name", name, "--network", "web", "box", "sleep", "1000")
+		before[name] = h.attachment(name, "web")
+	}
+	h.patchbay("delete", "--force", "gone")
+	h.patchbay("stop", "-t", "0", "a", "b", "c")
+	h.patchbay("system", "stop")
+	if err := os.RemoveAll(h.runRoot); err != nil {
+		t.Fatal(err)
+	}
+	h.patchbay("system", "start")
+	h.patchbay("run", "-d", "--name", "new", "--network", "web", "box", "sleep", "1000")
+	for _, name := range slices.Backward(names) {
+		h.patchbay("start", name)
+	}
+	for _, name := range names {
+		a := h.attachment(name, "web")
+		if want := before[name]; a.IPv4Address != want.IPv4Address || a.IPv6Address != want.IPv6Address || a.MACAddress != want.MACAddress {
+			t.Errorf("container %s: got %v, %v and %s, want %v, %v and %s", name,
+				a.IPv4Address, a.IPv6Address, a.MACAddress, want.IPv4Address, want.IPv6Address, want.MACAddress)
+		}
+	}
 }
 
 // Networks of a file are created together or not at all; what is exported makes

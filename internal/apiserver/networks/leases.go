@@ -51,6 +51,7 @@ func (s *Service) Allocate(ctx context.Context, networkID, key, owner string, wi
 	if err != nil {
 		return resource.AllocatedAttachment{}, n.blame(garbage(err))
 	}
+	s.memory.Note(n.id, key, attachment)
 	n.mu.Lock()
 	r, codec := n.record, n.codec
 	n.mu.Unlock()
@@ -76,6 +77,9 @@ func (s *Service) Release(ctx context.Context, networkID, key string, forget boo
 	n, err := s.get(networkID)
 	if errors.Is(err, errdefs.ErrNotFound) {
 		return nil
+	}
+	if forget {
+		s.memory.Forget(n.id, key)
 	}
 	return n.lease(ctx, func(ctx context.Context) error {
 		_, err := n.client.Release(ctx, &pluginv1.ReleaseRequest{Key: key, Forget: forget})

@@ -17,6 +17,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"patchbay.dev/patchbay/internal/apiserver/networks/addressing"
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/manifest"
 	"patchbay.dev/patchbay/internal/store"
@@ -111,10 +112,15 @@ func (b *bench) open() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	addresses, err := store.NewCollection[addressing.Remembered](db, store.CollectionConfig{Name: "addresses", Schema: 1})
+	if err != nil {
+		b.t.Fatal(err)
+	}
 	b.db = db
 	b.service, err = New(Config{
 		Roots:        b.roots,
 		Records:      records,
+		Addresses:    addresses,
 		Plugins:      installed(b.plugins),
 		Default:      resource.PluginInfo{Plugin: "good"},
 		ReadyTimeout: b.ready,

@@ -185,7 +185,7 @@ func (n *network) realize(ctx context.Context, p *helper.Process) error {
 
 func (n *network) begin(ctx context.Context, p *helper.Process) (resource.NetworkStatus, error) {
 	r := n.stored()
-	request := &pluginv1.StartRequest{Configuration: n.pluginConfiguration(r)}
+	request := &pluginv1.StartRequest{Configuration: n.pluginConfiguration(r), Remembered: n.service.memory.Of(n.id)}
 	for _, reservation := range n.service.users.Reservations(n.id) {
 		request.Reservations = append(request.Reservations, wire.ReservationToProto(reservation))
 	}

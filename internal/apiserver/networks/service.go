@@ -46,7 +46,9 @@ type Users interface {
 type Config struct {
 	Roots   layout.Roots
 	Records Records
-	Plugins Plugins
+	// Addresses keeps what attachments had.
+	Addresses addressing.Records
+	Plugins   Plugins
 	// Default serves the built-in network and those that name no plugin. An empty
 	// Variant is the plugin's own default.
 	Default resource.PluginInfo
@@ -63,6 +65,7 @@ type Service struct {
 	config Config
 	users  Users
 	ledger *addressing.Ledger
+	memory *addressing.Memory
 	byID   keyed.Mutex // one deletion of a network at a time
 
 	life    context.Context // ends with Close
@@ -82,7 +85,7 @@ func New(c Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read networks: %w", err)
 	}
-	s := &Service{config: c, networks: map[string]*network{}, ledger: addressing.NewLedger(stored)}
+	s := &Service{config: c, networks: map[string]*network{}, ledger: addressing.NewLedger(stored), memory: addressing.NewMemory(c.Addresses, stored, c.Log)}
 	s.life, s.end = context.WithCancel(context.Background())
 	for _, r := range stored {
 		s.networks[r.ID] = newNetwork(s, r)
@@ -95,6 +98,7 @@ func New(c Config) (*Service, error) {
 // left-over plugins are finished off. It is called once, before anything else.
 func (s *Service) Start(users Users) error {
 	s.users = users
+	s.running.Go(func() { s.memory.Run(s.life) })
 	if err := s.ensureBuiltIn(); err != nil {
 		return err
 	}
@@ -195,6 +199,7 @@ func (s *Service) forget(id, name string) {
 	delete(s.networks, id)
 	s.mu.Unlock()
 	s.ledger.Forget(id, name)
+	s.memory.Drop(id)
 }
 
 // Count returns how many networks there are.

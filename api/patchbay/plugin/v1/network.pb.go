@@ -654,7 +654,11 @@ type StartRequest struct {
 	Configuration *NetworkConfiguration  `protobuf:"bytes,1,opt,name=configuration,proto3" json:"configuration,omitempty"`
 	// All reservations of the network; those that the plugin knows beyond
 	// them are dropped.
-	Reservations  []*Reservation `protobuf:"bytes,2,rep,name=reservations,proto3" json:"reservations,omitempty"`
+	Reservations []*Reservation `protobuf:"bytes,2,rep,name=reservations,proto3" json:"reservations,omitempty"`
+	// What attachments had before a reboot, of which the plugin knows nothing: they
+	// get it again, and others only when there is no address that nobody had. A
+	// plugin that knows better of a key keeps to that.
+	Remembered    []*Reservation `protobuf:"bytes,3,rep,name=remembered,proto3" json:"remembered,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -699,6 +703,13 @@ func (x *StartRequest) GetConfiguration() *NetworkConfiguration {
 func (x *StartRequest) GetReservations() []*Reservation {
 	if x != nil {
 		return x.Reservations
+	}
+	return nil
+}
+
+func (x *StartRequest) GetRemembered() []*Reservation {
+	if x != nil {
+		return x.Remembered
 	}
 	return nil
 }
@@ -2440,10 +2451,13 @@ const file_patchbay_plugin_v1_network_proto_rawDesc = "" +
 	"\x0faddresses_total\x18\t \x01(\x04R\x0eaddressesTotal\x12\x1a\n" +
 	"\bwarnings\x18\n" +
 	" \x03(\tR\bwarnings\x12-\n" +
-	"\x12addresses_reserved\x18\v \x01(\x04R\x11addressesReserved\"\xa3\x01\n" +
+	"\x12addresses_reserved\x18\v \x01(\x04R\x11addressesReserved\"\xe4\x01\n" +
 	"\fStartRequest\x12N\n" +
 	"\rconfiguration\x18\x01 \x01(\v2(.patchbay.plugin.v1.NetworkConfigurationR\rconfiguration\x12C\n" +
-	"\freservations\x18\x02 \x03(\v2\x1f.patchbay.plugin.v1.ReservationR\freservations\"J\n" +
+	"\freservations\x18\x02 \x03(\v2\x1f.patchbay.plugin.v1.ReservationR\freservations\x12?\n" +
+	"\n" +
+	"remembered\x18\x03 \x03(\v2\x1f.patchbay.plugin.v1.ReservationR\n" +
+	"remembered\"J\n" +
 	"\rStartResponse\x129\n" +
 	"\x06status\x18\x01 \x01(\v2!.patchbay.plugin.v1.NetworkStatusR\x06status\"\x0f\n" +
 	"\rStatusRequest\"K\n" +
@@ -2642,65 +2656,66 @@ var file_patchbay_plugin_v1_network_proto_depIdxs = []int32{
 	0,  // 4: patchbay.plugin.v1.NetworkStatus.state:type_name -> patchbay.plugin.v1.NetworkState
 	4,  // 5: patchbay.plugin.v1.StartRequest.configuration:type_name -> patchbay.plugin.v1.NetworkConfiguration
 	18, // 6: patchbay.plugin.v1.StartRequest.reservations:type_name -> patchbay.plugin.v1.Reservation
-	7,  // 7: patchbay.plugin.v1.StartResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
-	7,  // 8: patchbay.plugin.v1.StatusResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
-	4,  // 9: patchbay.plugin.v1.UpdateRequest.configuration:type_name -> patchbay.plugin.v1.NetworkConfiguration
-	7,  // 10: patchbay.plugin.v1.UpdateResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
-	45, // 11: patchbay.plugin.v1.AllocateRequest.configuration:type_name -> patchbay.types.v1.AttachmentConfiguration
-	46, // 12: patchbay.plugin.v1.AllocateResponse.attachment:type_name -> patchbay.types.v1.Attachment
-	47, // 13: patchbay.plugin.v1.AllocateResponse.expires_at:type_name -> google.protobuf.Timestamp
-	18, // 14: patchbay.plugin.v1.ReserveRequest.reservation:type_name -> patchbay.plugin.v1.Reservation
-	46, // 15: patchbay.plugin.v1.LookupResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	48, // 16: patchbay.plugin.v1.ExplainResponse.verdict:type_name -> patchbay.types.v1.Explained
-	33, // 17: patchbay.plugin.v1.ListResponse.leases:type_name -> patchbay.plugin.v1.Lease
-	1,  // 18: patchbay.plugin.v1.Lease.state:type_name -> patchbay.plugin.v1.LeaseState
-	46, // 19: patchbay.plugin.v1.Lease.attachment:type_name -> patchbay.types.v1.Attachment
-	47, // 20: patchbay.plugin.v1.Lease.expires_at:type_name -> google.protobuf.Timestamp
-	49, // 21: patchbay.plugin.v1.PublishRequest.ports:type_name -> patchbay.types.v1.PublishedPort
-	49, // 22: patchbay.plugin.v1.PublishResponse.ports:type_name -> patchbay.types.v1.PublishedPort
-	46, // 23: patchbay.plugin.v1.AttachResponse.attachment:type_name -> patchbay.types.v1.Attachment
-	7,  // 24: patchbay.plugin.v1.WatchResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
-	2,  // 25: patchbay.plugin.v1.NetworkPluginService.Hello:input_type -> patchbay.plugin.v1.HelloRequest
-	8,  // 26: patchbay.plugin.v1.NetworkPluginService.Start:input_type -> patchbay.plugin.v1.StartRequest
-	10, // 27: patchbay.plugin.v1.NetworkPluginService.Status:input_type -> patchbay.plugin.v1.StatusRequest
-	12, // 28: patchbay.plugin.v1.NetworkPluginService.Check:input_type -> patchbay.plugin.v1.CheckRequest
-	14, // 29: patchbay.plugin.v1.NetworkPluginService.Stop:input_type -> patchbay.plugin.v1.StopRequest
-	16, // 30: patchbay.plugin.v1.NetworkPluginService.Update:input_type -> patchbay.plugin.v1.UpdateRequest
-	19, // 31: patchbay.plugin.v1.NetworkPluginService.Allocate:input_type -> patchbay.plugin.v1.AllocateRequest
-	21, // 32: patchbay.plugin.v1.NetworkPluginService.Hold:input_type -> patchbay.plugin.v1.HoldRequest
-	23, // 33: patchbay.plugin.v1.NetworkPluginService.Release:input_type -> patchbay.plugin.v1.ReleaseRequest
-	25, // 34: patchbay.plugin.v1.NetworkPluginService.Reserve:input_type -> patchbay.plugin.v1.ReserveRequest
-	27, // 35: patchbay.plugin.v1.NetworkPluginService.Lookup:input_type -> patchbay.plugin.v1.LookupRequest
-	31, // 36: patchbay.plugin.v1.NetworkPluginService.List:input_type -> patchbay.plugin.v1.ListRequest
-	29, // 37: patchbay.plugin.v1.NetworkPluginService.Explain:input_type -> patchbay.plugin.v1.ExplainRequest
-	34, // 38: patchbay.plugin.v1.NetworkPluginService.Publish:input_type -> patchbay.plugin.v1.PublishRequest
-	36, // 39: patchbay.plugin.v1.NetworkPluginService.Unpublish:input_type -> patchbay.plugin.v1.UnpublishRequest
-	38, // 40: patchbay.plugin.v1.NetworkPluginService.Attach:input_type -> patchbay.plugin.v1.AttachRequest
-	40, // 41: patchbay.plugin.v1.NetworkPluginService.Detach:input_type -> patchbay.plugin.v1.DetachRequest
-	42, // 42: patchbay.plugin.v1.NetworkPluginService.Watch:input_type -> patchbay.plugin.v1.WatchRequest
-	3,  // 43: patchbay.plugin.v1.NetworkPluginService.Hello:output_type -> patchbay.plugin.v1.HelloResponse
-	9,  // 44: patchbay.plugin.v1.NetworkPluginService.Start:output_type -> patchbay.plugin.v1.StartResponse
-	11, // 45: patchbay.plugin.v1.NetworkPluginService.Status:output_type -> patchbay.plugin.v1.StatusResponse
-	13, // 46: patchbay.plugin.v1.NetworkPluginService.Check:output_type -> patchbay.plugin.v1.CheckResponse
-	15, // 47: patchbay.plugin.v1.NetworkPluginService.Stop:output_type -> patchbay.plugin.v1.StopResponse
-	17, // 48: patchbay.plugin.v1.NetworkPluginService.Update:output_type -> patchbay.plugin.v1.UpdateResponse
-	20, // 49: patchbay.plugin.v1.NetworkPluginService.Allocate:output_type -> patchbay.plugin.v1.AllocateResponse
-	22, // 50: patchbay.plugin.v1.NetworkPluginService.Hold:output_type -> patchbay.plugin.v1.HoldResponse
-	24, // 51: patchbay.plugin.v1.NetworkPluginService.Release:output_type -> patchbay.plugin.v1.ReleaseResponse
-	26, // 52: patchbay.plugin.v1.NetworkPluginService.Reserve:output_type -> patchbay.plugin.v1.ReserveResponse
-	28, // 53: patchbay.plugin.v1.NetworkPluginService.Lookup:output_type -> patchbay.plugin.v1.LookupResponse
-	32, // 54: patchbay.plugin.v1.NetworkPluginService.List:output_type -> patchbay.plugin.v1.ListResponse
-	30, // 55: patchbay.plugin.v1.NetworkPluginService.Explain:output_type -> patchbay.plugin.v1.ExplainResponse
-	35, // 56: patchbay.plugin.v1.NetworkPluginService.Publish:output_type -> patchbay.plugin.v1.PublishResponse
-	37, // 57: patchbay.plugin.v1.NetworkPluginService.Unpublish:output_type -> patchbay.plugin.v1.UnpublishResponse
-	39, // 58: patchbay.plugin.v1.NetworkPluginService.Attach:output_type -> patchbay.plugin.v1.AttachResponse
-	41, // 59: patchbay.plugin.v1.NetworkPluginService.Detach:output_type -> patchbay.plugin.v1.DetachResponse
-	43, // 60: patchbay.plugin.v1.NetworkPluginService.Watch:output_type -> patchbay.plugin.v1.WatchResponse
-	43, // [43:61] is the sub-list for method output_type
-	25, // [25:43] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	18, // 7: patchbay.plugin.v1.StartRequest.remembered:type_name -> patchbay.plugin.v1.Reservation
+	7,  // 8: patchbay.plugin.v1.StartResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
+	7,  // 9: patchbay.plugin.v1.StatusResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
+	4,  // 10: patchbay.plugin.v1.UpdateRequest.configuration:type_name -> patchbay.plugin.v1.NetworkConfiguration
+	7,  // 11: patchbay.plugin.v1.UpdateResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
+	45, // 12: patchbay.plugin.v1.AllocateRequest.configuration:type_name -> patchbay.types.v1.AttachmentConfiguration
+	46, // 13: patchbay.plugin.v1.AllocateResponse.attachment:type_name -> patchbay.types.v1.Attachment
+	47, // 14: patchbay.plugin.v1.AllocateResponse.expires_at:type_name -> google.protobuf.Timestamp
+	18, // 15: patchbay.plugin.v1.ReserveRequest.reservation:type_name -> patchbay.plugin.v1.Reservation
+	46, // 16: patchbay.plugin.v1.LookupResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	48, // 17: patchbay.plugin.v1.ExplainResponse.verdict:type_name -> patchbay.types.v1.Explained
+	33, // 18: patchbay.plugin.v1.ListResponse.leases:type_name -> patchbay.plugin.v1.Lease
+	1,  // 19: patchbay.plugin.v1.Lease.state:type_name -> patchbay.plugin.v1.LeaseState
+	46, // 20: patchbay.plugin.v1.Lease.attachment:type_name -> patchbay.types.v1.Attachment
+	47, // 21: patchbay.plugin.v1.Lease.expires_at:type_name -> google.protobuf.Timestamp
+	49, // 22: patchbay.plugin.v1.PublishRequest.ports:type_name -> patchbay.types.v1.PublishedPort
+	49, // 23: patchbay.plugin.v1.PublishResponse.ports:type_name -> patchbay.types.v1.PublishedPort
+	46, // 24: patchbay.plugin.v1.AttachResponse.attachment:type_name -> patchbay.types.v1.Attachment
+	7,  // 25: patchbay.plugin.v1.WatchResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
+	2,  // 26: patchbay.plugin.v1.NetworkPluginService.Hello:input_type -> patchbay.plugin.v1.HelloRequest
+	8,  // 27: patchbay.plugin.v1.NetworkPluginService.Start:input_type -> patchbay.plugin.v1.StartRequest
+	10, // 28: patchbay.plugin.v1.NetworkPluginService.Status:input_type -> patchbay.plugin.v1.StatusRequest
+	12, // 29: patchbay.plugin.v1.NetworkPluginService.Check:input_type -> patchbay.plugin.v1.CheckRequest
+	14, // 30: patchbay.plugin.v1.NetworkPluginService.Stop:input_type -> patchbay.plugin.v1.StopRequest
+	16, // 31: patchbay.plugin.v1.NetworkPluginService.Update:input_type -> patchbay.plugin.v1.UpdateRequest
+	19, // 32: patchbay.plugin.v1.NetworkPluginService.Allocate:input_type -> patchbay.plugin.v1.AllocateRequest
+	21, // 33: patchbay.plugin.v1.NetworkPluginService.Hold:input_type -> patchbay.plugin.v1.HoldRequest
+	23, // 34: patchbay.plugin.v1.NetworkPluginService.Release:input_type -> patchbay.plugin.v1.ReleaseRequest
+	25, // 35: patchbay.plugin.v1.NetworkPluginService.Reserve:input_type -> patchbay.plugin.v1.ReserveRequest
+	27, // 36: patchbay.plugin.v1.NetworkPluginService.Lookup:input_type -> patchbay.plugin.v1.LookupRequest
+	31, // 37: patchbay.plugin.v1.NetworkPluginService.List:input_type -> patchbay.plugin.v1.ListRequest
+	29, // 38: patchbay.plugin.v1.NetworkPluginService.Explain:input_type -> patchbay.plugin.v1.ExplainRequest
+	34, // 39: patchbay.plugin.v1.NetworkPluginService.Publish:input_type -> patchbay.plugin.v1.PublishRequest
+	36, // 40: patchbay.plugin.v1.NetworkPluginService.Unpublish:input_type -> patchbay.plugin.v1.UnpublishRequest
+	38, // 41: patchbay.plugin.v1.NetworkPluginService.Attach:input_type -> patchbay.plugin.v1.AttachRequest
+	40, // 42: patchbay.plugin.v1.NetworkPluginService.Detach:input_type -> patchbay.plugin.v1.DetachRequest
+	42, // 43: patchbay.plugin.v1.NetworkPluginService.Watch:input_type -> patchbay.plugin.v1.WatchRequest
+	3,  // 44: patchbay.plugin.v1.NetworkPluginService.Hello:output_type -> patchbay.plugin.v1.HelloResponse
+	9,  // 45: patchbay.plugin.v1.NetworkPluginService.Start:output_type -> patchbay.plugin.v1.StartResponse
+	11, // 46: patchbay.plugin.v1.NetworkPluginService.Status:output_type -> patchbay.plugin.v1.StatusResponse
+	13, // 47: patchbay.plugin.v1.NetworkPluginService.Check:output_type -> patchbay.plugin.v1.CheckResponse
+	15, // 48: patchbay.plugin.v1.NetworkPluginService.Stop:output_type -> patchbay.plugin.v1.StopResponse
+	17, // 49: patchbay.plugin.v1.NetworkPluginService.Update:output_type -> patchbay.plugin.v1.UpdateResponse
+	20, // 50: patchbay.plugin.v1.NetworkPluginService.Allocate:output_type -> patchbay.plugin.v1.AllocateResponse
+	22, // 51: patchbay.plugin.v1.NetworkPluginService.Hold:output_type -> patchbay.plugin.v1.HoldResponse
+	24, // 52: patchbay.plugin.v1.NetworkPluginService.Release:output_type -> patchbay.plugin.v1.ReleaseResponse
+	26, // 53: patchbay.plugin.v1.NetworkPluginService.Reserve:output_type -> patchbay.plugin.v1.ReserveResponse
+	28, // 54: patchbay.plugin.v1.NetworkPluginService.Lookup:output_type -> patchbay.plugin.v1.LookupResponse
+	32, // 55: patchbay.plugin.v1.NetworkPluginService.List:output_type -> patchbay.plugin.v1.ListResponse
+	30, // 56: patchbay.plugin.v1.NetworkPluginService.Explain:output_type -> patchbay.plugin.v1.ExplainResponse
+	35, // 57: patchbay.plugin.v1.NetworkPluginService.Publish:output_type -> patchbay.plugin.v1.PublishResponse
+	37, // 58: patchbay.plugin.v1.NetworkPluginService.Unpublish:output_type -> patchbay.plugin.v1.UnpublishResponse
+	39, // 59: patchbay.plugin.v1.NetworkPluginService.Attach:output_type -> patchbay.plugin.v1.AttachResponse
+	41, // 60: patchbay.plugin.v1.NetworkPluginService.Detach:output_type -> patchbay.plugin.v1.DetachResponse
+	43, // 61: patchbay.plugin.v1.NetworkPluginService.Watch:output_type -> patchbay.plugin.v1.WatchResponse
+	44, // [44:62] is the sub-list for method output_type
+	26, // [26:44] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_plugin_v1_network_proto_init() }
