@@ -62,8 +62,8 @@ func TestPythonBridge(t *testing.T) {
 	}
 	wantRefusal(t, h.try("run", "--rm", "--network", "py,ip="+address.String(), "box", "true"), []int{125}, address.String(), "server")
 	wantRefusal(t, h.try("network", "create", "other", "--plugin", "python-bridge", "-o", "colour=red", "--plugin-variant", "plain"), []int{1}, "colour")
-	if out := h.patchbay("network", "explain", "server"); !strings.Contains(out, "python-bridge") {
-		t.Errorf("network explain: want the plugin named:\n%s", out)
+	if out := h.patchbay("network", "explain", "server"); !strings.Contains(out, "python-bridge") || !strings.Contains(out, "not filtered") {
+		t.Errorf("network explain: want the plugin named, and what it says:\n%s", out)
 	}
 
 	h.patchbay("network", "update", "py", "--mtu", "1400")

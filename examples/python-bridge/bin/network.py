@@ -68,6 +68,7 @@ class Network:
             "Release": self._locked(self.release),
             "Reserve": self._locked(self.reserve),
             "Lookup": self._locked(self.lookup),
+            "Explain": lambda _: {"verdict": {"answer": "not filtered", "why": "a bridge of python-bridge has no rules"}},
             "List": self._locked(lambda _: {"leases": [self._lease(e) for e in self._leases.entries() if e.state]}),
         }
 
