@@ -39,9 +39,9 @@ type MacvlanParameters struct {
 
 // TapStreamParameters is the additional data for StrategyTapStream: Ethernet
 // frames over a stream socket, each after its length as 32 bits, big endian
-// (QEMU's "-netdev stream"). Namespaces get a tap whose frames the runtime
-// carries, virtual machines connect to the socket themselves. The socket may go
-// away and come back; who uses it connects again.
+// (QEMU's "-netdev stream"). Runtimes carry the frames between the socket and a
+// tap, or a device of a virtual machine. The socket may go away and come back; who
+// uses it connects again.
 type TapStreamParameters struct {
 	Socket string `json:"socket"` // absolute path of a unix stream socket
 }
