@@ -38,13 +38,10 @@ func (n *Network) desired(plain bool) []element {
 // sure are those that no other network can have.
 func (n *Network) sure(plain bool) []element {
 	all := n.networkElements()
-	if plain {
-		return all
-	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, p := range n.ports {
-		all = append(all, n.portElements(p)...)
+		all = append(all, n.portElements(p, plain)...)
 	}
 	return all
 }
@@ -74,9 +71,35 @@ func (n *Network) networkElements() []element {
 		jump(mapFrom, chainFromNAT), jump(mapTo, chainToNAT), n.element(sets[setMasquerade], bridge, nil))
 }
 
-// portElements are those of one port: it may send with its MAC address, and
-// with that MAC address from its addresses.
-func (n *Network) portElements(p Port) []element {
+// portElements are those of one port.
+func (n *Network) portElements(p Port, plain bool) []element {
+	all := n.neighbourElements(p)
+	if plain {
+		return all
+	}
+	return append(all, n.senderElements(p)...)
+}
+
+// neighbourElements say which addresses are behind the bridge.
+func (n *Network) neighbourElements(p Port) []element {
+	if n.config.Reach != NAT {
+		return nil
+	}
+	var all []element
+	sets := byName(inetTable())
+	for _, a := range p.Addresses {
+		set := setNeighbours6
+		if a.Is4() {
+			set = setNeighbours4
+		}
+		all = append(all, n.element(sets[set], key(name(n.config.Bridge), a.AsSlice()), nil))
+	}
+	return all
+}
+
+// senderElements let a port send with its MAC address, and with that MAC address
+// from its addresses.
+func (n *Network) senderElements(p Port) []element {
 	sets := byName(bridgeTable())
 	mac := p.MAC.HardwareAddr()
 	if mac == nil {

@@ -182,10 +182,7 @@ func (n *Network) Admit(p Port) error {
 	n.mu.Lock()
 	n.ports[p.Interface] = p
 	n.mu.Unlock()
-	if n.isPlain() {
-		return nil
-	}
-	err := n.change(n.portElements(p), true)
+	err := n.change(n.portElements(p, n.isPlain()), true)
 	if errors.Is(err, unix.ENOENT) { // flushed, and not healed yet
 		return n.ensure()
 	}
@@ -203,10 +200,7 @@ func (n *Network) Revoke(p Port) error {
 	n.mu.Lock()
 	delete(n.ports, p.Interface)
 	n.mu.Unlock()
-	if n.isPlain() {
-		return nil
-	}
-	err := n.change(n.portElements(p), false)
+	err := n.change(n.portElements(p, n.isPlain()), false)
 	if err != nil && !errors.Is(err, unix.ENOENT) { // no table, no right to send
 		return fmt.Errorf("nftables: revoke %s: %w", p.Interface, kindOf(err))
 	}

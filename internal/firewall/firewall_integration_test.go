@@ -88,9 +88,11 @@ func TestRuleset(t *testing.T) {
 			if faults := n.Faults(); len(faults) != 0 {
 				t.Errorf("faults: %q", faults)
 			}
-			must(t, n.Admit(port("1")))
-			must(t, n.Revoke(port("1")))
-			must(t, n.Revoke(port("1"))) // nothing there
+			second := port("1")
+			second.Addresses = []netip.Addr{netip.MustParseAddr("10.9.0.3"), netip.MustParseAddr("fd09::3")}
+			must(t, n.Admit(second))
+			must(t, n.Revoke(second))
+			must(t, n.Revoke(second)) // nothing there
 			golden(t, file, ruleset(t, ns))
 			must(t, n.Remove())
 			if left := ruleset(t, ns); left != "" {

@@ -184,6 +184,20 @@ func elementKey(data []byte) ([]byte, error) {
 	return b, nil
 }
 
+// isNeighbour reports whether the key of an element is of a port's address.
+func (n *Network) isNeighbour(key []byte) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, p := range n.ports {
+		for _, a := range p.Addresses {
+			if bytes.HasSuffix(key, a.AsSlice()) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // misses reports whether an element that was removed should be there. Those of a
 // port that has been revoked should not: most removals are the network's own.
 func (n *Network) misses(data []byte) bool {
@@ -192,6 +206,10 @@ func (n *Network) misses(data []byte) bool {
 			key, err := elementKey(data)
 			return err != nil || n.isForward(set, key)
 		}
+	}
+	if bytes.Contains(data, []byte(setNeighbours4+"\x00")) || bytes.Contains(data, []byte(setNeighbours6+"\x00")) {
+		key, err := elementKey(data)
+		return err != nil || n.isNeighbour(key)
 	}
 	if !bytes.Contains(data, []byte(PortPrefix)) || bytes.Contains(data, []byte(n.config.Bridge)) {
 		return true

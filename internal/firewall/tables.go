@@ -121,6 +121,8 @@ const (
 	mapPublished6   = "published6"    // same
 	mapPublishedAt4 = "published-at4" // protocol . host address . host port -> same
 	mapPublishedAt6 = "published-at6" // same
+	setNeighbours4  = "neighbours4"   // bridge . address behind it
+	setNeighbours6  = "neighbours6"   // same
 	setPorts        = "ports"         // port . MAC address that may send
 	setSources4     = "sources4"      // port . MAC . IPv4 address
 	setSources6     = "sources6"      // port . MAC . IPv6 address
@@ -145,6 +147,8 @@ func inetTable() definition {
 	masq := d.set(setMasquerade, false, nftables.TypeIFName)
 	from := d.set(mapFrom, true, nftables.TypeIFName)
 	to := d.set(mapTo, true, nftables.TypeIFName)
+	neighbours4 := d.set(setNeighbours4, false, nftables.TypeIFName, nftables.TypeIPAddr)
+	neighbours6 := d.set(setNeighbours6, false, nftables.TypeIFName, nftables.TypeIP6Addr)
 	host := d.set(mapHost, true, nftables.TypeIFName)
 
 	d.chain(sub(chainFromNAT),
@@ -183,8 +187,11 @@ func inetTable() definition {
 		rule(iifname(firstField), verdictOf(host)))
 	d.addPublished()
 	d.chain(hook("postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource),
-		// A neighbour would answer the sender directly, from another address.
-		rule(iifname(firstField), oifname(afterName), in(loops), conntrack(expr.CtKeySTATUS, statusDNAT), masquerade),
+		// The packet of a neighbour, or of the port's own container: it would answer
+		// directly, from another address. Known by its source, since frames inside
+		// of a bridge (br_netfilter) have no input interface here.
+		rule(conntrack(expr.CtKeySTATUS, statusDNAT), family(unix.NFPROTO_IPV4), oifname(firstField), load(ip4Source, afterName), in(neighbours4), masquerade),
+		rule(conntrack(expr.CtKeySTATUS, statusDNAT), family(unix.NFPROTO_IPV6), oifname(firstField), load(ip6Source, afterName), in(neighbours6), masquerade),
 		rule(iifname(firstField), in(masq), oifname(firstField), notIn(bridges), masquerade))
 	return d
 }

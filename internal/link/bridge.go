@@ -118,6 +118,29 @@ func (h *Handle) Retire(port Interface, prefix string) error {
 	return fmt.Errorf("port %s: take off the network: %w", port.Name, err)
 }
 
+// LetReturn lets a bridge send frames back by the port that they came in by, where
+// frames inside of bridges go through the packet filter of IP (br_netfilter).
+// Only there a translated packet can come to be for its sender; elsewhere the
+// host routes it.
+func (h *Handle) LetReturn(port string) error {
+	filtered := false
+	err := h.inside(func() error {
+		filtered = getSysctl("bridge/bridge-nf-call-iptables") == "1" || getSysctl("bridge/bridge-nf-call-ip6tables") == "1"
+		return nil
+	})
+	if err != nil || !filtered {
+		return err
+	}
+	l, err := h.byName(port)
+	if err != nil {
+		return err
+	}
+	if err := h.nl.LinkSetHairpin(l, true); err != nil {
+		return fmt.Errorf("port %s: let frames return: %w", port, err)
+	}
+	return nil
+}
+
 func bridgeRequest(s BridgeSpec) *nl.NetlinkRequest {
 	req := request(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
 	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))

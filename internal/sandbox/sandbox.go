@@ -229,10 +229,10 @@ func (s *Sandbox) make(ctx context.Context, d *design, undo *revert.Stack) (main
 		if err := s.leases.Hold(ctx, d.allocated, d.namespace); err != nil {
 			return err
 		}
-		beside, ctx := errgroup.WithContext(ctx)
-		beside.Go(func() error { return s.config.Engine.Plug(ctx, d.plans) })
-		beside.Go(func() error { return s.ports.Publish(ctx, byPriority(d.allocated), reachOf(s.config.Engine)) })
-		return beside.Wait()
+		if err := s.config.Engine.Plug(ctx, d.plans); err != nil {
+			return err
+		}
+		return s.ports.Publish(ctx, byPriority(d.allocated), reachOf(s.config.Engine))
 	})
 	if err := group.Wait(); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -106,6 +107,8 @@ func TestPublishedPorts(t *testing.T) {
 		caller{h.ns, "[::1]:8080", ""},
 		caller{h.namespaceOf("on-web"), hostIPv4 + ":8080", ""},
 		caller{h.namespaceOf("on-web"), "[" + hostIPv6 + "]:8080", ""},
+		caller{h.namespaceOf("web"), hostIPv4 + ":8080", ""},
+		caller{h.namespaceOf("web"), "[" + hostIPv6 + "]:8080", ""},
 		caller{h.namespaceOf("on-other"), hostIPv4 + ":8080", h.attachment("on-other", "other").IPv4Address.Addr().String()},
 	) {
 		c.call(t, v)
@@ -153,10 +156,18 @@ func TestPublishedPorts(t *testing.T) {
 }
 
 // A port that is taken keeps the container from its start; who has it is told,
-// and nothing is left.
+// and nothing is left. Frames inside of bridges do not go through the host's
+// packet filter here, as on most hosts.
 func TestTakenPorts(t *testing.T) {
 	t.Parallel()
-	h := newHost(t).up()
+	h := newHost(t)
+	for _, family := range []string{"iptables", "ip6tables"} {
+		err := h.ns.Do(func() error { return os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-"+family, []byte("0"), 0) })
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	h.up()
 	h.patchbay("run", "-d", "--name", "first", "-p", "8080:80", "-p", "8080:80/udp", "box", "sleep", "1000")
 	err := h.ns.Do(func() error {
 		l, err := net.Listen("tcp", hostIPv4+":8082")
@@ -185,7 +196,17 @@ func TestTakenPorts(t *testing.T) {
 	}
 	h.patchbay("delete", "--force", "first")
 	h.patchbay("start", "second")
-	caller{h.internet, hostIPv4 + ":8081", neighbourIPv4}.call(t, listenVisitors(t, h.namespaceOf("second"), ":81"))
+	h.patchbay("run", "-d", "--name", "neighbour", "box", "sleep", "1000")
+	v := listenVisitors(t, h.namespaceOf("second"), ":81")
+	for _, c := range []caller{
+		{h.internet, hostIPv4 + ":8081", neighbourIPv4},
+		{h.namespaceOf("neighbour"), hostIPv4 + ":8081", ""},
+		{h.namespaceOf("neighbour"), "[" + hostIPv6 + "]:8081", ""},
+		{h.namespaceOf("second"), hostIPv4 + ":8081", ""},
+		{h.namespaceOf("second"), "[" + hostIPv6 + "]:8081", ""},
+	} {
+		c.call(t, v)
+	}
 	kill(t, h.container("second").Status.HelperPID)
 	eventually(t, settle, func() error { // the ports are free when its helper is dead
 		r := h.try("start", "second")

@@ -28,6 +28,13 @@ func (n *Network) Publish(_ context.Context, p networkplugin.Port, ports []resou
 			published, forwards = append(published, port), append(forwards, some...)
 		}
 	}
+	links, err := n.open()
+	if err != nil {
+		return nil, err
+	}
+	if err := links.LetReturn(n.portName(p.Key)); err != nil {
+		return nil, err
+	}
 	return published, n.filter.Publish(n.portName(p.Key), forwards)
 }
 
