@@ -37,6 +37,7 @@ type datagrams struct {
 	port resource.PublishedPort
 	conn *net.UDPConn
 	idle time.Duration
+	most int // sessions
 
 	mu       sync.Mutex
 	sessions map[flow]*session // guarded by mu
@@ -71,7 +72,7 @@ func listenDatagrams(network, address string, p resource.PublishedPort) (*datagr
 		_ = conn.Close() // nobody has seen it
 		return nil, err
 	}
-	return &datagrams{port: p, conn: conn, idle: sessionIdle, sessions: map[flow]*session{}}, nil
+	return &datagrams{port: p, conn: conn, idle: sessionIdle, most: maxSessions, sessions: map[flow]*session{}}, nil
 }
 
 func (d *datagrams) serve(targets *atomic.Pointer[Targets], dial Dial, log *slog.Logger) {
@@ -124,7 +125,7 @@ func (d *datagrams) begin(f flow, target netip.AddrPort, dial Dial) (*session, e
 	s.heard.Store(time.Now().UnixNano())
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.order.Len() >= maxSessions {
+	if d.order.Len() >= d.most {
 		d.drop(d.order.Back().Value.(*session))
 	}
 	s.place = d.order.PushFront(s)

@@ -69,7 +69,8 @@ type Reach struct {
 }
 
 // Publish has networks forward the ports. The attachments are in the order of
-// the default route, and their leases are held.
+// the default route, and their leases are held. It is called again when there are
+// others than before.
 //
 // Of each address family, the ports lead to the address of one attachment: the
 // first whose network forwards by itself, since then the container sees who its
@@ -81,6 +82,7 @@ func (p *Ports) Publish(ctx context.Context, order []resource.AllocatedAttachmen
 		return nil
 	}
 	var targets forward.Targets
+	before := slices.Clone(p.published)
 	for _, a := range order {
 		next := fill(targets, a.Attachment)
 		ports := gained(p.wanted, targets, next)
@@ -94,7 +96,8 @@ func (p *Ports) Publish(ctx context.Context, order []resource.AllocatedAttachmen
 		case err != nil:
 			return err
 		}
-		targets, p.published = next, append(p.published, n)
+		before = slices.DeleteFunc(before, n.same)
+		targets, p.published = next, append(slices.DeleteFunc(slices.Clone(p.published), n.same), n)
 	}
 	for _, a := range order {
 		if reach.Includes(a) {
@@ -104,8 +107,21 @@ func (p *Ports) Publish(ctx context.Context, order []resource.AllocatedAttachmen
 	if targets == (forward.Targets{}) {
 		return fmt.Errorf("publish: the container has no address on any network that can be reached from the host: %w", errdefs.ErrFailedPrecondition)
 	}
+	p.published = slices.DeleteFunc(p.published, func(n publication) bool { return slices.ContainsFunc(before, n.same) })
+	p.withdraw(ctx, before)
 	p.targets, p.dial = targets, reach.Dial
+	p.sockets.Aim(targets)
 	return nil
+}
+
+// withdraw has networks forward nothing more. Those of which the lease has ended
+// have done so by themselves.
+func (p *Ports) withdraw(ctx context.Context, all []publication) {
+	for _, n := range all {
+		if err := n.unpublish(ctx); err != nil && !errdefs.IsNotFound(err) {
+			p.Log.Warn("a network is not told that ports are no longer published; it will see by the end of the lease", "network", n.network, "error", err)
+		}
+	}
 }
 
 // Serve passes on what comes to the sockets, after Publish.
@@ -170,17 +186,16 @@ func (p *Ports) Again(ctx context.Context, socket string) {
 func (p *Ports) Close(ctx context.Context) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, n := range p.published {
-		if err := n.unpublish(ctx); err != nil {
-			p.Log.Warn("a network is not told that ports are no longer published; it will see by the end of the lease", "network", n.network, "error", err)
-		}
-	}
+	p.withdraw(ctx, p.published)
 	p.published = nil
 	if p.sockets != nil {
 		p.sockets.Close()
 	}
 	p.sockets = nil
 }
+
+// same tells whether two are of one attachment.
+func (n publication) same(other publication) bool { return n.lease == other.lease }
 
 func (n publication) publish(ctx context.Context) error {
 	return n.call(ctx, func(ctx context.Context, plugin *client.NetworkPlugin) error {
