@@ -21,6 +21,14 @@ func reachOf(e Engine) ports.Reach {
 	}
 }
 
+// movePorts has published ports follow the networks of a sandbox that lives. Where
+// they cannot, as when it has none left, they stay open and lead nowhere.
+func (s *Sandbox) movePorts(ctx context.Context, d design) {
+	if err := s.ports.Publish(ctx, byPriority(d.allocated), reachOf(s.config.Engine)); err != nil {
+		s.config.Log.Warn("published ports do not follow the networks", "error", err)
+	}
+}
+
 func (s *Sandbox) closePorts(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()

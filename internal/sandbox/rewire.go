@@ -94,6 +94,7 @@ func (s *Sandbox) rewire(ctx context.Context, engine Rewirer, from, to design) (
 		return err
 	}
 	undo.Success()
+	s.movePorts(ctx, to)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.design = to

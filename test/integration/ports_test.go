@@ -194,6 +194,12 @@ func TestTakenPorts(t *testing.T) {
 	if c := h.container("fourth"); len(c.Status.Ports) > 0 {
 		t.Errorf("a container that does not run has open ports: %v", c.Status.Ports)
 	}
+	// Ports follow the networks of a container that runs.
+	h.patchbay("network", "create", "other")
+	h.patchbay("network", "connect", "other", "first")
+	h.patchbay("network", "disconnect", "default", "first")
+	caller{h.internet, hostIPv4 + ":8080", neighbourIPv4}.call(t, listenVisitors(t, h.namespaceOf("first"), ":80"))
+
 	h.patchbay("delete", "--force", "first")
 	h.patchbay("start", "second")
 	h.patchbay("run", "-d", "--name", "neighbour", "box", "sleep", "1000")
