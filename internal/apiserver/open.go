@@ -3,6 +3,7 @@ package apiserver
 import (
 	"patchbay.dev/patchbay/internal/apiserver/containers"
 	"patchbay.dev/patchbay/internal/apiserver/containers/record"
+	"patchbay.dev/patchbay/internal/apiserver/events"
 	"patchbay.dev/patchbay/internal/apiserver/images"
 	"patchbay.dev/patchbay/internal/apiserver/networks"
 	"patchbay.dev/patchbay/internal/apiserver/networks/addressing"
@@ -21,6 +22,14 @@ func (u *imageUsers) ContainersUsing(digest string) []string {
 	return u.containers.ContainersUsing(digest)
 }
 
+func openEvents(s *server) (*events.Service, error) {
+	epochs, err := store.NewCollection[events.Epoch](s.store, store.CollectionConfig{Name: events.Collection, Schema: events.Schema})
+	if err != nil {
+		return nil, err
+	}
+	return events.New(events.Config{File: s.config.Roots.Events(), Epochs: epochs, Log: s.config.Log})
+}
+
 func openImages(s *server, users images.Users) (*images.Service, error) {
 	records, err := store.NewCollection[images.Record](s.store, store.CollectionConfig{Name: "images", Schema: 1})
 	if err != nil {
@@ -37,6 +46,7 @@ func openImages(s *server, users images.Users) (*images.Service, error) {
 		Credentials:        s.config.Roots.Credentials(),
 		InsecureRegistries: s.config.Settings.InsecureRegistries,
 		Users:              users,
+		Events:             s.events,
 		Log:                s.config.Log,
 	})
 }
@@ -62,6 +72,7 @@ func openNetworks(s *server) (*networks.Service, error) {
 		Default:      s.config.Settings.DefaultNetwork,
 		ReadyTimeout: s.config.Settings.ReadyTimeout,
 		Log:          s.config.Log,
+		Events:       s.events,
 		IPv4Pools:    s.config.Settings.IPv4Pools,
 		IPv6Pools:    ipv6Pools(s),
 	})
@@ -85,5 +96,6 @@ func openContainers(s *server) (*containers.Service, error) {
 		DefaultRuntime: s.config.Settings.DefaultRuntime,
 		ReadyTimeout:   s.config.Settings.ReadyTimeout,
 		Log:            s.config.Log,
+		Events:         s.events,
 	})
 }

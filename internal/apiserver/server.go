@@ -17,6 +17,7 @@ import (
 
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
 	"patchbay.dev/patchbay/internal/apiserver/containers"
+	"patchbay.dev/patchbay/internal/apiserver/events"
 	"patchbay.dev/patchbay/internal/apiserver/images"
 	"patchbay.dev/patchbay/internal/apiserver/networks"
 	"patchbay.dev/patchbay/internal/apiserver/plugins"
@@ -27,6 +28,7 @@ import (
 	"patchbay.dev/patchbay/internal/manifest"
 	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/internal/store"
+	"patchbay.dev/patchbay/resource/event"
 )
 
 // callGrace is how long running calls may go on after the server was told to
@@ -44,6 +46,7 @@ type Config struct {
 type server struct {
 	config     Config
 	store      *store.Store
+	events     *events.Service
 	plugins    *plugins.Service
 	images     *images.Service
 	networks   *networks.Service
@@ -96,6 +99,9 @@ func open(c Config, exit func()) (_ *server, err error) {
 			err = errors.Join(err, s.store.Close())
 		}
 	}()
+	if s.events, err = openEvents(s); err != nil {
+		return nil, err
+	}
 	users := &imageUsers{}
 	if s.images, err = openImages(s, users); err != nil {
 		return nil, err
@@ -116,6 +122,7 @@ func open(c Config, exit func()) (_ *server, err error) {
 		Networks:       s.networks,
 		Images:         s.images,
 		Exit:           exit,
+		Events:         s.events,
 		DefaultRuntime: c.Settings.DefaultRuntime,
 		DefaultNetwork: c.Settings.DefaultNetwork,
 	})
@@ -125,6 +132,7 @@ func open(c Config, exit func()) (_ *server, err error) {
 // start takes over what runs. Networks come first: containers that ended
 // meanwhile give up their leases.
 func (s *server) start() error {
+	s.events.Publish(event.Event{Type: event.System, Action: event.ActionStart, Name: "patchbayd"})
 	if err := s.networks.Start(s.containers); err != nil {
 		return err
 	}
@@ -135,6 +143,7 @@ func (s *server) start() error {
 func (s *server) close() {
 	s.containers.Close()
 	s.networks.Close()
+	s.events.Close()
 	if err := s.store.Close(); err != nil {
 		s.config.Log.Error("store is not closed well", "error", err)
 	}
@@ -168,7 +177,9 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	s.config.Log.Info("ending")
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), callGrace)
 	defer cancel()
+	s.events.Publish(event.Event{Type: event.System, Action: event.ActionStop, Name: "patchbayd"})
 	s.containers.Drain() // else who waits for a container holds this up
+	s.events.Drain()
 	calls.Shutdown(end)
 	serving.Wait()
 	return nil

@@ -88,6 +88,9 @@ func (r Roots) Lock() string { return filepath.Join(r.RunRoot, "patchbayd.lock")
 // DaemonLog is the file with patchbayd's log where systemd does not keep it.
 func (r Roots) DaemonLog() string { return filepath.Join(r.RunRoot, "patchbayd.log") }
 
+// Events is the file of recent events.
+func (r Roots) Events() string { return filepath.Join(r.RunRoot, "events.json") }
+
 // Networks is the directory with a directory for each network's plugin.
 func (r Roots) Networks() string { return filepath.Join(r.RunRoot, "networks") }
 

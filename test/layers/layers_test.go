@@ -24,7 +24,7 @@ type layer struct {
 // Small packages without knowledge of Patchbay, and the nouns: everybody above
 // them may use them.
 var (
-	basics   = []string{"resource", "internal/version", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile"}
+	basics   = []string{"resource", "resource/event", "internal/version", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile"}
 	contract = []string{"api/...", "internal/wire", "internal/rpc", "internal/client"}
 )
 
@@ -35,10 +35,11 @@ func with(groups ...[]string) []string { return slices.Concat(groups...) }
 var layers = []layer{
 	{packages: []string{"api/..."}},
 	{packages: []string{"resource"}, thirdParty: []string{"github.com/containerd/errdefs"}},
+	{packages: []string{"resource/event"}, imports: []string{"resource"}, thirdParty: []string{"github.com/containerd/errdefs"}},
 	{packages: []string{"internal/version", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile"}, apart: true},
 
 	// The contracts as Go sees them.
-	{packages: []string{"internal/wire"}, imports: []string{"api/...", "resource"}},
+	{packages: []string{"internal/wire"}, imports: []string{"api/...", "resource", "resource/event"}},
 	{packages: []string{"internal/rpc"}, imports: []string{"internal/wire", "api/..."}},
 	{packages: []string{"internal/client"}, imports: []string{"api/...", "internal/rpc", "internal/wire", "resource"}},
 
@@ -86,12 +87,14 @@ var layers = []layer{
 	{packages: []string{"internal/apiserver/plugins"}, imports: with(basics, []string{"internal/manifest"})},
 	{
 		packages: []string{"internal/apiserver/networks"},
-		imports:  with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/apiserver/networks/addressing"}),
+		imports:  with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/apiserver/networks/addressing", "internal/apiserver/networks/amend"}),
 		tests:    []string{"internal/apiserver/plugins"},
 	},
+	{packages: []string{"internal/apiserver/networks/amend"}, imports: []string{"resource", "internal/apiserver/networks/addressing"}},
 	{packages: []string{"internal/apiserver/networks/addressing"}, imports: []string{"api/...", "resource"}},
 	{packages: []string{"internal/apiserver/containers/..."}, imports: with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/containerlog"})},
 	{packages: []string{"internal/apiserver/images"}, imports: with(basics, []string{"internal/store", "internal/imagestore", "internal/imagearchive", "internal/registry"}), tests: []string{"internal/wire"}},
+	{packages: []string{"internal/apiserver/events"}, imports: basics},
 	{packages: []string{"internal/apiserver/system"}, imports: with(basics, []string{"internal/apiserver/plugins", "internal/config", "internal/helper", "internal/manifest"})},
 	// Harnesses see the requests of services as values, beside the interfaces
 	// that they declare.

@@ -7,8 +7,10 @@ import (
 
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
+	"patchbay.dev/patchbay/internal/apiserver/containers/report"
 	"patchbay.dev/patchbay/internal/apiserver/containers/wiring"
 	"patchbay.dev/patchbay/resource"
+	"patchbay.dev/patchbay/resource/event"
 )
 
 // Connect puts a container on one more network: at once if it runs, else when it
@@ -37,6 +39,9 @@ func (s *Service) Connect(ctx context.Context, name string, wish resource.Attach
 	defer release()
 	made, err := change.Connect(ctx, wish)
 	made.Network = network.Name
+	if err == nil {
+		report.Change(s.config.Events, e.described(), event.ActionConnect, event.AttributeNetwork, network.Name)
+	}
 	return made, found.Warnings, err
 }
 
@@ -63,7 +68,15 @@ func (s *Service) Disconnect(ctx context.Context, name, network string, force bo
 		return err
 	}
 	defer release()
-	return change.Disconnect(ctx, place, force)
+	left, err := s.config.Networks.Resolve(e.config().Networks[place].Network)
+	if err != nil {
+		return err
+	}
+	if err := change.Disconnect(ctx, place, force); err != nil {
+		return err
+	}
+	report.Change(s.config.Events, e.described(), event.ActionDisconnect, event.AttributeNetwork, left.Name)
+	return nil
 }
 
 // claimChange makes a change of a container's networks the only one, and keeps

@@ -12,9 +12,11 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
 	"patchbay.dev/patchbay/internal/apiserver/containers/record"
+	"patchbay.dev/patchbay/internal/apiserver/containers/report"
 	"patchbay.dev/patchbay/internal/apiserver/containers/request"
 	"patchbay.dev/patchbay/internal/revert"
 	"patchbay.dev/patchbay/resource"
+	"patchbay.dev/patchbay/resource/event"
 )
 
 // Create stores a container made from an image that is present, and reserves
@@ -53,6 +55,7 @@ func (s *Service) Create(ctx context.Context, name string, labels map[string]str
 	}
 	s.mu.Lock()
 	e.creating = false
+	report.Change(s.config.Events, e.described(), event.ActionCreate)
 	s.mu.Unlock()
 	return s.describe(ctx, e), r.Warnings, nil
 }

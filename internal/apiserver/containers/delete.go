@@ -10,7 +10,9 @@ import (
 
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
+	"patchbay.dev/patchbay/internal/apiserver/containers/report"
 	"patchbay.dev/patchbay/resource"
+	"patchbay.dev/patchbay/resource/event"
 )
 
 // deletion is one attempt to delete a container.
@@ -77,6 +79,7 @@ func (s *Service) remove(e *entry) error {
 	e.deletion = nil
 	s.mu.Unlock()
 	if d.err == nil {
+		report.Change(s.config.Events, e.described(), event.ActionDelete)
 		s.forget(e)
 	}
 	close(d.done)

@@ -8,6 +8,7 @@ import (
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
+	"patchbay.dev/patchbay/internal/apiserver/containers/report"
 )
 
 // watch waits for the end of a run and takes away what it leaves. It ends early
@@ -94,6 +95,7 @@ func (s *Service) endRun(e *entry, r *run, last *disk.Exit) {
 	defer s.mu.Unlock()
 	if last != nil {
 		e.last = last
+		report.End(s.config.Events, e.described(), *last, r.stops > 0)
 	}
 	e.run = nil
 	e.released = r.removing

@@ -33,6 +33,7 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
 	"patchbay.dev/patchbay/internal/apiserver/containers/record"
+	"patchbay.dev/patchbay/internal/apiserver/containers/report"
 	"patchbay.dev/patchbay/internal/apiserver/containers/request"
 	"patchbay.dev/patchbay/internal/apiserver/containers/runtimehelper"
 	"patchbay.dev/patchbay/internal/helper"
@@ -88,6 +89,7 @@ type Config struct {
 	// Launch starts helpers; default helper.Start.
 	Launch func(helper.Config) (*helper.Process, error)
 	Log    *slog.Logger
+	Events report.Events // nil: nobody is told
 }
 
 func (c *Config) complete() {
@@ -166,6 +168,10 @@ func (e *entry) record() record.Container {
 func (e *entry) wishes() leases.Container {
 	c := e.config()
 	return leases.Container{ID: e.id(), Name: e.name(), Hostname: c.Hostname, Wishes: c.Networks}
+}
+
+func (e *entry) described() report.Container {
+	return report.Container{Metadata: e.metadata, Image: e.config().Image}
 }
 
 // errorf returns an error about the container.

@@ -16,6 +16,7 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/internal/apiserver/containers/hostport"
 	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
+	"patchbay.dev/patchbay/internal/apiserver/containers/report"
 	"patchbay.dev/patchbay/internal/apiserver/containers/runtimehelper"
 	"patchbay.dev/patchbay/internal/client"
 	"patchbay.dev/patchbay/internal/helper"
@@ -23,6 +24,7 @@ import (
 	"patchbay.dev/patchbay/internal/revert"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
+	"patchbay.dev/patchbay/resource/event"
 )
 
 // run is one run of a container, from the claim of its start until nothing is
@@ -234,6 +236,7 @@ func (s *Service) bootstrap(ctx context.Context, e *entry, r *run, request *sand
 	r.state = resource.ContainerRunning
 	r.startedAt = startedAt.AsTime()
 	r.attachments = attachments
+	report.Change(s.config.Events, e.described(), event.ActionStart)
 	return made.GetStdioSocket(), nil
 }
 

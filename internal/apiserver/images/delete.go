@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/resource"
+	"patchbay.dev/patchbay/resource/event"
 )
 
 // Delete takes a reference away and removes the image with its last one. By
@@ -90,6 +91,7 @@ func (s *Service) unname(name, digest string, u usage, force bool) (deletion res
 			return deletion, err
 		}
 		deletion.Untagged = append(deletion.Untagged, familiar(n))
+		s.publish(event.ActionUntag, digest, familiar(n))
 	}
 	if !last || len(users) > 0 || beingUsed {
 		return deletion, nil
@@ -98,6 +100,7 @@ func (s *Service) unname(name, digest string, u usage, force bool) (deletion res
 		return deletion, err
 	}
 	deletion.Deleted = []string{digest}
+	s.publish(event.ActionDelete, digest, digest)
 	return deletion, nil
 }
 
@@ -146,6 +149,11 @@ func (s *Service) pruneOne(digest string, all bool, uses uint64) (removed bool, 
 		if err := s.images.removeReference(n); err != nil {
 			return false, err
 		}
+		s.publish(event.ActionUntag, digest, familiar(n))
 	}
-	return true, s.images.remove(digest)
+	if err := s.images.remove(digest); err != nil {
+		return true, err
+	}
+	s.publish(event.ActionDelete, digest, digest)
+	return true, nil
 }

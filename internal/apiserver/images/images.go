@@ -25,6 +25,7 @@ import (
 	"patchbay.dev/patchbay/internal/imagestore"
 	"patchbay.dev/patchbay/internal/registry"
 	"patchbay.dev/patchbay/resource"
+	"patchbay.dev/patchbay/resource/event"
 )
 
 // Progress is one step of a transfer.
@@ -79,6 +80,8 @@ type Config struct {
 	Patience time.Duration
 	// Users may be nil: nobody uses images.
 	Users Users
+	// Events may be nil: nobody is told.
+	Events Events
 	// Log may be nil.
 	Log *slog.Logger
 }
@@ -87,8 +90,10 @@ type Config struct {
 type Service struct {
 	store *imagestore.Store
 	users Users
-	log   *slog.Logger
-	hubs  *registry.Client
+	// events may be nil.
+	events Events
+	log    *slog.Logger
+	hubs   *registry.Client
 
 	mu     sync.Mutex
 	images *index // guarded by mu
@@ -106,7 +111,7 @@ func New(c Config) (*Service, error) {
 	if c.Users == nil {
 		c.Users = noUsers{}
 	}
-	s := &Service{store: store, users: c.Users, log: c.Log}
+	s := &Service{store: store, users: c.Users, events: c.Events, log: c.Log}
 	if s.images, err = loadIndex(c.Images, c.References); err != nil {
 		return nil, err
 	}
@@ -200,7 +205,11 @@ func (s *Service) Tag(_ context.Context, name, reference string) error {
 	if err != nil {
 		return err
 	}
-	return s.images.setReference(named.name, record.Configuration.Digest)
+	if err := s.images.setReference(named.name, record.Configuration.Digest); err != nil {
+		return err
+	}
+	s.publish(event.ActionTag, record.Configuration.Digest, familiar(named.name))
+	return nil
 }
 
 // Login checks credentials with a registry and stores them. An empty name is

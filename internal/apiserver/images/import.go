@@ -15,6 +15,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/imagestore"
 	"patchbay.dev/patchbay/resource"
+	"patchbay.dev/patchbay/resource/event"
 )
 
 // layerTypes are the OCI media types of layers by their compression.
@@ -42,6 +43,7 @@ func (s *Service) Import(ctx context.Context, r io.Reader, ref string, run resou
 	if err != nil {
 		return resource.Image{}, fmt.Errorf("image %s: %w", familiar(p.name), err)
 	}
+	s.publish(event.ActionImport, image.ID, familiar(p.name))
 	return image, nil
 }
 

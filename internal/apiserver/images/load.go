@@ -13,6 +13,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/imagearchive"
 	"patchbay.dev/patchbay/resource"
+	"patchbay.dev/patchbay/resource/event"
 )
 
 // Load reads all images of a docker-archive or OCI layout archive, plain or
@@ -39,7 +40,9 @@ func (s *Service) Load(ctx context.Context, r io.Reader, ref string) ([]resource
 	if err := nameAll(candidates, fallback); err != nil {
 		return nil, err
 	}
-	return s.addAll(ctx, candidates)
+	list, err := s.addAll(ctx, candidates)
+	s.publishAll(event.ActionLoad, list...)
+	return list, err
 }
 
 // candidatesOf finds what is for the host in an archive.

@@ -16,6 +16,7 @@ import (
 	"patchbay.dev/patchbay/internal/imagestore"
 	"patchbay.dev/patchbay/internal/registry"
 	"patchbay.dev/patchbay/resource"
+	"patchbay.dev/patchbay/resource/event"
 )
 
 // Pull fetches an image from its registry, unpacks it and gives it the name
@@ -37,6 +38,7 @@ func (s *Service) Pull(ctx context.Context, ref, platform string, progress func(
 	if err != nil {
 		return resource.Image{}, fmt.Errorf("image %s: %w", familiar(p.name), err)
 	}
+	s.publish(event.ActionPull, image.ID, familiar(p.name))
 	return image, nil
 }
 

@@ -32,12 +32,13 @@ func (s *Service) Create(ctx context.Context, name string, labels map[string]str
 		Metadata:      resource.Metadata{ID: id, Name: name, CreatedAt: time.Now().UTC(), Labels: labels},
 		Configuration: configuration,
 	})
-	n.unsaved = true
+	n.unsaved, n.hidden = true, true
 	if err := n.create(ctx); err != nil {
 		n.client.Close()
 		s.forget(id, name)
 		return resource.Network{}, err
 	}
+	n.reveal()
 	return n.snapshot(), nil
 }
 

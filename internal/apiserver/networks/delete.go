@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/resource"
+	"patchbay.dev/patchbay/resource/event"
 )
 
 // Delete takes a network off the host and forgets it. It refuses the built-in
@@ -89,6 +90,9 @@ func (n *network) delete(ctx context.Context) error {
 	if err := n.service.config.Records.Delete(n.id); err != nil {
 		return errors.Join(left, fmt.Errorf("network %s: its deletion will be finished at the next start: %w", r.Name, err))
 	}
+	n.mu.Lock()
+	n.publish(event.ActionDelete, "")
+	n.mu.Unlock()
 	n.service.forget(n.id, r.Name)
 	n.client.Close()
 	if left != nil {

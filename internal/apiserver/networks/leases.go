@@ -57,7 +57,7 @@ func (s *Service) Allocate(ctx context.Context, networkID, key, owner string, wi
 	n.mu.Unlock()
 	attachment.NetworkID, attachment.Network = n.id, r.Name
 	attachment.InterfaceName, attachment.GatewayPriority, attachment.Sysctls = wish.InterfaceName, wish.GatewayPriority, wish.Sysctls
-	attachment.DNS = attachedDNS(r.Configuration.DNS, attachment.DNS)
+	attachment.DNS = addressing.AttachedDNS(r.Configuration.DNS, attachment.DNS)
 	attachment.Routes = append(attachment.Routes, addressing.AttachedRoutes(r.Configuration.Routes, attachment)...)
 	attachment.RateIn, attachment.RateOut = wish.RateIn, wish.RateOut
 	return resource.AllocatedAttachment{

@@ -23,6 +23,7 @@ type network struct {
 
 	mu      sync.Mutex
 	record  resource.StoredNetwork // guarded by mu
+	hidden  bool                   // it is being created, and perhaps never will be; guarded by mu
 	unsaved bool                   // record is not stored as it is; guarded by mu
 	status  resource.NetworkStatus // as last told; guarded by mu
 	process *helper.Process        // nil: none was started yet; guarded by mu
@@ -79,16 +80,16 @@ func (n *network) told(s resource.NetworkStatus) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.status = s
-	n.announce()
+	n.enter(s)
 }
 
 // turn sets the state and keeps what else is known.
 func (n *network) turn(state resource.NetworkState, message string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.status.State, n.status.Message = state, message
-	n.announce()
+	s := n.status
+	s.State, s.Message = state, message
+	n.enter(s)
 }
 
 // announce wakes those who wait for a change; mu is held.

@@ -42,7 +42,7 @@ type Users interface {
 	Reservations(networkID string) []wire.Reservation
 }
 
-// Config is what a Service needs. All fields but the pools are required.
+// Config is what a Service needs. All fields but Events and the pools are required.
 type Config struct {
 	Roots   layout.Roots
 	Records Records
@@ -56,6 +56,7 @@ type Config struct {
 	// again until its network is made.
 	ReadyTimeout time.Duration
 	Log          *slog.Logger
+	Events       Events // nil: nobody is told
 	// Plugins choose subnets from the pools, in order; none: pools of their own.
 	IPv4Pools, IPv6Pools []resource.SubnetPool
 }

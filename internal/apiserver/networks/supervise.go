@@ -11,6 +11,7 @@ import (
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
+	"patchbay.dev/patchbay/resource/event"
 )
 
 // The back-off of a plugin that dies: from the first to the last, doubling. One
@@ -65,6 +66,9 @@ func (n *network) supervise(ctx context.Context, process *helper.Process) {
 				delay = n.backOff(ctx, delay)
 				continue
 			}
+			if len(restarts) > 0 {
+				n.publishPlugin(event.ActionRestart, "")
+			}
 			answer(restarts, nil)
 			process = p
 			n.log.Info("network serves", "pid", process.PID())
@@ -88,6 +92,7 @@ func (n *network) supervise(ctx context.Context, process *helper.Process) {
 			delay = firstDelay
 		}
 		n.log.Warn("plugin died", "how", process.Death(), "again in", delay)
+		n.publishPlugin(event.ActionDie, process.Death())
 		n.turn(resource.NetworkStarting, "its plugin "+process.Death())
 		process = nil
 		delay = n.backOff(ctx, delay)

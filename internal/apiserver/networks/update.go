@@ -4,15 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/containerd/errdefs"
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/internal/apiserver/networks/addressing"
+	"patchbay.dev/patchbay/internal/apiserver/networks/amend"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
+	"patchbay.dev/patchbay/resource/event"
 )
 
 // Update changes a network while it serves, without detaching anyone. All faults
@@ -28,55 +28,15 @@ func (s *Service) Update(ctx context.Context, name string, change resource.Netwo
 	if before.Deleting {
 		return resource.Network{}, fmt.Errorf("network %s: is being deleted: %w", before.Name, errdefs.ErrNotFound)
 	}
-	next := changed(before, change)
-	if err := checkChange(before, next, change); err != nil {
+	next := amend.Changed(before, change)
+	if err := amend.Check(before, next, change); err != nil {
 		return resource.Network{}, err
 	}
-	if sameForPlugin(before, next) {
+	if amend.SameForPlugin(before, next) {
 		err := n.replace(next)
 		return n.snapshot(), err
 	}
 	return n.apply(ctx, before, next)
-}
-
-// changed is the record with the change.
-func changed(r resource.StoredNetwork, change resource.NetworkChange) resource.StoredNetwork {
-	r.Labels = maps.Clone(r.Labels)
-	if r.Labels == nil && len(change.Labels) > 0 {
-		r.Labels = map[string]string{}
-	}
-	for _, key := range change.RemoveLabels {
-		delete(r.Labels, key)
-	}
-	maps.Copy(r.Labels, change.Labels)
-	if change.MTU != nil {
-		r.Configuration.MTU = *change.MTU
-	}
-	if change.ReservedRanges != nil {
-		r.Configuration.ReservedRanges = *change.ReservedRanges
-	}
-	if change.DNS != nil {
-		r.Configuration.DNS = *change.DNS
-	}
-	return r
-}
-
-func checkChange(before, next resource.StoredNetwork, change resource.NetworkChange) error {
-	faults := []error{resource.ValidateLabels(next.Labels)}
-	for _, key := range change.RemoveLabels {
-		if _, has := before.Labels[key]; !has {
-			faults = append(faults, fmt.Errorf("label %q: network %s has none of that key: %w", key, before.Name, errdefs.ErrInvalidArgument))
-		}
-	}
-	whole := next.Configuration
-	pinned := addressing.Wanted(next)
-	whole.IPv4Subnet, whole.IPv6Subnet = pinned.IPv4, pinned.IPv6
-	return errors.Join(append(faults, whole.Validate())...)
-}
-
-// sameForPlugin reports whether a change is none of the plugin's business.
-func sameForPlugin(a, b resource.StoredNetwork) bool {
-	return a.Configuration.MTU == b.Configuration.MTU && slices.Equal(a.Configuration.ReservedRanges, b.Configuration.ReservedRanges)
 }
 
 // replace stores the record and makes it the one in force.
@@ -87,6 +47,7 @@ func (n *network) replace(next resource.StoredNetwork) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.record, n.unsaved = next, false
+	n.publish(event.ActionUpdate, "")
 	return nil
 }
 
@@ -140,15 +101,5 @@ func (n *network) pluginConfiguration(r resource.StoredNetwork) *pluginv1.Networ
 		Ipv6Disabled:   c.IPv6Disabled,
 		Ipv4Pools:      wire.SubnetPoolsToProto(n.service.config.IPv4Pools),
 		Ipv6Pools:      wire.SubnetPoolsToProto(n.service.config.IPv6Pools),
-	}
-}
-
-// attachedDNS is what a plugin says of name servers, after what the network's
-// configuration does.
-func attachedDNS(configured, told resource.DNSConfiguration) resource.DNSConfiguration {
-	return resource.DNSConfiguration{
-		Servers: slices.Concat(configured.Servers, told.Servers),
-		Search:  slices.Concat(configured.Search, told.Search),
-		Options: slices.Concat(configured.Options, told.Options),
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
+	"patchbay.dev/patchbay/resource/event"
 )
 
 // System is the system service.
@@ -17,6 +18,7 @@ type System interface {
 	Shutdown(ctx context.Context, stopTimeout time.Duration) []string
 	SetKernel(ctx context.Context, image, modules string) (resource.Kernel, error)
 	Kernel(ctx context.Context) (resource.Kernel, error)
+	Events(ctx context.Context, q event.Query, send func(event.Event) error) error
 }
 
 type systemHarness struct {
@@ -52,4 +54,13 @@ func (h *systemHarness) GetKernel(ctx context.Context, _ *apiserverv1.GetKernelR
 		return nil, err
 	}
 	return &apiserverv1.GetKernelResponse{Kernel: wire.KernelToProto(k)}, nil
+}
+
+func (h *systemHarness) Events(ctx context.Context, r *apiserverv1.EventsRequest, stream apiserverv1connect.SystemServiceEventsServerStream) error {
+	if err := stream.SendHeaders(); err != nil {
+		return err
+	}
+	return h.service.Events(ctx, wire.EventQueryFromProto(r), func(e event.Event) error {
+		return stream.Send(&apiserverv1.EventsResponse{Event: wire.EventToProto(e)})
+	})
 }

@@ -15,6 +15,7 @@ import (
 	"patchbay.dev/patchbay/internal/manifest"
 	"patchbay.dev/patchbay/internal/version"
 	"patchbay.dev/patchbay/resource"
+	"patchbay.dev/patchbay/resource/event"
 )
 
 // Containers is what the service needs of the container service.
@@ -43,6 +44,13 @@ type Plugins interface {
 	Runtime(name string) (manifest.Plugin, error)
 }
 
+// Events is what the service needs of the event service.
+type Events interface {
+	Follow(ctx context.Context, q event.Query, send func(event.Event) error) error
+	// Forget gives up what was kept for the next patchbayd.
+	Forget()
+}
+
 // Config is what a Service needs. All fields are required.
 type Config struct {
 	Roots      layout.Roots
@@ -50,6 +58,7 @@ type Config struct {
 	Containers Containers
 	Networks   Networks
 	Images     Images
+	Events     Events
 	// Exit begins the end of the server; it returns at once.
 	Exit func()
 	// DefaultRuntime and DefaultNetwork are told, no more.
@@ -104,11 +113,17 @@ func (s *Service) Info(ctx context.Context) resource.SystemInfo {
 func (s *Service) Shutdown(ctx context.Context, stopTimeout time.Duration) []string {
 	ctx = context.WithoutCancel(ctx)
 	defer s.config.Exit()
+	defer s.config.Events.Forget()
 	err := errors.Join(s.config.Containers.StopAll(ctx, stopTimeout), s.config.Networks.StopAll(ctx))
 	if err == nil {
 		return nil
 	}
 	return strings.Split(err.Error(), "\n")
+}
+
+// Events sends what has happened and what happens.
+func (s *Service) Events(ctx context.Context, q event.Query, send func(event.Event) error) error {
+	return s.config.Events.Follow(ctx, q, send)
 }
 
 // operatingSystem returns PRETTY_NAME of os-release(5).

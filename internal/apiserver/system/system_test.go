@@ -13,6 +13,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/manifest"
 	"patchbay.dev/patchbay/resource"
+	"patchbay.dev/patchbay/resource/event"
 )
 
 // world is all that the system service asks.
@@ -51,9 +52,14 @@ func (w worldPlugins) Runtime(string) (manifest.Plugin, error) {
 	return manifest.Plugin{Binary: w.binary}, nil
 }
 
+type worldEvents struct{ *world }
+
+func (w worldEvents) Follow(context.Context, event.Query, func(event.Event) error) error { return nil }
+func (w worldEvents) Forget()                                                            { w.calls = append(w.calls, "forget events") }
+
 func service(w *world) *Service {
 	return New(Config{
-		Containers: w, Images: w, Networks: worldNetworks{w}, Plugins: worldPlugins{w},
+		Containers: w, Images: w, Networks: worldNetworks{w}, Plugins: worldPlugins{w}, Events: worldEvents{w},
 		Exit:           func() { w.calls = append(w.calls, "exit") },
 		DefaultRuntime: "oci",
 		DefaultNetwork: resource.PluginInfo{Plugin: "bridge"},
@@ -128,7 +134,7 @@ func TestShutdown(t *testing.T) {
 	if diff := cmp.Diff([]string{"container a: no", "container b: no"}, faults); diff != "" {
 		t.Errorf("faults (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"containers 1m0s <nil>", "networks <nil>", "exit"}, w.calls); diff != "" {
+	if diff := cmp.Diff([]string{"containers 1m0s <nil>", "networks <nil>", "forget events", "exit"}, w.calls); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}
 }

@@ -29,6 +29,272 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type EventsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AfterRevision uint64                 `protobuf:"varint,1,opt,name=after_revision,json=afterRevision,proto3" json:"after_revision,omitempty"` // 0: see since
+	Since         *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`                                       // absent: new events alone
+	Until         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`                                       // absent: without end
+	Filters       []*EventFilter         `protobuf:"bytes,4,rep,name=filters,proto3" json:"filters,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventsRequest) Reset() {
+	*x = EventsRequest{}
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventsRequest) ProtoMessage() {}
+
+func (x *EventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventsRequest.ProtoReflect.Descriptor instead.
+func (*EventsRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *EventsRequest) GetAfterRevision() uint64 {
+	if x != nil {
+		return x.AfterRevision
+	}
+	return 0
+}
+
+func (x *EventsRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *EventsRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *EventsRequest) GetFilters() []*EventFilter {
+	if x != nil {
+		return x.Filters
+	}
+	return nil
+}
+
+// EventFilter selects events. Of filters of one key one has to fit, of labels all.
+type EventFilter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"` // type, event, container, network, image, plugin or label
+	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventFilter) Reset() {
+	*x = EventFilter{}
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventFilter) ProtoMessage() {}
+
+func (x *EventFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventFilter.ProtoReflect.Descriptor instead.
+func (*EventFilter) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *EventFilter) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *EventFilter) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+type EventsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Event         *Event                 `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventsResponse) Reset() {
+	*x = EventsResponse{}
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventsResponse) ProtoMessage() {}
+
+func (x *EventsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventsResponse.ProtoReflect.Descriptor instead.
+func (*EventsResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *EventsResponse) GetEvent() *Event {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+// Event is one change that has happened.
+type Event struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"` // greater than those of all earlier events
+	Time          *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	Type          string                 `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"` // container, network, image, plugin or system
+	Action        string                 `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`
+	Id            string                 `protobuf:"bytes,5,opt,name=id,proto3" json:"id,omitempty"`
+	Name          string                 `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`
+	Labels        map[string]string      `protobuf:"bytes,7,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Attributes    map[string]string      `protobuf:"bytes,8,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Event) Reset() {
+	*x = Event{}
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Event) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Event) ProtoMessage() {}
+
+func (x *Event) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Event.ProtoReflect.Descriptor instead.
+func (*Event) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Event) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Event) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Event) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *Event) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *Event) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Event) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Event) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *Event) GetAttributes() map[string]string {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
 type InfoRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -37,7 +303,7 @@ type InfoRequest struct {
 
 func (x *InfoRequest) Reset() {
 	*x = InfoRequest{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[0]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -49,7 +315,7 @@ func (x *InfoRequest) String() string {
 func (*InfoRequest) ProtoMessage() {}
 
 func (x *InfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[0]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -62,7 +328,7 @@ func (x *InfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InfoRequest.ProtoReflect.Descriptor instead.
 func (*InfoRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{0}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{4}
 }
 
 type InfoResponse struct {
@@ -93,7 +359,7 @@ type InfoResponse struct {
 
 func (x *InfoResponse) Reset() {
 	*x = InfoResponse{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[1]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -105,7 +371,7 @@ func (x *InfoResponse) String() string {
 func (*InfoResponse) ProtoMessage() {}
 
 func (x *InfoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[1]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -118,7 +384,7 @@ func (x *InfoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InfoResponse.ProtoReflect.Descriptor instead.
 func (*InfoResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{1}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *InfoResponse) GetVersion() string {
@@ -271,7 +537,7 @@ type SetKernelRequest struct {
 
 func (x *SetKernelRequest) Reset() {
 	*x = SetKernelRequest{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[2]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -283,7 +549,7 @@ func (x *SetKernelRequest) String() string {
 func (*SetKernelRequest) ProtoMessage() {}
 
 func (x *SetKernelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[2]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -296,7 +562,7 @@ func (x *SetKernelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetKernelRequest.ProtoReflect.Descriptor instead.
 func (*SetKernelRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{2}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SetKernelRequest) GetImage() string {
@@ -322,7 +588,7 @@ type SetKernelResponse struct {
 
 func (x *SetKernelResponse) Reset() {
 	*x = SetKernelResponse{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[3]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -334,7 +600,7 @@ func (x *SetKernelResponse) String() string {
 func (*SetKernelResponse) ProtoMessage() {}
 
 func (x *SetKernelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[3]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -347,7 +613,7 @@ func (x *SetKernelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetKernelResponse.ProtoReflect.Descriptor instead.
 func (*SetKernelResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{3}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SetKernelResponse) GetKernel() *Kernel {
@@ -365,7 +631,7 @@ type GetKernelRequest struct {
 
 func (x *GetKernelRequest) Reset() {
 	*x = GetKernelRequest{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[4]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -377,7 +643,7 @@ func (x *GetKernelRequest) String() string {
 func (*GetKernelRequest) ProtoMessage() {}
 
 func (x *GetKernelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[4]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -390,7 +656,7 @@ func (x *GetKernelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKernelRequest.ProtoReflect.Descriptor instead.
 func (*GetKernelRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{4}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{8}
 }
 
 type GetKernelResponse struct {
@@ -402,7 +668,7 @@ type GetKernelResponse struct {
 
 func (x *GetKernelResponse) Reset() {
 	*x = GetKernelResponse{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[5]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -414,7 +680,7 @@ func (x *GetKernelResponse) String() string {
 func (*GetKernelResponse) ProtoMessage() {}
 
 func (x *GetKernelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[5]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -427,7 +693,7 @@ func (x *GetKernelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKernelResponse.ProtoReflect.Descriptor instead.
 func (*GetKernelResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{5}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetKernelResponse) GetKernel() *Kernel {
@@ -450,7 +716,7 @@ type Kernel struct {
 
 func (x *Kernel) Reset() {
 	*x = Kernel{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[6]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -462,7 +728,7 @@ func (x *Kernel) String() string {
 func (*Kernel) ProtoMessage() {}
 
 func (x *Kernel) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[6]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -475,7 +741,7 @@ func (x *Kernel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Kernel.ProtoReflect.Descriptor instead.
 func (*Kernel) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{6}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Kernel) GetRelease() string {
@@ -519,7 +785,7 @@ type HostCheck struct {
 
 func (x *HostCheck) Reset() {
 	*x = HostCheck{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[7]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -531,7 +797,7 @@ func (x *HostCheck) String() string {
 func (*HostCheck) ProtoMessage() {}
 
 func (x *HostCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[7]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -544,7 +810,7 @@ func (x *HostCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostCheck.ProtoReflect.Descriptor instead.
 func (*HostCheck) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{7}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *HostCheck) GetName() string {
@@ -577,7 +843,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[8]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -589,7 +855,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[8]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -602,7 +868,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{8}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ShutdownRequest) GetStopTimeoutSeconds() uint32 {
@@ -621,7 +887,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[9]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -633,7 +899,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[9]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -646,7 +912,7 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{9}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ShutdownResponse) GetFaults() []string {
@@ -679,7 +945,7 @@ type Plugin struct {
 
 func (x *Plugin) Reset() {
 	*x = Plugin{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[10]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -691,7 +957,7 @@ func (x *Plugin) String() string {
 func (*Plugin) ProtoMessage() {}
 
 func (x *Plugin) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[10]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -704,7 +970,7 @@ func (x *Plugin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plugin.ProtoReflect.Descriptor instead.
 func (*Plugin) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{10}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Plugin) GetName() string {
@@ -801,7 +1067,7 @@ type Variant struct {
 
 func (x *Variant) Reset() {
 	*x = Variant{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[11]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -813,7 +1079,7 @@ func (x *Variant) String() string {
 func (*Variant) ProtoMessage() {}
 
 func (x *Variant) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[11]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -826,7 +1092,7 @@ func (x *Variant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Variant.ProtoReflect.Descriptor instead.
 func (*Variant) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{11}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Variant) GetName() string {
@@ -856,7 +1122,7 @@ type PluginInstance struct {
 
 func (x *PluginInstance) Reset() {
 	*x = PluginInstance{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[12]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -868,7 +1134,7 @@ func (x *PluginInstance) String() string {
 func (*PluginInstance) ProtoMessage() {}
 
 func (x *PluginInstance) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[12]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -881,7 +1147,7 @@ func (x *PluginInstance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginInstance.ProtoReflect.Descriptor instead.
 func (*PluginInstance) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{12}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PluginInstance) GetResource() string {
@@ -920,7 +1186,7 @@ type PluginServiceListRequest struct {
 
 func (x *PluginServiceListRequest) Reset() {
 	*x = PluginServiceListRequest{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[13]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -932,7 +1198,7 @@ func (x *PluginServiceListRequest) String() string {
 func (*PluginServiceListRequest) ProtoMessage() {}
 
 func (x *PluginServiceListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[13]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -945,7 +1211,7 @@ func (x *PluginServiceListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginServiceListRequest.ProtoReflect.Descriptor instead.
 func (*PluginServiceListRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{13}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{17}
 }
 
 type PluginServiceListResponse struct {
@@ -957,7 +1223,7 @@ type PluginServiceListResponse struct {
 
 func (x *PluginServiceListResponse) Reset() {
 	*x = PluginServiceListResponse{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[14]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -969,7 +1235,7 @@ func (x *PluginServiceListResponse) String() string {
 func (*PluginServiceListResponse) ProtoMessage() {}
 
 func (x *PluginServiceListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[14]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -982,7 +1248,7 @@ func (x *PluginServiceListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginServiceListResponse.ProtoReflect.Descriptor instead.
 func (*PluginServiceListResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{14}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PluginServiceListResponse) GetPlugins() []*Plugin {
@@ -1001,7 +1267,7 @@ type PluginServiceGetRequest struct {
 
 func (x *PluginServiceGetRequest) Reset() {
 	*x = PluginServiceGetRequest{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[15]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1013,7 +1279,7 @@ func (x *PluginServiceGetRequest) String() string {
 func (*PluginServiceGetRequest) ProtoMessage() {}
 
 func (x *PluginServiceGetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[15]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1026,7 +1292,7 @@ func (x *PluginServiceGetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginServiceGetRequest.ProtoReflect.Descriptor instead.
 func (*PluginServiceGetRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{15}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PluginServiceGetRequest) GetName() string {
@@ -1045,7 +1311,7 @@ type PluginServiceGetResponse struct {
 
 func (x *PluginServiceGetResponse) Reset() {
 	*x = PluginServiceGetResponse{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[16]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1057,7 +1323,7 @@ func (x *PluginServiceGetResponse) String() string {
 func (*PluginServiceGetResponse) ProtoMessage() {}
 
 func (x *PluginServiceGetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[16]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1070,7 +1336,7 @@ func (x *PluginServiceGetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginServiceGetResponse.ProtoReflect.Descriptor instead.
 func (*PluginServiceGetResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{16}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PluginServiceGetResponse) GetPlugin() *Plugin {
@@ -1090,7 +1356,7 @@ type PluginServiceRestartRequest struct {
 
 func (x *PluginServiceRestartRequest) Reset() {
 	*x = PluginServiceRestartRequest{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[17]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1102,7 +1368,7 @@ func (x *PluginServiceRestartRequest) String() string {
 func (*PluginServiceRestartRequest) ProtoMessage() {}
 
 func (x *PluginServiceRestartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[17]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1115,7 +1381,7 @@ func (x *PluginServiceRestartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginServiceRestartRequest.ProtoReflect.Descriptor instead.
 func (*PluginServiceRestartRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{17}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PluginServiceRestartRequest) GetName() string {
@@ -1141,7 +1407,7 @@ type PluginServiceRestartResponse struct {
 
 func (x *PluginServiceRestartResponse) Reset() {
 	*x = PluginServiceRestartResponse{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[18]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1153,7 +1419,7 @@ func (x *PluginServiceRestartResponse) String() string {
 func (*PluginServiceRestartResponse) ProtoMessage() {}
 
 func (x *PluginServiceRestartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[18]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1166,7 +1432,7 @@ func (x *PluginServiceRestartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginServiceRestartResponse.ProtoReflect.Descriptor instead.
 func (*PluginServiceRestartResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{18}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PluginServiceRestartResponse) GetInstances() []*PluginInstance {
@@ -1180,7 +1446,34 @@ var File_patchbay_apiserver_v1_system_proto protoreflect.FileDescriptor
 
 const file_patchbay_apiserver_v1_system_proto_rawDesc = "" +
 	"\n" +
-	"\"patchbay/apiserver/v1/system.proto\x12\x15patchbay.apiserver.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\r\n" +
+	"\"patchbay/apiserver/v1/system.proto\x12\x15patchbay.apiserver.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd8\x01\n" +
+	"\rEventsRequest\x12%\n" +
+	"\x0eafter_revision\x18\x01 \x01(\x04R\rafterRevision\x120\n" +
+	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12<\n" +
+	"\afilters\x18\x04 \x03(\v2\".patchbay.apiserver.v1.EventFilterR\afilters\"5\n" +
+	"\vEventFilter\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"D\n" +
+	"\x0eEventsResponse\x122\n" +
+	"\x05event\x18\x01 \x01(\v2\x1c.patchbay.apiserver.v1.EventR\x05event\"\xad\x03\n" +
+	"\x05Event\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x12\n" +
+	"\x04type\x18\x03 \x01(\tR\x04type\x12\x16\n" +
+	"\x06action\x18\x04 \x01(\tR\x06action\x12\x0e\n" +
+	"\x02id\x18\x05 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x06 \x01(\tR\x04name\x12@\n" +
+	"\x06labels\x18\a \x03(\v2(.patchbay.apiserver.v1.Event.LabelsEntryR\x06labels\x12L\n" +
+	"\n" +
+	"attributes\x18\b \x03(\v2,.patchbay.apiserver.v1.Event.AttributesEntryR\n" +
+	"attributes\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a=\n" +
+	"\x0fAttributesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\r\n" +
 	"\vInfoRequest\"\xeb\x05\n" +
 	"\fInfoResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x1a\n" +
@@ -1263,12 +1556,13 @@ const file_patchbay_apiserver_v1_system_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\anetwork\x18\x02 \x01(\tR\anetwork\"c\n" +
 	"\x1cPluginServiceRestartResponse\x12C\n" +
-	"\tinstances\x18\x01 \x03(\v2%.patchbay.apiserver.v1.PluginInstanceR\tinstances2\xfd\x02\n" +
+	"\tinstances\x18\x01 \x03(\v2%.patchbay.apiserver.v1.PluginInstanceR\tinstances2\xd6\x03\n" +
 	"\rSystemService\x12O\n" +
 	"\x04Info\x12\".patchbay.apiserver.v1.InfoRequest\x1a#.patchbay.apiserver.v1.InfoResponse\x12[\n" +
 	"\bShutdown\x12&.patchbay.apiserver.v1.ShutdownRequest\x1a'.patchbay.apiserver.v1.ShutdownResponse\x12^\n" +
 	"\tSetKernel\x12'.patchbay.apiserver.v1.SetKernelRequest\x1a(.patchbay.apiserver.v1.SetKernelResponse\x12^\n" +
-	"\tGetKernel\x12'.patchbay.apiserver.v1.GetKernelRequest\x1a(.patchbay.apiserver.v1.GetKernelResponse2\xd6\x02\n" +
+	"\tGetKernel\x12'.patchbay.apiserver.v1.GetKernelRequest\x1a(.patchbay.apiserver.v1.GetKernelResponse\x12W\n" +
+	"\x06Events\x12$.patchbay.apiserver.v1.EventsRequest\x1a%.patchbay.apiserver.v1.EventsResponse0\x012\xd6\x02\n" +
 	"\rPluginService\x12i\n" +
 	"\x04List\x12/.patchbay.apiserver.v1.PluginServiceListRequest\x1a0.patchbay.apiserver.v1.PluginServiceListResponse\x12f\n" +
 	"\x03Get\x12..patchbay.apiserver.v1.PluginServiceGetRequest\x1a/.patchbay.apiserver.v1.PluginServiceGetResponse\x12r\n" +
@@ -1286,58 +1580,73 @@ func file_patchbay_apiserver_v1_system_proto_rawDescGZIP() []byte {
 	return file_patchbay_apiserver_v1_system_proto_rawDescData
 }
 
-var file_patchbay_apiserver_v1_system_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_patchbay_apiserver_v1_system_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_patchbay_apiserver_v1_system_proto_goTypes = []any{
-	(*InfoRequest)(nil),                  // 0: patchbay.apiserver.v1.InfoRequest
-	(*InfoResponse)(nil),                 // 1: patchbay.apiserver.v1.InfoResponse
-	(*SetKernelRequest)(nil),             // 2: patchbay.apiserver.v1.SetKernelRequest
-	(*SetKernelResponse)(nil),            // 3: patchbay.apiserver.v1.SetKernelResponse
-	(*GetKernelRequest)(nil),             // 4: patchbay.apiserver.v1.GetKernelRequest
-	(*GetKernelResponse)(nil),            // 5: patchbay.apiserver.v1.GetKernelResponse
-	(*Kernel)(nil),                       // 6: patchbay.apiserver.v1.Kernel
-	(*HostCheck)(nil),                    // 7: patchbay.apiserver.v1.HostCheck
-	(*ShutdownRequest)(nil),              // 8: patchbay.apiserver.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),             // 9: patchbay.apiserver.v1.ShutdownResponse
-	(*Plugin)(nil),                       // 10: patchbay.apiserver.v1.Plugin
-	(*Variant)(nil),                      // 11: patchbay.apiserver.v1.Variant
-	(*PluginInstance)(nil),               // 12: patchbay.apiserver.v1.PluginInstance
-	(*PluginServiceListRequest)(nil),     // 13: patchbay.apiserver.v1.PluginServiceListRequest
-	(*PluginServiceListResponse)(nil),    // 14: patchbay.apiserver.v1.PluginServiceListResponse
-	(*PluginServiceGetRequest)(nil),      // 15: patchbay.apiserver.v1.PluginServiceGetRequest
-	(*PluginServiceGetResponse)(nil),     // 16: patchbay.apiserver.v1.PluginServiceGetResponse
-	(*PluginServiceRestartRequest)(nil),  // 17: patchbay.apiserver.v1.PluginServiceRestartRequest
-	(*PluginServiceRestartResponse)(nil), // 18: patchbay.apiserver.v1.PluginServiceRestartResponse
-	(*timestamppb.Timestamp)(nil),        // 19: google.protobuf.Timestamp
+	(*EventsRequest)(nil),                // 0: patchbay.apiserver.v1.EventsRequest
+	(*EventFilter)(nil),                  // 1: patchbay.apiserver.v1.EventFilter
+	(*EventsResponse)(nil),               // 2: patchbay.apiserver.v1.EventsResponse
+	(*Event)(nil),                        // 3: patchbay.apiserver.v1.Event
+	(*InfoRequest)(nil),                  // 4: patchbay.apiserver.v1.InfoRequest
+	(*InfoResponse)(nil),                 // 5: patchbay.apiserver.v1.InfoResponse
+	(*SetKernelRequest)(nil),             // 6: patchbay.apiserver.v1.SetKernelRequest
+	(*SetKernelResponse)(nil),            // 7: patchbay.apiserver.v1.SetKernelResponse
+	(*GetKernelRequest)(nil),             // 8: patchbay.apiserver.v1.GetKernelRequest
+	(*GetKernelResponse)(nil),            // 9: patchbay.apiserver.v1.GetKernelResponse
+	(*Kernel)(nil),                       // 10: patchbay.apiserver.v1.Kernel
+	(*HostCheck)(nil),                    // 11: patchbay.apiserver.v1.HostCheck
+	(*ShutdownRequest)(nil),              // 12: patchbay.apiserver.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),             // 13: patchbay.apiserver.v1.ShutdownResponse
+	(*Plugin)(nil),                       // 14: patchbay.apiserver.v1.Plugin
+	(*Variant)(nil),                      // 15: patchbay.apiserver.v1.Variant
+	(*PluginInstance)(nil),               // 16: patchbay.apiserver.v1.PluginInstance
+	(*PluginServiceListRequest)(nil),     // 17: patchbay.apiserver.v1.PluginServiceListRequest
+	(*PluginServiceListResponse)(nil),    // 18: patchbay.apiserver.v1.PluginServiceListResponse
+	(*PluginServiceGetRequest)(nil),      // 19: patchbay.apiserver.v1.PluginServiceGetRequest
+	(*PluginServiceGetResponse)(nil),     // 20: patchbay.apiserver.v1.PluginServiceGetResponse
+	(*PluginServiceRestartRequest)(nil),  // 21: patchbay.apiserver.v1.PluginServiceRestartRequest
+	(*PluginServiceRestartResponse)(nil), // 22: patchbay.apiserver.v1.PluginServiceRestartResponse
+	nil,                                  // 23: patchbay.apiserver.v1.Event.LabelsEntry
+	nil,                                  // 24: patchbay.apiserver.v1.Event.AttributesEntry
+	(*timestamppb.Timestamp)(nil),        // 25: google.protobuf.Timestamp
 }
 var file_patchbay_apiserver_v1_system_proto_depIdxs = []int32{
-	19, // 0: patchbay.apiserver.v1.InfoResponse.started_at:type_name -> google.protobuf.Timestamp
-	7,  // 1: patchbay.apiserver.v1.InfoResponse.checks:type_name -> patchbay.apiserver.v1.HostCheck
-	6,  // 2: patchbay.apiserver.v1.SetKernelResponse.kernel:type_name -> patchbay.apiserver.v1.Kernel
-	6,  // 3: patchbay.apiserver.v1.GetKernelResponse.kernel:type_name -> patchbay.apiserver.v1.Kernel
-	11, // 4: patchbay.apiserver.v1.Plugin.variants:type_name -> patchbay.apiserver.v1.Variant
-	12, // 5: patchbay.apiserver.v1.Plugin.instances:type_name -> patchbay.apiserver.v1.PluginInstance
-	10, // 6: patchbay.apiserver.v1.PluginServiceListResponse.plugins:type_name -> patchbay.apiserver.v1.Plugin
-	10, // 7: patchbay.apiserver.v1.PluginServiceGetResponse.plugin:type_name -> patchbay.apiserver.v1.Plugin
-	12, // 8: patchbay.apiserver.v1.PluginServiceRestartResponse.instances:type_name -> patchbay.apiserver.v1.PluginInstance
-	0,  // 9: patchbay.apiserver.v1.SystemService.Info:input_type -> patchbay.apiserver.v1.InfoRequest
-	8,  // 10: patchbay.apiserver.v1.SystemService.Shutdown:input_type -> patchbay.apiserver.v1.ShutdownRequest
-	2,  // 11: patchbay.apiserver.v1.SystemService.SetKernel:input_type -> patchbay.apiserver.v1.SetKernelRequest
-	4,  // 12: patchbay.apiserver.v1.SystemService.GetKernel:input_type -> patchbay.apiserver.v1.GetKernelRequest
-	13, // 13: patchbay.apiserver.v1.PluginService.List:input_type -> patchbay.apiserver.v1.PluginServiceListRequest
-	15, // 14: patchbay.apiserver.v1.PluginService.Get:input_type -> patchbay.apiserver.v1.PluginServiceGetRequest
-	17, // 15: patchbay.apiserver.v1.PluginService.Restart:input_type -> patchbay.apiserver.v1.PluginServiceRestartRequest
-	1,  // 16: patchbay.apiserver.v1.SystemService.Info:output_type -> patchbay.apiserver.v1.InfoResponse
-	9,  // 17: patchbay.apiserver.v1.SystemService.Shutdown:output_type -> patchbay.apiserver.v1.ShutdownResponse
-	3,  // 18: patchbay.apiserver.v1.SystemService.SetKernel:output_type -> patchbay.apiserver.v1.SetKernelResponse
-	5,  // 19: patchbay.apiserver.v1.SystemService.GetKernel:output_type -> patchbay.apiserver.v1.GetKernelResponse
-	14, // 20: patchbay.apiserver.v1.PluginService.List:output_type -> patchbay.apiserver.v1.PluginServiceListResponse
-	16, // 21: patchbay.apiserver.v1.PluginService.Get:output_type -> patchbay.apiserver.v1.PluginServiceGetResponse
-	18, // 22: patchbay.apiserver.v1.PluginService.Restart:output_type -> patchbay.apiserver.v1.PluginServiceRestartResponse
-	16, // [16:23] is the sub-list for method output_type
-	9,  // [9:16] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	25, // 0: patchbay.apiserver.v1.EventsRequest.since:type_name -> google.protobuf.Timestamp
+	25, // 1: patchbay.apiserver.v1.EventsRequest.until:type_name -> google.protobuf.Timestamp
+	1,  // 2: patchbay.apiserver.v1.EventsRequest.filters:type_name -> patchbay.apiserver.v1.EventFilter
+	3,  // 3: patchbay.apiserver.v1.EventsResponse.event:type_name -> patchbay.apiserver.v1.Event
+	25, // 4: patchbay.apiserver.v1.Event.time:type_name -> google.protobuf.Timestamp
+	23, // 5: patchbay.apiserver.v1.Event.labels:type_name -> patchbay.apiserver.v1.Event.LabelsEntry
+	24, // 6: patchbay.apiserver.v1.Event.attributes:type_name -> patchbay.apiserver.v1.Event.AttributesEntry
+	25, // 7: patchbay.apiserver.v1.InfoResponse.started_at:type_name -> google.protobuf.Timestamp
+	11, // 8: patchbay.apiserver.v1.InfoResponse.checks:type_name -> patchbay.apiserver.v1.HostCheck
+	10, // 9: patchbay.apiserver.v1.SetKernelResponse.kernel:type_name -> patchbay.apiserver.v1.Kernel
+	10, // 10: patchbay.apiserver.v1.GetKernelResponse.kernel:type_name -> patchbay.apiserver.v1.Kernel
+	15, // 11: patchbay.apiserver.v1.Plugin.variants:type_name -> patchbay.apiserver.v1.Variant
+	16, // 12: patchbay.apiserver.v1.Plugin.instances:type_name -> patchbay.apiserver.v1.PluginInstance
+	14, // 13: patchbay.apiserver.v1.PluginServiceListResponse.plugins:type_name -> patchbay.apiserver.v1.Plugin
+	14, // 14: patchbay.apiserver.v1.PluginServiceGetResponse.plugin:type_name -> patchbay.apiserver.v1.Plugin
+	16, // 15: patchbay.apiserver.v1.PluginServiceRestartResponse.instances:type_name -> patchbay.apiserver.v1.PluginInstance
+	4,  // 16: patchbay.apiserver.v1.SystemService.Info:input_type -> patchbay.apiserver.v1.InfoRequest
+	12, // 17: patchbay.apiserver.v1.SystemService.Shutdown:input_type -> patchbay.apiserver.v1.ShutdownRequest
+	6,  // 18: patchbay.apiserver.v1.SystemService.SetKernel:input_type -> patchbay.apiserver.v1.SetKernelRequest
+	8,  // 19: patchbay.apiserver.v1.SystemService.GetKernel:input_type -> patchbay.apiserver.v1.GetKernelRequest
+	0,  // 20: patchbay.apiserver.v1.SystemService.Events:input_type -> patchbay.apiserver.v1.EventsRequest
+	17, // 21: patchbay.apiserver.v1.PluginService.List:input_type -> patchbay.apiserver.v1.PluginServiceListRequest
+	19, // 22: patchbay.apiserver.v1.PluginService.Get:input_type -> patchbay.apiserver.v1.PluginServiceGetRequest
+	21, // 23: patchbay.apiserver.v1.PluginService.Restart:input_type -> patchbay.apiserver.v1.PluginServiceRestartRequest
+	5,  // 24: patchbay.apiserver.v1.SystemService.Info:output_type -> patchbay.apiserver.v1.InfoResponse
+	13, // 25: patchbay.apiserver.v1.SystemService.Shutdown:output_type -> patchbay.apiserver.v1.ShutdownResponse
+	7,  // 26: patchbay.apiserver.v1.SystemService.SetKernel:output_type -> patchbay.apiserver.v1.SetKernelResponse
+	9,  // 27: patchbay.apiserver.v1.SystemService.GetKernel:output_type -> patchbay.apiserver.v1.GetKernelResponse
+	2,  // 28: patchbay.apiserver.v1.SystemService.Events:output_type -> patchbay.apiserver.v1.EventsResponse
+	18, // 29: patchbay.apiserver.v1.PluginService.List:output_type -> patchbay.apiserver.v1.PluginServiceListResponse
+	20, // 30: patchbay.apiserver.v1.PluginService.Get:output_type -> patchbay.apiserver.v1.PluginServiceGetResponse
+	22, // 31: patchbay.apiserver.v1.PluginService.Restart:output_type -> patchbay.apiserver.v1.PluginServiceRestartResponse
+	24, // [24:32] is the sub-list for method output_type
+	16, // [16:24] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_apiserver_v1_system_proto_init() }
@@ -1351,7 +1660,7 @@ func file_patchbay_apiserver_v1_system_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_apiserver_v1_system_proto_rawDesc), len(file_patchbay_apiserver_v1_system_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

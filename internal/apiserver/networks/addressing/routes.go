@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/containerd/errdefs"
 
@@ -47,4 +48,14 @@ func AttachedRoutes(routes []resource.Route, a resource.Attachment) []resource.R
 		}
 	}
 	return out
+}
+
+// AttachedDNS is what a plugin says of name servers, after what the network's
+// configuration does.
+func AttachedDNS(configured, told resource.DNSConfiguration) resource.DNSConfiguration {
+	return resource.DNSConfiguration{
+		Servers: slices.Concat(configured.Servers, told.Servers),
+		Search:  slices.Concat(configured.Search, told.Search),
+		Options: slices.Concat(configured.Options, told.Options),
+	}
 }

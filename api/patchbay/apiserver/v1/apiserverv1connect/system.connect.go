@@ -41,6 +41,8 @@ const (
 	SystemServiceSetKernelProcedure = "/patchbay.apiserver.v1.SystemService/SetKernel"
 	// SystemServiceGetKernelProcedure is the procedure name of the SystemService's GetKernel RPC.
 	SystemServiceGetKernelProcedure = "/patchbay.apiserver.v1.SystemService/GetKernel"
+	// SystemServiceEventsProcedure is the procedure name of the SystemService's Events RPC.
+	SystemServiceEventsProcedure = "/patchbay.apiserver.v1.SystemService/Events"
 	// PluginServiceListProcedure is the procedure name of the PluginService's List RPC.
 	PluginServiceListProcedure = "/patchbay.apiserver.v1.PluginService/List"
 	// PluginServiceGetProcedure is the procedure name of the PluginService's Get RPC.
@@ -78,6 +80,13 @@ var (
 			Procedure:  SystemServiceGetKernelProcedure,
 		}
 	})
+	systemServiceEventsSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeServer,
+			Schema:     v1.File_patchbay_apiserver_v1_system_proto.Services().ByName("SystemService").Methods().ByName("Events"),
+			Procedure:  SystemServiceEventsProcedure,
+		}
+	})
 )
 
 // SystemServiceClient is a client for the patchbay.apiserver.v1.SystemService service.
@@ -90,12 +99,37 @@ type SystemServiceClient interface {
 	// SetKernel chooses the kernel that virtual machines boot from now on.
 	SetKernel(context.Context, *v1.SetKernelRequest) (*v1.SetKernelResponse, error)
 	GetKernel(context.Context, *v1.GetKernelRequest) (*v1.GetKernelResponse, error)
+	// Events tells what has happened since a revision or a time, in order, and goes
+	// on with what happens. It fails with failed_precondition when events after the
+	// revision are no longer kept, and with unavailable, after the last event, when
+	// patchbayd ends.
+	Events(context.Context, *v1.EventsRequest) (SystemServiceEventsClientStream, error)
 }
 
 // NewSystemServiceClient constructs a client for the patchbay.apiserver.v1.SystemService service.
 // Multiple service clients may share a single connect.Client.
 func NewSystemServiceClient(client *connect.Client) SystemServiceClient {
 	return &systemServiceClient{client: client}
+}
+
+// SystemServiceEventsClientStream is the client stream for the SystemService's Events RPC.
+type SystemServiceEventsClientStream struct {
+	stream connect.ClientStream
+}
+
+// Receive returns the next response message from the server.
+func (s SystemServiceEventsClientStream) Receive() (*v1.EventsResponse, error) {
+	var res v1.EventsResponse
+	if err := s.stream.Receive(&res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+// Close releases the stream's resources. It is idempotent and is typically deferred to clean up a
+// stream abandoned before io.EOF.
+func (s SystemServiceEventsClientStream) Close() error {
+	return s.stream.Close()
 }
 
 // SystemServiceHandler is an implementation of the patchbay.apiserver.v1.SystemService service.
@@ -108,6 +142,11 @@ type SystemServiceHandler interface {
 	// SetKernel chooses the kernel that virtual machines boot from now on.
 	SetKernel(context.Context, *v1.SetKernelRequest) (*v1.SetKernelResponse, error)
 	GetKernel(context.Context, *v1.GetKernelRequest) (*v1.GetKernelResponse, error)
+	// Events tells what has happened since a revision or a time, in order, and goes
+	// on with what happens. It fails with failed_precondition when events after the
+	// revision are no longer kept, and with unavailable, after the last event, when
+	// patchbayd ends.
+	Events(context.Context, *v1.EventsRequest, SystemServiceEventsServerStream) error
 }
 
 // RegisterSystemServiceHandler registers svc as the patchbay.apiserver.v1.SystemService
@@ -119,7 +158,23 @@ func RegisterSystemServiceHandler(server *connect.Server, svc SystemServiceHandl
 		connect.Method{Spec: systemServiceShutdownSpec(), Handler: adapter.shutdown},
 		connect.Method{Spec: systemServiceSetKernelSpec(), Handler: adapter.setKernel},
 		connect.Method{Spec: systemServiceGetKernelSpec(), Handler: adapter.getKernel},
+		connect.Method{Spec: systemServiceEventsSpec(), Handler: adapter.events},
 	)
+}
+
+// SystemServiceEventsServerStream is the server stream for the SystemService's Events RPC.
+type SystemServiceEventsServerStream struct {
+	stream connect.ServerStream
+}
+
+// SendHeaders flushes the response headers without a message. The first Send does this implicitly.
+func (s SystemServiceEventsServerStream) SendHeaders() error {
+	return s.stream.SendHeaders()
+}
+
+// Send sends a response message to the client.
+func (s SystemServiceEventsServerStream) Send(res *v1.EventsResponse) error {
+	return s.stream.Send(res)
 }
 
 // UnimplementedSystemServiceHandler returns CodeUnimplemented from all methods.
@@ -139,6 +194,10 @@ func (UnimplementedSystemServiceHandler) SetKernel(context.Context, *v1.SetKerne
 
 func (UnimplementedSystemServiceHandler) GetKernel(context.Context, *v1.GetKernelRequest) (*v1.GetKernelResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.SystemService.GetKernel is not implemented")
+}
+
+func (UnimplementedSystemServiceHandler) Events(context.Context, *v1.EventsRequest, SystemServiceEventsServerStream) error {
+	return connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.SystemService.Events is not implemented")
 }
 
 type systemServiceClient struct {
@@ -175,6 +234,14 @@ func (c *systemServiceClient) GetKernel(ctx context.Context, req *v1.GetKernelRe
 		return nil, err
 	}
 	return &res, nil
+}
+
+func (c *systemServiceClient) Events(ctx context.Context, req *v1.EventsRequest) (SystemServiceEventsClientStream, error) {
+	stream, err := c.client.CallServerStream(ctx, systemServiceEventsSpec(), req)
+	if err != nil {
+		return SystemServiceEventsClientStream{}, err
+	}
+	return SystemServiceEventsClientStream{stream: stream}, nil
 }
 
 type systemServiceHandler struct{ svc SystemServiceHandler }
@@ -225,6 +292,14 @@ func (h systemServiceHandler) getKernel(ctx context.Context, _ connect.Spec, str
 		return err
 	}
 	return stream.Send(res)
+}
+
+func (h systemServiceHandler) events(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.EventsRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	return h.svc.Events(ctx, &req, SystemServiceEventsServerStream{stream: stream})
 }
 
 var (
