@@ -37,7 +37,8 @@ func (h *host) events(args ...string) []event.Event {
 func told(all []event.Event) []string {
 	var out []string
 	for _, e := range all {
-		if e.Type != event.System && e.Name != "default" && e.Attributes[event.AttributeNetwork] != "default" {
+		ofDefault := e.Name == "default" || e.Type == event.Plugin && e.Attributes[event.AttributeNetwork] == "default"
+		if e.Type != event.System && !ofDefault {
 			out = append(out, strings.TrimSpace(fmt.Sprintf("%s %s %s %s", e.Type, e.Action, e.Name, e.Attributes[event.AttributeExitCode])))
 		}
 	}
@@ -58,6 +59,8 @@ func TestEvents(t *testing.T) {
 	h.patchbay("network", "create", "web")
 	h.patchbay("run", "-d", "--name", "one", "--label", "app=shop", "--network", "web", "box", "sleep", "1000")
 	h.try("run", "--rm", "--name", "two", "--network", "web", "box", "sh", "-c", "exit 3")
+	h.patchbay("network", "connect", "default", "one")
+	h.patchbay("network", "disconnect", "default", "one")
 	h.patchbay("stop", "-t", "0", "one")
 	h.patchbay("plugin", "restart", "--network", "web")
 	middle := h.events("--since", fmt.Sprint(from))
@@ -78,6 +81,7 @@ func TestEvents(t *testing.T) {
 	want := []string{
 		"image tag second:1", "network create web",
 		"container create one", "container start one", "container create two", "container start two", "container die two 3", "container delete two",
+		"container connect one", "container disconnect one",
 		"container die one 137", "container stop one", "plugin restart bridge",
 		"container start one", "container die one 137", "container delete one", "network delete web", "image untag second:1",
 	}
