@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"net"
+	"time"
 
 	"patchbay.dev/patchbay/internal/sandbox/ports"
 	"patchbay.dev/patchbay/resource"
@@ -21,9 +22,15 @@ func reachOf(e Engine) ports.Reach {
 	}
 }
 
+// moveTimeout bounds what is asked of plugins when ports move: whoever changes the
+// networks waits for it, also where a plugin hangs.
+const moveTimeout = 3 * time.Second
+
 // movePorts has published ports follow the networks of a sandbox that lives. Where
 // they cannot, as when it has none left, they stay open and lead nowhere.
 func (s *Sandbox) movePorts(ctx context.Context, d design) {
+	ctx, cancel := context.WithTimeout(ctx, moveTimeout)
+	defer cancel()
 	if err := s.ports.Publish(ctx, byPriority(d.allocated), reachOf(s.config.Engine)); err != nil {
 		s.config.Log.Warn("published ports do not follow the networks", "error", err)
 	}

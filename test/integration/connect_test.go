@@ -33,7 +33,7 @@ func (h *host) interfaces(container string) string {
 func (h *host) inUse(network string, want uint64) {
 	h.t.Helper()
 	eventually(h.t, settle, func() error {
-		if got := h.network(network).Status.AddressesInUse; uint64(got) != want {
+		if got := h.network(network).Status.AddressesInUse; got != want {
 			return fmt.Errorf("network %s: %d addresses in use, want %d", network, got, want)
 		}
 		return nil
@@ -121,6 +121,31 @@ func (h *host) routing(container string) string {
 		}
 	}
 	return strings.Join(out, "\n")
+}
+
+// Published ports follow when the network that carries them is left, and wait
+// while there is none.
+func TestPortsFollow(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	h.patchbay("network", "create", "web")
+	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--option", "parent="+uplink, "--subnet", "10.77.0.0/24", "--subnet-v6", "fd77::/64")
+	h.patchbay("run", "-d", "--name", "app", "--stop-timeout", "0s", "--network", "web", "--network", "lan", "-p", "8080:80", "box", "sleep", "1000")
+	v := listenVisitors(t, h.namespaceOf("app"), ":80")
+	callers := func(seen4, seen6 string) {
+		t.Helper()
+		caller{h.internet, hostIPv4 + ":8080", seen4}.call(t, v)
+		caller{h.internet, "[" + hostIPv6 + "]:8080", seen6}.call(t, v)
+	}
+	callers(neighbourIPv4, neighbourIPv6)
+	h.patchbay("network", "disconnect", "web", "app")
+	callers("", "")
+	h.patchbay("network", "disconnect", "lan", "app")
+	h.cannotCall(h.internet, hostIPv4+":8080")
+	h.patchbay("network", "connect", "web", "app")
+	callers(neighbourIPv4, neighbourIPv6)
+	h.patchbay("network", "connect", "lan,gateway-priority=5", "app")
+	callers(neighbourIPv4, neighbourIPv6) // they stay
 }
 
 // Of a connection that does not come about nothing is left, wherever it fails,
