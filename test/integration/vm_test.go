@@ -4,13 +4,16 @@ package integration
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
+	"time"
 
+	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -40,6 +43,32 @@ func (h *host) machinePID(name string) int {
 	return h.container(name).Status.PID
 }
 
+// echoed wants an echo server at an address to give all back, and to end when its
+// client has said all.
+func echoed(t *testing.T, from *netns.Namespace, address string) {
+	t.Helper()
+	err := from.Do(func() error {
+		c, err := net.DialTimeout("tcp", address, settle)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(settle))
+		if _, err := io.WriteString(c, "hello"); err != nil {
+			return err
+		}
+		c.(*net.TCPConn).CloseWrite()
+		said, err := io.ReadAll(c)
+		if err == nil && string(said) != "hello" {
+			err = fmt.Errorf("got %q", said)
+		}
+		return err
+	})
+	if err != nil {
+		t.Errorf("echo by %s: %v", address, err)
+	}
+}
+
 func TestVirtualMachineBesideNamespaces(t *testing.T) {
 	t.Parallel()
 	h := newHost(t).upVM()
@@ -50,7 +79,7 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 	h.patchbay("network", "create", "user", "--plugin", "usermode")
 	h.patchbay("run", "-d", "--name", "near", "--network", "web", "--network", "db", "--network", "lan", "--network", "user", "box", "sleep", "1000")
 	h.patchbay("run", "-d", "--runtime", "vm", "--name", "vm", "--hostname", "guest", "--env", "A=1", "--user", "user",
-		"--dns", "198.51.100.1", "--network", "web,rate-in=700mbit,rate-out=800mbit", "--network", "db,ifname=back", "--network", "lan", "--network", "user", "box", "sleep", "1000")
+		"--dns", "198.51.100.1", "-p", "7000", "--network", "web,rate-in=700mbit,rate-out=800mbit", "--network", "db,ifname=back", "--network", "lan", "--network", "user", "box", "sleep", "1000")
 
 	t.Run("is a machine of its own", func(t *testing.T) {
 		own, host := h.patchbay("exec", "vm", "cat", "/proc/sys/kernel/random/boot_id"), h.patchbay("exec", "near", "cat", "/proc/sys/kernel/random/boot_id")
@@ -117,6 +146,36 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 	t.Run("rates", func(t *testing.T) {
 		h.checkRates("vm", "web", 7e8, 8e8, h.attachment("near", "web").IPv4Address.Addr().String())
 	})
+	t.Run("ports and live changes", func(t *testing.T) {
+		h.patchbay(append([]string{"exec", "-d", "vm"}, echoCommand...)...)
+		connection := openStream(t, h.ns, h.attachment("vm", "web").IPv4Address.Addr())
+		_, port, _ := net.SplitHostPort(strings.Split(h.patchbay("port", "vm", "7000"), "\n")[0])
+		echoed(t, h.internet, net.JoinHostPort(hostIPv4, port)) // by the packet filter
+		echoed(t, h.ns, net.JoinHostPort("127.0.0.1", port))    // by the helper
+
+		h.patchbay("network", "create", "more")
+		h.patchbay("network", "connect", "more", "near")
+		if got := h.patchbay("network", "connect", "more,alias=guest", "vm"); got != "eth1" {
+			t.Errorf("interface %q, want eth1", got)
+		}
+		for _, prefix := range addressesOf(t, h.attachment("vm", "more")) {
+			h.mustPing("near", prefix.Addr())
+		}
+		h.patchbay("exec", "near", "ping", "-c", "1", "-W", "5", "guest")
+		h.patchbay("exec", "--user", "root", "vm", "ping", "-c", "1", "-W", "5", "near.more")
+		connection.alive(t)
+		for _, network := range []string{"more", "lan", "user"} {
+			h.patchbay("network", "disconnect", network, "vm")
+		}
+		if got := h.patchbay("exec", "vm", "ls", "/sys/class/net"); got != "back\neth0\nlo" {
+			t.Errorf("interfaces %q", got)
+		}
+		connection.alive(t)
+		if out := h.patchbay("network", "connect", "lan", "vm"); out != "eth1" {
+			t.Errorf("connected again: %q", out)
+		}
+		h.mustPing("near", h.attachment("vm", "lan").IPv4Address.Addr())
+	})
 	t.Run("a spoofed source reaches nobody", func(t *testing.T) {
 		near := h.attachment("near", "web").IPv4Address.Addr().String()
 		h.patchbay("exec", "--privileged", "--user", "root", "vm", "ip", "addr", "add", "203.0.113.9/32", "dev", "eth0")
@@ -130,7 +189,7 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 	})
 	t.Run("the daemon may die", func(t *testing.T) {
 		machine := h.machinePID("vm")
-		syscall.Kill(h.daemonPID(), syscall.SIGKILL)
+		kill(t, h.daemonPID())
 		h.patchbay("system", "start")
 		if now := h.machinePID("vm"); now != machine {
 			t.Errorf("machine: process %d, was %d", now, machine)
@@ -155,7 +214,7 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 	})
 	t.Run("the machine dies", func(t *testing.T) {
 		address := h.attachment("vm", "web").IPv4Address
-		syscall.Kill(h.machinePID("vm"), syscall.SIGKILL)
+		kill(t, h.machinePID("vm"))
 		eventually(t, settle, func() error {
 			c := h.container("vm")
 			if c.Status.State != resource.ContainerStopped || c.Status.ExitCode != 137 {

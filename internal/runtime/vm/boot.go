@@ -187,11 +187,9 @@ func (e *Engine) configuration() *guestv1.ConfigureRequest {
 	out := &guestv1.ConfigureRequest{
 		Hostname: c.Hostname, UnixNanoseconds: time.Now().UnixNano(), Entropy: entropy,
 		RootSerial: rootSerial, ReadOnly: c.RootFilesystem.ReadOnly, Pids: c.Resources.PIDs,
-		Files: []*guestv1.File{
-			{Path: "/etc/hosts", Content: spec.Hosts(c)},
-			{Path: "/etc/hostname", Content: []byte(c.Hostname + "\n")},
-			{Path: "/etc/resolv.conf", Content: spec.ResolvConf(c.DNS)},
-		},
+	}
+	for path, content := range spec.Files(c) {
+		out.Files = append(out.Files, &guestv1.File{Path: path, Content: content})
 	}
 	if e.keepsWrites() {
 		out.ScratchSerial = scratchSerial

@@ -49,8 +49,9 @@ type Engine struct {
 	rates     outer.Rates
 
 	mu    sync.Mutex
-	main  *mainProcess      // guarded by mu; nil before Create
-	pumps []*tapstream.Pump // guarded by mu; of interfaces whose frames go over a socket
+	main  *mainProcess               // guarded by mu; nil before Create
+	pumps map[string]*tapstream.Pump // guarded by mu; by interface, of those whose frames go over a socket
+	ports map[string]int             // guarded by mu; that devices are plugged in at, by interface
 }
 
 var _ sandbox.Engine = (*Engine)(nil)
@@ -63,7 +64,8 @@ func New(c Config) (*Engine, error) {
 	}
 	return &Engine{
 		config: c, host: h, console: filepath.Join(c.StateDir, "console.log"),
-		booted: make(chan struct{}), streams: newStreams(), rates: outer.Rates{Sandbox: c.ID},
+		booted: make(chan struct{}), streams: newStreams(),
+		pumps: make(map[string]*tapstream.Pump), ports: make(map[string]int), rates: outer.Rates{Sandbox: c.ID},
 	}, nil
 }
 
@@ -143,7 +145,7 @@ func (e *Engine) ending() error {
 func (e *Engine) Destroy(ctx context.Context) error {
 	e.mu.Lock()
 	main, pumps := e.main, e.pumps
-	e.pumps = nil
+	e.pumps = nil // no interface is plugged in any more
 	e.mu.Unlock()
 	if e.machine != nil {
 		e.machine.Kill()

@@ -1,21 +1,34 @@
 package vm
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
 	guestv1 "patchbay.dev/patchbay/api/patchbay/guest/v1"
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/revert"
+	"patchbay.dev/patchbay/internal/runtime/inside"
+	"patchbay.dev/patchbay/internal/runtime/oci/spec"
 	"patchbay.dev/patchbay/internal/runtime/vm/plan"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
 	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/tapstream"
 )
+
+var _ sandbox.Rewirer = (*Engine)(nil)
+
+// changeTimeout bounds how long the guest may take to find a device or to let go of
+// one.
+const changeTimeout = 30 * time.Second
 
 // Plug plugs network devices in and has the agent make them interfaces. The host's
 // ends go with the machine.
@@ -33,15 +46,19 @@ func (e *Engine) Plug(ctx context.Context, interfaces []sandbox.Interface) error
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	for n, i := range interfaces {
-		if err := e.plug(ctx, outside, n, i); err != nil {
+	for _, i := range interfaces {
+		if err := e.plug(ctx, outside, i); err != nil {
 			return fmt.Errorf("interface %s: %w", i.Name, err)
+		}
+		if _, err := e.guest.Plug(ctx, &guestv1.PlugRequest{Interface: plan.ToProto(i)}); err != nil {
+			return fmt.Errorf("interface %s: %w", i.Name, e.explain(err))
 		}
 	}
 	return nil
 }
 
-func (e *Engine) plug(ctx context.Context, outside *link.Handle, port int, i sandbox.Interface) error {
+// plug makes the host's end of an interface and plugs its device in.
+func (e *Engine) plug(ctx context.Context, outside *link.Handle, i sandbox.Interface) error {
 	frames, err := e.hostEnd(ctx, outside, i)
 	if err != nil {
 		return err
@@ -50,12 +67,113 @@ func (e *Engine) plug(ctx context.Context, outside *link.Handle, port int, i san
 	if err := e.rates.Apply(i); err != nil {
 		return err
 	}
-	if err := e.machine.PlugNetwork(ctx, fmt.Sprintf("net%d", port), port, frames, i.MAC); err != nil {
+	port := e.takePort(i.Name)
+	return e.machine.PlugNetwork(ctx, deviceID(port), port, frames, i.MAC)
+}
+
+// takePort gives an interface the lowest port that is free.
+func (e *Engine) takePort(name string) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	port := 0
+	for taken := slices.Collect(maps.Values(e.ports)); slices.Contains(taken, port); {
+		port++
+	}
+	e.ports[name] = port
+	return port
+}
+
+func deviceID(port int) string { return fmt.Sprintf("net%d", port) }
+
+// Rewire implements sandbox.Rewirer.
+func (e *Engine) Rewire(ctx context.Context, from, to []sandbox.Interface) (err error) {
+	outside, err := link.Open(nil)
+	if err != nil {
 		return err
 	}
-	if _, err := e.guest.Plug(ctx, &guestv1.PlugRequest{Interface: plan.ToProto(i)}); err != nil {
+	defer outside.Close()
+	var undo revert.Stack
+	defer undo.Run(&err)
+	for _, i := range inside.Without(to, from) {
+		undo.Add(func() error { return e.unplug(context.WithoutCancel(ctx), i) })
+		if err := e.plug(ctx, outside, i); err != nil {
+			return fmt.Errorf("interface %s: %w", i.Name, err)
+		}
+	}
+	undo.Add(func() error { return e.rewire(context.WithoutCancel(ctx), to, from) })
+	if err := e.rewire(ctx, from, to); err != nil {
+		return err
+	}
+	for _, i := range inside.Without(from, to) {
+		if err := e.unplug(ctx, i); err != nil {
+			return fmt.Errorf("interface %s: %w", i.Name, err)
+		}
+	}
+	undo.Success()
+	return nil
+}
+
+// rewire has the agent change what is the guest's.
+func (e *Engine) rewire(ctx context.Context, from, to []sandbox.Interface) error {
+	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
+	defer cancel()
+	if _, err := e.guest.Rewire(ctx, &guestv1.RewireRequest{From: plan.AllToProto(from), To: plan.AllToProto(to)}); err != nil {
 		return e.explain(err)
 	}
+	return nil
+}
+
+// unplug takes an interface's device out, and with it the host's end. It may be
+// called of one of which a part was made.
+func (e *Engine) unplug(ctx context.Context, i sandbox.Interface) error {
+	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
+	defer cancel()
+	e.mu.Lock()
+	port, plugged := e.ports[i.Name]
+	pump := e.pumps[i.Name]
+	e.mu.Unlock()
+	if plugged {
+		if err := e.machine.UnplugNetwork(ctx, deviceID(port)); err != nil && !errdefs.IsNotFound(err) {
+			return err
+		}
+	}
+	if pump != nil {
+		pump.Close()
+	}
+	e.mu.Lock()
+	delete(e.ports, i.Name)
+	delete(e.pumps, i.Name)
+	e.mu.Unlock()
+	if _, ok := i.Link.(sandbox.Macvlan); ok {
+		apart, err := link.Open(e.namespace)
+		if err != nil {
+			return err
+		}
+		defer apart.Close()
+		if err := apart.Delete(i.Name); err != nil && !errdefs.IsNotFound(err) {
+			return err
+		}
+	}
+	return e.rates.Lift(i)
+}
+
+// Rewrite implements sandbox.Rewirer.
+func (e *Engine) Rewrite(c sandbox.Configuration) error {
+	var r guestv1.RewriteRequest
+	before, after := spec.Files(e.sandbox), spec.Files(c)
+	for _, path := range slices.Sorted(maps.Keys(after)) {
+		if !bytes.Equal(before[path], after[path]) {
+			r.Changes = append(r.Changes, &guestv1.RewriteRequest_Change{Path: path, Before: before[path], After: after[path]})
+		}
+	}
+	if len(r.GetChanges()) > 0 {
+		ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
+		defer cancel()
+		if _, err := e.guest.Rewrite(ctx, &r); err != nil {
+			return e.explain(err)
+		}
+	}
+	e.sandbox.Attachments, e.sandbox.DNS = c.Attachments, c.DNS
 	return nil
 }
 
@@ -68,7 +186,7 @@ func (e *Engine) hostEnd(ctx context.Context, outside *link.Handle, i sandbox.In
 		f.File, err = outside.AddMacvtap(l.Parent, l.Mode, link.Peer{Namespace: e.namespace, Name: i.Name, MAC: i.MAC, MTU: i.MTU})
 	case sandbox.TapStream:
 		f.Datagrams = true
-		f.File, err = e.pump(ctx, l.Socket)
+		f.File, err = e.pump(ctx, i.Name, l.Socket)
 	default:
 		err = fmt.Errorf("link %T: not known to this runtime: %w", i.Link, errdefs.ErrNotImplemented)
 	}
@@ -78,7 +196,7 @@ func (e *Engine) hostEnd(ctx context.Context, outside *link.Handle, i sandbox.In
 // pump carries frames between a network's stream and the socket that it returns. The
 // machine could have the stream itself, but does not connect again when the
 // network's plugin has come back.
-func (e *Engine) pump(ctx context.Context, socket string) (*os.File, error) {
+func (e *Engine) pump(ctx context.Context, name, socket string) (*os.File, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -90,6 +208,6 @@ func (e *Engine) pump(ctx context.Context, socket string) (*os.File, error) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.pumps = append(e.pumps, pump)
+	e.pumps[name] = pump
 	return theirs, nil
 }

@@ -515,6 +515,174 @@ func (*PlugResponse) Descriptor() ([]byte, []int) {
 	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{6}
 }
 
+type RewireRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          []*Interface           `protobuf:"bytes,1,rep,name=from,proto3" json:"from,omitempty"`
+	To            []*Interface           `protobuf:"bytes,2,rep,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RewireRequest) Reset() {
+	*x = RewireRequest{}
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RewireRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RewireRequest) ProtoMessage() {}
+
+func (x *RewireRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RewireRequest.ProtoReflect.Descriptor instead.
+func (*RewireRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *RewireRequest) GetFrom() []*Interface {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *RewireRequest) GetTo() []*Interface {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+type RewireResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RewireResponse) Reset() {
+	*x = RewireResponse{}
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RewireResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RewireResponse) ProtoMessage() {}
+
+func (x *RewireResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RewireResponse.ProtoReflect.Descriptor instead.
+func (*RewireResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{8}
+}
+
+type RewriteRequest struct {
+	state         protoimpl.MessageState   `protogen:"open.v1"`
+	Changes       []*RewriteRequest_Change `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RewriteRequest) Reset() {
+	*x = RewriteRequest{}
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RewriteRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RewriteRequest) ProtoMessage() {}
+
+func (x *RewriteRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RewriteRequest.ProtoReflect.Descriptor instead.
+func (*RewriteRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *RewriteRequest) GetChanges() []*RewriteRequest_Change {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+type RewriteResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RewriteResponse) Reset() {
+	*x = RewriteResponse{}
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RewriteResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RewriteResponse) ProtoMessage() {}
+
+func (x *RewriteResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RewriteResponse.ProtoReflect.Descriptor instead.
+func (*RewriteResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{10}
+}
+
 type RouteRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Destination   string                 `protobuf:"bytes,1,opt,name=destination,proto3" json:"destination,omitempty"`
@@ -525,7 +693,7 @@ type RouteRequest struct {
 
 func (x *RouteRequest) Reset() {
 	*x = RouteRequest{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[7]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -537,7 +705,7 @@ func (x *RouteRequest) String() string {
 func (*RouteRequest) ProtoMessage() {}
 
 func (x *RouteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[7]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -550,7 +718,7 @@ func (x *RouteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RouteRequest.ProtoReflect.Descriptor instead.
 func (*RouteRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{7}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RouteRequest) GetDestination() string {
@@ -582,7 +750,7 @@ type RouteResponse struct {
 
 func (x *RouteResponse) Reset() {
 	*x = RouteResponse{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[8]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -594,7 +762,7 @@ func (x *RouteResponse) String() string {
 func (*RouteResponse) ProtoMessage() {}
 
 func (x *RouteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[8]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -607,7 +775,7 @@ func (x *RouteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RouteResponse.ProtoReflect.Descriptor instead.
 func (*RouteResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{8}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RouteResponse) GetInterface() string {
@@ -667,7 +835,7 @@ type ListenNamesRequest struct {
 
 func (x *ListenNamesRequest) Reset() {
 	*x = ListenNamesRequest{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[9]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -679,7 +847,7 @@ func (x *ListenNamesRequest) String() string {
 func (*ListenNamesRequest) ProtoMessage() {}
 
 func (x *ListenNamesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[9]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -692,7 +860,7 @@ func (x *ListenNamesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenNamesRequest.ProtoReflect.Descriptor instead.
 func (*ListenNamesRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{9}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{13}
 }
 
 type ListenNamesResponse struct {
@@ -703,7 +871,7 @@ type ListenNamesResponse struct {
 
 func (x *ListenNamesResponse) Reset() {
 	*x = ListenNamesResponse{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[10]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -715,7 +883,7 @@ func (x *ListenNamesResponse) String() string {
 func (*ListenNamesResponse) ProtoMessage() {}
 
 func (x *ListenNamesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[10]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -728,7 +896,7 @@ func (x *ListenNamesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenNamesResponse.ProtoReflect.Descriptor instead.
 func (*ListenNamesResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{10}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{14}
 }
 
 type DialRequest struct {
@@ -742,7 +910,7 @@ type DialRequest struct {
 
 func (x *DialRequest) Reset() {
 	*x = DialRequest{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[11]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -754,7 +922,7 @@ func (x *DialRequest) String() string {
 func (*DialRequest) ProtoMessage() {}
 
 func (x *DialRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[11]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -767,7 +935,7 @@ func (x *DialRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialRequest.ProtoReflect.Descriptor instead.
 func (*DialRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{11}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DialRequest) GetId() string {
@@ -799,7 +967,7 @@ type DialResponse struct {
 
 func (x *DialResponse) Reset() {
 	*x = DialResponse{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[12]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -811,7 +979,7 @@ func (x *DialResponse) String() string {
 func (*DialResponse) ProtoMessage() {}
 
 func (x *DialResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[12]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -824,7 +992,7 @@ func (x *DialResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialResponse.ProtoReflect.Descriptor instead.
 func (*DialResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{12}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{16}
 }
 
 type CreateRequest struct {
@@ -843,7 +1011,7 @@ type CreateRequest struct {
 
 func (x *CreateRequest) Reset() {
 	*x = CreateRequest{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[13]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -855,7 +1023,7 @@ func (x *CreateRequest) String() string {
 func (*CreateRequest) ProtoMessage() {}
 
 func (x *CreateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[13]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -868,7 +1036,7 @@ func (x *CreateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateRequest.ProtoReflect.Descriptor instead.
 func (*CreateRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{13}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CreateRequest) GetProcess() *v1.Process {
@@ -921,7 +1089,7 @@ type CreateResponse struct {
 
 func (x *CreateResponse) Reset() {
 	*x = CreateResponse{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[14]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -933,7 +1101,7 @@ func (x *CreateResponse) String() string {
 func (*CreateResponse) ProtoMessage() {}
 
 func (x *CreateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[14]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -946,7 +1114,7 @@ func (x *CreateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateResponse.ProtoReflect.Descriptor instead.
 func (*CreateResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{14}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{18}
 }
 
 type StartRequest struct {
@@ -957,7 +1125,7 @@ type StartRequest struct {
 
 func (x *StartRequest) Reset() {
 	*x = StartRequest{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[15]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -969,7 +1137,7 @@ func (x *StartRequest) String() string {
 func (*StartRequest) ProtoMessage() {}
 
 func (x *StartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[15]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -982,7 +1150,7 @@ func (x *StartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRequest.ProtoReflect.Descriptor instead.
 func (*StartRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{15}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{19}
 }
 
 type StartResponse struct {
@@ -993,7 +1161,7 @@ type StartResponse struct {
 
 func (x *StartResponse) Reset() {
 	*x = StartResponse{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[16]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1005,7 +1173,7 @@ func (x *StartResponse) String() string {
 func (*StartResponse) ProtoMessage() {}
 
 func (x *StartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[16]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1018,7 +1186,7 @@ func (x *StartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartResponse.ProtoReflect.Descriptor instead.
 func (*StartResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{16}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{20}
 }
 
 type ExecRequest struct {
@@ -1033,7 +1201,7 @@ type ExecRequest struct {
 
 func (x *ExecRequest) Reset() {
 	*x = ExecRequest{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[17]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1045,7 +1213,7 @@ func (x *ExecRequest) String() string {
 func (*ExecRequest) ProtoMessage() {}
 
 func (x *ExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[17]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1058,7 +1226,7 @@ func (x *ExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRequest.ProtoReflect.Descriptor instead.
 func (*ExecRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{17}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ExecRequest) GetProcessId() string {
@@ -1097,7 +1265,7 @@ type ExecResponse struct {
 
 func (x *ExecResponse) Reset() {
 	*x = ExecResponse{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[18]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1109,7 +1277,7 @@ func (x *ExecResponse) String() string {
 func (*ExecResponse) ProtoMessage() {}
 
 func (x *ExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[18]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1122,7 +1290,7 @@ func (x *ExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResponse.ProtoReflect.Descriptor instead.
 func (*ExecResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{18}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{22}
 }
 
 type SignalRequest struct {
@@ -1136,7 +1304,7 @@ type SignalRequest struct {
 
 func (x *SignalRequest) Reset() {
 	*x = SignalRequest{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[19]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1148,7 +1316,7 @@ func (x *SignalRequest) String() string {
 func (*SignalRequest) ProtoMessage() {}
 
 func (x *SignalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[19]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1161,7 +1329,7 @@ func (x *SignalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalRequest.ProtoReflect.Descriptor instead.
 func (*SignalRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{19}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SignalRequest) GetProcessId() string {
@@ -1193,7 +1361,7 @@ type SignalResponse struct {
 
 func (x *SignalResponse) Reset() {
 	*x = SignalResponse{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[20]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1205,7 +1373,7 @@ func (x *SignalResponse) String() string {
 func (*SignalResponse) ProtoMessage() {}
 
 func (x *SignalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[20]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1218,7 +1386,7 @@ func (x *SignalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalResponse.ProtoReflect.Descriptor instead.
 func (*SignalResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{20}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{24}
 }
 
 type ResizeRequest struct {
@@ -1232,7 +1400,7 @@ type ResizeRequest struct {
 
 func (x *ResizeRequest) Reset() {
 	*x = ResizeRequest{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[21]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1244,7 +1412,7 @@ func (x *ResizeRequest) String() string {
 func (*ResizeRequest) ProtoMessage() {}
 
 func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[21]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1257,7 +1425,7 @@ func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeRequest.ProtoReflect.Descriptor instead.
 func (*ResizeRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{21}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ResizeRequest) GetProcessId() string {
@@ -1289,7 +1457,7 @@ type ResizeResponse struct {
 
 func (x *ResizeResponse) Reset() {
 	*x = ResizeResponse{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[22]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1301,7 +1469,7 @@ func (x *ResizeResponse) String() string {
 func (*ResizeResponse) ProtoMessage() {}
 
 func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[22]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1314,7 +1482,7 @@ func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeResponse.ProtoReflect.Descriptor instead.
 func (*ResizeResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{22}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{26}
 }
 
 type WaitRequest struct {
@@ -1326,7 +1494,7 @@ type WaitRequest struct {
 
 func (x *WaitRequest) Reset() {
 	*x = WaitRequest{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[23]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1338,7 +1506,7 @@ func (x *WaitRequest) String() string {
 func (*WaitRequest) ProtoMessage() {}
 
 func (x *WaitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[23]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1351,7 +1519,7 @@ func (x *WaitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitRequest.ProtoReflect.Descriptor instead.
 func (*WaitRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{23}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *WaitRequest) GetProcessId() string {
@@ -1371,7 +1539,7 @@ type WaitResponse struct {
 
 func (x *WaitResponse) Reset() {
 	*x = WaitResponse{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[24]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1383,7 +1551,7 @@ func (x *WaitResponse) String() string {
 func (*WaitResponse) ProtoMessage() {}
 
 func (x *WaitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[24]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1396,7 +1564,7 @@ func (x *WaitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitResponse.ProtoReflect.Descriptor instead.
 func (*WaitResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{24}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *WaitResponse) GetCode() int32 {
@@ -1411,6 +1579,66 @@ func (x *WaitResponse) GetOutOfMemory() bool {
 		return x.OutOfMemory
 	}
 	return false
+}
+
+type RewriteRequest_Change struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Before        []byte                 `protobuf:"bytes,2,opt,name=before,proto3" json:"before,omitempty"`
+	After         []byte                 `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RewriteRequest_Change) Reset() {
+	*x = RewriteRequest_Change{}
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RewriteRequest_Change) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RewriteRequest_Change) ProtoMessage() {}
+
+func (x *RewriteRequest_Change) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RewriteRequest_Change.ProtoReflect.Descriptor instead.
+func (*RewriteRequest_Change) Descriptor() ([]byte, []int) {
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{9, 0}
+}
+
+func (x *RewriteRequest_Change) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *RewriteRequest_Change) GetBefore() []byte {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+func (x *RewriteRequest_Change) GetAfter() []byte {
+	if x != nil {
+		return x.After
+	}
+	return nil
 }
 
 var File_patchbay_guest_v1_guest_proto protoreflect.FileDescriptor
@@ -1452,7 +1680,18 @@ const file_patchbay_guest_v1_guest_proto_rawDesc = "" +
 	"\fSysctlsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x0e\n" +
-	"\fPlugResponse\"H\n" +
+	"\fPlugResponse\"o\n" +
+	"\rRewireRequest\x120\n" +
+	"\x04from\x18\x01 \x03(\v2\x1c.patchbay.guest.v1.InterfaceR\x04from\x12,\n" +
+	"\x02to\x18\x02 \x03(\v2\x1c.patchbay.guest.v1.InterfaceR\x02to\"\x10\n" +
+	"\x0eRewireResponse\"\xa0\x01\n" +
+	"\x0eRewriteRequest\x12B\n" +
+	"\achanges\x18\x01 \x03(\v2(.patchbay.guest.v1.RewriteRequest.ChangeR\achanges\x1aJ\n" +
+	"\x06Change\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
+	"\x06before\x18\x02 \x01(\fR\x06before\x12\x14\n" +
+	"\x05after\x18\x03 \x01(\fR\x05after\"\x11\n" +
+	"\x0fRewriteResponse\"H\n" +
 	"\fRouteRequest\x12 \n" +
 	"\vdestination\x18\x01 \x01(\tR\vdestination\x12\x16\n" +
 	"\x06source\x18\x02 \x01(\tR\x06source\"\xc1\x01\n" +
@@ -1516,10 +1755,12 @@ const file_patchbay_guest_v1_guest_proto_rawDesc = "" +
 	"\x12STREAM_KIND_STDERR\x10\x03\x12\x1f\n" +
 	"\x1bSTREAM_KIND_NAMES_DATAGRAMS\x10\x04\x12 \n" +
 	"\x1cSTREAM_KIND_NAMES_CONNECTION\x10\x05\x12\x16\n" +
-	"\x12STREAM_KIND_DIALED\x10\x062\xed\x06\n" +
+	"\x12STREAM_KIND_DIALED\x10\x062\x8e\b\n" +
 	"\fGuestService\x12V\n" +
 	"\tConfigure\x12#.patchbay.guest.v1.ConfigureRequest\x1a$.patchbay.guest.v1.ConfigureResponse\x12G\n" +
-	"\x04Plug\x12\x1e.patchbay.guest.v1.PlugRequest\x1a\x1f.patchbay.guest.v1.PlugResponse\x12J\n" +
+	"\x04Plug\x12\x1e.patchbay.guest.v1.PlugRequest\x1a\x1f.patchbay.guest.v1.PlugResponse\x12M\n" +
+	"\x06Rewire\x12 .patchbay.guest.v1.RewireRequest\x1a!.patchbay.guest.v1.RewireResponse\x12P\n" +
+	"\aRewrite\x12!.patchbay.guest.v1.RewriteRequest\x1a\".patchbay.guest.v1.RewriteResponse\x12J\n" +
 	"\x05Route\x12\x1f.patchbay.guest.v1.RouteRequest\x1a .patchbay.guest.v1.RouteResponse\x12\\\n" +
 	"\vListenNames\x12%.patchbay.guest.v1.ListenNamesRequest\x1a&.patchbay.guest.v1.ListenNamesResponse\x12G\n" +
 	"\x04Dial\x12\x1e.patchbay.guest.v1.DialRequest\x1a\x1f.patchbay.guest.v1.DialResponse\x12M\n" +
@@ -1543,76 +1784,88 @@ func file_patchbay_guest_v1_guest_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_guest_v1_guest_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_patchbay_guest_v1_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_patchbay_guest_v1_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_patchbay_guest_v1_guest_proto_goTypes = []any{
-	(StreamKind)(0),             // 0: patchbay.guest.v1.StreamKind
-	(*StreamHeader)(nil),        // 1: patchbay.guest.v1.StreamHeader
-	(*ConfigureRequest)(nil),    // 2: patchbay.guest.v1.ConfigureRequest
-	(*ConfigureResponse)(nil),   // 3: patchbay.guest.v1.ConfigureResponse
-	(*File)(nil),                // 4: patchbay.guest.v1.File
-	(*PlugRequest)(nil),         // 5: patchbay.guest.v1.PlugRequest
-	(*Interface)(nil),           // 6: patchbay.guest.v1.Interface
-	(*PlugResponse)(nil),        // 7: patchbay.guest.v1.PlugResponse
-	(*RouteRequest)(nil),        // 8: patchbay.guest.v1.RouteRequest
-	(*RouteResponse)(nil),       // 9: patchbay.guest.v1.RouteResponse
-	(*ListenNamesRequest)(nil),  // 10: patchbay.guest.v1.ListenNamesRequest
-	(*ListenNamesResponse)(nil), // 11: patchbay.guest.v1.ListenNamesResponse
-	(*DialRequest)(nil),         // 12: patchbay.guest.v1.DialRequest
-	(*DialResponse)(nil),        // 13: patchbay.guest.v1.DialResponse
-	(*CreateRequest)(nil),       // 14: patchbay.guest.v1.CreateRequest
-	(*CreateResponse)(nil),      // 15: patchbay.guest.v1.CreateResponse
-	(*StartRequest)(nil),        // 16: patchbay.guest.v1.StartRequest
-	(*StartResponse)(nil),       // 17: patchbay.guest.v1.StartResponse
-	(*ExecRequest)(nil),         // 18: patchbay.guest.v1.ExecRequest
-	(*ExecResponse)(nil),        // 19: patchbay.guest.v1.ExecResponse
-	(*SignalRequest)(nil),       // 20: patchbay.guest.v1.SignalRequest
-	(*SignalResponse)(nil),      // 21: patchbay.guest.v1.SignalResponse
-	(*ResizeRequest)(nil),       // 22: patchbay.guest.v1.ResizeRequest
-	(*ResizeResponse)(nil),      // 23: patchbay.guest.v1.ResizeResponse
-	(*WaitRequest)(nil),         // 24: patchbay.guest.v1.WaitRequest
-	(*WaitResponse)(nil),        // 25: patchbay.guest.v1.WaitResponse
-	nil,                         // 26: patchbay.guest.v1.Interface.SysctlsEntry
-	(*v1.Route)(nil),            // 27: patchbay.types.v1.Route
-	(*v1.Process)(nil),          // 28: patchbay.types.v1.Process
-	(*v1.Mount)(nil),            // 29: patchbay.types.v1.Mount
+	(StreamKind)(0),               // 0: patchbay.guest.v1.StreamKind
+	(*StreamHeader)(nil),          // 1: patchbay.guest.v1.StreamHeader
+	(*ConfigureRequest)(nil),      // 2: patchbay.guest.v1.ConfigureRequest
+	(*ConfigureResponse)(nil),     // 3: patchbay.guest.v1.ConfigureResponse
+	(*File)(nil),                  // 4: patchbay.guest.v1.File
+	(*PlugRequest)(nil),           // 5: patchbay.guest.v1.PlugRequest
+	(*Interface)(nil),             // 6: patchbay.guest.v1.Interface
+	(*PlugResponse)(nil),          // 7: patchbay.guest.v1.PlugResponse
+	(*RewireRequest)(nil),         // 8: patchbay.guest.v1.RewireRequest
+	(*RewireResponse)(nil),        // 9: patchbay.guest.v1.RewireResponse
+	(*RewriteRequest)(nil),        // 10: patchbay.guest.v1.RewriteRequest
+	(*RewriteResponse)(nil),       // 11: patchbay.guest.v1.RewriteResponse
+	(*RouteRequest)(nil),          // 12: patchbay.guest.v1.RouteRequest
+	(*RouteResponse)(nil),         // 13: patchbay.guest.v1.RouteResponse
+	(*ListenNamesRequest)(nil),    // 14: patchbay.guest.v1.ListenNamesRequest
+	(*ListenNamesResponse)(nil),   // 15: patchbay.guest.v1.ListenNamesResponse
+	(*DialRequest)(nil),           // 16: patchbay.guest.v1.DialRequest
+	(*DialResponse)(nil),          // 17: patchbay.guest.v1.DialResponse
+	(*CreateRequest)(nil),         // 18: patchbay.guest.v1.CreateRequest
+	(*CreateResponse)(nil),        // 19: patchbay.guest.v1.CreateResponse
+	(*StartRequest)(nil),          // 20: patchbay.guest.v1.StartRequest
+	(*StartResponse)(nil),         // 21: patchbay.guest.v1.StartResponse
+	(*ExecRequest)(nil),           // 22: patchbay.guest.v1.ExecRequest
+	(*ExecResponse)(nil),          // 23: patchbay.guest.v1.ExecResponse
+	(*SignalRequest)(nil),         // 24: patchbay.guest.v1.SignalRequest
+	(*SignalResponse)(nil),        // 25: patchbay.guest.v1.SignalResponse
+	(*ResizeRequest)(nil),         // 26: patchbay.guest.v1.ResizeRequest
+	(*ResizeResponse)(nil),        // 27: patchbay.guest.v1.ResizeResponse
+	(*WaitRequest)(nil),           // 28: patchbay.guest.v1.WaitRequest
+	(*WaitResponse)(nil),          // 29: patchbay.guest.v1.WaitResponse
+	nil,                           // 30: patchbay.guest.v1.Interface.SysctlsEntry
+	(*RewriteRequest_Change)(nil), // 31: patchbay.guest.v1.RewriteRequest.Change
+	(*v1.Route)(nil),              // 32: patchbay.types.v1.Route
+	(*v1.Process)(nil),            // 33: patchbay.types.v1.Process
+	(*v1.Mount)(nil),              // 34: patchbay.types.v1.Mount
 }
 var file_patchbay_guest_v1_guest_proto_depIdxs = []int32{
 	0,  // 0: patchbay.guest.v1.StreamHeader.kind:type_name -> patchbay.guest.v1.StreamKind
 	4,  // 1: patchbay.guest.v1.ConfigureRequest.files:type_name -> patchbay.guest.v1.File
 	6,  // 2: patchbay.guest.v1.PlugRequest.interface:type_name -> patchbay.guest.v1.Interface
-	27, // 3: patchbay.guest.v1.Interface.routes:type_name -> patchbay.types.v1.Route
-	27, // 4: patchbay.guest.v1.Interface.own_routes:type_name -> patchbay.types.v1.Route
-	26, // 5: patchbay.guest.v1.Interface.sysctls:type_name -> patchbay.guest.v1.Interface.SysctlsEntry
-	28, // 6: patchbay.guest.v1.CreateRequest.process:type_name -> patchbay.types.v1.Process
-	29, // 7: patchbay.guest.v1.CreateRequest.mounts:type_name -> patchbay.types.v1.Mount
-	28, // 8: patchbay.guest.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
-	2,  // 9: patchbay.guest.v1.GuestService.Configure:input_type -> patchbay.guest.v1.ConfigureRequest
-	5,  // 10: patchbay.guest.v1.GuestService.Plug:input_type -> patchbay.guest.v1.PlugRequest
-	8,  // 11: patchbay.guest.v1.GuestService.Route:input_type -> patchbay.guest.v1.RouteRequest
-	10, // 12: patchbay.guest.v1.GuestService.ListenNames:input_type -> patchbay.guest.v1.ListenNamesRequest
-	12, // 13: patchbay.guest.v1.GuestService.Dial:input_type -> patchbay.guest.v1.DialRequest
-	14, // 14: patchbay.guest.v1.GuestService.Create:input_type -> patchbay.guest.v1.CreateRequest
-	16, // 15: patchbay.guest.v1.GuestService.Start:input_type -> patchbay.guest.v1.StartRequest
-	18, // 16: patchbay.guest.v1.GuestService.Exec:input_type -> patchbay.guest.v1.ExecRequest
-	20, // 17: patchbay.guest.v1.GuestService.Signal:input_type -> patchbay.guest.v1.SignalRequest
-	22, // 18: patchbay.guest.v1.GuestService.Resize:input_type -> patchbay.guest.v1.ResizeRequest
-	24, // 19: patchbay.guest.v1.GuestService.Wait:input_type -> patchbay.guest.v1.WaitRequest
-	3,  // 20: patchbay.guest.v1.GuestService.Configure:output_type -> patchbay.guest.v1.ConfigureResponse
-	7,  // 21: patchbay.guest.v1.GuestService.Plug:output_type -> patchbay.guest.v1.PlugResponse
-	9,  // 22: patchbay.guest.v1.GuestService.Route:output_type -> patchbay.guest.v1.RouteResponse
-	11, // 23: patchbay.guest.v1.GuestService.ListenNames:output_type -> patchbay.guest.v1.ListenNamesResponse
-	13, // 24: patchbay.guest.v1.GuestService.Dial:output_type -> patchbay.guest.v1.DialResponse
-	15, // 25: patchbay.guest.v1.GuestService.Create:output_type -> patchbay.guest.v1.CreateResponse
-	17, // 26: patchbay.guest.v1.GuestService.Start:output_type -> patchbay.guest.v1.StartResponse
-	19, // 27: patchbay.guest.v1.GuestService.Exec:output_type -> patchbay.guest.v1.ExecResponse
-	21, // 28: patchbay.guest.v1.GuestService.Signal:output_type -> patchbay.guest.v1.SignalResponse
-	23, // 29: patchbay.guest.v1.GuestService.Resize:output_type -> patchbay.guest.v1.ResizeResponse
-	25, // 30: patchbay.guest.v1.GuestService.Wait:output_type -> patchbay.guest.v1.WaitResponse
-	20, // [20:31] is the sub-list for method output_type
-	9,  // [9:20] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	32, // 3: patchbay.guest.v1.Interface.routes:type_name -> patchbay.types.v1.Route
+	32, // 4: patchbay.guest.v1.Interface.own_routes:type_name -> patchbay.types.v1.Route
+	30, // 5: patchbay.guest.v1.Interface.sysctls:type_name -> patchbay.guest.v1.Interface.SysctlsEntry
+	6,  // 6: patchbay.guest.v1.RewireRequest.from:type_name -> patchbay.guest.v1.Interface
+	6,  // 7: patchbay.guest.v1.RewireRequest.to:type_name -> patchbay.guest.v1.Interface
+	31, // 8: patchbay.guest.v1.RewriteRequest.changes:type_name -> patchbay.guest.v1.RewriteRequest.Change
+	33, // 9: patchbay.guest.v1.CreateRequest.process:type_name -> patchbay.types.v1.Process
+	34, // 10: patchbay.guest.v1.CreateRequest.mounts:type_name -> patchbay.types.v1.Mount
+	33, // 11: patchbay.guest.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
+	2,  // 12: patchbay.guest.v1.GuestService.Configure:input_type -> patchbay.guest.v1.ConfigureRequest
+	5,  // 13: patchbay.guest.v1.GuestService.Plug:input_type -> patchbay.guest.v1.PlugRequest
+	8,  // 14: patchbay.guest.v1.GuestService.Rewire:input_type -> patchbay.guest.v1.RewireRequest
+	10, // 15: patchbay.guest.v1.GuestService.Rewrite:input_type -> patchbay.guest.v1.RewriteRequest
+	12, // 16: patchbay.guest.v1.GuestService.Route:input_type -> patchbay.guest.v1.RouteRequest
+	14, // 17: patchbay.guest.v1.GuestService.ListenNames:input_type -> patchbay.guest.v1.ListenNamesRequest
+	16, // 18: patchbay.guest.v1.GuestService.Dial:input_type -> patchbay.guest.v1.DialRequest
+	18, // 19: patchbay.guest.v1.GuestService.Create:input_type -> patchbay.guest.v1.CreateRequest
+	20, // 20: patchbay.guest.v1.GuestService.Start:input_type -> patchbay.guest.v1.StartRequest
+	22, // 21: patchbay.guest.v1.GuestService.Exec:input_type -> patchbay.guest.v1.ExecRequest
+	24, // 22: patchbay.guest.v1.GuestService.Signal:input_type -> patchbay.guest.v1.SignalRequest
+	26, // 23: patchbay.guest.v1.GuestService.Resize:input_type -> patchbay.guest.v1.ResizeRequest
+	28, // 24: patchbay.guest.v1.GuestService.Wait:input_type -> patchbay.guest.v1.WaitRequest
+	3,  // 25: patchbay.guest.v1.GuestService.Configure:output_type -> patchbay.guest.v1.ConfigureResponse
+	7,  // 26: patchbay.guest.v1.GuestService.Plug:output_type -> patchbay.guest.v1.PlugResponse
+	9,  // 27: patchbay.guest.v1.GuestService.Rewire:output_type -> patchbay.guest.v1.RewireResponse
+	11, // 28: patchbay.guest.v1.GuestService.Rewrite:output_type -> patchbay.guest.v1.RewriteResponse
+	13, // 29: patchbay.guest.v1.GuestService.Route:output_type -> patchbay.guest.v1.RouteResponse
+	15, // 30: patchbay.guest.v1.GuestService.ListenNames:output_type -> patchbay.guest.v1.ListenNamesResponse
+	17, // 31: patchbay.guest.v1.GuestService.Dial:output_type -> patchbay.guest.v1.DialResponse
+	19, // 32: patchbay.guest.v1.GuestService.Create:output_type -> patchbay.guest.v1.CreateResponse
+	21, // 33: patchbay.guest.v1.GuestService.Start:output_type -> patchbay.guest.v1.StartResponse
+	23, // 34: patchbay.guest.v1.GuestService.Exec:output_type -> patchbay.guest.v1.ExecResponse
+	25, // 35: patchbay.guest.v1.GuestService.Signal:output_type -> patchbay.guest.v1.SignalResponse
+	27, // 36: patchbay.guest.v1.GuestService.Resize:output_type -> patchbay.guest.v1.ResizeResponse
+	29, // 37: patchbay.guest.v1.GuestService.Wait:output_type -> patchbay.guest.v1.WaitResponse
+	25, // [25:38] is the sub-list for method output_type
+	12, // [12:25] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_guest_v1_guest_proto_init() }
@@ -1626,7 +1879,7 @@ func file_patchbay_guest_v1_guest_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_guest_v1_guest_proto_rawDesc), len(file_patchbay_guest_v1_guest_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   26,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -8,6 +8,16 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
+// Files are the files that a container sees below /etc in place of the image's, by
+// their paths there.
+func Files(c sandbox.Configuration) map[string][]byte {
+	return map[string][]byte{
+		"/etc/hosts":       Hosts(c),
+		"/etc/hostname":    []byte(c.Hostname + "\n"),
+		"/etc/resolv.conf": ResolvConf(c.DNS),
+	}
+}
+
 // Hosts returns the content of /etc/hosts: localhost, the container's own names
 // on each of its addresses, then the extra entries. A container without an
 // address has its names on a loopback one (as hosts(5) of Debian).

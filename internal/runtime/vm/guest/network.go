@@ -2,7 +2,10 @@ package guest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+
+	"github.com/containerd/errdefs"
 
 	guestv1 "patchbay.dev/patchbay/api/patchbay/guest/v1"
 	"patchbay.dev/patchbay/internal/link"
@@ -18,7 +21,62 @@ func (s *service) Plug(ctx context.Context, r *guestv1.PlugRequest) (*guestv1.Pl
 	if err != nil {
 		return nil, err
 	}
-	return &guestv1.PlugResponse{}, plug(ctx, i)
+	h, err := link.Open(nil)
+	if err != nil {
+		return nil, err
+	}
+	defer h.Close()
+	if err := adopt(ctx, h, i); err != nil {
+		return nil, err
+	}
+	return &guestv1.PlugResponse{}, inside.Configure(h, i)
+}
+
+// Rewire changes the interfaces and their routes.
+func (s *service) Rewire(ctx context.Context, r *guestv1.RewireRequest) (*guestv1.RewireResponse, error) {
+	from, err := plan.AllFromProto(r.GetFrom())
+	to, fault := plan.AllFromProto(r.GetTo())
+	if err := errors.Join(err, fault); err != nil {
+		return nil, err
+	}
+	return &guestv1.RewireResponse{}, rewire(ctx, from, to)
+}
+
+func rewire(ctx context.Context, from, to []sandbox.Interface) error {
+	h, err := link.Open(nil)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	for _, i := range inside.Without(to, from) {
+		if _, err := h.Interface(i.Name); err == nil {
+			continue // one that was to go and is still there
+		}
+		if err := adopt(ctx, h, i); err != nil {
+			return err
+		}
+		if err := inside.Address(h, i); err != nil {
+			return err
+		}
+	}
+	if err := inside.Reroute(h, from, to); err != nil {
+		return errors.Join(err, inside.Reroute(h, to, from))
+	}
+	return nil
+}
+
+// Rewrite replaces files.
+func (s *service) Rewrite(_ context.Context, r *guestv1.RewriteRequest) (*guestv1.RewriteResponse, error) {
+	for _, c := range r.GetChanges() {
+		path, ok := s.files[c.GetPath()]
+		if !ok {
+			return nil, fmt.Errorf("file %s: not one of the host's: %w", c.GetPath(), errdefs.ErrNotFound)
+		}
+		if err := inside.Replace(path, c.GetBefore(), c.GetAfter()); err != nil {
+			return nil, fmt.Errorf("write %s: %w", c.GetPath(), err)
+		}
+	}
+	return &guestv1.RewriteResponse{}, nil
 }
 
 func loopbackUp() error {
@@ -30,22 +88,13 @@ func loopbackUp() error {
 	return h.LoopbackUp()
 }
 
-// plug makes the network device with a planned MAC address an interface of the
-// container.
-func plug(ctx context.Context, i sandbox.Interface) error {
+// adopt gives the network device with a planned MAC address its name.
+func adopt(ctx context.Context, h *link.Handle, i sandbox.Interface) error {
 	device, err := awaitDevice(ctx, func() (string, error) { return byAttribute("/sys/class/net/*/address", string(i.MAC)) })
 	if err != nil {
 		return fmt.Errorf("network device %s: %w", i.MAC, err)
 	}
-	h, err := link.Open(nil)
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	if err := h.Rename(device, i.Name, i.MTU); err != nil {
-		return err
-	}
-	return inside.Configure(h, i)
+	return h.Rename(device, i.Name, i.MTU)
 }
 
 // Route asks the kernel.

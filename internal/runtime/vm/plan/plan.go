@@ -43,3 +43,23 @@ func FromProto(i *guestv1.Interface) (sandbox.Interface, error) {
 	faults = append(faults, err)
 	return out, errors.Join(faults...)
 }
+
+// AllToProto converts plans.
+func AllToProto(all []sandbox.Interface) []*guestv1.Interface {
+	var out []*guestv1.Interface
+	for _, i := range all {
+		out = append(out, ToProto(i))
+	}
+	return out
+}
+
+// AllFromProto converts plans; all that cannot be read is in the error.
+func AllFromProto(all []*guestv1.Interface) ([]sandbox.Interface, error) {
+	var out []sandbox.Interface
+	var faults []error
+	for _, i := range all {
+		converted, err := FromProto(i)
+		out, faults = append(out, converted), append(faults, err)
+	}
+	return out, errors.Join(faults...)
+}

@@ -51,3 +51,12 @@ func (m *Machine) PlugNetwork(ctx context.Context, id string, port int, frames F
 	undo.Success()
 	return nil
 }
+
+// UnplugNetwork removes a network device, when the guest has let go of it, and
+// closes the file of its frames.
+func (m *Machine) UnplugNetwork(ctx context.Context, id string) error {
+	if err := m.monitor.removeDevice(ctx, id); err != nil {
+		return err
+	}
+	return m.monitor.execute(ctx, "netdev_del", map[string]any{"id": id})
+}

@@ -22,8 +22,9 @@ type monitor struct {
 	answers chan answer
 	done    chan struct{} // closed when the connection has ended
 
-	mu   sync.Mutex
-	last string // guarded by mu; why the machine went down, if it said so
+	mu      sync.Mutex
+	last    string                   // guarded by mu; why the machine went down, if it said so
+	leaving map[string]chan struct{} // guarded by mu; by device: closed when it is gone
 }
 
 // answer is what the machine says to a command.
@@ -46,7 +47,7 @@ type event struct {
 
 // openMonitor begins a conversation.
 func openMonitor(ctx context.Context, conn *net.UnixConn) (*monitor, error) {
-	m := &monitor{conn: conn, answers: make(chan answer, 1), done: make(chan struct{})}
+	m := &monitor{conn: conn, answers: make(chan answer, 1), done: make(chan struct{}), leaving: make(map[string]chan struct{})}
 	go m.read()
 	if err := m.execute(ctx, "qmp_capabilities", nil); err != nil {
 		return nil, errors.Join(err, conn.Close())
@@ -84,10 +85,39 @@ func (m *monitor) tell(e event) {
 	switch e.Name {
 	case "GUEST_PANICKED":
 		m.last = "the guest's kernel has panicked"
+	case "DEVICE_DELETED":
+		if gone := m.leaving[e.Data.Device]; gone != nil {
+			close(gone)
+			delete(m.leaving, e.Data.Device)
+		}
 	case "SHUTDOWN":
 		if m.last == "" && e.Data.Reason != "guest-shutdown" {
 			m.last = "the machine went down (" + e.Data.Reason + ")"
 		}
+	}
+}
+
+// removeDevice has the guest let go of a device and waits until it has.
+func (m *monitor) removeDevice(ctx context.Context, id string) error {
+	gone := make(chan struct{})
+	m.mu.Lock()
+	m.leaving[id] = gone
+	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.leaving, id)
+	}()
+	if err := m.execute(ctx, "device_del", map[string]any{"id": id}); err != nil {
+		return err
+	}
+	select {
+	case <-gone:
+		return nil
+	case <-m.done:
+		return fmt.Errorf("machine: device %s: it has ended: %w", id, errdefs.ErrUnavailable)
+	case <-ctx.Done():
+		return fmt.Errorf("machine: device %s: the guest does not let go of it: %w", id, ctx.Err())
 	}
 }
 
@@ -124,7 +154,11 @@ func (m *monitor) execute(ctx context.Context, command string, arguments any, fi
 	select {
 	case a := <-m.answers:
 		if a.Error != nil {
-			return fmt.Errorf("machine: %s: %s: %w", command, a.Error.Text, errdefs.ErrInternal)
+			kind := error(errdefs.ErrInternal)
+			if a.Error.Class == "DeviceNotFound" {
+				kind = errdefs.ErrNotFound
+			}
+			return fmt.Errorf("machine: %s: %s: %w", command, a.Error.Text, kind)
 		}
 		return nil
 	case <-m.done:

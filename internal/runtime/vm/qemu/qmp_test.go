@@ -77,6 +77,28 @@ func TestAnAnswerIsToldFromEvents(t *testing.T) {
 	}
 }
 
+func TestADeviceIsGoneWhenTheGuestHasLetGoOfIt(t *testing.T) {
+	t.Parallel()
+	m, f := converse(t)
+	go func() {
+		f.hear()
+		f.say(`{"event": "DEVICE_DELETED", "data": {"device": "net1"}}`) // somebody else's
+		f.say(`{"return": {}}`)
+		f.say(`{"event": "DEVICE_DELETED", "data": {"device": "net2"}}`)
+	}()
+	if err := m.removeDevice(t.Context(), "net2"); err != nil {
+		t.Error(err)
+	}
+	go func() {
+		f.hear()
+		f.say(`{"return": {}}`)
+		f.conn.Close()
+	}()
+	if err := m.removeDevice(t.Context(), "net3"); !errdefs.IsUnavailable(err) {
+		t.Errorf("the machine has ended: %v", err)
+	}
+}
+
 func TestReason(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

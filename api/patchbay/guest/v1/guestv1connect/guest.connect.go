@@ -36,6 +36,10 @@ const (
 	GuestServiceConfigureProcedure = "/patchbay.guest.v1.GuestService/Configure"
 	// GuestServicePlugProcedure is the procedure name of the GuestService's Plug RPC.
 	GuestServicePlugProcedure = "/patchbay.guest.v1.GuestService/Plug"
+	// GuestServiceRewireProcedure is the procedure name of the GuestService's Rewire RPC.
+	GuestServiceRewireProcedure = "/patchbay.guest.v1.GuestService/Rewire"
+	// GuestServiceRewriteProcedure is the procedure name of the GuestService's Rewrite RPC.
+	GuestServiceRewriteProcedure = "/patchbay.guest.v1.GuestService/Rewrite"
 	// GuestServiceRouteProcedure is the procedure name of the GuestService's Route RPC.
 	GuestServiceRouteProcedure = "/patchbay.guest.v1.GuestService/Route"
 	// GuestServiceListenNamesProcedure is the procedure name of the GuestService's ListenNames RPC.
@@ -69,6 +73,20 @@ var (
 			StreamType: connect.StreamTypeUnary,
 			Schema:     v1.File_patchbay_guest_v1_guest_proto.Services().ByName("GuestService").Methods().ByName("Plug"),
 			Procedure:  GuestServicePlugProcedure,
+		}
+	})
+	guestServiceRewireSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_patchbay_guest_v1_guest_proto.Services().ByName("GuestService").Methods().ByName("Rewire"),
+			Procedure:  GuestServiceRewireProcedure,
+		}
+	})
+	guestServiceRewriteSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_patchbay_guest_v1_guest_proto.Services().ByName("GuestService").Methods().ByName("Rewrite"),
+			Procedure:  GuestServiceRewriteProcedure,
 		}
 	})
 	guestServiceRouteSpec = sync.OnceValue(func() connect.Spec {
@@ -144,6 +162,13 @@ type GuestServiceClient interface {
 	// Plug waits for the network device with a MAC address and makes it an
 	// interface of the container.
 	Plug(context.Context, *v1.PlugRequest) (*v1.PlugResponse, error)
+	// Rewire turns the interfaces of one plan into those of another: network devices
+	// that are new become interfaces, and the routes of all change. Those that go
+	// stay until their devices are unplugged. All or nothing.
+	Rewire(context.Context, *v1.RewireRequest) (*v1.RewireResponse, error)
+	// Rewrite replaces files of ConfigureRequest that the container has left as
+	// they were.
+	Rewrite(context.Context, *v1.RewriteRequest) (*v1.RewriteResponse, error)
 	// Route asks the guest's kernel for the route of a packet that the container
 	// sends.
 	Route(context.Context, *v1.RouteRequest) (*v1.RouteResponse, error)
@@ -180,6 +205,13 @@ type GuestServiceHandler interface {
 	// Plug waits for the network device with a MAC address and makes it an
 	// interface of the container.
 	Plug(context.Context, *v1.PlugRequest) (*v1.PlugResponse, error)
+	// Rewire turns the interfaces of one plan into those of another: network devices
+	// that are new become interfaces, and the routes of all change. Those that go
+	// stay until their devices are unplugged. All or nothing.
+	Rewire(context.Context, *v1.RewireRequest) (*v1.RewireResponse, error)
+	// Rewrite replaces files of ConfigureRequest that the container has left as
+	// they were.
+	Rewrite(context.Context, *v1.RewriteRequest) (*v1.RewriteResponse, error)
 	// Route asks the guest's kernel for the route of a packet that the container
 	// sends.
 	Route(context.Context, *v1.RouteRequest) (*v1.RouteResponse, error)
@@ -209,6 +241,8 @@ func RegisterGuestServiceHandler(server *connect.Server, svc GuestServiceHandler
 	server.Register(
 		connect.Method{Spec: guestServiceConfigureSpec(), Handler: adapter.configure},
 		connect.Method{Spec: guestServicePlugSpec(), Handler: adapter.plug},
+		connect.Method{Spec: guestServiceRewireSpec(), Handler: adapter.rewire},
+		connect.Method{Spec: guestServiceRewriteSpec(), Handler: adapter.rewrite},
 		connect.Method{Spec: guestServiceRouteSpec(), Handler: adapter.route},
 		connect.Method{Spec: guestServiceListenNamesSpec(), Handler: adapter.listenNames},
 		connect.Method{Spec: guestServiceDialSpec(), Handler: adapter.dial},
@@ -230,6 +264,14 @@ func (UnimplementedGuestServiceHandler) Configure(context.Context, *v1.Configure
 
 func (UnimplementedGuestServiceHandler) Plug(context.Context, *v1.PlugRequest) (*v1.PlugResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.guest.v1.GuestService.Plug is not implemented")
+}
+
+func (UnimplementedGuestServiceHandler) Rewire(context.Context, *v1.RewireRequest) (*v1.RewireResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.guest.v1.GuestService.Rewire is not implemented")
+}
+
+func (UnimplementedGuestServiceHandler) Rewrite(context.Context, *v1.RewriteRequest) (*v1.RewriteResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.guest.v1.GuestService.Rewrite is not implemented")
 }
 
 func (UnimplementedGuestServiceHandler) Route(context.Context, *v1.RouteRequest) (*v1.RouteResponse, error) {
@@ -283,6 +325,22 @@ func (c *guestServiceClient) Configure(ctx context.Context, req *v1.ConfigureReq
 func (c *guestServiceClient) Plug(ctx context.Context, req *v1.PlugRequest) (*v1.PlugResponse, error) {
 	var res v1.PlugResponse
 	if err := c.client.CallUnary(ctx, guestServicePlugSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *guestServiceClient) Rewire(ctx context.Context, req *v1.RewireRequest) (*v1.RewireResponse, error) {
+	var res v1.RewireResponse
+	if err := c.client.CallUnary(ctx, guestServiceRewireSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *guestServiceClient) Rewrite(ctx context.Context, req *v1.RewriteRequest) (*v1.RewriteResponse, error) {
+	var res v1.RewriteResponse
+	if err := c.client.CallUnary(ctx, guestServiceRewriteSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -380,6 +438,30 @@ func (h guestServiceHandler) plug(ctx context.Context, _ connect.Spec, stream co
 		return err
 	}
 	res, err := h.svc.Plug(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h guestServiceHandler) rewire(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.RewireRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Rewire(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h guestServiceHandler) rewrite(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.RewriteRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Rewrite(ctx, &req)
 	if err != nil {
 		return err
 	}
