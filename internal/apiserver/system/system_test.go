@@ -55,7 +55,8 @@ func (w worldPlugins) Runtime(string) (manifest.Plugin, error) {
 type worldEvents struct{ *world }
 
 func (w worldEvents) Follow(context.Context, event.Query, func(event.Event) error) error { return nil }
-func (w worldEvents) Forget()                                                            { w.calls = append(w.calls, "forget events") }
+
+func (w worldEvents) Forget() { w.calls = append(w.calls, "forget events") }
 
 func service(w *world) *Service {
 	return New(Config{
