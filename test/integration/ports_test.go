@@ -183,7 +183,11 @@ func TestTakenPorts(t *testing.T) {
 	for _, tt := range []struct{ name, ports, want string }{
 		{"second", "-p 8080:80 -p 8081:81", "patchbay: container second: publish 8080/tcp: the host port is taken by container first\n"},
 		{"third", "-p " + hostIPv4 + ":8080:80/udp", "patchbay: container third: publish " + hostIPv4 + ":8080/udp: the host port is taken by container first\n"},
-		{"fourth", "-p 8082:80", "patchbay: container fourth: publish 8082/tcp: the host port is taken by " + me + "\n"},
+		{
+			"fourth", "-p 8082:80 -p 203.0.113.7:81:80",
+			"patchbay: container fourth: publish 8082/tcp: the host port is taken by " + me + "\n" +
+				"patchbay: container fourth: publish 203.0.113.7:81/tcp: the host does not have that address\n",
+		},
 	} {
 		args := append([]string{"create", "--name", tt.name}, strings.Fields(tt.ports)...)
 		h.patchbay(append(args, "box", "sleep", "1000")...)

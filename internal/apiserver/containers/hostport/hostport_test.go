@@ -6,9 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -50,6 +52,24 @@ func TestAmong(t *testing.T) {
 	}
 	if err := Taken("web", ports, nil); err != nil {
 		t.Errorf("got %v, want no error", err)
+	}
+}
+
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	ports := []resource.PublishedPort{{Protocol: "tcp", HostPort: 80, ContainerPort: 80}, {Protocol: "tcp", HostPort: 81, ContainerPort: 80}}
+	helper := fault.New(errdefs.ErrAlreadyExists, "publish 80/tcp: the host port is taken\npublish 192.0.2.9:82/tcp: the host does not have that address\npublish 81/tcp: the host port is taken")
+	err := explain("web", ports, helper, map[int]string{0: "process nginx (pid 7)"})
+	want := "container web: publish 80/tcp: the host port is taken by process nginx (pid 7)\n" +
+		"container web: publish 192.0.2.9:82/tcp: the host does not have that address\n" +
+		"container web: publish 81/tcp: the host port is taken"
+	if err.Error() != want || !errdefs.IsAlreadyExists(err) {
+		t.Errorf("got %v, want %q", err, want)
+	}
+	for _, other := range []error{nil, fault.New(errdefs.ErrFailedPrecondition, "publish: nowhere")} {
+		if got := Explain("web", ports, other); got != other {
+			t.Errorf("got %v, want %v", got, other)
+		}
 	}
 }
 

@@ -1,10 +1,10 @@
 package hostport
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/containerd/errdefs"
 
@@ -24,13 +24,28 @@ func Taken(container string, ports []resource.PublishedPort, owners map[int]stri
 	return fault.As(errdefs.ErrAlreadyExists, errors.Join(faults...))
 }
 
-// Explain says who has the ports that the start of a container failed for. An error
-// that is not about a taken port, or whose taker is gone, stays.
+// Explain says who has the ports that the start of a container failed for, in the
+// lines of the runtime helper's error that tell of them. Other lines stay, and so
+// does an error that is not about a taken port.
 func Explain(container string, ports []resource.PublishedPort, err error) error {
 	if !errdefs.IsAlreadyExists(err) || len(ports) == 0 {
 		return err
 	}
-	return cmp.Or(Taken(container, ports, Owners(ports)), err)
+	return explain(container, ports, err, Owners(ports))
+}
+
+func explain(container string, ports []resource.PublishedPort, err error, owners map[int]string) error {
+	lines := strings.Split(err.Error(), "\n")
+	for i, p := range ports {
+		place := slices.Index(lines, "publish "+p.Host()+": the host port is taken")
+		if place >= 0 && owners[i] != "" {
+			lines[place] += " by " + owners[i]
+		}
+	}
+	for i := range lines {
+		lines[i] = "container " + container + ": " + lines[i]
+	}
+	return fault.New(errdefs.ErrAlreadyExists, "%s", strings.Join(lines, "\n"))
 }
 
 // Among returns which of other containers, by their names, has a port that clashes
