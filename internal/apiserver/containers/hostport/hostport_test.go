@@ -1,6 +1,7 @@
 package hostport
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -67,7 +68,7 @@ func TestExplain(t *testing.T) {
 		t.Errorf("got %v, want %q", err, want)
 	}
 	for _, other := range []error{nil, fault.New(errdefs.ErrFailedPrecondition, "publish: nowhere")} {
-		if got := Explain("web", ports, other); got != other {
+		if got := Explain("web", ports, other); !errors.Is(got, other) {
 			t.Errorf("got %v, want %v", got, other)
 		}
 	}
