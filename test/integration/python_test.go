@@ -90,9 +90,12 @@ func TestPythonBridge(t *testing.T) {
 	kill(t, h.daemonPID())
 	connection.alive(t)
 	h.patchbay("system", "start") // the next patchbayd finds the process, and speaks as it does
-	if adopted := h.instance("python-bridge"); adopted.Version != "2.0" {
-		t.Errorf("after the death of patchbayd: got %+v, want the same plugin", adopted)
-	}
+	eventually(t, settle, func() error {
+		if adopted := h.instance("python-bridge"); adopted.Version != "2.0" {
+			return fmt.Errorf("after the death of patchbayd: got %+v, want the same plugin", adopted)
+		}
+		return nil
+	})
 	if other := h.patchbay("run", "--rm", "--network", "py,rate-in=100mbit", "box", "ip", "-4", "-o", "addr", "show", "eth0"); strings.Contains(other, address.String()+"/") {
 		t.Errorf("another container got the address of a live one: %s", other)
 	}
