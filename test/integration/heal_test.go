@@ -14,7 +14,9 @@ func TestFlushHeals(t *testing.T) {
 	h := newHost(t).up()
 	h.patchbay("network", "create", "web")
 	h.patchbay("run", "-d", "--name", "one", "--network", "web", "box", "sleep", "1000")
-	own := func(family string) string { return h.command(h.ns, "nft", "-s", "list", "table", family, "patchbay").stdout }
+	own := func(family string) string {
+		return h.command(h.ns, "nft", "-s", "list", "table", family, "patchbay").stdout
+	}
 	foreign := h.must(h.command(h.ns, "nft", "list", "table", "inet", "somebody_else"))
 	inet, bridge := own("inet"), own("bridge")
 	if inet == "" || bridge == "" {
