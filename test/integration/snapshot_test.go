@@ -103,7 +103,7 @@ func (h *host) finish() {
 	if h.t.Failed() {
 		h.dumpLogs()
 	}
-	if r := h.try("system", "stop"); r.code != 0 {
+	if r := h.try("system", "stop", "-t", "0"); r.code != 0 { // programs that ignore SIGTERM are not waited for
 		h.t.Errorf("want system stop to succeed: %s", r)
 	}
 	if err := poll(settle, h.residue); err != nil {
