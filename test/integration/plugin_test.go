@@ -149,10 +149,10 @@ func TestStrategyThatRuntimeLacks(t *testing.T) {
 	}
 	// The bridge plugin with a manifest that names another strategy. It comes
 	// first in the path, so it shadows the true one.
-	h.plugin("bridge", resource.StrategyTapStream, program)
+	h.plugin("bridge", resource.StrategyIPvlan, program)
 	h.patchbay("network", "create", "odd", "--plugin", "bridge")
 	r := h.try("run", "--rm", "--name", "one", "--network", "odd", "box", "true")
-	wantRefusal(t, r, []int{125}, "odd", "bridge", "nat", resource.StrategyTapStream, "oci")
+	wantRefusal(t, r, []int{125}, "odd", "bridge", "nat", resource.StrategyIPvlan, "oci")
 	if n := len(h.containers()); n != 0 {
 		t.Errorf("got %d containers, want none", n)
 	}

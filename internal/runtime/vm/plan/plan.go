@@ -12,8 +12,8 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-// ToProto converts a plan. The kind of its link is the host's business and is not
-// carried.
+// ToProto converts a plan. The kind of its link and its rates are the host's
+// business and are not carried.
 func ToProto(i sandbox.Interface) *guestv1.Interface {
 	out := &guestv1.Interface{
 		Name: i.Name, MacAddress: string(i.MAC), Mtu: uint32(i.MTU), Sysctls: i.Sysctls,

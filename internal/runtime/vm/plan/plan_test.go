@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/containerd/errdefs"
@@ -28,9 +29,10 @@ func TestAPlanComesThroughWhole(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
+	onHost := []string{"Link", "RateIn", "RateOut"} // of no concern to the guest
 	for field := range reflect.TypeFor[sandbox.Interface]().NumField() {
 		name := reflect.TypeFor[sandbox.Interface]().Field(field).Name
-		if name != "Link" && reflect.ValueOf(want).Field(field).IsZero() {
+		if !slices.Contains(onHost, name) && reflect.ValueOf(want).Field(field).IsZero() {
 			t.Errorf("field %s is not tested", name)
 		}
 	}
