@@ -93,7 +93,7 @@ func (c Child) args() []string {
 
 // Create makes the container of a bundle, and its process, which waits for Start.
 func (p Program) Create(ctx context.Context, bundle string, c Child) error {
-	if copied, err := seal(p.Path); err == nil { // else the program sees to it
+	if copied, err := seal(p.Path, c.Files); err == nil { // else the program sees to it
 		defer copied.Close()
 		p.executable = fmt.Sprintf("/proc/self/fd/%d", copied.Fd())
 	}

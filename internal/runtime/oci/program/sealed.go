@@ -13,16 +13,25 @@ import (
 // megabyte, runc ten.
 const maxSealed = 2 << 20
 
-// sealFD is the least number of the descriptor of a sealed copy: lower ones are
-// those of the program's own files.
-const sealFD = 64
+// beyond returns the least number of a descriptor that stays what it is until a
+// program is executed with files: syscall.ForkExec puts these at the lowest numbers,
+// and what is in their way, and a pipe of its own, right above the greatest.
+func beyond(files []*os.File) int {
+	greatest := len(files)
+	for _, f := range files {
+		greatest = max(greatest, int(f.Fd()))
+	}
+	return greatest + len(files) + 3
+}
 
 // seal returns a copy of the program at path in memory that nobody can change
 // any more (memfd_create(2)). crun and runc want to run from such a copy, so that
 // a container cannot change the program through /proc/self/exe (CVE-2019-5736).
 // What is not one already makes itself one and starts again; for crun, these are
 // a bind mount, its removal, and a second loading of all its libraries.
-func seal(path string) (_ *os.File, err error) {
+//
+// The copy's descriptor is one that can be executed with files.
+func seal(path string, files []*os.File) (_ *os.File, err error) {
 	program, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -48,7 +57,7 @@ func seal(path string) (_ *os.File, err error) {
 	if _, err := unix.FcntlInt(low.Fd(), unix.F_ADD_SEALS, all); err != nil {
 		return nil, fmt.Errorf("seal the copy of %s: %w", path, err)
 	}
-	high, err := unix.FcntlInt(low.Fd(), unix.F_DUPFD_CLOEXEC, sealFD)
+	high, err := unix.FcntlInt(low.Fd(), unix.F_DUPFD_CLOEXEC, beyond(files))
 	if err != nil {
 		return nil, fmt.Errorf("seal the copy of %s: %w", path, err)
 	}
