@@ -94,7 +94,7 @@ func TestNetworkUpdate(t *testing.T) {
 	kill(t, h.network("web").Status.PluginPID)
 	check("after the plugin's death", "three", "10.41.0.2")
 	h.patchbay("stop", "-t", "0", "one", "two", "three", "fixed")
-	h.patchbay("system", "stop")
+	h.patchbay("system", "stop", "-t", "0")
 	h.patchbay("system", "start")
 	h.patchbay("start", "one") // waits for the network
 	if a := h.attachment("one", "web"); a.MTU != 1400 {
@@ -134,7 +134,7 @@ func TestPools(t *testing.T) {
 		t.Errorf("without a free subnet: %s", r)
 	}
 	h.patchbay("network", "create", "four", "--ipv4=false") // needs none
-	h.patchbay("system", "stop")
+	h.patchbay("system", "stop", "-t", "0")
 	h.patchbay("system", "start")
 	h.patchbay("network", "create", "five", "--ipv4=false")
 	site := netip.PrefixFrom(n.IPv6Subnet.Addr(), 48).Masked()
@@ -203,7 +203,7 @@ func TestAddressesOverReboot(t *testing.T) {
 	}
 	h.patchbay("delete", "--force", "gone")
 	h.patchbay("stop", "-t", "0", "a", "b", "c")
-	h.patchbay("system", "stop")
+	h.patchbay("system", "stop", "-t", "0")
 	if err := os.RemoveAll(h.runRoot); err != nil {
 		t.Fatal(err)
 	}

@@ -139,7 +139,7 @@ func TestDaemonNotRunning(t *testing.T) {
 	if r := h.try("system", "status"); r.code != 3 {
 		t.Errorf("system status: want exit code 3: %s", r)
 	}
-	h.patchbay("system", "stop")
+	h.patchbay("system", "stop", "-t", "0")
 	h.patchbay("system", "start")
 	h.patchbay("system", "start")
 }

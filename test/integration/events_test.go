@@ -101,7 +101,7 @@ func TestEvents(t *testing.T) {
 		t.Errorf("what was followed until patchbayd died: %s", r)
 	}
 
-	h.patchbay("system", "stop")
+	h.patchbay("system", "stop", "-t", "0")
 	h.patchbay("system", "start")
 	if r := h.try("system", "events", "--since", fmt.Sprint(last), "--until", "0s"); r.code == 0 || !strings.Contains(r.stderr, "no longer kept") {
 		t.Errorf("a revision from before the stop of the system: %s", r)
@@ -123,7 +123,7 @@ func TestEventsEndWithPatchbayd(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-seen.found
-	h.patchbay("system", "stop")
+	h.patchbay("system", "stop", "-t", "0")
 	r := h.wait(live)
 	if r.code != 1 || !strings.Contains(r.stdout, "system stop patchbayd") || !strings.Contains(r.stderr, "go on from revision") {
 		t.Errorf("end: %s", r)

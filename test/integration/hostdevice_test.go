@@ -122,6 +122,6 @@ func TestHostDeviceComesBackAfterFailedStart(t *testing.T) {
 	if got := h.patchbay("exec", "two", "ip", "-o", "addr", "show", "dev", "port0"); strings.Contains(got, "inet ") {
 		t.Errorf("got %q, want no IPv4 address", got)
 	}
-	h.patchbay("system", "stop")
+	h.patchbay("system", "stop", "-t", "0")
 	h.hasSpareAgain(before)
 }
