@@ -101,11 +101,13 @@ func Start(c Config) (*Process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w: %w", c.Name, err, startKind(err)), os.Remove(c.Socket))
 	}
+	// Until somebody waits for it, a process that has ended already is there too.
+	began, beganErr := startTime(cmd.Process.Pid)
 	p, err := newProcess(c.Directory, cmd.Process.Pid, pidfd, cmd)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", c.Name, err), cmd.Process.Kill(), cmd.Wait(), os.Remove(c.Socket))
 	}
-	if err := p.save(c.Binary); err != nil {
+	if err := errors.Join(beganErr, p.save(c.Binary, began)); err != nil {
 		p.Kill()
 		return nil, errors.Join(fmt.Errorf("start %s: %w", c.Name, err), os.Remove(c.Socket))
 	}
@@ -190,12 +192,8 @@ func tail(directory string) string {
 	return strings.Join(lines[max(0, len(lines)-tailLines):], "; ")
 }
 
-func (p *Process) save(binary string) error {
-	start, err := startTime(p.pid)
-	if err != nil {
-		return err
-	}
-	return writeRecord(p.directory, record{PID: p.pid, StartTime: start, Binary: binary, StartedAt: time.Now().UTC()})
+func (p *Process) save(binary string, began uint64) error {
+	return writeRecord(p.directory, record{PID: p.pid, StartTime: began, Binary: binary, StartedAt: time.Now().UTC()})
 }
 
 func writeRecord(directory string, r record) error {

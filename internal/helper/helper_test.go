@@ -147,6 +147,15 @@ func TestDeathAtStartTellsLastWords(t *testing.T) {
 	}
 }
 
+// One that dies at once may have ended before it is recorded: it was started, and
+// its words are told by Ready.
+func TestDeathBeforeTheRecord(t *testing.T) {
+	t.Parallel()
+	for range 30 {
+		start(t, config(t, "dies"))
+	}
+}
+
 func TestSilentHelper(t *testing.T) {
 	t.Parallel()
 	c := config(t, "serves")

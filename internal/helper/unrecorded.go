@@ -23,7 +23,7 @@ func adoptUnrecorded(directory string) (*Process, error) {
 	if _, err := os.Stat(directory); err != nil {
 		return nil, none
 	}
-	pid := findUnrecorded(directory)
+	pid, began := findUnrecorded(directory)
 	if pid == 0 {
 		return nil, none
 	}
@@ -40,20 +40,19 @@ func adoptUnrecorded(directory string) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.save(binary); err != nil {
+	if err := p.save(binary, began); err != nil {
 		return nil, fmt.Errorf("helper in %s: %w", directory, err)
 	}
 	return p, nil
 }
 
 // findUnrecorded returns the oldest process that leads a session and has the
-// mark, which its children inherit; 0 for none.
-func findUnrecorded(directory string) int {
+// mark, which its children inherit, and when it was started; 0 for none.
+func findUnrecorded(directory string) (found int, oldest uint64) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		return 0
+		return 0, 0
 	}
-	found, oldest := 0, uint64(0)
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry.Name())
 		if err != nil {
@@ -66,7 +65,7 @@ func findUnrecorded(directory string) int {
 			found, oldest = pid, start
 		}
 	}
-	return found
+	return found, oldest
 }
 
 func marked(pid int, directory string) bool {
