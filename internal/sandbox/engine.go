@@ -61,6 +61,10 @@ type MainProcess interface {
 	OutOfMemory() bool
 }
 
+// Explained is a MainProcess that can say why it ended, after Done; "" when its
+// code says all.
+type Explained interface{ Reason() string }
+
 // Configuration is all that an engine needs to know of a sandbox.
 type Configuration struct {
 	ID               string

@@ -272,6 +272,9 @@ func (s *Sandbox) serveStdio() (*stdio.Server, error) {
 func (s *Sandbox) watch(main MainProcess, server *stdio.Server, log *containerlog.Writer) {
 	<-main.Done()
 	exit := ExitStatus{Code: main.Code(), ExitedAt: time.Now().UTC(), OutOfMemory: main.OutOfMemory()}
+	if explained, ok := main.(Explained); ok {
+		exit.Message = explained.Reason()
+	}
 	if exit.OutOfMemory {
 		exit.Message = "a process was killed because the memory limit was reached"
 	}

@@ -216,7 +216,7 @@ func prepareMounts(root *rootfs.Root, c sandbox.Configuration) error {
 			continue
 		}
 		if m.Type == resource.MountVolume {
-			if err := root.CopyInto(m.Source, m.Target); err != nil {
+			if err := root.Fill(m); err != nil {
 				faults = append(faults, err)
 			}
 		}

@@ -28,6 +28,7 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/vm/initramfs"
 	"patchbay.dev/patchbay/internal/runtime/vm/kernel"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
+	"patchbay.dev/patchbay/internal/runtime/vm/share"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -66,9 +67,12 @@ func (e *Engine) boot(ctx context.Context) (err error) {
 	config.Accelerator = accelerator
 	machine, err := qemu.Start(ctx, config)
 	if err != nil {
-		return err
+		return e.blameShares(err)
 	}
 	e.machine = machine
+	if e.server != nil {
+		go e.watchShares()
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, bootTimeout, errNoAgent)
 	defer cancel()
 	if e.session, err = channel.Connect(ctx, machine.Agent()); err != nil {
@@ -132,6 +136,13 @@ func (e *Engine) machineConfig(ctx context.Context) (c qemu.Config, files *openF
 		}
 		c.Disks = append(c.Disks, qemu.Disk{File: scratch, Serial: scratchSerial})
 	}
+	if e.sharesHost() {
+		machine, err := files.add(e.serveShares(ctx))
+		if err != nil {
+			return c, files, err
+		}
+		c.Shares = []qemu.Share{{Tag: shareTag, Socket: machine}}
+	}
 	return c, files, nil
 }
 
@@ -194,6 +205,9 @@ func (e *Engine) configuration() *guestv1.ConfigureRequest {
 	if e.keepsWrites() {
 		out.ScratchSerial = scratchSerial
 	}
+	if e.sharesHost() {
+		out.Share = shareTag
+	}
 	return out
 }
 
@@ -202,7 +216,7 @@ func (e *Engine) creation() *guestv1.CreateRequest {
 	return &guestv1.CreateRequest{
 		Process: wire.ProcessToProto(c.Process), Hostname: c.Hostname, Init: c.Init,
 		CapabilitiesAdd: c.CapabilitiesAdd, CapabilitiesDrop: c.CapabilitiesDrop,
-		Mounts: wire.MountsToProto(c.Mounts),
+		Mounts: wire.MountsToProto(share.Shared(c.Mounts)),
 	}
 }
 

@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,9 +15,9 @@ import (
 	"patchbay.dev/patchbay/api/patchbay/guest/v1/guestv1connect"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/rpc"
-	"patchbay.dev/patchbay/internal/runtime/oci/rootfs"
 	"patchbay.dev/patchbay/internal/runtime/outer"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
+	"patchbay.dev/patchbay/internal/runtime/vm/share"
 	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/tapstream"
 )
@@ -39,6 +40,7 @@ type Engine struct {
 
 	// Set before booted is closed:
 	machine *qemu.Machine
+	server  *share.Server // nil without mounts of the host
 	session *yamux.Session
 	guest   guestv1connect.GuestServiceClient
 	calls   *rpc.Connection
@@ -50,6 +52,7 @@ type Engine struct {
 
 	mu    sync.Mutex
 	main  *mainProcess               // guarded by mu; nil before Create
+	fate  string                     // guarded by mu; why the helper has ended the machine
 	pumps map[string]*tapstream.Pump // guarded by mu; by interface, of those whose frames go over a socket
 	ports map[string]int             // guarded by mu; that devices are plugged in at, by interface
 }
@@ -85,6 +88,9 @@ func (e *Engine) Isolate(context.Context) (string, error) {
 // Prepare boots the machine and has the agent make the root file system.
 func (e *Engine) Prepare(ctx context.Context, c sandbox.Configuration) error {
 	e.sandbox = c
+	if err := e.lay(); err != nil {
+		return err
+	}
 	if err := e.boot(ctx); err != nil {
 		return err
 	}
@@ -129,6 +135,9 @@ func (e *Engine) explain(err error) error {
 // ending says how the machine ended and what the guest said last.
 func (e *Engine) ending() error {
 	text := e.machine.Reason()
+	e.mu.Lock()
+	text = cmp.Or(e.fate, text)
+	e.mu.Unlock()
 	if said := tail(e.console); said != "" {
 		if text != "" {
 			text += "; "
@@ -150,6 +159,9 @@ func (e *Engine) Destroy(ctx context.Context) error {
 	if e.machine != nil {
 		e.machine.Kill()
 	}
+	if e.server != nil {
+		e.server.Kill()
+	}
 	for _, p := range pumps {
 		p.Close()
 	}
@@ -168,7 +180,7 @@ func (e *Engine) Destroy(ctx context.Context) error {
 			return err
 		}
 	}
-	return errors.Join(rootfs.Unmount(e.path("shares")), removeAll(e.console), e.rates.Remove())
+	return errors.Join(share.Remove(e.sharesDir()), removeAll(e.console), e.rates.Remove())
 }
 
 func removeAll(paths ...string) error {

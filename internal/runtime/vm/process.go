@@ -113,7 +113,10 @@ func (p *process) Resize(width, height uint16) error {
 // mainProcess is the process that the container was created with.
 type mainProcess struct{ *process }
 
-var _ sandbox.MainProcess = (*mainProcess)(nil)
+var (
+	_ sandbox.MainProcess = (*mainProcess)(nil)
+	_ sandbox.Explained   = (*mainProcess)(nil)
+)
 
 // Start lets the command begin.
 func (m *mainProcess) Start(ctx context.Context) error {
@@ -136,6 +139,13 @@ func (m *mainProcess) SignalAll(s syscall.Signal) error {
 
 // OutOfMemory reports whether the guest's kernel killed a process for want of memory.
 func (m *mainProcess) OutOfMemory() bool { return m.outOfMemory }
+
+// Reason is why the machine was ended by its helper.
+func (m *mainProcess) Reason() string {
+	m.engine.mu.Lock()
+	defer m.engine.mu.Unlock()
+	return m.engine.fate
+}
 
 // Exec starts a further process of the container.
 func (e *Engine) Exec(ctx context.Context, name string, c sandbox.ExecConfiguration) (sandbox.Process, error) {

@@ -154,9 +154,9 @@ type ConfigureRequest struct {
 	RootSerial      string                 `protobuf:"bytes,4,opt,name=root_serial,json=rootSerial,proto3" json:"root_serial,omitempty"`                 // serial number of the disk with the image (erofs)
 	ScratchSerial   string                 `protobuf:"bytes,5,opt,name=scratch_serial,json=scratchSerial,proto3" json:"scratch_serial,omitempty"`        // of the disk for what is written (ext4); empty: memory
 	ReadOnly        bool                   `protobuf:"varint,6,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
-	Files           []*File                `protobuf:"bytes,7,rep,name=files,proto3" json:"files,omitempty"`   // e.g. /etc/hosts, laid over those of the image
-	Shares          []string               `protobuf:"bytes,8,rep,name=shares,proto3" json:"shares,omitempty"` // tags of directories of the host (virtiofs)
-	Pids            int64                  `protobuf:"varint,9,opt,name=pids,proto3" json:"pids,omitempty"`    // upper bound of the container's processes; 0: none
+	Files           []*File                `protobuf:"bytes,7,rep,name=files,proto3" json:"files,omitempty"` // e.g. /etc/hosts, laid over those of the image
+	Share           string                 `protobuf:"bytes,8,opt,name=share,proto3" json:"share,omitempty"` // tag of what the host shares (virtiofs); empty: nothing
+	Pids            int64                  `protobuf:"varint,9,opt,name=pids,proto3" json:"pids,omitempty"`  // upper bound of the container's processes; 0: none
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -240,11 +240,11 @@ func (x *ConfigureRequest) GetFiles() []*File {
 	return nil
 }
 
-func (x *ConfigureRequest) GetShares() []string {
+func (x *ConfigureRequest) GetShare() string {
 	if x != nil {
-		return x.Shares
+		return x.Share
 	}
-	return nil
+	return ""
 }
 
 func (x *ConfigureRequest) GetPids() int64 {
@@ -1002,8 +1002,7 @@ type CreateRequest struct {
 	CapabilitiesAdd  []string               `protobuf:"bytes,3,rep,name=capabilities_add,json=capabilitiesAdd,proto3" json:"capabilities_add,omitempty"`
 	CapabilitiesDrop []string               `protobuf:"bytes,4,rep,name=capabilities_drop,json=capabilitiesDrop,proto3" json:"capabilities_drop,omitempty"`
 	Init             bool                   `protobuf:"varint,5,opt,name=init,proto3" json:"init,omitempty"` // a minimal init is process 1 and reaps
-	// The source of a bind or volume is the tag of a share, and after a slash the
-	// entry of it that is meant, if not the whole.
+	// The source of a bind or volume is the name of an entry of the share.
 	Mounts        []*v1.Mount `protobuf:"bytes,6,rep,name=mounts,proto3" json:"mounts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1649,7 +1648,7 @@ const file_patchbay_guest_v1_guest_proto_rawDesc = "" +
 	"\fStreamHeader\x12\x1d\n" +
 	"\n" +
 	"process_id\x18\x01 \x01(\tR\tprocessId\x121\n" +
-	"\x04kind\x18\x02 \x01(\x0e2\x1d.patchbay.guest.v1.StreamKindR\x04kind\"\xb3\x02\n" +
+	"\x04kind\x18\x02 \x01(\x0e2\x1d.patchbay.guest.v1.StreamKindR\x04kind\"\xb1\x02\n" +
 	"\x10ConfigureRequest\x12\x1a\n" +
 	"\bhostname\x18\x01 \x01(\tR\bhostname\x12)\n" +
 	"\x10unix_nanoseconds\x18\x02 \x01(\x03R\x0funixNanoseconds\x12\x18\n" +
@@ -1658,8 +1657,8 @@ const file_patchbay_guest_v1_guest_proto_rawDesc = "" +
 	"rootSerial\x12%\n" +
 	"\x0escratch_serial\x18\x05 \x01(\tR\rscratchSerial\x12\x1b\n" +
 	"\tread_only\x18\x06 \x01(\bR\breadOnly\x12-\n" +
-	"\x05files\x18\a \x03(\v2\x17.patchbay.guest.v1.FileR\x05files\x12\x16\n" +
-	"\x06shares\x18\b \x03(\tR\x06shares\x12\x12\n" +
+	"\x05files\x18\a \x03(\v2\x17.patchbay.guest.v1.FileR\x05files\x12\x14\n" +
+	"\x05share\x18\b \x01(\tR\x05share\x12\x12\n" +
 	"\x04pids\x18\t \x01(\x03R\x04pids\"\x13\n" +
 	"\x11ConfigureResponse\"4\n" +
 	"\x04File\x12\x12\n" +

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/containerd/continuity/fs"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/runtime/oci/spec"
+	"patchbay.dev/patchbay/resource"
 )
 
 // Root is a container's root directory.
@@ -148,10 +150,14 @@ func (r *Root) Directory(name string) error {
 	return f.Close()
 }
 
-// CopyInto fills an empty volume with what the image has at target: content,
-// owners, modes, links and extended attributes. A volume that is not empty, or
-// a target that is not there, is left alone.
-func (r *Root) CopyInto(volume, target string) error {
+// Fill fills an empty volume with what the image has at its target: content,
+// owners, modes, links and extended attributes. A volume that is not empty, or is
+// to be left so (nocopy), or a target that is not there, is left alone.
+func (r *Root) Fill(m resource.Mount) error {
+	volume, target := m.Source, m.Target
+	if slices.Contains(m.Options, "nocopy") {
+		return nil
+	}
 	entries, err := os.ReadDir(volume)
 	if err != nil {
 		return fmt.Errorf("volume for %s: %w", target, err)

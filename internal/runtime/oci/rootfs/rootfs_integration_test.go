@@ -202,13 +202,13 @@ func TestConfined(t *testing.T) {
 		t.Errorf("outside has %v now", entries)
 	}
 	volume := t.TempDir()
-	if err := r.CopyInto(volume, "/bin"); err != nil {
+	if err := r.Fill(resource.Mount{Type: resource.MountVolume, Source: volume, Target: "/bin"}); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(filepath.Join(volume, "inside")); err != nil {
 		t.Errorf("volume: %v", err)
 	}
-	if empty := t.TempDir(); r.CopyInto(empty, "/etc") != nil {
+	if empty := t.TempDir(); r.Fill(resource.Mount{Source: empty, Target: "/etc"}) != nil {
 		t.Error("a link to outside is no content of the image")
 	} else if entries, _ := os.ReadDir(empty); len(entries) != 0 {
 		t.Errorf("volume got %v of outside", entries)

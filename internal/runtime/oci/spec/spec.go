@@ -137,6 +137,7 @@ func defaultMounts(c Config) []specs.Mount {
 // whole tree, and private where no propagation is asked for.
 func userMount(m resource.Mount) specs.Mount {
 	out := specs.Mount{Destination: path.Clean(m.Target), Source: m.Source, Options: slices.Clone(m.Options)}
+	out.Options = slices.DeleteFunc(out.Options, func(o string) bool { return o == "nocopy" }) // said of its content
 	if m.Type == resource.MountTmpfs {
 		out.Type, out.Source = "tmpfs", "tmpfs"
 		out.Options = append([]string{"nosuid", "nodev", "noexec"}, out.Options...)

@@ -9,7 +9,7 @@ package guest
 const (
 	moduleList = "/modules/order" // names of the files beside it, in the order of loading
 	newRoot    = "/newroot"       // the container's root
-	sharesDir  = "/shares"        // one directory for each share
+	sharesDir  = "/shares"        // what the host shares
 	filesDir   = "/files"         // what is laid over files of the image
 	groupDir   = "/cgroup/container"
 )

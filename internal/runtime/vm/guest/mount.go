@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 
 	"github.com/moby/sys/mount"
@@ -68,29 +67,54 @@ func mountOne(m specs.Mount) error {
 }
 
 // bind lays a file or directory of the guest over the target, which is made where
-// it is not there.
+// it is not there. What the host mounts below a share is mounted here when it is
+// come across.
 func bind(m specs.Mount) error {
-	info, err := os.Stat(m.Source)
-	if err != nil {
-		return err
-	}
 	tree, err := unix.OpenTree(unix.AT_FDCWD, m.Source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
 	if err != nil {
 		return fmt.Errorf("source: %w", err)
 	}
 	defer unix.Close(tree)
-	if slices.Contains(m.Options, "ro") {
-		attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
-		if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr); err != nil {
-			return fmt.Errorf("make it read-only: %w", err)
-		}
+	var info unix.Stat_t
+	if err := unix.Fstatat(tree, "", &info, unix.AT_EMPTY_PATH); err != nil {
+		return fmt.Errorf("source: %w", err)
+	}
+	directory := info.Mode&unix.S_IFMT == unix.S_IFDIR
+	attr := attributes(m.Options)
+	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr); err != nil {
+		return fmt.Errorf("options %v: %w", m.Options, err)
 	}
 	return inRoot(func() error {
-		if err := makeTarget(m.Destination, info.IsDir()); err != nil {
+		if err := makeTarget(m.Destination, directory); err != nil {
 			return err
 		}
 		return unix.MoveMount(tree, "", unix.AT_FDCWD, m.Destination, unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_SYMLINKS)
 	})
+}
+
+// attributes are what options make of a mount (mount(8), mount_setattr(2)); the
+// later of two that contradict each other counts.
+func attributes(options []string) unix.MountAttr {
+	var a unix.MountAttr
+	flags := map[string]uint64{
+		"ro": unix.MOUNT_ATTR_RDONLY, "nosuid": unix.MOUNT_ATTR_NOSUID, "nodev": unix.MOUNT_ATTR_NODEV, "noexec": unix.MOUNT_ATTR_NOEXEC,
+		"nodiratime": unix.MOUNT_ATTR_NODIRATIME, "nosymfollow": unix.MOUNT_ATTR_NOSYMFOLLOW,
+	}
+	positive := map[string]string{"rw": "ro", "suid": "nosuid", "dev": "nodev", "exec": "noexec", "diratime": "nodiratime", "symfollow": "nosymfollow"}
+	times := map[string]uint64{"noatime": unix.MOUNT_ATTR_NOATIME, "strictatime": unix.MOUNT_ATTR_STRICTATIME, "relatime": unix.MOUNT_ATTR_RELATIME}
+	for _, o := range options {
+		if flag, ok := flags[o]; ok {
+			a.Attr_set |= flag
+		}
+		if negative, ok := positive[o]; ok {
+			a.Attr_set &^= flags[negative]
+		}
+		if when, ok := times[o]; ok { // one value, not a set of flags
+			a.Attr_clr |= unix.MOUNT_ATTR__ATIME
+			a.Attr_set = a.Attr_set&^unix.MOUNT_ATTR__ATIME | when
+		}
+	}
+	return a
 }
 
 func makeTarget(path string, directory bool) error {
@@ -155,13 +179,9 @@ func makeReadOnly() error {
 	return unix.MountSetattr(unix.AT_FDCWD, newRoot, 0, &attr)
 }
 
-// mountShare mounts a directory of the host at its place in the guest.
+// mountShare mounts what the host shares at its place in the guest.
 func mountShare(tag string) error {
-	dir := filepath.Join(sharesDir, tag)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	if err := unix.Mount(tag, dir, "virtiofs", 0, ""); err != nil {
+	if err := unix.Mount(tag, sharesDir, "virtiofs", 0, ""); err != nil {
 		return fmt.Errorf("mount share %s: %w", tag, err)
 	}
 	return nil

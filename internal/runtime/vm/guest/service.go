@@ -56,7 +56,7 @@ func (s *service) Configure(ctx context.Context, r *guestv1.ConfigureRequest) (*
 	if err := mountRoot(ctx, r.GetRootSerial(), r.GetScratchSerial()); err != nil {
 		return nil, err
 	}
-	for _, tag := range r.GetShares() {
+	if tag := r.GetShare(); tag != "" {
 		if err := mountShare(tag); err != nil {
 			return nil, err
 		}
@@ -80,14 +80,6 @@ func (s *service) Create(_ context.Context, r *guestv1.CreateRequest) (*guestv1.
 	user, err := root.User(p.User, p.AdditionalGroups)
 	if err != nil {
 		return nil, err
-	}
-	for _, m := range mounts {
-		if m.Type != resource.MountVolume {
-			continue
-		}
-		if err := root.CopyInto(m.Source, m.Target); err != nil {
-			return nil, err
-		}
 	}
 	if dir := p.WorkingDirectory; dir != "" && dir != "/" {
 		if err := root.MakeDirectory(dir, user); err != nil {
@@ -130,7 +122,7 @@ func (s *service) Create(_ context.Context, r *guestv1.CreateRequest) (*guestv1.
 	return &guestv1.CreateResponse{}, nil
 }
 
-// shared gives mounts of the host's directories their place in the guest.
+// shared gives mounts of the host's files and directories their place in the guest.
 func shared(mounts []resource.Mount) []resource.Mount {
 	for i, m := range mounts {
 		if m.Type != resource.MountTmpfs {

@@ -89,7 +89,15 @@ func lock(path string) (unlock func(), err error) {
 }
 
 // makeRoot has mkfs.erofs read the layers as a container would see them.
-func makeRoot(ctx context.Context, path string, layers []string) (err error) {
+func makeRoot(ctx context.Context, path string, layers []string) error {
+	return Mounted(layers, func(root string) error {
+		return run(ctx, "erofs-utils", "mkfs.erofs", "-zlz4", "--quiet", path, root)
+	})
+}
+
+// Mounted has look see layers, uppermost first, at the path that it gets, as a
+// container would see them. What it writes there is gone afterwards.
+func Mounted(layers []string, look func(root string) error) (err error) {
 	dir, err := os.MkdirTemp("", "patchbay-image-")
 	if err != nil {
 		return err
@@ -104,7 +112,7 @@ func makeRoot(ctx context.Context, path string, layers []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, rootfs.Unmount(sub("root"))) }()
-	return run(ctx, "erofs-utils", "mkfs.erofs", "-zlz4", "--quiet", path, sub("root"))
+	return look(sub("root"))
 }
 
 // Scratch returns the disk at path for what a machine writes, an ext4 file system

@@ -49,7 +49,7 @@ type Disk struct {
 // Share is a directory that a virtiofs daemon serves.
 type Share struct {
 	Tag    string // by which the guest knows it
-	Socket string
+	Socket *os.File // connected to it
 }
 
 // Config says what the machine is.
@@ -172,7 +172,7 @@ func arguments(c Config, files *inherited, qmp, agent *os.File) []string {
 	}
 	for i, s := range c.Shares {
 		args = append(args,
-			"-chardev", fmt.Sprintf("socket,id=share%d,path=%s", i, s.Socket),
+			"-chardev", fmt.Sprintf("socket,id=share%d,fd=%d", i, files.add(s.Socket)),
 			"-device", fmt.Sprintf("vhost-user-fs-pci,chardev=share%d,tag=%s", i, s.Tag))
 	}
 	for i := range ports {
