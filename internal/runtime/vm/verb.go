@@ -15,6 +15,7 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/outer"
 	"patchbay.dev/patchbay/internal/runtime/vm/kernel"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
+	"patchbay.dev/patchbay/internal/runtime/vm/share"
 	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/resource"
 )
@@ -87,6 +88,7 @@ func checks(ctx context.Context, kernelDir string) []Check {
 	return []Check{
 		checkProgram(ctx, "qemu", qemu.Binary, "qemu-system-x86"),
 		checkProgram(ctx, "erofs", "mkfs.erofs", "erofs-utils"),
+		checkShares(ctx),
 		checkKernel(kernelDir),
 		checkTap(),
 	}
@@ -103,6 +105,14 @@ func checkProgram(ctx context.Context, name, program, pkg string) Check {
 	}
 	first, _, _ := strings.Cut(string(version), "\n")
 	return Check{Name: name, OK: true, Detail: fmt.Sprintf("%s at %s", strings.TrimSpace(first), path)}
+}
+
+func checkShares(ctx context.Context) Check {
+	p, err := share.Find(ctx)
+	if err != nil {
+		return Check{Name: "virtiofs", Detail: err.Error()}
+	}
+	return Check{Name: "virtiofs", OK: true, Detail: fmt.Sprintf("%s at %s", p.Version, p.Path)}
 }
 
 func checkKernel(dir string) Check {

@@ -17,6 +17,7 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/oci/rootfs"
 	"patchbay.dev/patchbay/internal/runtime/oci/spec"
 	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/resource"
 )
 
 func write(t *testing.T, path, content string) {

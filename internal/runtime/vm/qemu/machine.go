@@ -48,7 +48,7 @@ type Disk struct {
 
 // Share is a directory that a virtiofs daemon serves.
 type Share struct {
-	Tag    string // by which the guest knows it
+	Tag    string   // by which the guest knows it
 	Socket *os.File // connected to it
 }
 

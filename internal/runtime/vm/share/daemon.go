@@ -17,10 +17,6 @@ import (
 	"patchbay.dev/patchbay/internal/revert"
 )
 
-// maxOpen is how many files a guest can have the daemon keep open: each one that
-// the guest's kernel remembers is, opened or not.
-const maxOpen = 1 << 18
-
 // Server serves a tree to one machine.
 type Server struct {
 	cmd    *exec.Cmd
@@ -170,17 +166,19 @@ func identify(path, version string) Program {
 
 // arguments serve the tree at dir by a listening descriptor. What is cached in the
 // guest is at most a second behind the host. Locks are the guest's own: the older
-// daemon would stand still while one waits, the newer has none.
+// daemon would stand still while one waits, the newer has none. Files that the
+// guest remembers are kept open, which takes descriptors; handles would not, but
+// whoever may open by handles opens any file of the file system.
 func (p Program) arguments(dir string, fd int) []string {
 	if p.Separate {
 		return []string{
-			fmt.Sprintf("--fd=%d", fd), "--shared-dir=" + dir, fmt.Sprintf("--rlimit-nofile=%d", maxOpen),
+			fmt.Sprintf("--fd=%d", fd), "--shared-dir=" + dir,
 			"--sandbox=namespace", "--seccomp=kill", "--modcaps=-mknod", "--inode-file-handles=never",
 			"--cache=auto", "--announce-submounts", "--xattr", "--posix-acl", "--log-level=error",
 		}
 	}
 	return []string{
-		fmt.Sprintf("--fd=%d", fd), fmt.Sprintf("--rlimit-nofile=%d", maxOpen), "-f", "-o", "source=" + escape(dir),
+		fmt.Sprintf("--fd=%d", fd), "-f", "-o", "source=" + escape(dir),
 		"-o", "sandbox=namespace,modcaps=-mknod,cache=auto,announce_submounts,xattr,posix_acl,log_level=err",
 	}
 }
