@@ -119,7 +119,7 @@ func TestVirtualMachineSharesFiles(t *testing.T) {
 		})
 	})
 	t.Run("volumes have the image's content", func(t *testing.T) {
-		if out := sh("head -n 1 /etc/passwd; echo x >/etc/written; touch /root/x 2>/dev/null || echo refused"); out != "root:x:0:0:root:/root:/bin/sh\nrefused" {
+		if out := sh("head -n 1 /etc/passwd; echo x >/etc/written; cd /root; touch x 2>/dev/null || echo refused"); out != "root:x:0:0:root:/root:/bin/sh\nrefused" {
 			t.Errorf("volumes: %q", out)
 		}
 	})

@@ -69,7 +69,7 @@ func listen(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }() // its copy lives on
 	l.SetUnlinkOnClose(false)
 	f, err := l.File()
 	if err != nil {
@@ -83,7 +83,7 @@ func dial(path string) (*os.File, error) {
 	if err != nil {
 		return nil, errors.Join(err, os.Remove(path))
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }() // its copy lives on
 	return c.File()
 }
 
