@@ -1,6 +1,7 @@
 package networkplugin
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -53,6 +54,8 @@ func (s *service) bump() {
 func (s *service) status() (resource.NetworkStatus, <-chan struct{}, error) {
 	troubles := s.table.Troubles()
 	usage := s.table.Usage()
+	// One family stands for both; of a network without addresses there are leases.
+	first := cmp.Or(usage.IPv4, usage.IPv6, resource.AddressUsage{InUse: usage.Leases})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stored == nil || s.stored.Realization == nil && s.failure == nil {
@@ -61,7 +64,8 @@ func (s *service) status() (resource.NetworkStatus, <-chan struct{}, error) {
 	out := resource.NetworkStatus{
 		State: s.state, Message: s.message,
 		Warnings:       s.warnings,
-		AddressesInUse: usage.InUse, AddressesTotal: usage.Total, AddressesReserved: usage.Reserved,
+		AddressesInUse: first.InUse, AddressesTotal: first.Total, AddressesReserved: first.Reserved,
+		IPv4Addresses: usage.IPv4, IPv6Addresses: usage.IPv6,
 	}
 	if r := s.stored.Realization; r != nil {
 		out.IPv4Subnet, out.IPv4Gateway = r.IPv4Subnet, r.IPv4Gateway

@@ -77,11 +77,26 @@ type NetworkStatus struct {
 	AddressesInUse uint64       `json:"addressesInUse"`
 	AddressesTotal uint64       `json:"addressesTotal"`
 	// AddressesReserved are those of the total that are given on request only.
-	AddressesReserved uint64              `json:"addressesReserved,omitempty"`
-	Warnings          []string            `json:"warnings,omitempty"` // what is wrong around a network that serves
-	PluginPID         int                 `json:"pluginPid,omitempty"`
-	BuiltIn           bool                `json:"builtIn,omitempty"`
-	Attachments       []NetworkAttachment `json:"attachments,omitempty"`
+	AddressesReserved uint64 `json:"addressesReserved,omitempty"`
+	// The same by family; zero where there are none.
+	IPv4Addresses AddressUsage        `json:"ipv4Addresses,omitzero"`
+	IPv6Addresses AddressUsage        `json:"ipv6Addresses,omitzero"`
+	Warnings      []string            `json:"warnings,omitempty"` // what is wrong around a network that serves
+	PluginPID     int                 `json:"pluginPid,omitempty"`
+	BuiltIn       bool                `json:"builtIn,omitempty"`
+	Attachments   []NetworkAttachment `json:"attachments,omitempty"`
+}
+
+// AddressUsage is how many addresses of one family are in use. Numbers saturate.
+type AddressUsage struct {
+	InUse    uint64 `json:"inUse"`
+	Total    uint64 `json:"total"`              // that attachments can have
+	Reserved uint64 `json:"reserved,omitempty"` // of the total, given on request only
+}
+
+// Serves says that the network can be used: its plugin answers.
+func (s NetworkStatus) Serves() bool {
+	return s.State == NetworkReady || s.State == NetworkDegraded
 }
 
 // NetworkAttachment is one container's live attachment, seen from the network.

@@ -52,6 +52,7 @@ type server struct {
 	networks   *networks.Service
 	containers *containers.Service
 	system     *system.Service
+	metrics    *meter // nil: nobody wants them
 }
 
 // Run serves an instance until ctx ends or a client shuts it down. It tells the
@@ -78,6 +79,11 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	defer s.close()
+	if c.Settings.Metrics != nil {
+		if s.metrics, err = openMetrics(s, *c.Settings.Metrics); err != nil {
+			return err
+		}
+	}
 	if err := s.start(); err != nil {
 		return err
 	}
@@ -141,6 +147,7 @@ func (s *server) start() error {
 
 // close ends the services in the reverse order. What runs goes on.
 func (s *server) close() {
+	s.metrics.close()
 	s.containers.Close()
 	s.networks.Close()
 	s.events.Close()
@@ -160,7 +167,10 @@ func (s *server) register(r *connect.Server) {
 
 // serve answers calls until ctx ends, then lets running ones finish.
 func (s *server) serve(ctx context.Context, listener net.Listener) error {
-	calls := rpc.NewServer(rpc.ServerConfig{Register: s.register, AllowedUIDs: s.config.Settings.AllowedUIDs, Log: s.config.Log})
+	calls := rpc.NewServer(rpc.ServerConfig{
+		Register: s.register, AllowedUIDs: s.config.Settings.AllowedUIDs, Observe: s.metrics.observer(), Log: s.config.Log,
+	})
+	s.metrics.serve()
 	failed := make(chan error, 1)
 	var serving sync.WaitGroup
 	serving.Go(func() { failed <- calls.Serve(listener) })

@@ -31,6 +31,7 @@ type Config struct {
 	// Subnets that nobody gives come from these, in order. None: for IPv4 those of
 	// plugins, for IPv6 the prefix of this installation.
 	IPv4Pools, IPv6Pools []resource.SubnetPool
+	Metrics              *Endpoint // nil: they are not served
 }
 
 // file is the form of config.toml.
@@ -56,6 +57,9 @@ type file struct {
 	Timeouts struct {
 		PluginReady string `toml:"plugin-ready"`
 	} `toml:"timeouts"`
+	Metrics struct {
+		Listen *string `toml:"listen"`
+	} `toml:"metrics"`
 }
 
 // pool is one pool of subnets. Without a size they are the usual ones.
@@ -132,6 +136,12 @@ func (f file) complete(path string) (Config, error) {
 			faults = append(faults, fmt.Errorf("timeouts.plugin-ready: %q: want a duration like \"10s\"", text))
 		}
 		c.ReadyTimeout = d
+	}
+	if text := f.Metrics.Listen; text != nil {
+		endpoint, err := parseEndpoint("metrics.listen", *text)
+		faults = append(faults, err)
+		endpoint.Setting = path + ": metrics.listen"
+		c.Metrics = &endpoint
 	}
 	if err := errors.Join(faults...); err != nil {
 		return Config{}, fmt.Errorf("%s: %w: %w", path, err, errdefs.ErrInvalidArgument)

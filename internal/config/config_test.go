@@ -50,10 +50,13 @@ allowed-users = [1000, "1001", "root"]
 directories = ["/opt/plugins"]
 [timeouts]
 plugin-ready = "1500ms"
+[metrics]
+listen = "127.0.0.1:9100"
 `, Config{
 			DefaultRuntime: "vm", DefaultNetwork: resource.PluginInfo{Plugin: "macvlan", Variant: "private"},
 			InsecureRegistries: []string{"box:5000"}, AllowedUIDs: []int{1000, 1001, 0},
 			PluginDirectories: []string{"/opt/plugins"}, ReadyTimeout: 1500 * time.Millisecond,
+			Metrics:   &Endpoint{Network: "tcp", Address: "127.0.0.1:9100"},
 			IPv4Pools: []resource.SubnetPool{{Base: netip.MustParsePrefix("10.0.0.0/8"), Size: 24}, {Base: netip.MustParsePrefix("172.20.0.0/14"), Size: 30}},
 			IPv6Pools: []resource.SubnetPool{{Base: netip.MustParsePrefix("fd12:3456:789a::/48"), Size: 64}},
 		}},
@@ -61,7 +64,7 @@ plugin-ready = "1500ms"
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got, err := load(t, tt.text)
-			if diff := cmp.Diff(tt.want, got, cmpopts.EquateComparable(netip.Prefix{})); diff != "" || err != nil {
+			if diff := cmp.Diff(tt.want, got, cmpopts.EquateComparable(netip.Prefix{}), cmpopts.IgnoreFields(Endpoint{}, "Setting")); diff != "" || err != nil {
 				t.Errorf("(-want +got):\n%s%v", diff, err)
 			}
 		})
@@ -94,6 +97,8 @@ func TestFaults(t *testing.T) {
 		"pool family": {"[pools]\nipv4 = [{base = \"fd00::/8\"}]", `pools.ipv4: base fd00::/8: is of the other address family`},
 		"pool size":   {"[pools]\nipv6 = [{base = \"fd00::/48\", size = 24}]", `pools.ipv6: pool fd00::/48: has subnets of size 24, want 48 to 127`},
 		"pools":       {"[pools]\nipv4 = [{base = \"10.0.0.0/8\"}, {base = \"10.1.0.0/16\"}]", `pools.ipv4: base 10.1.0.0/16: overlaps 10.0.0.0/8`},
+		"metrics":     {"[metrics]\nlisten = \"localhost\"", `metrics.listen: "localhost": want`},
+		"metrics off": {"[metrics]\nlisten = \"\"", `metrics.listen: "": want`},
 		"both":        {"default-runtime = \"O\"\n[timeouts]\nplugin-ready = \"-1s\"", `timeouts.plugin-ready: "-1s"`},
 	} {
 		t.Run(name, func(t *testing.T) {

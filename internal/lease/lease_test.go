@@ -233,7 +233,7 @@ func TestFailedPlanLeavesNothing(t *testing.T) {
 	wantError(t, err, errdefs.ErrInvalidArgument, "network net")
 	n.plan = nil
 	want(t, "leases", states(table), map[string]resource.LeaseState{})
-	if u := table.Usage(); u.InUse != 0 || u.Total != 5 {
+	if u := table.Usage(); u.Leases != 0 || u.IPv4.InUse != 0 || u.IPv4.Total != 5 {
 		t.Errorf("got %+v, want 0 of 5 in use", u)
 	}
 	if files, _ := os.ReadDir(directory); len(files) != 0 {

@@ -310,25 +310,31 @@ func (t *Table) Ports() []Port {
 	return out
 }
 
-// Usage is how many addresses of a network are in use, how many there are, and
-// how many of them are given on request only.
-type Usage struct{ InUse, Total, Reserved uint64 }
+// Usage is how many addresses of a network are in use: of each family, zero
+// where it has none.
+type Usage struct {
+	IPv4, IPv6 resource.AddressUsage
+	Leases     uint64 // that are not free, with or without addresses
+}
 
-// Usage returns that of IPv4, else of IPv6; without addresses the number of
-// leases alone.
+// Usage returns the present one.
 func (t *Table) Usage() Usage {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if a := cmp.Or(t.v4, t.v6); a != nil {
-		return Usage{a.InUse(), a.Total(), a.Reserved()}
-	}
-	var u Usage
+	u := Usage{IPv4: usageOf(t.v4), IPv6: usageOf(t.v6)}
 	for _, e := range t.entries {
 		if e.Lease != nil {
-			u.InUse++
+			u.Leases++
 		}
 	}
 	return u
+}
+
+func usageOf(a *ipam.Allocator) resource.AddressUsage {
+	if a == nil {
+		return resource.AddressUsage{}
+	}
+	return resource.AddressUsage{InUse: a.InUse(), Total: a.Total(), Reserved: a.Reserved()}
 }
 
 // Troubles returns one line for each port that cannot be taken off.

@@ -45,6 +45,11 @@ func (p *plugin) Hold(ctx context.Context, _ *pluginv1.HoldRequest, stream plugi
 
 func serve(t *testing.T, p *plugin) (string, *rpc.Server) {
 	t.Helper()
+	return serveObserved(t, p, nil)
+}
+
+func serveObserved(t *testing.T, p *plugin, observe func(string) func(string)) (string, *rpc.Server) {
+	t.Helper()
 	socket := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", socket)
 	if err != nil {
@@ -52,6 +57,7 @@ func serve(t *testing.T, p *plugin) (string, *rpc.Server) {
 	}
 	server := rpc.NewServer(rpc.ServerConfig{
 		Register: func(s *connect.Server) { pluginv1connect.RegisterNetworkPluginServiceHandler(s, p) },
+		Observe:  observe,
 		Log:      slog.New(slog.DiscardHandler),
 	})
 	done := make(chan error)
@@ -89,6 +95,67 @@ func TestPanicIsAnInternalError(t *testing.T) {
 	_, err := pluginv1connect.NewNetworkPluginServiceClient(c.Client).Hello(t.Context(), &pluginv1.HelloRequest{})
 	if !errors.Is(err, errdefs.ErrInternal) {
 		t.Errorf("got %v, want an internal error", err)
+	}
+}
+
+// Whoever observes sees each call as its client does.
+func TestObserve(t *testing.T) {
+	for want, hello := range map[string]func() error{
+		"ok":             func() error { return nil },
+		"not_found":      func() error { return errdefs.ErrNotFound },
+		"internal":       func() error { panic("boom") },
+		"unknown method": nil,
+	} {
+		told := make(chan string, 2)
+		socket, _ := serveObserved(t, &plugin{hello: hello}, func(procedure string) func(string) {
+			told <- procedure
+			return func(code string) { told <- code }
+		})
+		c := rpc.Dial(socket)
+		defer c.Close()
+		client := pluginv1connect.NewNetworkPluginServiceClient(c.Client)
+		if hello == nil {
+			answer, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) {
+				return net.Dial("unix", socket)
+			}}}).Post("http://patchbay/patchbay.plugin.v1.NetworkPluginService/NoSuchCall", "application/json", strings.NewReader("{}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer.Body.Close()
+			if len(told) > 0 {
+				t.Errorf("a call that there is not (%s): observed as %s", answer.Status, <-told)
+			}
+			continue
+		}
+		_, _ = client.Hello(t.Context(), &pluginv1.HelloRequest{})
+		if procedure, code := <-told, <-told; procedure != pluginv1connect.NetworkPluginServiceHelloProcedure || code != want {
+			t.Errorf("got %s %s, want Hello %s", procedure, code, want)
+		}
+	}
+	// A stream has ended when its client is gone.
+	told := make(chan string, 2)
+	socket, _ := serveObserved(t, &plugin{}, func(procedure string) func(string) {
+		told <- procedure
+		return func(code string) { told <- code }
+	})
+	c := rpc.Dial(socket)
+	defer c.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	stream, err := pluginv1connect.NewNetworkPluginServiceClient(c.Client).Hold(ctx, &pluginv1.HoldRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	if _, err := stream.Receive(); err != nil {
+		t.Fatal(err)
+	}
+	<-told
+	if len(told) > 0 {
+		t.Errorf("a stream that goes on has ended as %s", <-told)
+	}
+	cancel()
+	if code := <-told; code != "canceled" {
+		t.Errorf("a stream without its client has ended as %s, want canceled", code)
 	}
 }
 

@@ -45,8 +45,9 @@ func InheritedListener() (net.Listener, error) {
 
 // Server serves RPCs on unix sockets to callers of the allowed users.
 type Server struct {
-	http *http.Server
-	log  *slog.Logger
+	http    *http.Server
+	log     *slog.Logger
+	observe func(procedure string) (ended func(code string))
 
 	mu       sync.Mutex
 	busy     map[net.Conn]bool // guarded by mu; connections with running calls
@@ -63,13 +64,17 @@ type ServerConfig struct {
 	// Private says that nobody but who may call reaches the listener: it need
 	// not be a unix socket then.
 	Private bool
+	// Observe is told of each call of a service when it begins, and by what it
+	// returned when the call has ended: "ok" or the name of an RPC code. Streams
+	// end with their last message. Nil: nobody is told.
+	Observe func(procedure string) (ended func(code string))
 	Log     *slog.Logger
 }
 
 // NewServer returns a server that is ready to Serve.
 func NewServer(c ServerConfig) *Server {
-	s := &Server{log: c.Log, busy: make(map[net.Conn]bool), quiet: make(chan struct{})}
-	services := connect.NewServer(s.edge)
+	s := &Server{log: c.Log, observe: c.Observe, busy: make(map[net.Conn]bool), quiet: make(chan struct{})}
+	services := connect.NewServer(s.observed, s.edge)
 	c.Register(services)
 	mux := http.NewServeMux()
 	connecthttp.Mount(mux, services)
@@ -79,12 +84,12 @@ func NewServer(c ServerConfig) *Server {
 	protocols.SetUnencryptedHTTP2(true)
 	handler := http.Handler(mux)
 	if !c.Private {
-		handler = s.allow(c.AllowedUIDs, mux)
+		handler = Allow(c.AllowedUIDs, mux)
 	}
 	s.http = &http.Server{
 		Handler:           handler,
 		Protocols:         protocols,
-		ConnContext:       withPeer,
+		ConnContext:       WithPeer,
 		ConnState:         s.connState,
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
@@ -145,6 +150,23 @@ func (s *Server) connState(c net.Conn, state http.ConnState) {
 // Close cuts all connections at once.
 func (s *Server) Close() { s.http.Close() }
 
+// observed tells of the calls; it sees them as the client does.
+func (s *Server) observed(next connect.ServerFunc) connect.ServerFunc {
+	if s.observe == nil {
+		return next
+	}
+	return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
+		ended := s.observe(spec.Procedure)
+		err := next(ctx, spec, stream)
+		code := "ok"
+		if err != nil {
+			code = connect.CodeOf(err).String()
+		}
+		ended(code)
+		return err
+	}
+}
+
 // edge turns errors into codes and a panic into an internal error, so that one
 // bad call does not take the process down.
 func (s *Server) edge(next connect.ServerFunc) connect.ServerFunc {
@@ -170,7 +192,9 @@ func PeerFrom(ctx context.Context) (Peer, bool) {
 	return p, ok
 }
 
-func withPeer(ctx context.Context, c net.Conn) context.Context {
+// WithPeer adds the process at the other end of a unix connection to a context;
+// it is the ConnContext of a server whose handlers use PeerFrom or Allow.
+func WithPeer(ctx context.Context, c net.Conn) context.Context {
 	if peer, err := PeerOf(c); err == nil {
 		return context.WithValue(ctx, peerKey{}, peer)
 	}
@@ -200,9 +224,10 @@ func PeerOf(c net.Conn) (Peer, error) {
 	return Peer{PID: int(cred.Pid), UID: int(cred.Uid), GID: int(cred.Gid)}, nil
 }
 
-// allow refuses callers that are neither root nor listed. A user that the
-// server's user namespace does not map counts as not listed.
-func (s *Server) allow(uids []int, next http.Handler) http.Handler {
+// Allow refuses callers that are neither root nor listed. A user that the
+// server's user namespace does not map counts as not listed. The server has
+// WithPeer.
+func Allow(uids []int, next http.Handler) http.Handler {
 	allowed := map[int]bool{0: true, os.Geteuid(): true}
 	for _, uid := range uids {
 		allowed[uid] = true

@@ -15,6 +15,7 @@ import (
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
 	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
 )
 
 // What a plugin answers, in JSON as in binary, is refused or means one thing: the
@@ -24,6 +25,8 @@ func FuzzPluginAnswers(f *testing.F) {
 		`{}`,
 		`{"state":"NETWORK_STATE_READY","ipv4Subnet":"10.0.0.0/24","ipv4Gateway":"10.0.0.1","mtu":1500,"addressesInUse":"2","addressesTotal":253}`,
 		`{"state":99,"ipv4Subnet":"10.0.0.1/24","ipv6Subnet":"::ffff:10.0.0.0/120","mtu":4294967295,"addressesTotal":"18446744073709551615"}`,
+		`{"state":"NETWORK_STATE_READY","ipv4Subnet":"10.0.0.0/24","addressesTotal":5,"ipv4Addresses":{}}`,
+		`{"state":"NETWORK_STATE_READY","ipv6Subnet":"fd00::/64","ipv4Addresses":{"inUse":1,"total":"253"},"ipv6Addresses":{"total":"18446744073709551615","reserved":3}}`,
 		`{"networkId":"0123456789abcdef","network":"web","hostname":"db","aliases":["a","a"],"ipv4Address":"10.0.0.2/24","ipv6Address":"fd00::2%eth0/64","macAddress":"02:00:00:00:00:02","routes":[{"destination":"0.0.0.0/0","gateway":"10.0.0.1"}],"dns":{"servers":["10.0.0.1"]},"sysctls":{"":""}}`,
 		`{"attachments":[{"ipv4Address":"10.0.0.2/24"},null],"owners":["db"]}`,
 		`{"attachments":[{"ipv4Address":"10.0.0.2"}]}`,
@@ -82,5 +85,30 @@ func TestAnswersThatMakeNoSense(t *testing.T) {
 	_, err := wire.PluginStatusFromProto(&pluginv1.NetworkStatus{Ipv4Subnet: "fd00::/64", Ipv6Gateway: "10.0.0.1"})
 	if err == nil || !strings.Contains(err.Error(), "ipv4 subnet") || !strings.Contains(err.Error(), "ipv6 gateway") {
 		t.Errorf("status: got %v, want both faults", err)
+	}
+}
+
+// A plugin that tells of one family alone tells of the first that it has.
+func TestUsageByFamily(t *testing.T) {
+	t.Parallel()
+	told := resource.AddressUsage{InUse: 2, Total: 253, Reserved: 1}
+	for name, tt := range map[string]struct {
+		status       *pluginv1.NetworkStatus
+		want4, want6 resource.AddressUsage
+	}{
+		"both subnets": {&pluginv1.NetworkStatus{Ipv4Subnet: "10.0.0.0/24", Ipv6Subnet: "fd00::/64"}, told, resource.AddressUsage{}},
+		"IPv6 alone":   {&pluginv1.NetworkStatus{Ipv6Subnet: "fd00::/64"}, resource.AddressUsage{}, told},
+		"no subnet":    {&pluginv1.NetworkStatus{}, resource.AddressUsage{}, resource.AddressUsage{}},
+		"told of itself": {
+			&pluginv1.NetworkStatus{Ipv4Subnet: "10.0.0.0/24", Ipv6Addresses: &pluginv1.AddressUsage{InUse: 7, Total: 8}},
+			resource.AddressUsage{},
+			resource.AddressUsage{InUse: 7, Total: 8},
+		},
+	} {
+		tt.status.AddressesInUse, tt.status.AddressesTotal, tt.status.AddressesReserved = told.InUse, told.Total, told.Reserved
+		got, err := wire.PluginStatusFromProto(tt.status)
+		if err != nil || got.IPv4Addresses != tt.want4 || got.IPv6Addresses != tt.want6 {
+			t.Errorf("%s: got %+v and %+v, %v, want %+v and %+v", name, got.IPv4Addresses, got.IPv6Addresses, err, tt.want4, tt.want6)
+		}
 	}
 }

@@ -62,6 +62,8 @@ func NetworkToProto(n resource.Network) *apiserverv1.Network {
 			AddressesInUse:    n.Status.AddressesInUse,
 			AddressesTotal:    n.Status.AddressesTotal,
 			AddressesReserved: n.Status.AddressesReserved,
+			Ipv4Addresses:     usageToProto(n.Status.IPv4Addresses),
+			Ipv6Addresses:     usageToProto(n.Status.IPv6Addresses),
 			Warnings:          n.Status.Warnings,
 			PluginPid:         int64(n.Status.PluginPID),
 			BuiltIn:           n.Status.BuiltIn,
@@ -95,6 +97,8 @@ func NetworkFromProto(n *apiserverv1.Network) (resource.Network, error) {
 			AddressesInUse:    s.GetAddressesInUse(),
 			AddressesTotal:    s.GetAddressesTotal(),
 			AddressesReserved: s.GetAddressesReserved(),
+			IPv4Addresses:     usageFromProto(s.GetIpv4Addresses()),
+			IPv6Addresses:     usageFromProto(s.GetIpv6Addresses()),
 			Warnings:          s.GetWarnings(),
 			PluginPID:         int(s.GetPluginPid()),
 			BuiltIn:           s.GetBuiltIn(),
@@ -195,6 +199,8 @@ func PluginStatusToProto(s resource.NetworkStatus) *pluginv1.NetworkStatus {
 		AddressesInUse:    s.AddressesInUse,
 		AddressesTotal:    s.AddressesTotal,
 		AddressesReserved: s.AddressesReserved,
+		Ipv4Addresses:     pluginUsageToProto(s.IPv4Addresses),
+		Ipv6Addresses:     pluginUsageToProto(s.IPv6Addresses),
 		Warnings:          s.Warnings,
 	}
 }
@@ -213,9 +219,45 @@ func PluginStatusFromProto(s *pluginv1.NetworkStatus) (resource.NetworkStatus, e
 		AddressesInUse:    s.GetAddressesInUse(),
 		AddressesTotal:    s.GetAddressesTotal(),
 		AddressesReserved: s.GetAddressesReserved(),
+		IPv4Addresses:     usageFromProto(s.GetIpv4Addresses()),
+		IPv6Addresses:     usageFromProto(s.GetIpv6Addresses()),
 		Warnings:          s.GetWarnings(),
 	}
+	if none := (resource.AddressUsage{}); out.IPv4Addresses == none && out.IPv6Addresses == none {
+		only := resource.AddressUsage{InUse: out.AddressesInUse, Total: out.AddressesTotal, Reserved: out.AddressesReserved}
+		switch {
+		case out.IPv4Subnet.IsValid():
+			out.IPv4Addresses = only
+		case out.IPv6Subnet.IsValid():
+			out.IPv6Addresses = only
+		}
+	}
 	return out, f.err()
+}
+
+// usage is the message of either contract.
+type usage interface {
+	GetInUse() uint64
+	GetTotal() uint64
+	GetReserved() uint64
+}
+
+func usageFromProto(u usage) resource.AddressUsage {
+	return resource.AddressUsage{InUse: u.GetInUse(), Total: u.GetTotal(), Reserved: u.GetReserved()}
+}
+
+func usageToProto(u resource.AddressUsage) *apiserverv1.AddressUsage {
+	if u == (resource.AddressUsage{}) {
+		return nil
+	}
+	return &apiserverv1.AddressUsage{InUse: u.InUse, Total: u.Total, Reserved: u.Reserved}
+}
+
+func pluginUsageToProto(u resource.AddressUsage) *pluginv1.AddressUsage {
+	if u == (resource.AddressUsage{}) {
+		return nil
+	}
+	return &pluginv1.AddressUsage{InUse: u.InUse, Total: u.Total, Reserved: u.Reserved}
 }
 
 // Reservation is static addresses set aside for a key.

@@ -313,8 +313,12 @@ func testExhausted(t *testing.T, c Config) {
 	}
 	_, err := p.allocate(t, "more/0", nil)
 	wantKind(t, "one too many", err, errdefs.ErrResourceExhausted, "10.70.7.8/29", fmt.Sprint(total))
-	if got := p.status(t).GetAddressesInUse(); got != total {
+	now := p.status(t)
+	if got := now.GetAddressesInUse(); got != total {
 		t.Errorf("got %d in use, want %d", got, total)
+	}
+	if u := now.GetIpv4Addresses(); u != nil && (u.GetInUse() != total || u.GetTotal() != total) {
+		t.Errorf("got %d of %d IPv4 addresses in use, want %d of %d as in total", u.GetInUse(), u.GetTotal(), total, total)
 	}
 	freed := p.mustAllocate(t, "box0/0", nil).GetAttachment().GetIpv4Address()
 	if err := p.release(t, "box0/0", true); err != nil {

@@ -87,15 +87,17 @@ var layers = []layer{
 	{packages: []string{"internal/apiserver/plugins"}, imports: with(basics, []string{"internal/manifest"})},
 	{
 		packages: []string{"internal/apiserver/networks"},
-		imports:  with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/apiserver/networks/addressing", "internal/apiserver/networks/amend"}),
+		imports:  with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/apiserver/networks/addressing", "internal/apiserver/networks/amend", "internal/apiserver/networks/program"}),
 		tests:    []string{"internal/apiserver/plugins"},
 	},
+	{packages: []string{"internal/apiserver/networks/program"}, imports: []string{"resource", "internal/layout", "internal/helper", "internal/manifest"}},
 	{packages: []string{"internal/apiserver/networks/amend"}, imports: []string{"resource", "internal/apiserver/networks/addressing"}},
 	{packages: []string{"internal/apiserver/networks/addressing"}, imports: []string{"api/...", "resource"}},
 	{packages: []string{"internal/apiserver/containers/..."}, imports: with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/containerlog"})},
 	{packages: []string{"internal/apiserver/images"}, imports: with(basics, []string{"internal/store", "internal/imagestore", "internal/imagearchive", "internal/registry"}), tests: []string{"internal/wire"}},
 	{packages: []string{"internal/apiserver/events"}, imports: basics},
 	{packages: []string{"internal/apiserver/system"}, imports: with(basics, []string{"internal/apiserver/plugins", "internal/config", "internal/helper", "internal/manifest"})},
+	{packages: []string{"internal/apiserver/metrics"}, imports: with(basics, []string{"internal/rpc", "internal/config", "internal/apiserver/networks"})},
 	// Harnesses see the requests of services as values, beside the interfaces
 	// that they declare.
 	{packages: []string{"internal/apiserver/rpc"}, imports: with(basics, []string{"api/...", "internal/wire", "internal/rpc", "internal/client", "internal/apiserver/networks"})},

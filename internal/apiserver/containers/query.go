@@ -33,6 +33,23 @@ func (s *Service) List(ctx context.Context, all bool) ([]resource.Container, err
 	}), nil
 }
 
+// Known returns all containers, the youngest first, with as much of their status
+// as is known without asking their helpers.
+func (s *Service) Known() []resource.Container {
+	entries := s.all()
+	out := make([]resource.Container, len(entries))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, e := range entries {
+		known := resource.ContainerStatus{State: s.stateLocked(e)}
+		if r := e.run; r != nil && r.state != resource.ContainerStarting && r.process != nil {
+			known.HelperPID, known.StartedAt, known.Attachments = r.process.PID(), r.startedAt, r.attachments
+		}
+		out[i] = resource.Container{Metadata: e.metadata, Configuration: e.config(), Status: known}
+	}
+	return out
+}
+
 // Get returns one container.
 func (s *Service) Get(ctx context.Context, name string) (resource.Container, error) {
 	e, err := s.find(name)

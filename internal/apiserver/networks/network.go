@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -38,6 +39,8 @@ type network struct {
 	restarts    []chan error   // told how the next process came up; guarded by mu
 	// wake tells the supervisor of new restarts.
 	wake chan struct{}
+	// launches counts the processes of this supervision, those that failed too.
+	launches atomic.Uint64
 }
 
 func newNetwork(s *Service, r resource.StoredNetwork) *network {

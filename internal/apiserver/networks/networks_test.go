@@ -371,6 +371,23 @@ func TestDeadPluginIsStartedAgain(t *testing.T) {
 	if again.Status.IPv4Subnet != n.Status.IPv4Subnet {
 		t.Errorf("subnet %v after the restart, want %v", again.Status.IPv4Subnet, n.Status.IPv4Subnet)
 	}
+	b.await("default", isReady)
+	for _, o := range b.service.Observe(t.Context()) {
+		if want := map[string]uint64{"a": 1, "default": 0}[o.Name]; o.Restarts != want || !o.Answered {
+			t.Errorf("network %s: %d restarts, answered %v, want %d and true", o.Name, o.Restarts, o.Answered, want)
+		}
+	}
+	if err := syscall.Kill(again.Status.PluginPID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range b.service.Observe(t.Context()) {
+		if hangs := o.Name == "a"; o.Answered == hangs || !o.Status.Serves() || (o.Status.State == resource.NetworkDegraded) != hangs {
+			t.Errorf("network %s: answered %v, %s", o.Name, o.Answered, o.Status.State)
+		}
+	}
+	if err := syscall.Kill(again.Status.PluginPID, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestRestart(t *testing.T) {

@@ -14,8 +14,8 @@ import (
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/internal/apiserver/networks/addressing"
+	"patchbay.dev/patchbay/internal/apiserver/networks/program"
 	"patchbay.dev/patchbay/internal/helper"
-	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/manifest"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
@@ -45,7 +45,7 @@ func (n *network) launch() (*helper.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err = start(n.service.config.Roots, n.id, name, binary)
+	p, err = program.Start(n.service.config.Roots, n.id, name, binary)
 	if err != nil {
 		return nil, err
 	}
@@ -57,12 +57,11 @@ func (n *network) launch() (*helper.Process, error) {
 
 // speak uses the codec that the manifest beside the process's program names.
 func (n *network) speak() {
-	binary, err := helper.Binary(n.service.config.Roots.Network(n.id))
+	codec, err := program.Codec(n.service.config.Roots.Network(n.id))
 	if err != nil {
 		n.log.Warn("codec of the plugin is not known", "error", err)
 		return
 	}
-	codec := manifest.Read(filepath.Dir(filepath.Dir(binary))).Codec
 	n.client.Speak(codec)
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -93,25 +92,6 @@ func (n *network) program(directory string) (name, binary string, err error) {
 		return "", "", unknownVariant(plugin, info.Variant)
 	}
 	return plugin.Name, plugin.Binary, nil
-}
-
-// start starts the plugin process of a network.
-func start(roots layout.Roots, id, name, binary string) (*helper.Process, error) {
-	state := filepath.Join(roots.Network(id), "state")
-	if err := os.MkdirAll(state, 0o700); err != nil {
-		return nil, fmt.Errorf("plugin %s: %w", name, err)
-	}
-	return helper.Start(helper.Config{
-		Directory: roots.Network(id),
-		Socket:    roots.PluginSocket(id),
-		Binary:    binary,
-		Name:      "patchbay-network-" + name,
-		Environment: []string{
-			"PATCHBAY_NETWORK_ID=" + id,
-			"PATCHBAY_STATE_DIR=" + state,
-			layout.RunRootVariable + "=" + roots.RunRoot,
-		},
-	})
 }
 
 // call calls the plugin with the deadline of a start; it ends early when the

@@ -24,7 +24,34 @@ func (s *Service) List(ctx context.Context) []resource.Network {
 	out := make([]resource.Network, len(networks))
 	var wg sync.WaitGroup
 	for i, n := range networks {
-		wg.Go(func() { out[i] = n.ask(ctx) })
+		wg.Go(func() { out[i], _ = n.ask(ctx) })
+	}
+	wg.Wait()
+	return out
+}
+
+// Observation is what can be said of a network at one moment.
+type Observation struct {
+	resource.Network
+	// Answered says that the plugin told the status at that moment; else it is
+	// what was last known of it, with the state that follows from the silence.
+	Answered bool
+	// Restarts counts how often a process of the plugin had to be started after
+	// the first one, for whatever reason, since this service began.
+	Restarts uint64
+}
+
+// Observe returns what there is to say of all networks, the oldest first, within
+// the time that List takes too.
+func (s *Service) Observe(ctx context.Context) []Observation {
+	networks := slices.DeleteFunc(s.all(), func(n *network) bool { return n.stored().Deleting })
+	out := make([]Observation, len(networks))
+	var wg sync.WaitGroup
+	for i, n := range networks {
+		wg.Go(func() {
+			now, answered := n.ask(ctx)
+			out[i] = Observation{Network: now, Answered: answered, Restarts: max(n.launches.Load(), 1) - 1}
+		})
 	}
 	wg.Wait()
 	return out
@@ -36,18 +63,19 @@ func (s *Service) Get(ctx context.Context, name string) (resource.Network, error
 	if err != nil {
 		return resource.Network{}, err
 	}
-	out := n.ask(ctx)
-	if out.Status.State == resource.NetworkReady || out.Status.State == resource.NetworkDegraded {
+	out, _ := n.ask(ctx)
+	if out.Status.Serves() {
 		out.Status.Attachments = n.attachments(ctx)
 	}
 	return out, nil
 }
 
-// ask returns the network with what the plugin says now.
-func (n *network) ask(ctx context.Context) resource.Network {
-	out := n.snapshot()
-	if out.Status.State != resource.NetworkReady && out.Status.State != resource.NetworkDegraded {
-		return out
+// ask returns the network with what the plugin says now, and whether it said
+// anything.
+func (n *network) ask(ctx context.Context) (out resource.Network, answered bool) {
+	out = n.snapshot()
+	if !out.Status.Serves() {
+		return out, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
@@ -62,14 +90,14 @@ func (n *network) ask(ctx context.Context) resource.Network {
 		if ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
 			out.Status.Message = "its plugin: " + oneLine(err)
 		}
-		return out
+		return out, false
 	}
 	status.PluginPID, status.BuiltIn = out.Status.PluginPID, out.Status.BuiltIn
 	if status.State == "" {
 		status.State = resource.NetworkDegraded
 	}
 	out.Status = status
-	return out
+	return out, true
 }
 
 // attachments returns the live attachments by container; none when the plugin

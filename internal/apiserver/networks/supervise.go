@@ -30,6 +30,9 @@ func (n *network) superviseFrom(process *helper.Process) {
 	ended := make(chan struct{})
 	n.mu.Lock()
 	n.cancel, n.ended = cancel, ended
+	if process != nil {
+		n.launches.Add(1)
+	}
 	n.mu.Unlock()
 	n.service.running.Go(func() {
 		defer close(ended)
@@ -124,6 +127,7 @@ func answer(restarts []chan error, err error) {
 // fails is ended; one that is interrupted by the end of ctx is left for the
 // next patchbayd.
 func (n *network) bringUp(ctx context.Context) (*helper.Process, error) {
+	n.launches.Add(1)
 	p, err := n.launch()
 	if err != nil {
 		return nil, err

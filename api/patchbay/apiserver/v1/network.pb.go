@@ -271,8 +271,11 @@ type NetworkStatus struct {
 	Attachments       []*NetworkAttachment   `protobuf:"bytes,12,rep,name=attachments,proto3" json:"attachments,omitempty"`                                       // live ones; Get only
 	Warnings          []string               `protobuf:"bytes,13,rep,name=warnings,proto3" json:"warnings,omitempty"`                                             // what is wrong around a network that serves, one line each
 	AddressesReserved uint64                 `protobuf:"varint,14,opt,name=addresses_reserved,json=addressesReserved,proto3" json:"addresses_reserved,omitempty"` // of the total, given on request only; saturates
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// The same by family, absent where there are none.
+	Ipv4Addresses *AddressUsage `protobuf:"bytes,15,opt,name=ipv4_addresses,json=ipv4Addresses,proto3" json:"ipv4_addresses,omitempty"`
+	Ipv6Addresses *AddressUsage `protobuf:"bytes,16,opt,name=ipv6_addresses,json=ipv6Addresses,proto3" json:"ipv6_addresses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NetworkStatus) Reset() {
@@ -403,6 +406,81 @@ func (x *NetworkStatus) GetAddressesReserved() uint64 {
 	return 0
 }
 
+func (x *NetworkStatus) GetIpv4Addresses() *AddressUsage {
+	if x != nil {
+		return x.Ipv4Addresses
+	}
+	return nil
+}
+
+func (x *NetworkStatus) GetIpv6Addresses() *AddressUsage {
+	if x != nil {
+		return x.Ipv6Addresses
+	}
+	return nil
+}
+
+// AddressUsage is how many addresses of one family are in use. Numbers saturate.
+type AddressUsage struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	InUse         uint64                 `protobuf:"varint,1,opt,name=in_use,json=inUse,proto3" json:"in_use,omitempty"`
+	Total         uint64                 `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`       // that attachments can have
+	Reserved      uint64                 `protobuf:"varint,3,opt,name=reserved,proto3" json:"reserved,omitempty"` // of the total, given on request only
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddressUsage) Reset() {
+	*x = AddressUsage{}
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddressUsage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddressUsage) ProtoMessage() {}
+
+func (x *AddressUsage) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddressUsage.ProtoReflect.Descriptor instead.
+func (*AddressUsage) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *AddressUsage) GetInUse() uint64 {
+	if x != nil {
+		return x.InUse
+	}
+	return 0
+}
+
+func (x *AddressUsage) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *AddressUsage) GetReserved() uint64 {
+	if x != nil {
+		return x.Reserved
+	}
+	return 0
+}
+
 type NetworkAttachment struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Container     string                 `protobuf:"bytes,1,opt,name=container,proto3" json:"container,omitempty"` // name
@@ -415,7 +493,7 @@ type NetworkAttachment struct {
 
 func (x *NetworkAttachment) Reset() {
 	*x = NetworkAttachment{}
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[3]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -427,7 +505,7 @@ func (x *NetworkAttachment) String() string {
 func (*NetworkAttachment) ProtoMessage() {}
 
 func (x *NetworkAttachment) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[3]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -440,7 +518,7 @@ func (x *NetworkAttachment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkAttachment.ProtoReflect.Descriptor instead.
 func (*NetworkAttachment) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{3}
+	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *NetworkAttachment) GetContainer() string {
@@ -482,7 +560,7 @@ type NetworkServiceCreateRequest struct {
 
 func (x *NetworkServiceCreateRequest) Reset() {
 	*x = NetworkServiceCreateRequest{}
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[4]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -494,7 +572,7 @@ func (x *NetworkServiceCreateRequest) String() string {
 func (*NetworkServiceCreateRequest) ProtoMessage() {}
 
 func (x *NetworkServiceCreateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[4]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -507,7 +585,7 @@ func (x *NetworkServiceCreateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkServiceCreateRequest.ProtoReflect.Descriptor instead.
 func (*NetworkServiceCreateRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{4}
+	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *NetworkServiceCreateRequest) GetName() string {
@@ -540,7 +618,7 @@ type NetworkServiceCreateResponse struct {
 
 func (x *NetworkServiceCreateResponse) Reset() {
 	*x = NetworkServiceCreateResponse{}
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[5]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -552,7 +630,7 @@ func (x *NetworkServiceCreateResponse) String() string {
 func (*NetworkServiceCreateResponse) ProtoMessage() {}
 
 func (x *NetworkServiceCreateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[5]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -565,7 +643,7 @@ func (x *NetworkServiceCreateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkServiceCreateResponse.ProtoReflect.Descriptor instead.
 func (*NetworkServiceCreateResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{5}
+	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *NetworkServiceCreateResponse) GetNetwork() *Network {
@@ -583,7 +661,7 @@ type NetworkServiceListRequest struct {
 
 func (x *NetworkServiceListRequest) Reset() {
 	*x = NetworkServiceListRequest{}
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[6]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -595,7 +673,7 @@ func (x *NetworkServiceListRequest) String() string {
 func (*NetworkServiceListRequest) ProtoMessage() {}
 
 func (x *NetworkServiceListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[6]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -608,7 +686,7 @@ func (x *NetworkServiceListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkServiceListRequest.ProtoReflect.Descriptor instead.
 func (*NetworkServiceListRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{6}
+	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{7}
 }
 
 type NetworkServiceListResponse struct {
@@ -620,7 +698,7 @@ type NetworkServiceListResponse struct {
 
 func (x *NetworkServiceListResponse) Reset() {
 	*x = NetworkServiceListResponse{}
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[7]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -632,7 +710,7 @@ func (x *NetworkServiceListResponse) String() string {
 func (*NetworkServiceListResponse) ProtoMessage() {}
 
 func (x *NetworkServiceListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[7]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -645,7 +723,7 @@ func (x *NetworkServiceListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkServiceListResponse.ProtoReflect.Descriptor instead.
 func (*NetworkServiceListResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{7}
+	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *NetworkServiceListResponse) GetNetworks() []*Network {
@@ -664,7 +742,7 @@ type NetworkServiceGetRequest struct {
 
 func (x *NetworkServiceGetRequest) Reset() {
 	*x = NetworkServiceGetRequest{}
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[8]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -676,7 +754,7 @@ func (x *NetworkServiceGetRequest) String() string {
 func (*NetworkServiceGetRequest) ProtoMessage() {}
 
 func (x *NetworkServiceGetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[8]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -689,7 +767,7 @@ func (x *NetworkServiceGetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkServiceGetRequest.ProtoReflect.Descriptor instead.
 func (*NetworkServiceGetRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{8}
+	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *NetworkServiceGetRequest) GetName() string {
@@ -708,7 +786,7 @@ type NetworkServiceGetResponse struct {
 
 func (x *NetworkServiceGetResponse) Reset() {
 	*x = NetworkServiceGetResponse{}
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[9]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -720,7 +798,7 @@ func (x *NetworkServiceGetResponse) String() string {
 func (*NetworkServiceGetResponse) ProtoMessage() {}
 
 func (x *NetworkServiceGetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[9]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -733,7 +811,7 @@ func (x *NetworkServiceGetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkServiceGetResponse.ProtoReflect.Descriptor instead.
 func (*NetworkServiceGetResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{9}
+	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *NetworkServiceGetResponse) GetNetwork() *Network {
@@ -758,7 +836,7 @@ type NetworkServiceUpdateRequest struct {
 
 func (x *NetworkServiceUpdateRequest) Reset() {
 	*x = NetworkServiceUpdateRequest{}
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[10]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -770,7 +848,7 @@ func (x *NetworkServiceUpdateRequest) String() string {
 func (*NetworkServiceUpdateRequest) ProtoMessage() {}
 
 func (x *NetworkServiceUpdateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[10]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -783,7 +861,7 @@ func (x *NetworkServiceUpdateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkServiceUpdateRequest.ProtoReflect.Descriptor instead.
 func (*NetworkServiceUpdateRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{10}
+	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *NetworkServiceUpdateRequest) GetName() string {
@@ -837,7 +915,7 @@ type NetworkReservedRanges struct {
 
 func (x *NetworkReservedRanges) Reset() {
 	*x = NetworkReservedRanges{}
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[11]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -849,7 +927,7 @@ func (x *NetworkReservedRanges) String() string {
 func (*NetworkReservedRanges) ProtoMessage() {}
 
 func (x *NetworkReservedRanges) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[11]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -862,7 +940,7 @@ func (x *NetworkReservedRanges) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkReservedRanges.ProtoReflect.Descriptor instead.
 func (*NetworkReservedRanges) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{11}
+	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *NetworkReservedRanges) GetRanges() []string {
@@ -881,7 +959,7 @@ type NetworkServiceUpdateResponse struct {
 
 func (x *NetworkServiceUpdateResponse) Reset() {
 	*x = NetworkServiceUpdateResponse{}
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[12]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -893,7 +971,7 @@ func (x *NetworkServiceUpdateResponse) String() string {
 func (*NetworkServiceUpdateResponse) ProtoMessage() {}
 
 func (x *NetworkServiceUpdateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[12]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -906,7 +984,7 @@ func (x *NetworkServiceUpdateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkServiceUpdateResponse.ProtoReflect.Descriptor instead.
 func (*NetworkServiceUpdateResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{12}
+	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *NetworkServiceUpdateResponse) GetNetwork() *Network {
@@ -925,7 +1003,7 @@ type NetworkServiceDeleteRequest struct {
 
 func (x *NetworkServiceDeleteRequest) Reset() {
 	*x = NetworkServiceDeleteRequest{}
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[13]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -937,7 +1015,7 @@ func (x *NetworkServiceDeleteRequest) String() string {
 func (*NetworkServiceDeleteRequest) ProtoMessage() {}
 
 func (x *NetworkServiceDeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[13]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -950,7 +1028,7 @@ func (x *NetworkServiceDeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkServiceDeleteRequest.ProtoReflect.Descriptor instead.
 func (*NetworkServiceDeleteRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{13}
+	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *NetworkServiceDeleteRequest) GetName() string {
@@ -968,7 +1046,7 @@ type NetworkServiceDeleteResponse struct {
 
 func (x *NetworkServiceDeleteResponse) Reset() {
 	*x = NetworkServiceDeleteResponse{}
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[14]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -980,7 +1058,7 @@ func (x *NetworkServiceDeleteResponse) String() string {
 func (*NetworkServiceDeleteResponse) ProtoMessage() {}
 
 func (x *NetworkServiceDeleteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[14]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -993,7 +1071,7 @@ func (x *NetworkServiceDeleteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkServiceDeleteResponse.ProtoReflect.Descriptor instead.
 func (*NetworkServiceDeleteResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{14}
+	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{15}
 }
 
 type NetworkServicePruneRequest struct {
@@ -1004,7 +1082,7 @@ type NetworkServicePruneRequest struct {
 
 func (x *NetworkServicePruneRequest) Reset() {
 	*x = NetworkServicePruneRequest{}
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[15]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1016,7 +1094,7 @@ func (x *NetworkServicePruneRequest) String() string {
 func (*NetworkServicePruneRequest) ProtoMessage() {}
 
 func (x *NetworkServicePruneRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[15]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1029,7 +1107,7 @@ func (x *NetworkServicePruneRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkServicePruneRequest.ProtoReflect.Descriptor instead.
 func (*NetworkServicePruneRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{15}
+	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{16}
 }
 
 type NetworkServicePruneResponse struct {
@@ -1041,7 +1119,7 @@ type NetworkServicePruneResponse struct {
 
 func (x *NetworkServicePruneResponse) Reset() {
 	*x = NetworkServicePruneResponse{}
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[16]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1053,7 +1131,7 @@ func (x *NetworkServicePruneResponse) String() string {
 func (*NetworkServicePruneResponse) ProtoMessage() {}
 
 func (x *NetworkServicePruneResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[16]
+	mi := &file_patchbay_apiserver_v1_network_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1066,7 +1144,7 @@ func (x *NetworkServicePruneResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkServicePruneResponse.ProtoReflect.Descriptor instead.
 func (*NetworkServicePruneResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{16}
+	return file_patchbay_apiserver_v1_network_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *NetworkServicePruneResponse) GetDeleted() []string {
@@ -1101,7 +1179,7 @@ const file_patchbay_apiserver_v1_network_proto_rawDesc = "" +
 	" \x01(\v2#.patchbay.types.v1.DNSConfigurationR\x03dns\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa2\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xba\x05\n" +
 	"\rNetworkStatus\x129\n" +
 	"\x05state\x18\x01 \x01(\x0e2#.patchbay.apiserver.v1.NetworkStateR\x05state\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x1f\n" +
@@ -1120,7 +1198,13 @@ const file_patchbay_apiserver_v1_network_proto_rawDesc = "" +
 	"\bbuilt_in\x18\v \x01(\bR\abuiltIn\x12J\n" +
 	"\vattachments\x18\f \x03(\v2(.patchbay.apiserver.v1.NetworkAttachmentR\vattachments\x12\x1a\n" +
 	"\bwarnings\x18\r \x03(\tR\bwarnings\x12-\n" +
-	"\x12addresses_reserved\x18\x0e \x01(\x04R\x11addressesReserved\"\xb4\x01\n" +
+	"\x12addresses_reserved\x18\x0e \x01(\x04R\x11addressesReserved\x12J\n" +
+	"\x0eipv4_addresses\x18\x0f \x01(\v2#.patchbay.apiserver.v1.AddressUsageR\ripv4Addresses\x12J\n" +
+	"\x0eipv6_addresses\x18\x10 \x01(\v2#.patchbay.apiserver.v1.AddressUsageR\ripv6Addresses\"W\n" +
+	"\fAddressUsage\x12\x15\n" +
+	"\x06in_use\x18\x01 \x01(\x04R\x05inUse\x12\x14\n" +
+	"\x05total\x18\x02 \x01(\x04R\x05total\x12\x1a\n" +
+	"\breserved\x18\x03 \x01(\x04R\breserved\"\xb4\x01\n" +
 	"\x11NetworkAttachment\x12\x1c\n" +
 	"\tcontainer\x18\x01 \x01(\tR\tcontainer\x12!\n" +
 	"\fcontainer_id\x18\x02 \x01(\tR\vcontainerId\x12\x1f\n" +
@@ -1193,72 +1277,75 @@ func file_patchbay_apiserver_v1_network_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_apiserver_v1_network_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_patchbay_apiserver_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_patchbay_apiserver_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_patchbay_apiserver_v1_network_proto_goTypes = []any{
 	(NetworkState)(0),                    // 0: patchbay.apiserver.v1.NetworkState
 	(*Network)(nil),                      // 1: patchbay.apiserver.v1.Network
 	(*NetworkConfiguration)(nil),         // 2: patchbay.apiserver.v1.NetworkConfiguration
 	(*NetworkStatus)(nil),                // 3: patchbay.apiserver.v1.NetworkStatus
-	(*NetworkAttachment)(nil),            // 4: patchbay.apiserver.v1.NetworkAttachment
-	(*NetworkServiceCreateRequest)(nil),  // 5: patchbay.apiserver.v1.NetworkServiceCreateRequest
-	(*NetworkServiceCreateResponse)(nil), // 6: patchbay.apiserver.v1.NetworkServiceCreateResponse
-	(*NetworkServiceListRequest)(nil),    // 7: patchbay.apiserver.v1.NetworkServiceListRequest
-	(*NetworkServiceListResponse)(nil),   // 8: patchbay.apiserver.v1.NetworkServiceListResponse
-	(*NetworkServiceGetRequest)(nil),     // 9: patchbay.apiserver.v1.NetworkServiceGetRequest
-	(*NetworkServiceGetResponse)(nil),    // 10: patchbay.apiserver.v1.NetworkServiceGetResponse
-	(*NetworkServiceUpdateRequest)(nil),  // 11: patchbay.apiserver.v1.NetworkServiceUpdateRequest
-	(*NetworkReservedRanges)(nil),        // 12: patchbay.apiserver.v1.NetworkReservedRanges
-	(*NetworkServiceUpdateResponse)(nil), // 13: patchbay.apiserver.v1.NetworkServiceUpdateResponse
-	(*NetworkServiceDeleteRequest)(nil),  // 14: patchbay.apiserver.v1.NetworkServiceDeleteRequest
-	(*NetworkServiceDeleteResponse)(nil), // 15: patchbay.apiserver.v1.NetworkServiceDeleteResponse
-	(*NetworkServicePruneRequest)(nil),   // 16: patchbay.apiserver.v1.NetworkServicePruneRequest
-	(*NetworkServicePruneResponse)(nil),  // 17: patchbay.apiserver.v1.NetworkServicePruneResponse
-	nil,                                  // 18: patchbay.apiserver.v1.NetworkConfiguration.OptionsEntry
-	nil,                                  // 19: patchbay.apiserver.v1.NetworkServiceCreateRequest.LabelsEntry
-	nil,                                  // 20: patchbay.apiserver.v1.NetworkServiceUpdateRequest.LabelsEntry
-	(*v1.Metadata)(nil),                  // 21: patchbay.types.v1.Metadata
-	(*v1.PluginInfo)(nil),                // 22: patchbay.types.v1.PluginInfo
-	(*v1.Route)(nil),                     // 23: patchbay.types.v1.Route
-	(*v1.DNSConfiguration)(nil),          // 24: patchbay.types.v1.DNSConfiguration
-	(*v1.Attachment)(nil),                // 25: patchbay.types.v1.Attachment
+	(*AddressUsage)(nil),                 // 4: patchbay.apiserver.v1.AddressUsage
+	(*NetworkAttachment)(nil),            // 5: patchbay.apiserver.v1.NetworkAttachment
+	(*NetworkServiceCreateRequest)(nil),  // 6: patchbay.apiserver.v1.NetworkServiceCreateRequest
+	(*NetworkServiceCreateResponse)(nil), // 7: patchbay.apiserver.v1.NetworkServiceCreateResponse
+	(*NetworkServiceListRequest)(nil),    // 8: patchbay.apiserver.v1.NetworkServiceListRequest
+	(*NetworkServiceListResponse)(nil),   // 9: patchbay.apiserver.v1.NetworkServiceListResponse
+	(*NetworkServiceGetRequest)(nil),     // 10: patchbay.apiserver.v1.NetworkServiceGetRequest
+	(*NetworkServiceGetResponse)(nil),    // 11: patchbay.apiserver.v1.NetworkServiceGetResponse
+	(*NetworkServiceUpdateRequest)(nil),  // 12: patchbay.apiserver.v1.NetworkServiceUpdateRequest
+	(*NetworkReservedRanges)(nil),        // 13: patchbay.apiserver.v1.NetworkReservedRanges
+	(*NetworkServiceUpdateResponse)(nil), // 14: patchbay.apiserver.v1.NetworkServiceUpdateResponse
+	(*NetworkServiceDeleteRequest)(nil),  // 15: patchbay.apiserver.v1.NetworkServiceDeleteRequest
+	(*NetworkServiceDeleteResponse)(nil), // 16: patchbay.apiserver.v1.NetworkServiceDeleteResponse
+	(*NetworkServicePruneRequest)(nil),   // 17: patchbay.apiserver.v1.NetworkServicePruneRequest
+	(*NetworkServicePruneResponse)(nil),  // 18: patchbay.apiserver.v1.NetworkServicePruneResponse
+	nil,                                  // 19: patchbay.apiserver.v1.NetworkConfiguration.OptionsEntry
+	nil,                                  // 20: patchbay.apiserver.v1.NetworkServiceCreateRequest.LabelsEntry
+	nil,                                  // 21: patchbay.apiserver.v1.NetworkServiceUpdateRequest.LabelsEntry
+	(*v1.Metadata)(nil),                  // 22: patchbay.types.v1.Metadata
+	(*v1.PluginInfo)(nil),                // 23: patchbay.types.v1.PluginInfo
+	(*v1.Route)(nil),                     // 24: patchbay.types.v1.Route
+	(*v1.DNSConfiguration)(nil),          // 25: patchbay.types.v1.DNSConfiguration
+	(*v1.Attachment)(nil),                // 26: patchbay.types.v1.Attachment
 }
 var file_patchbay_apiserver_v1_network_proto_depIdxs = []int32{
-	21, // 0: patchbay.apiserver.v1.Network.metadata:type_name -> patchbay.types.v1.Metadata
+	22, // 0: patchbay.apiserver.v1.Network.metadata:type_name -> patchbay.types.v1.Metadata
 	2,  // 1: patchbay.apiserver.v1.Network.configuration:type_name -> patchbay.apiserver.v1.NetworkConfiguration
 	3,  // 2: patchbay.apiserver.v1.Network.status:type_name -> patchbay.apiserver.v1.NetworkStatus
-	22, // 3: patchbay.apiserver.v1.NetworkConfiguration.plugin:type_name -> patchbay.types.v1.PluginInfo
-	18, // 4: patchbay.apiserver.v1.NetworkConfiguration.options:type_name -> patchbay.apiserver.v1.NetworkConfiguration.OptionsEntry
-	23, // 5: patchbay.apiserver.v1.NetworkConfiguration.routes:type_name -> patchbay.types.v1.Route
-	24, // 6: patchbay.apiserver.v1.NetworkConfiguration.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	23, // 3: patchbay.apiserver.v1.NetworkConfiguration.plugin:type_name -> patchbay.types.v1.PluginInfo
+	19, // 4: patchbay.apiserver.v1.NetworkConfiguration.options:type_name -> patchbay.apiserver.v1.NetworkConfiguration.OptionsEntry
+	24, // 5: patchbay.apiserver.v1.NetworkConfiguration.routes:type_name -> patchbay.types.v1.Route
+	25, // 6: patchbay.apiserver.v1.NetworkConfiguration.dns:type_name -> patchbay.types.v1.DNSConfiguration
 	0,  // 7: patchbay.apiserver.v1.NetworkStatus.state:type_name -> patchbay.apiserver.v1.NetworkState
-	4,  // 8: patchbay.apiserver.v1.NetworkStatus.attachments:type_name -> patchbay.apiserver.v1.NetworkAttachment
-	25, // 9: patchbay.apiserver.v1.NetworkAttachment.attachment:type_name -> patchbay.types.v1.Attachment
-	19, // 10: patchbay.apiserver.v1.NetworkServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.NetworkServiceCreateRequest.LabelsEntry
-	2,  // 11: patchbay.apiserver.v1.NetworkServiceCreateRequest.configuration:type_name -> patchbay.apiserver.v1.NetworkConfiguration
-	1,  // 12: patchbay.apiserver.v1.NetworkServiceCreateResponse.network:type_name -> patchbay.apiserver.v1.Network
-	1,  // 13: patchbay.apiserver.v1.NetworkServiceListResponse.networks:type_name -> patchbay.apiserver.v1.Network
-	1,  // 14: patchbay.apiserver.v1.NetworkServiceGetResponse.network:type_name -> patchbay.apiserver.v1.Network
-	20, // 15: patchbay.apiserver.v1.NetworkServiceUpdateRequest.labels:type_name -> patchbay.apiserver.v1.NetworkServiceUpdateRequest.LabelsEntry
-	12, // 16: patchbay.apiserver.v1.NetworkServiceUpdateRequest.reserved_ranges:type_name -> patchbay.apiserver.v1.NetworkReservedRanges
-	24, // 17: patchbay.apiserver.v1.NetworkServiceUpdateRequest.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	1,  // 18: patchbay.apiserver.v1.NetworkServiceUpdateResponse.network:type_name -> patchbay.apiserver.v1.Network
-	5,  // 19: patchbay.apiserver.v1.NetworkService.Create:input_type -> patchbay.apiserver.v1.NetworkServiceCreateRequest
-	7,  // 20: patchbay.apiserver.v1.NetworkService.List:input_type -> patchbay.apiserver.v1.NetworkServiceListRequest
-	9,  // 21: patchbay.apiserver.v1.NetworkService.Get:input_type -> patchbay.apiserver.v1.NetworkServiceGetRequest
-	11, // 22: patchbay.apiserver.v1.NetworkService.Update:input_type -> patchbay.apiserver.v1.NetworkServiceUpdateRequest
-	14, // 23: patchbay.apiserver.v1.NetworkService.Delete:input_type -> patchbay.apiserver.v1.NetworkServiceDeleteRequest
-	16, // 24: patchbay.apiserver.v1.NetworkService.Prune:input_type -> patchbay.apiserver.v1.NetworkServicePruneRequest
-	6,  // 25: patchbay.apiserver.v1.NetworkService.Create:output_type -> patchbay.apiserver.v1.NetworkServiceCreateResponse
-	8,  // 26: patchbay.apiserver.v1.NetworkService.List:output_type -> patchbay.apiserver.v1.NetworkServiceListResponse
-	10, // 27: patchbay.apiserver.v1.NetworkService.Get:output_type -> patchbay.apiserver.v1.NetworkServiceGetResponse
-	13, // 28: patchbay.apiserver.v1.NetworkService.Update:output_type -> patchbay.apiserver.v1.NetworkServiceUpdateResponse
-	15, // 29: patchbay.apiserver.v1.NetworkService.Delete:output_type -> patchbay.apiserver.v1.NetworkServiceDeleteResponse
-	17, // 30: patchbay.apiserver.v1.NetworkService.Prune:output_type -> patchbay.apiserver.v1.NetworkServicePruneResponse
-	25, // [25:31] is the sub-list for method output_type
-	19, // [19:25] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	5,  // 8: patchbay.apiserver.v1.NetworkStatus.attachments:type_name -> patchbay.apiserver.v1.NetworkAttachment
+	4,  // 9: patchbay.apiserver.v1.NetworkStatus.ipv4_addresses:type_name -> patchbay.apiserver.v1.AddressUsage
+	4,  // 10: patchbay.apiserver.v1.NetworkStatus.ipv6_addresses:type_name -> patchbay.apiserver.v1.AddressUsage
+	26, // 11: patchbay.apiserver.v1.NetworkAttachment.attachment:type_name -> patchbay.types.v1.Attachment
+	20, // 12: patchbay.apiserver.v1.NetworkServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.NetworkServiceCreateRequest.LabelsEntry
+	2,  // 13: patchbay.apiserver.v1.NetworkServiceCreateRequest.configuration:type_name -> patchbay.apiserver.v1.NetworkConfiguration
+	1,  // 14: patchbay.apiserver.v1.NetworkServiceCreateResponse.network:type_name -> patchbay.apiserver.v1.Network
+	1,  // 15: patchbay.apiserver.v1.NetworkServiceListResponse.networks:type_name -> patchbay.apiserver.v1.Network
+	1,  // 16: patchbay.apiserver.v1.NetworkServiceGetResponse.network:type_name -> patchbay.apiserver.v1.Network
+	21, // 17: patchbay.apiserver.v1.NetworkServiceUpdateRequest.labels:type_name -> patchbay.apiserver.v1.NetworkServiceUpdateRequest.LabelsEntry
+	13, // 18: patchbay.apiserver.v1.NetworkServiceUpdateRequest.reserved_ranges:type_name -> patchbay.apiserver.v1.NetworkReservedRanges
+	25, // 19: patchbay.apiserver.v1.NetworkServiceUpdateRequest.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	1,  // 20: patchbay.apiserver.v1.NetworkServiceUpdateResponse.network:type_name -> patchbay.apiserver.v1.Network
+	6,  // 21: patchbay.apiserver.v1.NetworkService.Create:input_type -> patchbay.apiserver.v1.NetworkServiceCreateRequest
+	8,  // 22: patchbay.apiserver.v1.NetworkService.List:input_type -> patchbay.apiserver.v1.NetworkServiceListRequest
+	10, // 23: patchbay.apiserver.v1.NetworkService.Get:input_type -> patchbay.apiserver.v1.NetworkServiceGetRequest
+	12, // 24: patchbay.apiserver.v1.NetworkService.Update:input_type -> patchbay.apiserver.v1.NetworkServiceUpdateRequest
+	15, // 25: patchbay.apiserver.v1.NetworkService.Delete:input_type -> patchbay.apiserver.v1.NetworkServiceDeleteRequest
+	17, // 26: patchbay.apiserver.v1.NetworkService.Prune:input_type -> patchbay.apiserver.v1.NetworkServicePruneRequest
+	7,  // 27: patchbay.apiserver.v1.NetworkService.Create:output_type -> patchbay.apiserver.v1.NetworkServiceCreateResponse
+	9,  // 28: patchbay.apiserver.v1.NetworkService.List:output_type -> patchbay.apiserver.v1.NetworkServiceListResponse
+	11, // 29: patchbay.apiserver.v1.NetworkService.Get:output_type -> patchbay.apiserver.v1.NetworkServiceGetResponse
+	14, // 30: patchbay.apiserver.v1.NetworkService.Update:output_type -> patchbay.apiserver.v1.NetworkServiceUpdateResponse
+	16, // 31: patchbay.apiserver.v1.NetworkService.Delete:output_type -> patchbay.apiserver.v1.NetworkServiceDeleteResponse
+	18, // 32: patchbay.apiserver.v1.NetworkService.Prune:output_type -> patchbay.apiserver.v1.NetworkServicePruneResponse
+	27, // [27:33] is the sub-list for method output_type
+	21, // [21:27] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_apiserver_v1_network_proto_init() }
@@ -1266,14 +1353,14 @@ func file_patchbay_apiserver_v1_network_proto_init() {
 	if File_patchbay_apiserver_v1_network_proto != nil {
 		return
 	}
-	file_patchbay_apiserver_v1_network_proto_msgTypes[10].OneofWrappers = []any{}
+	file_patchbay_apiserver_v1_network_proto_msgTypes[11].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_apiserver_v1_network_proto_rawDesc), len(file_patchbay_apiserver_v1_network_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

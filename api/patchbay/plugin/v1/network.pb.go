@@ -538,8 +538,12 @@ type NetworkStatus struct {
 	// its subnets that the host has come to use elsewhere.
 	Warnings          []string `protobuf:"bytes,10,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	AddressesReserved uint64   `protobuf:"varint,11,opt,name=addresses_reserved,json=addressesReserved,proto3" json:"addresses_reserved,omitempty"` // of the total, given on request only; saturates
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// The same by family, absent where there are none. A plugin that leaves out both
+	// has told of one family above.
+	Ipv4Addresses *AddressUsage `protobuf:"bytes,12,opt,name=ipv4_addresses,json=ipv4Addresses,proto3" json:"ipv4_addresses,omitempty"`
+	Ipv6Addresses *AddressUsage `protobuf:"bytes,13,opt,name=ipv6_addresses,json=ipv6Addresses,proto3" json:"ipv6_addresses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NetworkStatus) Reset() {
@@ -649,6 +653,81 @@ func (x *NetworkStatus) GetAddressesReserved() uint64 {
 	return 0
 }
 
+func (x *NetworkStatus) GetIpv4Addresses() *AddressUsage {
+	if x != nil {
+		return x.Ipv4Addresses
+	}
+	return nil
+}
+
+func (x *NetworkStatus) GetIpv6Addresses() *AddressUsage {
+	if x != nil {
+		return x.Ipv6Addresses
+	}
+	return nil
+}
+
+// AddressUsage is how many addresses of one family are in use. Numbers saturate.
+type AddressUsage struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	InUse         uint64                 `protobuf:"varint,1,opt,name=in_use,json=inUse,proto3" json:"in_use,omitempty"`
+	Total         uint64                 `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`       // that attachments can have
+	Reserved      uint64                 `protobuf:"varint,3,opt,name=reserved,proto3" json:"reserved,omitempty"` // of the total, given on request only
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddressUsage) Reset() {
+	*x = AddressUsage{}
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddressUsage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddressUsage) ProtoMessage() {}
+
+func (x *AddressUsage) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddressUsage.ProtoReflect.Descriptor instead.
+func (*AddressUsage) Descriptor() ([]byte, []int) {
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *AddressUsage) GetInUse() uint64 {
+	if x != nil {
+		return x.InUse
+	}
+	return 0
+}
+
+func (x *AddressUsage) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *AddressUsage) GetReserved() uint64 {
+	if x != nil {
+		return x.Reserved
+	}
+	return 0
+}
+
 type StartRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Configuration *NetworkConfiguration  `protobuf:"bytes,1,opt,name=configuration,proto3" json:"configuration,omitempty"`
@@ -665,7 +744,7 @@ type StartRequest struct {
 
 func (x *StartRequest) Reset() {
 	*x = StartRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[6]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -677,7 +756,7 @@ func (x *StartRequest) String() string {
 func (*StartRequest) ProtoMessage() {}
 
 func (x *StartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[6]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -690,7 +769,7 @@ func (x *StartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRequest.ProtoReflect.Descriptor instead.
 func (*StartRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{6}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StartRequest) GetConfiguration() *NetworkConfiguration {
@@ -723,7 +802,7 @@ type StartResponse struct {
 
 func (x *StartResponse) Reset() {
 	*x = StartResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[7]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -735,7 +814,7 @@ func (x *StartResponse) String() string {
 func (*StartResponse) ProtoMessage() {}
 
 func (x *StartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[7]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -748,7 +827,7 @@ func (x *StartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartResponse.ProtoReflect.Descriptor instead.
 func (*StartResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{7}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StartResponse) GetStatus() *NetworkStatus {
@@ -766,7 +845,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[8]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -778,7 +857,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[8]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -791,7 +870,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{8}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{9}
 }
 
 type StatusResponse struct {
@@ -803,7 +882,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[9]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -815,7 +894,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[9]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -828,7 +907,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{9}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StatusResponse) GetStatus() *NetworkStatus {
@@ -846,7 +925,7 @@ type CheckRequest struct {
 
 func (x *CheckRequest) Reset() {
 	*x = CheckRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[10]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -858,7 +937,7 @@ func (x *CheckRequest) String() string {
 func (*CheckRequest) ProtoMessage() {}
 
 func (x *CheckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[10]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -871,7 +950,7 @@ func (x *CheckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
 func (*CheckRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{10}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{11}
 }
 
 type CheckResponse struct {
@@ -883,7 +962,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[11]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -895,7 +974,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[11]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -908,7 +987,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{11}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CheckResponse) GetFaults() []string {
@@ -928,7 +1007,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[12]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -940,7 +1019,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[12]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -953,7 +1032,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{12}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *StopRequest) GetDelete() bool {
@@ -978,7 +1057,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[13]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -990,7 +1069,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[13]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1003,7 +1082,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{13}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{14}
 }
 
 type UpdateRequest struct {
@@ -1015,7 +1094,7 @@ type UpdateRequest struct {
 
 func (x *UpdateRequest) Reset() {
 	*x = UpdateRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[14]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1027,7 +1106,7 @@ func (x *UpdateRequest) String() string {
 func (*UpdateRequest) ProtoMessage() {}
 
 func (x *UpdateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[14]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1040,7 +1119,7 @@ func (x *UpdateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateRequest.ProtoReflect.Descriptor instead.
 func (*UpdateRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{14}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *UpdateRequest) GetConfiguration() *NetworkConfiguration {
@@ -1059,7 +1138,7 @@ type UpdateResponse struct {
 
 func (x *UpdateResponse) Reset() {
 	*x = UpdateResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[15]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1071,7 +1150,7 @@ func (x *UpdateResponse) String() string {
 func (*UpdateResponse) ProtoMessage() {}
 
 func (x *UpdateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[15]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1084,7 +1163,7 @@ func (x *UpdateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateResponse.ProtoReflect.Descriptor instead.
 func (*UpdateResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{15}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *UpdateResponse) GetStatus() *NetworkStatus {
@@ -1107,7 +1186,7 @@ type Reservation struct {
 
 func (x *Reservation) Reset() {
 	*x = Reservation{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[16]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1119,7 +1198,7 @@ func (x *Reservation) String() string {
 func (*Reservation) ProtoMessage() {}
 
 func (x *Reservation) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[16]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1132,7 +1211,7 @@ func (x *Reservation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reservation.ProtoReflect.Descriptor instead.
 func (*Reservation) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{16}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Reservation) GetKey() string {
@@ -1181,7 +1260,7 @@ type AllocateRequest struct {
 
 func (x *AllocateRequest) Reset() {
 	*x = AllocateRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[17]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1193,7 +1272,7 @@ func (x *AllocateRequest) String() string {
 func (*AllocateRequest) ProtoMessage() {}
 
 func (x *AllocateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[17]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1206,7 +1285,7 @@ func (x *AllocateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocateRequest.ProtoReflect.Descriptor instead.
 func (*AllocateRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{17}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AllocateRequest) GetKey() string {
@@ -1241,7 +1320,7 @@ type AllocateResponse struct {
 
 func (x *AllocateResponse) Reset() {
 	*x = AllocateResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[18]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1253,7 +1332,7 @@ func (x *AllocateResponse) String() string {
 func (*AllocateResponse) ProtoMessage() {}
 
 func (x *AllocateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[18]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1266,7 +1345,7 @@ func (x *AllocateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocateResponse.ProtoReflect.Descriptor instead.
 func (*AllocateResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{18}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *AllocateResponse) GetAttachment() *v1.Attachment {
@@ -1302,7 +1381,7 @@ type HoldRequest struct {
 
 func (x *HoldRequest) Reset() {
 	*x = HoldRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[19]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1314,7 +1393,7 @@ func (x *HoldRequest) String() string {
 func (*HoldRequest) ProtoMessage() {}
 
 func (x *HoldRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[19]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1327,7 +1406,7 @@ func (x *HoldRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldRequest.ProtoReflect.Descriptor instead.
 func (*HoldRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{19}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *HoldRequest) GetKeys() []string {
@@ -1352,7 +1431,7 @@ type HoldResponse struct {
 
 func (x *HoldResponse) Reset() {
 	*x = HoldResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[20]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1364,7 +1443,7 @@ func (x *HoldResponse) String() string {
 func (*HoldResponse) ProtoMessage() {}
 
 func (x *HoldResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[20]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1377,7 +1456,7 @@ func (x *HoldResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldResponse.ProtoReflect.Descriptor instead.
 func (*HoldResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{20}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{21}
 }
 
 type ReleaseRequest struct {
@@ -1390,7 +1469,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[21]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1402,7 +1481,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[21]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1415,7 +1494,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{21}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ReleaseRequest) GetKey() string {
@@ -1440,7 +1519,7 @@ type ReleaseResponse struct {
 
 func (x *ReleaseResponse) Reset() {
 	*x = ReleaseResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[22]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1452,7 +1531,7 @@ func (x *ReleaseResponse) String() string {
 func (*ReleaseResponse) ProtoMessage() {}
 
 func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[22]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1465,7 +1544,7 @@ func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{22}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{23}
 }
 
 type ReserveRequest struct {
@@ -1477,7 +1556,7 @@ type ReserveRequest struct {
 
 func (x *ReserveRequest) Reset() {
 	*x = ReserveRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[23]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1489,7 +1568,7 @@ func (x *ReserveRequest) String() string {
 func (*ReserveRequest) ProtoMessage() {}
 
 func (x *ReserveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[23]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1502,7 +1581,7 @@ func (x *ReserveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReserveRequest.ProtoReflect.Descriptor instead.
 func (*ReserveRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{23}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ReserveRequest) GetReservation() *Reservation {
@@ -1520,7 +1599,7 @@ type ReserveResponse struct {
 
 func (x *ReserveResponse) Reset() {
 	*x = ReserveResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[24]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1532,7 +1611,7 @@ func (x *ReserveResponse) String() string {
 func (*ReserveResponse) ProtoMessage() {}
 
 func (x *ReserveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[24]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1545,7 +1624,7 @@ func (x *ReserveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReserveResponse.ProtoReflect.Descriptor instead.
 func (*ReserveResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{24}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{25}
 }
 
 type LookupRequest struct {
@@ -1561,7 +1640,7 @@ type LookupRequest struct {
 
 func (x *LookupRequest) Reset() {
 	*x = LookupRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[25]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1573,7 +1652,7 @@ func (x *LookupRequest) String() string {
 func (*LookupRequest) ProtoMessage() {}
 
 func (x *LookupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[25]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1586,7 +1665,7 @@ func (x *LookupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRequest.ProtoReflect.Descriptor instead.
 func (*LookupRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{25}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *LookupRequest) GetQuery() isLookupRequest_Query {
@@ -1645,7 +1724,7 @@ type LookupResponse struct {
 
 func (x *LookupResponse) Reset() {
 	*x = LookupResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[26]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1657,7 +1736,7 @@ func (x *LookupResponse) String() string {
 func (*LookupResponse) ProtoMessage() {}
 
 func (x *LookupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[26]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1670,7 +1749,7 @@ func (x *LookupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupResponse.ProtoReflect.Descriptor instead.
 func (*LookupResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{26}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *LookupResponse) GetAttachments() []*v1.Attachment {
@@ -1697,7 +1776,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[27]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1709,7 +1788,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[27]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1722,7 +1801,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{27}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ExplainRequest) GetKey() string {
@@ -1748,7 +1827,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[28]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1760,7 +1839,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[28]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1773,7 +1852,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{28}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExplainResponse) GetVerdict() *v1.Explained {
@@ -1791,7 +1870,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[29]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1803,7 +1882,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[29]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1816,7 +1895,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{29}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{30}
 }
 
 type ListResponse struct {
@@ -1828,7 +1907,7 @@ type ListResponse struct {
 
 func (x *ListResponse) Reset() {
 	*x = ListResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[30]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1840,7 +1919,7 @@ func (x *ListResponse) String() string {
 func (*ListResponse) ProtoMessage() {}
 
 func (x *ListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[30]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1853,7 +1932,7 @@ func (x *ListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResponse.ProtoReflect.Descriptor instead.
 func (*ListResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{30}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListResponse) GetLeases() []*Lease {
@@ -1876,7 +1955,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[31]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1888,7 +1967,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[31]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1901,7 +1980,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{31}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Lease) GetKey() string {
@@ -1949,7 +2028,7 @@ type PublishRequest struct {
 
 func (x *PublishRequest) Reset() {
 	*x = PublishRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[32]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1961,7 +2040,7 @@ func (x *PublishRequest) String() string {
 func (*PublishRequest) ProtoMessage() {}
 
 func (x *PublishRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[32]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1974,7 +2053,7 @@ func (x *PublishRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishRequest.ProtoReflect.Descriptor instead.
 func (*PublishRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{32}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *PublishRequest) GetKey() string {
@@ -2000,7 +2079,7 @@ type PublishResponse struct {
 
 func (x *PublishResponse) Reset() {
 	*x = PublishResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[33]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2012,7 +2091,7 @@ func (x *PublishResponse) String() string {
 func (*PublishResponse) ProtoMessage() {}
 
 func (x *PublishResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[33]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2025,7 +2104,7 @@ func (x *PublishResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishResponse.ProtoReflect.Descriptor instead.
 func (*PublishResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{33}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PublishResponse) GetPorts() []*v1.PublishedPort {
@@ -2044,7 +2123,7 @@ type UnpublishRequest struct {
 
 func (x *UnpublishRequest) Reset() {
 	*x = UnpublishRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[34]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2056,7 +2135,7 @@ func (x *UnpublishRequest) String() string {
 func (*UnpublishRequest) ProtoMessage() {}
 
 func (x *UnpublishRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[34]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2069,7 +2148,7 @@ func (x *UnpublishRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpublishRequest.ProtoReflect.Descriptor instead.
 func (*UnpublishRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{34}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *UnpublishRequest) GetKey() string {
@@ -2087,7 +2166,7 @@ type UnpublishResponse struct {
 
 func (x *UnpublishResponse) Reset() {
 	*x = UnpublishResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[35]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2099,7 +2178,7 @@ func (x *UnpublishResponse) String() string {
 func (*UnpublishResponse) ProtoMessage() {}
 
 func (x *UnpublishResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[35]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2112,7 +2191,7 @@ func (x *UnpublishResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpublishResponse.ProtoReflect.Descriptor instead.
 func (*UnpublishResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{35}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{36}
 }
 
 type AttachRequest struct {
@@ -2126,7 +2205,7 @@ type AttachRequest struct {
 
 func (x *AttachRequest) Reset() {
 	*x = AttachRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[36]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2138,7 +2217,7 @@ func (x *AttachRequest) String() string {
 func (*AttachRequest) ProtoMessage() {}
 
 func (x *AttachRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[36]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2151,7 +2230,7 @@ func (x *AttachRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachRequest.ProtoReflect.Descriptor instead.
 func (*AttachRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{36}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *AttachRequest) GetKey() string {
@@ -2184,7 +2263,7 @@ type AttachResponse struct {
 
 func (x *AttachResponse) Reset() {
 	*x = AttachResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[37]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2196,7 +2275,7 @@ func (x *AttachResponse) String() string {
 func (*AttachResponse) ProtoMessage() {}
 
 func (x *AttachResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[37]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2209,7 +2288,7 @@ func (x *AttachResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachResponse.ProtoReflect.Descriptor instead.
 func (*AttachResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{37}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *AttachResponse) GetAttachment() *v1.Attachment {
@@ -2230,7 +2309,7 @@ type DetachRequest struct {
 
 func (x *DetachRequest) Reset() {
 	*x = DetachRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[38]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2242,7 +2321,7 @@ func (x *DetachRequest) String() string {
 func (*DetachRequest) ProtoMessage() {}
 
 func (x *DetachRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[38]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2255,7 +2334,7 @@ func (x *DetachRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DetachRequest.ProtoReflect.Descriptor instead.
 func (*DetachRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{38}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *DetachRequest) GetKey() string {
@@ -2287,7 +2366,7 @@ type DetachResponse struct {
 
 func (x *DetachResponse) Reset() {
 	*x = DetachResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[39]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2299,7 +2378,7 @@ func (x *DetachResponse) String() string {
 func (*DetachResponse) ProtoMessage() {}
 
 func (x *DetachResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[39]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2312,7 +2391,7 @@ func (x *DetachResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DetachResponse.ProtoReflect.Descriptor instead.
 func (*DetachResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{39}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{40}
 }
 
 type WatchRequest struct {
@@ -2323,7 +2402,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[40]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2335,7 +2414,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[40]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2348,7 +2427,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{40}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{41}
 }
 
 type WatchResponse struct {
@@ -2360,7 +2439,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[41]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2372,7 +2451,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[41]
+	mi := &file_patchbay_plugin_v1_network_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2385,7 +2464,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{41}
+	return file_patchbay_plugin_v1_network_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *WatchResponse) GetStatus() *NetworkStatus {
@@ -2436,7 +2515,7 @@ const file_patchbay_plugin_v1_network_proto_rawDesc = "" +
 	"\x04size\x18\x02 \x01(\rR\x04size\"A\n" +
 	"\rNetworkPrefix\x12\x18\n" +
 	"\anetwork\x18\x01 \x01(\tR\anetwork\x12\x16\n" +
-	"\x06prefix\x18\x02 \x01(\tR\x06prefix\"\x99\x03\n" +
+	"\x06prefix\x18\x02 \x01(\tR\x06prefix\"\xab\x04\n" +
 	"\rNetworkStatus\x126\n" +
 	"\x05state\x18\x01 \x01(\x0e2 .patchbay.plugin.v1.NetworkStateR\x05state\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x1f\n" +
@@ -2451,7 +2530,13 @@ const file_patchbay_plugin_v1_network_proto_rawDesc = "" +
 	"\x0faddresses_total\x18\t \x01(\x04R\x0eaddressesTotal\x12\x1a\n" +
 	"\bwarnings\x18\n" +
 	" \x03(\tR\bwarnings\x12-\n" +
-	"\x12addresses_reserved\x18\v \x01(\x04R\x11addressesReserved\"\xe4\x01\n" +
+	"\x12addresses_reserved\x18\v \x01(\x04R\x11addressesReserved\x12G\n" +
+	"\x0eipv4_addresses\x18\f \x01(\v2 .patchbay.plugin.v1.AddressUsageR\ripv4Addresses\x12G\n" +
+	"\x0eipv6_addresses\x18\r \x01(\v2 .patchbay.plugin.v1.AddressUsageR\ripv6Addresses\"W\n" +
+	"\fAddressUsage\x12\x15\n" +
+	"\x06in_use\x18\x01 \x01(\x04R\x05inUse\x12\x14\n" +
+	"\x05total\x18\x02 \x01(\x04R\x05total\x12\x1a\n" +
+	"\breserved\x18\x03 \x01(\x04R\breserved\"\xe4\x01\n" +
 	"\fStartRequest\x12N\n" +
 	"\rconfiguration\x18\x01 \x01(\v2(.patchbay.plugin.v1.NetworkConfigurationR\rconfiguration\x12C\n" +
 	"\freservations\x18\x02 \x03(\v2\x1f.patchbay.plugin.v1.ReservationR\freservations\x12?\n" +
@@ -2595,7 +2680,7 @@ func file_patchbay_plugin_v1_network_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_plugin_v1_network_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_patchbay_plugin_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_patchbay_plugin_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_patchbay_plugin_v1_network_proto_goTypes = []any{
 	(NetworkState)(0),                  // 0: patchbay.plugin.v1.NetworkState
 	(LeaseState)(0),                    // 1: patchbay.plugin.v1.LeaseState
@@ -2605,117 +2690,120 @@ var file_patchbay_plugin_v1_network_proto_goTypes = []any{
 	(*SubnetPool)(nil),                 // 5: patchbay.plugin.v1.SubnetPool
 	(*NetworkPrefix)(nil),              // 6: patchbay.plugin.v1.NetworkPrefix
 	(*NetworkStatus)(nil),              // 7: patchbay.plugin.v1.NetworkStatus
-	(*StartRequest)(nil),               // 8: patchbay.plugin.v1.StartRequest
-	(*StartResponse)(nil),              // 9: patchbay.plugin.v1.StartResponse
-	(*StatusRequest)(nil),              // 10: patchbay.plugin.v1.StatusRequest
-	(*StatusResponse)(nil),             // 11: patchbay.plugin.v1.StatusResponse
-	(*CheckRequest)(nil),               // 12: patchbay.plugin.v1.CheckRequest
-	(*CheckResponse)(nil),              // 13: patchbay.plugin.v1.CheckResponse
-	(*StopRequest)(nil),                // 14: patchbay.plugin.v1.StopRequest
-	(*StopResponse)(nil),               // 15: patchbay.plugin.v1.StopResponse
-	(*UpdateRequest)(nil),              // 16: patchbay.plugin.v1.UpdateRequest
-	(*UpdateResponse)(nil),             // 17: patchbay.plugin.v1.UpdateResponse
-	(*Reservation)(nil),                // 18: patchbay.plugin.v1.Reservation
-	(*AllocateRequest)(nil),            // 19: patchbay.plugin.v1.AllocateRequest
-	(*AllocateResponse)(nil),           // 20: patchbay.plugin.v1.AllocateResponse
-	(*HoldRequest)(nil),                // 21: patchbay.plugin.v1.HoldRequest
-	(*HoldResponse)(nil),               // 22: patchbay.plugin.v1.HoldResponse
-	(*ReleaseRequest)(nil),             // 23: patchbay.plugin.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),            // 24: patchbay.plugin.v1.ReleaseResponse
-	(*ReserveRequest)(nil),             // 25: patchbay.plugin.v1.ReserveRequest
-	(*ReserveResponse)(nil),            // 26: patchbay.plugin.v1.ReserveResponse
-	(*LookupRequest)(nil),              // 27: patchbay.plugin.v1.LookupRequest
-	(*LookupResponse)(nil),             // 28: patchbay.plugin.v1.LookupResponse
-	(*ExplainRequest)(nil),             // 29: patchbay.plugin.v1.ExplainRequest
-	(*ExplainResponse)(nil),            // 30: patchbay.plugin.v1.ExplainResponse
-	(*ListRequest)(nil),                // 31: patchbay.plugin.v1.ListRequest
-	(*ListResponse)(nil),               // 32: patchbay.plugin.v1.ListResponse
-	(*Lease)(nil),                      // 33: patchbay.plugin.v1.Lease
-	(*PublishRequest)(nil),             // 34: patchbay.plugin.v1.PublishRequest
-	(*PublishResponse)(nil),            // 35: patchbay.plugin.v1.PublishResponse
-	(*UnpublishRequest)(nil),           // 36: patchbay.plugin.v1.UnpublishRequest
-	(*UnpublishResponse)(nil),          // 37: patchbay.plugin.v1.UnpublishResponse
-	(*AttachRequest)(nil),              // 38: patchbay.plugin.v1.AttachRequest
-	(*AttachResponse)(nil),             // 39: patchbay.plugin.v1.AttachResponse
-	(*DetachRequest)(nil),              // 40: patchbay.plugin.v1.DetachRequest
-	(*DetachResponse)(nil),             // 41: patchbay.plugin.v1.DetachResponse
-	(*WatchRequest)(nil),               // 42: patchbay.plugin.v1.WatchRequest
-	(*WatchResponse)(nil),              // 43: patchbay.plugin.v1.WatchResponse
-	nil,                                // 44: patchbay.plugin.v1.NetworkConfiguration.OptionsEntry
-	(*v1.AttachmentConfiguration)(nil), // 45: patchbay.types.v1.AttachmentConfiguration
-	(*v1.Attachment)(nil),              // 46: patchbay.types.v1.Attachment
-	(*timestamppb.Timestamp)(nil),      // 47: google.protobuf.Timestamp
-	(*v1.Explained)(nil),               // 48: patchbay.types.v1.Explained
-	(*v1.PublishedPort)(nil),           // 49: patchbay.types.v1.PublishedPort
+	(*AddressUsage)(nil),               // 8: patchbay.plugin.v1.AddressUsage
+	(*StartRequest)(nil),               // 9: patchbay.plugin.v1.StartRequest
+	(*StartResponse)(nil),              // 10: patchbay.plugin.v1.StartResponse
+	(*StatusRequest)(nil),              // 11: patchbay.plugin.v1.StatusRequest
+	(*StatusResponse)(nil),             // 12: patchbay.plugin.v1.StatusResponse
+	(*CheckRequest)(nil),               // 13: patchbay.plugin.v1.CheckRequest
+	(*CheckResponse)(nil),              // 14: patchbay.plugin.v1.CheckResponse
+	(*StopRequest)(nil),                // 15: patchbay.plugin.v1.StopRequest
+	(*StopResponse)(nil),               // 16: patchbay.plugin.v1.StopResponse
+	(*UpdateRequest)(nil),              // 17: patchbay.plugin.v1.UpdateRequest
+	(*UpdateResponse)(nil),             // 18: patchbay.plugin.v1.UpdateResponse
+	(*Reservation)(nil),                // 19: patchbay.plugin.v1.Reservation
+	(*AllocateRequest)(nil),            // 20: patchbay.plugin.v1.AllocateRequest
+	(*AllocateResponse)(nil),           // 21: patchbay.plugin.v1.AllocateResponse
+	(*HoldRequest)(nil),                // 22: patchbay.plugin.v1.HoldRequest
+	(*HoldResponse)(nil),               // 23: patchbay.plugin.v1.HoldResponse
+	(*ReleaseRequest)(nil),             // 24: patchbay.plugin.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),            // 25: patchbay.plugin.v1.ReleaseResponse
+	(*ReserveRequest)(nil),             // 26: patchbay.plugin.v1.ReserveRequest
+	(*ReserveResponse)(nil),            // 27: patchbay.plugin.v1.ReserveResponse
+	(*LookupRequest)(nil),              // 28: patchbay.plugin.v1.LookupRequest
+	(*LookupResponse)(nil),             // 29: patchbay.plugin.v1.LookupResponse
+	(*ExplainRequest)(nil),             // 30: patchbay.plugin.v1.ExplainRequest
+	(*ExplainResponse)(nil),            // 31: patchbay.plugin.v1.ExplainResponse
+	(*ListRequest)(nil),                // 32: patchbay.plugin.v1.ListRequest
+	(*ListResponse)(nil),               // 33: patchbay.plugin.v1.ListResponse
+	(*Lease)(nil),                      // 34: patchbay.plugin.v1.Lease
+	(*PublishRequest)(nil),             // 35: patchbay.plugin.v1.PublishRequest
+	(*PublishResponse)(nil),            // 36: patchbay.plugin.v1.PublishResponse
+	(*UnpublishRequest)(nil),           // 37: patchbay.plugin.v1.UnpublishRequest
+	(*UnpublishResponse)(nil),          // 38: patchbay.plugin.v1.UnpublishResponse
+	(*AttachRequest)(nil),              // 39: patchbay.plugin.v1.AttachRequest
+	(*AttachResponse)(nil),             // 40: patchbay.plugin.v1.AttachResponse
+	(*DetachRequest)(nil),              // 41: patchbay.plugin.v1.DetachRequest
+	(*DetachResponse)(nil),             // 42: patchbay.plugin.v1.DetachResponse
+	(*WatchRequest)(nil),               // 43: patchbay.plugin.v1.WatchRequest
+	(*WatchResponse)(nil),              // 44: patchbay.plugin.v1.WatchResponse
+	nil,                                // 45: patchbay.plugin.v1.NetworkConfiguration.OptionsEntry
+	(*v1.AttachmentConfiguration)(nil), // 46: patchbay.types.v1.AttachmentConfiguration
+	(*v1.Attachment)(nil),              // 47: patchbay.types.v1.Attachment
+	(*timestamppb.Timestamp)(nil),      // 48: google.protobuf.Timestamp
+	(*v1.Explained)(nil),               // 49: patchbay.types.v1.Explained
+	(*v1.PublishedPort)(nil),           // 50: patchbay.types.v1.PublishedPort
 }
 var file_patchbay_plugin_v1_network_proto_depIdxs = []int32{
-	44, // 0: patchbay.plugin.v1.NetworkConfiguration.options:type_name -> patchbay.plugin.v1.NetworkConfiguration.OptionsEntry
+	45, // 0: patchbay.plugin.v1.NetworkConfiguration.options:type_name -> patchbay.plugin.v1.NetworkConfiguration.OptionsEntry
 	6,  // 1: patchbay.plugin.v1.NetworkConfiguration.used_prefixes:type_name -> patchbay.plugin.v1.NetworkPrefix
 	5,  // 2: patchbay.plugin.v1.NetworkConfiguration.ipv4_pools:type_name -> patchbay.plugin.v1.SubnetPool
 	5,  // 3: patchbay.plugin.v1.NetworkConfiguration.ipv6_pools:type_name -> patchbay.plugin.v1.SubnetPool
 	0,  // 4: patchbay.plugin.v1.NetworkStatus.state:type_name -> patchbay.plugin.v1.NetworkState
-	4,  // 5: patchbay.plugin.v1.StartRequest.configuration:type_name -> patchbay.plugin.v1.NetworkConfiguration
-	18, // 6: patchbay.plugin.v1.StartRequest.reservations:type_name -> patchbay.plugin.v1.Reservation
-	18, // 7: patchbay.plugin.v1.StartRequest.remembered:type_name -> patchbay.plugin.v1.Reservation
-	7,  // 8: patchbay.plugin.v1.StartResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
-	7,  // 9: patchbay.plugin.v1.StatusResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
-	4,  // 10: patchbay.plugin.v1.UpdateRequest.configuration:type_name -> patchbay.plugin.v1.NetworkConfiguration
-	7,  // 11: patchbay.plugin.v1.UpdateResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
-	45, // 12: patchbay.plugin.v1.AllocateRequest.configuration:type_name -> patchbay.types.v1.AttachmentConfiguration
-	46, // 13: patchbay.plugin.v1.AllocateResponse.attachment:type_name -> patchbay.types.v1.Attachment
-	47, // 14: patchbay.plugin.v1.AllocateResponse.expires_at:type_name -> google.protobuf.Timestamp
-	18, // 15: patchbay.plugin.v1.ReserveRequest.reservation:type_name -> patchbay.plugin.v1.Reservation
-	46, // 16: patchbay.plugin.v1.LookupResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	48, // 17: patchbay.plugin.v1.ExplainResponse.verdict:type_name -> patchbay.types.v1.Explained
-	33, // 18: patchbay.plugin.v1.ListResponse.leases:type_name -> patchbay.plugin.v1.Lease
-	1,  // 19: patchbay.plugin.v1.Lease.state:type_name -> patchbay.plugin.v1.LeaseState
-	46, // 20: patchbay.plugin.v1.Lease.attachment:type_name -> patchbay.types.v1.Attachment
-	47, // 21: patchbay.plugin.v1.Lease.expires_at:type_name -> google.protobuf.Timestamp
-	49, // 22: patchbay.plugin.v1.PublishRequest.ports:type_name -> patchbay.types.v1.PublishedPort
-	49, // 23: patchbay.plugin.v1.PublishResponse.ports:type_name -> patchbay.types.v1.PublishedPort
-	46, // 24: patchbay.plugin.v1.AttachResponse.attachment:type_name -> patchbay.types.v1.Attachment
-	7,  // 25: patchbay.plugin.v1.WatchResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
-	2,  // 26: patchbay.plugin.v1.NetworkPluginService.Hello:input_type -> patchbay.plugin.v1.HelloRequest
-	8,  // 27: patchbay.plugin.v1.NetworkPluginService.Start:input_type -> patchbay.plugin.v1.StartRequest
-	10, // 28: patchbay.plugin.v1.NetworkPluginService.Status:input_type -> patchbay.plugin.v1.StatusRequest
-	12, // 29: patchbay.plugin.v1.NetworkPluginService.Check:input_type -> patchbay.plugin.v1.CheckRequest
-	14, // 30: patchbay.plugin.v1.NetworkPluginService.Stop:input_type -> patchbay.plugin.v1.StopRequest
-	16, // 31: patchbay.plugin.v1.NetworkPluginService.Update:input_type -> patchbay.plugin.v1.UpdateRequest
-	19, // 32: patchbay.plugin.v1.NetworkPluginService.Allocate:input_type -> patchbay.plugin.v1.AllocateRequest
-	21, // 33: patchbay.plugin.v1.NetworkPluginService.Hold:input_type -> patchbay.plugin.v1.HoldRequest
-	23, // 34: patchbay.plugin.v1.NetworkPluginService.Release:input_type -> patchbay.plugin.v1.ReleaseRequest
-	25, // 35: patchbay.plugin.v1.NetworkPluginService.Reserve:input_type -> patchbay.plugin.v1.ReserveRequest
-	27, // 36: patchbay.plugin.v1.NetworkPluginService.Lookup:input_type -> patchbay.plugin.v1.LookupRequest
-	31, // 37: patchbay.plugin.v1.NetworkPluginService.List:input_type -> patchbay.plugin.v1.ListRequest
-	29, // 38: patchbay.plugin.v1.NetworkPluginService.Explain:input_type -> patchbay.plugin.v1.ExplainRequest
-	34, // 39: patchbay.plugin.v1.NetworkPluginService.Publish:input_type -> patchbay.plugin.v1.PublishRequest
-	36, // 40: patchbay.plugin.v1.NetworkPluginService.Unpublish:input_type -> patchbay.plugin.v1.UnpublishRequest
-	38, // 41: patchbay.plugin.v1.NetworkPluginService.Attach:input_type -> patchbay.plugin.v1.AttachRequest
-	40, // 42: patchbay.plugin.v1.NetworkPluginService.Detach:input_type -> patchbay.plugin.v1.DetachRequest
-	42, // 43: patchbay.plugin.v1.NetworkPluginService.Watch:input_type -> patchbay.plugin.v1.WatchRequest
-	3,  // 44: patchbay.plugin.v1.NetworkPluginService.Hello:output_type -> patchbay.plugin.v1.HelloResponse
-	9,  // 45: patchbay.plugin.v1.NetworkPluginService.Start:output_type -> patchbay.plugin.v1.StartResponse
-	11, // 46: patchbay.plugin.v1.NetworkPluginService.Status:output_type -> patchbay.plugin.v1.StatusResponse
-	13, // 47: patchbay.plugin.v1.NetworkPluginService.Check:output_type -> patchbay.plugin.v1.CheckResponse
-	15, // 48: patchbay.plugin.v1.NetworkPluginService.Stop:output_type -> patchbay.plugin.v1.StopResponse
-	17, // 49: patchbay.plugin.v1.NetworkPluginService.Update:output_type -> patchbay.plugin.v1.UpdateResponse
-	20, // 50: patchbay.plugin.v1.NetworkPluginService.Allocate:output_type -> patchbay.plugin.v1.AllocateResponse
-	22, // 51: patchbay.plugin.v1.NetworkPluginService.Hold:output_type -> patchbay.plugin.v1.HoldResponse
-	24, // 52: patchbay.plugin.v1.NetworkPluginService.Release:output_type -> patchbay.plugin.v1.ReleaseResponse
-	26, // 53: patchbay.plugin.v1.NetworkPluginService.Reserve:output_type -> patchbay.plugin.v1.ReserveResponse
-	28, // 54: patchbay.plugin.v1.NetworkPluginService.Lookup:output_type -> patchbay.plugin.v1.LookupResponse
-	32, // 55: patchbay.plugin.v1.NetworkPluginService.List:output_type -> patchbay.plugin.v1.ListResponse
-	30, // 56: patchbay.plugin.v1.NetworkPluginService.Explain:output_type -> patchbay.plugin.v1.ExplainResponse
-	35, // 57: patchbay.plugin.v1.NetworkPluginService.Publish:output_type -> patchbay.plugin.v1.PublishResponse
-	37, // 58: patchbay.plugin.v1.NetworkPluginService.Unpublish:output_type -> patchbay.plugin.v1.UnpublishResponse
-	39, // 59: patchbay.plugin.v1.NetworkPluginService.Attach:output_type -> patchbay.plugin.v1.AttachResponse
-	41, // 60: patchbay.plugin.v1.NetworkPluginService.Detach:output_type -> patchbay.plugin.v1.DetachResponse
-	43, // 61: patchbay.plugin.v1.NetworkPluginService.Watch:output_type -> patchbay.plugin.v1.WatchResponse
-	44, // [44:62] is the sub-list for method output_type
-	26, // [26:44] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	8,  // 5: patchbay.plugin.v1.NetworkStatus.ipv4_addresses:type_name -> patchbay.plugin.v1.AddressUsage
+	8,  // 6: patchbay.plugin.v1.NetworkStatus.ipv6_addresses:type_name -> patchbay.plugin.v1.AddressUsage
+	4,  // 7: patchbay.plugin.v1.StartRequest.configuration:type_name -> patchbay.plugin.v1.NetworkConfiguration
+	19, // 8: patchbay.plugin.v1.StartRequest.reservations:type_name -> patchbay.plugin.v1.Reservation
+	19, // 9: patchbay.plugin.v1.StartRequest.remembered:type_name -> patchbay.plugin.v1.Reservation
+	7,  // 10: patchbay.plugin.v1.StartResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
+	7,  // 11: patchbay.plugin.v1.StatusResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
+	4,  // 12: patchbay.plugin.v1.UpdateRequest.configuration:type_name -> patchbay.plugin.v1.NetworkConfiguration
+	7,  // 13: patchbay.plugin.v1.UpdateResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
+	46, // 14: patchbay.plugin.v1.AllocateRequest.configuration:type_name -> patchbay.types.v1.AttachmentConfiguration
+	47, // 15: patchbay.plugin.v1.AllocateResponse.attachment:type_name -> patchbay.types.v1.Attachment
+	48, // 16: patchbay.plugin.v1.AllocateResponse.expires_at:type_name -> google.protobuf.Timestamp
+	19, // 17: patchbay.plugin.v1.ReserveRequest.reservation:type_name -> patchbay.plugin.v1.Reservation
+	47, // 18: patchbay.plugin.v1.LookupResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	49, // 19: patchbay.plugin.v1.ExplainResponse.verdict:type_name -> patchbay.types.v1.Explained
+	34, // 20: patchbay.plugin.v1.ListResponse.leases:type_name -> patchbay.plugin.v1.Lease
+	1,  // 21: patchbay.plugin.v1.Lease.state:type_name -> patchbay.plugin.v1.LeaseState
+	47, // 22: patchbay.plugin.v1.Lease.attachment:type_name -> patchbay.types.v1.Attachment
+	48, // 23: patchbay.plugin.v1.Lease.expires_at:type_name -> google.protobuf.Timestamp
+	50, // 24: patchbay.plugin.v1.PublishRequest.ports:type_name -> patchbay.types.v1.PublishedPort
+	50, // 25: patchbay.plugin.v1.PublishResponse.ports:type_name -> patchbay.types.v1.PublishedPort
+	47, // 26: patchbay.plugin.v1.AttachResponse.attachment:type_name -> patchbay.types.v1.Attachment
+	7,  // 27: patchbay.plugin.v1.WatchResponse.status:type_name -> patchbay.plugin.v1.NetworkStatus
+	2,  // 28: patchbay.plugin.v1.NetworkPluginService.Hello:input_type -> patchbay.plugin.v1.HelloRequest
+	9,  // 29: patchbay.plugin.v1.NetworkPluginService.Start:input_type -> patchbay.plugin.v1.StartRequest
+	11, // 30: patchbay.plugin.v1.NetworkPluginService.Status:input_type -> patchbay.plugin.v1.StatusRequest
+	13, // 31: patchbay.plugin.v1.NetworkPluginService.Check:input_type -> patchbay.plugin.v1.CheckRequest
+	15, // 32: patchbay.plugin.v1.NetworkPluginService.Stop:input_type -> patchbay.plugin.v1.StopRequest
+	17, // 33: patchbay.plugin.v1.NetworkPluginService.Update:input_type -> patchbay.plugin.v1.UpdateRequest
+	20, // 34: patchbay.plugin.v1.NetworkPluginService.Allocate:input_type -> patchbay.plugin.v1.AllocateRequest
+	22, // 35: patchbay.plugin.v1.NetworkPluginService.Hold:input_type -> patchbay.plugin.v1.HoldRequest
+	24, // 36: patchbay.plugin.v1.NetworkPluginService.Release:input_type -> patchbay.plugin.v1.ReleaseRequest
+	26, // 37: patchbay.plugin.v1.NetworkPluginService.Reserve:input_type -> patchbay.plugin.v1.ReserveRequest
+	28, // 38: patchbay.plugin.v1.NetworkPluginService.Lookup:input_type -> patchbay.plugin.v1.LookupRequest
+	32, // 39: patchbay.plugin.v1.NetworkPluginService.List:input_type -> patchbay.plugin.v1.ListRequest
+	30, // 40: patchbay.plugin.v1.NetworkPluginService.Explain:input_type -> patchbay.plugin.v1.ExplainRequest
+	35, // 41: patchbay.plugin.v1.NetworkPluginService.Publish:input_type -> patchbay.plugin.v1.PublishRequest
+	37, // 42: patchbay.plugin.v1.NetworkPluginService.Unpublish:input_type -> patchbay.plugin.v1.UnpublishRequest
+	39, // 43: patchbay.plugin.v1.NetworkPluginService.Attach:input_type -> patchbay.plugin.v1.AttachRequest
+	41, // 44: patchbay.plugin.v1.NetworkPluginService.Detach:input_type -> patchbay.plugin.v1.DetachRequest
+	43, // 45: patchbay.plugin.v1.NetworkPluginService.Watch:input_type -> patchbay.plugin.v1.WatchRequest
+	3,  // 46: patchbay.plugin.v1.NetworkPluginService.Hello:output_type -> patchbay.plugin.v1.HelloResponse
+	10, // 47: patchbay.plugin.v1.NetworkPluginService.Start:output_type -> patchbay.plugin.v1.StartResponse
+	12, // 48: patchbay.plugin.v1.NetworkPluginService.Status:output_type -> patchbay.plugin.v1.StatusResponse
+	14, // 49: patchbay.plugin.v1.NetworkPluginService.Check:output_type -> patchbay.plugin.v1.CheckResponse
+	16, // 50: patchbay.plugin.v1.NetworkPluginService.Stop:output_type -> patchbay.plugin.v1.StopResponse
+	18, // 51: patchbay.plugin.v1.NetworkPluginService.Update:output_type -> patchbay.plugin.v1.UpdateResponse
+	21, // 52: patchbay.plugin.v1.NetworkPluginService.Allocate:output_type -> patchbay.plugin.v1.AllocateResponse
+	23, // 53: patchbay.plugin.v1.NetworkPluginService.Hold:output_type -> patchbay.plugin.v1.HoldResponse
+	25, // 54: patchbay.plugin.v1.NetworkPluginService.Release:output_type -> patchbay.plugin.v1.ReleaseResponse
+	27, // 55: patchbay.plugin.v1.NetworkPluginService.Reserve:output_type -> patchbay.plugin.v1.ReserveResponse
+	29, // 56: patchbay.plugin.v1.NetworkPluginService.Lookup:output_type -> patchbay.plugin.v1.LookupResponse
+	33, // 57: patchbay.plugin.v1.NetworkPluginService.List:output_type -> patchbay.plugin.v1.ListResponse
+	31, // 58: patchbay.plugin.v1.NetworkPluginService.Explain:output_type -> patchbay.plugin.v1.ExplainResponse
+	36, // 59: patchbay.plugin.v1.NetworkPluginService.Publish:output_type -> patchbay.plugin.v1.PublishResponse
+	38, // 60: patchbay.plugin.v1.NetworkPluginService.Unpublish:output_type -> patchbay.plugin.v1.UnpublishResponse
+	40, // 61: patchbay.plugin.v1.NetworkPluginService.Attach:output_type -> patchbay.plugin.v1.AttachResponse
+	42, // 62: patchbay.plugin.v1.NetworkPluginService.Detach:output_type -> patchbay.plugin.v1.DetachResponse
+	44, // 63: patchbay.plugin.v1.NetworkPluginService.Watch:output_type -> patchbay.plugin.v1.WatchResponse
+	46, // [46:64] is the sub-list for method output_type
+	28, // [28:46] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_plugin_v1_network_proto_init() }
@@ -2723,7 +2811,7 @@ func file_patchbay_plugin_v1_network_proto_init() {
 	if File_patchbay_plugin_v1_network_proto != nil {
 		return
 	}
-	file_patchbay_plugin_v1_network_proto_msgTypes[25].OneofWrappers = []any{
+	file_patchbay_plugin_v1_network_proto_msgTypes[26].OneofWrappers = []any{
 		(*LookupRequest_Name)(nil),
 		(*LookupRequest_Address)(nil),
 	}
@@ -2733,7 +2821,7 @@ func file_patchbay_plugin_v1_network_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_plugin_v1_network_proto_rawDesc), len(file_patchbay_plugin_v1_network_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   43,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

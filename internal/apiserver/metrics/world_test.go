@@ -1,0 +1,91 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+
+	"patchbay.dev/patchbay/internal/apiserver/networks"
+	"patchbay.dev/patchbay/resource"
+)
+
+// world is services that know what a test says.
+type world struct {
+	containers []resource.Container
+	networks   []networks.Observation
+	images     []resource.Image // nil: cannot be read
+	hang       bool             // networks do not answer until they may not any longer
+}
+
+func (w *world) Known() []resource.Container { return w.containers }
+
+func (w *world) Observe(ctx context.Context) []networks.Observation {
+	if w.hang {
+		<-ctx.Done()
+	}
+	return w.networks
+}
+
+func (w *world) List(context.Context) ([]resource.Image, error) {
+	if w.images == nil {
+		return nil, errors.New("cannot be read")
+	}
+	return w.images, nil
+}
+
+func (w *world) metrics() *Metrics {
+	return New(Config{
+		Containers: w, Networks: w, Images: w, DefaultRuntime: "oci", Version: "1.2.3", Revision: "abc",
+		Log: slog.New(slog.DiscardHandler),
+	})
+}
+
+func container(name, runtime string, state resource.ContainerState, helper int) resource.Container {
+	return resource.Container{
+		Metadata:      resource.Metadata{Name: name},
+		Configuration: resource.ContainerConfiguration{Runtime: runtime},
+		Status:        resource.ContainerStatus{State: state, HelperPID: helper},
+	}
+}
+
+func network(name, plugin string, s resource.NetworkStatus) resource.Network {
+	return resource.Network{
+		Metadata:      resource.Metadata{Name: name},
+		Configuration: resource.NetworkConfiguration{Plugin: resource.PluginInfo{Plugin: plugin}},
+		Status:        s,
+	}
+}
+
+// busyWorld has one of each.
+func busyWorld() *world {
+	dual := resource.NetworkStatus{
+		State:         resource.NetworkReady,
+		IPv4Addresses: resource.AddressUsage{InUse: 2, Total: 253},
+		IPv6Addresses: resource.AddressUsage{InUse: 3, Total: math.MaxUint64},
+	}
+	v6, lan, dead, mute := dual, dual, dual, dual
+	v6.IPv4Addresses = resource.AddressUsage{}
+	lan.IPv4Addresses, lan.IPv6Addresses = resource.AddressUsage{}, resource.AddressUsage{}
+	dead.State, mute.State = resource.NetworkFailed, resource.NetworkDegraded
+	return &world{
+		containers: []resource.Container{
+			container("a", "oci", resource.ContainerRunning, 11),
+			container("b", "oci", resource.ContainerRunning, 12),
+			container("c", "vm", resource.ContainerStopping, 13),
+			container("d", "vm", resource.ContainerStarting, 0),
+			container("e", "oci", resource.ContainerStopped, 0),
+		},
+		networks: []networks.Observation{
+			{Network: network("default", "bridge", dual), Answered: true},
+			{Network: network("six", "bridge", v6), Answered: true, Restarts: 1},
+			{Network: network("lan", "macvlan", lan), Answered: true},
+			{Network: network("dead", "macvlan", dead), Restarts: 7},
+			{Network: network("mute", "bridge", mute)},
+		},
+		images: []resource.Image{
+			{Status: resource.ImageStatus{SizeBytes: 1000, UnpackedBytes: 3000}},
+			{Status: resource.ImageStatus{SizeBytes: 500, UnpackedBytes: 600}},
+		},
+	}
+}
