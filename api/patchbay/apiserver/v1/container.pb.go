@@ -227,6 +227,170 @@ func (x *ContainerServiceExplainResponse) GetExplanations() []*v1.Explanation {
 	return nil
 }
 
+type ContainerServiceStatsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Names         []string               `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`                                 // none: all that run
+	RunningOnly   bool                   `protobuf:"varint,2,opt,name=running_only,json=runningOnly,proto3" json:"running_only,omitempty"` // leave out the names of what does not run, instead of failing
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContainerServiceStatsRequest) Reset() {
+	*x = ContainerServiceStatsRequest{}
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContainerServiceStatsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContainerServiceStatsRequest) ProtoMessage() {}
+
+func (x *ContainerServiceStatsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContainerServiceStatsRequest.ProtoReflect.Descriptor instead.
+func (*ContainerServiceStatsRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ContainerServiceStatsRequest) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *ContainerServiceStatsRequest) GetRunningOnly() bool {
+	if x != nil {
+		return x.RunningOnly
+	}
+	return false
+}
+
+type ContainerServiceStatsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Containers    []*ContainerStats      `protobuf:"bytes,1,rep,name=containers,proto3" json:"containers,omitempty"` // in the order of the names; without them by age, the youngest first
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContainerServiceStatsResponse) Reset() {
+	*x = ContainerServiceStatsResponse{}
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContainerServiceStatsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContainerServiceStatsResponse) ProtoMessage() {}
+
+func (x *ContainerServiceStatsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContainerServiceStatsResponse.ProtoReflect.Descriptor instead.
+func (*ContainerServiceStatsResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ContainerServiceStatsResponse) GetContainers() []*ContainerStats {
+	if x != nil {
+		return x.Containers
+	}
+	return nil
+}
+
+type ContainerStats struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Sample        *v1.Sample             `protobuf:"bytes,3,opt,name=sample,proto3" json:"sample,omitempty"` // absent: see the fault
+	Fault         string                 `protobuf:"bytes,4,opt,name=fault,proto3" json:"fault,omitempty"`   // why there is no sample
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContainerStats) Reset() {
+	*x = ContainerStats{}
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContainerStats) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContainerStats) ProtoMessage() {}
+
+func (x *ContainerStats) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContainerStats.ProtoReflect.Descriptor instead.
+func (*ContainerStats) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ContainerStats) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ContainerStats) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ContainerStats) GetSample() *v1.Sample {
+	if x != nil {
+		return x.Sample
+	}
+	return nil
+}
+
+func (x *ContainerStats) GetFault() string {
+	if x != nil {
+		return x.Fault
+	}
+	return ""
+}
+
 type ContainerServiceConnectRequest struct {
 	state         protoimpl.MessageState      `protogen:"open.v1"`
 	Name          string                      `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -237,7 +401,7 @@ type ContainerServiceConnectRequest struct {
 
 func (x *ContainerServiceConnectRequest) Reset() {
 	*x = ContainerServiceConnectRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[2]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -249,7 +413,7 @@ func (x *ContainerServiceConnectRequest) String() string {
 func (*ContainerServiceConnectRequest) ProtoMessage() {}
 
 func (x *ContainerServiceConnectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[2]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -262,7 +426,7 @@ func (x *ContainerServiceConnectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceConnectRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceConnectRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{2}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ContainerServiceConnectRequest) GetName() string {
@@ -289,7 +453,7 @@ type ContainerServiceConnectResponse struct {
 
 func (x *ContainerServiceConnectResponse) Reset() {
 	*x = ContainerServiceConnectResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[3]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -301,7 +465,7 @@ func (x *ContainerServiceConnectResponse) String() string {
 func (*ContainerServiceConnectResponse) ProtoMessage() {}
 
 func (x *ContainerServiceConnectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[3]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -314,7 +478,7 @@ func (x *ContainerServiceConnectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceConnectResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceConnectResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{3}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ContainerServiceConnectResponse) GetAttachment() *v1.Attachment {
@@ -342,7 +506,7 @@ type ContainerServiceDisconnectRequest struct {
 
 func (x *ContainerServiceDisconnectRequest) Reset() {
 	*x = ContainerServiceDisconnectRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[4]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -354,7 +518,7 @@ func (x *ContainerServiceDisconnectRequest) String() string {
 func (*ContainerServiceDisconnectRequest) ProtoMessage() {}
 
 func (x *ContainerServiceDisconnectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[4]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -367,7 +531,7 @@ func (x *ContainerServiceDisconnectRequest) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use ContainerServiceDisconnectRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceDisconnectRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{4}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ContainerServiceDisconnectRequest) GetName() string {
@@ -399,7 +563,7 @@ type ContainerServiceDisconnectResponse struct {
 
 func (x *ContainerServiceDisconnectResponse) Reset() {
 	*x = ContainerServiceDisconnectResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[5]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -411,7 +575,7 @@ func (x *ContainerServiceDisconnectResponse) String() string {
 func (*ContainerServiceDisconnectResponse) ProtoMessage() {}
 
 func (x *ContainerServiceDisconnectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[5]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -424,7 +588,7 @@ func (x *ContainerServiceDisconnectResponse) ProtoReflect() protoreflect.Message
 
 // Deprecated: Use ContainerServiceDisconnectResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceDisconnectResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{5}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{8}
 }
 
 type Container struct {
@@ -438,7 +602,7 @@ type Container struct {
 
 func (x *Container) Reset() {
 	*x = Container{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[6]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -450,7 +614,7 @@ func (x *Container) String() string {
 func (*Container) ProtoMessage() {}
 
 func (x *Container) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[6]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -463,7 +627,7 @@ func (x *Container) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Container.ProtoReflect.Descriptor instead.
 func (*Container) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{6}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Container) GetMetadata() *v1.Metadata {
@@ -513,7 +677,7 @@ type ContainerConfiguration struct {
 
 func (x *ContainerConfiguration) Reset() {
 	*x = ContainerConfiguration{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[7]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -525,7 +689,7 @@ func (x *ContainerConfiguration) String() string {
 func (*ContainerConfiguration) ProtoMessage() {}
 
 func (x *ContainerConfiguration) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[7]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -538,7 +702,7 @@ func (x *ContainerConfiguration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerConfiguration.ProtoReflect.Descriptor instead.
 func (*ContainerConfiguration) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{7}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ContainerConfiguration) GetImage() string {
@@ -668,25 +832,26 @@ func (x *ContainerConfiguration) GetPorts() []*v1.PublishedPort {
 }
 
 type ContainerStatus struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	State         ContainerState         `protobuf:"varint,1,opt,name=state,proto3,enum=patchbay.apiserver.v1.ContainerState" json:"state,omitempty"`
-	Message       string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"` // e.g. "its runtime helper died"
-	Pid           int64                  `protobuf:"varint,3,opt,name=pid,proto3" json:"pid,omitempty"`
-	HelperPid     int64                  `protobuf:"varint,4,opt,name=helper_pid,json=helperPid,proto3" json:"helper_pid,omitempty"`
-	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
-	ExitedAt      *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=exited_at,json=exitedAt,proto3" json:"exited_at,omitempty"`
-	ExitCode      int32                  `protobuf:"varint,7,opt,name=exit_code,json=exitCode,proto3" json:"exit_code,omitempty"`
-	OutOfMemory   bool                   `protobuf:"varint,8,opt,name=out_of_memory,json=outOfMemory,proto3" json:"out_of_memory,omitempty"`
-	Attachments   []*v1.Attachment       `protobuf:"bytes,9,rep,name=attachments,proto3" json:"attachments,omitempty"`
-	Faults        []string               `protobuf:"bytes,10,rep,name=faults,proto3" json:"faults,omitempty"`
-	Ports         []*v1.PublishedPort    `protobuf:"bytes,11,rep,name=ports,proto3" json:"ports,omitempty"` // open now
+	state         protoimpl.MessageState  `protogen:"open.v1"`
+	State         ContainerState          `protobuf:"varint,1,opt,name=state,proto3,enum=patchbay.apiserver.v1.ContainerState" json:"state,omitempty"`
+	Message       string                  `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"` // e.g. "its runtime helper died"
+	Pid           int64                   `protobuf:"varint,3,opt,name=pid,proto3" json:"pid,omitempty"`
+	HelperPid     int64                   `protobuf:"varint,4,opt,name=helper_pid,json=helperPid,proto3" json:"helper_pid,omitempty"`
+	StartedAt     *timestamppb.Timestamp  `protobuf:"bytes,5,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	ExitedAt      *timestamppb.Timestamp  `protobuf:"bytes,6,opt,name=exited_at,json=exitedAt,proto3" json:"exited_at,omitempty"`
+	ExitCode      int32                   `protobuf:"varint,7,opt,name=exit_code,json=exitCode,proto3" json:"exit_code,omitempty"`
+	OutOfMemory   bool                    `protobuf:"varint,8,opt,name=out_of_memory,json=outOfMemory,proto3" json:"out_of_memory,omitempty"`
+	Attachments   []*v1.Attachment        `protobuf:"bytes,9,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	Faults        []string                `protobuf:"bytes,10,rep,name=faults,proto3" json:"faults,omitempty"`
+	Ports         []*v1.PublishedPort     `protobuf:"bytes,11,rep,name=ports,proto3" json:"ports,omitempty"`     // open now
+	Traffic       []*v1.AttachmentTraffic `protobuf:"bytes,12,rep,name=traffic,proto3" json:"traffic,omitempty"` // if asked for, and if the runtime helper tells it in time
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ContainerStatus) Reset() {
 	*x = ContainerStatus{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[8]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -698,7 +863,7 @@ func (x *ContainerStatus) String() string {
 func (*ContainerStatus) ProtoMessage() {}
 
 func (x *ContainerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[8]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -711,7 +876,7 @@ func (x *ContainerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerStatus.ProtoReflect.Descriptor instead.
 func (*ContainerStatus) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{8}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ContainerStatus) GetState() ContainerState {
@@ -791,6 +956,13 @@ func (x *ContainerStatus) GetPorts() []*v1.PublishedPort {
 	return nil
 }
 
+func (x *ContainerStatus) GetTraffic() []*v1.AttachmentTraffic {
+	if x != nil {
+		return x.Traffic
+	}
+	return nil
+}
+
 // ContainerTemplate is a container as a user asks for it; what is left out
 // comes from the image.
 type ContainerTemplate struct {
@@ -827,7 +999,7 @@ type ContainerTemplate struct {
 
 func (x *ContainerTemplate) Reset() {
 	*x = ContainerTemplate{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[9]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -839,7 +1011,7 @@ func (x *ContainerTemplate) String() string {
 func (*ContainerTemplate) ProtoMessage() {}
 
 func (x *ContainerTemplate) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[9]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -852,7 +1024,7 @@ func (x *ContainerTemplate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerTemplate.ProtoReflect.Descriptor instead.
 func (*ContainerTemplate) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{9}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ContainerTemplate) GetImage() string {
@@ -1048,7 +1220,7 @@ type ContainerServiceCreateRequest struct {
 
 func (x *ContainerServiceCreateRequest) Reset() {
 	*x = ContainerServiceCreateRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[10]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1060,7 +1232,7 @@ func (x *ContainerServiceCreateRequest) String() string {
 func (*ContainerServiceCreateRequest) ProtoMessage() {}
 
 func (x *ContainerServiceCreateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[10]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1073,7 +1245,7 @@ func (x *ContainerServiceCreateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceCreateRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceCreateRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{10}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ContainerServiceCreateRequest) GetName() string {
@@ -1107,7 +1279,7 @@ type ContainerServiceCreateResponse struct {
 
 func (x *ContainerServiceCreateResponse) Reset() {
 	*x = ContainerServiceCreateResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[11]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1119,7 +1291,7 @@ func (x *ContainerServiceCreateResponse) String() string {
 func (*ContainerServiceCreateResponse) ProtoMessage() {}
 
 func (x *ContainerServiceCreateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[11]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1132,7 +1304,7 @@ func (x *ContainerServiceCreateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceCreateResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceCreateResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{11}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ContainerServiceCreateResponse) GetContainer() *Container {
@@ -1159,7 +1331,7 @@ type ContainerServiceStartRequest struct {
 
 func (x *ContainerServiceStartRequest) Reset() {
 	*x = ContainerServiceStartRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[12]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1171,7 +1343,7 @@ func (x *ContainerServiceStartRequest) String() string {
 func (*ContainerServiceStartRequest) ProtoMessage() {}
 
 func (x *ContainerServiceStartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[12]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1184,7 +1356,7 @@ func (x *ContainerServiceStartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceStartRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceStartRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{12}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ContainerServiceStartRequest) GetName() string {
@@ -1210,7 +1382,7 @@ type ContainerServiceStartResponse struct {
 
 func (x *ContainerServiceStartResponse) Reset() {
 	*x = ContainerServiceStartResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[13]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1222,7 +1394,7 @@ func (x *ContainerServiceStartResponse) String() string {
 func (*ContainerServiceStartResponse) ProtoMessage() {}
 
 func (x *ContainerServiceStartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[13]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1235,7 +1407,7 @@ func (x *ContainerServiceStartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceStartResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceStartResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{13}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ContainerServiceStartResponse) GetStdioSocket() string {
@@ -1255,7 +1427,7 @@ type ContainerServiceStopRequest struct {
 
 func (x *ContainerServiceStopRequest) Reset() {
 	*x = ContainerServiceStopRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[14]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1267,7 +1439,7 @@ func (x *ContainerServiceStopRequest) String() string {
 func (*ContainerServiceStopRequest) ProtoMessage() {}
 
 func (x *ContainerServiceStopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[14]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1280,7 +1452,7 @@ func (x *ContainerServiceStopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceStopRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceStopRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{14}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ContainerServiceStopRequest) GetName() string {
@@ -1305,7 +1477,7 @@ type ContainerServiceStopResponse struct {
 
 func (x *ContainerServiceStopResponse) Reset() {
 	*x = ContainerServiceStopResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[15]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1317,7 +1489,7 @@ func (x *ContainerServiceStopResponse) String() string {
 func (*ContainerServiceStopResponse) ProtoMessage() {}
 
 func (x *ContainerServiceStopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[15]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1330,7 +1502,7 @@ func (x *ContainerServiceStopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceStopResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceStopResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{15}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{18}
 }
 
 type ContainerServiceKillRequest struct {
@@ -1343,7 +1515,7 @@ type ContainerServiceKillRequest struct {
 
 func (x *ContainerServiceKillRequest) Reset() {
 	*x = ContainerServiceKillRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[16]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1355,7 +1527,7 @@ func (x *ContainerServiceKillRequest) String() string {
 func (*ContainerServiceKillRequest) ProtoMessage() {}
 
 func (x *ContainerServiceKillRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[16]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1368,7 +1540,7 @@ func (x *ContainerServiceKillRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceKillRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceKillRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{16}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ContainerServiceKillRequest) GetName() string {
@@ -1393,7 +1565,7 @@ type ContainerServiceKillResponse struct {
 
 func (x *ContainerServiceKillResponse) Reset() {
 	*x = ContainerServiceKillResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[17]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1405,7 +1577,7 @@ func (x *ContainerServiceKillResponse) String() string {
 func (*ContainerServiceKillResponse) ProtoMessage() {}
 
 func (x *ContainerServiceKillResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[17]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1418,7 +1590,7 @@ func (x *ContainerServiceKillResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceKillResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceKillResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{17}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{20}
 }
 
 type ContainerServiceRestartRequest struct {
@@ -1431,7 +1603,7 @@ type ContainerServiceRestartRequest struct {
 
 func (x *ContainerServiceRestartRequest) Reset() {
 	*x = ContainerServiceRestartRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[18]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1443,7 +1615,7 @@ func (x *ContainerServiceRestartRequest) String() string {
 func (*ContainerServiceRestartRequest) ProtoMessage() {}
 
 func (x *ContainerServiceRestartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[18]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1456,7 +1628,7 @@ func (x *ContainerServiceRestartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceRestartRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceRestartRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{18}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ContainerServiceRestartRequest) GetName() string {
@@ -1481,7 +1653,7 @@ type ContainerServiceRestartResponse struct {
 
 func (x *ContainerServiceRestartResponse) Reset() {
 	*x = ContainerServiceRestartResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[19]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1493,7 +1665,7 @@ func (x *ContainerServiceRestartResponse) String() string {
 func (*ContainerServiceRestartResponse) ProtoMessage() {}
 
 func (x *ContainerServiceRestartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[19]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1506,7 +1678,7 @@ func (x *ContainerServiceRestartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceRestartResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceRestartResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{19}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{22}
 }
 
 type ContainerServiceWaitRequest struct {
@@ -1519,7 +1691,7 @@ type ContainerServiceWaitRequest struct {
 
 func (x *ContainerServiceWaitRequest) Reset() {
 	*x = ContainerServiceWaitRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[20]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1531,7 +1703,7 @@ func (x *ContainerServiceWaitRequest) String() string {
 func (*ContainerServiceWaitRequest) ProtoMessage() {}
 
 func (x *ContainerServiceWaitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[20]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1544,7 +1716,7 @@ func (x *ContainerServiceWaitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceWaitRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceWaitRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{20}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ContainerServiceWaitRequest) GetName() string {
@@ -1571,7 +1743,7 @@ type ContainerServiceWaitResponse struct {
 
 func (x *ContainerServiceWaitResponse) Reset() {
 	*x = ContainerServiceWaitResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[21]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1583,7 +1755,7 @@ func (x *ContainerServiceWaitResponse) String() string {
 func (*ContainerServiceWaitResponse) ProtoMessage() {}
 
 func (x *ContainerServiceWaitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[21]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1596,7 +1768,7 @@ func (x *ContainerServiceWaitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceWaitResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceWaitResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{21}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ContainerServiceWaitResponse) GetExitCode() int32 {
@@ -1622,7 +1794,7 @@ type ContainerServiceListRequest struct {
 
 func (x *ContainerServiceListRequest) Reset() {
 	*x = ContainerServiceListRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[22]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1634,7 +1806,7 @@ func (x *ContainerServiceListRequest) String() string {
 func (*ContainerServiceListRequest) ProtoMessage() {}
 
 func (x *ContainerServiceListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[22]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1647,7 +1819,7 @@ func (x *ContainerServiceListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceListRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceListRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{22}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ContainerServiceListRequest) GetAll() bool {
@@ -1666,7 +1838,7 @@ type ContainerServiceListResponse struct {
 
 func (x *ContainerServiceListResponse) Reset() {
 	*x = ContainerServiceListResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[23]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1678,7 +1850,7 @@ func (x *ContainerServiceListResponse) String() string {
 func (*ContainerServiceListResponse) ProtoMessage() {}
 
 func (x *ContainerServiceListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[23]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1691,7 +1863,7 @@ func (x *ContainerServiceListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceListResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceListResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{23}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ContainerServiceListResponse) GetContainers() []*Container {
@@ -1704,13 +1876,14 @@ func (x *ContainerServiceListResponse) GetContainers() []*Container {
 type ContainerServiceGetRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Traffic       bool                   `protobuf:"varint,2,opt,name=traffic,proto3" json:"traffic,omitempty"` // tell the traffic of the attachments too
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ContainerServiceGetRequest) Reset() {
 	*x = ContainerServiceGetRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[24]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1722,7 +1895,7 @@ func (x *ContainerServiceGetRequest) String() string {
 func (*ContainerServiceGetRequest) ProtoMessage() {}
 
 func (x *ContainerServiceGetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[24]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1735,7 +1908,7 @@ func (x *ContainerServiceGetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceGetRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceGetRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{24}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ContainerServiceGetRequest) GetName() string {
@@ -1743,6 +1916,13 @@ func (x *ContainerServiceGetRequest) GetName() string {
 		return x.Name
 	}
 	return ""
+}
+
+func (x *ContainerServiceGetRequest) GetTraffic() bool {
+	if x != nil {
+		return x.Traffic
+	}
+	return false
 }
 
 type ContainerServiceGetResponse struct {
@@ -1754,7 +1934,7 @@ type ContainerServiceGetResponse struct {
 
 func (x *ContainerServiceGetResponse) Reset() {
 	*x = ContainerServiceGetResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[25]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1766,7 +1946,7 @@ func (x *ContainerServiceGetResponse) String() string {
 func (*ContainerServiceGetResponse) ProtoMessage() {}
 
 func (x *ContainerServiceGetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[25]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1779,7 +1959,7 @@ func (x *ContainerServiceGetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceGetResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceGetResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{25}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ContainerServiceGetResponse) GetContainer() *Container {
@@ -1799,7 +1979,7 @@ type ContainerServiceDeleteRequest struct {
 
 func (x *ContainerServiceDeleteRequest) Reset() {
 	*x = ContainerServiceDeleteRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[26]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1811,7 +1991,7 @@ func (x *ContainerServiceDeleteRequest) String() string {
 func (*ContainerServiceDeleteRequest) ProtoMessage() {}
 
 func (x *ContainerServiceDeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[26]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1824,7 +2004,7 @@ func (x *ContainerServiceDeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceDeleteRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceDeleteRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{26}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ContainerServiceDeleteRequest) GetName() string {
@@ -1849,7 +2029,7 @@ type ContainerServiceDeleteResponse struct {
 
 func (x *ContainerServiceDeleteResponse) Reset() {
 	*x = ContainerServiceDeleteResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[27]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1861,7 +2041,7 @@ func (x *ContainerServiceDeleteResponse) String() string {
 func (*ContainerServiceDeleteResponse) ProtoMessage() {}
 
 func (x *ContainerServiceDeleteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[27]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1874,7 +2054,7 @@ func (x *ContainerServiceDeleteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceDeleteResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceDeleteResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{27}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{30}
 }
 
 type ContainerServiceLogsRequest struct {
@@ -1889,7 +2069,7 @@ type ContainerServiceLogsRequest struct {
 
 func (x *ContainerServiceLogsRequest) Reset() {
 	*x = ContainerServiceLogsRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[28]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1901,7 +2081,7 @@ func (x *ContainerServiceLogsRequest) String() string {
 func (*ContainerServiceLogsRequest) ProtoMessage() {}
 
 func (x *ContainerServiceLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[28]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1914,7 +2094,7 @@ func (x *ContainerServiceLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceLogsRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceLogsRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{28}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ContainerServiceLogsRequest) GetName() string {
@@ -1956,7 +2136,7 @@ type ContainerServiceLogsResponse struct {
 
 func (x *ContainerServiceLogsResponse) Reset() {
 	*x = ContainerServiceLogsResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[29]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1968,7 +2148,7 @@ func (x *ContainerServiceLogsResponse) String() string {
 func (*ContainerServiceLogsResponse) ProtoMessage() {}
 
 func (x *ContainerServiceLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[29]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1981,7 +2161,7 @@ func (x *ContainerServiceLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceLogsResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceLogsResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{29}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ContainerServiceLogsResponse) GetTime() *timestamppb.Timestamp {
@@ -2017,7 +2197,7 @@ type ContainerServiceExecRequest struct {
 
 func (x *ContainerServiceExecRequest) Reset() {
 	*x = ContainerServiceExecRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[30]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2029,7 +2209,7 @@ func (x *ContainerServiceExecRequest) String() string {
 func (*ContainerServiceExecRequest) ProtoMessage() {}
 
 func (x *ContainerServiceExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[30]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2042,7 +2222,7 @@ func (x *ContainerServiceExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceExecRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceExecRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{30}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ContainerServiceExecRequest) GetName() string {
@@ -2083,7 +2263,7 @@ type ContainerServiceExecResponse struct {
 
 func (x *ContainerServiceExecResponse) Reset() {
 	*x = ContainerServiceExecResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[31]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2095,7 +2275,7 @@ func (x *ContainerServiceExecResponse) String() string {
 func (*ContainerServiceExecResponse) ProtoMessage() {}
 
 func (x *ContainerServiceExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[31]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2108,7 +2288,7 @@ func (x *ContainerServiceExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceExecResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceExecResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{31}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ContainerServiceExecResponse) GetProcessId() string {
@@ -2135,7 +2315,7 @@ type ContainerServiceWaitExecRequest struct {
 
 func (x *ContainerServiceWaitExecRequest) Reset() {
 	*x = ContainerServiceWaitExecRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[32]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2147,7 +2327,7 @@ func (x *ContainerServiceWaitExecRequest) String() string {
 func (*ContainerServiceWaitExecRequest) ProtoMessage() {}
 
 func (x *ContainerServiceWaitExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[32]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2160,7 +2340,7 @@ func (x *ContainerServiceWaitExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceWaitExecRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceWaitExecRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{32}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ContainerServiceWaitExecRequest) GetName() string {
@@ -2186,7 +2366,7 @@ type ContainerServiceWaitExecResponse struct {
 
 func (x *ContainerServiceWaitExecResponse) Reset() {
 	*x = ContainerServiceWaitExecResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[33]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2198,7 +2378,7 @@ func (x *ContainerServiceWaitExecResponse) String() string {
 func (*ContainerServiceWaitExecResponse) ProtoMessage() {}
 
 func (x *ContainerServiceWaitExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[33]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2211,7 +2391,7 @@ func (x *ContainerServiceWaitExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceWaitExecResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceWaitExecResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{33}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ContainerServiceWaitExecResponse) GetExitCode() int32 {
@@ -2233,7 +2413,7 @@ type ContainerServiceResizeRequest struct {
 
 func (x *ContainerServiceResizeRequest) Reset() {
 	*x = ContainerServiceResizeRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[34]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2245,7 +2425,7 @@ func (x *ContainerServiceResizeRequest) String() string {
 func (*ContainerServiceResizeRequest) ProtoMessage() {}
 
 func (x *ContainerServiceResizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[34]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2258,7 +2438,7 @@ func (x *ContainerServiceResizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceResizeRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceResizeRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{34}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ContainerServiceResizeRequest) GetName() string {
@@ -2297,7 +2477,7 @@ type ContainerServiceResizeResponse struct {
 
 func (x *ContainerServiceResizeResponse) Reset() {
 	*x = ContainerServiceResizeResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[35]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2309,7 +2489,7 @@ func (x *ContainerServiceResizeResponse) String() string {
 func (*ContainerServiceResizeResponse) ProtoMessage() {}
 
 func (x *ContainerServiceResizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[35]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2322,7 +2502,7 @@ func (x *ContainerServiceResizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceResizeResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceResizeResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{35}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{38}
 }
 
 var File_patchbay_apiserver_v1_container_proto protoreflect.FileDescriptor
@@ -2334,7 +2514,19 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\tR\x06target\"e\n" +
 	"\x1fContainerServiceExplainResponse\x12B\n" +
-	"\fexplanations\x18\x01 \x03(\v2\x1e.patchbay.types.v1.ExplanationR\fexplanations\"z\n" +
+	"\fexplanations\x18\x01 \x03(\v2\x1e.patchbay.types.v1.ExplanationR\fexplanations\"W\n" +
+	"\x1cContainerServiceStatsRequest\x12\x14\n" +
+	"\x05names\x18\x01 \x03(\tR\x05names\x12!\n" +
+	"\frunning_only\x18\x02 \x01(\bR\vrunningOnly\"f\n" +
+	"\x1dContainerServiceStatsResponse\x12E\n" +
+	"\n" +
+	"containers\x18\x01 \x03(\v2%.patchbay.apiserver.v1.ContainerStatsR\n" +
+	"containers\"}\n" +
+	"\x0eContainerStats\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x121\n" +
+	"\x06sample\x18\x03 \x01(\v2\x19.patchbay.types.v1.SampleR\x06sample\x12\x14\n" +
+	"\x05fault\x18\x04 \x01(\tR\x05fault\"z\n" +
 	"\x1eContainerServiceConnectRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12D\n" +
 	"\anetwork\x18\x02 \x01(\v2*.patchbay.types.v1.AttachmentConfigurationR\anetwork\"|\n" +
@@ -2374,7 +2566,7 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\x03dns\x18\x10 \x01(\v2#.patchbay.types.v1.DNSConfigurationR\x03dns\x12=\n" +
 	"\vextra_hosts\x18\x11 \x03(\v2\x1c.patchbay.types.v1.ExtraHostR\n" +
 	"extraHosts\x126\n" +
-	"\x05ports\x18\x12 \x03(\v2 .patchbay.types.v1.PublishedPortR\x05ports\"\xdf\x03\n" +
+	"\x05ports\x18\x12 \x03(\v2 .patchbay.types.v1.PublishedPortR\x05ports\"\x9f\x04\n" +
 	"\x0fContainerStatus\x12;\n" +
 	"\x05state\x18\x01 \x01(\x0e2%.patchbay.apiserver.v1.ContainerStateR\x05state\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x10\n" +
@@ -2389,7 +2581,8 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\vattachments\x18\t \x03(\v2\x1d.patchbay.types.v1.AttachmentR\vattachments\x12\x16\n" +
 	"\x06faults\x18\n" +
 	" \x03(\tR\x06faults\x126\n" +
-	"\x05ports\x18\v \x03(\v2 .patchbay.types.v1.PublishedPortR\x05ports\"\xf6\a\n" +
+	"\x05ports\x18\v \x03(\v2 .patchbay.types.v1.PublishedPortR\x05ports\x12>\n" +
+	"\atraffic\x18\f \x03(\v2$.patchbay.types.v1.AttachmentTrafficR\atraffic\"\xf6\a\n" +
 	"\x11ContainerTemplate\x12\x14\n" +
 	"\x05image\x18\x01 \x01(\tR\x05image\x12\x1a\n" +
 	"\bhostname\x18\x02 \x01(\tR\bhostname\x12\x1e\n" +
@@ -2463,9 +2656,10 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\x1cContainerServiceListResponse\x12@\n" +
 	"\n" +
 	"containers\x18\x01 \x03(\v2 .patchbay.apiserver.v1.ContainerR\n" +
-	"containers\"0\n" +
+	"containers\"J\n" +
 	"\x1aContainerServiceGetRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"]\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\atraffic\x18\x02 \x01(\bR\atraffic\"]\n" +
 	"\x1bContainerServiceGetResponse\x12>\n" +
 	"\tcontainer\x18\x01 \x01(\v2 .patchbay.apiserver.v1.ContainerR\tcontainer\"I\n" +
 	"\x1dContainerServiceDeleteRequest\x12\x12\n" +
@@ -2515,7 +2709,7 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\rWaitCondition\x12\x1e\n" +
 	"\x1aWAIT_CONDITION_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16WAIT_CONDITION_STOPPED\x10\x01\x12\x1a\n" +
-	"\x16WAIT_CONDITION_DELETED\x10\x022\xf0\x0e\n" +
+	"\x16WAIT_CONDITION_DELETED\x10\x022\xe4\x0f\n" +
 	"\x10ContainerService\x12u\n" +
 	"\x06Create\x124.patchbay.apiserver.v1.ContainerServiceCreateRequest\x1a5.patchbay.apiserver.v1.ContainerServiceCreateResponse\x12r\n" +
 	"\x05Start\x123.patchbay.apiserver.v1.ContainerServiceStartRequest\x1a4.patchbay.apiserver.v1.ContainerServiceStartResponse\x12o\n" +
@@ -2530,7 +2724,8 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\x04Exec\x122.patchbay.apiserver.v1.ContainerServiceExecRequest\x1a3.patchbay.apiserver.v1.ContainerServiceExecResponse\x12{\n" +
 	"\bWaitExec\x126.patchbay.apiserver.v1.ContainerServiceWaitExecRequest\x1a7.patchbay.apiserver.v1.ContainerServiceWaitExecResponse\x12u\n" +
 	"\x06Resize\x124.patchbay.apiserver.v1.ContainerServiceResizeRequest\x1a5.patchbay.apiserver.v1.ContainerServiceResizeResponse\x12x\n" +
-	"\aExplain\x125.patchbay.apiserver.v1.ContainerServiceExplainRequest\x1a6.patchbay.apiserver.v1.ContainerServiceExplainResponse\x12x\n" +
+	"\aExplain\x125.patchbay.apiserver.v1.ContainerServiceExplainRequest\x1a6.patchbay.apiserver.v1.ContainerServiceExplainResponse\x12r\n" +
+	"\x05Stats\x123.patchbay.apiserver.v1.ContainerServiceStatsRequest\x1a4.patchbay.apiserver.v1.ContainerServiceStatsResponse\x12x\n" +
 	"\aConnect\x125.patchbay.apiserver.v1.ContainerServiceConnectRequest\x1a6.patchbay.apiserver.v1.ContainerServiceConnectResponse\x12\x81\x01\n" +
 	"\n" +
 	"Disconnect\x128.patchbay.apiserver.v1.ContainerServiceDisconnectRequest\x1a9.patchbay.apiserver.v1.ContainerServiceDisconnectResponseB=Z;patchbay.dev/patchbay/api/patchbay/apiserver/v1;apiserverv1b\x06proto3"
@@ -2548,135 +2743,145 @@ func file_patchbay_apiserver_v1_container_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_apiserver_v1_container_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_patchbay_apiserver_v1_container_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_patchbay_apiserver_v1_container_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_patchbay_apiserver_v1_container_proto_goTypes = []any{
 	(ContainerState)(0),                        // 0: patchbay.apiserver.v1.ContainerState
 	(WaitCondition)(0),                         // 1: patchbay.apiserver.v1.WaitCondition
 	(*ContainerServiceExplainRequest)(nil),     // 2: patchbay.apiserver.v1.ContainerServiceExplainRequest
 	(*ContainerServiceExplainResponse)(nil),    // 3: patchbay.apiserver.v1.ContainerServiceExplainResponse
-	(*ContainerServiceConnectRequest)(nil),     // 4: patchbay.apiserver.v1.ContainerServiceConnectRequest
-	(*ContainerServiceConnectResponse)(nil),    // 5: patchbay.apiserver.v1.ContainerServiceConnectResponse
-	(*ContainerServiceDisconnectRequest)(nil),  // 6: patchbay.apiserver.v1.ContainerServiceDisconnectRequest
-	(*ContainerServiceDisconnectResponse)(nil), // 7: patchbay.apiserver.v1.ContainerServiceDisconnectResponse
-	(*Container)(nil),                          // 8: patchbay.apiserver.v1.Container
-	(*ContainerConfiguration)(nil),             // 9: patchbay.apiserver.v1.ContainerConfiguration
-	(*ContainerStatus)(nil),                    // 10: patchbay.apiserver.v1.ContainerStatus
-	(*ContainerTemplate)(nil),                  // 11: patchbay.apiserver.v1.ContainerTemplate
-	(*ContainerServiceCreateRequest)(nil),      // 12: patchbay.apiserver.v1.ContainerServiceCreateRequest
-	(*ContainerServiceCreateResponse)(nil),     // 13: patchbay.apiserver.v1.ContainerServiceCreateResponse
-	(*ContainerServiceStartRequest)(nil),       // 14: patchbay.apiserver.v1.ContainerServiceStartRequest
-	(*ContainerServiceStartResponse)(nil),      // 15: patchbay.apiserver.v1.ContainerServiceStartResponse
-	(*ContainerServiceStopRequest)(nil),        // 16: patchbay.apiserver.v1.ContainerServiceStopRequest
-	(*ContainerServiceStopResponse)(nil),       // 17: patchbay.apiserver.v1.ContainerServiceStopResponse
-	(*ContainerServiceKillRequest)(nil),        // 18: patchbay.apiserver.v1.ContainerServiceKillRequest
-	(*ContainerServiceKillResponse)(nil),       // 19: patchbay.apiserver.v1.ContainerServiceKillResponse
-	(*ContainerServiceRestartRequest)(nil),     // 20: patchbay.apiserver.v1.ContainerServiceRestartRequest
-	(*ContainerServiceRestartResponse)(nil),    // 21: patchbay.apiserver.v1.ContainerServiceRestartResponse
-	(*ContainerServiceWaitRequest)(nil),        // 22: patchbay.apiserver.v1.ContainerServiceWaitRequest
-	(*ContainerServiceWaitResponse)(nil),       // 23: patchbay.apiserver.v1.ContainerServiceWaitResponse
-	(*ContainerServiceListRequest)(nil),        // 24: patchbay.apiserver.v1.ContainerServiceListRequest
-	(*ContainerServiceListResponse)(nil),       // 25: patchbay.apiserver.v1.ContainerServiceListResponse
-	(*ContainerServiceGetRequest)(nil),         // 26: patchbay.apiserver.v1.ContainerServiceGetRequest
-	(*ContainerServiceGetResponse)(nil),        // 27: patchbay.apiserver.v1.ContainerServiceGetResponse
-	(*ContainerServiceDeleteRequest)(nil),      // 28: patchbay.apiserver.v1.ContainerServiceDeleteRequest
-	(*ContainerServiceDeleteResponse)(nil),     // 29: patchbay.apiserver.v1.ContainerServiceDeleteResponse
-	(*ContainerServiceLogsRequest)(nil),        // 30: patchbay.apiserver.v1.ContainerServiceLogsRequest
-	(*ContainerServiceLogsResponse)(nil),       // 31: patchbay.apiserver.v1.ContainerServiceLogsResponse
-	(*ContainerServiceExecRequest)(nil),        // 32: patchbay.apiserver.v1.ContainerServiceExecRequest
-	(*ContainerServiceExecResponse)(nil),       // 33: patchbay.apiserver.v1.ContainerServiceExecResponse
-	(*ContainerServiceWaitExecRequest)(nil),    // 34: patchbay.apiserver.v1.ContainerServiceWaitExecRequest
-	(*ContainerServiceWaitExecResponse)(nil),   // 35: patchbay.apiserver.v1.ContainerServiceWaitExecResponse
-	(*ContainerServiceResizeRequest)(nil),      // 36: patchbay.apiserver.v1.ContainerServiceResizeRequest
-	(*ContainerServiceResizeResponse)(nil),     // 37: patchbay.apiserver.v1.ContainerServiceResizeResponse
-	nil,                                        // 38: patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
-	(*v1.Explanation)(nil),                     // 39: patchbay.types.v1.Explanation
-	(*v1.AttachmentConfiguration)(nil),         // 40: patchbay.types.v1.AttachmentConfiguration
-	(*v1.Attachment)(nil),                      // 41: patchbay.types.v1.Attachment
-	(*v1.Metadata)(nil),                        // 42: patchbay.types.v1.Metadata
-	(*v1.Process)(nil),                         // 43: patchbay.types.v1.Process
-	(*v1.Mount)(nil),                           // 44: patchbay.types.v1.Mount
-	(*v1.Resources)(nil),                       // 45: patchbay.types.v1.Resources
-	(*durationpb.Duration)(nil),                // 46: google.protobuf.Duration
-	(*v1.DNSConfiguration)(nil),                // 47: patchbay.types.v1.DNSConfiguration
-	(*v1.ExtraHost)(nil),                       // 48: patchbay.types.v1.ExtraHost
-	(*v1.PublishedPort)(nil),                   // 49: patchbay.types.v1.PublishedPort
-	(*timestamppb.Timestamp)(nil),              // 50: google.protobuf.Timestamp
+	(*ContainerServiceStatsRequest)(nil),       // 4: patchbay.apiserver.v1.ContainerServiceStatsRequest
+	(*ContainerServiceStatsResponse)(nil),      // 5: patchbay.apiserver.v1.ContainerServiceStatsResponse
+	(*ContainerStats)(nil),                     // 6: patchbay.apiserver.v1.ContainerStats
+	(*ContainerServiceConnectRequest)(nil),     // 7: patchbay.apiserver.v1.ContainerServiceConnectRequest
+	(*ContainerServiceConnectResponse)(nil),    // 8: patchbay.apiserver.v1.ContainerServiceConnectResponse
+	(*ContainerServiceDisconnectRequest)(nil),  // 9: patchbay.apiserver.v1.ContainerServiceDisconnectRequest
+	(*ContainerServiceDisconnectResponse)(nil), // 10: patchbay.apiserver.v1.ContainerServiceDisconnectResponse
+	(*Container)(nil),                          // 11: patchbay.apiserver.v1.Container
+	(*ContainerConfiguration)(nil),             // 12: patchbay.apiserver.v1.ContainerConfiguration
+	(*ContainerStatus)(nil),                    // 13: patchbay.apiserver.v1.ContainerStatus
+	(*ContainerTemplate)(nil),                  // 14: patchbay.apiserver.v1.ContainerTemplate
+	(*ContainerServiceCreateRequest)(nil),      // 15: patchbay.apiserver.v1.ContainerServiceCreateRequest
+	(*ContainerServiceCreateResponse)(nil),     // 16: patchbay.apiserver.v1.ContainerServiceCreateResponse
+	(*ContainerServiceStartRequest)(nil),       // 17: patchbay.apiserver.v1.ContainerServiceStartRequest
+	(*ContainerServiceStartResponse)(nil),      // 18: patchbay.apiserver.v1.ContainerServiceStartResponse
+	(*ContainerServiceStopRequest)(nil),        // 19: patchbay.apiserver.v1.ContainerServiceStopRequest
+	(*ContainerServiceStopResponse)(nil),       // 20: patchbay.apiserver.v1.ContainerServiceStopResponse
+	(*ContainerServiceKillRequest)(nil),        // 21: patchbay.apiserver.v1.ContainerServiceKillRequest
+	(*ContainerServiceKillResponse)(nil),       // 22: patchbay.apiserver.v1.ContainerServiceKillResponse
+	(*ContainerServiceRestartRequest)(nil),     // 23: patchbay.apiserver.v1.ContainerServiceRestartRequest
+	(*ContainerServiceRestartResponse)(nil),    // 24: patchbay.apiserver.v1.ContainerServiceRestartResponse
+	(*ContainerServiceWaitRequest)(nil),        // 25: patchbay.apiserver.v1.ContainerServiceWaitRequest
+	(*ContainerServiceWaitResponse)(nil),       // 26: patchbay.apiserver.v1.ContainerServiceWaitResponse
+	(*ContainerServiceListRequest)(nil),        // 27: patchbay.apiserver.v1.ContainerServiceListRequest
+	(*ContainerServiceListResponse)(nil),       // 28: patchbay.apiserver.v1.ContainerServiceListResponse
+	(*ContainerServiceGetRequest)(nil),         // 29: patchbay.apiserver.v1.ContainerServiceGetRequest
+	(*ContainerServiceGetResponse)(nil),        // 30: patchbay.apiserver.v1.ContainerServiceGetResponse
+	(*ContainerServiceDeleteRequest)(nil),      // 31: patchbay.apiserver.v1.ContainerServiceDeleteRequest
+	(*ContainerServiceDeleteResponse)(nil),     // 32: patchbay.apiserver.v1.ContainerServiceDeleteResponse
+	(*ContainerServiceLogsRequest)(nil),        // 33: patchbay.apiserver.v1.ContainerServiceLogsRequest
+	(*ContainerServiceLogsResponse)(nil),       // 34: patchbay.apiserver.v1.ContainerServiceLogsResponse
+	(*ContainerServiceExecRequest)(nil),        // 35: patchbay.apiserver.v1.ContainerServiceExecRequest
+	(*ContainerServiceExecResponse)(nil),       // 36: patchbay.apiserver.v1.ContainerServiceExecResponse
+	(*ContainerServiceWaitExecRequest)(nil),    // 37: patchbay.apiserver.v1.ContainerServiceWaitExecRequest
+	(*ContainerServiceWaitExecResponse)(nil),   // 38: patchbay.apiserver.v1.ContainerServiceWaitExecResponse
+	(*ContainerServiceResizeRequest)(nil),      // 39: patchbay.apiserver.v1.ContainerServiceResizeRequest
+	(*ContainerServiceResizeResponse)(nil),     // 40: patchbay.apiserver.v1.ContainerServiceResizeResponse
+	nil,                                        // 41: patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
+	(*v1.Explanation)(nil),                     // 42: patchbay.types.v1.Explanation
+	(*v1.Sample)(nil),                          // 43: patchbay.types.v1.Sample
+	(*v1.AttachmentConfiguration)(nil),         // 44: patchbay.types.v1.AttachmentConfiguration
+	(*v1.Attachment)(nil),                      // 45: patchbay.types.v1.Attachment
+	(*v1.Metadata)(nil),                        // 46: patchbay.types.v1.Metadata
+	(*v1.Process)(nil),                         // 47: patchbay.types.v1.Process
+	(*v1.Mount)(nil),                           // 48: patchbay.types.v1.Mount
+	(*v1.Resources)(nil),                       // 49: patchbay.types.v1.Resources
+	(*durationpb.Duration)(nil),                // 50: google.protobuf.Duration
+	(*v1.DNSConfiguration)(nil),                // 51: patchbay.types.v1.DNSConfiguration
+	(*v1.ExtraHost)(nil),                       // 52: patchbay.types.v1.ExtraHost
+	(*v1.PublishedPort)(nil),                   // 53: patchbay.types.v1.PublishedPort
+	(*timestamppb.Timestamp)(nil),              // 54: google.protobuf.Timestamp
+	(*v1.AttachmentTraffic)(nil),               // 55: patchbay.types.v1.AttachmentTraffic
 }
 var file_patchbay_apiserver_v1_container_proto_depIdxs = []int32{
-	39, // 0: patchbay.apiserver.v1.ContainerServiceExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
-	40, // 1: patchbay.apiserver.v1.ContainerServiceConnectRequest.network:type_name -> patchbay.types.v1.AttachmentConfiguration
-	41, // 2: patchbay.apiserver.v1.ContainerServiceConnectResponse.attachment:type_name -> patchbay.types.v1.Attachment
-	42, // 3: patchbay.apiserver.v1.Container.metadata:type_name -> patchbay.types.v1.Metadata
-	9,  // 4: patchbay.apiserver.v1.Container.configuration:type_name -> patchbay.apiserver.v1.ContainerConfiguration
-	10, // 5: patchbay.apiserver.v1.Container.status:type_name -> patchbay.apiserver.v1.ContainerStatus
-	43, // 6: patchbay.apiserver.v1.ContainerConfiguration.process:type_name -> patchbay.types.v1.Process
-	44, // 7: patchbay.apiserver.v1.ContainerConfiguration.mounts:type_name -> patchbay.types.v1.Mount
-	40, // 8: patchbay.apiserver.v1.ContainerConfiguration.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
-	45, // 9: patchbay.apiserver.v1.ContainerConfiguration.resources:type_name -> patchbay.types.v1.Resources
-	46, // 10: patchbay.apiserver.v1.ContainerConfiguration.stop_timeout:type_name -> google.protobuf.Duration
-	47, // 11: patchbay.apiserver.v1.ContainerConfiguration.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	48, // 12: patchbay.apiserver.v1.ContainerConfiguration.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
-	49, // 13: patchbay.apiserver.v1.ContainerConfiguration.ports:type_name -> patchbay.types.v1.PublishedPort
-	0,  // 14: patchbay.apiserver.v1.ContainerStatus.state:type_name -> patchbay.apiserver.v1.ContainerState
-	50, // 15: patchbay.apiserver.v1.ContainerStatus.started_at:type_name -> google.protobuf.Timestamp
-	50, // 16: patchbay.apiserver.v1.ContainerStatus.exited_at:type_name -> google.protobuf.Timestamp
-	41, // 17: patchbay.apiserver.v1.ContainerStatus.attachments:type_name -> patchbay.types.v1.Attachment
-	49, // 18: patchbay.apiserver.v1.ContainerStatus.ports:type_name -> patchbay.types.v1.PublishedPort
-	44, // 19: patchbay.apiserver.v1.ContainerTemplate.mounts:type_name -> patchbay.types.v1.Mount
-	40, // 20: patchbay.apiserver.v1.ContainerTemplate.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
-	45, // 21: patchbay.apiserver.v1.ContainerTemplate.resources:type_name -> patchbay.types.v1.Resources
-	46, // 22: patchbay.apiserver.v1.ContainerTemplate.stop_timeout:type_name -> google.protobuf.Duration
-	47, // 23: patchbay.apiserver.v1.ContainerTemplate.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	48, // 24: patchbay.apiserver.v1.ContainerTemplate.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
-	49, // 25: patchbay.apiserver.v1.ContainerTemplate.ports:type_name -> patchbay.types.v1.PublishedPort
-	38, // 26: patchbay.apiserver.v1.ContainerServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
-	11, // 27: patchbay.apiserver.v1.ContainerServiceCreateRequest.template:type_name -> patchbay.apiserver.v1.ContainerTemplate
-	8,  // 28: patchbay.apiserver.v1.ContainerServiceCreateResponse.container:type_name -> patchbay.apiserver.v1.Container
-	46, // 29: patchbay.apiserver.v1.ContainerServiceStopRequest.timeout:type_name -> google.protobuf.Duration
-	46, // 30: patchbay.apiserver.v1.ContainerServiceRestartRequest.timeout:type_name -> google.protobuf.Duration
-	1,  // 31: patchbay.apiserver.v1.ContainerServiceWaitRequest.condition:type_name -> patchbay.apiserver.v1.WaitCondition
-	8,  // 32: patchbay.apiserver.v1.ContainerServiceListResponse.containers:type_name -> patchbay.apiserver.v1.Container
-	8,  // 33: patchbay.apiserver.v1.ContainerServiceGetResponse.container:type_name -> patchbay.apiserver.v1.Container
-	50, // 34: patchbay.apiserver.v1.ContainerServiceLogsRequest.since:type_name -> google.protobuf.Timestamp
-	50, // 35: patchbay.apiserver.v1.ContainerServiceLogsResponse.time:type_name -> google.protobuf.Timestamp
-	43, // 36: patchbay.apiserver.v1.ContainerServiceExecRequest.process:type_name -> patchbay.types.v1.Process
-	12, // 37: patchbay.apiserver.v1.ContainerService.Create:input_type -> patchbay.apiserver.v1.ContainerServiceCreateRequest
-	14, // 38: patchbay.apiserver.v1.ContainerService.Start:input_type -> patchbay.apiserver.v1.ContainerServiceStartRequest
-	16, // 39: patchbay.apiserver.v1.ContainerService.Stop:input_type -> patchbay.apiserver.v1.ContainerServiceStopRequest
-	18, // 40: patchbay.apiserver.v1.ContainerService.Kill:input_type -> patchbay.apiserver.v1.ContainerServiceKillRequest
-	20, // 41: patchbay.apiserver.v1.ContainerService.Restart:input_type -> patchbay.apiserver.v1.ContainerServiceRestartRequest
-	22, // 42: patchbay.apiserver.v1.ContainerService.Wait:input_type -> patchbay.apiserver.v1.ContainerServiceWaitRequest
-	24, // 43: patchbay.apiserver.v1.ContainerService.List:input_type -> patchbay.apiserver.v1.ContainerServiceListRequest
-	26, // 44: patchbay.apiserver.v1.ContainerService.Get:input_type -> patchbay.apiserver.v1.ContainerServiceGetRequest
-	28, // 45: patchbay.apiserver.v1.ContainerService.Delete:input_type -> patchbay.apiserver.v1.ContainerServiceDeleteRequest
-	30, // 46: patchbay.apiserver.v1.ContainerService.Logs:input_type -> patchbay.apiserver.v1.ContainerServiceLogsRequest
-	32, // 47: patchbay.apiserver.v1.ContainerService.Exec:input_type -> patchbay.apiserver.v1.ContainerServiceExecRequest
-	34, // 48: patchbay.apiserver.v1.ContainerService.WaitExec:input_type -> patchbay.apiserver.v1.ContainerServiceWaitExecRequest
-	36, // 49: patchbay.apiserver.v1.ContainerService.Resize:input_type -> patchbay.apiserver.v1.ContainerServiceResizeRequest
-	2,  // 50: patchbay.apiserver.v1.ContainerService.Explain:input_type -> patchbay.apiserver.v1.ContainerServiceExplainRequest
-	4,  // 51: patchbay.apiserver.v1.ContainerService.Connect:input_type -> patchbay.apiserver.v1.ContainerServiceConnectRequest
-	6,  // 52: patchbay.apiserver.v1.ContainerService.Disconnect:input_type -> patchbay.apiserver.v1.ContainerServiceDisconnectRequest
-	13, // 53: patchbay.apiserver.v1.ContainerService.Create:output_type -> patchbay.apiserver.v1.ContainerServiceCreateResponse
-	15, // 54: patchbay.apiserver.v1.ContainerService.Start:output_type -> patchbay.apiserver.v1.ContainerServiceStartResponse
-	17, // 55: patchbay.apiserver.v1.ContainerService.Stop:output_type -> patchbay.apiserver.v1.ContainerServiceStopResponse
-	19, // 56: patchbay.apiserver.v1.ContainerService.Kill:output_type -> patchbay.apiserver.v1.ContainerServiceKillResponse
-	21, // 57: patchbay.apiserver.v1.ContainerService.Restart:output_type -> patchbay.apiserver.v1.ContainerServiceRestartResponse
-	23, // 58: patchbay.apiserver.v1.ContainerService.Wait:output_type -> patchbay.apiserver.v1.ContainerServiceWaitResponse
-	25, // 59: patchbay.apiserver.v1.ContainerService.List:output_type -> patchbay.apiserver.v1.ContainerServiceListResponse
-	27, // 60: patchbay.apiserver.v1.ContainerService.Get:output_type -> patchbay.apiserver.v1.ContainerServiceGetResponse
-	29, // 61: patchbay.apiserver.v1.ContainerService.Delete:output_type -> patchbay.apiserver.v1.ContainerServiceDeleteResponse
-	31, // 62: patchbay.apiserver.v1.ContainerService.Logs:output_type -> patchbay.apiserver.v1.ContainerServiceLogsResponse
-	33, // 63: patchbay.apiserver.v1.ContainerService.Exec:output_type -> patchbay.apiserver.v1.ContainerServiceExecResponse
-	35, // 64: patchbay.apiserver.v1.ContainerService.WaitExec:output_type -> patchbay.apiserver.v1.ContainerServiceWaitExecResponse
-	37, // 65: patchbay.apiserver.v1.ContainerService.Resize:output_type -> patchbay.apiserver.v1.ContainerServiceResizeResponse
-	3,  // 66: patchbay.apiserver.v1.ContainerService.Explain:output_type -> patchbay.apiserver.v1.ContainerServiceExplainResponse
-	5,  // 67: patchbay.apiserver.v1.ContainerService.Connect:output_type -> patchbay.apiserver.v1.ContainerServiceConnectResponse
-	7,  // 68: patchbay.apiserver.v1.ContainerService.Disconnect:output_type -> patchbay.apiserver.v1.ContainerServiceDisconnectResponse
-	53, // [53:69] is the sub-list for method output_type
-	37, // [37:53] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	42, // 0: patchbay.apiserver.v1.ContainerServiceExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
+	6,  // 1: patchbay.apiserver.v1.ContainerServiceStatsResponse.containers:type_name -> patchbay.apiserver.v1.ContainerStats
+	43, // 2: patchbay.apiserver.v1.ContainerStats.sample:type_name -> patchbay.types.v1.Sample
+	44, // 3: patchbay.apiserver.v1.ContainerServiceConnectRequest.network:type_name -> patchbay.types.v1.AttachmentConfiguration
+	45, // 4: patchbay.apiserver.v1.ContainerServiceConnectResponse.attachment:type_name -> patchbay.types.v1.Attachment
+	46, // 5: patchbay.apiserver.v1.Container.metadata:type_name -> patchbay.types.v1.Metadata
+	12, // 6: patchbay.apiserver.v1.Container.configuration:type_name -> patchbay.apiserver.v1.ContainerConfiguration
+	13, // 7: patchbay.apiserver.v1.Container.status:type_name -> patchbay.apiserver.v1.ContainerStatus
+	47, // 8: patchbay.apiserver.v1.ContainerConfiguration.process:type_name -> patchbay.types.v1.Process
+	48, // 9: patchbay.apiserver.v1.ContainerConfiguration.mounts:type_name -> patchbay.types.v1.Mount
+	44, // 10: patchbay.apiserver.v1.ContainerConfiguration.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
+	49, // 11: patchbay.apiserver.v1.ContainerConfiguration.resources:type_name -> patchbay.types.v1.Resources
+	50, // 12: patchbay.apiserver.v1.ContainerConfiguration.stop_timeout:type_name -> google.protobuf.Duration
+	51, // 13: patchbay.apiserver.v1.ContainerConfiguration.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	52, // 14: patchbay.apiserver.v1.ContainerConfiguration.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
+	53, // 15: patchbay.apiserver.v1.ContainerConfiguration.ports:type_name -> patchbay.types.v1.PublishedPort
+	0,  // 16: patchbay.apiserver.v1.ContainerStatus.state:type_name -> patchbay.apiserver.v1.ContainerState
+	54, // 17: patchbay.apiserver.v1.ContainerStatus.started_at:type_name -> google.protobuf.Timestamp
+	54, // 18: patchbay.apiserver.v1.ContainerStatus.exited_at:type_name -> google.protobuf.Timestamp
+	45, // 19: patchbay.apiserver.v1.ContainerStatus.attachments:type_name -> patchbay.types.v1.Attachment
+	53, // 20: patchbay.apiserver.v1.ContainerStatus.ports:type_name -> patchbay.types.v1.PublishedPort
+	55, // 21: patchbay.apiserver.v1.ContainerStatus.traffic:type_name -> patchbay.types.v1.AttachmentTraffic
+	48, // 22: patchbay.apiserver.v1.ContainerTemplate.mounts:type_name -> patchbay.types.v1.Mount
+	44, // 23: patchbay.apiserver.v1.ContainerTemplate.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
+	49, // 24: patchbay.apiserver.v1.ContainerTemplate.resources:type_name -> patchbay.types.v1.Resources
+	50, // 25: patchbay.apiserver.v1.ContainerTemplate.stop_timeout:type_name -> google.protobuf.Duration
+	51, // 26: patchbay.apiserver.v1.ContainerTemplate.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	52, // 27: patchbay.apiserver.v1.ContainerTemplate.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
+	53, // 28: patchbay.apiserver.v1.ContainerTemplate.ports:type_name -> patchbay.types.v1.PublishedPort
+	41, // 29: patchbay.apiserver.v1.ContainerServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
+	14, // 30: patchbay.apiserver.v1.ContainerServiceCreateRequest.template:type_name -> patchbay.apiserver.v1.ContainerTemplate
+	11, // 31: patchbay.apiserver.v1.ContainerServiceCreateResponse.container:type_name -> patchbay.apiserver.v1.Container
+	50, // 32: patchbay.apiserver.v1.ContainerServiceStopRequest.timeout:type_name -> google.protobuf.Duration
+	50, // 33: patchbay.apiserver.v1.ContainerServiceRestartRequest.timeout:type_name -> google.protobuf.Duration
+	1,  // 34: patchbay.apiserver.v1.ContainerServiceWaitRequest.condition:type_name -> patchbay.apiserver.v1.WaitCondition
+	11, // 35: patchbay.apiserver.v1.ContainerServiceListResponse.containers:type_name -> patchbay.apiserver.v1.Container
+	11, // 36: patchbay.apiserver.v1.ContainerServiceGetResponse.container:type_name -> patchbay.apiserver.v1.Container
+	54, // 37: patchbay.apiserver.v1.ContainerServiceLogsRequest.since:type_name -> google.protobuf.Timestamp
+	54, // 38: patchbay.apiserver.v1.ContainerServiceLogsResponse.time:type_name -> google.protobuf.Timestamp
+	47, // 39: patchbay.apiserver.v1.ContainerServiceExecRequest.process:type_name -> patchbay.types.v1.Process
+	15, // 40: patchbay.apiserver.v1.ContainerService.Create:input_type -> patchbay.apiserver.v1.ContainerServiceCreateRequest
+	17, // 41: patchbay.apiserver.v1.ContainerService.Start:input_type -> patchbay.apiserver.v1.ContainerServiceStartRequest
+	19, // 42: patchbay.apiserver.v1.ContainerService.Stop:input_type -> patchbay.apiserver.v1.ContainerServiceStopRequest
+	21, // 43: patchbay.apiserver.v1.ContainerService.Kill:input_type -> patchbay.apiserver.v1.ContainerServiceKillRequest
+	23, // 44: patchbay.apiserver.v1.ContainerService.Restart:input_type -> patchbay.apiserver.v1.ContainerServiceRestartRequest
+	25, // 45: patchbay.apiserver.v1.ContainerService.Wait:input_type -> patchbay.apiserver.v1.ContainerServiceWaitRequest
+	27, // 46: patchbay.apiserver.v1.ContainerService.List:input_type -> patchbay.apiserver.v1.ContainerServiceListRequest
+	29, // 47: patchbay.apiserver.v1.ContainerService.Get:input_type -> patchbay.apiserver.v1.ContainerServiceGetRequest
+	31, // 48: patchbay.apiserver.v1.ContainerService.Delete:input_type -> patchbay.apiserver.v1.ContainerServiceDeleteRequest
+	33, // 49: patchbay.apiserver.v1.ContainerService.Logs:input_type -> patchbay.apiserver.v1.ContainerServiceLogsRequest
+	35, // 50: patchbay.apiserver.v1.ContainerService.Exec:input_type -> patchbay.apiserver.v1.ContainerServiceExecRequest
+	37, // 51: patchbay.apiserver.v1.ContainerService.WaitExec:input_type -> patchbay.apiserver.v1.ContainerServiceWaitExecRequest
+	39, // 52: patchbay.apiserver.v1.ContainerService.Resize:input_type -> patchbay.apiserver.v1.ContainerServiceResizeRequest
+	2,  // 53: patchbay.apiserver.v1.ContainerService.Explain:input_type -> patchbay.apiserver.v1.ContainerServiceExplainRequest
+	4,  // 54: patchbay.apiserver.v1.ContainerService.Stats:input_type -> patchbay.apiserver.v1.ContainerServiceStatsRequest
+	7,  // 55: patchbay.apiserver.v1.ContainerService.Connect:input_type -> patchbay.apiserver.v1.ContainerServiceConnectRequest
+	9,  // 56: patchbay.apiserver.v1.ContainerService.Disconnect:input_type -> patchbay.apiserver.v1.ContainerServiceDisconnectRequest
+	16, // 57: patchbay.apiserver.v1.ContainerService.Create:output_type -> patchbay.apiserver.v1.ContainerServiceCreateResponse
+	18, // 58: patchbay.apiserver.v1.ContainerService.Start:output_type -> patchbay.apiserver.v1.ContainerServiceStartResponse
+	20, // 59: patchbay.apiserver.v1.ContainerService.Stop:output_type -> patchbay.apiserver.v1.ContainerServiceStopResponse
+	22, // 60: patchbay.apiserver.v1.ContainerService.Kill:output_type -> patchbay.apiserver.v1.ContainerServiceKillResponse
+	24, // 61: patchbay.apiserver.v1.ContainerService.Restart:output_type -> patchbay.apiserver.v1.ContainerServiceRestartResponse
+	26, // 62: patchbay.apiserver.v1.ContainerService.Wait:output_type -> patchbay.apiserver.v1.ContainerServiceWaitResponse
+	28, // 63: patchbay.apiserver.v1.ContainerService.List:output_type -> patchbay.apiserver.v1.ContainerServiceListResponse
+	30, // 64: patchbay.apiserver.v1.ContainerService.Get:output_type -> patchbay.apiserver.v1.ContainerServiceGetResponse
+	32, // 65: patchbay.apiserver.v1.ContainerService.Delete:output_type -> patchbay.apiserver.v1.ContainerServiceDeleteResponse
+	34, // 66: patchbay.apiserver.v1.ContainerService.Logs:output_type -> patchbay.apiserver.v1.ContainerServiceLogsResponse
+	36, // 67: patchbay.apiserver.v1.ContainerService.Exec:output_type -> patchbay.apiserver.v1.ContainerServiceExecResponse
+	38, // 68: patchbay.apiserver.v1.ContainerService.WaitExec:output_type -> patchbay.apiserver.v1.ContainerServiceWaitExecResponse
+	40, // 69: patchbay.apiserver.v1.ContainerService.Resize:output_type -> patchbay.apiserver.v1.ContainerServiceResizeResponse
+	3,  // 70: patchbay.apiserver.v1.ContainerService.Explain:output_type -> patchbay.apiserver.v1.ContainerServiceExplainResponse
+	5,  // 71: patchbay.apiserver.v1.ContainerService.Stats:output_type -> patchbay.apiserver.v1.ContainerServiceStatsResponse
+	8,  // 72: patchbay.apiserver.v1.ContainerService.Connect:output_type -> patchbay.apiserver.v1.ContainerServiceConnectResponse
+	10, // 73: patchbay.apiserver.v1.ContainerService.Disconnect:output_type -> patchbay.apiserver.v1.ContainerServiceDisconnectResponse
+	57, // [57:74] is the sub-list for method output_type
+	40, // [40:57] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_apiserver_v1_container_proto_init() }
@@ -2690,7 +2895,7 @@ func file_patchbay_apiserver_v1_container_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_apiserver_v1_container_proto_rawDesc), len(file_patchbay_apiserver_v1_container_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   37,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -827,6 +827,86 @@ func (x *RouteResponse) GetRule() string {
 	return ""
 }
 
+type StatsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatsRequest) Reset() {
+	*x = StatsRequest{}
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatsRequest) ProtoMessage() {}
+
+func (x *StatsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatsRequest.ProtoReflect.Descriptor instead.
+func (*StatsRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{13}
+}
+
+type StatsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sample        *v1.Sample             `protobuf:"bytes,1,opt,name=sample,proto3" json:"sample,omitempty"` // without a time
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatsResponse) Reset() {
+	*x = StatsResponse{}
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatsResponse) ProtoMessage() {}
+
+func (x *StatsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatsResponse.ProtoReflect.Descriptor instead.
+func (*StatsResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *StatsResponse) GetSample() *v1.Sample {
+	if x != nil {
+		return x.Sample
+	}
+	return nil
+}
+
 type ListenNamesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -835,7 +915,7 @@ type ListenNamesRequest struct {
 
 func (x *ListenNamesRequest) Reset() {
 	*x = ListenNamesRequest{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[13]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -847,7 +927,7 @@ func (x *ListenNamesRequest) String() string {
 func (*ListenNamesRequest) ProtoMessage() {}
 
 func (x *ListenNamesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[13]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -860,7 +940,7 @@ func (x *ListenNamesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenNamesRequest.ProtoReflect.Descriptor instead.
 func (*ListenNamesRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{13}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{15}
 }
 
 type ListenNamesResponse struct {
@@ -871,7 +951,7 @@ type ListenNamesResponse struct {
 
 func (x *ListenNamesResponse) Reset() {
 	*x = ListenNamesResponse{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[14]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -883,7 +963,7 @@ func (x *ListenNamesResponse) String() string {
 func (*ListenNamesResponse) ProtoMessage() {}
 
 func (x *ListenNamesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[14]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -896,7 +976,7 @@ func (x *ListenNamesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenNamesResponse.ProtoReflect.Descriptor instead.
 func (*ListenNamesResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{14}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{16}
 }
 
 type DialRequest struct {
@@ -910,7 +990,7 @@ type DialRequest struct {
 
 func (x *DialRequest) Reset() {
 	*x = DialRequest{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[15]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -922,7 +1002,7 @@ func (x *DialRequest) String() string {
 func (*DialRequest) ProtoMessage() {}
 
 func (x *DialRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[15]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -935,7 +1015,7 @@ func (x *DialRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialRequest.ProtoReflect.Descriptor instead.
 func (*DialRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{15}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DialRequest) GetId() string {
@@ -967,7 +1047,7 @@ type DialResponse struct {
 
 func (x *DialResponse) Reset() {
 	*x = DialResponse{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[16]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -979,7 +1059,7 @@ func (x *DialResponse) String() string {
 func (*DialResponse) ProtoMessage() {}
 
 func (x *DialResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[16]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -992,7 +1072,7 @@ func (x *DialResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialResponse.ProtoReflect.Descriptor instead.
 func (*DialResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{16}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{18}
 }
 
 type CreateRequest struct {
@@ -1010,7 +1090,7 @@ type CreateRequest struct {
 
 func (x *CreateRequest) Reset() {
 	*x = CreateRequest{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[17]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1022,7 +1102,7 @@ func (x *CreateRequest) String() string {
 func (*CreateRequest) ProtoMessage() {}
 
 func (x *CreateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[17]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1035,7 +1115,7 @@ func (x *CreateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateRequest.ProtoReflect.Descriptor instead.
 func (*CreateRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{17}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CreateRequest) GetProcess() *v1.Process {
@@ -1088,7 +1168,7 @@ type CreateResponse struct {
 
 func (x *CreateResponse) Reset() {
 	*x = CreateResponse{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[18]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1100,7 +1180,7 @@ func (x *CreateResponse) String() string {
 func (*CreateResponse) ProtoMessage() {}
 
 func (x *CreateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[18]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1113,7 +1193,7 @@ func (x *CreateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateResponse.ProtoReflect.Descriptor instead.
 func (*CreateResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{18}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{20}
 }
 
 type StartRequest struct {
@@ -1124,7 +1204,7 @@ type StartRequest struct {
 
 func (x *StartRequest) Reset() {
 	*x = StartRequest{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[19]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1136,7 +1216,7 @@ func (x *StartRequest) String() string {
 func (*StartRequest) ProtoMessage() {}
 
 func (x *StartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[19]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1149,7 +1229,7 @@ func (x *StartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRequest.ProtoReflect.Descriptor instead.
 func (*StartRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{19}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{21}
 }
 
 type StartResponse struct {
@@ -1160,7 +1240,7 @@ type StartResponse struct {
 
 func (x *StartResponse) Reset() {
 	*x = StartResponse{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[20]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1172,7 +1252,7 @@ func (x *StartResponse) String() string {
 func (*StartResponse) ProtoMessage() {}
 
 func (x *StartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[20]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1185,7 +1265,7 @@ func (x *StartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartResponse.ProtoReflect.Descriptor instead.
 func (*StartResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{20}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{22}
 }
 
 type ExecRequest struct {
@@ -1200,7 +1280,7 @@ type ExecRequest struct {
 
 func (x *ExecRequest) Reset() {
 	*x = ExecRequest{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[21]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1212,7 +1292,7 @@ func (x *ExecRequest) String() string {
 func (*ExecRequest) ProtoMessage() {}
 
 func (x *ExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[21]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1225,7 +1305,7 @@ func (x *ExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRequest.ProtoReflect.Descriptor instead.
 func (*ExecRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{21}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ExecRequest) GetProcessId() string {
@@ -1264,7 +1344,7 @@ type ExecResponse struct {
 
 func (x *ExecResponse) Reset() {
 	*x = ExecResponse{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[22]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1276,7 +1356,7 @@ func (x *ExecResponse) String() string {
 func (*ExecResponse) ProtoMessage() {}
 
 func (x *ExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[22]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1289,7 +1369,7 @@ func (x *ExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResponse.ProtoReflect.Descriptor instead.
 func (*ExecResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{22}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{24}
 }
 
 type SignalRequest struct {
@@ -1303,7 +1383,7 @@ type SignalRequest struct {
 
 func (x *SignalRequest) Reset() {
 	*x = SignalRequest{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[23]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1315,7 +1395,7 @@ func (x *SignalRequest) String() string {
 func (*SignalRequest) ProtoMessage() {}
 
 func (x *SignalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[23]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1328,7 +1408,7 @@ func (x *SignalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalRequest.ProtoReflect.Descriptor instead.
 func (*SignalRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{23}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *SignalRequest) GetProcessId() string {
@@ -1360,7 +1440,7 @@ type SignalResponse struct {
 
 func (x *SignalResponse) Reset() {
 	*x = SignalResponse{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[24]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1372,7 +1452,7 @@ func (x *SignalResponse) String() string {
 func (*SignalResponse) ProtoMessage() {}
 
 func (x *SignalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[24]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1385,7 +1465,7 @@ func (x *SignalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalResponse.ProtoReflect.Descriptor instead.
 func (*SignalResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{24}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{26}
 }
 
 type ResizeRequest struct {
@@ -1399,7 +1479,7 @@ type ResizeRequest struct {
 
 func (x *ResizeRequest) Reset() {
 	*x = ResizeRequest{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[25]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1411,7 +1491,7 @@ func (x *ResizeRequest) String() string {
 func (*ResizeRequest) ProtoMessage() {}
 
 func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[25]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1424,7 +1504,7 @@ func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeRequest.ProtoReflect.Descriptor instead.
 func (*ResizeRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{25}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ResizeRequest) GetProcessId() string {
@@ -1456,7 +1536,7 @@ type ResizeResponse struct {
 
 func (x *ResizeResponse) Reset() {
 	*x = ResizeResponse{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[26]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1468,7 +1548,7 @@ func (x *ResizeResponse) String() string {
 func (*ResizeResponse) ProtoMessage() {}
 
 func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[26]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1481,7 +1561,7 @@ func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeResponse.ProtoReflect.Descriptor instead.
 func (*ResizeResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{26}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{28}
 }
 
 type WaitRequest struct {
@@ -1493,7 +1573,7 @@ type WaitRequest struct {
 
 func (x *WaitRequest) Reset() {
 	*x = WaitRequest{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[27]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1505,7 +1585,7 @@ func (x *WaitRequest) String() string {
 func (*WaitRequest) ProtoMessage() {}
 
 func (x *WaitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[27]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1518,7 +1598,7 @@ func (x *WaitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitRequest.ProtoReflect.Descriptor instead.
 func (*WaitRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{27}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *WaitRequest) GetProcessId() string {
@@ -1538,7 +1618,7 @@ type WaitResponse struct {
 
 func (x *WaitResponse) Reset() {
 	*x = WaitResponse{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[28]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1550,7 +1630,7 @@ func (x *WaitResponse) String() string {
 func (*WaitResponse) ProtoMessage() {}
 
 func (x *WaitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[28]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1563,7 +1643,7 @@ func (x *WaitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitResponse.ProtoReflect.Descriptor instead.
 func (*WaitResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{28}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *WaitResponse) GetCode() int32 {
@@ -1591,7 +1671,7 @@ type RewriteRequest_Change struct {
 
 func (x *RewriteRequest_Change) Reset() {
 	*x = RewriteRequest_Change{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[30]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1603,7 +1683,7 @@ func (x *RewriteRequest_Change) String() string {
 func (*RewriteRequest_Change) ProtoMessage() {}
 
 func (x *RewriteRequest_Change) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[30]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1701,7 +1781,10 @@ const file_patchbay_guest_v1_guest_proto_rawDesc = "" +
 	"\x06source\x18\x04 \x01(\tR\x06source\x12\x14\n" +
 	"\x05local\x18\x05 \x01(\bR\x05local\x12\x14\n" +
 	"\x05table\x18\x06 \x01(\tR\x05table\x12\x12\n" +
-	"\x04rule\x18\a \x01(\tR\x04rule\"\x14\n" +
+	"\x04rule\x18\a \x01(\tR\x04rule\"\x0e\n" +
+	"\fStatsRequest\"B\n" +
+	"\rStatsResponse\x121\n" +
+	"\x06sample\x18\x01 \x01(\v2\x19.patchbay.types.v1.SampleR\x06sample\"\x14\n" +
 	"\x12ListenNamesRequest\"\x15\n" +
 	"\x13ListenNamesResponse\"Q\n" +
 	"\vDialRequest\x12\x0e\n" +
@@ -1754,13 +1837,14 @@ const file_patchbay_guest_v1_guest_proto_rawDesc = "" +
 	"\x12STREAM_KIND_STDERR\x10\x03\x12\x1f\n" +
 	"\x1bSTREAM_KIND_NAMES_DATAGRAMS\x10\x04\x12 \n" +
 	"\x1cSTREAM_KIND_NAMES_CONNECTION\x10\x05\x12\x16\n" +
-	"\x12STREAM_KIND_DIALED\x10\x062\x8e\b\n" +
+	"\x12STREAM_KIND_DIALED\x10\x062\xda\b\n" +
 	"\fGuestService\x12V\n" +
 	"\tConfigure\x12#.patchbay.guest.v1.ConfigureRequest\x1a$.patchbay.guest.v1.ConfigureResponse\x12G\n" +
 	"\x04Plug\x12\x1e.patchbay.guest.v1.PlugRequest\x1a\x1f.patchbay.guest.v1.PlugResponse\x12M\n" +
 	"\x06Rewire\x12 .patchbay.guest.v1.RewireRequest\x1a!.patchbay.guest.v1.RewireResponse\x12P\n" +
 	"\aRewrite\x12!.patchbay.guest.v1.RewriteRequest\x1a\".patchbay.guest.v1.RewriteResponse\x12J\n" +
-	"\x05Route\x12\x1f.patchbay.guest.v1.RouteRequest\x1a .patchbay.guest.v1.RouteResponse\x12\\\n" +
+	"\x05Route\x12\x1f.patchbay.guest.v1.RouteRequest\x1a .patchbay.guest.v1.RouteResponse\x12J\n" +
+	"\x05Stats\x12\x1f.patchbay.guest.v1.StatsRequest\x1a .patchbay.guest.v1.StatsResponse\x12\\\n" +
 	"\vListenNames\x12%.patchbay.guest.v1.ListenNamesRequest\x1a&.patchbay.guest.v1.ListenNamesResponse\x12G\n" +
 	"\x04Dial\x12\x1e.patchbay.guest.v1.DialRequest\x1a\x1f.patchbay.guest.v1.DialResponse\x12M\n" +
 	"\x06Create\x12 .patchbay.guest.v1.CreateRequest\x1a!.patchbay.guest.v1.CreateResponse\x12J\n" +
@@ -1783,7 +1867,7 @@ func file_patchbay_guest_v1_guest_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_guest_v1_guest_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_patchbay_guest_v1_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_patchbay_guest_v1_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_patchbay_guest_v1_guest_proto_goTypes = []any{
 	(StreamKind)(0),               // 0: patchbay.guest.v1.StreamKind
 	(*StreamHeader)(nil),          // 1: patchbay.guest.v1.StreamHeader
@@ -1799,72 +1883,78 @@ var file_patchbay_guest_v1_guest_proto_goTypes = []any{
 	(*RewriteResponse)(nil),       // 11: patchbay.guest.v1.RewriteResponse
 	(*RouteRequest)(nil),          // 12: patchbay.guest.v1.RouteRequest
 	(*RouteResponse)(nil),         // 13: patchbay.guest.v1.RouteResponse
-	(*ListenNamesRequest)(nil),    // 14: patchbay.guest.v1.ListenNamesRequest
-	(*ListenNamesResponse)(nil),   // 15: patchbay.guest.v1.ListenNamesResponse
-	(*DialRequest)(nil),           // 16: patchbay.guest.v1.DialRequest
-	(*DialResponse)(nil),          // 17: patchbay.guest.v1.DialResponse
-	(*CreateRequest)(nil),         // 18: patchbay.guest.v1.CreateRequest
-	(*CreateResponse)(nil),        // 19: patchbay.guest.v1.CreateResponse
-	(*StartRequest)(nil),          // 20: patchbay.guest.v1.StartRequest
-	(*StartResponse)(nil),         // 21: patchbay.guest.v1.StartResponse
-	(*ExecRequest)(nil),           // 22: patchbay.guest.v1.ExecRequest
-	(*ExecResponse)(nil),          // 23: patchbay.guest.v1.ExecResponse
-	(*SignalRequest)(nil),         // 24: patchbay.guest.v1.SignalRequest
-	(*SignalResponse)(nil),        // 25: patchbay.guest.v1.SignalResponse
-	(*ResizeRequest)(nil),         // 26: patchbay.guest.v1.ResizeRequest
-	(*ResizeResponse)(nil),        // 27: patchbay.guest.v1.ResizeResponse
-	(*WaitRequest)(nil),           // 28: patchbay.guest.v1.WaitRequest
-	(*WaitResponse)(nil),          // 29: patchbay.guest.v1.WaitResponse
-	nil,                           // 30: patchbay.guest.v1.Interface.SysctlsEntry
-	(*RewriteRequest_Change)(nil), // 31: patchbay.guest.v1.RewriteRequest.Change
-	(*v1.Route)(nil),              // 32: patchbay.types.v1.Route
-	(*v1.Process)(nil),            // 33: patchbay.types.v1.Process
-	(*v1.Mount)(nil),              // 34: patchbay.types.v1.Mount
+	(*StatsRequest)(nil),          // 14: patchbay.guest.v1.StatsRequest
+	(*StatsResponse)(nil),         // 15: patchbay.guest.v1.StatsResponse
+	(*ListenNamesRequest)(nil),    // 16: patchbay.guest.v1.ListenNamesRequest
+	(*ListenNamesResponse)(nil),   // 17: patchbay.guest.v1.ListenNamesResponse
+	(*DialRequest)(nil),           // 18: patchbay.guest.v1.DialRequest
+	(*DialResponse)(nil),          // 19: patchbay.guest.v1.DialResponse
+	(*CreateRequest)(nil),         // 20: patchbay.guest.v1.CreateRequest
+	(*CreateResponse)(nil),        // 21: patchbay.guest.v1.CreateResponse
+	(*StartRequest)(nil),          // 22: patchbay.guest.v1.StartRequest
+	(*StartResponse)(nil),         // 23: patchbay.guest.v1.StartResponse
+	(*ExecRequest)(nil),           // 24: patchbay.guest.v1.ExecRequest
+	(*ExecResponse)(nil),          // 25: patchbay.guest.v1.ExecResponse
+	(*SignalRequest)(nil),         // 26: patchbay.guest.v1.SignalRequest
+	(*SignalResponse)(nil),        // 27: patchbay.guest.v1.SignalResponse
+	(*ResizeRequest)(nil),         // 28: patchbay.guest.v1.ResizeRequest
+	(*ResizeResponse)(nil),        // 29: patchbay.guest.v1.ResizeResponse
+	(*WaitRequest)(nil),           // 30: patchbay.guest.v1.WaitRequest
+	(*WaitResponse)(nil),          // 31: patchbay.guest.v1.WaitResponse
+	nil,                           // 32: patchbay.guest.v1.Interface.SysctlsEntry
+	(*RewriteRequest_Change)(nil), // 33: patchbay.guest.v1.RewriteRequest.Change
+	(*v1.Route)(nil),              // 34: patchbay.types.v1.Route
+	(*v1.Sample)(nil),             // 35: patchbay.types.v1.Sample
+	(*v1.Process)(nil),            // 36: patchbay.types.v1.Process
+	(*v1.Mount)(nil),              // 37: patchbay.types.v1.Mount
 }
 var file_patchbay_guest_v1_guest_proto_depIdxs = []int32{
 	0,  // 0: patchbay.guest.v1.StreamHeader.kind:type_name -> patchbay.guest.v1.StreamKind
 	4,  // 1: patchbay.guest.v1.ConfigureRequest.files:type_name -> patchbay.guest.v1.File
 	6,  // 2: patchbay.guest.v1.PlugRequest.interface:type_name -> patchbay.guest.v1.Interface
-	32, // 3: patchbay.guest.v1.Interface.routes:type_name -> patchbay.types.v1.Route
-	32, // 4: patchbay.guest.v1.Interface.own_routes:type_name -> patchbay.types.v1.Route
-	30, // 5: patchbay.guest.v1.Interface.sysctls:type_name -> patchbay.guest.v1.Interface.SysctlsEntry
+	34, // 3: patchbay.guest.v1.Interface.routes:type_name -> patchbay.types.v1.Route
+	34, // 4: patchbay.guest.v1.Interface.own_routes:type_name -> patchbay.types.v1.Route
+	32, // 5: patchbay.guest.v1.Interface.sysctls:type_name -> patchbay.guest.v1.Interface.SysctlsEntry
 	6,  // 6: patchbay.guest.v1.RewireRequest.from:type_name -> patchbay.guest.v1.Interface
 	6,  // 7: patchbay.guest.v1.RewireRequest.to:type_name -> patchbay.guest.v1.Interface
-	31, // 8: patchbay.guest.v1.RewriteRequest.changes:type_name -> patchbay.guest.v1.RewriteRequest.Change
-	33, // 9: patchbay.guest.v1.CreateRequest.process:type_name -> patchbay.types.v1.Process
-	34, // 10: patchbay.guest.v1.CreateRequest.mounts:type_name -> patchbay.types.v1.Mount
-	33, // 11: patchbay.guest.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
-	2,  // 12: patchbay.guest.v1.GuestService.Configure:input_type -> patchbay.guest.v1.ConfigureRequest
-	5,  // 13: patchbay.guest.v1.GuestService.Plug:input_type -> patchbay.guest.v1.PlugRequest
-	8,  // 14: patchbay.guest.v1.GuestService.Rewire:input_type -> patchbay.guest.v1.RewireRequest
-	10, // 15: patchbay.guest.v1.GuestService.Rewrite:input_type -> patchbay.guest.v1.RewriteRequest
-	12, // 16: patchbay.guest.v1.GuestService.Route:input_type -> patchbay.guest.v1.RouteRequest
-	14, // 17: patchbay.guest.v1.GuestService.ListenNames:input_type -> patchbay.guest.v1.ListenNamesRequest
-	16, // 18: patchbay.guest.v1.GuestService.Dial:input_type -> patchbay.guest.v1.DialRequest
-	18, // 19: patchbay.guest.v1.GuestService.Create:input_type -> patchbay.guest.v1.CreateRequest
-	20, // 20: patchbay.guest.v1.GuestService.Start:input_type -> patchbay.guest.v1.StartRequest
-	22, // 21: patchbay.guest.v1.GuestService.Exec:input_type -> patchbay.guest.v1.ExecRequest
-	24, // 22: patchbay.guest.v1.GuestService.Signal:input_type -> patchbay.guest.v1.SignalRequest
-	26, // 23: patchbay.guest.v1.GuestService.Resize:input_type -> patchbay.guest.v1.ResizeRequest
-	28, // 24: patchbay.guest.v1.GuestService.Wait:input_type -> patchbay.guest.v1.WaitRequest
-	3,  // 25: patchbay.guest.v1.GuestService.Configure:output_type -> patchbay.guest.v1.ConfigureResponse
-	7,  // 26: patchbay.guest.v1.GuestService.Plug:output_type -> patchbay.guest.v1.PlugResponse
-	9,  // 27: patchbay.guest.v1.GuestService.Rewire:output_type -> patchbay.guest.v1.RewireResponse
-	11, // 28: patchbay.guest.v1.GuestService.Rewrite:output_type -> patchbay.guest.v1.RewriteResponse
-	13, // 29: patchbay.guest.v1.GuestService.Route:output_type -> patchbay.guest.v1.RouteResponse
-	15, // 30: patchbay.guest.v1.GuestService.ListenNames:output_type -> patchbay.guest.v1.ListenNamesResponse
-	17, // 31: patchbay.guest.v1.GuestService.Dial:output_type -> patchbay.guest.v1.DialResponse
-	19, // 32: patchbay.guest.v1.GuestService.Create:output_type -> patchbay.guest.v1.CreateResponse
-	21, // 33: patchbay.guest.v1.GuestService.Start:output_type -> patchbay.guest.v1.StartResponse
-	23, // 34: patchbay.guest.v1.GuestService.Exec:output_type -> patchbay.guest.v1.ExecResponse
-	25, // 35: patchbay.guest.v1.GuestService.Signal:output_type -> patchbay.guest.v1.SignalResponse
-	27, // 36: patchbay.guest.v1.GuestService.Resize:output_type -> patchbay.guest.v1.ResizeResponse
-	29, // 37: patchbay.guest.v1.GuestService.Wait:output_type -> patchbay.guest.v1.WaitResponse
-	25, // [25:38] is the sub-list for method output_type
-	12, // [12:25] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	33, // 8: patchbay.guest.v1.RewriteRequest.changes:type_name -> patchbay.guest.v1.RewriteRequest.Change
+	35, // 9: patchbay.guest.v1.StatsResponse.sample:type_name -> patchbay.types.v1.Sample
+	36, // 10: patchbay.guest.v1.CreateRequest.process:type_name -> patchbay.types.v1.Process
+	37, // 11: patchbay.guest.v1.CreateRequest.mounts:type_name -> patchbay.types.v1.Mount
+	36, // 12: patchbay.guest.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
+	2,  // 13: patchbay.guest.v1.GuestService.Configure:input_type -> patchbay.guest.v1.ConfigureRequest
+	5,  // 14: patchbay.guest.v1.GuestService.Plug:input_type -> patchbay.guest.v1.PlugRequest
+	8,  // 15: patchbay.guest.v1.GuestService.Rewire:input_type -> patchbay.guest.v1.RewireRequest
+	10, // 16: patchbay.guest.v1.GuestService.Rewrite:input_type -> patchbay.guest.v1.RewriteRequest
+	12, // 17: patchbay.guest.v1.GuestService.Route:input_type -> patchbay.guest.v1.RouteRequest
+	14, // 18: patchbay.guest.v1.GuestService.Stats:input_type -> patchbay.guest.v1.StatsRequest
+	16, // 19: patchbay.guest.v1.GuestService.ListenNames:input_type -> patchbay.guest.v1.ListenNamesRequest
+	18, // 20: patchbay.guest.v1.GuestService.Dial:input_type -> patchbay.guest.v1.DialRequest
+	20, // 21: patchbay.guest.v1.GuestService.Create:input_type -> patchbay.guest.v1.CreateRequest
+	22, // 22: patchbay.guest.v1.GuestService.Start:input_type -> patchbay.guest.v1.StartRequest
+	24, // 23: patchbay.guest.v1.GuestService.Exec:input_type -> patchbay.guest.v1.ExecRequest
+	26, // 24: patchbay.guest.v1.GuestService.Signal:input_type -> patchbay.guest.v1.SignalRequest
+	28, // 25: patchbay.guest.v1.GuestService.Resize:input_type -> patchbay.guest.v1.ResizeRequest
+	30, // 26: patchbay.guest.v1.GuestService.Wait:input_type -> patchbay.guest.v1.WaitRequest
+	3,  // 27: patchbay.guest.v1.GuestService.Configure:output_type -> patchbay.guest.v1.ConfigureResponse
+	7,  // 28: patchbay.guest.v1.GuestService.Plug:output_type -> patchbay.guest.v1.PlugResponse
+	9,  // 29: patchbay.guest.v1.GuestService.Rewire:output_type -> patchbay.guest.v1.RewireResponse
+	11, // 30: patchbay.guest.v1.GuestService.Rewrite:output_type -> patchbay.guest.v1.RewriteResponse
+	13, // 31: patchbay.guest.v1.GuestService.Route:output_type -> patchbay.guest.v1.RouteResponse
+	15, // 32: patchbay.guest.v1.GuestService.Stats:output_type -> patchbay.guest.v1.StatsResponse
+	17, // 33: patchbay.guest.v1.GuestService.ListenNames:output_type -> patchbay.guest.v1.ListenNamesResponse
+	19, // 34: patchbay.guest.v1.GuestService.Dial:output_type -> patchbay.guest.v1.DialResponse
+	21, // 35: patchbay.guest.v1.GuestService.Create:output_type -> patchbay.guest.v1.CreateResponse
+	23, // 36: patchbay.guest.v1.GuestService.Start:output_type -> patchbay.guest.v1.StartResponse
+	25, // 37: patchbay.guest.v1.GuestService.Exec:output_type -> patchbay.guest.v1.ExecResponse
+	27, // 38: patchbay.guest.v1.GuestService.Signal:output_type -> patchbay.guest.v1.SignalResponse
+	29, // 39: patchbay.guest.v1.GuestService.Resize:output_type -> patchbay.guest.v1.ResizeResponse
+	31, // 40: patchbay.guest.v1.GuestService.Wait:output_type -> patchbay.guest.v1.WaitResponse
+	27, // [27:41] is the sub-list for method output_type
+	13, // [13:27] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_guest_v1_guest_proto_init() }
@@ -1878,7 +1968,7 @@ func file_patchbay_guest_v1_guest_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_guest_v1_guest_proto_rawDesc), len(file_patchbay_guest_v1_guest_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   31,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

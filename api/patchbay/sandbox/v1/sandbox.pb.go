@@ -1290,6 +1290,86 @@ func (*ResizeResponse) Descriptor() ([]byte, []int) {
 	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{19}
 }
 
+type StatsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatsRequest) Reset() {
+	*x = StatsRequest{}
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatsRequest) ProtoMessage() {}
+
+func (x *StatsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatsRequest.ProtoReflect.Descriptor instead.
+func (*StatsRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{20}
+}
+
+type StatsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sample        *v1.Sample             `protobuf:"bytes,1,opt,name=sample,proto3" json:"sample,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatsResponse) Reset() {
+	*x = StatsResponse{}
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatsResponse) ProtoMessage() {}
+
+func (x *StatsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatsResponse.ProtoReflect.Descriptor instead.
+func (*StatsResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *StatsResponse) GetSample() *v1.Sample {
+	if x != nil {
+		return x.Sample
+	}
+	return nil
+}
+
 type ConnectRequest struct {
 	state         protoimpl.MessageState  `protogen:"open.v1"`
 	Attachment    *v1.AllocatedAttachment `protobuf:"bytes,1,opt,name=attachment,proto3" json:"attachment,omitempty"` // with a name for the interface
@@ -1299,7 +1379,7 @@ type ConnectRequest struct {
 
 func (x *ConnectRequest) Reset() {
 	*x = ConnectRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[20]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1311,7 +1391,7 @@ func (x *ConnectRequest) String() string {
 func (*ConnectRequest) ProtoMessage() {}
 
 func (x *ConnectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[20]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1324,7 +1404,7 @@ func (x *ConnectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectRequest.ProtoReflect.Descriptor instead.
 func (*ConnectRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{20}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ConnectRequest) GetAttachment() *v1.AllocatedAttachment {
@@ -1343,7 +1423,7 @@ type ConnectResponse struct {
 
 func (x *ConnectResponse) Reset() {
 	*x = ConnectResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[21]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1355,7 +1435,7 @@ func (x *ConnectResponse) String() string {
 func (*ConnectResponse) ProtoMessage() {}
 
 func (x *ConnectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[21]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1368,7 +1448,7 @@ func (x *ConnectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectResponse.ProtoReflect.Descriptor instead.
 func (*ConnectResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{21}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ConnectResponse) GetAttachments() []*v1.Attachment {
@@ -1387,7 +1467,7 @@ type DisconnectRequest struct {
 
 func (x *DisconnectRequest) Reset() {
 	*x = DisconnectRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[22]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1399,7 +1479,7 @@ func (x *DisconnectRequest) String() string {
 func (*DisconnectRequest) ProtoMessage() {}
 
 func (x *DisconnectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[22]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1412,7 +1492,7 @@ func (x *DisconnectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectRequest.ProtoReflect.Descriptor instead.
 func (*DisconnectRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{22}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *DisconnectRequest) GetInterfaceName() string {
@@ -1431,7 +1511,7 @@ type DisconnectResponse struct {
 
 func (x *DisconnectResponse) Reset() {
 	*x = DisconnectResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[23]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1443,7 +1523,7 @@ func (x *DisconnectResponse) String() string {
 func (*DisconnectResponse) ProtoMessage() {}
 
 func (x *DisconnectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[23]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1456,7 +1536,7 @@ func (x *DisconnectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectResponse.ProtoReflect.Descriptor instead.
 func (*DisconnectResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{23}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *DisconnectResponse) GetAttachments() []*v1.Attachment {
@@ -1474,7 +1554,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[24]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1486,7 +1566,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[24]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1499,7 +1579,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{24}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{26}
 }
 
 type ShutdownResponse struct {
@@ -1510,7 +1590,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[25]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1522,7 +1602,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[25]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1535,7 +1615,7 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{25}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{27}
 }
 
 var File_patchbay_sandbox_v1_sandbox_proto protoreflect.FileDescriptor
@@ -1636,7 +1716,10 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"process_id\x18\x01 \x01(\tR\tprocessId\x12\x14\n" +
 	"\x05width\x18\x02 \x01(\rR\x05width\x12\x16\n" +
 	"\x06height\x18\x03 \x01(\rR\x06height\"\x10\n" +
-	"\x0eResizeResponse\"X\n" +
+	"\x0eResizeResponse\"\x0e\n" +
+	"\fStatsRequest\"B\n" +
+	"\rStatsResponse\x121\n" +
+	"\x06sample\x18\x01 \x01(\v2\x19.patchbay.types.v1.SampleR\x06sample\"X\n" +
 	"\x0eConnectRequest\x12F\n" +
 	"\n" +
 	"attachment\x18\x01 \x01(\v2&.patchbay.types.v1.AllocatedAttachmentR\n" +
@@ -1654,7 +1737,7 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x13SANDBOX_STATE_EMPTY\x10\x01\x12\x19\n" +
 	"\x15SANDBOX_STATE_CREATED\x10\x02\x12\x19\n" +
 	"\x15SANDBOX_STATE_RUNNING\x10\x03\x12\x19\n" +
-	"\x15SANDBOX_STATE_STOPPED\x10\x042\x80\b\n" +
+	"\x15SANDBOX_STATE_STOPPED\x10\x042\xd0\b\n" +
 	"\x0eSandboxService\x12N\n" +
 	"\x05Hello\x12!.patchbay.sandbox.v1.HelloRequest\x1a\".patchbay.sandbox.v1.HelloResponse\x12Z\n" +
 	"\tBootstrap\x12%.patchbay.sandbox.v1.BootstrapRequest\x1a&.patchbay.sandbox.v1.BootstrapResponse\x12N\n" +
@@ -1664,7 +1747,8 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x06Signal\x12\".patchbay.sandbox.v1.SignalRequest\x1a#.patchbay.sandbox.v1.SignalResponse\x12K\n" +
 	"\x04Exec\x12 .patchbay.sandbox.v1.ExecRequest\x1a!.patchbay.sandbox.v1.ExecResponse\x12Q\n" +
 	"\x06Resize\x12\".patchbay.sandbox.v1.ResizeRequest\x1a#.patchbay.sandbox.v1.ResizeResponse\x12T\n" +
-	"\aExplain\x12#.patchbay.sandbox.v1.ExplainRequest\x1a$.patchbay.sandbox.v1.ExplainResponse\x12T\n" +
+	"\aExplain\x12#.patchbay.sandbox.v1.ExplainRequest\x1a$.patchbay.sandbox.v1.ExplainResponse\x12N\n" +
+	"\x05Stats\x12!.patchbay.sandbox.v1.StatsRequest\x1a\".patchbay.sandbox.v1.StatsResponse\x12T\n" +
 	"\aConnect\x12#.patchbay.sandbox.v1.ConnectRequest\x1a$.patchbay.sandbox.v1.ConnectResponse\x12]\n" +
 	"\n" +
 	"Disconnect\x12&.patchbay.sandbox.v1.DisconnectRequest\x1a'.patchbay.sandbox.v1.DisconnectResponse\x12W\n" +
@@ -1683,7 +1767,7 @@ func file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_sandbox_v1_sandbox_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_patchbay_sandbox_v1_sandbox_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_patchbay_sandbox_v1_sandbox_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_patchbay_sandbox_v1_sandbox_proto_goTypes = []any{
 	(SandboxState)(0),              // 0: patchbay.sandbox.v1.SandboxState
 	(*ExplainRequest)(nil),         // 1: patchbay.sandbox.v1.ExplainRequest
@@ -1706,75 +1790,81 @@ var file_patchbay_sandbox_v1_sandbox_proto_goTypes = []any{
 	(*ExecResponse)(nil),           // 18: patchbay.sandbox.v1.ExecResponse
 	(*ResizeRequest)(nil),          // 19: patchbay.sandbox.v1.ResizeRequest
 	(*ResizeResponse)(nil),         // 20: patchbay.sandbox.v1.ResizeResponse
-	(*ConnectRequest)(nil),         // 21: patchbay.sandbox.v1.ConnectRequest
-	(*ConnectResponse)(nil),        // 22: patchbay.sandbox.v1.ConnectResponse
-	(*DisconnectRequest)(nil),      // 23: patchbay.sandbox.v1.DisconnectRequest
-	(*DisconnectResponse)(nil),     // 24: patchbay.sandbox.v1.DisconnectResponse
-	(*ShutdownRequest)(nil),        // 25: patchbay.sandbox.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),       // 26: patchbay.sandbox.v1.ShutdownResponse
-	(*v1.Explanation)(nil),         // 27: patchbay.types.v1.Explanation
-	(*v1.Process)(nil),             // 28: patchbay.types.v1.Process
-	(*v1.Mount)(nil),               // 29: patchbay.types.v1.Mount
-	(*v1.AllocatedAttachment)(nil), // 30: patchbay.types.v1.AllocatedAttachment
-	(*v1.Resources)(nil),           // 31: patchbay.types.v1.Resources
-	(*v1.DNSConfiguration)(nil),    // 32: patchbay.types.v1.DNSConfiguration
-	(*v1.ExtraHost)(nil),           // 33: patchbay.types.v1.ExtraHost
-	(*v1.PublishedPort)(nil),       // 34: patchbay.types.v1.PublishedPort
-	(*v1.Attachment)(nil),          // 35: patchbay.types.v1.Attachment
-	(*timestamppb.Timestamp)(nil),  // 36: google.protobuf.Timestamp
+	(*StatsRequest)(nil),           // 21: patchbay.sandbox.v1.StatsRequest
+	(*StatsResponse)(nil),          // 22: patchbay.sandbox.v1.StatsResponse
+	(*ConnectRequest)(nil),         // 23: patchbay.sandbox.v1.ConnectRequest
+	(*ConnectResponse)(nil),        // 24: patchbay.sandbox.v1.ConnectResponse
+	(*DisconnectRequest)(nil),      // 25: patchbay.sandbox.v1.DisconnectRequest
+	(*DisconnectResponse)(nil),     // 26: patchbay.sandbox.v1.DisconnectResponse
+	(*ShutdownRequest)(nil),        // 27: patchbay.sandbox.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),       // 28: patchbay.sandbox.v1.ShutdownResponse
+	(*v1.Explanation)(nil),         // 29: patchbay.types.v1.Explanation
+	(*v1.Process)(nil),             // 30: patchbay.types.v1.Process
+	(*v1.Mount)(nil),               // 31: patchbay.types.v1.Mount
+	(*v1.AllocatedAttachment)(nil), // 32: patchbay.types.v1.AllocatedAttachment
+	(*v1.Resources)(nil),           // 33: patchbay.types.v1.Resources
+	(*v1.DNSConfiguration)(nil),    // 34: patchbay.types.v1.DNSConfiguration
+	(*v1.ExtraHost)(nil),           // 35: patchbay.types.v1.ExtraHost
+	(*v1.PublishedPort)(nil),       // 36: patchbay.types.v1.PublishedPort
+	(*v1.Attachment)(nil),          // 37: patchbay.types.v1.Attachment
+	(*timestamppb.Timestamp)(nil),  // 38: google.protobuf.Timestamp
+	(*v1.Sample)(nil),              // 39: patchbay.types.v1.Sample
 }
 var file_patchbay_sandbox_v1_sandbox_proto_depIdxs = []int32{
-	27, // 0: patchbay.sandbox.v1.ExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
-	28, // 1: patchbay.sandbox.v1.BootstrapRequest.process:type_name -> patchbay.types.v1.Process
+	29, // 0: patchbay.sandbox.v1.ExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
+	30, // 1: patchbay.sandbox.v1.BootstrapRequest.process:type_name -> patchbay.types.v1.Process
 	6,  // 2: patchbay.sandbox.v1.BootstrapRequest.root_filesystem:type_name -> patchbay.sandbox.v1.RootFilesystem
-	29, // 3: patchbay.sandbox.v1.BootstrapRequest.mounts:type_name -> patchbay.types.v1.Mount
-	30, // 4: patchbay.sandbox.v1.BootstrapRequest.attachments:type_name -> patchbay.types.v1.AllocatedAttachment
-	31, // 5: patchbay.sandbox.v1.BootstrapRequest.resources:type_name -> patchbay.types.v1.Resources
-	32, // 6: patchbay.sandbox.v1.BootstrapRequest.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	33, // 7: patchbay.sandbox.v1.BootstrapRequest.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
-	34, // 8: patchbay.sandbox.v1.BootstrapRequest.ports:type_name -> patchbay.types.v1.PublishedPort
-	35, // 9: patchbay.sandbox.v1.BootstrapResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	36, // 10: patchbay.sandbox.v1.BootstrapResponse.started_at:type_name -> google.protobuf.Timestamp
-	36, // 11: patchbay.sandbox.v1.StartResponse.started_at:type_name -> google.protobuf.Timestamp
+	31, // 3: patchbay.sandbox.v1.BootstrapRequest.mounts:type_name -> patchbay.types.v1.Mount
+	32, // 4: patchbay.sandbox.v1.BootstrapRequest.attachments:type_name -> patchbay.types.v1.AllocatedAttachment
+	33, // 5: patchbay.sandbox.v1.BootstrapRequest.resources:type_name -> patchbay.types.v1.Resources
+	34, // 6: patchbay.sandbox.v1.BootstrapRequest.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	35, // 7: patchbay.sandbox.v1.BootstrapRequest.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
+	36, // 8: patchbay.sandbox.v1.BootstrapRequest.ports:type_name -> patchbay.types.v1.PublishedPort
+	37, // 9: patchbay.sandbox.v1.BootstrapResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	38, // 10: patchbay.sandbox.v1.BootstrapResponse.started_at:type_name -> google.protobuf.Timestamp
+	38, // 11: patchbay.sandbox.v1.StartResponse.started_at:type_name -> google.protobuf.Timestamp
 	0,  // 12: patchbay.sandbox.v1.StateResponse.state:type_name -> patchbay.sandbox.v1.SandboxState
-	36, // 13: patchbay.sandbox.v1.StateResponse.started_at:type_name -> google.protobuf.Timestamp
+	38, // 13: patchbay.sandbox.v1.StateResponse.started_at:type_name -> google.protobuf.Timestamp
 	12, // 14: patchbay.sandbox.v1.StateResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
-	35, // 15: patchbay.sandbox.v1.StateResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	36, // 16: patchbay.sandbox.v1.ExitStatus.exited_at:type_name -> google.protobuf.Timestamp
+	37, // 15: patchbay.sandbox.v1.StateResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	38, // 16: patchbay.sandbox.v1.ExitStatus.exited_at:type_name -> google.protobuf.Timestamp
 	12, // 17: patchbay.sandbox.v1.WaitResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
-	28, // 18: patchbay.sandbox.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
-	30, // 19: patchbay.sandbox.v1.ConnectRequest.attachment:type_name -> patchbay.types.v1.AllocatedAttachment
-	35, // 20: patchbay.sandbox.v1.ConnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	35, // 21: patchbay.sandbox.v1.DisconnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	3,  // 22: patchbay.sandbox.v1.SandboxService.Hello:input_type -> patchbay.sandbox.v1.HelloRequest
-	5,  // 23: patchbay.sandbox.v1.SandboxService.Bootstrap:input_type -> patchbay.sandbox.v1.BootstrapRequest
-	8,  // 24: patchbay.sandbox.v1.SandboxService.Start:input_type -> patchbay.sandbox.v1.StartRequest
-	10, // 25: patchbay.sandbox.v1.SandboxService.State:input_type -> patchbay.sandbox.v1.StateRequest
-	13, // 26: patchbay.sandbox.v1.SandboxService.Wait:input_type -> patchbay.sandbox.v1.WaitRequest
-	15, // 27: patchbay.sandbox.v1.SandboxService.Signal:input_type -> patchbay.sandbox.v1.SignalRequest
-	17, // 28: patchbay.sandbox.v1.SandboxService.Exec:input_type -> patchbay.sandbox.v1.ExecRequest
-	19, // 29: patchbay.sandbox.v1.SandboxService.Resize:input_type -> patchbay.sandbox.v1.ResizeRequest
-	1,  // 30: patchbay.sandbox.v1.SandboxService.Explain:input_type -> patchbay.sandbox.v1.ExplainRequest
-	21, // 31: patchbay.sandbox.v1.SandboxService.Connect:input_type -> patchbay.sandbox.v1.ConnectRequest
-	23, // 32: patchbay.sandbox.v1.SandboxService.Disconnect:input_type -> patchbay.sandbox.v1.DisconnectRequest
-	25, // 33: patchbay.sandbox.v1.SandboxService.Shutdown:input_type -> patchbay.sandbox.v1.ShutdownRequest
-	4,  // 34: patchbay.sandbox.v1.SandboxService.Hello:output_type -> patchbay.sandbox.v1.HelloResponse
-	7,  // 35: patchbay.sandbox.v1.SandboxService.Bootstrap:output_type -> patchbay.sandbox.v1.BootstrapResponse
-	9,  // 36: patchbay.sandbox.v1.SandboxService.Start:output_type -> patchbay.sandbox.v1.StartResponse
-	11, // 37: patchbay.sandbox.v1.SandboxService.State:output_type -> patchbay.sandbox.v1.StateResponse
-	14, // 38: patchbay.sandbox.v1.SandboxService.Wait:output_type -> patchbay.sandbox.v1.WaitResponse
-	16, // 39: patchbay.sandbox.v1.SandboxService.Signal:output_type -> patchbay.sandbox.v1.SignalResponse
-	18, // 40: patchbay.sandbox.v1.SandboxService.Exec:output_type -> patchbay.sandbox.v1.ExecResponse
-	20, // 41: patchbay.sandbox.v1.SandboxService.Resize:output_type -> patchbay.sandbox.v1.ResizeResponse
-	2,  // 42: patchbay.sandbox.v1.SandboxService.Explain:output_type -> patchbay.sandbox.v1.ExplainResponse
-	22, // 43: patchbay.sandbox.v1.SandboxService.Connect:output_type -> patchbay.sandbox.v1.ConnectResponse
-	24, // 44: patchbay.sandbox.v1.SandboxService.Disconnect:output_type -> patchbay.sandbox.v1.DisconnectResponse
-	26, // 45: patchbay.sandbox.v1.SandboxService.Shutdown:output_type -> patchbay.sandbox.v1.ShutdownResponse
-	34, // [34:46] is the sub-list for method output_type
-	22, // [22:34] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	30, // 18: patchbay.sandbox.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
+	39, // 19: patchbay.sandbox.v1.StatsResponse.sample:type_name -> patchbay.types.v1.Sample
+	32, // 20: patchbay.sandbox.v1.ConnectRequest.attachment:type_name -> patchbay.types.v1.AllocatedAttachment
+	37, // 21: patchbay.sandbox.v1.ConnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	37, // 22: patchbay.sandbox.v1.DisconnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	3,  // 23: patchbay.sandbox.v1.SandboxService.Hello:input_type -> patchbay.sandbox.v1.HelloRequest
+	5,  // 24: patchbay.sandbox.v1.SandboxService.Bootstrap:input_type -> patchbay.sandbox.v1.BootstrapRequest
+	8,  // 25: patchbay.sandbox.v1.SandboxService.Start:input_type -> patchbay.sandbox.v1.StartRequest
+	10, // 26: patchbay.sandbox.v1.SandboxService.State:input_type -> patchbay.sandbox.v1.StateRequest
+	13, // 27: patchbay.sandbox.v1.SandboxService.Wait:input_type -> patchbay.sandbox.v1.WaitRequest
+	15, // 28: patchbay.sandbox.v1.SandboxService.Signal:input_type -> patchbay.sandbox.v1.SignalRequest
+	17, // 29: patchbay.sandbox.v1.SandboxService.Exec:input_type -> patchbay.sandbox.v1.ExecRequest
+	19, // 30: patchbay.sandbox.v1.SandboxService.Resize:input_type -> patchbay.sandbox.v1.ResizeRequest
+	1,  // 31: patchbay.sandbox.v1.SandboxService.Explain:input_type -> patchbay.sandbox.v1.ExplainRequest
+	21, // 32: patchbay.sandbox.v1.SandboxService.Stats:input_type -> patchbay.sandbox.v1.StatsRequest
+	23, // 33: patchbay.sandbox.v1.SandboxService.Connect:input_type -> patchbay.sandbox.v1.ConnectRequest
+	25, // 34: patchbay.sandbox.v1.SandboxService.Disconnect:input_type -> patchbay.sandbox.v1.DisconnectRequest
+	27, // 35: patchbay.sandbox.v1.SandboxService.Shutdown:input_type -> patchbay.sandbox.v1.ShutdownRequest
+	4,  // 36: patchbay.sandbox.v1.SandboxService.Hello:output_type -> patchbay.sandbox.v1.HelloResponse
+	7,  // 37: patchbay.sandbox.v1.SandboxService.Bootstrap:output_type -> patchbay.sandbox.v1.BootstrapResponse
+	9,  // 38: patchbay.sandbox.v1.SandboxService.Start:output_type -> patchbay.sandbox.v1.StartResponse
+	11, // 39: patchbay.sandbox.v1.SandboxService.State:output_type -> patchbay.sandbox.v1.StateResponse
+	14, // 40: patchbay.sandbox.v1.SandboxService.Wait:output_type -> patchbay.sandbox.v1.WaitResponse
+	16, // 41: patchbay.sandbox.v1.SandboxService.Signal:output_type -> patchbay.sandbox.v1.SignalResponse
+	18, // 42: patchbay.sandbox.v1.SandboxService.Exec:output_type -> patchbay.sandbox.v1.ExecResponse
+	20, // 43: patchbay.sandbox.v1.SandboxService.Resize:output_type -> patchbay.sandbox.v1.ResizeResponse
+	2,  // 44: patchbay.sandbox.v1.SandboxService.Explain:output_type -> patchbay.sandbox.v1.ExplainResponse
+	22, // 45: patchbay.sandbox.v1.SandboxService.Stats:output_type -> patchbay.sandbox.v1.StatsResponse
+	24, // 46: patchbay.sandbox.v1.SandboxService.Connect:output_type -> patchbay.sandbox.v1.ConnectResponse
+	26, // 47: patchbay.sandbox.v1.SandboxService.Disconnect:output_type -> patchbay.sandbox.v1.DisconnectResponse
+	28, // 48: patchbay.sandbox.v1.SandboxService.Shutdown:output_type -> patchbay.sandbox.v1.ShutdownResponse
+	36, // [36:49] is the sub-list for method output_type
+	23, // [23:36] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_sandbox_v1_sandbox_proto_init() }
@@ -1788,7 +1878,7 @@ func file_patchbay_sandbox_v1_sandbox_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_sandbox_v1_sandbox_proto_rawDesc), len(file_patchbay_sandbox_v1_sandbox_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   26,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1308,6 +1308,470 @@ func (x *Resources) GetPids() int64 {
 	return 0
 }
 
+// Sample is what a sandbox has used since it was made. What its kernel does not
+// count is absent.
+type Sample struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	Cpu           *CPUUse                `protobuf:"bytes,2,opt,name=cpu,proto3" json:"cpu,omitempty"`
+	Memory        *MemoryUse             `protobuf:"bytes,3,opt,name=memory,proto3" json:"memory,omitempty"`
+	Processes     *ProcessUse            `protobuf:"bytes,4,opt,name=processes,proto3" json:"processes,omitempty"`
+	Block         *BlockUse              `protobuf:"bytes,5,opt,name=block,proto3" json:"block,omitempty"`
+	Attachments   []*AttachmentTraffic   `protobuf:"bytes,6,rep,name=attachments,proto3" json:"attachments,omitempty"` // in the order of the interfaces
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Sample) Reset() {
+	*x = Sample{}
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Sample) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Sample) ProtoMessage() {}
+
+func (x *Sample) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Sample.ProtoReflect.Descriptor instead.
+func (*Sample) Descriptor() ([]byte, []int) {
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Sample) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Sample) GetCpu() *CPUUse {
+	if x != nil {
+		return x.Cpu
+	}
+	return nil
+}
+
+func (x *Sample) GetMemory() *MemoryUse {
+	if x != nil {
+		return x.Memory
+	}
+	return nil
+}
+
+func (x *Sample) GetProcesses() *ProcessUse {
+	if x != nil {
+		return x.Processes
+	}
+	return nil
+}
+
+func (x *Sample) GetBlock() *BlockUse {
+	if x != nil {
+		return x.Block
+	}
+	return nil
+}
+
+func (x *Sample) GetAttachments() []*AttachmentTraffic {
+	if x != nil {
+		return x.Attachments
+	}
+	return nil
+}
+
+type CPUUse struct {
+	state                protoimpl.MessageState `protogen:"open.v1"`
+	UsedNanoseconds      uint64                 `protobuf:"varint,1,opt,name=used_nanoseconds,json=usedNanoseconds,proto3" json:"used_nanoseconds,omitempty"`                // of all processors together
+	ThrottledNanoseconds uint64                 `protobuf:"varint,2,opt,name=throttled_nanoseconds,json=throttledNanoseconds,proto3" json:"throttled_nanoseconds,omitempty"` // that threads have waited because of the limit
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
+}
+
+func (x *CPUUse) Reset() {
+	*x = CPUUse{}
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CPUUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CPUUse) ProtoMessage() {}
+
+func (x *CPUUse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CPUUse.ProtoReflect.Descriptor instead.
+func (*CPUUse) Descriptor() ([]byte, []int) {
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *CPUUse) GetUsedNanoseconds() uint64 {
+	if x != nil {
+		return x.UsedNanoseconds
+	}
+	return 0
+}
+
+func (x *CPUUse) GetThrottledNanoseconds() uint64 {
+	if x != nil {
+		return x.ThrottledNanoseconds
+	}
+	return 0
+}
+
+type MemoryUse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	UsedBytes     uint64                 `protobuf:"varint,1,opt,name=used_bytes,json=usedBytes,proto3" json:"used_bytes,omitempty"`    // with what is cached of files
+	CacheBytes    uint64                 `protobuf:"varint,2,opt,name=cache_bytes,json=cacheBytes,proto3" json:"cache_bytes,omitempty"` // of those, of files and not used of late: what the kernel takes back first
+	LimitBytes    uint64                 `protobuf:"varint,3,opt,name=limit_bytes,json=limitBytes,proto3" json:"limit_bytes,omitempty"` // 0: none. Of a virtual machine: all the memory that its kernel has
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MemoryUse) Reset() {
+	*x = MemoryUse{}
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemoryUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemoryUse) ProtoMessage() {}
+
+func (x *MemoryUse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemoryUse.ProtoReflect.Descriptor instead.
+func (*MemoryUse) Descriptor() ([]byte, []int) {
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *MemoryUse) GetUsedBytes() uint64 {
+	if x != nil {
+		return x.UsedBytes
+	}
+	return 0
+}
+
+func (x *MemoryUse) GetCacheBytes() uint64 {
+	if x != nil {
+		return x.CacheBytes
+	}
+	return 0
+}
+
+func (x *MemoryUse) GetLimitBytes() uint64 {
+	if x != nil {
+		return x.LimitBytes
+	}
+	return 0
+}
+
+type ProcessUse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Count         uint64                 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"` // threads too, as the limit counts them
+	Limit         uint64                 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"` // 0: none
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProcessUse) Reset() {
+	*x = ProcessUse{}
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProcessUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProcessUse) ProtoMessage() {}
+
+func (x *ProcessUse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProcessUse.ProtoReflect.Descriptor instead.
+func (*ProcessUse) Descriptor() ([]byte, []int) {
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ProcessUse) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *ProcessUse) GetLimit() uint64 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type BlockUse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ReadBytes     uint64                 `protobuf:"varint,1,opt,name=read_bytes,json=readBytes,proto3" json:"read_bytes,omitempty"`
+	WrittenBytes  uint64                 `protobuf:"varint,2,opt,name=written_bytes,json=writtenBytes,proto3" json:"written_bytes,omitempty"`
+	Reads         uint64                 `protobuf:"varint,3,opt,name=reads,proto3" json:"reads,omitempty"`
+	Writes        uint64                 `protobuf:"varint,4,opt,name=writes,proto3" json:"writes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BlockUse) Reset() {
+	*x = BlockUse{}
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BlockUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BlockUse) ProtoMessage() {}
+
+func (x *BlockUse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BlockUse.ProtoReflect.Descriptor instead.
+func (*BlockUse) Descriptor() ([]byte, []int) {
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *BlockUse) GetReadBytes() uint64 {
+	if x != nil {
+		return x.ReadBytes
+	}
+	return 0
+}
+
+func (x *BlockUse) GetWrittenBytes() uint64 {
+	if x != nil {
+		return x.WrittenBytes
+	}
+	return 0
+}
+
+func (x *BlockUse) GetReads() uint64 {
+	if x != nil {
+		return x.Reads
+	}
+	return 0
+}
+
+func (x *BlockUse) GetWrites() uint64 {
+	if x != nil {
+		return x.Writes
+	}
+	return 0
+}
+
+// AttachmentTraffic is what has gone over an interface since it became the
+// sandbox's, as the sandbox sees it.
+type AttachmentTraffic struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	NetworkId     string                 `protobuf:"bytes,1,opt,name=network_id,json=networkId,proto3" json:"network_id,omitempty"`
+	Network       string                 `protobuf:"bytes,2,opt,name=network,proto3" json:"network,omitempty"` // name
+	InterfaceName string                 `protobuf:"bytes,3,opt,name=interface_name,json=interfaceName,proto3" json:"interface_name,omitempty"`
+	Received      *Traffic               `protobuf:"bytes,4,opt,name=received,proto3" json:"received,omitempty"` // by the sandbox; absent: it has no interface of that name any more
+	Sent          *Traffic               `protobuf:"bytes,5,opt,name=sent,proto3" json:"sent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AttachmentTraffic) Reset() {
+	*x = AttachmentTraffic{}
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AttachmentTraffic) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AttachmentTraffic) ProtoMessage() {}
+
+func (x *AttachmentTraffic) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AttachmentTraffic.ProtoReflect.Descriptor instead.
+func (*AttachmentTraffic) Descriptor() ([]byte, []int) {
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *AttachmentTraffic) GetNetworkId() string {
+	if x != nil {
+		return x.NetworkId
+	}
+	return ""
+}
+
+func (x *AttachmentTraffic) GetNetwork() string {
+	if x != nil {
+		return x.Network
+	}
+	return ""
+}
+
+func (x *AttachmentTraffic) GetInterfaceName() string {
+	if x != nil {
+		return x.InterfaceName
+	}
+	return ""
+}
+
+func (x *AttachmentTraffic) GetReceived() *Traffic {
+	if x != nil {
+		return x.Received
+	}
+	return nil
+}
+
+func (x *AttachmentTraffic) GetSent() *Traffic {
+	if x != nil {
+		return x.Sent
+	}
+	return nil
+}
+
+type Traffic struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Bytes         uint64                 `protobuf:"varint,1,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Packets       uint64                 `protobuf:"varint,2,opt,name=packets,proto3" json:"packets,omitempty"`
+	Errors        uint64                 `protobuf:"varint,3,opt,name=errors,proto3" json:"errors,omitempty"`
+	Dropped       uint64                 `protobuf:"varint,4,opt,name=dropped,proto3" json:"dropped,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Traffic) Reset() {
+	*x = Traffic{}
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Traffic) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Traffic) ProtoMessage() {}
+
+func (x *Traffic) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Traffic.ProtoReflect.Descriptor instead.
+func (*Traffic) Descriptor() ([]byte, []int) {
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Traffic) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *Traffic) GetPackets() uint64 {
+	if x != nil {
+		return x.Packets
+	}
+	return 0
+}
+
+func (x *Traffic) GetErrors() uint64 {
+	if x != nil {
+		return x.Errors
+	}
+	return 0
+}
+
+func (x *Traffic) GetDropped() uint64 {
+	if x != nil {
+		return x.Dropped
+	}
+	return 0
+}
+
 var File_patchbay_types_v1_types_proto protoreflect.FileDescriptor
 
 const file_patchbay_types_v1_types_proto_rawDesc = "" +
@@ -1434,7 +1898,46 @@ const file_patchbay_types_v1_types_proto_rawDesc = "" +
 	"\tResources\x12!\n" +
 	"\fmemory_bytes\x18\x01 \x01(\x03R\vmemoryBytes\x12\x1b\n" +
 	"\tnano_cpus\x18\x02 \x01(\x03R\bnanoCpus\x12\x12\n" +
-	"\x04pids\x18\x03 \x01(\x03R\x04pids*i\n" +
+	"\x04pids\x18\x03 \x01(\x03R\x04pids\"\xd3\x02\n" +
+	"\x06Sample\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12+\n" +
+	"\x03cpu\x18\x02 \x01(\v2\x19.patchbay.types.v1.CPUUseR\x03cpu\x124\n" +
+	"\x06memory\x18\x03 \x01(\v2\x1c.patchbay.types.v1.MemoryUseR\x06memory\x12;\n" +
+	"\tprocesses\x18\x04 \x01(\v2\x1d.patchbay.types.v1.ProcessUseR\tprocesses\x121\n" +
+	"\x05block\x18\x05 \x01(\v2\x1b.patchbay.types.v1.BlockUseR\x05block\x12F\n" +
+	"\vattachments\x18\x06 \x03(\v2$.patchbay.types.v1.AttachmentTrafficR\vattachments\"h\n" +
+	"\x06CPUUse\x12)\n" +
+	"\x10used_nanoseconds\x18\x01 \x01(\x04R\x0fusedNanoseconds\x123\n" +
+	"\x15throttled_nanoseconds\x18\x02 \x01(\x04R\x14throttledNanoseconds\"l\n" +
+	"\tMemoryUse\x12\x1d\n" +
+	"\n" +
+	"used_bytes\x18\x01 \x01(\x04R\tusedBytes\x12\x1f\n" +
+	"\vcache_bytes\x18\x02 \x01(\x04R\n" +
+	"cacheBytes\x12\x1f\n" +
+	"\vlimit_bytes\x18\x03 \x01(\x04R\n" +
+	"limitBytes\"8\n" +
+	"\n" +
+	"ProcessUse\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\x04R\x05count\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\x04R\x05limit\"|\n" +
+	"\bBlockUse\x12\x1d\n" +
+	"\n" +
+	"read_bytes\x18\x01 \x01(\x04R\treadBytes\x12#\n" +
+	"\rwritten_bytes\x18\x02 \x01(\x04R\fwrittenBytes\x12\x14\n" +
+	"\x05reads\x18\x03 \x01(\x04R\x05reads\x12\x16\n" +
+	"\x06writes\x18\x04 \x01(\x04R\x06writes\"\xdb\x01\n" +
+	"\x11AttachmentTraffic\x12\x1d\n" +
+	"\n" +
+	"network_id\x18\x01 \x01(\tR\tnetworkId\x12\x18\n" +
+	"\anetwork\x18\x02 \x01(\tR\anetwork\x12%\n" +
+	"\x0einterface_name\x18\x03 \x01(\tR\rinterfaceName\x126\n" +
+	"\breceived\x18\x04 \x01(\v2\x1a.patchbay.types.v1.TrafficR\breceived\x12.\n" +
+	"\x04sent\x18\x05 \x01(\v2\x1a.patchbay.types.v1.TrafficR\x04sent\"k\n" +
+	"\aTraffic\x12\x14\n" +
+	"\x05bytes\x18\x01 \x01(\x04R\x05bytes\x12\x18\n" +
+	"\apackets\x18\x02 \x01(\x04R\apackets\x12\x16\n" +
+	"\x06errors\x18\x03 \x01(\x04R\x06errors\x12\x18\n" +
+	"\adropped\x18\x04 \x01(\x04R\adropped*i\n" +
 	"\tMountType\x12\x1a\n" +
 	"\x16MOUNT_TYPE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fMOUNT_TYPE_BIND\x10\x01\x12\x14\n" +
@@ -1454,7 +1957,7 @@ func file_patchbay_types_v1_types_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_types_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_patchbay_types_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_patchbay_types_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_patchbay_types_v1_types_proto_goTypes = []any{
 	(MountType)(0),                  // 0: patchbay.types.v1.MountType
 	(*Metadata)(nil),                // 1: patchbay.types.v1.Metadata
@@ -1472,20 +1975,27 @@ var file_patchbay_types_v1_types_proto_goTypes = []any{
 	(*Mount)(nil),                   // 13: patchbay.types.v1.Mount
 	(*Process)(nil),                 // 14: patchbay.types.v1.Process
 	(*Resources)(nil),               // 15: patchbay.types.v1.Resources
-	nil,                             // 16: patchbay.types.v1.Metadata.LabelsEntry
-	nil,                             // 17: patchbay.types.v1.AttachmentConfiguration.OptionsEntry
-	nil,                             // 18: patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
-	nil,                             // 19: patchbay.types.v1.Attachment.SysctlsEntry
-	(*timestamppb.Timestamp)(nil),   // 20: google.protobuf.Timestamp
+	(*Sample)(nil),                  // 16: patchbay.types.v1.Sample
+	(*CPUUse)(nil),                  // 17: patchbay.types.v1.CPUUse
+	(*MemoryUse)(nil),               // 18: patchbay.types.v1.MemoryUse
+	(*ProcessUse)(nil),              // 19: patchbay.types.v1.ProcessUse
+	(*BlockUse)(nil),                // 20: patchbay.types.v1.BlockUse
+	(*AttachmentTraffic)(nil),       // 21: patchbay.types.v1.AttachmentTraffic
+	(*Traffic)(nil),                 // 22: patchbay.types.v1.Traffic
+	nil,                             // 23: patchbay.types.v1.Metadata.LabelsEntry
+	nil,                             // 24: patchbay.types.v1.AttachmentConfiguration.OptionsEntry
+	nil,                             // 25: patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
+	nil,                             // 26: patchbay.types.v1.Attachment.SysctlsEntry
+	(*timestamppb.Timestamp)(nil),   // 27: google.protobuf.Timestamp
 }
 var file_patchbay_types_v1_types_proto_depIdxs = []int32{
-	20, // 0: patchbay.types.v1.Metadata.created_at:type_name -> google.protobuf.Timestamp
-	16, // 1: patchbay.types.v1.Metadata.labels:type_name -> patchbay.types.v1.Metadata.LabelsEntry
-	17, // 2: patchbay.types.v1.AttachmentConfiguration.options:type_name -> patchbay.types.v1.AttachmentConfiguration.OptionsEntry
-	18, // 3: patchbay.types.v1.AttachmentConfiguration.sysctls:type_name -> patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
+	27, // 0: patchbay.types.v1.Metadata.created_at:type_name -> google.protobuf.Timestamp
+	23, // 1: patchbay.types.v1.Metadata.labels:type_name -> patchbay.types.v1.Metadata.LabelsEntry
+	24, // 2: patchbay.types.v1.AttachmentConfiguration.options:type_name -> patchbay.types.v1.AttachmentConfiguration.OptionsEntry
+	25, // 3: patchbay.types.v1.AttachmentConfiguration.sysctls:type_name -> patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
 	3,  // 4: patchbay.types.v1.Attachment.routes:type_name -> patchbay.types.v1.Route
 	4,  // 5: patchbay.types.v1.Attachment.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	19, // 6: patchbay.types.v1.Attachment.sysctls:type_name -> patchbay.types.v1.Attachment.SysctlsEntry
+	26, // 6: patchbay.types.v1.Attachment.sysctls:type_name -> patchbay.types.v1.Attachment.SysctlsEntry
 	8,  // 7: patchbay.types.v1.Explanation.names:type_name -> patchbay.types.v1.Explained
 	8,  // 8: patchbay.types.v1.Explanation.source:type_name -> patchbay.types.v1.Explained
 	8,  // 9: patchbay.types.v1.Explanation.rule:type_name -> patchbay.types.v1.Explained
@@ -1499,11 +2009,19 @@ var file_patchbay_types_v1_types_proto_depIdxs = []int32{
 	2,  // 17: patchbay.types.v1.AllocatedAttachment.plugin:type_name -> patchbay.types.v1.PluginInfo
 	11, // 18: patchbay.types.v1.AllocatedAttachment.lease:type_name -> patchbay.types.v1.LeaseReference
 	0,  // 19: patchbay.types.v1.Mount.type:type_name -> patchbay.types.v1.MountType
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	27, // 20: patchbay.types.v1.Sample.time:type_name -> google.protobuf.Timestamp
+	17, // 21: patchbay.types.v1.Sample.cpu:type_name -> patchbay.types.v1.CPUUse
+	18, // 22: patchbay.types.v1.Sample.memory:type_name -> patchbay.types.v1.MemoryUse
+	19, // 23: patchbay.types.v1.Sample.processes:type_name -> patchbay.types.v1.ProcessUse
+	20, // 24: patchbay.types.v1.Sample.block:type_name -> patchbay.types.v1.BlockUse
+	21, // 25: patchbay.types.v1.Sample.attachments:type_name -> patchbay.types.v1.AttachmentTraffic
+	22, // 26: patchbay.types.v1.AttachmentTraffic.received:type_name -> patchbay.types.v1.Traffic
+	22, // 27: patchbay.types.v1.AttachmentTraffic.sent:type_name -> patchbay.types.v1.Traffic
+	28, // [28:28] is the sub-list for method output_type
+	28, // [28:28] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_types_v1_types_proto_init() }
@@ -1517,7 +2035,7 @@ func file_patchbay_types_v1_types_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_types_v1_types_proto_rawDesc), len(file_patchbay_types_v1_types_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   19,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

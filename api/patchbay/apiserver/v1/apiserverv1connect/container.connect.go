@@ -52,6 +52,8 @@ const (
 	ContainerServiceResizeProcedure = "/patchbay.apiserver.v1.ContainerService/Resize"
 	// ContainerServiceExplainProcedure is the procedure name of the ContainerService's Explain RPC.
 	ContainerServiceExplainProcedure = "/patchbay.apiserver.v1.ContainerService/Explain"
+	// ContainerServiceStatsProcedure is the procedure name of the ContainerService's Stats RPC.
+	ContainerServiceStatsProcedure = "/patchbay.apiserver.v1.ContainerService/Stats"
 	// ContainerServiceConnectProcedure is the procedure name of the ContainerService's Connect RPC.
 	ContainerServiceConnectProcedure = "/patchbay.apiserver.v1.ContainerService/Connect"
 	// ContainerServiceDisconnectProcedure is the procedure name of the ContainerService's Disconnect
@@ -158,6 +160,13 @@ var (
 			Procedure:  ContainerServiceExplainProcedure,
 		}
 	})
+	containerServiceStatsSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_patchbay_apiserver_v1_container_proto.Services().ByName("ContainerService").Methods().ByName("Stats"),
+			Procedure:  ContainerServiceStatsProcedure,
+		}
+	})
 	containerServiceConnectSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -203,6 +212,10 @@ type ContainerServiceClient interface {
 	Resize(context.Context, *v1.ContainerServiceResizeRequest) (*v1.ContainerServiceResizeResponse, error)
 	// Explain says which way packets of a running container take, and why.
 	Explain(context.Context, *v1.ContainerServiceExplainRequest) (*v1.ContainerServiceExplainResponse, error)
+	// Stats says what containers that run have used so far. Names that are unknown
+	// or do not run fail it, all of them at once. A runtime helper that does not
+	// answer in time costs only what is told of its own container.
+	Stats(context.Context, *v1.ContainerServiceStatsRequest) (*v1.ContainerServiceStatsResponse, error)
 	// Connect puts a container, whether it runs or not, on one more network. All
 	// or nothing.
 	Connect(context.Context, *v1.ContainerServiceConnectRequest) (*v1.ContainerServiceConnectResponse, error)
@@ -266,6 +279,10 @@ type ContainerServiceHandler interface {
 	Resize(context.Context, *v1.ContainerServiceResizeRequest) (*v1.ContainerServiceResizeResponse, error)
 	// Explain says which way packets of a running container take, and why.
 	Explain(context.Context, *v1.ContainerServiceExplainRequest) (*v1.ContainerServiceExplainResponse, error)
+	// Stats says what containers that run have used so far. Names that are unknown
+	// or do not run fail it, all of them at once. A runtime helper that does not
+	// answer in time costs only what is told of its own container.
+	Stats(context.Context, *v1.ContainerServiceStatsRequest) (*v1.ContainerServiceStatsResponse, error)
 	// Connect puts a container, whether it runs or not, on one more network. All
 	// or nothing.
 	Connect(context.Context, *v1.ContainerServiceConnectRequest) (*v1.ContainerServiceConnectResponse, error)
@@ -292,6 +309,7 @@ func RegisterContainerServiceHandler(server *connect.Server, svc ContainerServic
 		connect.Method{Spec: containerServiceWaitExecSpec(), Handler: adapter.waitExec},
 		connect.Method{Spec: containerServiceResizeSpec(), Handler: adapter.resize},
 		connect.Method{Spec: containerServiceExplainSpec(), Handler: adapter.explain},
+		connect.Method{Spec: containerServiceStatsSpec(), Handler: adapter.stats},
 		connect.Method{Spec: containerServiceConnectSpec(), Handler: adapter.connect},
 		connect.Method{Spec: containerServiceDisconnectSpec(), Handler: adapter.disconnect},
 	)
@@ -369,6 +387,10 @@ func (UnimplementedContainerServiceHandler) Resize(context.Context, *v1.Containe
 
 func (UnimplementedContainerServiceHandler) Explain(context.Context, *v1.ContainerServiceExplainRequest) (*v1.ContainerServiceExplainResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.ContainerService.Explain is not implemented")
+}
+
+func (UnimplementedContainerServiceHandler) Stats(context.Context, *v1.ContainerServiceStatsRequest) (*v1.ContainerServiceStatsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.ContainerService.Stats is not implemented")
 }
 
 func (UnimplementedContainerServiceHandler) Connect(context.Context, *v1.ContainerServiceConnectRequest) (*v1.ContainerServiceConnectResponse, error) {
@@ -490,6 +512,14 @@ func (c *containerServiceClient) Resize(ctx context.Context, req *v1.ContainerSe
 func (c *containerServiceClient) Explain(ctx context.Context, req *v1.ContainerServiceExplainRequest) (*v1.ContainerServiceExplainResponse, error) {
 	var res v1.ContainerServiceExplainResponse
 	if err := c.client.CallUnary(ctx, containerServiceExplainSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *containerServiceClient) Stats(ctx context.Context, req *v1.ContainerServiceStatsRequest) (*v1.ContainerServiceStatsResponse, error) {
+	var res v1.ContainerServiceStatsResponse
+	if err := c.client.CallUnary(ctx, containerServiceStatsSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -671,6 +701,18 @@ func (h containerServiceHandler) explain(ctx context.Context, _ connect.Spec, st
 		return err
 	}
 	res, err := h.svc.Explain(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h containerServiceHandler) stats(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ContainerServiceStatsRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Stats(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -42,6 +42,8 @@ const (
 	GuestServiceRewriteProcedure = "/patchbay.guest.v1.GuestService/Rewrite"
 	// GuestServiceRouteProcedure is the procedure name of the GuestService's Route RPC.
 	GuestServiceRouteProcedure = "/patchbay.guest.v1.GuestService/Route"
+	// GuestServiceStatsProcedure is the procedure name of the GuestService's Stats RPC.
+	GuestServiceStatsProcedure = "/patchbay.guest.v1.GuestService/Stats"
 	// GuestServiceListenNamesProcedure is the procedure name of the GuestService's ListenNames RPC.
 	GuestServiceListenNamesProcedure = "/patchbay.guest.v1.GuestService/ListenNames"
 	// GuestServiceDialProcedure is the procedure name of the GuestService's Dial RPC.
@@ -94,6 +96,13 @@ var (
 			StreamType: connect.StreamTypeUnary,
 			Schema:     v1.File_patchbay_guest_v1_guest_proto.Services().ByName("GuestService").Methods().ByName("Route"),
 			Procedure:  GuestServiceRouteProcedure,
+		}
+	})
+	guestServiceStatsSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_patchbay_guest_v1_guest_proto.Services().ByName("GuestService").Methods().ByName("Stats"),
+			Procedure:  GuestServiceStatsProcedure,
 		}
 	})
 	guestServiceListenNamesSpec = sync.OnceValue(func() connect.Spec {
@@ -172,6 +181,10 @@ type GuestServiceClient interface {
 	// Route asks the guest's kernel for the route of a packet that the container
 	// sends.
 	Route(context.Context, *v1.RouteRequest) (*v1.RouteResponse, error)
+	// Stats says what the container has used, of the machine's own account alone:
+	// the memory limit is all the memory of the guest's kernel, and the attachments
+	// have the names of their interfaces only.
+	Stats(context.Context, *v1.StatsRequest) (*v1.StatsResponse, error)
 	// ListenNames opens the sockets of the container's resolver. The guest then
 	// opens a stream for what comes by UDP (NAMES_DATAGRAMS), and one for each
 	// connection (NAMES_CONNECTION), all without the id of a process.
@@ -215,6 +228,10 @@ type GuestServiceHandler interface {
 	// Route asks the guest's kernel for the route of a packet that the container
 	// sends.
 	Route(context.Context, *v1.RouteRequest) (*v1.RouteResponse, error)
+	// Stats says what the container has used, of the machine's own account alone:
+	// the memory limit is all the memory of the guest's kernel, and the attachments
+	// have the names of their interfaces only.
+	Stats(context.Context, *v1.StatsRequest) (*v1.StatsResponse, error)
 	// ListenNames opens the sockets of the container's resolver. The guest then
 	// opens a stream for what comes by UDP (NAMES_DATAGRAMS), and one for each
 	// connection (NAMES_CONNECTION), all without the id of a process.
@@ -244,6 +261,7 @@ func RegisterGuestServiceHandler(server *connect.Server, svc GuestServiceHandler
 		connect.Method{Spec: guestServiceRewireSpec(), Handler: adapter.rewire},
 		connect.Method{Spec: guestServiceRewriteSpec(), Handler: adapter.rewrite},
 		connect.Method{Spec: guestServiceRouteSpec(), Handler: adapter.route},
+		connect.Method{Spec: guestServiceStatsSpec(), Handler: adapter.stats},
 		connect.Method{Spec: guestServiceListenNamesSpec(), Handler: adapter.listenNames},
 		connect.Method{Spec: guestServiceDialSpec(), Handler: adapter.dial},
 		connect.Method{Spec: guestServiceCreateSpec(), Handler: adapter.create},
@@ -276,6 +294,10 @@ func (UnimplementedGuestServiceHandler) Rewrite(context.Context, *v1.RewriteRequ
 
 func (UnimplementedGuestServiceHandler) Route(context.Context, *v1.RouteRequest) (*v1.RouteResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.guest.v1.GuestService.Route is not implemented")
+}
+
+func (UnimplementedGuestServiceHandler) Stats(context.Context, *v1.StatsRequest) (*v1.StatsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.guest.v1.GuestService.Stats is not implemented")
 }
 
 func (UnimplementedGuestServiceHandler) ListenNames(context.Context, *v1.ListenNamesRequest) (*v1.ListenNamesResponse, error) {
@@ -349,6 +371,14 @@ func (c *guestServiceClient) Rewrite(ctx context.Context, req *v1.RewriteRequest
 func (c *guestServiceClient) Route(ctx context.Context, req *v1.RouteRequest) (*v1.RouteResponse, error) {
 	var res v1.RouteResponse
 	if err := c.client.CallUnary(ctx, guestServiceRouteSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *guestServiceClient) Stats(ctx context.Context, req *v1.StatsRequest) (*v1.StatsResponse, error) {
+	var res v1.StatsResponse
+	if err := c.client.CallUnary(ctx, guestServiceStatsSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -474,6 +504,18 @@ func (h guestServiceHandler) route(ctx context.Context, _ connect.Spec, stream c
 		return err
 	}
 	res, err := h.svc.Route(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h guestServiceHandler) stats(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.StatsRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Stats(ctx, &req)
 	if err != nil {
 		return err
 	}

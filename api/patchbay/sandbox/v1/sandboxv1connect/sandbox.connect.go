@@ -52,6 +52,8 @@ const (
 	SandboxServiceResizeProcedure = "/patchbay.sandbox.v1.SandboxService/Resize"
 	// SandboxServiceExplainProcedure is the procedure name of the SandboxService's Explain RPC.
 	SandboxServiceExplainProcedure = "/patchbay.sandbox.v1.SandboxService/Explain"
+	// SandboxServiceStatsProcedure is the procedure name of the SandboxService's Stats RPC.
+	SandboxServiceStatsProcedure = "/patchbay.sandbox.v1.SandboxService/Stats"
 	// SandboxServiceConnectProcedure is the procedure name of the SandboxService's Connect RPC.
 	SandboxServiceConnectProcedure = "/patchbay.sandbox.v1.SandboxService/Connect"
 	// SandboxServiceDisconnectProcedure is the procedure name of the SandboxService's Disconnect RPC.
@@ -124,6 +126,13 @@ var (
 			Procedure:  SandboxServiceExplainProcedure,
 		}
 	})
+	sandboxServiceStatsSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_patchbay_sandbox_v1_sandbox_proto.Services().ByName("SandboxService").Methods().ByName("Stats"),
+			Procedure:  SandboxServiceStatsProcedure,
+		}
+	})
 	sandboxServiceConnectSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -170,6 +179,9 @@ type SandboxServiceClient interface {
 	Resize(context.Context, *v1.ResizeRequest) (*v1.ResizeResponse, error)
 	// Explain says which way packets take from here, and why.
 	Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error)
+	// Stats says what the sandbox has used so far. A runtime that does not count
+	// answers that it is not implemented.
+	Stats(context.Context, *v1.StatsRequest) (*v1.StatsResponse, error)
 	// Connect holds the lease of one more attachment and makes its interface, after
 	// the others. All or nothing. A runtime that cannot while the sandbox lives
 	// answers that it is not implemented.
@@ -211,6 +223,9 @@ type SandboxServiceHandler interface {
 	Resize(context.Context, *v1.ResizeRequest) (*v1.ResizeResponse, error)
 	// Explain says which way packets take from here, and why.
 	Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error)
+	// Stats says what the sandbox has used so far. A runtime that does not count
+	// answers that it is not implemented.
+	Stats(context.Context, *v1.StatsRequest) (*v1.StatsResponse, error)
 	// Connect holds the lease of one more attachment and makes its interface, after
 	// the others. All or nothing. A runtime that cannot while the sandbox lives
 	// answers that it is not implemented.
@@ -237,6 +252,7 @@ func RegisterSandboxServiceHandler(server *connect.Server, svc SandboxServiceHan
 		connect.Method{Spec: sandboxServiceExecSpec(), Handler: adapter.exec},
 		connect.Method{Spec: sandboxServiceResizeSpec(), Handler: adapter.resize},
 		connect.Method{Spec: sandboxServiceExplainSpec(), Handler: adapter.explain},
+		connect.Method{Spec: sandboxServiceStatsSpec(), Handler: adapter.stats},
 		connect.Method{Spec: sandboxServiceConnectSpec(), Handler: adapter.connect},
 		connect.Method{Spec: sandboxServiceDisconnectSpec(), Handler: adapter.disconnect},
 		connect.Method{Spec: sandboxServiceShutdownSpec(), Handler: adapter.shutdown},
@@ -280,6 +296,10 @@ func (UnimplementedSandboxServiceHandler) Resize(context.Context, *v1.ResizeRequ
 
 func (UnimplementedSandboxServiceHandler) Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.sandbox.v1.SandboxService.Explain is not implemented")
+}
+
+func (UnimplementedSandboxServiceHandler) Stats(context.Context, *v1.StatsRequest) (*v1.StatsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.sandbox.v1.SandboxService.Stats is not implemented")
 }
 
 func (UnimplementedSandboxServiceHandler) Connect(context.Context, *v1.ConnectRequest) (*v1.ConnectResponse, error) {
@@ -365,6 +385,14 @@ func (c *sandboxServiceClient) Resize(ctx context.Context, req *v1.ResizeRequest
 func (c *sandboxServiceClient) Explain(ctx context.Context, req *v1.ExplainRequest) (*v1.ExplainResponse, error) {
 	var res v1.ExplainResponse
 	if err := c.client.CallUnary(ctx, sandboxServiceExplainSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *sandboxServiceClient) Stats(ctx context.Context, req *v1.StatsRequest) (*v1.StatsResponse, error) {
+	var res v1.StatsResponse
+	if err := c.client.CallUnary(ctx, sandboxServiceStatsSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -498,6 +526,18 @@ func (h sandboxServiceHandler) explain(ctx context.Context, _ connect.Spec, stre
 		return err
 	}
 	res, err := h.svc.Explain(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h sandboxServiceHandler) stats(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.StatsRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Stats(ctx, &req)
 	if err != nil {
 		return err
 	}
