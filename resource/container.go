@@ -91,6 +91,9 @@ type ContainerStatus struct {
 	Attachments []Attachment    `json:"attachments,omitempty"`
 	Faults      []string        `json:"faults,omitempty"`
 	Ports       []PublishedPort `json:"ports,omitempty"` // open now
+	// Traffic is that of the attachments, if it was asked for and the runtime
+	// helper told it in time.
+	Traffic []AttachmentTraffic `json:"traffic,omitempty"`
 }
 
 // ContainerTemplate is a container as a user asks for it; what is left out

@@ -196,6 +196,15 @@ func (h *Harness) Explain(ctx context.Context, r *sandboxv1.ExplainRequest) (*sa
 	return &sandboxv1.ExplainResponse{Explanations: wire.ExplanationsToProto(explanations)}, nil
 }
 
+// Stats says what the sandbox has used.
+func (h *Harness) Stats(ctx context.Context, _ *sandboxv1.StatsRequest) (*sandboxv1.StatsResponse, error) {
+	sample, err := h.sandbox.Stats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &sandboxv1.StatsResponse{Sample: wire.SampleToProto(sample)}, nil
+}
+
 // Connect makes one more interface.
 func (h *Harness) Connect(ctx context.Context, r *sandboxv1.ConnectRequest) (*sandboxv1.ConnectResponse, error) {
 	allocated, err := wire.AllocatedAttachmentFromProto(r.GetAttachment())

@@ -94,6 +94,7 @@ func ContainerToProto(c resource.Container) *apiserverv1.Container {
 			Attachments: AttachmentsToProto(s.Attachments),
 			Faults:      s.Faults,
 			Ports:       PublishedPortsToProto(s.Ports),
+			Traffic:     attachmentTrafficToProto(s.Traffic),
 		},
 	}
 }
@@ -140,6 +141,7 @@ func ContainerFromProto(c *apiserverv1.Container) (resource.Container, error) {
 			Attachments: attachments(&f, s.GetAttachments()),
 			Faults:      s.GetFaults(),
 			Ports:       publishedPorts(&f, s.GetPorts()),
+			Traffic:     attachmentTrafficFromProto(s.GetTraffic()),
 		},
 	}
 	return out, f.err()

@@ -55,6 +55,9 @@ type Engine struct {
 	mu    sync.Mutex
 	main  *mainProcess               // guarded by mu; nil before Create
 	pumps map[string]*tapstream.Pump // guarded by mu; by interface
+	// borrowed are the devices of the host that are interfaces, with what had gone
+	// over them when they became that.
+	borrowed map[string]link.Counters // guarded by mu
 }
 
 var _ sandbox.Engine = (*Engine)(nil)
@@ -83,7 +86,7 @@ func New(c Config) (*Engine, error) {
 		config: c, host: h, reaper: r, group: group, rates: outer.Rates{Sandbox: c.ID},
 		program: program.Program{Path: path, ID: c.ID, StateDir: c.StateDir, Reaper: r},
 		network: make(chan madeNetwork, 1),
-		pumps:   map[string]*tapstream.Pump{},
+		pumps:   map[string]*tapstream.Pump{}, borrowed: map[string]link.Counters{},
 	}
 	// The kernel takes its time while it ends other namespaces; until the helper is told
 	// what to make, there is some.

@@ -88,7 +88,7 @@ func (e *Engine) plug(ctx context.Context, outside *link.Handle, i sandbox.Inter
 	case sandbox.Macvlan:
 		return outside.AddMacvlan(l.Parent, l.Mode, peer)
 	case sandbox.HostDevice:
-		return outside.Move(l.Device, peer)
+		return e.plugBorrowed(outside, l.Device, peer)
 	case sandbox.TapStream:
 		return e.plugTap(ctx, l.Socket, peer)
 	}
@@ -115,10 +115,13 @@ func (e *Engine) plugTap(ctx context.Context, socket string, peer link.Peer) err
 // unplug removes an interface and what serves it, unless it is a device of the
 // host: its network takes that back.
 func (e *Engine) unplug(within *link.Handle, i sandbox.Interface) error {
-	if _, borrowed := i.Link.(sandbox.HostDevice); borrowed {
+	_, borrowed := i.Link.(sandbox.HostDevice)
+	e.mu.Lock()
+	delete(e.borrowed, i.Name)
+	if borrowed {
+		e.mu.Unlock()
 		return nil
 	}
-	e.mu.Lock()
 	pump := e.pumps[i.Name]
 	delete(e.pumps, i.Name)
 	e.mu.Unlock()

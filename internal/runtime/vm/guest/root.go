@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -125,7 +127,11 @@ func identify(hostname string) error {
 
 // makeGroup makes the control group of the container's processes.
 func makeGroup(pids int64) error {
-	if err := os.WriteFile("/cgroup/cgroup.subtree_control", []byte("+cpu +memory +pids"), 0); err != nil {
+	controllers := "+cpu +memory +pids"
+	if has, err := os.ReadFile("/cgroup/cgroup.controllers"); err == nil && slices.Contains(strings.Fields(string(has)), "io") {
+		controllers += " +io" // counts alone, which is worth no failure
+	}
+	if err := os.WriteFile("/cgroup/cgroup.subtree_control", []byte(controllers), 0); err != nil {
 		return fmt.Errorf("control groups: %w", err)
 	}
 	if err := os.Mkdir(groupDir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
