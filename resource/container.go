@@ -91,8 +91,8 @@ type ContainerStatus struct {
 	Attachments []Attachment    `json:"attachments,omitempty"`
 	Faults      []string        `json:"faults,omitempty"`
 	Ports       []PublishedPort `json:"ports,omitempty"` // open now
-	// Traffic is that of the attachments, if it was asked for and the runtime
-	// helper told it in time.
+	// Traffic is that of the attachments, where one container is asked for and its
+	// runtime helper tells it in time.
 	Traffic []AttachmentTraffic `json:"traffic,omitempty"`
 }
 

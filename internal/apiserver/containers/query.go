@@ -50,13 +50,13 @@ func (s *Service) Known() []resource.Container {
 	return out
 }
 
-// Get returns one container.
+// Get returns one container, with the traffic of its attachments.
 func (s *Service) Get(ctx context.Context, name string) (resource.Container, error) {
 	e, err := s.find(name)
 	if err != nil {
 		return resource.Container{}, err
 	}
-	return s.describe(ctx, e), nil
+	return s.withTraffic(ctx, e), nil
 }
 
 func (s *Service) describe(ctx context.Context, e *entry) resource.Container {

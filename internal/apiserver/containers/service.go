@@ -83,6 +83,9 @@ type Config struct {
 	// StatusTimeout bounds how long it may take to tell its state; default
 	// 500 ms.
 	StatusTimeout time.Duration
+	// StatsTimeout bounds how long it may take to tell what its container has used;
+	// default 1 s.
+	StatsTimeout time.Duration
 	// GraceTimeout bounds how long anything else may take that a helper is asked
 	// for, such as its exit after its container's; default 5 s.
 	GraceTimeout time.Duration
@@ -97,6 +100,7 @@ func (c *Config) complete() {
 		&c.ReadyTimeout:  10 * time.Second,
 		&c.StartTimeout:  2 * time.Minute,
 		&c.StatusTimeout: 500 * time.Millisecond,
+		&c.StatsTimeout:  time.Second,
 		&c.GraceTimeout:  5 * time.Second,
 	} {
 		if *value == 0 {
@@ -176,7 +180,11 @@ func (e *entry) described() report.Container {
 
 // errorf returns an error about the container.
 func (e *entry) errorf(kind error, format string, args ...any) error {
-	return fault.New(kind, "container %s: "+format, append([]any{e.name()}, args...)...)
+	return containerErrorf(e.name(), kind, format, args...)
+}
+
+func containerErrorf(name string, kind error, format string, args ...any) error {
+	return fault.New(kind, "container %s: "+format, append([]any{name}, args...)...)
 }
 
 // New returns a service with the containers in the records. Records that cannot

@@ -17,6 +17,7 @@ import (
 type Containers interface {
 	ContainerConfigurations
 	ContainerRuns
+	ContainerMeter
 	ContainerProcesses
 	ContainerNetworks
 }
@@ -37,6 +38,11 @@ type ContainerRuns interface {
 	Restart(ctx context.Context, name string, timeout *time.Duration) error
 	Wait(ctx context.Context, name string, deleted bool) (resource.ContainerExit, error)
 	Logs(ctx context.Context, name string, q resource.LogQuery, f func(resource.LogEntry) error) error
+}
+
+// ContainerMeter tells what containers have used.
+type ContainerMeter interface {
+	Stats(ctx context.Context, names []string, runningOnly bool) ([]resource.ContainerStats, error)
 }
 
 // ContainerProcesses reaches processes in running containers.
@@ -180,6 +186,18 @@ func (h *containerHarness) Explain(ctx context.Context, r *apiserverv1.Container
 		return nil, err
 	}
 	return &apiserverv1.ContainerServiceExplainResponse{Explanations: wire.ExplanationsToProto(explanations)}, nil
+}
+
+func (h *containerHarness) Stats(ctx context.Context, r *apiserverv1.ContainerServiceStatsRequest) (*apiserverv1.ContainerServiceStatsResponse, error) {
+	all, err := h.service.Stats(ctx, r.GetNames(), r.GetRunningOnly())
+	if err != nil {
+		return nil, err
+	}
+	var out apiserverv1.ContainerServiceStatsResponse
+	for _, s := range all {
+		out.Containers = append(out.Containers, wire.ContainerStatsToProto(s))
+	}
+	return &out, nil
 }
 
 func (h *containerHarness) Connect(ctx context.Context, r *apiserverv1.ContainerServiceConnectRequest) (*apiserverv1.ContainerServiceConnectResponse, error) {

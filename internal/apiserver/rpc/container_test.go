@@ -118,6 +118,13 @@ func (f *fakeContainers) Explain(_ context.Context, name, target string) ([]reso
 		f.note(name, "explain %s %s", name, target)
 }
 
+func (f *fakeContainers) Stats(_ context.Context, names []string, runningOnly bool) ([]resource.ContainerStats, error) {
+	return []resource.ContainerStats{
+		{ID: "1", Name: "web", Sample: resource.Sample{CPU: &resource.CPUUse{UsedNanoseconds: 7}}},
+		{ID: "2", Name: "db", Fault: "does not answer"},
+	}, f.note(names[0], "stats %v %v", names, runningOnly)
+}
+
 func serveContainers(t *testing.T) (apiserverv1connect.ContainerServiceClient, *fakeContainers) {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "s")
@@ -203,6 +210,14 @@ func TestContainerCalls(t *testing.T) {
 				Name: name, Network: &typesv1.AttachmentConfiguration{Network: "data", Ipv4Address: "10.0.0.7"},
 			})
 			return r.GetAttachment().GetInterfaceName() + strings.Join(r.GetWarnings(), ","), "eth1careful", err
+		},
+		"stats [%s db] true": func(name string) (any, any, error) {
+			r, err := c.Stats(ctx, &apiserverv1.ContainerServiceStatsRequest{Names: []string{name, "db"}, RunningOnly: true})
+			if err != nil {
+				return nil, nil, err
+			}
+			web, db := r.GetContainers()[0], r.GetContainers()[1]
+			return fmt.Sprint(web.GetId(), web.GetName(), web.GetSample().GetCpu().GetUsedNanoseconds(), db.GetName(), db.GetSample(), db.GetFault()), "1web7db<nil>does not answer", err
 		},
 		"disconnect %s data true": func(name string) (any, any, error) {
 			_, err := c.Disconnect(ctx, &apiserverv1.ContainerServiceDisconnectRequest{Name: name, Network: "data", Force: true})

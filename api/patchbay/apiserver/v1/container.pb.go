@@ -844,7 +844,7 @@ type ContainerStatus struct {
 	Attachments   []*v1.Attachment        `protobuf:"bytes,9,rep,name=attachments,proto3" json:"attachments,omitempty"`
 	Faults        []string                `protobuf:"bytes,10,rep,name=faults,proto3" json:"faults,omitempty"`
 	Ports         []*v1.PublishedPort     `protobuf:"bytes,11,rep,name=ports,proto3" json:"ports,omitempty"`     // open now
-	Traffic       []*v1.AttachmentTraffic `protobuf:"bytes,12,rep,name=traffic,proto3" json:"traffic,omitempty"` // if asked for, and if the runtime helper tells it in time
+	Traffic       []*v1.AttachmentTraffic `protobuf:"bytes,12,rep,name=traffic,proto3" json:"traffic,omitempty"` // of Get, if the runtime helper tells it in time
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1876,7 +1876,6 @@ func (x *ContainerServiceListResponse) GetContainers() []*Container {
 type ContainerServiceGetRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Traffic       bool                   `protobuf:"varint,2,opt,name=traffic,proto3" json:"traffic,omitempty"` // tell the traffic of the attachments too
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1916,13 +1915,6 @@ func (x *ContainerServiceGetRequest) GetName() string {
 		return x.Name
 	}
 	return ""
-}
-
-func (x *ContainerServiceGetRequest) GetTraffic() bool {
-	if x != nil {
-		return x.Traffic
-	}
-	return false
 }
 
 type ContainerServiceGetResponse struct {
@@ -2656,10 +2648,9 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\x1cContainerServiceListResponse\x12@\n" +
 	"\n" +
 	"containers\x18\x01 \x03(\v2 .patchbay.apiserver.v1.ContainerR\n" +
-	"containers\"J\n" +
+	"containers\"0\n" +
 	"\x1aContainerServiceGetRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
-	"\atraffic\x18\x02 \x01(\bR\atraffic\"]\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"]\n" +
 	"\x1bContainerServiceGetResponse\x12>\n" +
 	"\tcontainer\x18\x01 \x01(\v2 .patchbay.apiserver.v1.ContainerR\tcontainer\"I\n" +
 	"\x1dContainerServiceDeleteRequest\x12\x12\n" +

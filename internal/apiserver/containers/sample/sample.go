@@ -1,0 +1,86 @@
+// Package sample asks runtime helpers what their containers have used.
+package sample
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sync/errgroup"
+
+	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
+	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
+	"patchbay.dev/patchbay/internal/apiserver/containers/runtimehelper"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+// atOnce bounds the helpers that are asked at a time.
+const atOnce = 32
+
+// Container is one that is asked for.
+type Container struct {
+	ID, Name string
+	Helper   runtimehelper.Helper
+}
+
+// All asks for containers, several at once, each within a time. The answers are in
+// their order: a fault where a helper does not give one, nil for a container that
+// has ended.
+func All(ctx context.Context, containers []Container, within time.Duration) []*resource.ContainerStats {
+	out := make([]*resource.ContainerStats, len(containers))
+	var group errgroup.Group
+	group.SetLimit(atOnce)
+	for i, c := range containers {
+		group.Go(func() error {
+			s := resource.ContainerStats{ID: c.ID, Name: c.Name}
+			var err error
+			switch s.Sample, err = One(ctx, c.Helper, within); {
+			case c.ended(err):
+				return nil
+			case err != nil:
+				s.Fault = text(err)
+			}
+			out[i] = &s
+			return nil
+		})
+	}
+	_ = group.Wait() // nothing of it fails
+	return out
+}
+
+// One asks a helper within a time.
+func One(ctx context.Context, h runtimehelper.Helper, within time.Duration) (resource.Sample, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	answer, err := h.Client.Stats(ctx, &sandboxv1.StatsRequest{})
+	if err != nil {
+		return resource.Sample{}, err
+	}
+	return wire.SampleFromProto(answer.GetSample()), nil
+}
+
+// ended reports whether an error comes of the container's end.
+func (c Container) ended(err error) bool {
+	if errdefs.IsFailedPrecondition(err) {
+		return true
+	}
+	select {
+	case <-c.Helper.Process.Done():
+		return err != nil
+	default:
+		return false
+	}
+}
+
+// text is what users read of an error.
+func text(err error) string {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), fault.IsConnection(err):
+		return "its runtime helper does not answer"
+	case errdefs.IsNotImplemented(err):
+		return "its runtime helper does not count what it uses"
+	}
+	return wire.Text(err)
+}
