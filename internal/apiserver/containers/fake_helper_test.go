@@ -218,6 +218,31 @@ func (f *fake) State(context.Context, *sandboxv1.StateRequest) (*sandboxv1.State
 	return r, nil
 }
 
+// Stats counts by the places of the attachments.
+func (f *fake) Stats(ctx context.Context, _ *sandboxv1.StatsRequest) (*sandboxv1.StatsResponse, error) {
+	switch f.args[0] {
+	case "stats-hang":
+		<-ctx.Done()
+		return nil, ctx.Err()
+	case "stats-unknown":
+		return f.UnimplementedSandboxServiceHandler.Stats(ctx, nil)
+	case "stats-error":
+		return nil, fmt.Errorf("control group: cpu.stat: cannot make sense of it: %w", errdefs.ErrInternal)
+	case "stats-death":
+		os.Exit(2)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := &typesv1.Sample{Time: timestamppb.Now(), Cpu: &typesv1.CPUUse{UsedNanoseconds: 7}}
+	for i, a := range f.attachments {
+		s.Attachments = append(s.Attachments, &typesv1.AttachmentTraffic{
+			NetworkId: a.GetNetworkId(), Network: a.GetNetwork(), InterfaceName: a.GetInterfaceName(),
+			Received: &typesv1.Traffic{Bytes: uint64(i + 1)}, Sent: &typesv1.Traffic{Bytes: uint64(i + 10)},
+		})
+	}
+	return &sandboxv1.StatsResponse{Sample: s}, nil
+}
+
 // Connect does as the command says.
 func (f *fake) Connect(_ context.Context, r *sandboxv1.ConnectRequest) (*sandboxv1.ConnectResponse, error) {
 	f.mu.Lock()

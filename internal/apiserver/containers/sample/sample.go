@@ -37,7 +37,7 @@ func All(ctx context.Context, containers []Container, within time.Duration) []*r
 			s := resource.ContainerStats{ID: c.ID, Name: c.Name}
 			var err error
 			switch s.Sample, err = One(ctx, c.Helper, within); {
-			case c.ended(err):
+			case err != nil && c.ended(ctx, err, within):
 				return nil
 			case err != nil:
 				s.Fault = text(err)
@@ -61,15 +61,18 @@ func One(ctx context.Context, h runtimehelper.Helper, within time.Duration) (res
 	return wire.SampleFromProto(answer.GetSample()), nil
 }
 
-// ended reports whether an error comes of the container's end.
-func (c Container) ended(err error) bool {
-	if errdefs.IsFailedPrecondition(err) {
-		return true
+// ended reports whether an error comes of the container's end. The death of a helper
+// shows in its connection first.
+func (c Container) ended(ctx context.Context, err error, within time.Duration) bool {
+	if !fault.IsConnection(err) {
+		return errdefs.IsFailedPrecondition(err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
 	select {
 	case <-c.Helper.Process.Done():
-		return err != nil
-	default:
+		return true
+	case <-ctx.Done():
 		return false
 	}
 }
