@@ -44,7 +44,10 @@ func sendDatagrams(t *testing.T, from, to *netns.Namespace, address netip.Addr, 
 		t.Fatal(err)
 	}
 	defer receiver.Close()
-	if err := from.Do(func() (err error) { sender, err = net.Dial("udp", netip.AddrPortFrom(address, 9000).String()); return err }); err != nil {
+	if err := from.Do(func() (err error) {
+		sender, err = net.Dial("udp", netip.AddrPortFrom(address, 9000).String())
+		return err
+	}); err != nil {
 		t.Fatal(err)
 	}
 	defer sender.Close()

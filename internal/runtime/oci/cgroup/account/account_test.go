@@ -181,12 +181,14 @@ func TestAccounts(t *testing.T) {
 		"version 1, removed meanwhile":  {account.V1, group{"cpuacct/cpuacct.usage": gone, "memory/memory.usage_in_bytes": gone, "pids/pids.current": gone}, resource.Sample{}, nil},
 		"version 2, removed meanwhile":  {account.V2, group{"cpu.stat": gone, "memory.current": gone, "pids.current": gone, "io.stat": gone}, resource.Sample{}, nil},
 		"version 1, nonsense": {
-			account.V1, group{"cpuacct/cpuacct.usage": "-1\n", "memory/memory.usage_in_bytes": "\n", "blkio/blkio.throttle.io_service_bytes": "8:0 Read\n8:0 Write many\n"},
+			account.V1,
+			group{"cpuacct/cpuacct.usage": "-1\n", "memory/memory.usage_in_bytes": "\n", "blkio/blkio.throttle.io_service_bytes": "8:0 Read\n8:0 Write many\n"},
 			resource.Sample{Block: &resource.BlockUse{}},
 			[]string{`cpuacct.usage: cannot make sense of "-1"`, `memory.usage_in_bytes: cannot make sense of ""`, `"8:0 Read\n"`, `"8:0 Write many\n"`},
 		},
 		"version 2, nonsense": {
-			account.V2, group{"cpu.stat": "usage_usec\n", "pids.current": "many\n"},
+			account.V2,
+			group{"cpu.stat": "usage_usec\n", "pids.current": "many\n"},
 			resource.Sample{CPU: &resource.CPUUse{}},
 			[]string{`cpu.stat: cannot make sense of "usage_usec\n"`, `pids.current: cannot make sense of "many"`},
 		},
