@@ -3,14 +3,11 @@ package sandbox
 import (
 	"context"
 	"fmt"
-	"net/netip"
 
 	"github.com/containerd/errdefs"
 
-	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
-	"patchbay.dev/patchbay/internal/client"
 	"patchbay.dev/patchbay/internal/sandbox/explain"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/sandbox/lookup"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -28,25 +25,5 @@ func (s *Sandbox) Explain(ctx context.Context, target string) ([]resource.Explan
 	if !ok {
 		return nil, fmt.Errorf("sandbox %s: its runtime cannot be asked for routes: %w", s.config.ID, errdefs.ErrNotImplemented)
 	}
-	return explain.Explainer{Attachments: allocated, Kernel: kernel, Plugins: rpcPlugins{}}.Explain(ctx, target)
-}
-
-// rpcPlugins is explain.Plugins over the wire.
-type rpcPlugins struct{}
-
-func (rpcPlugins) Lookup(ctx context.Context, lease resource.LeaseReference, name string) ([]resource.Attachment, error) {
-	plugin := client.DialNetworkPlugin(lease.Socket, lease.Codec)
-	defer plugin.Close()
-	answer, err := plugin.Lookup(ctx, &pluginv1.LookupRequest{Query: &pluginv1.LookupRequest_Name{Name: name}})
-	if err != nil {
-		return nil, err
-	}
-	return wire.AttachmentsFromProto(answer.GetAttachments())
-}
-
-func (rpcPlugins) Verdict(ctx context.Context, lease resource.LeaseReference, destination netip.Addr) (resource.Explained, error) {
-	plugin := client.DialNetworkPlugin(lease.Socket, lease.Codec)
-	defer plugin.Close()
-	answer, err := plugin.Explain(ctx, &pluginv1.ExplainRequest{Key: lease.Key, Destination: destination.String()})
-	return wire.ExplainedFromProto(answer.GetVerdict()), err
+	return explain.Explainer{Attachments: allocated, Kernel: kernel, Plugins: lookup.Plugins{}}.Explain(ctx, target)
 }

@@ -13,10 +13,9 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/internal/client"
 	"patchbay.dev/patchbay/internal/resolver"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/sandbox/lookup"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -123,7 +122,7 @@ func (n *names) view(allocated []resource.AllocatedAttachment) resolver.View {
 			plugin = client.DialNetworkPlugin(socket, a.Lease.Codec)
 		}
 		known[socket] = plugin
-		view.Networks = append(view.Networks, resolver.NewNetwork(a.Attachment.Network, pluginNames{plugin}))
+		view.Networks = append(view.Networks, resolver.NewNetwork(a.Attachment.Network, lookup.Names{Plugin: plugin}))
 	}
 	for socket, plugin := range n.plugins {
 		if known[socket] == nil {
@@ -146,42 +145,6 @@ func (n *names) close() {
 		plugin.Close()
 	}
 	n.server = nil
-}
-
-// pluginNames is resolver.Source over the wire, straight to the plugin: it works
-// without patchbayd.
-type pluginNames struct{ plugin *client.NetworkPlugin }
-
-// ByName implements resolver.Source.
-func (p pluginNames) ByName(ctx context.Context, name string) ([]resolver.Match, error) {
-	return p.lookup(ctx, &pluginv1.LookupRequest{Query: &pluginv1.LookupRequest_Name{Name: name}})
-}
-
-// ByAddress implements resolver.Source.
-func (p pluginNames) ByAddress(ctx context.Context, address netip.Addr) ([]resolver.Match, error) {
-	return p.lookup(ctx, &pluginv1.LookupRequest{Query: &pluginv1.LookupRequest_Address{Address: address.String()}})
-}
-
-func (p pluginNames) lookup(ctx context.Context, r *pluginv1.LookupRequest) ([]resolver.Match, error) {
-	answer, err := p.plugin.Lookup(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	all, err := wire.FoundFromProto(answer)
-	if err != nil {
-		return nil, err
-	}
-	var out []resolver.Match
-	for _, f := range all {
-		m := resolver.Match{Owner: f.Owner}
-		for _, prefix := range []netip.Prefix{f.Attachment.IPv4Address, f.Attachment.IPv6Address} {
-			if prefix.IsValid() {
-				m.Addresses = append(m.Addresses, prefix.Addr())
-			}
-		}
-		out = append(out, m)
-	}
-	return out, nil
 }
 
 // hostEntries returns the lines of /etc/hosts for what the user named. Those for
