@@ -1,12 +1,17 @@
 package apiserver
 
 import (
+	"encoding/json"
+	"time"
+
 	"patchbay.dev/patchbay/internal/apiserver/containers"
 	"patchbay.dev/patchbay/internal/apiserver/containers/record"
 	"patchbay.dev/patchbay/internal/apiserver/events"
 	"patchbay.dev/patchbay/internal/apiserver/images"
 	"patchbay.dev/patchbay/internal/apiserver/networks"
 	"patchbay.dev/patchbay/internal/apiserver/networks/addressing"
+	"patchbay.dev/patchbay/internal/config"
+	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/store"
 	"patchbay.dev/patchbay/resource"
 )
@@ -78,7 +83,7 @@ func openNetworks(s *server) (*networks.Service, error) {
 	})
 }
 
-func openContainers(s *server) (*containers.Service, error) {
+func openContainers(s *server, environment []string) (*containers.Service, error) {
 	records, err := store.NewCollection[record.Container](s.store, store.CollectionConfig{
 		Name:    record.Collection,
 		Schema:  record.Schema,
@@ -95,7 +100,23 @@ func openContainers(s *server) (*containers.Service, error) {
 		Runtimes:       s.plugins,
 		DefaultRuntime: s.config.Settings.DefaultRuntime,
 		ReadyTimeout:   s.config.Settings.ReadyTimeout,
+		StartTimeout:   startTimeout + s.config.Settings.VirtualMachines.BootTimeout,
 		Log:            s.config.Log,
 		Events:         s.events,
+
+		RuntimeEnvironment: environment,
 	})
+}
+
+// startTimeout is how long a start may take beside the boot of a machine: volumes may
+// have to be filled.
+const startTimeout = 2 * time.Minute
+
+// runtimeEnvironment is what the configuration says to the programs of runtimes.
+func runtimeEnvironment(c config.Config) ([]string, error) {
+	machines, err := json.Marshal(c.VirtualMachines)
+	if err != nil {
+		return nil, err
+	}
+	return []string{layout.VirtualMachinesVariable + "=" + string(machines)}, nil
 }

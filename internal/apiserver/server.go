@@ -115,7 +115,11 @@ func open(c Config, exit func()) (_ *server, err error) {
 	if s.networks, err = openNetworks(s); err != nil {
 		return nil, err
 	}
-	if s.containers, err = openContainers(s); err != nil {
+	environment, err := runtimeEnvironment(c.Settings)
+	if err != nil {
+		return nil, err
+	}
+	if s.containers, err = openContainers(s, environment); err != nil {
 		return nil, err
 	}
 	users.containers = s.containers
@@ -131,6 +135,8 @@ func open(c Config, exit func()) (_ *server, err error) {
 		Events:         s.events,
 		DefaultRuntime: c.Settings.DefaultRuntime,
 		DefaultNetwork: c.Settings.DefaultNetwork,
+
+		RuntimeEnvironment: environment,
 	})
 	return s, nil
 }

@@ -32,6 +32,7 @@ type Config struct {
 	// plugins, for IPv6 the prefix of this installation.
 	IPv4Pools, IPv6Pools []resource.SubnetPool
 	Metrics              *Endpoint // nil: they are not served
+	VirtualMachines      resource.VirtualMachines
 }
 
 // file is the form of config.toml.
@@ -60,6 +61,7 @@ type file struct {
 	Metrics struct {
 		Listen *string `toml:"listen"`
 	} `toml:"metrics"`
+	VM virtualMachines `toml:"vm"`
 }
 
 // pool is one pool of subnets. Without a size they are the usual ones.
@@ -143,6 +145,9 @@ func (f file) complete(path string) (Config, error) {
 		endpoint.Setting = path + ": metrics.listen"
 		c.Metrics = &endpoint
 	}
+	var vmErr error
+	c.VirtualMachines, vmErr = f.VM.complete()
+	faults = append(faults, vmErr)
 	if err := errors.Join(faults...); err != nil {
 		return Config{}, fmt.Errorf("%s: %w: %w", path, err, errdefs.ErrInvalidArgument)
 	}

@@ -16,7 +16,7 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-var defaults = Config{DefaultRuntime: "oci", DefaultNetwork: resource.PluginInfo{Plugin: "bridge"}, ReadyTimeout: 10 * time.Second}
+var defaults = Config{DefaultRuntime: "oci", DefaultNetwork: resource.PluginInfo{Plugin: "bridge"}, ReadyTimeout: 10 * time.Second, VirtualMachines: resource.DefaultVirtualMachines()}
 
 func load(t *testing.T, text string) (Config, error) {
 	t.Helper()
@@ -52,6 +52,10 @@ directories = ["/opt/plugins"]
 plugin-ready = "1500ms"
 [metrics]
 listen = "127.0.0.1:9100"
+[vm]
+accelerator = "tcg"
+user-ids = "200000-200099"
+boot-timeout = "2m"
 `, Config{
 			DefaultRuntime: "vm", DefaultNetwork: resource.PluginInfo{Plugin: "macvlan", Variant: "private"},
 			InsecureRegistries: []string{"box:5000"}, AllowedUIDs: []int{1000, 1001, 0},
@@ -59,6 +63,9 @@ listen = "127.0.0.1:9100"
 			Metrics:   &Endpoint{Network: "tcp", Address: "127.0.0.1:9100"},
 			IPv4Pools: []resource.SubnetPool{{Base: netip.MustParsePrefix("10.0.0.0/8"), Size: 24}, {Base: netip.MustParsePrefix("172.20.0.0/14"), Size: 30}},
 			IPv6Pools: []resource.SubnetPool{{Base: netip.MustParsePrefix("fd12:3456:789a::/48"), Size: 64}},
+			VirtualMachines: resource.VirtualMachines{
+				Accelerator: resource.AcceleratorTCG, UserIDs: resource.UserRange{First: 200000, Last: 200099}, BootTimeout: 2 * time.Minute,
+			},
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -99,6 +106,9 @@ func TestFaults(t *testing.T) {
 		"pools":       {"[pools]\nipv4 = [{base = \"10.0.0.0/8\"}, {base = \"10.1.0.0/16\"}]", `pools.ipv4: base 10.1.0.0/16: overlaps 10.0.0.0/8`},
 		"metrics":     {"[metrics]\nlisten = \"localhost\"", `metrics.listen: "localhost": want`},
 		"metrics off": {"[metrics]\nlisten = \"\"", `metrics.listen: "": want`},
+		"accelerator": {"[vm]\naccelerator = \"xen\"", `vm.accelerator: "xen": want "auto", "kvm" or "tcg"`},
+		"user ids":    {"[vm]\nuser-ids = \"0-10\"", `vm.user-ids: "0-10": want FIRST-LAST`},
+		"boot":        {"[vm]\nboot-timeout = \"0\"", `vm.boot-timeout: "0": want a duration like "90s"`},
 		"both":        {"default-runtime = \"O\"\n[timeouts]\nplugin-ready = \"-1s\"", `timeouts.plugin-ready: "-1s"`},
 	} {
 		t.Run(name, func(t *testing.T) {

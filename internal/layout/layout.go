@@ -26,6 +26,9 @@ const (
 	ConfigPath = "/etc/patchbay/config.toml"
 	// ConfigVariable replaces ConfigPath.
 	ConfigVariable = "PATCHBAY_CONFIG"
+	// VirtualMachinesVariable tells the programs of runtimes a
+	// resource.VirtualMachines, as JSON.
+	VirtualMachinesVariable = "PATCHBAY_VM"
 )
 
 // maxRunRoot leaves room for the longest socket below the run root in the 108

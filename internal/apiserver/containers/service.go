@@ -80,6 +80,8 @@ type Config struct {
 	// StartTimeout bounds how long it may take then until the main process
 	// runs; default 2 min, for copies of large volumes.
 	StartTimeout time.Duration
+	// RuntimeEnvironment is told to the programs of runtimes, KEY=VALUE.
+	RuntimeEnvironment []string
 	// StatusTimeout bounds how long it may take to tell its state; default
 	// 500 ms.
 	StatusTimeout time.Duration
@@ -196,10 +198,13 @@ func New(c Config) (*Service, error) {
 		return nil, fmt.Errorf("read containers: %w", err)
 	}
 	s := &Service{
-		config:   c,
-		checker:  request.Checker{Images: c.Images, Networks: c.Networks, Runtimes: c.Runtimes, DefaultRuntime: c.DefaultRuntime},
-		programs: runtimehelper.Programs{Roots: c.Roots, Launch: c.Launch, ReadyTimeout: c.ReadyTimeout, GraceTimeout: c.GraceTimeout, Log: c.Log},
-		entries:  map[string]*entry{}, names: map[string]*entry{},
+		config:  c,
+		checker: request.Checker{Images: c.Images, Networks: c.Networks, Runtimes: c.Runtimes, DefaultRuntime: c.DefaultRuntime},
+		programs: runtimehelper.Programs{
+			Roots: c.Roots, Launch: c.Launch, ReadyTimeout: c.ReadyTimeout, GraceTimeout: c.GraceTimeout,
+			Settings: c.RuntimeEnvironment, Log: c.Log,
+		},
+		entries: map[string]*entry{}, names: map[string]*entry{},
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.waits, s.endWaits = context.WithCancel(s.life)

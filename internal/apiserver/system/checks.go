@@ -22,7 +22,7 @@ type checks struct {
 }
 
 // of returns the checks of all runtimes that are fit for use.
-func (c *checks) of(ctx context.Context, p Plugins) []resource.HostCheck {
+func (c *checks) of(ctx context.Context, p Plugins, environment []string) []resource.HostCheck {
 	all, err := p.List()
 	if err != nil {
 		return []resource.HostCheck{fault("plugins", "%v", err)}
@@ -39,22 +39,24 @@ func (c *checks) of(ctx context.Context, p Plugins) []resource.HostCheck {
 		if err != nil {
 			continue // it has just been removed
 		}
-		out = append(out, c.ofRuntime(ctx, plugin.Name, found.Binary)...)
+		out = append(out, c.ofRuntime(ctx, plugin.Name, helper.Verb{
+			Binary: found.Binary, Name: "patchbay-runtime-" + plugin.Name, Args: []string{"check"}, Environment: environment,
+		})...)
 	}
 	return out
 }
 
 // ofRuntime asks once; a failure is not remembered.
-func (c *checks) ofRuntime(ctx context.Context, name, binary string) []resource.HostCheck {
+func (c *checks) ofRuntime(ctx context.Context, name string, check helper.Verb) []resource.HostCheck {
 	c.mu.Lock()
-	known, ok := c.known[binary]
+	known, ok := c.known[check.Binary]
 	c.mu.Unlock()
 	if ok {
 		return known
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	out, err := helper.Run(ctx, helper.Verb{Binary: binary, Name: "patchbay-runtime-" + name, Args: []string{"check"}})
+	out, err := helper.Run(ctx, check)
 	if err != nil {
 		return []resource.HostCheck{fault("runtime "+name, "%v", err)}
 	}
@@ -64,8 +66,8 @@ func (c *checks) ofRuntime(ctx context.Context, name, binary string) []resource.
 	if err := json.Unmarshal(out, &answer); err != nil {
 		return []resource.HostCheck{fault("runtime "+name, "its check says %q: %v", out, err)}
 	}
-	for _, check := range answer.Checks {
-		if !check.OK {
+	for _, found := range answer.Checks {
+		if !found.OK {
 			return answer.Checks // it may be mended while the server runs
 		}
 	}
@@ -74,6 +76,6 @@ func (c *checks) ofRuntime(ctx context.Context, name, binary string) []resource.
 	if c.known == nil {
 		c.known = map[string][]resource.HostCheck{}
 	}
-	c.known[binary] = answer.Checks
+	c.known[check.Binary] = answer.Checks
 	return answer.Checks
 }

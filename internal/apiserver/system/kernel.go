@@ -56,7 +56,7 @@ func (s *Service) kernelVerb(ctx context.Context, args ...string) (resource.Kern
 	defer cancel()
 	out, err := helper.Run(ctx, helper.Verb{
 		Binary: runtime.Binary, Name: "patchbay-runtime-" + runtime.Name, Args: args,
-		Environment: []string{"PATCHBAY_KERNEL_DIR=" + s.config.Roots.Kernel()},
+		Environment: s.runtimeEnvironment(),
 	})
 	if err != nil {
 		return resource.Kernel{}, err
@@ -72,6 +72,14 @@ func (s *Service) kernelVerb(ctx context.Context, args ...string) (resource.Kern
 		return resource.Kernel{}, fmt.Errorf("%s: %w", answer.Fault, errdefs.ErrFailedPrecondition)
 	}
 	return answer.Kernel, nil
+}
+
+// runtimeEnvironment is what programs of runtimes get that look after no sandbox.
+func (s *Service) runtimeEnvironment() []string {
+	return append([]string{
+		"PATCHBAY_CACHE_DIR=" + s.config.Roots.Cache(),
+		"PATCHBAY_KERNEL_DIR=" + s.config.Roots.Kernel(),
+	}, s.config.RuntimeEnvironment...)
 }
 
 // kernelRuntime is the first runtime that boots a kernel.

@@ -64,6 +64,8 @@ type Config struct {
 	// DefaultRuntime and DefaultNetwork are told, no more.
 	DefaultRuntime string
 	DefaultNetwork resource.PluginInfo
+	// RuntimeEnvironment is told to the programs of runtimes, KEY=VALUE.
+	RuntimeEnvironment []string
 }
 
 // Service describes the server and ends it. It is safe for concurrent use.
@@ -103,7 +105,7 @@ func (s *Service) Info(ctx context.Context) resource.SystemInfo {
 		ContainersStopped:    stopped,
 		Networks:             c.Networks.Count(),
 		Images:               len(images),
-		Checks:               s.checks.of(ctx, c.Plugins),
+		Checks:               s.checks.of(ctx, c.Plugins, s.runtimeEnvironment()),
 	}
 }
 

@@ -26,6 +26,7 @@ type Programs struct {
 	Launch       func(helper.Config) (*helper.Process, error)
 	ReadyTimeout time.Duration // until a helper answers
 	GraceTimeout time.Duration // until it has ended
+	Settings     []string      // KEY=VALUE, that all of them get
 	Log          *slog.Logger
 }
 
@@ -74,14 +75,15 @@ func (h Helper) hello(ctx context.Context) error {
 
 func nameOf(plugin string) string { return "patchbay-runtime-" + plugin }
 
-// environment is what tells a runtime's programs which sandbox is theirs.
+// environment is what tells a runtime's programs which sandbox is theirs, and how
+// the configuration wants them to work.
 func (p Programs) environment(id string) []string {
-	return []string{
+	return append([]string{
 		"PATCHBAY_SANDBOX_ID=" + id,
 		"PATCHBAY_STATE_DIR=" + p.Roots.Sandbox(id),
 		"PATCHBAY_CACHE_DIR=" + p.Roots.Cache(),
 		"PATCHBAY_KERNEL_DIR=" + p.Roots.Kernel(),
-	}
+	}, p.Settings...)
 }
 
 // cleanUpTimeout bounds the removal of a container's cgroups, whose processes

@@ -1,0 +1,75 @@
+package resource
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// VirtualMachines is how virtual machines are run, as the configuration says. It is
+// told to the programs of a runtime as JSON.
+type VirtualMachines struct {
+	Accelerator Accelerator   `json:"accelerator"`
+	UserIDs     UserRange     `json:"userIds"`     // a machine's process gets one of them for itself
+	BootTimeout time.Duration `json:"bootTimeout"` // until a guest must have answered
+}
+
+// DefaultVirtualMachines is what holds where nobody says anything else. The ids are
+// from a range that neither distributions nor systemd, container engines or
+// /etc/subuid give to anybody (https://systemd.io/UIDS-GIDS/).
+func DefaultVirtualMachines() VirtualMachines {
+	return VirtualMachines{
+		Accelerator: AcceleratorAuto,
+		UserIDs:     UserRange{First: 0x70000000, Last: 0x7000ffff},
+		BootTimeout: 90 * time.Second,
+	}
+}
+
+// Accelerator says what executes the instructions of guests.
+type Accelerator string
+
+// The accelerators that can be chosen.
+const (
+	AcceleratorAuto Accelerator = "auto" // KVM where a guest was seen to boot with it
+	AcceleratorKVM  Accelerator = "kvm"  // the kernel, or no machine at all
+	AcceleratorTCG  Accelerator = "tcg"  // emulation in software
+)
+
+// Validate refuses what is none of the accelerators.
+func (a Accelerator) Validate() error {
+	switch a {
+	case AcceleratorAuto, AcceleratorKVM, AcceleratorTCG:
+		return nil
+	}
+	return fmt.Errorf("%q: want %q, %q or %q", string(a), AcceleratorAuto, AcceleratorKVM, AcceleratorTCG)
+}
+
+// UserRange is all user ids from First to Last, both of them included. Its text is
+// FIRST-LAST.
+type UserRange struct {
+	First, Last uint32
+}
+
+// Size is how many ids there are.
+func (r UserRange) Size() int { return int(r.Last-r.First) + 1 }
+
+// String returns FIRST-LAST.
+func (r UserRange) String() string { return fmt.Sprintf("%d-%d", r.First, r.Last) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (r UserRange) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler. Ids of root, and those that the
+// kernel takes for "none", are refused.
+func (r *UserRange) UnmarshalText(text []byte) error {
+	from, to, _ := strings.Cut(string(text), "-")
+	first, err1 := strconv.ParseUint(from, 10, 32)
+	last, err2 := strconv.ParseUint(to, 10, 32)
+	if err := cmp.Or(err1, err2); err != nil || first == 0 || first > last || last >= 1<<32-1 || first <= 65535 && last >= 65535 {
+		return fmt.Errorf("%q: want FIRST-LAST, two user ids in their order, without 0, 65535 and 4294967295, like %v", text, DefaultVirtualMachines().UserIDs)
+	}
+	*r = UserRange{First: uint32(first), Last: uint32(last)}
+	return nil
+}
