@@ -43,8 +43,13 @@ func newEngine(id, stateDir string) (sandbox.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	machines, err := vm.Machines()
+	if err != nil {
+		return nil, err
+	}
 	return vm.New(vm.Config{
 		ID: id, StateDir: stateDir, CacheDir: os.Getenv(sandbox.CacheDirVariable), KernelDir: os.Getenv(vm.KernelDirVariable),
 		Agent: filepath.Join(filepath.Dir(self), vm.AgentName),
+		Machines: machines,
 	})
 }

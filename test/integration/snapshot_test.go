@@ -186,10 +186,10 @@ func (h *host) cgroups() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var out []string
-	for _, pattern := range []string{"/sys/fs/cgroup/patchbay/*", "/sys/fs/cgroup/*/patchbay/*"} {
+	for _, pattern := range []string{"/sys/fs/cgroup/patchbay-*", "/sys/fs/cgroup/*/patchbay-*"} {
 		found, _ := filepath.Glob(pattern)
 		for _, path := range found {
-			if h.ids[filepath.Base(path)] {
+			if h.ids[strings.TrimPrefix(filepath.Base(path), "patchbay-")] {
 				out = append(out, path)
 			}
 		}

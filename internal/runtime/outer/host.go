@@ -52,6 +52,29 @@ func MoveIn() (*Host, error) {
 	return h, nil
 }
 
+// Users returns the ids that processes of the host act under. One that may not be
+// traced counts as root's (proc(5)).
+func (h *Host) Users() (map[uint32]bool, error) {
+	fd, err := unix.Openat(int(h.proc.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("/proc of the host: %w", err)
+	}
+	dir := os.NewFile(uintptr(fd), "/proc of the host")
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[uint32]bool)
+	for _, name := range names {
+		var s unix.Stat_t
+		if _, err := strconv.Atoi(name); err == nil && unix.Fstatat(fd, name, &s, 0) == nil {
+			out[s.Uid] = true
+		}
+	}
+	return out, nil
+}
+
 // ProcessID returns the number that the host knows a process by. The kernel says so
 // in the description of an open pidfd (pidfd_open(2), proc(5)).
 func (h *Host) ProcessID(pid int) (int, error) {

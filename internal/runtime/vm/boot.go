@@ -44,9 +44,6 @@ const (
 	// nobody says.
 	minMemory     = 128 << 20
 	defaultMemory = 512 << 20
-	// bootTimeout bounds how long the guest may take until its agent answers,
-	// software emulation on a busy host included.
-	bootTimeout = 90 * time.Second
 	// entropyBytes is how much of the host's randomness a guest begins with.
 	entropyBytes = 64
 )
@@ -65,6 +62,9 @@ func (e *Engine) boot(ctx context.Context) (err error) {
 		return err
 	}
 	config.Accelerator = accelerator
+	if err := e.confine(&config); err != nil {
+		return err
+	}
 	machine, err := qemu.Start(ctx, config)
 	if err != nil {
 		return e.blameShares(err)
@@ -73,7 +73,7 @@ func (e *Engine) boot(ctx context.Context) (err error) {
 	if e.server != nil {
 		go e.watchShares()
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, bootTimeout, errNoAgent)
+	ctx, cancel := context.WithTimeoutCause(ctx, e.config.Machines.BootTimeout, e.noAnswer())
 	defer cancel()
 	if e.session, err = channel.Connect(ctx, machine.Agent()); err != nil {
 		return errors.Join(cmp.Or(context.Cause(ctx), err), e.ending())
@@ -85,7 +85,10 @@ func (e *Engine) boot(ctx context.Context) (err error) {
 	return nil
 }
 
-var errNoAgent = fmt.Errorf("the guest's agent does not answer within %v: %w", bootTimeout, errdefs.ErrUnavailable)
+// noAnswer is what is wrong with a guest that runs and says nothing.
+func (e *Engine) noAnswer() error {
+	return fmt.Errorf("virtual machine: the guest does not answer within %v (vm.boot-timeout): %w", e.config.Machines.BootTimeout, errdefs.ErrUnavailable)
+}
 
 // openFiles are files that are closed when the machine has them.
 type openFiles []*os.File

@@ -15,11 +15,14 @@ import (
 	"patchbay.dev/patchbay/api/patchbay/guest/v1/guestv1connect"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/rpc"
+	"patchbay.dev/patchbay/internal/runtime/oci/cgroup"
 	"patchbay.dev/patchbay/internal/runtime/outer"
+	"patchbay.dev/patchbay/internal/runtime/vm/hostuser"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
 	"patchbay.dev/patchbay/internal/runtime/vm/share"
 	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/tapstream"
+	"patchbay.dev/patchbay/resource"
 )
 
 // Config is what an Engine needs.
@@ -29,6 +32,7 @@ type Config struct {
 	CacheDir  string // shared with other helpers; made if it is not there
 	KernelDir string // of the kernel that machines boot
 	Agent     string // path of the program that is process 1 of the guest
+	Machines  resource.VirtualMachines
 }
 
 // Engine makes one virtual machine.
@@ -49,6 +53,8 @@ type Engine struct {
 	namespace *netns.Namespace // set by Isolate
 	streams   *streams
 	rates     outer.Rates
+	group     cgroup.Group
+	user      *hostuser.User // set by Prepare
 
 	mu    sync.Mutex
 	main  *mainProcess               // guarded by mu; nil before Create
@@ -65,8 +71,12 @@ func New(c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	group, err := cgroup.Of(c.ID)
+	if err != nil {
+		return nil, err
+	}
 	return &Engine{
-		config: c, host: h, console: filepath.Join(c.StateDir, "console.log"),
+		config: c, host: h, group: group, console: filepath.Join(c.StateDir, "console.log"),
 		booted: make(chan struct{}), streams: newStreams(),
 		pumps: make(map[string]*tapstream.Pump), ports: make(map[string]int), rates: outer.Rates{Sandbox: c.ID},
 	}, nil
@@ -102,6 +112,9 @@ func (e *Engine) Prepare(ctx context.Context, c sandbox.Configuration) error {
 func (e *Engine) Create(ctx context.Context) (sandbox.MainProcess, error) {
 	if _, err := e.guest.Configure(ctx, e.configuration()); err != nil {
 		return nil, e.explain(err)
+	}
+	if err := e.limitProcessors(); err != nil {
+		return nil, err
 	}
 	if _, err := e.guest.Create(ctx, e.creation()); err != nil {
 		return nil, e.explain(err)
@@ -180,7 +193,7 @@ func (e *Engine) Destroy(ctx context.Context) error {
 			return err
 		}
 	}
-	return errors.Join(share.Remove(e.sharesDir()), removeAll(e.console), e.rates.Remove())
+	return errors.Join(e.unconfine(ctx), share.Remove(e.sharesDir()), removeAll(e.console), e.rates.Remove())
 }
 
 func removeAll(paths ...string) error {

@@ -81,7 +81,7 @@ func (p *process) wait() {
 	defer close(p.done)
 	answer, err := p.engine.guest.Wait(context.Background(), &guestv1.WaitRequest{ProcessId: p.id})
 	if err != nil { // the machine is gone
-		p.code = lostCode
+		p.code, p.outOfMemory = lostCode, p.engine.group.OOMKills() > 0
 		return
 	}
 	p.code, p.outOfMemory = int(answer.GetCode()), answer.GetOutOfMemory()

@@ -3,6 +3,7 @@ package vm
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"patchbay.dev/patchbay/internal/layout"
+	"patchbay.dev/patchbay/internal/runtime/oci/cgroup"
 	"patchbay.dev/patchbay/internal/runtime/outer"
 	"patchbay.dev/patchbay/internal/runtime/vm/kernel"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
@@ -34,8 +37,8 @@ func Strategies() []string {
 // Verb does what the runtime's program is asked for beside being a helper.
 func Verb(ctx context.Context, out io.Writer, kernelDir string, args []string) error {
 	switch strings.Join(args[:min(2, len(args))], " ") {
-	case "cleanup": // all else that a machine is made of goes with the helper's namespaces
-		return outer.RemoveRates(os.Getenv(sandbox.IDVariable))
+	case "cleanup":
+		return cleanUp(ctx, os.Getenv(sandbox.IDVariable))
 	case "check":
 		return json.NewEncoder(out).Encode(map[string]any{"checks": checks(ctx, kernelDir)})
 	case "kernel status":
@@ -46,6 +49,30 @@ func Verb(ctx context.Context, out io.Writer, kernelDir string, args []string) e
 		return answer(out, k, err)
 	}
 	return fmt.Errorf("arguments %q: want none, cleanup, check, kernel status or kernel set: %w", args, errdefs.ErrInvalidArgument)
+}
+
+// cleanUp removes what a helper that was killed can leave on the host: all else that
+// a machine is made of goes with the helper's namespaces.
+func cleanUp(ctx context.Context, id string) error {
+	group, err := cgroup.Of(id)
+	if err != nil {
+		return err
+	}
+	return errors.Join(group.Remove(ctx), outer.RemoveRates(id))
+}
+
+// Machines is how the configuration wants machines to be run, as the daemon tells
+// this program.
+func Machines() (resource.VirtualMachines, error) {
+	machines := resource.DefaultVirtualMachines()
+	text := os.Getenv(layout.VirtualMachinesVariable)
+	if text == "" {
+		return machines, nil
+	}
+	if err := json.Unmarshal([]byte(text), &machines); err != nil {
+		return machines, fmt.Errorf("%s=%q: %w: %w", layout.VirtualMachinesVariable, text, errdefs.ErrInvalidArgument, err)
+	}
+	return machines, nil
 }
 
 // setKernel takes the path of an image and the directory of its modules, or

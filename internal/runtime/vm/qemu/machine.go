@@ -33,8 +33,9 @@ const (
 	TCG Accelerator = "tcg" // emulation in software
 )
 
-// nobody is the user and group of the process: those that own nothing.
-const nobody = 65534
+// TranslationBytes is how much memory emulation in software takes for translated
+// instructions, at most.
+const TranslationBytes = 128 << 20
 
 // ports is how many devices can be plugged in later, one at each root port.
 const ports = 16
@@ -64,6 +65,10 @@ type Config struct {
 	Shares      []Share
 	// Agent is the name of the virtio-serial port that leads to the agent.
 	Agent string
+	// User is the id of the process's user and group, who own nothing.
+	User uint32
+	// Start starts the process, within what it may take of the host.
+	Start func(*exec.Cmd) error
 }
 
 // Machine is a running QEMU process.
@@ -105,13 +110,13 @@ func Start(ctx context.Context, c Config) (m *Machine, err error) {
 		Dir:    "/",
 		Stderr: m.stderr,
 		SysProcAttr: &syscall.SysProcAttr{
-			Credential: &syscall.Credential{Uid: nobody, Gid: nobody},
+			Credential: &syscall.Credential{Uid: c.User, Gid: c.User},
 			Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWIPC,
 			Setsid:     true,
 		},
 	}
 	m.cmd.ExtraFiles = files.all
-	if err := m.cmd.Start(); err != nil {
+	if err := c.Start(m.cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", Binary, err)
 	}
 	go func() {
@@ -146,9 +151,9 @@ func arguments(c Config, files *inherited, qmp, agent *os.File) []string {
 		memory = fmt.Sprintf("memory-backend-memfd,id=mem,size=%d,share=on", c.MemoryBytes)
 	}
 	args := []string{
-		"-M", "q35,smbus=off,sata=off,usb=off,hpet=off,vmport=off,memory-backend=mem",
+		"-M", "q35,smbus=off,sata=off,usb=off,hpet=off,vmport=off,dump-guest-core=off,memory-backend=mem",
 		"-object", memory, "-m", fmt.Sprintf("%dB", c.MemoryBytes),
-		"-accel", string(c.Accelerator), "-cpu", "max", "-smp", strconv.Itoa(c.CPUs),
+		"-accel", c.accelerator(), "-cpu", c.model(), "-smp", strconv.Itoa(c.CPUs),
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
 		"-kernel", files.path(c.Kernel), "-initrd", files.path(c.Initrd), "-append", kernelArguments(c),
 		"-chardev", fmt.Sprintf("socket,id=qmp,fd=%d", files.add(qmp)), "-mon", "chardev=qmp,mode=control",
@@ -179,6 +184,22 @@ func arguments(c Config, files *inherited, qmp, agent *os.File) []string {
 		args = append(args, "-device", fmt.Sprintf("pcie-root-port,id=port%d,chassis=0,slot=%d,bus=pcie.0,io-reserve=0", i, i+1))
 	}
 	return args
+}
+
+// accelerator is the option -accel.
+func (c Config) accelerator() string {
+	if c.Accelerator == TCG {
+		return fmt.Sprintf("tcg,tb-size=%d", TranslationBytes>>20)
+	}
+	return string(c.Accelerator)
+}
+
+// model is all that the processors, or their emulation, can do.
+func (c Config) model() string {
+	if c.Accelerator == TCG {
+		return "max"
+	}
+	return "host"
 }
 
 // kernelArguments make the guest boot fast and end with its first panic
