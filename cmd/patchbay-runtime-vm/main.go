@@ -49,7 +49,7 @@ func newEngine(id, stateDir string) (sandbox.Engine, error) {
 	}
 	return vm.New(vm.Config{
 		ID: id, StateDir: stateDir, CacheDir: os.Getenv(sandbox.CacheDirVariable), KernelDir: os.Getenv(vm.KernelDirVariable),
-		Agent: filepath.Join(filepath.Dir(self), vm.AgentName),
+		Agent:    filepath.Join(filepath.Dir(self), vm.AgentName),
 		Machines: machines,
 	})
 }
