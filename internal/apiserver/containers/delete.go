@@ -125,8 +125,10 @@ func (s *Service) purge(e *entry) error {
 func (s *Service) settle(ctx context.Context, e *entry) error {
 	s.mu.Lock()
 	r := e.run
+	began := r != nil && r.state != resource.ContainerStarting
+	over := began && r.outcome != nil
 	s.mu.Unlock()
-	if r == nil || r.state == resource.ContainerStarting || disk.ReadExit(s.config.Roots.Sandbox(e.id())) == nil {
+	if !began || !over && !s.isOver(e, r) {
 		return nil
 	}
 	select {
@@ -134,6 +136,22 @@ func (s *Service) settle(ctx context.Context, e *entry) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// isOver reports whether a run has ended that nobody has looked after yet.
+func (s *Service) isOver(e *entry, r *run) bool {
+	if disk.ReadExit(s.config.Roots.Sandbox(e.id())) != nil {
+		return true
+	}
+	if r.process == nil {
+		return false
+	}
+	select {
+	case <-r.process.Done():
+		return true
+	default:
+		return false
 	}
 }
 

@@ -56,7 +56,7 @@ func (s *Service) finish(e *entry, r *run) {
 	s.mu.Lock()
 	last.StartedAt = r.startedAt
 	removing := e.config().AutoRemove && !r.keep
-	r.removing = removing
+	r.removing, r.outcome = removing, last
 	s.mu.Unlock()
 
 	// Only now the plugins know that the streams are gone, whatever happened.

@@ -68,6 +68,9 @@ func (s *Service) describe(ctx context.Context, e *entry) resource.Container {
 func (s *Service) status(ctx context.Context, e *entry) resource.ContainerStatus {
 	s.mu.Lock()
 	r, last := e.run, e.last
+	if r != nil && r.outcome != nil {
+		r, last = nil, r.outcome
+	}
 	known := resource.ContainerStatus{State: s.stateLocked(e)}
 	if r != nil && r.state == resource.ContainerRunning {
 		known.StartedAt, known.Attachments, known.Ports = r.startedAt, r.attachments, e.config().Ports

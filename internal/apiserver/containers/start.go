@@ -45,6 +45,7 @@ type run struct {
 	removing    bool                    // has ended and is removed, too late to keep it
 	startedAt   time.Time
 	attachments []resource.Attachment
+	outcome     *disk.Exit // how it ended, while what it leaves is taken away
 }
 
 func (r *run) helper() runtimehelper.Helper {

@@ -57,14 +57,6 @@ func (e *Engine) boot(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	accelerator, err := e.accelerator()
-	if err != nil {
-		return err
-	}
-	config.Accelerator = accelerator
-	if err := e.confine(&config); err != nil {
-		return err
-	}
 	machine, err := qemu.Start(ctx, config)
 	if err != nil {
 		return e.blameShares(err)
@@ -118,6 +110,12 @@ func (e *Engine) machineConfig(ctx context.Context) (c qemu.Config, files *openF
 		return c, files, err
 	}
 	c = qemu.Config{MemoryBytes: memory &^ (1<<20 - 1), CPUs: processors(e.sandbox.Resources), Agent: channel.PortName}
+	if c.Accelerator, err = e.accelerator(); err != nil {
+		return c, files, err
+	}
+	if err := e.confine(&c); err != nil {
+		return c, files, err
+	}
 	if c.Kernel, err = files.add(os.Open(k.Image())); err != nil {
 		return c, files, err
 	}

@@ -19,11 +19,13 @@ const (
 	overheadShare  = 256
 	// maxThreads is for the pools of threads that read and write files.
 	maxThreads = 256
+	// shareMemory is for the daemon that serves what the host shares.
+	shareMemory = 64 << 20
 )
 
 // limits bound the machine's processes. The processors are not bounded yet: a guest
 // boots at full speed, with nothing of the user's in it.
-func limits(c qemu.Config) cgroup.Limits {
+func limits(c qemu.Config, shares bool) cgroup.Limits {
 	l := cgroup.Limits{
 		MemoryBytes: c.MemoryBytes + c.MemoryBytes/overheadShare + overheadMemory + int64(c.CPUs)*overheadPerCPU,
 		PIDs:        maxThreads + int64(c.CPUs),
@@ -31,10 +33,14 @@ func limits(c qemu.Config) cgroup.Limits {
 	if c.Accelerator == qemu.TCG {
 		l.MemoryBytes += qemu.TranslationBytes
 	}
+	if shares {
+		l.MemoryBytes += shareMemory
+	}
 	return l
 }
 
-// confine has the machine's process run as a user of its own, within limits.
+// confine has the machine's process run as a user of its own, and all that is started
+// for it within limits.
 func (e *Engine) confine(c *qemu.Config) (err error) {
 	pool := hostuser.Pool{
 		Range: e.config.Machines.UserIDs, Locks: filepath.Join(e.config.CacheDir, "vm", "users.lock"),
@@ -43,7 +49,7 @@ func (e *Engine) confine(c *qemu.Config) (err error) {
 	if e.user, err = pool.Lend(); err != nil {
 		return err
 	}
-	if err := e.group.Make(limits(*c)); err != nil {
+	if err := e.group.Make(limits(*c, e.sharesHost())); err != nil {
 		return err
 	}
 	c.User, c.Start = e.user.ID, e.group.Start

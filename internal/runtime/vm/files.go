@@ -76,7 +76,7 @@ func (e *Engine) serveShares(ctx context.Context) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	server, machine, err := program.Serve(e.sharesDir(), e.path("shares.sock"))
+	server, machine, err := program.Serve(e.sharesDir(), e.path("shares.sock"), e.group.Start)
 	if err != nil {
 		return nil, err
 	}

@@ -26,13 +26,14 @@ type Server struct {
 
 // Serve starts a daemon for the tree at dir. The file is the end of its
 // connection that the machine gets, as a vhost-user back end; socket is a path
-// for the moment in which the connection is made.
+// for the moment in which the connection is made; start starts the daemon within
+// what it may take of the host.
 //
 // The daemon is root, for it makes files for all users of the guest, but has a
 // PID, mount and network namespace of its own with the tree as its root, a system
 // call filter, and of the capabilities those alone that change what others own.
 // It cannot make device nodes.
-func (p Program) Serve(dir, socket string) (s *Server, machine *os.File, err error) {
+func (p Program) Serve(dir, socket string, start func(*exec.Cmd) error) (s *Server, machine *os.File, err error) {
 	var undo revert.Stack
 	defer undo.Run(&err)
 	listener, err := listen(socket)
@@ -53,7 +54,7 @@ func (p Program) Serve(dir, socket string) (s *Server, machine *os.File, err err
 		Stderr: &s.stderr, ExtraFiles: []*os.File{listener},
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true}, // it has a child; both are ended as a group
 	}
-	if err := s.cmd.Start(); err != nil {
+	if err := start(s.cmd); err != nil {
 		return nil, nil, fmt.Errorf("start %s: %w", p.Path, err)
 	}
 	go func() {
