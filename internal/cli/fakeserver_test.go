@@ -41,6 +41,8 @@ type fakeServer struct {
 	stdio  *stdio.Server
 	served sync.WaitGroup
 
+	events *fakeEvents
+
 	shutdown chan struct{} // closed by Shutdown
 
 	mu         sync.Mutex
@@ -83,7 +85,7 @@ func (w *signalWriter) Write(p []byte) (int, error) {
 }
 
 func newFakeServer(roots layout.Roots) (*fakeServer, error) {
-	f := &fakeServer{roots: roots, shutdown: make(chan struct{})}
+	f := &fakeServer{roots: roots, events: newFakeEvents(), shutdown: make(chan struct{})}
 	f.called.L = &f.mu
 	for _, d := range []string{roots.RunRoot, roots.Sandboxes()} {
 		if err := os.MkdirAll(d, 0o755); err != nil {

@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 //	calls FILE        write what the fake was asked since the last time
 //	attached NAME     wait until somebody is attached to a container
 //	called N TEXT     wait until N calls contain the text
+//	happens ACTION    let the system do something, which is an event
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -63,6 +64,9 @@ func TestScripts(t *testing.T) {
 				n, err := strconv.Atoi(args[0])
 				ts.Check(err)
 				server(ts).awaitCalls(n, args[1])
+			},
+			"happens": func(ts *testscript.TestScript, _ bool, args []string) {
+				server(ts).events.happen(args[0])
 			},
 		},
 	})

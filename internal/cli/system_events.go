@@ -96,7 +96,10 @@ type eventSource interface {
 
 func runSystemEvents(ctx context.Context, api eventSource, out io.Writer, q event.Query, format output.Format) error {
 	stream, err := api.Events(ctx, wire.EventQueryToProto(q))
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil // interrupted while it began: that is its end too
+	case err != nil:
 		return err
 	}
 	defer func() { _ = stream.Close() }()
