@@ -121,11 +121,22 @@ func TestMetrics(t *testing.T) {
 		`patchbay_network_addresses_used{family="ipv6",network="web"}`:          1,
 		`patchbay_images`: 1,
 		`patchbay_scrape_unanswered{process="network-plugin"}`:                                    0,
+		`patchbay_scrape_unanswered{process="runtime-helper"}`:                                    0,
+		`patchbay_container_processes{container="one"}`:                                           1,
 		`patchbay_api_call_duration_seconds{code="ok",procedure="NetworkService/Create"}`:         1,
 		`patchbay_api_call_duration_seconds{code="not_found",procedure="ContainerService/Start"}`: 1,
 		`patchbay_api_calls_running{procedure="NetworkService/Create"}`:                           0,
 	}); err != nil {
 		t.Error(err)
+	}
+	attachment := `{container="one",interface="eth0",network="web"}`
+	h.patchbay("exec", "one", "ping", "-c", "3", h.network("web").Status.IPv4Gateway.String())
+	later := h.mustScrape(socket)
+	for _, direction := range []string{"receive", "transmit"} {
+		bytes, packets := "patchbay_attachment_"+direction+"_bytes_total"+attachment, "patchbay_attachment_"+direction+"_packets_total"+attachment
+		if later[packets]-now[packets] < 3 || later[bytes]-now[bytes] < 3*84 {
+			t.Errorf("%s: %v bytes, %v packets before, %v and %v after three pings", direction, now[bytes], now[packets], later[bytes], later[packets])
+		}
 	}
 	for _, name := range []string{"process_resident_memory_bytes", "patchbay_image_blobs_size_bytes", "patchbay_image_layers_size_bytes"} {
 		if now[name] <= 0 {
@@ -140,15 +151,29 @@ func TestMetrics(t *testing.T) {
 		`patchbay_containers{runtime="oci",state="stopped"}`:           1,
 		`patchbay_runtime_helpers{runtime="oci"}`:                      0,
 		`patchbay_network_addresses_used{family="ipv4",network="web"}`: 0,
+		`patchbay_container_processes{container="one"}`:                -1,
+		`patchbay_attachment_receive_bytes_total` + attachment:         -1,
 	}); err != nil {
 		t.Error(err)
 	}
 
-	// A plugin that hangs costs its own series alone; one that dies is counted.
-	plugin := h.network("web").Status.PluginPID
-	if err := syscall.Kill(plugin, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
+	// A helper or a plugin that hangs costs its own series alone; a plugin that dies
+	// is counted.
+	h.patchbay("start", "one")
+	helper := h.container("one").Status.HelperPID
+	stopProcess(t, helper)
+	if err := h.mustScrape(socket).holds(sample{
+		`patchbay_container_processes{container="one"}`:        -1,
+		`patchbay_scrape_unanswered{process="runtime-helper"}`: 1,
+		`patchbay_containers{runtime="oci",state="running"}`:   1,
+		`patchbay_network_up{network="web",plugin="bridge"}`:   1,
+	}); err != nil {
+		t.Error(err)
 	}
+	kill(t, helper)
+	h.patchbay("wait", "one")
+	plugin := h.network("web").Status.PluginPID
+	stopProcess(t, plugin)
 	if err := h.mustScrape(socket).holds(sample{
 		`patchbay_network_up{network="web",plugin="bridge"}`:          0,
 		`patchbay_network_up{network="default",plugin="bridge"}`:      1,
@@ -188,6 +213,13 @@ func TestMetrics(t *testing.T) {
 	h.patchbay("system", "stop", "-t", "0")
 	if _, err := os.Stat(socket); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("after the stop: %v, want the socket gone", err)
+	}
+}
+
+func stopProcess(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -33,6 +33,9 @@ const (
 type Containers interface {
 	// Known returns all containers, without asking their helpers.
 	Known() []resource.Container
+	// Stats returns what those that run have used, without names of all of them. A
+	// helper that does not answer is a fault of its own.
+	Stats(ctx context.Context, names []string, runningOnly bool) ([]resource.ContainerStats, error)
 }
 
 // Networks is what the network service tells.

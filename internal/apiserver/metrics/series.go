@@ -1,6 +1,10 @@
 package metrics
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // series is all series of one name: they differ in the values of the labels.
 type series struct {
@@ -41,6 +45,25 @@ var (
 		"Addresses of the network that containers have. Not told while the network is not up.", "network", "family")
 	addressesTotal = gauge("patchbay_network_addresses",
 		"Addresses of the network that containers can have, reserved ones too. Not told while the network is not up.", "network", "family")
+	containerCPU = counter("patchbay_container_cpu_seconds_total",
+		"Time of processors that the running container has used, since it was started.", "container")
+	containerThrottled = counter("patchbay_container_cpu_throttled_seconds_total",
+		"Time that threads of the container have waited because of its limit of processors.", "container")
+	containerMemory = gauge("patchbay_container_memory_used_bytes",
+		"Memory of the container's processes, with what is cached of files.", "container")
+	containerCache = gauge("patchbay_container_memory_cache_bytes",
+		"Of that, of files and not used of late: what the kernel takes back first.", "container")
+	containerLimit = gauge("patchbay_container_memory_limit_bytes",
+		"What the container's memory may grow to; of a virtual machine all the memory that its kernel has. Not told where there is no limit.", "container")
+	containerProcesses = gauge("patchbay_container_processes",
+		"Processes and threads of the container.", "container")
+	containerRead = counter("patchbay_container_block_read_bytes_total",
+		"Bytes that the container has read from block devices of the host, or of its virtual machine.", "container")
+	containerWritten = counter("patchbay_container_block_written_bytes_total",
+		"Bytes that the container has written to block devices.", "container")
+	received = trafficOf("receive", "received by")
+	sent     = trafficOf("transmit", "sent by")
+
 	images = gauge("patchbay_images",
 		"Images in the store.")
 	imageBlobs = gauge("patchbay_image_blobs_size_bytes",
@@ -52,10 +75,29 @@ var (
 )
 
 // surveyed lists them, in the order of the documentation.
-var surveyed = []*series{
-	buildInfo, containersByState, runtimeHelpers, networksByState, networkUp, pluginRestarts, addressesUsed, addressesTotal,
-	images, imageBlobs, imageLayers, unanswered,
+var surveyed = slices.Concat(
+	[]*series{
+		buildInfo, containersByState, runtimeHelpers, networksByState, networkUp, pluginRestarts, addressesUsed, addressesTotal,
+		containerCPU, containerThrottled, containerMemory, containerCache, containerLimit, containerProcesses, containerRead, containerWritten,
+	},
+	received.all(), sent.all(),
+	[]*series{images, imageBlobs, imageLayers, unanswered},
+)
+
+// traffic is the series of one direction.
+type traffic struct{ bytes, packets, errors, dropped *series }
+
+func trafficOf(direction, how string) traffic {
+	of := func(unit, what string) *series {
+		return counter("patchbay_attachment_"+direction+"_"+unit+"_total", what+" the container on its interface to the network.", "container", "network", "interface")
+	}
+	return traffic{
+		bytes: of("bytes", "Bytes "+how), packets: of("packets", "Packets "+how),
+		errors: of("errors", "Packets with errors "+how), dropped: of("dropped", "Packets that were dropped, of those "+how),
+	}
 }
+
+func (t traffic) all() []*series { return []*series{t.bytes, t.packets, t.errors, t.dropped} }
 
 func gauge(name, help string, labels ...string) *series {
 	return newSeries(prometheus.GaugeValue, name, help, labels)

@@ -11,7 +11,10 @@ import (
 )
 
 // The processes that are asked, as a label.
-const networkPlugin = "network-plugin"
+const (
+	networkPlugin = "network-plugin"
+	runtimeHelper = "runtime-helper"
+)
 
 // survey reads what the services know when it is collected.
 type survey struct {
@@ -35,6 +38,7 @@ func (s *survey) Collect(out chan<- prometheus.Metric) {
 	out <- buildInfo.of(1, s.config.Version, s.config.Revision)
 	var asking sync.WaitGroup
 	asking.Go(func() { tellNetworks(out, s.config.Networks.Observe(ctx)) })
+	asking.Go(func() { s.tellUsage(ctx, out) })
 	asking.Go(func() { s.tellContainers(out, s.config.Containers.Known()) })
 	asking.Go(func() { s.tellImages(ctx, out) })
 	asking.Wait()

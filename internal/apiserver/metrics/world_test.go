@@ -15,10 +15,18 @@ type world struct {
 	containers []resource.Container
 	networks   []networks.Observation
 	images     []resource.Image // nil: cannot be read
-	hang       bool             // networks do not answer until they may not any longer
+	stats      []resource.ContainerStats
+	hang       bool // networks do not answer until they may not any longer
 }
 
 func (w *world) Known() []resource.Container { return w.containers }
+
+func (w *world) Stats(_ context.Context, names []string, runningOnly bool) ([]resource.ContainerStats, error) {
+	if names != nil || !runningOnly {
+		return nil, errors.New("want all that run")
+	}
+	return w.stats, nil
+}
 
 func (w *world) Observe(ctx context.Context) []networks.Observation {
 	if w.hang {
@@ -82,6 +90,21 @@ func busyWorld() *world {
 			{Network: network("lan", "macvlan", lan), Answered: true},
 			{Network: network("dead", "macvlan", dead), Restarts: 7},
 			{Network: network("mute", "bridge", mute)},
+		},
+		stats: []resource.ContainerStats{
+			{Name: "a", Sample: resource.Sample{
+				CPU:       &resource.CPUUse{UsedNanoseconds: 1_500_000_000, ThrottledNanoseconds: 250_000_000},
+				Memory:    &resource.MemoryUse{UsedBytes: 4096, CacheBytes: 1024, LimitBytes: 1 << 30},
+				Processes: &resource.ProcessUse{Count: 3},
+				Block:     &resource.BlockUse{ReadBytes: 512, WrittenBytes: 1024, Reads: 1, Writes: 2},
+				Attachments: []resource.AttachmentTraffic{
+					{Network: "default", InterfaceName: "eth0", Received: &resource.Traffic{Bytes: 10, Packets: 1, Errors: 2, Dropped: 3}, Sent: &resource.Traffic{Bytes: 20, Packets: 4, Errors: 5, Dropped: 6}},
+					{Network: "default", InterfaceName: "eth1", Received: &resource.Traffic{}, Sent: &resource.Traffic{Bytes: 7, Packets: 1}},
+					{Network: "lan", InterfaceName: "eth2"}, // is gone
+				},
+			}},
+			{Name: "b", Sample: resource.Sample{Memory: &resource.MemoryUse{UsedBytes: 1}}}, // a kernel that counts little
+			{Name: "c", Fault: "its runtime helper does not answer"},
 		},
 		images: []resource.Image{
 			{Status: resource.ImageStatus{SizeBytes: 1000, UnpackedBytes: 3000}},
