@@ -8,21 +8,16 @@ import (
 	"github.com/containerd/errdefs"
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
+	"patchbay.dev/patchbay/internal/backoff"
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 	"patchbay.dev/patchbay/resource/event"
 )
 
-// The back-off of a plugin that dies: from the first to the last, doubling. One
-// that has lived for the last is taken for healthy.
-const (
-	firstDelay = 100 * time.Millisecond
-	lastDelay  = 10 * time.Second
-	// watchDelay is how long to wait before a lost stream of states is opened
-	// again, while the process lives.
-	watchDelay = time.Second
-)
+// watchDelay is how long to wait before a lost stream of states is opened again,
+// while the process lives.
+const watchDelay = time.Second
 
 // superviseFrom begins supervision with a serving process, or with none.
 func (n *network) superviseFrom(process *helper.Process) {
@@ -54,7 +49,7 @@ func (n *network) unsupervise() {
 
 // supervise keeps the plugin serving until ctx ends.
 func (n *network) supervise(ctx context.Context, process *helper.Process) {
-	delay := firstDelay
+	wait := backoff.First
 	for {
 		if process == nil {
 			restarts := n.takeRestarts()
@@ -63,10 +58,10 @@ func (n *network) supervise(ctx context.Context, process *helper.Process) {
 				return
 			}
 			if err != nil {
-				n.log.Warn("network does not serve", "error", err, "again in", delay)
+				n.log.Warn("network does not serve", "error", err, "again in", wait)
 				n.turn(resource.NetworkFailed, oneLine(err))
 				answer(restarts, err)
-				delay = n.backOff(ctx, delay)
+				wait = n.backOff(ctx, wait)
 				continue
 			}
 			if len(restarts) > 0 {
@@ -85,35 +80,32 @@ func (n *network) supervise(ctx context.Context, process *helper.Process) {
 			n.log.Info("plugin is restarted", "pid", process.PID())
 			n.turn(resource.NetworkStarting, "its plugin is being restarted")
 			process.Terminate(terminateGrace)
-			process, delay = nil, firstDelay
+			process, wait = nil, backoff.First
 			continue
 		}
 		if alive(process) {
 			continue // woken for a restart that has been made already
 		}
-		if time.Since(since) > lastDelay {
-			delay = firstDelay
-		}
-		n.log.Warn("plugin died", "how", process.Death(), "again in", delay)
+		wait = wait.AfterLife(time.Since(since))
+		n.log.Warn("plugin died", "how", process.Death(), "again in", wait)
 		n.publishPlugin(event.ActionDie, process.Death())
 		n.turn(resource.NetworkStarting, "its plugin "+process.Death())
 		process = nil
-		delay = n.backOff(ctx, delay)
+		wait = n.backOff(ctx, wait)
 	}
 }
 
-// backOff waits for the delay, a restart or the end of ctx and returns the next
-// delay.
-func (n *network) backOff(ctx context.Context, delay time.Duration) time.Duration {
-	timer := time.NewTimer(delay)
+// backOff waits for d, a restart or the end of ctx and returns the next delay.
+func (n *network) backOff(ctx context.Context, d backoff.Delay) backoff.Delay {
+	timer := time.NewTimer(time.Duration(d))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-n.wake:
-		return firstDelay
+		return backoff.First
 	case <-ctx.Done():
 	}
-	return min(2*delay, lastDelay)
+	return d.Next()
 }
 
 // answer tells those who wait for a new process what came of it.
