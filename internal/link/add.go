@@ -9,14 +9,14 @@ import (
 	vns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
+	"patchbay.dev/patchbay/internal/link/rtnl"
 	"patchbay.dev/patchbay/resource"
 )
 
 // Numbers of include/uapi/linux/if_link.h.
 const (
-	addrGenModeNone = 1 // IN6_ADDR_GEN_MODE_NONE
-	macvlanPrivate  = 1
-	macvlanBridge   = 4
+	macvlanPrivate = 1
+	macvlanBridge  = 4
 )
 
 // AddBridgePort makes a port of a bridge: a veth pair whose inner end is born
@@ -29,10 +29,10 @@ func (h *Handle) AddBridgePort(bridge, port string, inner Peer) error {
 		return fmt.Errorf("bridge %s: %w", bridge, err)
 	}
 	add := func() error {
-		return h.raw.do(
+		return h.raw.Do(
 			vethRequest(master.Attrs().Index, port, inner),
-			optional(noLinkLocalRequest(port)),
-			upRequest(port),
+			rtnl.Optional(rtnl.NoLinkLocal(port)),
+			rtnl.Up(port),
 		)
 	}
 	err = add()
@@ -44,15 +44,15 @@ func (h *Handle) AddBridgePort(bridge, port string, inner Peer) error {
 			err = add()
 		}
 	}
-	var failed stepError
-	made := err == nil || errors.As(err, &failed) && failed.step > 0
+	var failed rtnl.StepError
+	made := err == nil || errors.As(err, &failed) && failed.Step > 0
 	if err == nil {
 		err = h.carry(port, inner)
 	}
 	if err == nil {
 		return nil
 	}
-	err = explain(err, "veth", fmt.Sprintf("port %s of bridge %s with interface %s", port, bridge, inner.Name))
+	err = rtnl.Explain(err, "veth", fmt.Sprintf("port %s of bridge %s with interface %s", port, bridge, inner.Name))
 	if made {
 		err = errors.Join(err, h.Delete(port))
 	}
@@ -63,15 +63,15 @@ func (h *Handle) AddBridgePort(bridge, port string, inner Peer) error {
 // kernel act on that now: it does so before it answers a request for the link
 // (rtnl_getlink), else when it comes to it, and drops frames until then.
 func (h *Handle) carry(port string, inner Peer) error {
-	inside, err := newBatcher(vns.NsHandle(inner.Namespace.FD()))
+	inside, err := rtnl.Open(vns.NsHandle(inner.Namespace.FD()))
 	if err != nil {
 		return err
 	}
-	defer inside.close()
-	if err := inside.do(upRequest(inner.Name), getRequest(inner.Name)); err != nil {
+	defer inside.Close()
+	if err := inside.Do(rtnl.Up(inner.Name), rtnl.Get(inner.Name)); err != nil {
 		return err
 	}
-	return h.raw.do(getRequest(port))
+	return h.raw.Do(rtnl.Get(port))
 }
 
 // AddMacvlan makes a macvlan on parent that is born in the namespace of inner,
@@ -90,7 +90,7 @@ func (h *Handle) addMacvlan(kind, parent string, mode resource.MacvlanMode, inne
 	if err != nil {
 		return fmt.Errorf("parent %s: %w", parent, err)
 	}
-	req := request(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
+	req := rtnl.Request(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
 	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
 	req.AddData(nl.NewRtAttr(unix.IFLA_LINK, nl.Uint32Attr(uint32(below.Attrs().Index))))
 	for _, a := range inner.attributes() {
@@ -100,8 +100,8 @@ func (h *Handle) addMacvlan(kind, parent string, mode resource.MacvlanMode, inne
 	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated(kind))
 	info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.IFLA_MACVLAN_MODE, nl.Uint32Attr(number))
 	req.AddData(info)
-	if err := h.raw.do(req); err != nil {
-		return explain(err, kind, fmt.Sprintf("%s %s on parent %s", kind, inner.Name, parent))
+	if err := h.raw.Do(req); err != nil {
+		return rtnl.Explain(err, kind, fmt.Sprintf("%s %s on parent %s", kind, inner.Name, parent))
 	}
 	return nil
 }
@@ -133,7 +133,7 @@ func (p Peer) attributes() []*nl.RtAttr {
 }
 
 func vethRequest(master int, port string, inner Peer) *nl.NetlinkRequest {
-	req := request(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
+	req := rtnl.Request(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
 	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
 	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(port)))
 	req.AddData(nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(master))))
@@ -149,60 +149,4 @@ func vethRequest(master int, port string, inner Peer) *nl.NetlinkRequest {
 	}
 	req.AddData(info)
 	return req
-}
-
-// noLinkLocalRequest keeps IPv6 addresses off the host's end of a port: it is
-// the bridge that has the addresses. Kernels without IPv6 refuse it.
-func noLinkLocalRequest(name string) *nl.NetlinkRequest {
-	req := request(unix.RTM_SETLINK, 0)
-	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
-	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
-	spec := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
-	spec.AddRtAttr(unix.AF_INET6, nil).AddRtAttr(unix.IFLA_INET6_ADDR_GEN_MODE, nl.Uint8Attr(addrGenModeNone))
-	req.AddData(spec)
-	return req
-}
-
-func upRequest(name string) *nl.NetlinkRequest {
-	req := flagsRequest(0, true)
-	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
-	return req
-}
-
-// getRequest asks for a link; the answer itself is not looked at.
-func getRequest(name string) *nl.NetlinkRequest {
-	req := request(unix.RTM_GETLINK, 0)
-	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
-	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
-	return req
-}
-
-func flagsRequest(index int, up bool) *nl.NetlinkRequest {
-	req := request(unix.RTM_NEWLINK, 0)
-	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	msg.Index, msg.Change = int32(index), unix.IFF_UP
-	if up {
-		msg.Flags = unix.IFF_UP
-	}
-	req.AddData(msg)
-	return req
-}
-
-// explain gives an error of the kernel about making a device its kind.
-func explain(err error, kind, what string) error {
-	switch {
-	case errors.Is(err, unix.EEXIST):
-		return fmt.Errorf("%s: name is taken: %w: %w", what, errdefs.ErrAlreadyExists, err)
-	case errors.Is(err, unix.EOPNOTSUPP):
-		return fmt.Errorf("%s: the kernel cannot make a %s; is the module there (modprobe %s)? %w: %w",
-			what, kind, kind, errdefs.ErrNotImplemented, err)
-	case errors.Is(err, unix.EBUSY):
-		return fmt.Errorf("%s: is in use in another way, for example as the port of a bridge: %w: %w",
-			what, errdefs.ErrFailedPrecondition, err)
-	case errors.Is(err, unix.EADDRNOTAVAIL), errors.Is(err, unix.EINVAL), errors.Is(err, unix.ERANGE):
-		return fmt.Errorf("%s: %w: %w", what, errdefs.ErrInvalidArgument, err)
-	case errors.Is(err, unix.EADDRINUSE):
-		return fmt.Errorf("%s: mac address is in use: %w: %w", what, errdefs.ErrAlreadyExists, err)
-	}
-	return fmt.Errorf("%s: %w", what, err)
 }

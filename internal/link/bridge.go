@@ -10,6 +10,8 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"patchbay.dev/patchbay/internal/link/rtnl"
+	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -31,8 +33,8 @@ func (h *Handle) EnsureBridge(s BridgeSpec) error {
 	have, err := h.Interface(s.Name)
 	switch {
 	case errdefs.IsNotFound(err):
-		if err := h.raw.do(bridgeRequest(s)); err != nil {
-			return explain(err, "bridge", "bridge "+s.Name)
+		if err := h.raw.Do(bridgeRequest(s)); err != nil {
+			return rtnl.Explain(err, "bridge", "bridge "+s.Name)
 		}
 		if have, err = h.Interface(s.Name); err != nil {
 			return err
@@ -42,15 +44,15 @@ func (h *Handle) EnsureBridge(s BridgeSpec) error {
 	case !OwnBridge(have, s):
 		return fmt.Errorf("interface %s: exists and was not made for this network: %w", s.Name, errdefs.ErrAlreadyExists)
 	}
-	if err := h.quietIPv6(s.Name); err != nil {
+	if err := h.Inside(func() error { return sysctl.Quiet(s.Name) }); err != nil {
 		return err
 	}
 	requests, err := h.bridgeRepairs(have.Index, s)
 	if err != nil {
 		return err
 	}
-	if err := h.raw.do(requests...); err != nil {
-		return fmt.Errorf("bridge %s: %w", s.Name, kindOf(err))
+	if err := h.raw.Do(requests...); err != nil {
+		return fmt.Errorf("bridge %s: %w", s.Name, rtnl.KindOf(err))
 	}
 	return nil
 }
@@ -106,12 +108,12 @@ func (h *Handle) Ports(bridge string) ([]Interface, error) {
 // down, which no process in the sandbox can undo on this side, and gets a name
 // of its own, prefix and its index, until DeleteIndex removes it.
 func (h *Handle) Retire(port Interface, prefix string) error {
-	rename := request(unix.RTM_SETLINK, 0)
+	rename := rtnl.Request(unix.RTM_SETLINK, 0)
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	msg.Index = int32(port.Index)
 	rename.AddData(msg)
 	rename.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(fmt.Sprintf("%s%d", prefix, port.Index))))
-	err := h.raw.do(flagsRequest(port.Index, false), rename)
+	err := h.raw.Do(rtnl.Flags(port.Index, false), rename)
 	if err == nil || gone(err) {
 		return nil
 	}
@@ -124,8 +126,8 @@ func (h *Handle) Retire(port Interface, prefix string) error {
 // host routes it.
 func (h *Handle) LetReturn(port string) error {
 	filtered := false
-	err := h.inside(func() error {
-		filtered = getSysctl("bridge/bridge-nf-call-iptables") == "1" || getSysctl("bridge/bridge-nf-call-ip6tables") == "1"
+	err := h.Inside(func() error {
+		filtered = sysctl.BridgesFiltered()
 		return nil
 	})
 	if err != nil || !filtered {
@@ -142,7 +144,7 @@ func (h *Handle) LetReturn(port string) error {
 }
 
 func bridgeRequest(s BridgeSpec) *nl.NetlinkRequest {
-	req := request(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
+	req := rtnl.Request(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
 	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
 	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(s.Name)))
 	if hw := s.MAC.HardwareAddr(); hw != nil {
@@ -161,7 +163,7 @@ func bridgeRequest(s BridgeSpec) *nl.NetlinkRequest {
 
 // bridgeRepairs are the requests that make the bridge what it should be.
 func (h *Handle) bridgeRepairs(index int, s BridgeSpec) ([]*nl.NetlinkRequest, error) {
-	set := request(unix.RTM_SETLINK, 0)
+	set := rtnl.Request(unix.RTM_SETLINK, 0)
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	msg.Index, msg.Flags, msg.Change = int32(index), unix.IFF_UP, unix.IFF_UP
 	set.AddData(msg)
@@ -177,12 +179,12 @@ func (h *Handle) bridgeRepairs(index int, s BridgeSpec) ([]*nl.NetlinkRequest, e
 	}
 	for _, a := range have {
 		if a.Interface == s.Name && !a.Prefix.Addr().IsLinkLocalUnicast() && !slices.Contains(s.Addresses, a.Prefix) {
-			requests = append(requests, addressRequest(unix.RTM_DELADDR, index, a.Prefix))
+			requests = append(requests, rtnl.Address(unix.RTM_DELADDR, index, a.Prefix))
 		}
 	}
 	for _, a := range s.Addresses {
 		if !slices.Contains(have, Address{Interface: s.Name, Prefix: a}) {
-			requests = append(requests, addressRequest(unix.RTM_NEWADDR, index, a))
+			requests = append(requests, rtnl.Address(unix.RTM_NEWADDR, index, a))
 		}
 	}
 	return requests, nil
@@ -200,10 +202,10 @@ func (h *Handle) ForgetNeighbours(name string, addresses []netip.Addr) error {
 	}
 	requests := make([]*nl.NetlinkRequest, 0, len(addresses))
 	for _, a := range addresses {
-		req := request(unix.RTM_DELNEIGH, 0)
-		req.AddData(&netlink.Ndmsg{Family: uint8(familyOf(a)), Index: uint32(l.Attrs().Index)})
+		req := rtnl.Request(unix.RTM_DELNEIGH, 0)
+		req.AddData(&netlink.Ndmsg{Family: uint8(rtnl.FamilyOf(a)), Index: uint32(l.Attrs().Index)})
 		req.AddData(nl.NewRtAttr(netlink.NDA_DST, a.AsSlice()))
-		requests = append(requests, optional(req)) // most were never known
+		requests = append(requests, rtnl.Optional(req)) // most were never known
 	}
-	return h.raw.do(requests...)
+	return h.raw.Do(requests...)
 }

@@ -17,6 +17,7 @@ import (
 	vns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
+	"patchbay.dev/patchbay/internal/link/rtnl"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/resource"
 )
@@ -26,7 +27,7 @@ import (
 type Handle struct {
 	ns  *netns.Namespace // nil: the namespace of the thread that called Open
 	nl  *netlink.Handle
-	raw *batcher
+	raw *rtnl.Socket
 }
 
 // Open returns a handle for the links of ns, or of the caller's namespace when
@@ -40,7 +41,7 @@ func Open(ns *netns.Namespace) (*Handle, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open netlink: %w", err)
 	}
-	raw, err := newBatcher(at)
+	raw, err := rtnl.Open(at)
 	if err != nil {
 		h.Close()
 		return nil, fmt.Errorf("open netlink: %w", err)
@@ -51,7 +52,16 @@ func Open(ns *netns.Namespace) (*Handle, error) {
 // Close ends the use of the handle.
 func (h *Handle) Close() {
 	h.nl.Close()
-	h.raw.close()
+	h.raw.Close()
+}
+
+// Inside runs f in a thread of the handle's namespace, where /proc/sys/net is that
+// namespace's.
+func (h *Handle) Inside(f func() error) error {
+	if h.ns == nil {
+		return f()
+	}
+	return h.ns.Do(f)
 }
 
 // Peer is the end of a link inside a sandbox.
@@ -229,7 +239,7 @@ func (h *Handle) SetDown(name string) error {
 	if err != nil {
 		return err
 	}
-	if err := h.raw.do(flagsRequest(l.Attrs().Index, false)); err != nil && !gone(err) {
+	if err := h.raw.Do(rtnl.Flags(l.Attrs().Index, false)); err != nil && !gone(err) {
 		return fmt.Errorf("interface %s: set down: %w", name, err)
 	}
 	return nil
@@ -238,7 +248,7 @@ func (h *Handle) SetDown(name string) error {
 // LoopbackUp sets the loopback interface up.
 func (h *Handle) LoopbackUp() error {
 	const loopback = 1 // LOOPBACK_IFINDEX of the kernel, in every namespace
-	if err := h.raw.do(flagsRequest(loopback, true)); err != nil {
+	if err := h.raw.Do(rtnl.Flags(loopback, true)); err != nil {
 		return fmt.Errorf("interface lo: set up: %w", err)
 	}
 	return nil

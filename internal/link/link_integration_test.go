@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/netnstest"
 	"patchbay.dev/patchbay/resource"
@@ -219,7 +220,7 @@ func TestConfigureSysctls(t *testing.T) {
 	ns := netnstest.New(t)
 	netnstest.Bridge(t, ns, "br.0")
 	h := netnstest.Link(t, ns)
-	err := h.Configure("br.0", nil, nil, link.Sysctl{Key: "net.ipv4.conf.IFNAME.arp_notify", Value: "0"}, link.Sysctl{Key: "net.ipv6.neigh.IFNAME.ucast_solicit", Value: "7"})
+	err := h.Configure("br.0", nil, nil, sysctl.Interface{Key: "net.ipv4.conf.IFNAME.arp_notify", Value: "0"}, sysctl.Interface{Key: "net.ipv6.neigh.IFNAME.ucast_solicit", Value: "7"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +232,7 @@ func TestConfigureSysctls(t *testing.T) {
 		}
 		return nil
 	})
-	err = h.Configure("br.0", nil, nil, link.Sysctl{Key: "net.ipv4.conf.IFNAME.nonsense", Value: "1"}, link.Sysctl{Key: "net.ipv4.conf.IFNAME.rp_filter", Value: "x"})
+	err = h.Configure("br.0", nil, nil, sysctl.Interface{Key: "net.ipv4.conf.IFNAME.nonsense", Value: "1"}, sysctl.Interface{Key: "net.ipv4.conf.IFNAME.rp_filter", Value: "x"})
 	if !errdefs.IsInvalidArgument(err) || strings.Count(err.Error(), "interface br.0: sysctl net.ipv4.conf.IFNAME.") != 2 {
 		t.Errorf("unknown key and bad value: %v, want both told", err)
 	}
@@ -384,7 +385,7 @@ func TestSysctlsOfTheHost(t *testing.T) {
 	write("ipv6/conf/default/disable_ipv6", "0")
 	netnstest.Pair(t, netnstest.End{Namespace: host, Name: "up0"}, netnstest.End{Namespace: netnstest.New(t), Name: "lan0"})
 	write("ipv6/conf/up0/accept_ra", "1")
-	if err := h.EnableForwarding(true); err != nil {
+	if err := h.Inside(func() error { return sysctl.EnableForwarding(true) }); err != nil {
 		t.Fatal(err)
 	}
 	for key, want := range map[string]string{
@@ -394,11 +395,18 @@ func TestSysctlsOfTheHost(t *testing.T) {
 			t.Errorf("%s = %s, want %s", key, got, want)
 		}
 	}
-	if faults := h.ForwardingFaults(true); len(faults) != 0 {
+	faults := func() (faults []string) {
+		netnstest.Do(t, host, func() error {
+			faults = sysctl.ForwardingFaults(true)
+			return nil
+		})
+		return faults
+	}
+	if faults := faults(); len(faults) != 0 {
 		t.Errorf("faults: %q", faults)
 	}
 	write("ipv4/ip_forward", "0")
-	if faults := h.ForwardingFaults(true); len(faults) == 0 {
+	if faults := faults(); len(faults) == 0 {
 		t.Error("forwarding is off and no fault")
 	}
 }

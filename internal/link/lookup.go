@@ -9,6 +9,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/link/rtnl"
 )
 
 // PacketRoute is how the kernel routes a packet that a program of the namespace
@@ -44,7 +46,7 @@ func (h *Handle) RouteTo(destination, source netip.Addr) (PacketRoute, error) {
 	if err != nil {
 		return PacketRoute{}, err
 	}
-	found := routesOf(match, familyOf(destination), names)[0]
+	found := routesOf(match, rtnl.FamilyOf(destination), names)[0]
 	src, _ := netip.AddrFromSlice(packet.Src)
 	gateway, _ := netip.AddrFromSlice(packet.Gw)
 	r := PacketRoute{
@@ -58,7 +60,7 @@ func (h *Handle) RouteTo(destination, source netip.Addr) (PacketRoute, error) {
 	if source.IsValid() {
 		r.Source = source
 	}
-	r.Rule, err = h.ruleOf(familyOf(destination), match.Table, source)
+	r.Rule, err = h.ruleOf(rtnl.FamilyOf(destination), match.Table, source)
 	return r, err
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"patchbay.dev/patchbay/internal/link/rtnl"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/resource"
 )
@@ -28,7 +29,7 @@ func (h *Handle) AddMacvtap(parent string, mode resource.MacvlanMode, inner Peer
 	defer within.Close()
 	tap, err := openMacvtap(inner.Namespace, inner.Name)
 	if err == nil {
-		err = within.raw.do(optional(noLinkLocalRequest(inner.Name)), upRequest(inner.Name))
+		err = within.raw.Do(rtnl.Optional(rtnl.NoLinkLocal(inner.Name)), rtnl.Up(inner.Name))
 	}
 	if err != nil {
 		if tap != nil {

@@ -3,18 +3,14 @@ package link
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"maps"
 	"net/netip"
-	"os"
-	"path/filepath"
-	"slices"
 
 	"github.com/containerd/errdefs"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"patchbay.dev/patchbay/internal/link/rtnl"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -40,7 +36,7 @@ func (h *Handle) MoveIndex(index int, inner Peer) error {
 		}
 		return fmt.Errorf("interface %d: %w", index, err)
 	}
-	req := request(unix.RTM_SETLINK, 0)
+	req := rtnl.Request(unix.RTM_SETLINK, 0)
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	msg.Index = int32(index)
 	renamed := inner.Name != "" && inner.Name != l.Attrs().Name
@@ -49,7 +45,7 @@ func (h *Handle) MoveIndex(index int, inner Peer) error {
 		req.AddData(a)
 	}
 	if inner.Namespace == nil && renamed {
-		if err := h.raw.do(flagsRequest(index, false)); err != nil {
+		if err := h.raw.Do(rtnl.Flags(index, false)); err != nil {
 			return fmt.Errorf("interface %s: set down: %w", l.Attrs().Name, err)
 		}
 	}
@@ -57,12 +53,12 @@ func (h *Handle) MoveIndex(index int, inner Peer) error {
 	if renamed {
 		what += " as " + inner.Name
 	}
-	switch err := h.raw.do(req); {
+	switch err := h.raw.Do(req); {
 	case errors.Is(err, unix.EINVAL):
 		return fmt.Errorf("%s: the kernel refuses; it does not move every kind, nor give each any mac address and mtu: %w: %w",
 			what, errdefs.ErrFailedPrecondition, err)
 	case err != nil:
-		return explain(err, l.Type(), what)
+		return rtnl.Explain(err, l.Type(), what)
 	}
 	return nil
 }
@@ -94,64 +90,21 @@ func (h *Handle) SetAlias(index int, alias string) error {
 	return nil
 }
 
-// conf has the sysctls of each interface, by family.
-var conf = []string{"ipv4/conf", "ipv6/conf"}
-
-// Sysctls returns the settings of an interface by their keys below
-// /proc/sys/net, as far as they can be read.
-func (h *Handle) Sysctls(name string) (map[string]string, error) {
-	all := map[string]string{}
-	err := h.inside(func() error {
-		for _, family := range conf {
-			dir := filepath.Join(family, name)
-			entries, err := os.ReadDir(filepath.Join(sysctlNet, dir))
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return fmt.Errorf("interface %s: sysctls: %w", name, err)
-			}
-			for _, e := range entries {
-				if value := getSysctl(filepath.Join(dir, e.Name())); value != "" {
-					all[filepath.Join(family, e.Name())] = value
-				}
-			}
-		}
-		return nil
-	})
-	return all, err
-}
-
-// SetSysctls gives an interface the settings that Sysctls returned. Those that
-// cannot be written are left.
-func (h *Handle) SetSysctls(name string, all map[string]string) error {
-	return h.inside(func() error {
-		for _, key := range slices.Sorted(maps.Keys(all)) {
-			err := setSysctl(filepath.Join(filepath.Dir(key), name, filepath.Base(key)), all[key])
-			if err != nil && !unwritable(err) {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-func unwritable(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) || errors.Is(err, unix.EINVAL)
-}
-
 // Restore sets an interface of the host up and gives it the addresses and
 // routes that it had; those that it has already are no error. Unlike with
 // Configure its sysctls stay as they are.
 func (h *Handle) Restore(index int, addresses []netip.Prefix, routes []resource.Route) error {
-	requests := []*nl.NetlinkRequest{flagsRequest(index, true)}
+	requests := []*nl.NetlinkRequest{rtnl.Flags(index, true)}
 	for _, a := range addresses {
-		requests = append(requests, addressRequest(unix.RTM_NEWADDR, index, a))
+		requests = append(requests, rtnl.Address(unix.RTM_NEWADDR, index, a))
 	}
 	for _, r := range routes {
-		requests = append(requests, routeRequest(index, r))
+		requests = append(requests, rtnl.Route(index, r))
 	}
 	var errs []error
 	for _, r := range requests {
-		if err := h.raw.do(r); err != nil && !errors.Is(err, unix.EEXIST) {
-			errs = append(errs, kindOf(err))
+		if err := h.raw.Do(r); err != nil && !errors.Is(err, unix.EEXIST) {
+			errs = append(errs, rtnl.KindOf(err))
 		}
 	}
 	return errors.Join(errs...)

@@ -1,17 +1,16 @@
 package link
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"net/netip"
-	"path/filepath"
 	"slices"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"patchbay.dev/patchbay/internal/link/rtnl"
+	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -50,14 +49,14 @@ type RoutingChange struct {
 // goes from one interface to another in one step, so that no packet meets a
 // gap. What is already as it is to be is no error.
 func (h *Handle) Reroute(changes ...RoutingChange) error {
-	var tables, mains, removals []step
+	var tables, mains, removals []rtnl.Step
 	for _, c := range changes {
 		l, err := h.byName(c.Interface)
 		if err != nil {
 			return err
 		}
 		if slices.ContainsFunc(c.To.Own, func(r resource.Route) bool { return r.Destination.Addr().Is4() }) {
-			if err := h.answerForItself(c.Interface); err != nil {
+			if err := h.Inside(func() error { return sysctl.AnswerForItself(c.Interface) }); err != nil {
 				return err
 			}
 		}
@@ -67,27 +66,7 @@ func (h *Handle) Reroute(changes ...RoutingChange) error {
 		removals = append(removals, removed(without(from.main, to.main))...)
 		removals = append(removals, removed(without(from.own, to.own))...)
 	}
-	return h.raw.run(slices.Concat(tables, mains, removals))
-}
-
-// answerForItself has an interface answer ARP for its own addresses only, and
-// ask with them only: with two interfaces in one subnet the kernel would else
-// answer for one by the other (kernel, ip-sysctl.rst). What is no longer the
-// kernel's default stays.
-func (h *Handle) answerForItself(name string) error {
-	return h.inside(func() error {
-		for key, value := range map[string]string{"arp_ignore": "1", "arp_announce": "2"} {
-			path := filepath.Join("ipv4/conf", name, key)
-			if getSysctl(path) != "0" {
-				continue
-			}
-			err := setSysctl(path, value)
-			if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EROFS) {
-				return err
-			}
-		}
-		return nil
-	})
+	return h.raw.Run(slices.Concat(tables, mains, removals))
 }
 
 // routingEntry is a route or a rule, comparable.
@@ -108,12 +87,12 @@ type routingEntries struct{ main, own []routingEntry }
 func (r Routing) entries(name string, index int) routingEntries {
 	var e routingEntries
 	for _, route := range r.Main {
-		e.main = append(e.main, routingEntry{family: familyOf(route.Destination.Addr()), index: index, table: unix.RT_TABLE_MAIN, route: route})
+		e.main = append(e.main, routingEntry{family: rtnl.FamilyOf(route.Destination.Addr()), index: index, table: unix.RT_TABLE_MAIN, route: route})
 	}
 	table := firstOwnTable + index
 	defaults := map[int]bool{}
 	for _, route := range r.Own {
-		family := familyOf(route.Destination.Addr())
+		family := rtnl.FamilyOf(route.Destination.Addr())
 		defaults[family] = defaults[family] || route.Destination.Bits() == 0
 		e.own = append(e.own, routingEntry{family: family, index: index, table: table, route: route})
 	}
@@ -126,7 +105,7 @@ func (r Routing) entries(name string, index int) routingEntries {
 			e.own = append(e.own, routingEntry{family: family, table: table})
 		}
 		for _, a := range r.Addresses {
-			if familyOf(a.Addr()) == family {
+			if rtnl.FamilyOf(a.Addr()) == family {
 				e.own = append(e.own, routingEntry{family: family, table: table, rule: true, source: a.Addr()})
 			}
 		}
@@ -140,28 +119,28 @@ func without(all, others []routingEntry) []routingEntry {
 	return slices.DeleteFunc(slices.Clone(all), func(e routingEntry) bool { return slices.Contains(others, e) })
 }
 
-func added(entries []routingEntry) []step {
-	var steps []step
+func added(entries []routingEntry) []rtnl.Step {
+	var steps []rtnl.Step
 	for _, e := range entries {
 		kind, flags := unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE
 		if e.rule {
 			kind, flags = unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL
 		}
-		steps = append(steps, step{request: e.message(request(kind, flags)), what: e.String(), done: unix.EEXIST})
+		steps = append(steps, rtnl.Step{Request: e.message(rtnl.Request(kind, flags)), What: e.String(), Done: unix.EEXIST})
 	}
 	return steps
 }
 
 // removed removes in the opposite order. A route that another interface has
 // taken over is not there any more.
-func removed(entries []routingEntry) []step {
-	var steps []step
+func removed(entries []routingEntry) []rtnl.Step {
+	var steps []rtnl.Step
 	for _, e := range slices.Backward(entries) {
 		kind, done := unix.RTM_DELROUTE, unix.ESRCH
 		if e.rule {
 			kind, done = unix.RTM_DELRULE, unix.ENOENT
 		}
-		steps = append(steps, step{request: e.message(request(kind, 0)), what: "remove " + e.String(), done: done})
+		steps = append(steps, rtnl.Step{Request: e.message(rtnl.Request(kind, 0)), What: "remove " + e.String(), Done: done})
 	}
 	return steps
 }
@@ -173,7 +152,7 @@ func (e routingEntry) message(req *nl.NetlinkRequest) *nl.NetlinkRequest {
 	case e.index == 0:
 		return e.nowhereMessage(req)
 	}
-	return routeMessage(req, e.index, e.table, e.route)
+	return rtnl.RouteMessage(req, e.index, e.table, e.route)
 }
 
 // ruleMessage fills a request about a rule (struct fib_rule_hdr has the form of

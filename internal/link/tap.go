@@ -9,6 +9,8 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	vns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/link/rtnl"
 )
 
 // tunDevice makes tap interfaces (Documentation/networking/tuntap.rst of the kernel).
@@ -20,7 +22,7 @@ func (h *Handle) Rename(name, to string, mtu int) error {
 	if err != nil {
 		return err
 	}
-	req := request(unix.RTM_SETLINK, 0)
+	req := rtnl.Request(unix.RTM_SETLINK, 0)
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	msg.Index = int32(l.Attrs().Index)
 	req.AddData(msg)
@@ -28,7 +30,7 @@ func (h *Handle) Rename(name, to string, mtu int) error {
 	if mtu != 0 {
 		req.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(mtu))))
 	}
-	if err := h.raw.do(req); err != nil {
+	if err := h.raw.Do(req); err != nil {
 		return fmt.Errorf("interface %s: name it %s: %w", name, to, err)
 	}
 	return nil
@@ -52,14 +54,14 @@ func (h *Handle) AddBridgeTap(bridge, port string, mtu int) (*os.File, error) {
 	if err != nil {
 		return nil, explainTap(err, fmt.Sprintf("port %s of bridge %s", port, bridge))
 	}
-	enslave := request(unix.RTM_SETLINK, 0)
+	enslave := rtnl.Request(unix.RTM_SETLINK, 0)
 	enslave.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
 	enslave.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(port)))
 	enslave.AddData(nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(master.Attrs().Index))))
 	if mtu != 0 {
 		enslave.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(mtu))))
 	}
-	if err := h.raw.do(optional(noLinkLocalRequest(port)), enslave, upRequest(port)); err != nil {
+	if err := h.raw.Do(rtnl.Optional(rtnl.NoLinkLocal(port)), enslave, rtnl.Up(port)); err != nil {
 		tap.Close() // and with it the port
 		return nil, fmt.Errorf("port %s of bridge %s: %w", port, bridge, err)
 	}
@@ -81,7 +83,7 @@ func AddTap(inner Peer) (*os.File, error) {
 		return nil, explainTap(err, what)
 	}
 	if err := setPeer(inner); err != nil {
-		return nil, errors.Join(explain(err, "tap", what), file.Close())
+		return nil, errors.Join(rtnl.Explain(err, "tap", what), file.Close())
 	}
 	return file, nil
 }
@@ -113,12 +115,12 @@ func setTap(fd int, name string, flags uint16) error {
 // setPeer gives an interface that is in its namespace already its MAC address
 // and MTU.
 func setPeer(inner Peer) error {
-	inside, err := newBatcher(vns.NsHandle(inner.Namespace.FD()))
+	inside, err := rtnl.Open(vns.NsHandle(inner.Namespace.FD()))
 	if err != nil {
 		return fmt.Errorf("open netlink: %w", err)
 	}
-	defer inside.close()
-	req := request(unix.RTM_NEWLINK, 0)
+	defer inside.Close()
+	req := rtnl.Request(unix.RTM_NEWLINK, 0)
 	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
 	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(inner.Name)))
 	if hw := inner.MAC.HardwareAddr(); hw != nil {
@@ -127,7 +129,7 @@ func setPeer(inner Peer) error {
 	if inner.MTU != 0 {
 		req.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(inner.MTU))))
 	}
-	return inside.do(req)
+	return inside.Do(req)
 }
 
 // explainTap gives an error about opening a tap its kind.
@@ -140,5 +142,5 @@ func explainTap(err error, what string) error {
 	case errors.Is(err, unix.EBUSY):
 		return fmt.Errorf("%s: name is taken: %w: %w", what, errdefs.ErrAlreadyExists, err)
 	}
-	return explain(err, "tap", what)
+	return rtnl.Explain(err, "tap", what)
 }

@@ -7,8 +7,9 @@ import (
 	"slices"
 	"syscall"
 
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/link/rtnl"
 )
 
 // Use is a prefix that the host uses, by an address of it or a route to it.
@@ -108,38 +109,7 @@ func (h *Handle) overlaps(except string, subnets []netip.Prefix) []string {
 // concerns tells the messages that speak of a prefix which overlaps a subnet.
 func concerns(subnets []netip.Prefix) func(syscall.NetlinkMessage) bool {
 	return func(m syscall.NetlinkMessage) bool {
-		p := prefixOfMessage(m)
+		p := rtnl.PrefixOf(m)
 		return p.IsValid() && p.Bits() > 0 && slices.ContainsFunc(subnets, p.Overlaps)
 	}
-}
-
-// prefixOfMessage returns the destination of a route or the subnet of an
-// address; zero for any other message.
-func prefixOfMessage(m syscall.NetlinkMessage) netip.Prefix {
-	var header int
-	var bits uint8
-	var kinds []uint16
-	switch m.Header.Type {
-	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
-		if header = unix.SizeofRtMsg; len(m.Data) >= header {
-			bits, kinds = nl.DeserializeRtMsg(m.Data).Dst_len, []uint16{unix.RTA_DST}
-		}
-	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
-		if header = unix.SizeofIfAddrmsg; len(m.Data) >= header {
-			bits, kinds = nl.DeserializeIfAddrmsg(m.Data).Prefixlen, []uint16{unix.IFA_LOCAL, unix.IFA_ADDRESS}
-		}
-	}
-	if kinds == nil {
-		return netip.Prefix{}
-	}
-	attributes, err := nl.ParseRouteAttr(m.Data[header:])
-	if err != nil {
-		return netip.Prefix{}
-	}
-	for _, a := range attributes {
-		if address, ok := netip.AddrFromSlice(a.Value); ok && slices.Contains(kinds, a.Attr.Type) {
-			return netip.PrefixFrom(address, int(bits)).Masked()
-		}
-	}
-	return netip.Prefix{}
 }

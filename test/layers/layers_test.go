@@ -45,7 +45,9 @@ var layers = []layer{
 
 	// Linux mechanics.
 	{packages: []string{"internal/netns"}, imports: []string{"resource"}},
-	{packages: []string{"internal/link"}, imports: []string{"resource", "internal/netns", "internal/revert"}},
+	{packages: []string{"internal/link/sysctl"}, apart: true},
+	{packages: []string{"internal/link/rtnl"}, imports: []string{"resource"}},
+	{packages: []string{"internal/link"}, imports: []string{"resource", "internal/netns", "internal/revert", "internal/link/rtnl", "internal/link/sysctl"}},
 	{packages: []string{"internal/link/rate"}, imports: []string{"resource", "internal/netns", "internal/revert"}, tests: []string{"internal/link"}},
 	{packages: []string{"internal/firewall"}, imports: []string{"resource", "internal/netns", "internal/keyed"}},
 	{packages: []string{"internal/netnstest"}, imports: []string{"resource", "internal/netns", "internal/link"}},
@@ -63,7 +65,7 @@ var layers = []layer{
 	{packages: []string{"networkplugin/plugintest"}, imports: with(basics, contract, []string{"networkplugin"}), tests: []string{"internal/manifest"}},
 	{
 		packages: []string{"internal/plugins/..."}, apart: true,
-		imports: with(basics, []string{"networkplugin", "internal/link", "internal/netns", "internal/firewall", "internal/frameswitch", "internal/userstack"}),
+		imports: with(basics, []string{"networkplugin", "internal/link", "internal/link/sysctl", "internal/netns", "internal/firewall", "internal/frameswitch", "internal/userstack"}),
 		tests:   []string{"internal/tapstream"},
 	},
 

@@ -22,7 +22,6 @@ const (
 // longer lists what is longer than the limits, with the reason.
 var longer = map[string]string{
 	"resource":                      "the nouns, a file or two each; whoever knows one knows most of them",
-	"internal/link":                 "one file per kind of device, which all speak by the same batches of messages",
 	"internal/apiserver/containers": "the life of a container, whose steps share one table and its lock; what needs neither is in the packages below",
 	"internal/cli":                  "one file per command, which do not know one another; what they share is in packages below",
 }

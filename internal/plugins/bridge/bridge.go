@@ -22,6 +22,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/firewall"
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/networkplugin"
 	"patchbay.dev/patchbay/resource"
@@ -135,7 +136,7 @@ func (n *Network) Start(_ context.Context, c networkplugin.Configuration) (netwo
 		return networkplugin.Realization{}, err
 	}
 	if n.reach == firewall.NAT {
-		if err := links.EnableForwarding(v6); err != nil {
+		if err := links.Inside(func() error { return sysctl.EnableForwarding(v6) }); err != nil {
 			return networkplugin.Realization{}, err
 		}
 	}
@@ -290,7 +291,13 @@ func (n *Network) Check(context.Context) []string {
 	}
 	faults := append(links.BridgeFaults(spec), n.filter.Faults()...)
 	if n.reach == firewall.NAT {
-		faults = append(faults, links.ForwardingFaults(v6)...)
+		err := links.Inside(func() error {
+			faults = append(faults, sysctl.ForwardingFaults(v6)...)
+			return nil
+		})
+		if err != nil {
+			faults = append(faults, err.Error())
+		}
 	}
 	return faults
 }

@@ -9,6 +9,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/firewall"
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/networkplugin"
 	"patchbay.dev/patchbay/resource"
 )
@@ -77,7 +78,7 @@ func (n *Network) choose(links *link.Handle, c networkplugin.Configuration) (net
 	if err != nil {
 		return networkplugin.Realization{}, err
 	}
-	if !link.HasIPv6() {
+	if !sysctl.HasIPv6() {
 		if c.IPv6Subnet.IsValid() || !on.v4 {
 			return networkplugin.Realization{}, fmt.Errorf("ipv6: the kernel has none: %w", errdefs.ErrFailedPrecondition)
 		}

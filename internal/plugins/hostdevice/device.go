@@ -12,6 +12,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/atomicfile"
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -71,7 +72,11 @@ func look(links *link.Handle, name string) (device, link.Interface, error) {
 		return device{}, i, err
 	}
 	d := device{Name: i.Name, Kind: i.Kind, MAC: i.MAC, PermanentMAC: i.PermanentMAC, MTU: i.MTU, Up: i.Up, Alias: i.Alias}
-	if d.Sysctls, err = links.Sysctls(name); err != nil {
+	err = links.Inside(func() (err error) {
+		d.Sysctls, err = sysctl.All(name)
+		return err
+	})
+	if err != nil {
 		return device{}, i, err
 	}
 	addresses, err := links.Addresses()
@@ -170,7 +175,7 @@ func (d device) settle(links *link.Handle, i link.Interface) error {
 		return err
 	}
 	// Before it is up: they say which addresses it gives itself.
-	restored := links.SetSysctls(d.Name, d.Sysctls)
+	restored := links.Inside(func() error { return sysctl.SetAll(d.Name, d.Sysctls) })
 	if d.Up {
 		restored = errors.Join(restored, links.Restore(i.Index, d.Addresses, d.Routes))
 	}

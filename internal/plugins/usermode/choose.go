@@ -7,6 +7,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/networkplugin"
 	"patchbay.dev/patchbay/resource"
 )
@@ -44,7 +45,7 @@ const defaultMTU = 65520
 
 // choose returns the subnets, given or chosen, and the router's addresses.
 func (n *Network) choose(links *link.Handle, c networkplugin.Configuration) (networkplugin.Realization, error) {
-	if !link.HasIPv6() {
+	if !sysctl.HasIPv6() {
 		if c.IPv6Subnet.IsValid() || c.IPv4Disabled {
 			return networkplugin.Realization{}, fmt.Errorf("ipv6: the kernel has none: %w", errdefs.ErrFailedPrecondition)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/internal/sandbox"
 )
 
@@ -36,10 +37,10 @@ func ownTables(interfaces []sandbox.Interface) []link.RoutingChange {
 }
 
 // sysctls are the settings that somebody asked for.
-func sysctls(i sandbox.Interface) []link.Sysctl {
-	var all []link.Sysctl
+func sysctls(i sandbox.Interface) []sysctl.Interface {
+	var all []sysctl.Interface
 	for _, key := range slices.Sorted(maps.Keys(i.Sysctls)) {
-		all = append(all, link.Sysctl{Key: key, Value: i.Sysctls[key]})
+		all = append(all, sysctl.Interface{Key: key, Value: i.Sysctls[key]})
 	}
 	return all
 }

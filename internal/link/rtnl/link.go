@@ -1,0 +1,59 @@
+package rtnl
+
+import (
+	"net"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// Flags sets a link up or down.
+func Flags(index int, up bool) *nl.NetlinkRequest {
+	req := Request(unix.RTM_NEWLINK, 0)
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Index, msg.Change = int32(index), unix.IFF_UP
+	if up {
+		msg.Flags = unix.IFF_UP
+	}
+	req.AddData(msg)
+	return req
+}
+
+// Up sets the link of that name up.
+func Up(name string) *nl.NetlinkRequest {
+	req := Flags(0, true)
+	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
+	return req
+}
+
+// Get asks for a link; the answer itself is not looked at.
+func Get(name string) *nl.NetlinkRequest {
+	req := Request(unix.RTM_GETLINK, 0)
+	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
+	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
+	return req
+}
+
+// NoLinkLocal keeps IPv6 addresses off the host's end of a port: it is
+// the bridge that has the addresses. Kernels without IPv6 refuse it.
+func NoLinkLocal(name string) *nl.NetlinkRequest {
+	const none = 1 // IN6_ADDR_GEN_MODE_NONE of linux/if_link.h
+	req := Request(unix.RTM_SETLINK, 0)
+	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
+	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
+	spec := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
+	spec.AddRtAttr(unix.AF_INET6, nil).AddRtAttr(unix.IFLA_INET6_ADDR_GEN_MODE, nl.Uint8Attr(none))
+	req.AddData(spec)
+	return req
+}
+
+// Announce gives a link the MAC address that it has: the kernel tells the
+// neighbours then, where arp_notify and ndisc_notify are on.
+func Announce(index int, mac net.HardwareAddr) *nl.NetlinkRequest {
+	req := Request(unix.RTM_SETLINK, 0)
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Index = int32(index)
+	req.AddData(msg)
+	req.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, mac))
+	return req
+}

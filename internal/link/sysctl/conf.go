@@ -1,0 +1,114 @@
+package sysctl
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// conf has the settings of each interface, by family.
+var conf = []string{"ipv4/conf", "ipv6/conf"}
+
+// All returns the settings of an interface by their keys without its name, as
+// far as they can be read.
+func All(name string) (map[string]string, error) {
+	all := map[string]string{}
+	for _, family := range conf {
+		dir := filepath.Join(family, name)
+		entries, err := os.ReadDir(filepath.Join(root, dir))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("interface %s: sysctls: %w", name, err)
+		}
+		for _, e := range entries {
+			if value := Get(filepath.Join(dir, e.Name())); value != "" {
+				all[filepath.Join(family, e.Name())] = value
+			}
+		}
+	}
+	return all, nil
+}
+
+// SetAll gives an interface the settings that All returned. Those that cannot be
+// written are left.
+func SetAll(name string, all map[string]string) error {
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		err := Set(filepath.Join(filepath.Dir(key), name, filepath.Base(key)), all[key])
+		if err != nil && !unwritable(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+func unwritable(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) || errors.Is(err, unix.EINVAL)
+}
+
+// Quiet makes the IPv6 of an interface wait for nobody and listen to no router.
+// Without IPv6 there is nothing to do.
+func Quiet(name string) error {
+	if !HasIPv6() {
+		return nil
+	}
+	for key, value := range map[string]string{"disable_ipv6": "0", "accept_ra": "0", "accept_dad": "0"} {
+		err := Set(filepath.Join("ipv6/conf", name, key), value)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // absent: an MTU below IPv6's minimum
+			return err
+		}
+	}
+	return nil
+}
+
+// sandbox are the settings of an interface whose addresses and routes are all
+// given: it tells its neighbours when the MAC address that belongs to them may
+// have changed, has IPv6 whatever the host's default is, and listens to no
+// router, which could add routes.
+var sandbox = []struct{ family, key, value string }{
+	{"ipv4", "arp_notify", "1"},
+	{"ipv6", "ndisc_notify", "1"},
+	{"ipv6", "disable_ipv6", "0"},
+	{"ipv6", "accept_ra", "0"},
+}
+
+// Prepare applies the settings of a sandbox's interface, then those that
+// somebody asked for. Where /proc/sys is read-only, the kernel's defaults
+// have to do for the former.
+func Prepare(name string, asked []Interface) error {
+	for _, s := range sandbox {
+		err := Set(filepath.Join(s.family, "conf", name, s.key), s.value)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EROFS) {
+			return err
+		}
+	}
+	var faults []error
+	for _, s := range asked {
+		if err := SetInterface(name, s); err != nil {
+			faults = append(faults, fmt.Errorf("interface %s: %w", name, err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// AnswerForItself has an interface answer ARP for its own addresses only, and
+// ask with them only: with two interfaces in one subnet the kernel would else
+// answer for one by the other (kernel, ip-sysctl.rst). What is no longer the
+// kernel's default stays.
+func AnswerForItself(name string) error {
+	for key, value := range map[string]string{"arp_ignore": "1", "arp_announce": "2"} {
+		path := filepath.Join("ipv4/conf", name, key)
+		if Get(path) != "0" {
+			continue
+		}
+		err := Set(path, value)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EROFS) {
+			return err
+		}
+	}
+	return nil
+}
