@@ -32,6 +32,7 @@ var containerVerbs = []struct {
 	{"list", newList},
 	{"inspect", newInspect},
 	{"logs", newLogs},
+	{"stats", newStats},
 	{"port", newPort},
 	{"exec", newExec},
 	{"delete", newDelete},

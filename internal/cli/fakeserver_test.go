@@ -57,6 +57,7 @@ type fakeServer struct {
 type fakeContainer struct {
 	resource.Container
 	process *fakeProcess
+	samples int // taken
 }
 
 // fakeProcess is a program of the fake's own: see program.
