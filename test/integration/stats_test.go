@@ -3,9 +3,14 @@
 package integration
 
 import (
-	"fmt"
+	"bufio"
+	"encoding/json"
+	"io"
 	"net"
 	"net/netip"
+	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,7 +122,9 @@ func TestTrafficOfEachAttachment(t *testing.T) {
 		}
 	}
 
-	// What is connected counts from then on, and what is stored has no counters.
+	h.checkSamples(after)
+
+	// What is connected counts from then on, and what has ended has no counters.
 	h.patchbay("network", "disconnect", "web", "app")
 	h.patchbay("network", "connect", "web", "app")
 	grown(t, "web, connected again", &resource.Traffic{}, h.traffic("app")["web"].Sent, 0)
@@ -126,11 +133,113 @@ func TestTrafficOfEachAttachment(t *testing.T) {
 	if again := h.traffic("app"); again["lan"].Sent.Bytes < after["lan"].Sent.Bytes {
 		t.Errorf("after the death of patchbayd: %+v, before it %+v", again["lan"].Sent, after["lan"].Sent)
 	}
-	h.patchbay("stop", "-t", "0", "app")
-	eventually(t, settle, func() error {
-		if s := h.container("app").Status; s.Traffic != nil {
-			return fmt.Errorf("status after the stop: %+v", s)
+	h.checkRowsEnd(h.samples("app", "peer"))
+	if s := h.container("app").Status; s.Traffic != nil {
+		t.Errorf("status after the end: %+v", s)
+	}
+}
+
+// statsRow is what "stats" says of a container.
+type statsRow struct {
+	resource.ContainerStats
+	CPUPercent *float64 `json:"cpuPercent"`
+}
+
+// samples takes a sample of containers.
+func (h *host) samples(names ...string) []statsRow {
+	h.t.Helper()
+	var all []statsRow
+	for line := range strings.Lines(h.patchbay(append([]string{"stats", "--no-stream", "--interval", "100ms", "--format", "json"}, names...)...)) {
+		var s statsRow
+		lines := json.NewDecoder(strings.NewReader(line))
+		lines.DisallowUnknownFields()
+		if err := lines.Decode(&s); err != nil {
+			h.t.Fatalf("%v: %s", err, line)
 		}
-		return nil
-	})
+		all = append(all, s)
+	}
+	return all
+}
+
+// checkSamples wants samples of "app" to tell its limits and its use, and not less
+// traffic than there was before.
+func (h *host) checkSamples(before map[string]resource.AttachmentTraffic) {
+	h.t.Helper()
+	all := h.samples("app", "peer")
+	if len(all) != 2 || all[0].Name != "app" || all[1].Name != "peer" {
+		h.t.Fatalf("samples %+v", all)
+	}
+	app, peer := all[0], all[1]
+	if app.Memory == nil || app.CPU == nil || app.Processes == nil || app.CPUPercent == nil || app.Fault != "" {
+		h.t.Fatalf("sample %+v", app)
+	}
+	if app.Memory.LimitBytes != 64<<20 || app.Memory.UsedBytes == 0 || app.Memory.UsedBytes > 64<<20 || app.Processes.Limit != 20 || app.Processes.Count != 1 || app.CPU.UsedNanoseconds == 0 {
+		h.t.Errorf("app: memory %+v, processes %+v, cpu %+v", app.Memory, app.Processes, app.CPU)
+	}
+	if peer.Memory.LimitBytes != 0 || peer.Processes.Limit != 0 {
+		h.t.Errorf("peer, which has no limits: memory %+v, processes %+v", peer.Memory, peer.Processes)
+	}
+	var order []string
+	for _, a := range app.Attachments {
+		order = append(order, a.Network+"="+a.InterfaceName)
+		if a.Sent == nil || a.Sent.Bytes < before[a.Network].Sent.Bytes {
+			h.t.Errorf("network %s: sent %+v, before %+v", a.Network, a.Sent, before[a.Network].Sent)
+		}
+	}
+	if got := strings.Join(order, " "); got != "wire=wire web=eth1 user=tap lan=eth3 idle=eth4" {
+		h.t.Errorf("attachments %s", got)
+	}
+	h.patchbay("exec", "app", "sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done")
+	if now := h.samples("app")[0]; now.CPU.UsedNanoseconds < app.CPU.UsedNanoseconds+uint64(time.Millisecond) {
+		h.t.Errorf("cpu after some work %+v, before it %+v", now.CPU, app.CPU)
+	}
+	if r := h.try("stats", "nobody", "app", "box"); r.code != 1 || strings.Count(r.stderr, "not found") != 2 || r.stdout != "" {
+		h.t.Errorf("stats of nobody: %s", r)
+	}
+}
+
+// checkRowsEnd kills "app" while it is looked at with "peer", which alone is then
+// shown until an interrupt.
+func (h *host) checkRowsEnd(before []statsRow) {
+	h.t.Helper()
+	out, theirs, err := os.Pipe()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer out.Close()
+	p := h.prepare(nil, binary("patchbay"), "stats", "--interval", "100ms", "--format", "json", "app", "peer")
+	p.Stdout = theirs
+	err = h.ns.Do(p.Start)
+	theirs.Close()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	out.SetReadDeadline(time.Now().Add(settle))
+	lines := bufio.NewScanner(out)
+	var names []string // of the last samples
+	for killed := false; !killed || !slices.Equal(names, []string{"peer", "peer", "peer"}); {
+		if !lines.Scan() {
+			h.t.Fatalf("the samples end: %v, after those of %v", lines.Err(), names)
+		}
+		var s statsRow
+		if err := json.Unmarshal(lines.Bytes(), &s); err != nil || s.Fault != "" {
+			h.t.Fatalf("%v: %s", err, lines.Text())
+		}
+		names = append(names[max(0, len(names)-2):], s.Name)
+		if s.Name == "app" && !killed {
+			killed = true
+			if s.ID != before[0].ID || s.CPU.UsedNanoseconds < before[0].CPU.UsedNanoseconds {
+				h.t.Errorf("sample %+v, before it %+v", s, before[0])
+			}
+			kill(h.t, h.container("app").Status.PID)
+		}
+	}
+	p.Process.Signal(os.Interrupt)
+	go func() { _, _ = io.Copy(io.Discard, out) }()
+	if r := h.wait(p); r.code != 0 || r.stderr != "" {
+		h.t.Errorf("after an interrupt: %s", r)
+	}
+	if r := h.try("stats", "--no-stream", "app", "peer"); r.code != 1 || !strings.Contains(r.stderr, "container app: is not running: it is stopped") {
+		h.t.Errorf("stats of one that has ended: %s", r)
+	}
 }

@@ -124,6 +124,29 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 		h.patchbay("exec", "--user", "root", "vm", "ping", "-c", "1", "-W", "5", farIPv4)
 		h.patchbay("exec", "--user", "root", "vm", "ping", "-c", "1", "-W", "5", farIPv6)
 	})
+	t.Run("stats", func(t *testing.T) {
+		before := h.samples("vm")[0]
+		h.patchbay("exec", "--user", "root", "vm", "ping", "-c", "2", "-i", "0.1", "-s", strconv.Itoa(10*payload), h.attachment("near", "db").IPv4Address.Addr().String())
+		after := h.samples("vm")[0]
+		for i, want := range []string{"web=eth0", "db=back", "lan=eth2", "user=eth3"} {
+			b, a := before.Attachments[i], after.Attachments[i]
+			if a.Network+"="+a.InterfaceName != want {
+				t.Errorf("attachment %+v, want %s", a, want)
+			}
+			datagrams := map[string]int{"db=back": 2 * 10}[want]
+			grown(t, want+", received", b.Received, a.Received, datagrams)
+			grown(t, want+", sent", b.Sent, a.Sent, datagrams)
+		}
+		if after.Memory.UsedBytes == 0 || after.Memory.UsedBytes > after.Memory.LimitBytes || after.Memory.LimitBytes>>30 != 0 || after.Processes.Count == 0 || after.CPU.UsedNanoseconds <= before.CPU.UsedNanoseconds {
+			t.Errorf("memory %+v, processes %+v, cpu %+v, before %+v", after.Memory, after.Processes, after.CPU, before.CPU)
+		}
+		if after.Block == nil || after.Block.Reads == 0 {
+			t.Errorf("block devices of the guest: %+v", after.Block)
+		}
+		if traffic := h.traffic("vm"); traffic["db"].Sent.Bytes < after.Attachments[1].Sent.Bytes {
+			t.Errorf("inspect: %+v, want at least %+v", traffic["db"], after.Attachments[1])
+		}
+	})
 	t.Run("names", func(t *testing.T) {
 		near := h.attachment("near", "web").IPv4Address.Addr()
 		for name, want := range map[string]string{"near": near.String(), "near.db": h.attachment("near", "db").IPv4Address.Addr().String(), "www.example.org": "203.0.113.1"} {
