@@ -126,14 +126,14 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 	})
 	t.Run("stats", func(t *testing.T) {
 		before := h.samples("vm")[0]
-		h.patchbay("exec", "--user", "root", "vm", "ping", "-c", "2", "-i", "0.1", "-s", strconv.Itoa(10*payload), h.attachment("near", "db").IPv4Address.Addr().String())
+		h.patchbay("exec", "--user", "root", "vm", "ping", "-c", "8", "-i", "0.1", "-s", strconv.Itoa(payload), h.attachment("near", "db").IPv4Address.Addr().String())
 		after := h.samples("vm")[0]
 		for i, want := range []string{"web=eth0", "db=back", "lan=eth2", "user=eth3"} {
 			b, a := before.Attachments[i], after.Attachments[i]
 			if a.Network+"="+a.InterfaceName != want {
 				t.Errorf("attachment %+v, want %s", a, want)
 			}
-			datagrams := map[string]int{"db=back": 2 * 10}[want]
+			datagrams := map[string]int{"db=back": 8}[want]
 			grown(t, want+", received", b.Received, a.Received, datagrams)
 			grown(t, want+", sent", b.Sent, a.Sent, datagrams)
 		}
