@@ -3,11 +3,14 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/resource"
 )
@@ -86,13 +89,30 @@ func TestDeathOfEachProcess(t *testing.T) {
 	}
 }
 
+// kill kills a process, and returns when it has let go of all that it had: the
+// kernel takes its time for that on a busy machine.
 func kill(t *testing.T, pid int) {
 	t.Helper()
 	if pid <= 1 {
 		t.Fatalf("pid %d: not a process of ours", pid)
 	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Fatalf("process %d: %v", pid, err)
+	}
+	defer unix.Close(fd)
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil {
+		t.Fatalf("kill process %d: %v", pid, err)
+	}
+	for deadline := time.Now().Add(settle); ; {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(time.Until(deadline).Milliseconds()))
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if n != 1 || err != nil {
+			t.Fatalf("process %d is not dead within %v of its SIGKILL: %v", pid, settle, err)
+		}
+		return
 	}
 }
 
