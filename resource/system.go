@@ -32,6 +32,20 @@ type Kernel struct {
 	Source  string   `json:"source"`  // where its image was taken from
 	Digest  string   `json:"digest"`  // of the image and its modules
 	Modules []string `json:"modules"` // that a guest loads, in this order
+	// Templates are virtual machines that were saved for others to go on from, those
+	// used last first.
+	Templates []KernelTemplate `json:"templates"`
+}
+
+// KernelTemplate is a virtual machine that was booted and saved.
+type KernelTemplate struct {
+	MemoryBytes int64     `json:"memoryBytes"`
+	Processors  int       `json:"processors"`
+	Accelerator string    `json:"accelerator"`
+	BuiltAt     time.Time `json:"builtAt"`
+	UsedAt      time.Time `json:"usedAt"` // or built
+	Uses        int       `json:"uses"`
+	DiskBytes   int64     `json:"diskBytes"` // that it takes
 }
 
 // HostCheck is one thing that a host has or lacks.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"patchbay.dev/patchbay/internal/runtime/vm"
+	"patchbay.dev/patchbay/internal/runtime/vm/bare"
 	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/sandbox/strategy"
 	"patchbay.dev/patchbay/internal/version"
@@ -35,11 +36,15 @@ func run(args []string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), verbTimeout)
 	defer cancel()
-	return vm.Verb(ctx, os.Stdout, os.Getenv(vm.KernelDirVariable), args)
+	source, err := source()
+	if err != nil {
+		return err
+	}
+	return vm.Verb(ctx, os.Stdout, source, args)
 }
 
 func newEngine(id, stateDir string) (sandbox.Engine, error) {
-	self, err := os.Executable()
+	source, err := source()
 	if err != nil {
 		return nil, err
 	}
@@ -47,9 +52,16 @@ func newEngine(id, stateDir string) (sandbox.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return vm.New(vm.Config{
-		ID: id, StateDir: stateDir, CacheDir: os.Getenv(sandbox.CacheDirVariable), KernelDir: os.Getenv(vm.KernelDirVariable),
-		Agent:    filepath.Join(filepath.Dir(self), vm.AgentName),
-		Machines: machines,
-	})
+	return vm.New(vm.Config{ID: id, StateDir: stateDir, Source: source, Machines: machines})
+}
+
+func source() (bare.Source, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return bare.Source{}, err
+	}
+	return bare.Source{
+		CacheDir: os.Getenv(sandbox.CacheDirVariable), KernelDir: os.Getenv(vm.KernelDirVariable),
+		Agent: filepath.Join(filepath.Dir(self), vm.AgentName),
+	}, nil
 }

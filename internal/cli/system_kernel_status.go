@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,13 +21,34 @@ type kernelView struct {
 	Source  string   `json:"source"`
 	Digest  string   `json:"digest"`
 	Modules []string `json:"modules"`
+	// Templates are machines that were saved, for others to go on from.
+	Templates []templateView `json:"templates"`
+}
+
+type templateView struct {
+	MemoryBytes int64     `json:"memoryBytes"`
+	Processors  int       `json:"processors"`
+	Accelerator string    `json:"accelerator"`
+	BuiltAt     time.Time `json:"builtAt"`
+	UsedAt      time.Time `json:"usedAt"`
+	Uses        int       `json:"uses"`
+	DiskBytes   int64     `json:"diskBytes"`
+}
+
+func viewTemplate(t *apiserverv1.KernelTemplate) templateView {
+	return templateView{
+		MemoryBytes: t.GetMemoryBytes(), Processors: int(t.GetProcessors()), Accelerator: t.GetAccelerator(),
+		BuiltAt: t.GetBuiltAt().AsTime(), UsedAt: t.GetUsedAt().AsTime(), Uses: int(t.GetUses()), DiskBytes: t.GetDiskBytes(),
+	}
 }
 
 func newSystemKernelStatus(f *frame) *cobra.Command {
 	var format output.Format
 	c := &cobra.Command{
 		Use:   "status [FLAGS]",
-		Short: "Show the kernel that virtual machines boot",
+		Short: "Show the kernel that virtual machines boot, and the machines saved",
+		Long: `Show the kernel that virtual machines boot, and the machines that were booted and saved
+for others to start from.`,
 		Example: `  patchbay system kernel status
   patchbay system kernel status --format json`,
 		Args: f.exactly(0, "no arguments"),
@@ -52,11 +75,30 @@ func runSystemKernelStatus(ctx context.Context, api kernelGetter, out io.Writer,
 		return err
 	}
 	k := answer.GetKernel()
-	v := kernelView{Release: k.GetRelease(), Source: k.GetSource(), Digest: k.GetDigest(), Modules: some(k.GetModules())}
+	v := kernelView{Release: k.GetRelease(), Source: k.GetSource(), Digest: k.GetDigest(), Modules: some(k.GetModules()), Templates: []templateView{}}
+	for _, t := range k.GetTemplates() {
+		v.Templates = append(v.Templates, viewTemplate(t))
+	}
 	if format == output.FormatJSON {
 		return output.JSON(out, v)
 	}
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(w, "Release:\t%s\nSource:\t%s\nDigest:\t%s\nModules:\t%s\n", v.Release, v.Source, v.Digest, strings.Join(v.Modules, " "))
-	return w.Flush()
+	if err := w.Flush(); err != nil || len(v.Templates) == 0 {
+		return err
+	}
+	fmt.Fprintln(out)
+	return templateTable(v.Templates, time.Now()).Write(out)
+}
+
+func templateTable(all []templateView, now time.Time) *output.Table {
+	table := output.NewTable("TEMPLATE", "CPUS", "ACCELERATOR", "SIZE", "AGE", "USES", "LAST USED")
+	for _, t := range all {
+		used := "never"
+		if t.Uses > 0 {
+			used = output.Age(t.UsedAt, now) + " ago"
+		}
+		table.Add(fmt.Sprintf("%d MiB", t.MemoryBytes>>20), strconv.Itoa(t.Processors), t.Accelerator, output.Size(t.DiskBytes), output.Age(t.BuiltAt, now), strconv.Itoa(t.Uses), used)
+	}
+	return table
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os/exec"
 	"strings"
 	"time"
@@ -23,20 +24,50 @@ type Verb struct {
 // Run runs a program to its end and returns its standard output. An error holds
 // the last lines of its standard error. When ctx ends the program is killed.
 func Run(ctx context.Context, v Verb) ([]byte, error) {
-	var stdout, stderr bytes.Buffer
+	var stdout bytes.Buffer
+	err := run(ctx, v, &stdout)
+	return stdout.Bytes(), err
+}
+
+// RunLines is Run for a program that tells as it goes: each line of its standard
+// output is passed on when it comes.
+func RunLines(ctx context.Context, v Verb, line func([]byte)) error {
+	return run(ctx, v, &lines{line: line})
+}
+
+func run(ctx context.Context, v Verb, stdout io.Writer) error {
+	var stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, v.Binary, v.Args...)
 	cmd.Args[0] = v.Name
 	cmd.Env = environment(v.Environment)
 	cmd.Dir = "/"
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.Stdout, cmd.Stderr = stdout, &stderr
 	cmd.WaitDelay = time.Second // its own children may keep the pipes
 	err := cmd.Run()
 	if err == nil {
-		return stdout.Bytes(), nil
+		return nil
 	}
 	words := strings.Join(strings.FieldsFunc(stderr.String(), func(r rune) bool { return r == '\n' }), "; ")
 	if len(words) > tailBytes {
 		words = words[len(words)-tailBytes:]
 	}
-	return stdout.Bytes(), fmt.Errorf("%s %s: %w: %s: %w", v.Name, strings.Join(v.Args, " "), err, words, errdefs.ErrUnavailable)
+	return fmt.Errorf("%s %s: %w: %s: %w", v.Name, strings.Join(v.Args, " "), err, words, errdefs.ErrUnavailable)
+}
+
+// lines is written to in pieces of any size and passes whole lines on.
+type lines struct {
+	line func([]byte)
+	rest []byte
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.rest = append(l.rest, p...)
+	for {
+		line, rest, ok := bytes.Cut(l.rest, []byte{'\n'})
+		if !ok {
+			return len(p), nil
+		}
+		l.line(line)
+		l.rest = rest
+	}
 }

@@ -35,5 +35,13 @@ func SystemInfoToProto(i resource.SystemInfo) *apiserverv1.InfoResponse {
 
 // KernelToProto converts the kernel of virtual machines.
 func KernelToProto(k resource.Kernel) *apiserverv1.Kernel {
-	return &apiserverv1.Kernel{Release: k.Release, Source: k.Source, Digest: k.Digest, Modules: k.Modules}
+	return &apiserverv1.Kernel{Release: k.Release, Source: k.Source, Digest: k.Digest, Modules: k.Modules, Templates: each(k.Templates, KernelTemplateToProto)}
+}
+
+// KernelTemplateToProto converts a saved virtual machine.
+func KernelTemplateToProto(t resource.KernelTemplate) *apiserverv1.KernelTemplate {
+	return &apiserverv1.KernelTemplate{
+		MemoryBytes: t.MemoryBytes, Processors: uint32(t.Processors), Accelerator: t.Accelerator,
+		BuiltAt: timestamp(t.BuiltAt), UsedAt: timestamp(t.UsedAt), Uses: uint32(t.Uses), DiskBytes: t.DiskBytes,
+	}
 }

@@ -40,7 +40,11 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "integration tests: %v: run \"make build\" first\n", err)
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if dir, err := machines(); err == nil {
+		os.RemoveAll(dir)
+	}
+	os.Exit(code)
 }
 
 // host is one machine as Patchbay sees it: a network namespace with an uplink

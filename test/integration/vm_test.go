@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,10 +19,30 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-// upVM starts the daemon with an image, and a kernel for virtual machines.
+// upVM starts the daemon with an image, and a kernel for virtual machines, which start
+// from a template.
 func (h *host) upVM() *host {
 	h.t.Helper()
-	h.up().upKernel()
+	h.shareMachines().up().upKernel()
+	h.patchbay("system", "kernel", "warm", "--quiet")
+	return h
+}
+
+// machines is the directory of disks and saved machines that hosts share. They are
+// alike, and to make them takes longer than most tests.
+var machines = sync.OnceValues(func() (string, error) { return os.MkdirTemp("/tmp", "pb-machines") })
+
+// shareMachines has the host use what others have made.
+func (h *host) shareMachines() *host {
+	h.t.Helper()
+	dir, err := machines()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	cache := filepath.Join(h.root, "cache")
+	if err := errors.Join(os.MkdirAll(cache, 0o755), os.Symlink(dir, filepath.Join(cache, "vm"))); err != nil {
+		h.t.Fatal(err)
+	}
 	return h
 }
 
@@ -257,8 +279,16 @@ func TestVirtualMachineRunsToItsEnd(t *testing.T) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	warm := h.try("system", "kernel", "warm", "--memory", "160m", "--cpus", "1.5")
+	if warm.code != 0 || !strings.Contains(warm.stdout, "160 MiB, 2 processors") || !strings.Contains(warm.stderr, "boot a machine") {
+		t.Errorf("warm: %s", warm)
+	}
+	uses := h.usesOf(160<<20, 2)
 	r := h.try("run", "--rm", "--runtime", "vm", "--network", "none", "--memory", "160m", "--cpus", "2", "--tmpfs", "/fast", "--read-only", "box",
 		"sh", "-c", "nproc; grep MemTotal /proc/meminfo; touch /there; touch /fast/file && echo written; exit 5")
+	if now := h.usesOf(160<<20, 2); now != uses+1 {
+		t.Errorf("template of this size: %d uses, before %d", now, uses)
+	}
 	lines := strings.Split(r.stdout, "\n")
 	if r.code != 5 || lines[0] != "2" || !strings.Contains(r.stderr, "Read-only") || !strings.Contains(r.stdout, "written") {
 		t.Errorf("run: %s", r)
@@ -287,6 +317,8 @@ func TestVirtualMachineRefuses(t *testing.T) {
 	refused("want the PATH of a kernel, or --debian", "system", "kernel", "set")
 	refused("takes neither", "system", "kernel", "set", "--debian", "/nowhere/vmlinuz")
 	h.upKernel()
+	refused("memory 64 MiB: a virtual machine needs at least 128", "system", "kernel", "warm", "--memory", "64m")
+	refused("cpus \"none\": want a number", "system", "kernel", "warm", "--cpus", "none")
 	refused("memory 64 MiB: a virtual machine needs at least 128", "run", "--rm", "--runtime", "vm", "--memory", "64m", "box", "true")
 	h.patchbay("network", "create", "wire", "--plugin", "host-device", "--option", "device=spare")
 	refused("runtime vm", "run", "--rm", "--runtime", "vm", "--network", "wire", "box", "true")

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
@@ -18,6 +19,7 @@ type System interface {
 	Shutdown(ctx context.Context, stopTimeout time.Duration) []string
 	SetKernel(ctx context.Context, image, modules string) (resource.Kernel, error)
 	Kernel(ctx context.Context) (resource.Kernel, error)
+	WarmKernel(ctx context.Context, memoryBytes, nanoCPUs int64, step func(string)) (resource.KernelTemplate, error)
 	Events(ctx context.Context, q event.Query, send func(event.Event) error) error
 }
 
@@ -54,6 +56,24 @@ func (h *systemHarness) GetKernel(ctx context.Context, _ *apiserverv1.GetKernelR
 		return nil, err
 	}
 	return &apiserverv1.GetKernelResponse{Kernel: wire.KernelToProto(k)}, nil
+}
+
+func (h *systemHarness) WarmKernel(ctx context.Context, r *apiserverv1.WarmKernelRequest, stream apiserverv1connect.SystemServiceWarmKernelServerStream) error {
+	if err := stream.SendHeaders(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var sendErr error
+	t, err := h.service.WarmKernel(ctx, r.GetMemoryBytes(), r.GetNanoCpus(), func(step string) {
+		if sendErr = stream.Send(&apiserverv1.WarmKernelResponse{Step: step}); sendErr != nil {
+			cancel() // the caller has gone
+		}
+	})
+	if err != nil {
+		return errors.Join(sendErr, err)
+	}
+	return stream.Send(&apiserverv1.WarmKernelResponse{Template: wire.KernelTemplateToProto(t)})
 }
 
 func (h *systemHarness) Events(ctx context.Context, r *apiserverv1.EventsRequest, stream apiserverv1connect.SystemServiceEventsServerStream) error {

@@ -3,8 +3,10 @@ package system
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -37,41 +39,70 @@ func (s *Service) SetKernel(ctx context.Context, image, modules string) (resourc
 	if modules != "" {
 		args = append(args, modules)
 	}
-	return s.kernelVerb(ctx, args...)
+	a, err := s.kernelVerb(ctx, nil, args...)
+	return a.Kernel, err
 }
 
-// Kernel returns the kernel that virtual machines boot; errdefs.ErrFailedPrecondition
-// where none is set.
+// Kernel returns the kernel that virtual machines boot, with the machines that were
+// saved; errdefs.ErrFailedPrecondition where none is set.
 func (s *Service) Kernel(ctx context.Context) (resource.Kernel, error) {
-	return s.kernelVerb(ctx, "kernel", "status")
+	a, err := s.kernelVerb(ctx, nil, "kernel", "status")
+	a.Kernel.Templates = a.Templates
+	return a.Kernel, err
+}
+
+// WarmKernel boots a virtual machine of a size, 0 for the usual, and keeps it for
+// others to go on from, unless there is one. It tells its steps.
+func (s *Service) WarmKernel(ctx context.Context, memoryBytes, nanoCPUs int64, step func(string)) (resource.KernelTemplate, error) {
+	if memoryBytes < 0 || nanoCPUs < 0 {
+		return resource.KernelTemplate{}, fmt.Errorf("memory %d, processors %d: want more than 0: %w", memoryBytes, nanoCPUs, errdefs.ErrInvalidArgument)
+	}
+	a, err := s.kernelVerb(ctx, step, "kernel", "warm", strconv.FormatInt(memoryBytes, 10), strconv.FormatInt(nanoCPUs, 10))
+	if err != nil {
+		return resource.KernelTemplate{}, err
+	}
+	if len(a.Templates) != 1 {
+		return resource.KernelTemplate{}, fmt.Errorf("kernel warm: the runtime tells of %d templates, want 1: %w", len(a.Templates), errdefs.ErrInternal)
+	}
+	return a.Templates[0], nil
+}
+
+// kernelAnswer is a line of what a runtime says to a verb of its kernel: a step, or
+// at the end all else.
+type kernelAnswer struct {
+	Step      string                    `json:"step"`
+	Kernel    resource.Kernel           `json:"kernel"`
+	Templates []resource.KernelTemplate `json:"templates"`
+	Fault     string                    `json:"fault"`
 }
 
 // kernelVerb asks the runtime that boots kernels.
-func (s *Service) kernelVerb(ctx context.Context, args ...string) (resource.Kernel, error) {
+func (s *Service) kernelVerb(ctx context.Context, step func(string), args ...string) (a kernelAnswer, err error) {
 	runtime, err := s.kernelRuntime()
 	if err != nil {
-		return resource.Kernel{}, err
+		return a, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, kernelTimeout)
 	defer cancel()
-	out, err := helper.Run(ctx, helper.Verb{
+	var fault error
+	err = helper.RunLines(ctx, helper.Verb{
 		Binary: runtime.Binary, Name: "patchbay-runtime-" + runtime.Name, Args: args,
 		Environment: s.runtimeEnvironment(),
+	}, func(line []byte) {
+		if err := json.Unmarshal(line, &a); err != nil {
+			fault = fmt.Errorf("runtime %s: %s says %q: %w: %w", runtime.Name, args, line, err, errdefs.ErrInternal)
+		} else if a.Step != "" && step != nil {
+			step(a.Step)
+		}
+		a.Step = ""
 	})
-	if err != nil {
-		return resource.Kernel{}, err
+	if err != nil || fault != nil {
+		return a, errors.Join(err, fault)
 	}
-	var answer struct {
-		Kernel resource.Kernel `json:"kernel"`
-		Fault  string          `json:"fault"`
+	if a.Fault != "" {
+		return a, fmt.Errorf("%s: %w", a.Fault, errdefs.ErrFailedPrecondition)
 	}
-	if err := json.Unmarshal(out, &answer); err != nil {
-		return resource.Kernel{}, fmt.Errorf("runtime %s: %s says %q: %w: %w", runtime.Name, args, out, err, errdefs.ErrInternal)
-	}
-	if answer.Fault != "" {
-		return resource.Kernel{}, fmt.Errorf("%s: %w", answer.Fault, errdefs.ErrFailedPrecondition)
-	}
-	return answer.Kernel, nil
+	return a, nil
 }
 
 // runtimeEnvironment is what programs of runtimes get that look after no sandbox.

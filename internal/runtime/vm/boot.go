@@ -5,10 +5,9 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -20,44 +19,75 @@ import (
 
 	guestv1 "patchbay.dev/patchbay/api/patchbay/guest/v1"
 	"patchbay.dev/patchbay/api/patchbay/guest/v1/guestv1connect"
-	"patchbay.dev/patchbay/internal/revert"
 	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/internal/runtime/oci/spec"
+	"patchbay.dev/patchbay/internal/runtime/vm/bare"
 	"patchbay.dev/patchbay/internal/runtime/vm/channel"
 	"patchbay.dev/patchbay/internal/runtime/vm/image"
-	"patchbay.dev/patchbay/internal/runtime/vm/initramfs"
-	"patchbay.dev/patchbay/internal/runtime/vm/kernel"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
 	"patchbay.dev/patchbay/internal/runtime/vm/share"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
 
-// The serial numbers of the disks.
 const (
-	rootSerial    = "patchbay-root"
-	scratchSerial = "patchbay-scratch"
-)
-
-const (
-	// minMemory is with what a guest boots, defaultMemory what it gets when
-	// nobody says.
-	minMemory     = 128 << 20
-	defaultMemory = 512 << 20
+	// restoreTimeout bounds how long a guest may take that goes on from a template;
+	// then another one is booted. It takes some 100 ms.
+	restoreTimeout = 5 * time.Second
 	// entropyBytes is how much of the host's randomness a guest begins with.
 	entropyBytes = 64
 )
 
-// boot starts the machine and waits for its agent.
+// boot starts the machine, from a template if there is one, and waits for its agent.
 func (e *Engine) boot(ctx context.Context) (err error) {
-	var undo revert.Stack
-	defer undo.Run(&err)
 	config, files, err := e.machineConfig(ctx)
 	defer files.close()
 	if err != nil {
 		return err
 	}
-	machine, err := qemu.Start(ctx, config)
+	if !e.restore(ctx, config) {
+		if err := e.launch(ctx, config.Config, e.config.Machines.BootTimeout, bare.NoAnswer(e.config.Machines.BootTimeout)); err != nil {
+			return err
+		}
+	}
+	e.calls = rpc.DialBy(func(context.Context) (net.Conn, error) { return e.session.Open() })
+	e.guest = guestv1connect.NewGuestServiceClient(e.calls.Client)
+	go e.streams.accept(e.session)
+	return nil
+}
+
+// restore has the machine go on from a template and reports whether it does. A
+// template that fails is not used again.
+func (e *Engine) restore(ctx context.Context, m *bare.Machine) bool {
+	key, err := m.Key()
+	if err != nil {
+		return false
+	}
+	templates := e.config.Source.Templates()
+	t, err := templates.Open(key)
+	if err != nil {
+		return false
+	}
+	defer t.Close()
+	config := m.Config
+	config.Memory, config.Saved = t.Memory, t.Saved
+	err = e.launch(ctx, config, restoreTimeout, errNotRestored)
+	if err == nil {
+		return true
+	}
+	if ctx.Err() == nil {
+		slog.Warn("a virtual machine does not go on from its template, which is given up; it boots", "error", errors.Join(err, templates.Drop(t)))
+	}
+	return false
+}
+
+var errNotRestored = fmt.Errorf("the agent does not answer within %v: %w", restoreTimeout, errdefs.ErrUnavailable)
+
+// launch starts the machine and waits for its agent.
+func (e *Engine) launch(ctx context.Context, c qemu.Config, limit time.Duration, late error) (err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, late)
+	defer cancel()
+	machine, err := qemu.Start(ctx, c)
 	if err != nil {
 		return e.blameShares(err)
 	}
@@ -65,86 +95,70 @@ func (e *Engine) boot(ctx context.Context) (err error) {
 	if e.server != nil {
 		go e.watchShares()
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, e.config.Machines.BootTimeout, e.noAnswer())
-	defer cancel()
 	if e.session, err = channel.Connect(ctx, machine.Agent()); err != nil {
+		defer machine.Kill()
 		return errors.Join(cmp.Or(context.Cause(ctx), err), e.ending())
 	}
-	e.calls = rpc.DialBy(func(context.Context) (net.Conn, error) { return e.session.Open() })
-	e.guest = guestv1connect.NewGuestServiceClient(e.calls.Client)
-	go e.streams.accept(e.session)
-	undo.Success()
 	return nil
 }
 
-// noAnswer is what is wrong with a guest that runs and says nothing.
-func (e *Engine) noAnswer() error {
-	return fmt.Errorf("virtual machine: the guest does not answer within %v (vm.boot-timeout): %w", e.config.Machines.BootTimeout, errdefs.ErrUnavailable)
-}
-
 // openFiles are files that are closed when the machine has them.
-type openFiles []*os.File
-
-func (o *openFiles) add(f *os.File, err error) (*os.File, error) {
-	if f != nil {
-		*o = append(*o, f)
-	}
-	return f, err
+type openFiles struct {
+	machine *bare.Machine
+	all     []*os.File
 }
 
 func (o *openFiles) close() {
-	for _, f := range *o {
-		f.Close()
+	if o.machine != nil {
+		o.machine.Close()
+	}
+	for _, f := range o.all {
+		_ = f.Close()
 	}
 }
 
 // machineConfig opens all that the machine is made of.
-func (e *Engine) machineConfig(ctx context.Context) (c qemu.Config, files *openFiles, err error) {
+func (e *Engine) machineConfig(ctx context.Context) (m *bare.Machine, files *openFiles, err error) {
 	files = &openFiles{}
-	memory := cmp.Or(e.sandbox.Resources.MemoryBytes, defaultMemory)
-	if memory < minMemory {
-		return c, files, fmt.Errorf("memory %d MiB: a virtual machine needs at least %d: %w", memory>>20, minMemory>>20, errdefs.ErrInvalidArgument)
-	}
-	k, err := kernel.Load(e.config.KernelDir)
+	accelerator, err := accelerator()
 	if err != nil {
-		return c, files, err
+		return nil, files, err
 	}
-	c = qemu.Config{MemoryBytes: memory &^ (1<<20 - 1), CPUs: processors(e.sandbox.Resources), Agent: channel.PortName}
-	if c.Accelerator, err = e.accelerator(); err != nil {
-		return c, files, err
-	}
-	if err := e.confine(&c); err != nil {
-		return c, files, err
-	}
-	if c.Kernel, err = files.add(os.Open(k.Image())); err != nil {
-		return c, files, err
-	}
-	if c.Initrd, err = files.add(e.initrd(k)); err != nil {
-		return c, files, err
-	}
-	if c.Console, err = files.add(os.OpenFile(e.console, os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND, 0o600)); err != nil {
-		return c, files, err
-	}
-	root, err := files.add(image.Root(ctx, filepath.Join(e.config.CacheDir, "vm"), e.sandbox.RootFilesystem.LowerDirectories))
+	m, err = e.config.Source.Open(accelerator, sizeFor(e.sandbox.Resources))
 	if err != nil {
-		return c, files, err
+		return nil, files, err
 	}
-	c.Disks = []qemu.Disk{{File: root, Serial: rootSerial, ReadOnly: true}}
+	files.machine = m
+	if err := e.confine(&m.Config); err != nil {
+		return nil, files, err
+	}
+	if m.Console, err = os.OpenFile(e.console, os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND, 0o600); err != nil {
+		return nil, files, err
+	}
+	files.all = append(files.all, m.Console)
+	root, err := image.Root(ctx, e.config.Source.Directory(), e.sandbox.RootFilesystem.LowerDirectories)
+	if err != nil {
+		return nil, files, err
+	}
+	files.all = append(files.all, root)
+	m.Disks[bare.RootDisk].File = root
 	if e.keepsWrites() {
-		scratch, err := files.add(image.Scratch(ctx, e.scratchPath()))
+		scratch, err := image.Scratch(ctx, e.scratchPath())
 		if err != nil {
-			return c, files, err
+			return nil, files, err
 		}
-		c.Disks = append(c.Disks, qemu.Disk{File: scratch, Serial: scratchSerial})
+		files.all = append(files.all, scratch)
+		m.Disks[bare.ScratchDisk].File = scratch
 	}
 	if e.sharesHost() {
-		machine, err := files.add(e.serveShares(ctx))
+		machine, err := e.serveShares(ctx)
 		if err != nil {
-			return c, files, err
+			return nil, files, err
 		}
-		c.Shares = []qemu.Share{{Tag: shareTag, Socket: machine}}
+		files.all = append(files.all, machine)
+		m.Shares = []qemu.Share{{Tag: shareTag, Socket: machine}}
 	}
-	return c, files, nil
+	return m, files, nil
 }
 
 // keepsWrites says whether what the container writes outlives the machine.
@@ -154,33 +168,9 @@ func (e *Engine) scratchPath() string {
 	return filepath.Join(e.sandbox.RootFilesystem.UpperDirectory, "scratch.ext4")
 }
 
-// initrd returns the initial file system for a kernel and this build's agent.
-func (e *Engine) initrd(k kernel.Kernel) (*os.File, error) {
-	agent, err := digest(e.config.Agent)
-	if err != nil {
-		return nil, fmt.Errorf("agent of the guest: %w", err)
-	}
-	path := filepath.Join(e.config.CacheDir, "vm", k.Digest[:16]+"-"+agent[:16]+".cpio")
-	return image.Cached(path, func(fresh string) error {
-		f, err := os.OpenFile(fresh, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
-		if err != nil {
-			return err
-		}
-		return errors.Join(initramfs.Write(f, k, e.config.Agent), f.Close())
-	})
-}
-
-func digest(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
+// sizeFor is the size of the machine of a container.
+func sizeFor(r resource.Resources) bare.Size {
+	return bare.Size{MemoryBytes: cmp.Or(r.MemoryBytes, bare.DefaultMemory), CPUs: processors(r)}
 }
 
 // processors is how many of them the guest sees: as many as its limit fills.
@@ -198,18 +188,26 @@ func (e *Engine) configuration() *guestv1.ConfigureRequest {
 	_, _ = rand.Read(entropy) // never fails
 	out := &guestv1.ConfigureRequest{
 		Hostname: c.Hostname, UnixNanoseconds: time.Now().UnixNano(), Entropy: entropy,
-		RootSerial: rootSerial, ReadOnly: c.RootFilesystem.ReadOnly, Pids: c.Resources.PIDs,
+		RootSerial: bare.RootSerial, ReadOnly: c.RootFilesystem.ReadOnly, Pids: c.Resources.PIDs,
 	}
 	for path, content := range spec.Files(c) {
 		out.Files = append(out.Files, &guestv1.File{Path: path, Content: content})
 	}
+	out.Files = append(out.Files, &guestv1.File{Path: "/etc/machine-id", Content: machineID(c.ID)})
 	if e.keepsWrites() {
-		out.ScratchSerial = scratchSerial
+		out.ScratchSerial = bare.ScratchSerial
 	}
 	if e.sharesHost() {
 		out.Share = shareTag
 	}
 	return out
+}
+
+// machineID is the identity of a machine, the same at each start of its container and
+// unlike that of any other (machine-id(5)).
+func machineID(container string) []byte {
+	sum := sha256.Sum256([]byte("machine-id of " + container))
+	return fmt.Appendf(nil, "%x\n", sum[:16])
 }
 
 func (e *Engine) creation() *guestv1.CreateRequest {
@@ -222,7 +220,7 @@ func (e *Engine) creation() *guestv1.CreateRequest {
 }
 
 // accelerator is KVM where a guest is known to boot with it.
-func (e *Engine) accelerator() (qemu.Accelerator, error) {
+func accelerator() (qemu.Accelerator, error) {
 	return qemu.TCG, nil
 }
 

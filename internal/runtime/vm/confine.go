@@ -5,8 +5,10 @@ import (
 	"path/filepath"
 
 	"patchbay.dev/patchbay/internal/runtime/oci/cgroup"
+	"patchbay.dev/patchbay/internal/runtime/vm/bare"
 	"patchbay.dev/patchbay/internal/runtime/vm/hostuser"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
+	"patchbay.dev/patchbay/resource"
 )
 
 // What a machine may take of the host beside its guest's memory.
@@ -39,20 +41,24 @@ func limits(c qemu.Config, shares bool) cgroup.Limits {
 	return l
 }
 
+// users is what the ids of machines' processes are lent from.
+func users(m resource.VirtualMachines, s bare.Source, busy func() (map[uint32]bool, error)) hostuser.Pool {
+	return hostuser.Pool{
+		Range: m.UserIDs, Locks: filepath.Join(s.Directory(), "users.lock"),
+		Accounts: "/etc/passwd", Subordinates: "/etc/subuid", Busy: busy,
+	}
+}
+
 // confine has the machine's process run as a user of its own, and all that is started
 // for it within limits.
 func (e *Engine) confine(c *qemu.Config) (err error) {
-	pool := hostuser.Pool{
-		Range: e.config.Machines.UserIDs, Locks: filepath.Join(e.config.CacheDir, "vm", "users.lock"),
-		Accounts: "/etc/passwd", Subordinates: "/etc/subuid", Busy: e.host.Users,
-	}
-	if e.user, err = pool.Lend(); err != nil {
+	if e.user, err = users(e.config.Machines, e.config.Source, e.host.Users).Lend(); err != nil {
 		return err
 	}
 	if err := e.group.Make(limits(*c, e.sharesHost())); err != nil {
 		return err
 	}
-	c.User, c.Start = e.user.ID, e.group.Start
+	c.User, c.Start = e.user.ID, e.group.StartHere
 	return nil
 }
 

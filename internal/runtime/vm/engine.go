@@ -17,6 +17,7 @@ import (
 	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/internal/runtime/oci/cgroup"
 	"patchbay.dev/patchbay/internal/runtime/outer"
+	"patchbay.dev/patchbay/internal/runtime/vm/bare"
 	"patchbay.dev/patchbay/internal/runtime/vm/hostuser"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
 	"patchbay.dev/patchbay/internal/runtime/vm/share"
@@ -27,12 +28,10 @@ import (
 
 // Config is what an Engine needs.
 type Config struct {
-	ID        string // of the sandbox
-	StateDir  string // absolute; the helper's own directory
-	CacheDir  string // shared with other helpers; made if it is not there
-	KernelDir string // of the kernel that machines boot
-	Agent     string // path of the program that is process 1 of the guest
-	Machines  resource.VirtualMachines
+	ID       string // of the sandbox
+	StateDir string // absolute; the helper's own directory
+	Source   bare.Source
+	Machines resource.VirtualMachines
 }
 
 // Engine makes one virtual machine.

@@ -16,6 +16,7 @@ import (
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/runtime/oci/cgroup"
 	"patchbay.dev/patchbay/internal/runtime/outer"
+	"patchbay.dev/patchbay/internal/runtime/vm/bare"
 	"patchbay.dev/patchbay/internal/runtime/vm/kernel"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
 	"patchbay.dev/patchbay/internal/runtime/vm/share"
@@ -35,20 +36,20 @@ func Strategies() []string {
 }
 
 // Verb does what the runtime's program is asked for beside being a helper.
-func Verb(ctx context.Context, out io.Writer, kernelDir string, args []string) error {
+func Verb(ctx context.Context, out io.Writer, source bare.Source, args []string) error {
 	switch strings.Join(args[:min(2, len(args))], " ") {
 	case "cleanup":
 		return cleanUp(ctx, os.Getenv(sandbox.IDVariable))
 	case "check":
-		return json.NewEncoder(out).Encode(map[string]any{"checks": checks(ctx, kernelDir)})
+		return json.NewEncoder(out).Encode(map[string]any{"checks": checks(ctx, source.KernelDir)})
 	case "kernel status":
-		k, err := kernel.Load(kernelDir)
-		return answer(out, k, err)
+		return kernelStatus(out, source)
 	case "kernel set":
-		k, err := setKernel(ctx, kernelDir, args[2:])
-		return answer(out, k, err)
+		return kernelSet(ctx, out, source, args[2:])
+	case "kernel warm":
+		return kernelWarm(ctx, out, source, args[2:])
 	}
-	return fmt.Errorf("arguments %q: want none, cleanup, check, kernel status or kernel set: %w", args, errdefs.ErrInvalidArgument)
+	return fmt.Errorf("arguments %q: want none, cleanup, check, or kernel with status, set or warm: %w", args, errdefs.ErrInvalidArgument)
 }
 
 // cleanUp removes what a helper that was killed can leave on the host: all else that
@@ -73,35 +74,6 @@ func Machines() (resource.VirtualMachines, error) {
 		return machines, fmt.Errorf("%s=%q: %w: %w", layout.VirtualMachinesVariable, text, errdefs.ErrInvalidArgument, err)
 	}
 	return machines, nil
-}
-
-// setKernel takes the path of an image and the directory of its modules, or
-// "--debian" for the kernel of Debian's cloud images.
-func setKernel(ctx context.Context, dir string, args []string) (kernel.Kernel, error) {
-	if dir == "" {
-		return kernel.Kernel{}, fmt.Errorf("%s is not set: this program is started by patchbayd: %w", KernelDirVariable, errdefs.ErrFailedPrecondition)
-	}
-	switch {
-	case len(args) == 1 && args[0] == "--debian":
-		return kernel.SetDebian(ctx, dir)
-	case len(args) == 1:
-		return kernel.Set(dir, args[0], "")
-	case len(args) == 2:
-		return kernel.Set(dir, args[0], args[1])
-	}
-	return kernel.Kernel{}, fmt.Errorf("want the path of a kernel, and perhaps that of its modules: %w", errdefs.ErrInvalidArgument)
-}
-
-// answer tells the daemon a kernel, or in words for the user why there is none.
-func answer(out io.Writer, k kernel.Kernel, err error) error {
-	var a struct {
-		Kernel kernel.Kernel `json:"kernel"`
-		Fault  string        `json:"fault,omitempty"`
-	}
-	if a.Kernel = k; err != nil {
-		a.Fault = err.Error()
-	}
-	return json.NewEncoder(out).Encode(a)
 }
 
 // Check is one thing that this runtime needs of the host.

@@ -706,10 +706,11 @@ func (x *GetKernelResponse) GetKernel() *Kernel {
 // Kernel is what virtual machines boot.
 type Kernel struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Release       string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"` // as uname -r says
-	Source        string                 `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`   // where its image was taken from
-	Digest        string                 `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`   // of the image and its modules
-	Modules       []string               `protobuf:"bytes,4,rep,name=modules,proto3" json:"modules,omitempty"` // that a guest loads, in this order
+	Release       string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`     // as uname -r says
+	Source        string                 `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`       // where its image was taken from
+	Digest        string                 `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`       // of the image and its modules
+	Modules       []string               `protobuf:"bytes,4,rep,name=modules,proto3" json:"modules,omitempty"`     // that a guest loads, in this order
+	Templates     []*KernelTemplate      `protobuf:"bytes,5,rep,name=templates,proto3" json:"templates,omitempty"` // those used last first
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -772,6 +773,212 @@ func (x *Kernel) GetModules() []string {
 	return nil
 }
 
+func (x *Kernel) GetTemplates() []*KernelTemplate {
+	if x != nil {
+		return x.Templates
+	}
+	return nil
+}
+
+// KernelTemplate is a virtual machine that was booted and saved, for those of its
+// size to go on from.
+type KernelTemplate struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	MemoryBytes   int64                  `protobuf:"varint,1,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	Processors    uint32                 `protobuf:"varint,2,opt,name=processors,proto3" json:"processors,omitempty"`
+	Accelerator   string                 `protobuf:"bytes,3,opt,name=accelerator,proto3" json:"accelerator,omitempty"` // "kvm" or "tcg"
+	BuiltAt       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=built_at,json=builtAt,proto3" json:"built_at,omitempty"`
+	UsedAt        *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=used_at,json=usedAt,proto3" json:"used_at,omitempty"` // or built
+	Uses          uint32                 `protobuf:"varint,6,opt,name=uses,proto3" json:"uses,omitempty"`
+	DiskBytes     int64                  `protobuf:"varint,7,opt,name=disk_bytes,json=diskBytes,proto3" json:"disk_bytes,omitempty"` // that it takes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KernelTemplate) Reset() {
+	*x = KernelTemplate{}
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KernelTemplate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KernelTemplate) ProtoMessage() {}
+
+func (x *KernelTemplate) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KernelTemplate.ProtoReflect.Descriptor instead.
+func (*KernelTemplate) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *KernelTemplate) GetMemoryBytes() int64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+func (x *KernelTemplate) GetProcessors() uint32 {
+	if x != nil {
+		return x.Processors
+	}
+	return 0
+}
+
+func (x *KernelTemplate) GetAccelerator() string {
+	if x != nil {
+		return x.Accelerator
+	}
+	return ""
+}
+
+func (x *KernelTemplate) GetBuiltAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BuiltAt
+	}
+	return nil
+}
+
+func (x *KernelTemplate) GetUsedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UsedAt
+	}
+	return nil
+}
+
+func (x *KernelTemplate) GetUses() uint32 {
+	if x != nil {
+		return x.Uses
+	}
+	return 0
+}
+
+func (x *KernelTemplate) GetDiskBytes() int64 {
+	if x != nil {
+		return x.DiskBytes
+	}
+	return 0
+}
+
+type WarmKernelRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The size of the machine, as a container's: 0 for the usual.
+	MemoryBytes   int64 `protobuf:"varint,1,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	NanoCpus      int64 `protobuf:"varint,2,opt,name=nano_cpus,json=nanoCpus,proto3" json:"nano_cpus,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WarmKernelRequest) Reset() {
+	*x = WarmKernelRequest{}
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WarmKernelRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WarmKernelRequest) ProtoMessage() {}
+
+func (x *WarmKernelRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WarmKernelRequest.ProtoReflect.Descriptor instead.
+func (*WarmKernelRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *WarmKernelRequest) GetMemoryBytes() int64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+func (x *WarmKernelRequest) GetNanoCpus() int64 {
+	if x != nil {
+		return x.NanoCpus
+	}
+	return 0
+}
+
+type WarmKernelResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Step          string                 `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`         // that begins, in words
+	Template      *KernelTemplate        `protobuf:"bytes,2,opt,name=template,proto3" json:"template,omitempty"` // of the last message
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WarmKernelResponse) Reset() {
+	*x = WarmKernelResponse{}
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WarmKernelResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WarmKernelResponse) ProtoMessage() {}
+
+func (x *WarmKernelResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WarmKernelResponse.ProtoReflect.Descriptor instead.
+func (*WarmKernelResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *WarmKernelResponse) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *WarmKernelResponse) GetTemplate() *KernelTemplate {
+	if x != nil {
+		return x.Template
+	}
+	return nil
+}
+
 // HostCheck is one thing that a host has or lacks, e.g. the OCI runtime in use
 // and why.
 type HostCheck struct {
@@ -785,7 +992,7 @@ type HostCheck struct {
 
 func (x *HostCheck) Reset() {
 	*x = HostCheck{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[11]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -797,7 +1004,7 @@ func (x *HostCheck) String() string {
 func (*HostCheck) ProtoMessage() {}
 
 func (x *HostCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[11]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -810,7 +1017,7 @@ func (x *HostCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostCheck.ProtoReflect.Descriptor instead.
 func (*HostCheck) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{11}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *HostCheck) GetName() string {
@@ -843,7 +1050,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[12]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -855,7 +1062,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[12]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -868,7 +1075,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{12}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ShutdownRequest) GetStopTimeoutSeconds() uint32 {
@@ -887,7 +1094,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[13]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -899,7 +1106,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[13]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -912,7 +1119,7 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{13}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ShutdownResponse) GetFaults() []string {
@@ -945,7 +1152,7 @@ type Plugin struct {
 
 func (x *Plugin) Reset() {
 	*x = Plugin{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[14]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -957,7 +1164,7 @@ func (x *Plugin) String() string {
 func (*Plugin) ProtoMessage() {}
 
 func (x *Plugin) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[14]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -970,7 +1177,7 @@ func (x *Plugin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plugin.ProtoReflect.Descriptor instead.
 func (*Plugin) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{14}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Plugin) GetName() string {
@@ -1067,7 +1274,7 @@ type Variant struct {
 
 func (x *Variant) Reset() {
 	*x = Variant{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[15]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1079,7 +1286,7 @@ func (x *Variant) String() string {
 func (*Variant) ProtoMessage() {}
 
 func (x *Variant) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[15]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1092,7 +1299,7 @@ func (x *Variant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Variant.ProtoReflect.Descriptor instead.
 func (*Variant) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{15}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Variant) GetName() string {
@@ -1122,7 +1329,7 @@ type PluginInstance struct {
 
 func (x *PluginInstance) Reset() {
 	*x = PluginInstance{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[16]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1134,7 +1341,7 @@ func (x *PluginInstance) String() string {
 func (*PluginInstance) ProtoMessage() {}
 
 func (x *PluginInstance) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[16]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1147,7 +1354,7 @@ func (x *PluginInstance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginInstance.ProtoReflect.Descriptor instead.
 func (*PluginInstance) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{16}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PluginInstance) GetResource() string {
@@ -1186,7 +1393,7 @@ type PluginServiceListRequest struct {
 
 func (x *PluginServiceListRequest) Reset() {
 	*x = PluginServiceListRequest{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[17]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1198,7 +1405,7 @@ func (x *PluginServiceListRequest) String() string {
 func (*PluginServiceListRequest) ProtoMessage() {}
 
 func (x *PluginServiceListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[17]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1211,7 +1418,7 @@ func (x *PluginServiceListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginServiceListRequest.ProtoReflect.Descriptor instead.
 func (*PluginServiceListRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{17}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{20}
 }
 
 type PluginServiceListResponse struct {
@@ -1223,7 +1430,7 @@ type PluginServiceListResponse struct {
 
 func (x *PluginServiceListResponse) Reset() {
 	*x = PluginServiceListResponse{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[18]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1235,7 +1442,7 @@ func (x *PluginServiceListResponse) String() string {
 func (*PluginServiceListResponse) ProtoMessage() {}
 
 func (x *PluginServiceListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[18]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1248,7 +1455,7 @@ func (x *PluginServiceListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginServiceListResponse.ProtoReflect.Descriptor instead.
 func (*PluginServiceListResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{18}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PluginServiceListResponse) GetPlugins() []*Plugin {
@@ -1267,7 +1474,7 @@ type PluginServiceGetRequest struct {
 
 func (x *PluginServiceGetRequest) Reset() {
 	*x = PluginServiceGetRequest{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[19]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1279,7 +1486,7 @@ func (x *PluginServiceGetRequest) String() string {
 func (*PluginServiceGetRequest) ProtoMessage() {}
 
 func (x *PluginServiceGetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[19]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1292,7 +1499,7 @@ func (x *PluginServiceGetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginServiceGetRequest.ProtoReflect.Descriptor instead.
 func (*PluginServiceGetRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{19}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PluginServiceGetRequest) GetName() string {
@@ -1311,7 +1518,7 @@ type PluginServiceGetResponse struct {
 
 func (x *PluginServiceGetResponse) Reset() {
 	*x = PluginServiceGetResponse{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[20]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1323,7 +1530,7 @@ func (x *PluginServiceGetResponse) String() string {
 func (*PluginServiceGetResponse) ProtoMessage() {}
 
 func (x *PluginServiceGetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[20]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1336,7 +1543,7 @@ func (x *PluginServiceGetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginServiceGetResponse.ProtoReflect.Descriptor instead.
 func (*PluginServiceGetResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{20}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PluginServiceGetResponse) GetPlugin() *Plugin {
@@ -1356,7 +1563,7 @@ type PluginServiceRestartRequest struct {
 
 func (x *PluginServiceRestartRequest) Reset() {
 	*x = PluginServiceRestartRequest{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[21]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1368,7 +1575,7 @@ func (x *PluginServiceRestartRequest) String() string {
 func (*PluginServiceRestartRequest) ProtoMessage() {}
 
 func (x *PluginServiceRestartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[21]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1381,7 +1588,7 @@ func (x *PluginServiceRestartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginServiceRestartRequest.ProtoReflect.Descriptor instead.
 func (*PluginServiceRestartRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{21}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PluginServiceRestartRequest) GetName() string {
@@ -1407,7 +1614,7 @@ type PluginServiceRestartResponse struct {
 
 func (x *PluginServiceRestartResponse) Reset() {
 	*x = PluginServiceRestartResponse{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[22]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1419,7 +1626,7 @@ func (x *PluginServiceRestartResponse) String() string {
 func (*PluginServiceRestartResponse) ProtoMessage() {}
 
 func (x *PluginServiceRestartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[22]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1432,7 +1639,7 @@ func (x *PluginServiceRestartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginServiceRestartResponse.ProtoReflect.Descriptor instead.
 func (*PluginServiceRestartResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{22}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *PluginServiceRestartResponse) GetInstances() []*PluginInstance {
@@ -1507,12 +1714,30 @@ const file_patchbay_apiserver_v1_system_proto_rawDesc = "" +
 	"\x06kernel\x18\x01 \x01(\v2\x1d.patchbay.apiserver.v1.KernelR\x06kernel\"\x12\n" +
 	"\x10GetKernelRequest\"J\n" +
 	"\x11GetKernelResponse\x125\n" +
-	"\x06kernel\x18\x01 \x01(\v2\x1d.patchbay.apiserver.v1.KernelR\x06kernel\"l\n" +
+	"\x06kernel\x18\x01 \x01(\v2\x1d.patchbay.apiserver.v1.KernelR\x06kernel\"\xb1\x01\n" +
 	"\x06Kernel\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12\x16\n" +
 	"\x06source\x18\x02 \x01(\tR\x06source\x12\x16\n" +
 	"\x06digest\x18\x03 \x01(\tR\x06digest\x12\x18\n" +
-	"\amodules\x18\x04 \x03(\tR\amodules\"G\n" +
+	"\amodules\x18\x04 \x03(\tR\amodules\x12C\n" +
+	"\ttemplates\x18\x05 \x03(\v2%.patchbay.apiserver.v1.KernelTemplateR\ttemplates\"\x94\x02\n" +
+	"\x0eKernelTemplate\x12!\n" +
+	"\fmemory_bytes\x18\x01 \x01(\x03R\vmemoryBytes\x12\x1e\n" +
+	"\n" +
+	"processors\x18\x02 \x01(\rR\n" +
+	"processors\x12 \n" +
+	"\vaccelerator\x18\x03 \x01(\tR\vaccelerator\x125\n" +
+	"\bbuilt_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\abuiltAt\x123\n" +
+	"\aused_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x06usedAt\x12\x12\n" +
+	"\x04uses\x18\x06 \x01(\rR\x04uses\x12\x1d\n" +
+	"\n" +
+	"disk_bytes\x18\a \x01(\x03R\tdiskBytes\"S\n" +
+	"\x11WarmKernelRequest\x12!\n" +
+	"\fmemory_bytes\x18\x01 \x01(\x03R\vmemoryBytes\x12\x1b\n" +
+	"\tnano_cpus\x18\x02 \x01(\x03R\bnanoCpus\"k\n" +
+	"\x12WarmKernelResponse\x12\x12\n" +
+	"\x04step\x18\x01 \x01(\tR\x04step\x12A\n" +
+	"\btemplate\x18\x02 \x01(\v2%.patchbay.apiserver.v1.KernelTemplateR\btemplate\"G\n" +
 	"\tHostCheck\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02ok\x18\x02 \x01(\bR\x02ok\x12\x16\n" +
@@ -1556,12 +1781,14 @@ const file_patchbay_apiserver_v1_system_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\anetwork\x18\x02 \x01(\tR\anetwork\"c\n" +
 	"\x1cPluginServiceRestartResponse\x12C\n" +
-	"\tinstances\x18\x01 \x03(\v2%.patchbay.apiserver.v1.PluginInstanceR\tinstances2\xd6\x03\n" +
+	"\tinstances\x18\x01 \x03(\v2%.patchbay.apiserver.v1.PluginInstanceR\tinstances2\xbb\x04\n" +
 	"\rSystemService\x12O\n" +
 	"\x04Info\x12\".patchbay.apiserver.v1.InfoRequest\x1a#.patchbay.apiserver.v1.InfoResponse\x12[\n" +
 	"\bShutdown\x12&.patchbay.apiserver.v1.ShutdownRequest\x1a'.patchbay.apiserver.v1.ShutdownResponse\x12^\n" +
 	"\tSetKernel\x12'.patchbay.apiserver.v1.SetKernelRequest\x1a(.patchbay.apiserver.v1.SetKernelResponse\x12^\n" +
-	"\tGetKernel\x12'.patchbay.apiserver.v1.GetKernelRequest\x1a(.patchbay.apiserver.v1.GetKernelResponse\x12W\n" +
+	"\tGetKernel\x12'.patchbay.apiserver.v1.GetKernelRequest\x1a(.patchbay.apiserver.v1.GetKernelResponse\x12c\n" +
+	"\n" +
+	"WarmKernel\x12(.patchbay.apiserver.v1.WarmKernelRequest\x1a).patchbay.apiserver.v1.WarmKernelResponse0\x01\x12W\n" +
 	"\x06Events\x12$.patchbay.apiserver.v1.EventsRequest\x1a%.patchbay.apiserver.v1.EventsResponse0\x012\xd6\x02\n" +
 	"\rPluginService\x12i\n" +
 	"\x04List\x12/.patchbay.apiserver.v1.PluginServiceListRequest\x1a0.patchbay.apiserver.v1.PluginServiceListResponse\x12f\n" +
@@ -1580,7 +1807,7 @@ func file_patchbay_apiserver_v1_system_proto_rawDescGZIP() []byte {
 	return file_patchbay_apiserver_v1_system_proto_rawDescData
 }
 
-var file_patchbay_apiserver_v1_system_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_patchbay_apiserver_v1_system_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_patchbay_apiserver_v1_system_proto_goTypes = []any{
 	(*EventsRequest)(nil),                // 0: patchbay.apiserver.v1.EventsRequest
 	(*EventFilter)(nil),                  // 1: patchbay.apiserver.v1.EventFilter
@@ -1593,60 +1820,69 @@ var file_patchbay_apiserver_v1_system_proto_goTypes = []any{
 	(*GetKernelRequest)(nil),             // 8: patchbay.apiserver.v1.GetKernelRequest
 	(*GetKernelResponse)(nil),            // 9: patchbay.apiserver.v1.GetKernelResponse
 	(*Kernel)(nil),                       // 10: patchbay.apiserver.v1.Kernel
-	(*HostCheck)(nil),                    // 11: patchbay.apiserver.v1.HostCheck
-	(*ShutdownRequest)(nil),              // 12: patchbay.apiserver.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),             // 13: patchbay.apiserver.v1.ShutdownResponse
-	(*Plugin)(nil),                       // 14: patchbay.apiserver.v1.Plugin
-	(*Variant)(nil),                      // 15: patchbay.apiserver.v1.Variant
-	(*PluginInstance)(nil),               // 16: patchbay.apiserver.v1.PluginInstance
-	(*PluginServiceListRequest)(nil),     // 17: patchbay.apiserver.v1.PluginServiceListRequest
-	(*PluginServiceListResponse)(nil),    // 18: patchbay.apiserver.v1.PluginServiceListResponse
-	(*PluginServiceGetRequest)(nil),      // 19: patchbay.apiserver.v1.PluginServiceGetRequest
-	(*PluginServiceGetResponse)(nil),     // 20: patchbay.apiserver.v1.PluginServiceGetResponse
-	(*PluginServiceRestartRequest)(nil),  // 21: patchbay.apiserver.v1.PluginServiceRestartRequest
-	(*PluginServiceRestartResponse)(nil), // 22: patchbay.apiserver.v1.PluginServiceRestartResponse
-	nil,                                  // 23: patchbay.apiserver.v1.Event.LabelsEntry
-	nil,                                  // 24: patchbay.apiserver.v1.Event.AttributesEntry
-	(*timestamppb.Timestamp)(nil),        // 25: google.protobuf.Timestamp
+	(*KernelTemplate)(nil),               // 11: patchbay.apiserver.v1.KernelTemplate
+	(*WarmKernelRequest)(nil),            // 12: patchbay.apiserver.v1.WarmKernelRequest
+	(*WarmKernelResponse)(nil),           // 13: patchbay.apiserver.v1.WarmKernelResponse
+	(*HostCheck)(nil),                    // 14: patchbay.apiserver.v1.HostCheck
+	(*ShutdownRequest)(nil),              // 15: patchbay.apiserver.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),             // 16: patchbay.apiserver.v1.ShutdownResponse
+	(*Plugin)(nil),                       // 17: patchbay.apiserver.v1.Plugin
+	(*Variant)(nil),                      // 18: patchbay.apiserver.v1.Variant
+	(*PluginInstance)(nil),               // 19: patchbay.apiserver.v1.PluginInstance
+	(*PluginServiceListRequest)(nil),     // 20: patchbay.apiserver.v1.PluginServiceListRequest
+	(*PluginServiceListResponse)(nil),    // 21: patchbay.apiserver.v1.PluginServiceListResponse
+	(*PluginServiceGetRequest)(nil),      // 22: patchbay.apiserver.v1.PluginServiceGetRequest
+	(*PluginServiceGetResponse)(nil),     // 23: patchbay.apiserver.v1.PluginServiceGetResponse
+	(*PluginServiceRestartRequest)(nil),  // 24: patchbay.apiserver.v1.PluginServiceRestartRequest
+	(*PluginServiceRestartResponse)(nil), // 25: patchbay.apiserver.v1.PluginServiceRestartResponse
+	nil,                                  // 26: patchbay.apiserver.v1.Event.LabelsEntry
+	nil,                                  // 27: patchbay.apiserver.v1.Event.AttributesEntry
+	(*timestamppb.Timestamp)(nil),        // 28: google.protobuf.Timestamp
 }
 var file_patchbay_apiserver_v1_system_proto_depIdxs = []int32{
-	25, // 0: patchbay.apiserver.v1.EventsRequest.since:type_name -> google.protobuf.Timestamp
-	25, // 1: patchbay.apiserver.v1.EventsRequest.until:type_name -> google.protobuf.Timestamp
+	28, // 0: patchbay.apiserver.v1.EventsRequest.since:type_name -> google.protobuf.Timestamp
+	28, // 1: patchbay.apiserver.v1.EventsRequest.until:type_name -> google.protobuf.Timestamp
 	1,  // 2: patchbay.apiserver.v1.EventsRequest.filters:type_name -> patchbay.apiserver.v1.EventFilter
 	3,  // 3: patchbay.apiserver.v1.EventsResponse.event:type_name -> patchbay.apiserver.v1.Event
-	25, // 4: patchbay.apiserver.v1.Event.time:type_name -> google.protobuf.Timestamp
-	23, // 5: patchbay.apiserver.v1.Event.labels:type_name -> patchbay.apiserver.v1.Event.LabelsEntry
-	24, // 6: patchbay.apiserver.v1.Event.attributes:type_name -> patchbay.apiserver.v1.Event.AttributesEntry
-	25, // 7: patchbay.apiserver.v1.InfoResponse.started_at:type_name -> google.protobuf.Timestamp
-	11, // 8: patchbay.apiserver.v1.InfoResponse.checks:type_name -> patchbay.apiserver.v1.HostCheck
+	28, // 4: patchbay.apiserver.v1.Event.time:type_name -> google.protobuf.Timestamp
+	26, // 5: patchbay.apiserver.v1.Event.labels:type_name -> patchbay.apiserver.v1.Event.LabelsEntry
+	27, // 6: patchbay.apiserver.v1.Event.attributes:type_name -> patchbay.apiserver.v1.Event.AttributesEntry
+	28, // 7: patchbay.apiserver.v1.InfoResponse.started_at:type_name -> google.protobuf.Timestamp
+	14, // 8: patchbay.apiserver.v1.InfoResponse.checks:type_name -> patchbay.apiserver.v1.HostCheck
 	10, // 9: patchbay.apiserver.v1.SetKernelResponse.kernel:type_name -> patchbay.apiserver.v1.Kernel
 	10, // 10: patchbay.apiserver.v1.GetKernelResponse.kernel:type_name -> patchbay.apiserver.v1.Kernel
-	15, // 11: patchbay.apiserver.v1.Plugin.variants:type_name -> patchbay.apiserver.v1.Variant
-	16, // 12: patchbay.apiserver.v1.Plugin.instances:type_name -> patchbay.apiserver.v1.PluginInstance
-	14, // 13: patchbay.apiserver.v1.PluginServiceListResponse.plugins:type_name -> patchbay.apiserver.v1.Plugin
-	14, // 14: patchbay.apiserver.v1.PluginServiceGetResponse.plugin:type_name -> patchbay.apiserver.v1.Plugin
-	16, // 15: patchbay.apiserver.v1.PluginServiceRestartResponse.instances:type_name -> patchbay.apiserver.v1.PluginInstance
-	4,  // 16: patchbay.apiserver.v1.SystemService.Info:input_type -> patchbay.apiserver.v1.InfoRequest
-	12, // 17: patchbay.apiserver.v1.SystemService.Shutdown:input_type -> patchbay.apiserver.v1.ShutdownRequest
-	6,  // 18: patchbay.apiserver.v1.SystemService.SetKernel:input_type -> patchbay.apiserver.v1.SetKernelRequest
-	8,  // 19: patchbay.apiserver.v1.SystemService.GetKernel:input_type -> patchbay.apiserver.v1.GetKernelRequest
-	0,  // 20: patchbay.apiserver.v1.SystemService.Events:input_type -> patchbay.apiserver.v1.EventsRequest
-	17, // 21: patchbay.apiserver.v1.PluginService.List:input_type -> patchbay.apiserver.v1.PluginServiceListRequest
-	19, // 22: patchbay.apiserver.v1.PluginService.Get:input_type -> patchbay.apiserver.v1.PluginServiceGetRequest
-	21, // 23: patchbay.apiserver.v1.PluginService.Restart:input_type -> patchbay.apiserver.v1.PluginServiceRestartRequest
-	5,  // 24: patchbay.apiserver.v1.SystemService.Info:output_type -> patchbay.apiserver.v1.InfoResponse
-	13, // 25: patchbay.apiserver.v1.SystemService.Shutdown:output_type -> patchbay.apiserver.v1.ShutdownResponse
-	7,  // 26: patchbay.apiserver.v1.SystemService.SetKernel:output_type -> patchbay.apiserver.v1.SetKernelResponse
-	9,  // 27: patchbay.apiserver.v1.SystemService.GetKernel:output_type -> patchbay.apiserver.v1.GetKernelResponse
-	2,  // 28: patchbay.apiserver.v1.SystemService.Events:output_type -> patchbay.apiserver.v1.EventsResponse
-	18, // 29: patchbay.apiserver.v1.PluginService.List:output_type -> patchbay.apiserver.v1.PluginServiceListResponse
-	20, // 30: patchbay.apiserver.v1.PluginService.Get:output_type -> patchbay.apiserver.v1.PluginServiceGetResponse
-	22, // 31: patchbay.apiserver.v1.PluginService.Restart:output_type -> patchbay.apiserver.v1.PluginServiceRestartResponse
-	24, // [24:32] is the sub-list for method output_type
-	16, // [16:24] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	11, // 11: patchbay.apiserver.v1.Kernel.templates:type_name -> patchbay.apiserver.v1.KernelTemplate
+	28, // 12: patchbay.apiserver.v1.KernelTemplate.built_at:type_name -> google.protobuf.Timestamp
+	28, // 13: patchbay.apiserver.v1.KernelTemplate.used_at:type_name -> google.protobuf.Timestamp
+	11, // 14: patchbay.apiserver.v1.WarmKernelResponse.template:type_name -> patchbay.apiserver.v1.KernelTemplate
+	18, // 15: patchbay.apiserver.v1.Plugin.variants:type_name -> patchbay.apiserver.v1.Variant
+	19, // 16: patchbay.apiserver.v1.Plugin.instances:type_name -> patchbay.apiserver.v1.PluginInstance
+	17, // 17: patchbay.apiserver.v1.PluginServiceListResponse.plugins:type_name -> patchbay.apiserver.v1.Plugin
+	17, // 18: patchbay.apiserver.v1.PluginServiceGetResponse.plugin:type_name -> patchbay.apiserver.v1.Plugin
+	19, // 19: patchbay.apiserver.v1.PluginServiceRestartResponse.instances:type_name -> patchbay.apiserver.v1.PluginInstance
+	4,  // 20: patchbay.apiserver.v1.SystemService.Info:input_type -> patchbay.apiserver.v1.InfoRequest
+	15, // 21: patchbay.apiserver.v1.SystemService.Shutdown:input_type -> patchbay.apiserver.v1.ShutdownRequest
+	6,  // 22: patchbay.apiserver.v1.SystemService.SetKernel:input_type -> patchbay.apiserver.v1.SetKernelRequest
+	8,  // 23: patchbay.apiserver.v1.SystemService.GetKernel:input_type -> patchbay.apiserver.v1.GetKernelRequest
+	12, // 24: patchbay.apiserver.v1.SystemService.WarmKernel:input_type -> patchbay.apiserver.v1.WarmKernelRequest
+	0,  // 25: patchbay.apiserver.v1.SystemService.Events:input_type -> patchbay.apiserver.v1.EventsRequest
+	20, // 26: patchbay.apiserver.v1.PluginService.List:input_type -> patchbay.apiserver.v1.PluginServiceListRequest
+	22, // 27: patchbay.apiserver.v1.PluginService.Get:input_type -> patchbay.apiserver.v1.PluginServiceGetRequest
+	24, // 28: patchbay.apiserver.v1.PluginService.Restart:input_type -> patchbay.apiserver.v1.PluginServiceRestartRequest
+	5,  // 29: patchbay.apiserver.v1.SystemService.Info:output_type -> patchbay.apiserver.v1.InfoResponse
+	16, // 30: patchbay.apiserver.v1.SystemService.Shutdown:output_type -> patchbay.apiserver.v1.ShutdownResponse
+	7,  // 31: patchbay.apiserver.v1.SystemService.SetKernel:output_type -> patchbay.apiserver.v1.SetKernelResponse
+	9,  // 32: patchbay.apiserver.v1.SystemService.GetKernel:output_type -> patchbay.apiserver.v1.GetKernelResponse
+	13, // 33: patchbay.apiserver.v1.SystemService.WarmKernel:output_type -> patchbay.apiserver.v1.WarmKernelResponse
+	2,  // 34: patchbay.apiserver.v1.SystemService.Events:output_type -> patchbay.apiserver.v1.EventsResponse
+	21, // 35: patchbay.apiserver.v1.PluginService.List:output_type -> patchbay.apiserver.v1.PluginServiceListResponse
+	23, // 36: patchbay.apiserver.v1.PluginService.Get:output_type -> patchbay.apiserver.v1.PluginServiceGetResponse
+	25, // 37: patchbay.apiserver.v1.PluginService.Restart:output_type -> patchbay.apiserver.v1.PluginServiceRestartResponse
+	29, // [29:38] is the sub-list for method output_type
+	20, // [20:29] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_apiserver_v1_system_proto_init() }
@@ -1660,7 +1896,7 @@ func file_patchbay_apiserver_v1_system_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_apiserver_v1_system_proto_rawDesc), len(file_patchbay_apiserver_v1_system_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   25,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

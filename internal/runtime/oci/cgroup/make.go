@@ -135,6 +135,12 @@ func (g Group) dirOf(controller string) (string, bool) {
 // Start starts a command whose process is in the group from its first instruction
 // on. The group must have been made.
 func (g Group) Start(cmd *exec.Cmd) error {
+	return onSideThread(func() error { return g.StartHere(cmd) })
+}
+
+// StartHere is Start from the calling thread, which the caller must be locked to and
+// which must not be the process's first. It may leave it in the group when it fails.
+func (g Group) StartHere(cmd *exec.Cmd) error {
 	if g.isV2() {
 		dir, err := os.Open(g.dirs[""])
 		if err != nil {
@@ -147,7 +153,7 @@ func (g Group) Start(cmd *exec.Cmd) error {
 		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(dir.Fd())
 		return cmd.Start()
 	}
-	return onSideThread(func() error { return g.startV1(cmd) })
+	return g.startV1(cmd)
 }
 
 // startV1 moves the calling thread into the group, for the time of the fork: version

@@ -50,27 +50,45 @@ func config() *yamux.Config {
 // Connect is the host's side: it waits for the agent and returns the session,
 // whose client the host is. The end of ctx closes the connection.
 func Connect(ctx context.Context, conn net.Conn) (*yamux.Session, error) {
+	nonce, reader, err := greet(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.WriteString(conn, "GO "+nonce+"\n"); err != nil {
+		return nil, fmt.Errorf("agent in the guest: %w", err)
+	}
+	return yamux.Client(&buffered{Conn: conn, reader: reader}, config())
+}
+
+// Await returns when the agent waits for a session to begin. It then does so, by
+// whatever connection: a guest that is saved now takes part in a Connect when it
+// goes on. The end of ctx closes the connection.
+func Await(ctx context.Context, conn net.Conn) error {
+	_, _, err := greet(ctx, conn)
+	return err
+}
+
+// greet says hello until the agent has answered, with the nonce that is returned.
+// What is read beyond its answer is in the reader.
+func greet(ctx context.Context, conn net.Conn) (nonce string, reader *bufio.Reader, err error) {
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	nonce := rand.Text()
+	nonce = rand.Text()
 	heard := make(chan struct{})
 	told := make(chan error, 1)
 	go func() { told <- repeatHello(conn, nonce, heard) }()
-	reader := bufio.NewReaderSize(conn, maxLine)
-	err := awaitLine(reader, "HELLO "+protocol+" "+nonce)
+	reader = bufio.NewReaderSize(conn, maxLine)
+	err = awaitLine(reader, "HELLO "+protocol+" "+nonce)
 	close(heard)
 	if helloErr := <-told; err == nil {
 		err = helloErr
-	}
-	if err == nil {
-		_, err = io.WriteString(conn, "GO "+nonce+"\n")
 	}
 	if err != nil {
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		return nil, fmt.Errorf("agent in the guest: %w", err)
+		return "", nil, fmt.Errorf("agent in the guest: %w", err)
 	}
-	return yamux.Client(&buffered{Conn: conn, reader: reader}, config())
+	return nonce, reader, nil
 }
 
 func repeatHello(conn net.Conn, nonce string, heard <-chan struct{}) error {

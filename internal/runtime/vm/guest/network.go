@@ -49,7 +49,8 @@ func rewire(ctx context.Context, from, to []sandbox.Interface) error {
 	}
 	defer h.Close()
 	for _, i := range inside.Without(to, from) {
-		if _, err := h.Interface(i.Name); err == nil {
+		// The kernel may have given a device that is new the name that it is to have.
+		if there, err := h.Interface(i.Name); err == nil && there.Up {
 			continue // one that was to go and is still there
 		}
 		if err := adopt(ctx, h, i); err != nil {

@@ -15,51 +15,40 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
-	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/runtime/oci/rootfs"
+	"patchbay.dev/patchbay/internal/runtime/vm/cache"
 	"patchbay.dev/patchbay/internal/sandbox"
 )
 
-// scratchSize is the size of a disk for what is written. Only what is used takes
-// room on the host.
-const scratchSize = 64 << 30
+// Size is that of each disk in bytes, so that a machine goes on with another disk
+// than the one that it was saved with. Only what is used takes room on the host. An
+// image that is larger has a disk of its own size.
+const Size = 64 << 30
 
 // Root returns the disk with the content of layers, uppermost first, as an erofs file
 // system. It is made once in the cache and known by the layers' directories, which
 // never change.
-func Root(ctx context.Context, cache string, layers []string) (*os.File, error) {
+func Root(ctx context.Context, directory string, layers []string) (*os.File, error) {
 	sum := sha256.Sum256([]byte(strings.Join(layers, "\x00")))
-	path := filepath.Join(cache, hex.EncodeToString(sum[:])+".erofs")
-	return Cached(path, func(fresh string) error { return makeRoot(ctx, fresh, layers) })
-}
-
-// Cached opens a file of the cache. Where it is not there it is made under another
-// name first, by one helper at a time.
-func Cached(path string, fill func(fresh string) error) (*os.File, error) {
-	f, err := os.Open(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return f, err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, err
-	}
-	unlock, err := lock(path + ".lock")
+	path := filepath.Join(directory, hex.EncodeToString(sum[:])+".erofs")
+	f, err := cache.File(path, func(fresh string) error { return makeRoot(ctx, fresh, layers) })
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
-	if f, err := os.Open(path); !errors.Is(err, fs.ErrNotExist) {
-		return f, err // somebody has made it meanwhile
+	if err := extend(f); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
-	fresh := path + ".new"
-	if err := fill(fresh); err != nil {
-		return nil, errors.Join(err, removeIfThere(fresh))
+	return f, nil
+}
+
+// extend gives a disk the usual size, if it is not larger.
+func extend(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil || info.Size() >= Size {
+		return err
 	}
-	if err := os.Rename(fresh, path); err != nil {
-		return nil, err
-	}
-	return os.Open(path)
+	return os.Truncate(f.Name(), Size)
 }
 
 func removeIfThere(path string) error {
@@ -67,25 +56,6 @@ func removeIfThere(path string) error {
 		return err
 	}
 	return nil
-}
-
-// lock waits for a lock that ends with its holder.
-func lock(path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return func() { f.Close() }, nil
 }
 
 // makeRoot has mkfs.erofs read the layers as a container would see them.
@@ -135,7 +105,7 @@ func makeScratch(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(f.Truncate(scratchSize), f.Close()); err != nil {
+	if err := errors.Join(f.Truncate(Size), f.Close()); err != nil {
 		return fmt.Errorf("scratch disk: %w", err)
 	}
 	return run(ctx, "e2fsprogs", "mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", path)

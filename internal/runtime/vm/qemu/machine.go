@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -19,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/revert"
+	"patchbay.dev/patchbay/internal/runtime/vm/lend"
 )
 
 // Binary is the name of the program.
@@ -37,13 +39,17 @@ const (
 // instructions, at most.
 const TranslationBytes = 128 << 20
 
+// memoryPath is by what the process opens Config.Memory; nothing is there.
+const memoryPath = "/nowhere/memory"
+
 // ports is how many devices can be plugged in later, one at each root port.
 const ports = 16
 
 // Disk is a block device of the guest.
 type Disk struct {
-	File     *os.File
-	Serial   string // by which the guest knows it
+	File     *os.File // nil: nothing, all zeroes, of Size
+	Size     int64    // in bytes; of no account with a File
+	Serial   string   // by which the guest knows it
 	ReadOnly bool
 }
 
@@ -67,8 +73,16 @@ type Config struct {
 	Agent string
 	// User is the id of the process's user and group, who own nothing.
 	User uint32
-	// Start starts the process, within what it may take of the host.
+	// Start starts the process from the calling thread, which is locked and not this
+	// process's first, within what it may take of the host.
 	Start func(*exec.Cmd) error
+	// Memory is a file of MemoryBytes that is the guest's memory; nil: memory of the
+	// process's own.
+	Memory *os.File
+	// Saved is what Save has written of a machine of the same Class whose memory is
+	// in Memory: this one goes on from there, and Memory stays as it is. nil: the
+	// machine boots.
+	Saved []byte
 }
 
 // Machine is a running QEMU process.
@@ -80,7 +94,8 @@ type Machine struct {
 	stderr  *bytes.Buffer
 }
 
-// Start starts a machine. It is ready to be talked to, the guest is just booting.
+// Start starts a machine. It is ready to be talked to; the guest is just booting, or
+// goes on from where it was saved.
 func Start(ctx context.Context, c Config) (m *Machine, err error) {
 	path, err := exec.LookPath(Binary)
 	if err != nil {
@@ -92,13 +107,13 @@ func Start(ctx context.Context, c Config) (m *Machine, err error) {
 	if err != nil {
 		return nil, err
 	}
-	undo.Add(qmp.Close)
+	undo.Add(func() error { _ = qmp.Close(); return nil }) // the monitor may have
 	defer theirQMP.Close()
 	agent, theirAgent, err := socketPair()
 	if err != nil {
 		return nil, err
 	}
-	undo.Add(agent.Close)
+	undo.Add(func() error { _ = agent.Close(); return nil }) // Kill may have
 	defer theirAgent.Close()
 
 	m = &Machine{agent: agent, done: make(chan struct{}), stderr: new(bytes.Buffer)}
@@ -113,23 +128,59 @@ func Start(ctx context.Context, c Config) (m *Machine, err error) {
 			Credential: &syscall.Credential{Uid: c.User, Gid: c.User},
 			Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWIPC,
 			Setsid:     true,
+			Pdeathsig:  syscall.SIGKILL,
 		},
 	}
 	m.cmd.ExtraFiles = files.all
-	if err := c.Start(m.cmd); err != nil {
+	started := m // whatever is returned
+	if err := started.start(c); err != nil {
 		return nil, fmt.Errorf("start %s: %w", Binary, err)
 	}
-	go func() {
-		_ = m.cmd.Wait()
-		close(m.done)
-	}()
-	undo.Add(func() error { m.Kill(); return nil })
+	undo.Add(func() error { started.Kill(); return nil })
 	theirQMP.Close() // so that the end of the process is the end of the stream
 	if m.monitor, err = openMonitor(ctx, qmp); err != nil {
 		return nil, m.explain(err)
 	}
+	if c.Saved != nil {
+		if err := m.restore(ctx, c.Saved); err != nil {
+			return nil, m.explain(err)
+		}
+	}
 	undo.Success()
 	return m, nil
+}
+
+// start starts the process. It ends with the thread that has started it, which so
+// has to last (prctl(2), PR_SET_PDEATHSIG).
+func (m *Machine) start(c Config) error {
+	started := make(chan error)
+	go m.run(c, started)
+	return <-started
+}
+
+// run is the life of the process, on a thread of its own.
+func (m *Machine) run(c Config, started chan<- error) {
+	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+	if unix.Gettid() == os.Getpid() {
+		// The first one cannot end, and is what the kernel takes for all of the process.
+		// Held here, it is not what the next goroutine gets.
+		elsewhere := make(chan error)
+		go m.run(c, elsewhere)
+		started <- <-elsewhere
+		runtime.UnlockOSThread()
+		return
+	}
+	var err error
+	if c.Memory == nil {
+		err = c.Start(m.cmd)
+	} else {
+		err = lend.Start(m.cmd, memoryPath, c.Memory, c.Start)
+	}
+	started <- err
+	if err == nil {
+		_ = m.cmd.Wait()
+		close(m.done)
+	}
 }
 
 // explain prefers the process's own words for why it does not answer.
@@ -146,13 +197,9 @@ func (m *Machine) explain(err error) error {
 
 // arguments is the command line.
 func arguments(c Config, files *inherited, qmp, agent *os.File) []string {
-	memory := fmt.Sprintf("memory-backend-ram,id=mem,size=%d", c.MemoryBytes)
-	if len(c.Shares) > 0 { // the daemon that serves them looks into it
-		memory = fmt.Sprintf("memory-backend-memfd,id=mem,size=%d,share=on", c.MemoryBytes)
-	}
 	args := []string{
-		"-M", "q35,smbus=off,sata=off,usb=off,hpet=off,vmport=off,dump-guest-core=off,memory-backend=mem",
-		"-object", memory, "-m", fmt.Sprintf("%dB", c.MemoryBytes),
+		"-M", "q35,smbus=off,sata=off,usb=off,hpet=off,vmport=off,mem-merge=off,dump-guest-core=off,memory-backend=mem",
+		"-object", memoryBackend(c) + fmt.Sprintf(",id=mem,size=%d", c.MemoryBytes), "-m", fmt.Sprintf("%dB", c.MemoryBytes),
 		"-accel", c.accelerator(), "-cpu", c.model(), "-smp", strconv.Itoa(c.CPUs),
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
 		"-kernel", files.path(c.Kernel), "-initrd", files.path(c.Initrd), "-append", kernelArguments(c),
@@ -170,9 +217,14 @@ func arguments(c Config, files *inherited, qmp, agent *os.File) []string {
 		if d.ReadOnly {
 			onOff = "on"
 		}
+		if d.File == nil {
+			args = append(args, "-blockdev", fmt.Sprintf("driver=null-co,node-name=disk%d,read-only=%s,size=%d,read-zeroes=on", i, onOff, d.Size))
+		} else {
+			args = append(args,
+				"-add-fd", fmt.Sprintf("fd=%d,set=%d", files.add(d.File), 2+i),
+				"-blockdev", fmt.Sprintf("driver=raw,node-name=disk%d,read-only=%s,discard=unmap,file.driver=file,file.filename=/dev/fdset/%d", i, onOff, 2+i))
+		}
 		args = append(args,
-			"-add-fd", fmt.Sprintf("fd=%d,set=%d", files.add(d.File), 2+i),
-			"-blockdev", fmt.Sprintf("driver=raw,node-name=disk%d,read-only=%s,discard=unmap,file.driver=file,file.filename=/dev/fdset/%d", i, onOff, 2+i),
 			"-device", fmt.Sprintf("virtio-blk-pci,drive=disk%d,serial=%s", i, d.Serial))
 	}
 	for i, s := range c.Shares {
@@ -182,6 +234,9 @@ func arguments(c Config, files *inherited, qmp, agent *os.File) []string {
 	}
 	for i := range ports {
 		args = append(args, "-device", fmt.Sprintf("pcie-root-port,id=port%d,chassis=0,slot=%d,bus=pcie.0,io-reserve=0", i, i+1))
+	}
+	if c.Saved != nil {
+		args = append(args, "-incoming", "defer")
 	}
 	return args
 }
@@ -200,6 +255,19 @@ func (c Config) model() string {
 		return "max"
 	}
 	return "host"
+}
+
+// memoryBackend is the kind of object that the guest's memory is.
+func memoryBackend(c Config) string {
+	switch {
+	case c.Saved != nil:
+		return "memory-backend-file,mem-path=" + memoryPath + ",share=off"
+	case c.Memory != nil:
+		return "memory-backend-file,mem-path=" + memoryPath + ",share=on"
+	case len(c.Shares) > 0: // the daemon that serves them looks into it
+		return "memory-backend-memfd,share=on"
+	}
+	return "memory-backend-ram"
 }
 
 // kernelArguments make the guest boot fast and end with its first panic

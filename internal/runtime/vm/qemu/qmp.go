@@ -20,6 +20,7 @@ type monitor struct {
 	busy sync.Mutex // one command at a time: answers come in the order of commands
 
 	answers chan answer
+	moved   chan bool     // has one value when a migration has ended: whether all went well
 	done    chan struct{} // closed when the connection has ended
 
 	mu      sync.Mutex
@@ -42,12 +43,13 @@ type event struct {
 	Data struct {
 		Device string `json:"device"`
 		Reason string `json:"reason"`
+		Status string `json:"status"`
 	} `json:"data"`
 }
 
 // openMonitor begins a conversation.
 func openMonitor(ctx context.Context, conn *net.UnixConn) (*monitor, error) {
-	m := &monitor{conn: conn, answers: make(chan answer, 1), done: make(chan struct{}), leaving: make(map[string]chan struct{})}
+	m := &monitor{conn: conn, answers: make(chan answer, 1), moved: make(chan bool, 1), done: make(chan struct{}), leaving: make(map[string]chan struct{})}
 	go m.read()
 	if err := m.execute(ctx, "qmp_capabilities", nil); err != nil {
 		return nil, errors.Join(err, conn.Close())
@@ -89,6 +91,10 @@ func (m *monitor) tell(e event) {
 		if gone := m.leaving[e.Data.Device]; gone != nil {
 			close(gone)
 			delete(m.leaving, e.Data.Device)
+		}
+	case "MIGRATION":
+		if e.Data.Status == "completed" || e.Data.Status == "failed" {
+			m.moved <- e.Data.Status == "completed" // a machine migrates once
 		}
 	case "SHUTDOWN":
 		if m.last == "" && e.Data.Reason != "guest-shutdown" {

@@ -41,6 +41,8 @@ const (
 	SystemServiceSetKernelProcedure = "/patchbay.apiserver.v1.SystemService/SetKernel"
 	// SystemServiceGetKernelProcedure is the procedure name of the SystemService's GetKernel RPC.
 	SystemServiceGetKernelProcedure = "/patchbay.apiserver.v1.SystemService/GetKernel"
+	// SystemServiceWarmKernelProcedure is the procedure name of the SystemService's WarmKernel RPC.
+	SystemServiceWarmKernelProcedure = "/patchbay.apiserver.v1.SystemService/WarmKernel"
 	// SystemServiceEventsProcedure is the procedure name of the SystemService's Events RPC.
 	SystemServiceEventsProcedure = "/patchbay.apiserver.v1.SystemService/Events"
 	// PluginServiceListProcedure is the procedure name of the PluginService's List RPC.
@@ -80,6 +82,13 @@ var (
 			Procedure:  SystemServiceGetKernelProcedure,
 		}
 	})
+	systemServiceWarmKernelSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeServer,
+			Schema:     v1.File_patchbay_apiserver_v1_system_proto.Services().ByName("SystemService").Methods().ByName("WarmKernel"),
+			Procedure:  SystemServiceWarmKernelProcedure,
+		}
+	})
 	systemServiceEventsSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeServer,
@@ -99,6 +108,10 @@ type SystemServiceClient interface {
 	// SetKernel chooses the kernel that virtual machines boot from now on.
 	SetKernel(context.Context, *v1.SetKernelRequest) (*v1.SetKernelResponse, error)
 	GetKernel(context.Context, *v1.GetKernelRequest) (*v1.GetKernelResponse, error)
+	// WarmKernel boots a virtual machine and keeps it as it is then, for others to go
+	// on from, unless there is one of its size already. It tells its steps and, at
+	// the end, what is kept.
+	WarmKernel(context.Context, *v1.WarmKernelRequest) (SystemServiceWarmKernelClientStream, error)
 	// Events tells what has happened since a revision or a time, in order, and goes
 	// on with what happens. It fails with failed_precondition when events after the
 	// revision are no longer kept, and with unavailable, after the last event, when
@@ -110,6 +123,26 @@ type SystemServiceClient interface {
 // Multiple service clients may share a single connect.Client.
 func NewSystemServiceClient(client *connect.Client) SystemServiceClient {
 	return &systemServiceClient{client: client}
+}
+
+// SystemServiceWarmKernelClientStream is the client stream for the SystemService's WarmKernel RPC.
+type SystemServiceWarmKernelClientStream struct {
+	stream connect.ClientStream
+}
+
+// Receive returns the next response message from the server.
+func (s SystemServiceWarmKernelClientStream) Receive() (*v1.WarmKernelResponse, error) {
+	var res v1.WarmKernelResponse
+	if err := s.stream.Receive(&res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+// Close releases the stream's resources. It is idempotent and is typically deferred to clean up a
+// stream abandoned before io.EOF.
+func (s SystemServiceWarmKernelClientStream) Close() error {
+	return s.stream.Close()
 }
 
 // SystemServiceEventsClientStream is the client stream for the SystemService's Events RPC.
@@ -142,6 +175,10 @@ type SystemServiceHandler interface {
 	// SetKernel chooses the kernel that virtual machines boot from now on.
 	SetKernel(context.Context, *v1.SetKernelRequest) (*v1.SetKernelResponse, error)
 	GetKernel(context.Context, *v1.GetKernelRequest) (*v1.GetKernelResponse, error)
+	// WarmKernel boots a virtual machine and keeps it as it is then, for others to go
+	// on from, unless there is one of its size already. It tells its steps and, at
+	// the end, what is kept.
+	WarmKernel(context.Context, *v1.WarmKernelRequest, SystemServiceWarmKernelServerStream) error
 	// Events tells what has happened since a revision or a time, in order, and goes
 	// on with what happens. It fails with failed_precondition when events after the
 	// revision are no longer kept, and with unavailable, after the last event, when
@@ -158,8 +195,24 @@ func RegisterSystemServiceHandler(server *connect.Server, svc SystemServiceHandl
 		connect.Method{Spec: systemServiceShutdownSpec(), Handler: adapter.shutdown},
 		connect.Method{Spec: systemServiceSetKernelSpec(), Handler: adapter.setKernel},
 		connect.Method{Spec: systemServiceGetKernelSpec(), Handler: adapter.getKernel},
+		connect.Method{Spec: systemServiceWarmKernelSpec(), Handler: adapter.warmKernel},
 		connect.Method{Spec: systemServiceEventsSpec(), Handler: adapter.events},
 	)
+}
+
+// SystemServiceWarmKernelServerStream is the server stream for the SystemService's WarmKernel RPC.
+type SystemServiceWarmKernelServerStream struct {
+	stream connect.ServerStream
+}
+
+// SendHeaders flushes the response headers without a message. The first Send does this implicitly.
+func (s SystemServiceWarmKernelServerStream) SendHeaders() error {
+	return s.stream.SendHeaders()
+}
+
+// Send sends a response message to the client.
+func (s SystemServiceWarmKernelServerStream) Send(res *v1.WarmKernelResponse) error {
+	return s.stream.Send(res)
 }
 
 // SystemServiceEventsServerStream is the server stream for the SystemService's Events RPC.
@@ -194,6 +247,10 @@ func (UnimplementedSystemServiceHandler) SetKernel(context.Context, *v1.SetKerne
 
 func (UnimplementedSystemServiceHandler) GetKernel(context.Context, *v1.GetKernelRequest) (*v1.GetKernelResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.SystemService.GetKernel is not implemented")
+}
+
+func (UnimplementedSystemServiceHandler) WarmKernel(context.Context, *v1.WarmKernelRequest, SystemServiceWarmKernelServerStream) error {
+	return connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.SystemService.WarmKernel is not implemented")
 }
 
 func (UnimplementedSystemServiceHandler) Events(context.Context, *v1.EventsRequest, SystemServiceEventsServerStream) error {
@@ -234,6 +291,14 @@ func (c *systemServiceClient) GetKernel(ctx context.Context, req *v1.GetKernelRe
 		return nil, err
 	}
 	return &res, nil
+}
+
+func (c *systemServiceClient) WarmKernel(ctx context.Context, req *v1.WarmKernelRequest) (SystemServiceWarmKernelClientStream, error) {
+	stream, err := c.client.CallServerStream(ctx, systemServiceWarmKernelSpec(), req)
+	if err != nil {
+		return SystemServiceWarmKernelClientStream{}, err
+	}
+	return SystemServiceWarmKernelClientStream{stream: stream}, nil
 }
 
 func (c *systemServiceClient) Events(ctx context.Context, req *v1.EventsRequest) (SystemServiceEventsClientStream, error) {
@@ -292,6 +357,14 @@ func (h systemServiceHandler) getKernel(ctx context.Context, _ connect.Spec, str
 		return err
 	}
 	return stream.Send(res)
+}
+
+func (h systemServiceHandler) warmKernel(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.WarmKernelRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	return h.svc.WarmKernel(ctx, &req, SystemServiceWarmKernelServerStream{stream: stream})
 }
 
 func (h systemServiceHandler) events(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {

@@ -1,4 +1,4 @@
-package image
+package cache
 
 import (
 	"errors"
@@ -10,14 +10,14 @@ import (
 	"testing"
 )
 
-func TestCachedMakesAFileOnce(t *testing.T) {
+func TestFileIsMadeOnce(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "cache", "file")
 	var made atomic.Int32
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
-			f, err := Cached(path, func(fresh string) error {
+			f, err := File(path, func(fresh string) error {
 				made.Add(1)
 				return os.WriteFile(fresh, []byte("content"), 0o644)
 			})
@@ -37,11 +37,11 @@ func TestCachedMakesAFileOnce(t *testing.T) {
 	}
 }
 
-func TestCachedKeepsNothingHalfMade(t *testing.T) {
+func TestNothingIsKeptHalfMade(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "file")
 	full := errors.New("no space left on device")
-	if _, err := Cached(path, func(fresh string) error {
+	if _, err := File(path, func(fresh string) error {
 		return errors.Join(os.WriteFile(fresh, []byte("con"), 0o644), full)
 	}); !errors.Is(err, full) {
 		t.Errorf("got %v", err)
