@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -87,6 +88,19 @@ func (f *frame) completeContainers(n int) cobra.CompletionFunc {
 
 func (f *frame) completeImages(n int) cobra.CompletionFunc {
 	return f.completeNames(n, imageNames)
+}
+
+// completeContainerPaths completes the beginning of CONTAINER:PATH, or else a path of
+// this machine.
+func (f *frame) completeContainerPaths(c *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	if len(args) >= 2 || strings.ContainsAny(begun, "/.:") {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	names, _ := f.ask(c, containerNames)
+	for i := range names {
+		names[i] += ":"
+	}
+	return names, cobra.ShellCompDirectiveNoSpace
 }
 
 // completePlugins completes the names of plugins of a kind, "" for all.

@@ -35,6 +35,7 @@ var containerVerbs = []struct {
 	{"stats", newStats},
 	{"port", newPort},
 	{"exec", newExec},
+	{"cp", newCopy},
 	{"delete", newDelete},
 }
 

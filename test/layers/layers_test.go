@@ -60,6 +60,10 @@ var layers = []layer{
 	{packages: []string{"internal/forward"}, imports: []string{"resource"}},
 	{packages: []string{"internal/lease"}, imports: with(basics, []string{"internal/ipam"})},
 
+	// Files in and out of containers.
+	{packages: []string{"internal/treecopy"}},
+	{packages: []string{"internal/treecopy/parts"}, imports: []string{"api/...", "internal/treecopy"}},
+
 	// Network plugins.
 	{packages: []string{"networkplugin"}, imports: with(basics, contract, []string{"internal/ipam", "internal/lease"})},
 	{packages: []string{"networkplugin/plugintest"}, imports: with(basics, contract, []string{"networkplugin"}), tests: []string{"internal/manifest"}},
@@ -72,10 +76,10 @@ var layers = []layer{
 	// Sandboxes and their runtimes.
 	{packages: []string{"internal/stdio"}, imports: basics},
 	{packages: []string{"internal/containerlog"}, imports: basics},
-	{packages: []string{"internal/sandbox/..."}, imports: with(basics, contract, []string{"internal/stdio", "internal/containerlog", "internal/resolver", "internal/forward"})},
+	{packages: []string{"internal/sandbox/..."}, imports: with(basics, contract, []string{"internal/stdio", "internal/containerlog", "internal/resolver", "internal/forward", "internal/treecopy/..."})},
 	{
 		packages: []string{"internal/runtime/..."},
-		imports:  with(basics, contract, []string{"internal/sandbox/...", "internal/link/...", "internal/netns", "internal/tapstream", "internal/stdio", "internal/containerlog", "internal/resolver"}),
+		imports:  with(basics, contract, []string{"internal/sandbox/...", "internal/link/...", "internal/netns", "internal/tapstream", "internal/stdio", "internal/containerlog", "internal/resolver", "internal/treecopy/..."}),
 	},
 
 	// The API server: no plugin, no strategy, no Linux mechanics.
@@ -95,14 +99,14 @@ var layers = []layer{
 	{packages: []string{"internal/apiserver/networks/program"}, imports: []string{"resource", "internal/layout", "internal/helper", "internal/manifest"}},
 	{packages: []string{"internal/apiserver/networks/amend"}, imports: []string{"resource", "internal/apiserver/networks/addressing"}},
 	{packages: []string{"internal/apiserver/networks/addressing"}, imports: []string{"api/...", "resource"}},
-	{packages: []string{"internal/apiserver/containers/..."}, imports: with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/containerlog"})},
+	{packages: []string{"internal/apiserver/containers/..."}, imports: with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/containerlog", "internal/treecopy/parts"})},
 	{packages: []string{"internal/apiserver/images"}, imports: with(basics, []string{"internal/store", "internal/imagestore", "internal/imagearchive", "internal/registry"}), tests: []string{"internal/wire"}},
 	{packages: []string{"internal/apiserver/events"}, imports: basics},
 	{packages: []string{"internal/apiserver/system"}, imports: with(basics, []string{"internal/apiserver/plugins", "internal/config", "internal/helper", "internal/manifest"})},
 	{packages: []string{"internal/apiserver/metrics"}, imports: with(basics, []string{"internal/rpc", "internal/config", "internal/apiserver/networks"})},
 	// Harnesses see the requests of services as values, beside the interfaces
 	// that they declare.
-	{packages: []string{"internal/apiserver/rpc"}, imports: with(basics, []string{"api/...", "internal/wire", "internal/rpc", "internal/client", "internal/apiserver/networks"})},
+	{packages: []string{"internal/apiserver/rpc"}, imports: with(basics, []string{"api/...", "internal/wire", "internal/rpc", "internal/client", "internal/apiserver/networks", "internal/treecopy/parts"})},
 	{
 		packages: []string{"internal/apiserver"},
 		imports: with(basics, contract, []string{
@@ -112,7 +116,7 @@ var layers = []layer{
 
 	// The command line.
 	{packages: []string{"internal/netimport"}, imports: []string{"resource"}},
-	{packages: []string{"internal/cli/..."}, imports: with(basics, contract, []string{"internal/netimport", "internal/stdio"})},
+	{packages: []string{"internal/cli/..."}, imports: with(basics, contract, []string{"internal/netimport", "internal/stdio", "internal/treecopy/..."})},
 
 	// Programs: each only wires.
 	{packages: []string{"cmd/patchbay"}, imports: []string{"internal/cli", "internal/version"}},

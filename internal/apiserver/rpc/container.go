@@ -20,6 +20,7 @@ type Containers interface {
 	ContainerMeter
 	ContainerProcesses
 	ContainerNetworks
+	ContainerFiles
 }
 
 // ContainerConfigurations keeps what users ask of containers.

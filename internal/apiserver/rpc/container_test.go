@@ -24,6 +24,7 @@ import (
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
 	"patchbay.dev/patchbay/internal/client"
 	"patchbay.dev/patchbay/internal/rpc"
+	"patchbay.dev/patchbay/internal/treecopy/parts"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -125,6 +126,22 @@ func (f *fakeContainers) Stats(_ context.Context, names []string, runningOnly bo
 	}, f.note(names[0], "stats %v %v", names, runningOnly)
 }
 
+func (f *fakeContainers) CopyFrom(_ context.Context, name, path string, follow bool, send func(*typesv1.CopyPart) error) error {
+	if err := f.note(name, "copy from %s %s %v", name, path, follow); err != nil {
+		return err
+	}
+	return errors.Join(send(&typesv1.CopyPart{Source: &typesv1.CopySource{Name: "x", Directory: true}}), send(&typesv1.CopyPart{Data: []byte("archive")}), send(&typesv1.CopyPart{LeftOut: []string{"s"}}))
+}
+
+func (f *fakeContainers) CopyTo(_ context.Context, name, path string, keep bool, receive func() (*typesv1.CopyPart, error)) ([]string, error) {
+	r, source, err := parts.Open(receive)
+	if err != nil {
+		return nil, err
+	}
+	content, err := io.ReadAll(r)
+	return append(r.LeftOut, "d"), errors.Join(err, f.note(name, "copy to %s %s %v %s %s", name, path, keep, source.Name, content))
+}
+
 func serveContainers(t *testing.T) (apiserverv1connect.ContainerServiceClient, *fakeContainers) {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "s")
@@ -200,6 +217,39 @@ func TestContainerCalls(t *testing.T) {
 		"wait exec %s x1": func(name string) (any, any, error) {
 			r, err := c.WaitExec(ctx, &apiserverv1.ContainerServiceWaitExecRequest{Name: name, ProcessId: "x1"})
 			return r.GetExitCode(), int32(42), err
+		},
+		"copy from %s /x true": func(name string) (any, any, error) {
+			stream, err := c.CopyFrom(ctx, &apiserverv1.ContainerServiceCopyFromRequest{Name: name, Path: "/x", Follow: true})
+			if err != nil {
+				return nil, nil, err
+			}
+			defer stream.Close()
+			r, source, err := parts.Open(func() (*typesv1.CopyPart, error) {
+				message, err := stream.Receive()
+				return message.GetPart(), err
+			})
+			if err != nil {
+				return nil, nil, err
+			}
+			content, err := io.ReadAll(r)
+			return fmt.Sprint(*source, string(content), r.LeftOut), "{x true false}archive[s]", err
+		},
+		"copy to %s /y true x archive": func(name string) (any, any, error) {
+			stream, err := c.CopyTo(ctx)
+			if err != nil {
+				return nil, nil, err
+			}
+			for _, request := range []*apiserverv1.ContainerServiceCopyToRequest{
+				{Name: name, Path: "/y", KeepOwners: true, Part: &typesv1.CopyPart{Source: &typesv1.CopySource{Name: "x"}}},
+				{Part: &typesv1.CopyPart{Data: []byte("arch")}},
+				{Part: &typesv1.CopyPart{Data: []byte("ive"), LeftOut: []string{"s"}}},
+			} {
+				if err := stream.Send(request); err != nil {
+					return nil, nil, err
+				}
+			}
+			r, err := stream.CloseAndReceive()
+			return fmt.Sprint(r.GetLeftOut()), "[s d]", err
 		},
 		"resize %s x1 80x25": func(name string) (any, any, error) {
 			_, err := c.Resize(ctx, &apiserverv1.ContainerServiceResizeRequest{Name: name, ProcessId: "x1", Width: 80, Height: 25})

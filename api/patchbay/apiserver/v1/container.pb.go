@@ -2497,6 +2497,222 @@ func (*ContainerServiceResizeResponse) Descriptor() ([]byte, []int) {
 	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{38}
 }
 
+type ContainerServiceCopyFromRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	Follow        bool                   `protobuf:"varint,3,opt,name=follow,proto3" json:"follow,omitempty"` // a link at the end of the path
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContainerServiceCopyFromRequest) Reset() {
+	*x = ContainerServiceCopyFromRequest{}
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContainerServiceCopyFromRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContainerServiceCopyFromRequest) ProtoMessage() {}
+
+func (x *ContainerServiceCopyFromRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContainerServiceCopyFromRequest.ProtoReflect.Descriptor instead.
+func (*ContainerServiceCopyFromRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *ContainerServiceCopyFromRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ContainerServiceCopyFromRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *ContainerServiceCopyFromRequest) GetFollow() bool {
+	if x != nil {
+		return x.Follow
+	}
+	return false
+}
+
+type ContainerServiceCopyFromResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Part          *v1.CopyPart           `protobuf:"bytes,1,opt,name=part,proto3" json:"part,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContainerServiceCopyFromResponse) Reset() {
+	*x = ContainerServiceCopyFromResponse{}
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContainerServiceCopyFromResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContainerServiceCopyFromResponse) ProtoMessage() {}
+
+func (x *ContainerServiceCopyFromResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContainerServiceCopyFromResponse.ProtoReflect.Descriptor instead.
+func (*ContainerServiceCopyFromResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *ContainerServiceCopyFromResponse) GetPart() *v1.CopyPart {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+type ContainerServiceCopyToRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // the first message only, like the next two
+	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	KeepOwners    bool                   `protobuf:"varint,3,opt,name=keep_owners,json=keepOwners,proto3" json:"keep_owners,omitempty"` // and all mode bits and attributes
+	Part          *v1.CopyPart           `protobuf:"bytes,4,opt,name=part,proto3" json:"part,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContainerServiceCopyToRequest) Reset() {
+	*x = ContainerServiceCopyToRequest{}
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContainerServiceCopyToRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContainerServiceCopyToRequest) ProtoMessage() {}
+
+func (x *ContainerServiceCopyToRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContainerServiceCopyToRequest.ProtoReflect.Descriptor instead.
+func (*ContainerServiceCopyToRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *ContainerServiceCopyToRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ContainerServiceCopyToRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *ContainerServiceCopyToRequest) GetKeepOwners() bool {
+	if x != nil {
+		return x.KeepOwners
+	}
+	return false
+}
+
+func (x *ContainerServiceCopyToRequest) GetPart() *v1.CopyPart {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+type ContainerServiceCopyToResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	LeftOut       []string               `protobuf:"bytes,1,rep,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContainerServiceCopyToResponse) Reset() {
+	*x = ContainerServiceCopyToResponse{}
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContainerServiceCopyToResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContainerServiceCopyToResponse) ProtoMessage() {}
+
+func (x *ContainerServiceCopyToResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContainerServiceCopyToResponse.ProtoReflect.Descriptor instead.
+func (*ContainerServiceCopyToResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *ContainerServiceCopyToResponse) GetLeftOut() []string {
+	if x != nil {
+		return x.LeftOut
+	}
+	return nil
+}
+
 var File_patchbay_apiserver_v1_container_proto protoreflect.FileDescriptor
 
 const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
@@ -2689,7 +2905,21 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"process_id\x18\x02 \x01(\tR\tprocessId\x12\x14\n" +
 	"\x05width\x18\x03 \x01(\rR\x05width\x12\x16\n" +
 	"\x06height\x18\x04 \x01(\rR\x06height\" \n" +
-	"\x1eContainerServiceResizeResponse*\xc4\x01\n" +
+	"\x1eContainerServiceResizeResponse\"a\n" +
+	"\x1fContainerServiceCopyFromRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\x12\x16\n" +
+	"\x06follow\x18\x03 \x01(\bR\x06follow\"S\n" +
+	" ContainerServiceCopyFromResponse\x12/\n" +
+	"\x04part\x18\x01 \x01(\v2\x1b.patchbay.types.v1.CopyPartR\x04part\"\x99\x01\n" +
+	"\x1dContainerServiceCopyToRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\x12\x1f\n" +
+	"\vkeep_owners\x18\x03 \x01(\bR\n" +
+	"keepOwners\x12/\n" +
+	"\x04part\x18\x04 \x01(\v2\x1b.patchbay.types.v1.CopyPartR\x04part\";\n" +
+	"\x1eContainerServiceCopyToResponse\x12\x19\n" +
+	"\bleft_out\x18\x01 \x03(\tR\aleftOut*\xc4\x01\n" +
 	"\x0eContainerState\x12\x1f\n" +
 	"\x1bCONTAINER_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CONTAINER_STATE_CREATED\x10\x01\x12\x1c\n" +
@@ -2700,7 +2930,7 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\rWaitCondition\x12\x1e\n" +
 	"\x1aWAIT_CONDITION_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16WAIT_CONDITION_STOPPED\x10\x01\x12\x1a\n" +
-	"\x16WAIT_CONDITION_DELETED\x10\x022\xe4\x0f\n" +
+	"\x16WAIT_CONDITION_DELETED\x10\x022\xdc\x11\n" +
 	"\x10ContainerService\x12u\n" +
 	"\x06Create\x124.patchbay.apiserver.v1.ContainerServiceCreateRequest\x1a5.patchbay.apiserver.v1.ContainerServiceCreateResponse\x12r\n" +
 	"\x05Start\x123.patchbay.apiserver.v1.ContainerServiceStartRequest\x1a4.patchbay.apiserver.v1.ContainerServiceStartResponse\x12o\n" +
@@ -2714,7 +2944,9 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\x04Logs\x122.patchbay.apiserver.v1.ContainerServiceLogsRequest\x1a3.patchbay.apiserver.v1.ContainerServiceLogsResponse0\x01\x12o\n" +
 	"\x04Exec\x122.patchbay.apiserver.v1.ContainerServiceExecRequest\x1a3.patchbay.apiserver.v1.ContainerServiceExecResponse\x12{\n" +
 	"\bWaitExec\x126.patchbay.apiserver.v1.ContainerServiceWaitExecRequest\x1a7.patchbay.apiserver.v1.ContainerServiceWaitExecResponse\x12u\n" +
-	"\x06Resize\x124.patchbay.apiserver.v1.ContainerServiceResizeRequest\x1a5.patchbay.apiserver.v1.ContainerServiceResizeResponse\x12x\n" +
+	"\x06Resize\x124.patchbay.apiserver.v1.ContainerServiceResizeRequest\x1a5.patchbay.apiserver.v1.ContainerServiceResizeResponse\x12}\n" +
+	"\bCopyFrom\x126.patchbay.apiserver.v1.ContainerServiceCopyFromRequest\x1a7.patchbay.apiserver.v1.ContainerServiceCopyFromResponse0\x01\x12w\n" +
+	"\x06CopyTo\x124.patchbay.apiserver.v1.ContainerServiceCopyToRequest\x1a5.patchbay.apiserver.v1.ContainerServiceCopyToResponse(\x01\x12x\n" +
 	"\aExplain\x125.patchbay.apiserver.v1.ContainerServiceExplainRequest\x1a6.patchbay.apiserver.v1.ContainerServiceExplainResponse\x12r\n" +
 	"\x05Stats\x123.patchbay.apiserver.v1.ContainerServiceStatsRequest\x1a4.patchbay.apiserver.v1.ContainerServiceStatsResponse\x12x\n" +
 	"\aConnect\x125.patchbay.apiserver.v1.ContainerServiceConnectRequest\x1a6.patchbay.apiserver.v1.ContainerServiceConnectResponse\x12\x81\x01\n" +
@@ -2734,7 +2966,7 @@ func file_patchbay_apiserver_v1_container_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_apiserver_v1_container_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_patchbay_apiserver_v1_container_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_patchbay_apiserver_v1_container_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_patchbay_apiserver_v1_container_proto_goTypes = []any{
 	(ContainerState)(0),                        // 0: patchbay.apiserver.v1.ContainerState
 	(WaitCondition)(0),                         // 1: patchbay.apiserver.v1.WaitCondition
@@ -2777,102 +3009,113 @@ var file_patchbay_apiserver_v1_container_proto_goTypes = []any{
 	(*ContainerServiceWaitExecResponse)(nil),   // 38: patchbay.apiserver.v1.ContainerServiceWaitExecResponse
 	(*ContainerServiceResizeRequest)(nil),      // 39: patchbay.apiserver.v1.ContainerServiceResizeRequest
 	(*ContainerServiceResizeResponse)(nil),     // 40: patchbay.apiserver.v1.ContainerServiceResizeResponse
-	nil,                                        // 41: patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
-	(*v1.Explanation)(nil),                     // 42: patchbay.types.v1.Explanation
-	(*v1.Sample)(nil),                          // 43: patchbay.types.v1.Sample
-	(*v1.AttachmentConfiguration)(nil),         // 44: patchbay.types.v1.AttachmentConfiguration
-	(*v1.Attachment)(nil),                      // 45: patchbay.types.v1.Attachment
-	(*v1.Metadata)(nil),                        // 46: patchbay.types.v1.Metadata
-	(*v1.Process)(nil),                         // 47: patchbay.types.v1.Process
-	(*v1.Mount)(nil),                           // 48: patchbay.types.v1.Mount
-	(*v1.Resources)(nil),                       // 49: patchbay.types.v1.Resources
-	(*durationpb.Duration)(nil),                // 50: google.protobuf.Duration
-	(*v1.DNSConfiguration)(nil),                // 51: patchbay.types.v1.DNSConfiguration
-	(*v1.ExtraHost)(nil),                       // 52: patchbay.types.v1.ExtraHost
-	(*v1.PublishedPort)(nil),                   // 53: patchbay.types.v1.PublishedPort
-	(*timestamppb.Timestamp)(nil),              // 54: google.protobuf.Timestamp
-	(*v1.AttachmentTraffic)(nil),               // 55: patchbay.types.v1.AttachmentTraffic
+	(*ContainerServiceCopyFromRequest)(nil),    // 41: patchbay.apiserver.v1.ContainerServiceCopyFromRequest
+	(*ContainerServiceCopyFromResponse)(nil),   // 42: patchbay.apiserver.v1.ContainerServiceCopyFromResponse
+	(*ContainerServiceCopyToRequest)(nil),      // 43: patchbay.apiserver.v1.ContainerServiceCopyToRequest
+	(*ContainerServiceCopyToResponse)(nil),     // 44: patchbay.apiserver.v1.ContainerServiceCopyToResponse
+	nil,                                        // 45: patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
+	(*v1.Explanation)(nil),                     // 46: patchbay.types.v1.Explanation
+	(*v1.Sample)(nil),                          // 47: patchbay.types.v1.Sample
+	(*v1.AttachmentConfiguration)(nil),         // 48: patchbay.types.v1.AttachmentConfiguration
+	(*v1.Attachment)(nil),                      // 49: patchbay.types.v1.Attachment
+	(*v1.Metadata)(nil),                        // 50: patchbay.types.v1.Metadata
+	(*v1.Process)(nil),                         // 51: patchbay.types.v1.Process
+	(*v1.Mount)(nil),                           // 52: patchbay.types.v1.Mount
+	(*v1.Resources)(nil),                       // 53: patchbay.types.v1.Resources
+	(*durationpb.Duration)(nil),                // 54: google.protobuf.Duration
+	(*v1.DNSConfiguration)(nil),                // 55: patchbay.types.v1.DNSConfiguration
+	(*v1.ExtraHost)(nil),                       // 56: patchbay.types.v1.ExtraHost
+	(*v1.PublishedPort)(nil),                   // 57: patchbay.types.v1.PublishedPort
+	(*timestamppb.Timestamp)(nil),              // 58: google.protobuf.Timestamp
+	(*v1.AttachmentTraffic)(nil),               // 59: patchbay.types.v1.AttachmentTraffic
+	(*v1.CopyPart)(nil),                        // 60: patchbay.types.v1.CopyPart
 }
 var file_patchbay_apiserver_v1_container_proto_depIdxs = []int32{
-	42, // 0: patchbay.apiserver.v1.ContainerServiceExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
+	46, // 0: patchbay.apiserver.v1.ContainerServiceExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
 	6,  // 1: patchbay.apiserver.v1.ContainerServiceStatsResponse.containers:type_name -> patchbay.apiserver.v1.ContainerStats
-	43, // 2: patchbay.apiserver.v1.ContainerStats.sample:type_name -> patchbay.types.v1.Sample
-	44, // 3: patchbay.apiserver.v1.ContainerServiceConnectRequest.network:type_name -> patchbay.types.v1.AttachmentConfiguration
-	45, // 4: patchbay.apiserver.v1.ContainerServiceConnectResponse.attachment:type_name -> patchbay.types.v1.Attachment
-	46, // 5: patchbay.apiserver.v1.Container.metadata:type_name -> patchbay.types.v1.Metadata
+	47, // 2: patchbay.apiserver.v1.ContainerStats.sample:type_name -> patchbay.types.v1.Sample
+	48, // 3: patchbay.apiserver.v1.ContainerServiceConnectRequest.network:type_name -> patchbay.types.v1.AttachmentConfiguration
+	49, // 4: patchbay.apiserver.v1.ContainerServiceConnectResponse.attachment:type_name -> patchbay.types.v1.Attachment
+	50, // 5: patchbay.apiserver.v1.Container.metadata:type_name -> patchbay.types.v1.Metadata
 	12, // 6: patchbay.apiserver.v1.Container.configuration:type_name -> patchbay.apiserver.v1.ContainerConfiguration
 	13, // 7: patchbay.apiserver.v1.Container.status:type_name -> patchbay.apiserver.v1.ContainerStatus
-	47, // 8: patchbay.apiserver.v1.ContainerConfiguration.process:type_name -> patchbay.types.v1.Process
-	48, // 9: patchbay.apiserver.v1.ContainerConfiguration.mounts:type_name -> patchbay.types.v1.Mount
-	44, // 10: patchbay.apiserver.v1.ContainerConfiguration.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
-	49, // 11: patchbay.apiserver.v1.ContainerConfiguration.resources:type_name -> patchbay.types.v1.Resources
-	50, // 12: patchbay.apiserver.v1.ContainerConfiguration.stop_timeout:type_name -> google.protobuf.Duration
-	51, // 13: patchbay.apiserver.v1.ContainerConfiguration.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	52, // 14: patchbay.apiserver.v1.ContainerConfiguration.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
-	53, // 15: patchbay.apiserver.v1.ContainerConfiguration.ports:type_name -> patchbay.types.v1.PublishedPort
+	51, // 8: patchbay.apiserver.v1.ContainerConfiguration.process:type_name -> patchbay.types.v1.Process
+	52, // 9: patchbay.apiserver.v1.ContainerConfiguration.mounts:type_name -> patchbay.types.v1.Mount
+	48, // 10: patchbay.apiserver.v1.ContainerConfiguration.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
+	53, // 11: patchbay.apiserver.v1.ContainerConfiguration.resources:type_name -> patchbay.types.v1.Resources
+	54, // 12: patchbay.apiserver.v1.ContainerConfiguration.stop_timeout:type_name -> google.protobuf.Duration
+	55, // 13: patchbay.apiserver.v1.ContainerConfiguration.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	56, // 14: patchbay.apiserver.v1.ContainerConfiguration.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
+	57, // 15: patchbay.apiserver.v1.ContainerConfiguration.ports:type_name -> patchbay.types.v1.PublishedPort
 	0,  // 16: patchbay.apiserver.v1.ContainerStatus.state:type_name -> patchbay.apiserver.v1.ContainerState
-	54, // 17: patchbay.apiserver.v1.ContainerStatus.started_at:type_name -> google.protobuf.Timestamp
-	54, // 18: patchbay.apiserver.v1.ContainerStatus.exited_at:type_name -> google.protobuf.Timestamp
-	45, // 19: patchbay.apiserver.v1.ContainerStatus.attachments:type_name -> patchbay.types.v1.Attachment
-	53, // 20: patchbay.apiserver.v1.ContainerStatus.ports:type_name -> patchbay.types.v1.PublishedPort
-	55, // 21: patchbay.apiserver.v1.ContainerStatus.traffic:type_name -> patchbay.types.v1.AttachmentTraffic
-	48, // 22: patchbay.apiserver.v1.ContainerTemplate.mounts:type_name -> patchbay.types.v1.Mount
-	44, // 23: patchbay.apiserver.v1.ContainerTemplate.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
-	49, // 24: patchbay.apiserver.v1.ContainerTemplate.resources:type_name -> patchbay.types.v1.Resources
-	50, // 25: patchbay.apiserver.v1.ContainerTemplate.stop_timeout:type_name -> google.protobuf.Duration
-	51, // 26: patchbay.apiserver.v1.ContainerTemplate.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	52, // 27: patchbay.apiserver.v1.ContainerTemplate.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
-	53, // 28: patchbay.apiserver.v1.ContainerTemplate.ports:type_name -> patchbay.types.v1.PublishedPort
-	41, // 29: patchbay.apiserver.v1.ContainerServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
+	58, // 17: patchbay.apiserver.v1.ContainerStatus.started_at:type_name -> google.protobuf.Timestamp
+	58, // 18: patchbay.apiserver.v1.ContainerStatus.exited_at:type_name -> google.protobuf.Timestamp
+	49, // 19: patchbay.apiserver.v1.ContainerStatus.attachments:type_name -> patchbay.types.v1.Attachment
+	57, // 20: patchbay.apiserver.v1.ContainerStatus.ports:type_name -> patchbay.types.v1.PublishedPort
+	59, // 21: patchbay.apiserver.v1.ContainerStatus.traffic:type_name -> patchbay.types.v1.AttachmentTraffic
+	52, // 22: patchbay.apiserver.v1.ContainerTemplate.mounts:type_name -> patchbay.types.v1.Mount
+	48, // 23: patchbay.apiserver.v1.ContainerTemplate.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
+	53, // 24: patchbay.apiserver.v1.ContainerTemplate.resources:type_name -> patchbay.types.v1.Resources
+	54, // 25: patchbay.apiserver.v1.ContainerTemplate.stop_timeout:type_name -> google.protobuf.Duration
+	55, // 26: patchbay.apiserver.v1.ContainerTemplate.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	56, // 27: patchbay.apiserver.v1.ContainerTemplate.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
+	57, // 28: patchbay.apiserver.v1.ContainerTemplate.ports:type_name -> patchbay.types.v1.PublishedPort
+	45, // 29: patchbay.apiserver.v1.ContainerServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
 	14, // 30: patchbay.apiserver.v1.ContainerServiceCreateRequest.template:type_name -> patchbay.apiserver.v1.ContainerTemplate
 	11, // 31: patchbay.apiserver.v1.ContainerServiceCreateResponse.container:type_name -> patchbay.apiserver.v1.Container
-	50, // 32: patchbay.apiserver.v1.ContainerServiceStopRequest.timeout:type_name -> google.protobuf.Duration
-	50, // 33: patchbay.apiserver.v1.ContainerServiceRestartRequest.timeout:type_name -> google.protobuf.Duration
+	54, // 32: patchbay.apiserver.v1.ContainerServiceStopRequest.timeout:type_name -> google.protobuf.Duration
+	54, // 33: patchbay.apiserver.v1.ContainerServiceRestartRequest.timeout:type_name -> google.protobuf.Duration
 	1,  // 34: patchbay.apiserver.v1.ContainerServiceWaitRequest.condition:type_name -> patchbay.apiserver.v1.WaitCondition
 	11, // 35: patchbay.apiserver.v1.ContainerServiceListResponse.containers:type_name -> patchbay.apiserver.v1.Container
 	11, // 36: patchbay.apiserver.v1.ContainerServiceGetResponse.container:type_name -> patchbay.apiserver.v1.Container
-	54, // 37: patchbay.apiserver.v1.ContainerServiceLogsRequest.since:type_name -> google.protobuf.Timestamp
-	54, // 38: patchbay.apiserver.v1.ContainerServiceLogsResponse.time:type_name -> google.protobuf.Timestamp
-	47, // 39: patchbay.apiserver.v1.ContainerServiceExecRequest.process:type_name -> patchbay.types.v1.Process
-	15, // 40: patchbay.apiserver.v1.ContainerService.Create:input_type -> patchbay.apiserver.v1.ContainerServiceCreateRequest
-	17, // 41: patchbay.apiserver.v1.ContainerService.Start:input_type -> patchbay.apiserver.v1.ContainerServiceStartRequest
-	19, // 42: patchbay.apiserver.v1.ContainerService.Stop:input_type -> patchbay.apiserver.v1.ContainerServiceStopRequest
-	21, // 43: patchbay.apiserver.v1.ContainerService.Kill:input_type -> patchbay.apiserver.v1.ContainerServiceKillRequest
-	23, // 44: patchbay.apiserver.v1.ContainerService.Restart:input_type -> patchbay.apiserver.v1.ContainerServiceRestartRequest
-	25, // 45: patchbay.apiserver.v1.ContainerService.Wait:input_type -> patchbay.apiserver.v1.ContainerServiceWaitRequest
-	27, // 46: patchbay.apiserver.v1.ContainerService.List:input_type -> patchbay.apiserver.v1.ContainerServiceListRequest
-	29, // 47: patchbay.apiserver.v1.ContainerService.Get:input_type -> patchbay.apiserver.v1.ContainerServiceGetRequest
-	31, // 48: patchbay.apiserver.v1.ContainerService.Delete:input_type -> patchbay.apiserver.v1.ContainerServiceDeleteRequest
-	33, // 49: patchbay.apiserver.v1.ContainerService.Logs:input_type -> patchbay.apiserver.v1.ContainerServiceLogsRequest
-	35, // 50: patchbay.apiserver.v1.ContainerService.Exec:input_type -> patchbay.apiserver.v1.ContainerServiceExecRequest
-	37, // 51: patchbay.apiserver.v1.ContainerService.WaitExec:input_type -> patchbay.apiserver.v1.ContainerServiceWaitExecRequest
-	39, // 52: patchbay.apiserver.v1.ContainerService.Resize:input_type -> patchbay.apiserver.v1.ContainerServiceResizeRequest
-	2,  // 53: patchbay.apiserver.v1.ContainerService.Explain:input_type -> patchbay.apiserver.v1.ContainerServiceExplainRequest
-	4,  // 54: patchbay.apiserver.v1.ContainerService.Stats:input_type -> patchbay.apiserver.v1.ContainerServiceStatsRequest
-	7,  // 55: patchbay.apiserver.v1.ContainerService.Connect:input_type -> patchbay.apiserver.v1.ContainerServiceConnectRequest
-	9,  // 56: patchbay.apiserver.v1.ContainerService.Disconnect:input_type -> patchbay.apiserver.v1.ContainerServiceDisconnectRequest
-	16, // 57: patchbay.apiserver.v1.ContainerService.Create:output_type -> patchbay.apiserver.v1.ContainerServiceCreateResponse
-	18, // 58: patchbay.apiserver.v1.ContainerService.Start:output_type -> patchbay.apiserver.v1.ContainerServiceStartResponse
-	20, // 59: patchbay.apiserver.v1.ContainerService.Stop:output_type -> patchbay.apiserver.v1.ContainerServiceStopResponse
-	22, // 60: patchbay.apiserver.v1.ContainerService.Kill:output_type -> patchbay.apiserver.v1.ContainerServiceKillResponse
-	24, // 61: patchbay.apiserver.v1.ContainerService.Restart:output_type -> patchbay.apiserver.v1.ContainerServiceRestartResponse
-	26, // 62: patchbay.apiserver.v1.ContainerService.Wait:output_type -> patchbay.apiserver.v1.ContainerServiceWaitResponse
-	28, // 63: patchbay.apiserver.v1.ContainerService.List:output_type -> patchbay.apiserver.v1.ContainerServiceListResponse
-	30, // 64: patchbay.apiserver.v1.ContainerService.Get:output_type -> patchbay.apiserver.v1.ContainerServiceGetResponse
-	32, // 65: patchbay.apiserver.v1.ContainerService.Delete:output_type -> patchbay.apiserver.v1.ContainerServiceDeleteResponse
-	34, // 66: patchbay.apiserver.v1.ContainerService.Logs:output_type -> patchbay.apiserver.v1.ContainerServiceLogsResponse
-	36, // 67: patchbay.apiserver.v1.ContainerService.Exec:output_type -> patchbay.apiserver.v1.ContainerServiceExecResponse
-	38, // 68: patchbay.apiserver.v1.ContainerService.WaitExec:output_type -> patchbay.apiserver.v1.ContainerServiceWaitExecResponse
-	40, // 69: patchbay.apiserver.v1.ContainerService.Resize:output_type -> patchbay.apiserver.v1.ContainerServiceResizeResponse
-	3,  // 70: patchbay.apiserver.v1.ContainerService.Explain:output_type -> patchbay.apiserver.v1.ContainerServiceExplainResponse
-	5,  // 71: patchbay.apiserver.v1.ContainerService.Stats:output_type -> patchbay.apiserver.v1.ContainerServiceStatsResponse
-	8,  // 72: patchbay.apiserver.v1.ContainerService.Connect:output_type -> patchbay.apiserver.v1.ContainerServiceConnectResponse
-	10, // 73: patchbay.apiserver.v1.ContainerService.Disconnect:output_type -> patchbay.apiserver.v1.ContainerServiceDisconnectResponse
-	57, // [57:74] is the sub-list for method output_type
-	40, // [40:57] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	58, // 37: patchbay.apiserver.v1.ContainerServiceLogsRequest.since:type_name -> google.protobuf.Timestamp
+	58, // 38: patchbay.apiserver.v1.ContainerServiceLogsResponse.time:type_name -> google.protobuf.Timestamp
+	51, // 39: patchbay.apiserver.v1.ContainerServiceExecRequest.process:type_name -> patchbay.types.v1.Process
+	60, // 40: patchbay.apiserver.v1.ContainerServiceCopyFromResponse.part:type_name -> patchbay.types.v1.CopyPart
+	60, // 41: patchbay.apiserver.v1.ContainerServiceCopyToRequest.part:type_name -> patchbay.types.v1.CopyPart
+	15, // 42: patchbay.apiserver.v1.ContainerService.Create:input_type -> patchbay.apiserver.v1.ContainerServiceCreateRequest
+	17, // 43: patchbay.apiserver.v1.ContainerService.Start:input_type -> patchbay.apiserver.v1.ContainerServiceStartRequest
+	19, // 44: patchbay.apiserver.v1.ContainerService.Stop:input_type -> patchbay.apiserver.v1.ContainerServiceStopRequest
+	21, // 45: patchbay.apiserver.v1.ContainerService.Kill:input_type -> patchbay.apiserver.v1.ContainerServiceKillRequest
+	23, // 46: patchbay.apiserver.v1.ContainerService.Restart:input_type -> patchbay.apiserver.v1.ContainerServiceRestartRequest
+	25, // 47: patchbay.apiserver.v1.ContainerService.Wait:input_type -> patchbay.apiserver.v1.ContainerServiceWaitRequest
+	27, // 48: patchbay.apiserver.v1.ContainerService.List:input_type -> patchbay.apiserver.v1.ContainerServiceListRequest
+	29, // 49: patchbay.apiserver.v1.ContainerService.Get:input_type -> patchbay.apiserver.v1.ContainerServiceGetRequest
+	31, // 50: patchbay.apiserver.v1.ContainerService.Delete:input_type -> patchbay.apiserver.v1.ContainerServiceDeleteRequest
+	33, // 51: patchbay.apiserver.v1.ContainerService.Logs:input_type -> patchbay.apiserver.v1.ContainerServiceLogsRequest
+	35, // 52: patchbay.apiserver.v1.ContainerService.Exec:input_type -> patchbay.apiserver.v1.ContainerServiceExecRequest
+	37, // 53: patchbay.apiserver.v1.ContainerService.WaitExec:input_type -> patchbay.apiserver.v1.ContainerServiceWaitExecRequest
+	39, // 54: patchbay.apiserver.v1.ContainerService.Resize:input_type -> patchbay.apiserver.v1.ContainerServiceResizeRequest
+	41, // 55: patchbay.apiserver.v1.ContainerService.CopyFrom:input_type -> patchbay.apiserver.v1.ContainerServiceCopyFromRequest
+	43, // 56: patchbay.apiserver.v1.ContainerService.CopyTo:input_type -> patchbay.apiserver.v1.ContainerServiceCopyToRequest
+	2,  // 57: patchbay.apiserver.v1.ContainerService.Explain:input_type -> patchbay.apiserver.v1.ContainerServiceExplainRequest
+	4,  // 58: patchbay.apiserver.v1.ContainerService.Stats:input_type -> patchbay.apiserver.v1.ContainerServiceStatsRequest
+	7,  // 59: patchbay.apiserver.v1.ContainerService.Connect:input_type -> patchbay.apiserver.v1.ContainerServiceConnectRequest
+	9,  // 60: patchbay.apiserver.v1.ContainerService.Disconnect:input_type -> patchbay.apiserver.v1.ContainerServiceDisconnectRequest
+	16, // 61: patchbay.apiserver.v1.ContainerService.Create:output_type -> patchbay.apiserver.v1.ContainerServiceCreateResponse
+	18, // 62: patchbay.apiserver.v1.ContainerService.Start:output_type -> patchbay.apiserver.v1.ContainerServiceStartResponse
+	20, // 63: patchbay.apiserver.v1.ContainerService.Stop:output_type -> patchbay.apiserver.v1.ContainerServiceStopResponse
+	22, // 64: patchbay.apiserver.v1.ContainerService.Kill:output_type -> patchbay.apiserver.v1.ContainerServiceKillResponse
+	24, // 65: patchbay.apiserver.v1.ContainerService.Restart:output_type -> patchbay.apiserver.v1.ContainerServiceRestartResponse
+	26, // 66: patchbay.apiserver.v1.ContainerService.Wait:output_type -> patchbay.apiserver.v1.ContainerServiceWaitResponse
+	28, // 67: patchbay.apiserver.v1.ContainerService.List:output_type -> patchbay.apiserver.v1.ContainerServiceListResponse
+	30, // 68: patchbay.apiserver.v1.ContainerService.Get:output_type -> patchbay.apiserver.v1.ContainerServiceGetResponse
+	32, // 69: patchbay.apiserver.v1.ContainerService.Delete:output_type -> patchbay.apiserver.v1.ContainerServiceDeleteResponse
+	34, // 70: patchbay.apiserver.v1.ContainerService.Logs:output_type -> patchbay.apiserver.v1.ContainerServiceLogsResponse
+	36, // 71: patchbay.apiserver.v1.ContainerService.Exec:output_type -> patchbay.apiserver.v1.ContainerServiceExecResponse
+	38, // 72: patchbay.apiserver.v1.ContainerService.WaitExec:output_type -> patchbay.apiserver.v1.ContainerServiceWaitExecResponse
+	40, // 73: patchbay.apiserver.v1.ContainerService.Resize:output_type -> patchbay.apiserver.v1.ContainerServiceResizeResponse
+	42, // 74: patchbay.apiserver.v1.ContainerService.CopyFrom:output_type -> patchbay.apiserver.v1.ContainerServiceCopyFromResponse
+	44, // 75: patchbay.apiserver.v1.ContainerService.CopyTo:output_type -> patchbay.apiserver.v1.ContainerServiceCopyToResponse
+	3,  // 76: patchbay.apiserver.v1.ContainerService.Explain:output_type -> patchbay.apiserver.v1.ContainerServiceExplainResponse
+	5,  // 77: patchbay.apiserver.v1.ContainerService.Stats:output_type -> patchbay.apiserver.v1.ContainerServiceStatsResponse
+	8,  // 78: patchbay.apiserver.v1.ContainerService.Connect:output_type -> patchbay.apiserver.v1.ContainerServiceConnectResponse
+	10, // 79: patchbay.apiserver.v1.ContainerService.Disconnect:output_type -> patchbay.apiserver.v1.ContainerServiceDisconnectResponse
+	61, // [61:80] is the sub-list for method output_type
+	42, // [42:61] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_apiserver_v1_container_proto_init() }
@@ -2886,7 +3129,7 @@ func file_patchbay_apiserver_v1_container_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_apiserver_v1_container_proto_rawDesc), len(file_patchbay_apiserver_v1_container_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   40,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1660,6 +1660,206 @@ func (x *WaitResponse) GetOutOfMemory() bool {
 	return false
 }
 
+type CopyFromRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Follow        bool                   `protobuf:"varint,2,opt,name=follow,proto3" json:"follow,omitempty"` // a link at the end of the path
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyFromRequest) Reset() {
+	*x = CopyFromRequest{}
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyFromRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyFromRequest) ProtoMessage() {}
+
+func (x *CopyFromRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyFromRequest.ProtoReflect.Descriptor instead.
+func (*CopyFromRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *CopyFromRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *CopyFromRequest) GetFollow() bool {
+	if x != nil {
+		return x.Follow
+	}
+	return false
+}
+
+type CopyFromResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Part          *v1.CopyPart           `protobuf:"bytes,1,opt,name=part,proto3" json:"part,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyFromResponse) Reset() {
+	*x = CopyFromResponse{}
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyFromResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyFromResponse) ProtoMessage() {}
+
+func (x *CopyFromResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyFromResponse.ProtoReflect.Descriptor instead.
+func (*CopyFromResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *CopyFromResponse) GetPart() *v1.CopyPart {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+type CopyToRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`                                // the first message only
+	KeepOwners    bool                   `protobuf:"varint,2,opt,name=keep_owners,json=keepOwners,proto3" json:"keep_owners,omitempty"` // the first message only; and all mode bits and attributes
+	Part          *v1.CopyPart           `protobuf:"bytes,3,opt,name=part,proto3" json:"part,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyToRequest) Reset() {
+	*x = CopyToRequest{}
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyToRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyToRequest) ProtoMessage() {}
+
+func (x *CopyToRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyToRequest.ProtoReflect.Descriptor instead.
+func (*CopyToRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *CopyToRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *CopyToRequest) GetKeepOwners() bool {
+	if x != nil {
+		return x.KeepOwners
+	}
+	return false
+}
+
+func (x *CopyToRequest) GetPart() *v1.CopyPart {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+type CopyToResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	LeftOut       []string               `protobuf:"bytes,1,rep,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyToResponse) Reset() {
+	*x = CopyToResponse{}
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyToResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyToResponse) ProtoMessage() {}
+
+func (x *CopyToResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyToResponse.ProtoReflect.Descriptor instead.
+func (*CopyToResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *CopyToResponse) GetLeftOut() []string {
+	if x != nil {
+		return x.LeftOut
+	}
+	return nil
+}
+
 type RewriteRequest_Change struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
@@ -1671,7 +1871,7 @@ type RewriteRequest_Change struct {
 
 func (x *RewriteRequest_Change) Reset() {
 	*x = RewriteRequest_Change{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[32]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1683,7 +1883,7 @@ func (x *RewriteRequest_Change) String() string {
 func (*RewriteRequest_Change) ProtoMessage() {}
 
 func (x *RewriteRequest_Change) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[32]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1828,7 +2028,19 @@ const file_patchbay_guest_v1_guest_proto_rawDesc = "" +
 	"process_id\x18\x01 \x01(\tR\tprocessId\"F\n" +
 	"\fWaitResponse\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\"\n" +
-	"\rout_of_memory\x18\x02 \x01(\bR\voutOfMemory*\xcb\x01\n" +
+	"\rout_of_memory\x18\x02 \x01(\bR\voutOfMemory\"=\n" +
+	"\x0fCopyFromRequest\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
+	"\x06follow\x18\x02 \x01(\bR\x06follow\"C\n" +
+	"\x10CopyFromResponse\x12/\n" +
+	"\x04part\x18\x01 \x01(\v2\x1b.patchbay.types.v1.CopyPartR\x04part\"u\n" +
+	"\rCopyToRequest\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x1f\n" +
+	"\vkeep_owners\x18\x02 \x01(\bR\n" +
+	"keepOwners\x12/\n" +
+	"\x04part\x18\x03 \x01(\v2\x1b.patchbay.types.v1.CopyPartR\x04part\"+\n" +
+	"\x0eCopyToResponse\x12\x19\n" +
+	"\bleft_out\x18\x01 \x03(\tR\aleftOut*\xcb\x01\n" +
 	"\n" +
 	"StreamKind\x12\x1b\n" +
 	"\x17STREAM_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
@@ -1837,7 +2049,8 @@ const file_patchbay_guest_v1_guest_proto_rawDesc = "" +
 	"\x12STREAM_KIND_STDERR\x10\x03\x12\x1f\n" +
 	"\x1bSTREAM_KIND_NAMES_DATAGRAMS\x10\x04\x12 \n" +
 	"\x1cSTREAM_KIND_NAMES_CONNECTION\x10\x05\x12\x16\n" +
-	"\x12STREAM_KIND_DIALED\x10\x062\xda\b\n" +
+	"\x12STREAM_KIND_DIALED\x10\x062\x82\n" +
+	"\n" +
 	"\fGuestService\x12V\n" +
 	"\tConfigure\x12#.patchbay.guest.v1.ConfigureRequest\x1a$.patchbay.guest.v1.ConfigureResponse\x12G\n" +
 	"\x04Plug\x12\x1e.patchbay.guest.v1.PlugRequest\x1a\x1f.patchbay.guest.v1.PlugResponse\x12M\n" +
@@ -1852,7 +2065,9 @@ const file_patchbay_guest_v1_guest_proto_rawDesc = "" +
 	"\x04Exec\x12\x1e.patchbay.guest.v1.ExecRequest\x1a\x1f.patchbay.guest.v1.ExecResponse\x12M\n" +
 	"\x06Signal\x12 .patchbay.guest.v1.SignalRequest\x1a!.patchbay.guest.v1.SignalResponse\x12M\n" +
 	"\x06Resize\x12 .patchbay.guest.v1.ResizeRequest\x1a!.patchbay.guest.v1.ResizeResponse\x12G\n" +
-	"\x04Wait\x12\x1e.patchbay.guest.v1.WaitRequest\x1a\x1f.patchbay.guest.v1.WaitResponseB5Z3patchbay.dev/patchbay/api/patchbay/guest/v1;guestv1b\x06proto3"
+	"\x04Wait\x12\x1e.patchbay.guest.v1.WaitRequest\x1a\x1f.patchbay.guest.v1.WaitResponse\x12U\n" +
+	"\bCopyFrom\x12\".patchbay.guest.v1.CopyFromRequest\x1a#.patchbay.guest.v1.CopyFromResponse0\x01\x12O\n" +
+	"\x06CopyTo\x12 .patchbay.guest.v1.CopyToRequest\x1a!.patchbay.guest.v1.CopyToResponse(\x01B5Z3patchbay.dev/patchbay/api/patchbay/guest/v1;guestv1b\x06proto3"
 
 var (
 	file_patchbay_guest_v1_guest_proto_rawDescOnce sync.Once
@@ -1867,7 +2082,7 @@ func file_patchbay_guest_v1_guest_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_guest_v1_guest_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_patchbay_guest_v1_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_patchbay_guest_v1_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_patchbay_guest_v1_guest_proto_goTypes = []any{
 	(StreamKind)(0),               // 0: patchbay.guest.v1.StreamKind
 	(*StreamHeader)(nil),          // 1: patchbay.guest.v1.StreamHeader
@@ -1901,60 +2116,71 @@ var file_patchbay_guest_v1_guest_proto_goTypes = []any{
 	(*ResizeResponse)(nil),        // 29: patchbay.guest.v1.ResizeResponse
 	(*WaitRequest)(nil),           // 30: patchbay.guest.v1.WaitRequest
 	(*WaitResponse)(nil),          // 31: patchbay.guest.v1.WaitResponse
-	nil,                           // 32: patchbay.guest.v1.Interface.SysctlsEntry
-	(*RewriteRequest_Change)(nil), // 33: patchbay.guest.v1.RewriteRequest.Change
-	(*v1.Route)(nil),              // 34: patchbay.types.v1.Route
-	(*v1.Sample)(nil),             // 35: patchbay.types.v1.Sample
-	(*v1.Process)(nil),            // 36: patchbay.types.v1.Process
-	(*v1.Mount)(nil),              // 37: patchbay.types.v1.Mount
+	(*CopyFromRequest)(nil),       // 32: patchbay.guest.v1.CopyFromRequest
+	(*CopyFromResponse)(nil),      // 33: patchbay.guest.v1.CopyFromResponse
+	(*CopyToRequest)(nil),         // 34: patchbay.guest.v1.CopyToRequest
+	(*CopyToResponse)(nil),        // 35: patchbay.guest.v1.CopyToResponse
+	nil,                           // 36: patchbay.guest.v1.Interface.SysctlsEntry
+	(*RewriteRequest_Change)(nil), // 37: patchbay.guest.v1.RewriteRequest.Change
+	(*v1.Route)(nil),              // 38: patchbay.types.v1.Route
+	(*v1.Sample)(nil),             // 39: patchbay.types.v1.Sample
+	(*v1.Process)(nil),            // 40: patchbay.types.v1.Process
+	(*v1.Mount)(nil),              // 41: patchbay.types.v1.Mount
+	(*v1.CopyPart)(nil),           // 42: patchbay.types.v1.CopyPart
 }
 var file_patchbay_guest_v1_guest_proto_depIdxs = []int32{
 	0,  // 0: patchbay.guest.v1.StreamHeader.kind:type_name -> patchbay.guest.v1.StreamKind
 	4,  // 1: patchbay.guest.v1.ConfigureRequest.files:type_name -> patchbay.guest.v1.File
 	6,  // 2: patchbay.guest.v1.PlugRequest.interface:type_name -> patchbay.guest.v1.Interface
-	34, // 3: patchbay.guest.v1.Interface.routes:type_name -> patchbay.types.v1.Route
-	34, // 4: patchbay.guest.v1.Interface.own_routes:type_name -> patchbay.types.v1.Route
-	32, // 5: patchbay.guest.v1.Interface.sysctls:type_name -> patchbay.guest.v1.Interface.SysctlsEntry
+	38, // 3: patchbay.guest.v1.Interface.routes:type_name -> patchbay.types.v1.Route
+	38, // 4: patchbay.guest.v1.Interface.own_routes:type_name -> patchbay.types.v1.Route
+	36, // 5: patchbay.guest.v1.Interface.sysctls:type_name -> patchbay.guest.v1.Interface.SysctlsEntry
 	6,  // 6: patchbay.guest.v1.RewireRequest.from:type_name -> patchbay.guest.v1.Interface
 	6,  // 7: patchbay.guest.v1.RewireRequest.to:type_name -> patchbay.guest.v1.Interface
-	33, // 8: patchbay.guest.v1.RewriteRequest.changes:type_name -> patchbay.guest.v1.RewriteRequest.Change
-	35, // 9: patchbay.guest.v1.StatsResponse.sample:type_name -> patchbay.types.v1.Sample
-	36, // 10: patchbay.guest.v1.CreateRequest.process:type_name -> patchbay.types.v1.Process
-	37, // 11: patchbay.guest.v1.CreateRequest.mounts:type_name -> patchbay.types.v1.Mount
-	36, // 12: patchbay.guest.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
-	2,  // 13: patchbay.guest.v1.GuestService.Configure:input_type -> patchbay.guest.v1.ConfigureRequest
-	5,  // 14: patchbay.guest.v1.GuestService.Plug:input_type -> patchbay.guest.v1.PlugRequest
-	8,  // 15: patchbay.guest.v1.GuestService.Rewire:input_type -> patchbay.guest.v1.RewireRequest
-	10, // 16: patchbay.guest.v1.GuestService.Rewrite:input_type -> patchbay.guest.v1.RewriteRequest
-	12, // 17: patchbay.guest.v1.GuestService.Route:input_type -> patchbay.guest.v1.RouteRequest
-	14, // 18: patchbay.guest.v1.GuestService.Stats:input_type -> patchbay.guest.v1.StatsRequest
-	16, // 19: patchbay.guest.v1.GuestService.ListenNames:input_type -> patchbay.guest.v1.ListenNamesRequest
-	18, // 20: patchbay.guest.v1.GuestService.Dial:input_type -> patchbay.guest.v1.DialRequest
-	20, // 21: patchbay.guest.v1.GuestService.Create:input_type -> patchbay.guest.v1.CreateRequest
-	22, // 22: patchbay.guest.v1.GuestService.Start:input_type -> patchbay.guest.v1.StartRequest
-	24, // 23: patchbay.guest.v1.GuestService.Exec:input_type -> patchbay.guest.v1.ExecRequest
-	26, // 24: patchbay.guest.v1.GuestService.Signal:input_type -> patchbay.guest.v1.SignalRequest
-	28, // 25: patchbay.guest.v1.GuestService.Resize:input_type -> patchbay.guest.v1.ResizeRequest
-	30, // 26: patchbay.guest.v1.GuestService.Wait:input_type -> patchbay.guest.v1.WaitRequest
-	3,  // 27: patchbay.guest.v1.GuestService.Configure:output_type -> patchbay.guest.v1.ConfigureResponse
-	7,  // 28: patchbay.guest.v1.GuestService.Plug:output_type -> patchbay.guest.v1.PlugResponse
-	9,  // 29: patchbay.guest.v1.GuestService.Rewire:output_type -> patchbay.guest.v1.RewireResponse
-	11, // 30: patchbay.guest.v1.GuestService.Rewrite:output_type -> patchbay.guest.v1.RewriteResponse
-	13, // 31: patchbay.guest.v1.GuestService.Route:output_type -> patchbay.guest.v1.RouteResponse
-	15, // 32: patchbay.guest.v1.GuestService.Stats:output_type -> patchbay.guest.v1.StatsResponse
-	17, // 33: patchbay.guest.v1.GuestService.ListenNames:output_type -> patchbay.guest.v1.ListenNamesResponse
-	19, // 34: patchbay.guest.v1.GuestService.Dial:output_type -> patchbay.guest.v1.DialResponse
-	21, // 35: patchbay.guest.v1.GuestService.Create:output_type -> patchbay.guest.v1.CreateResponse
-	23, // 36: patchbay.guest.v1.GuestService.Start:output_type -> patchbay.guest.v1.StartResponse
-	25, // 37: patchbay.guest.v1.GuestService.Exec:output_type -> patchbay.guest.v1.ExecResponse
-	27, // 38: patchbay.guest.v1.GuestService.Signal:output_type -> patchbay.guest.v1.SignalResponse
-	29, // 39: patchbay.guest.v1.GuestService.Resize:output_type -> patchbay.guest.v1.ResizeResponse
-	31, // 40: patchbay.guest.v1.GuestService.Wait:output_type -> patchbay.guest.v1.WaitResponse
-	27, // [27:41] is the sub-list for method output_type
-	13, // [13:27] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	37, // 8: patchbay.guest.v1.RewriteRequest.changes:type_name -> patchbay.guest.v1.RewriteRequest.Change
+	39, // 9: patchbay.guest.v1.StatsResponse.sample:type_name -> patchbay.types.v1.Sample
+	40, // 10: patchbay.guest.v1.CreateRequest.process:type_name -> patchbay.types.v1.Process
+	41, // 11: patchbay.guest.v1.CreateRequest.mounts:type_name -> patchbay.types.v1.Mount
+	40, // 12: patchbay.guest.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
+	42, // 13: patchbay.guest.v1.CopyFromResponse.part:type_name -> patchbay.types.v1.CopyPart
+	42, // 14: patchbay.guest.v1.CopyToRequest.part:type_name -> patchbay.types.v1.CopyPart
+	2,  // 15: patchbay.guest.v1.GuestService.Configure:input_type -> patchbay.guest.v1.ConfigureRequest
+	5,  // 16: patchbay.guest.v1.GuestService.Plug:input_type -> patchbay.guest.v1.PlugRequest
+	8,  // 17: patchbay.guest.v1.GuestService.Rewire:input_type -> patchbay.guest.v1.RewireRequest
+	10, // 18: patchbay.guest.v1.GuestService.Rewrite:input_type -> patchbay.guest.v1.RewriteRequest
+	12, // 19: patchbay.guest.v1.GuestService.Route:input_type -> patchbay.guest.v1.RouteRequest
+	14, // 20: patchbay.guest.v1.GuestService.Stats:input_type -> patchbay.guest.v1.StatsRequest
+	16, // 21: patchbay.guest.v1.GuestService.ListenNames:input_type -> patchbay.guest.v1.ListenNamesRequest
+	18, // 22: patchbay.guest.v1.GuestService.Dial:input_type -> patchbay.guest.v1.DialRequest
+	20, // 23: patchbay.guest.v1.GuestService.Create:input_type -> patchbay.guest.v1.CreateRequest
+	22, // 24: patchbay.guest.v1.GuestService.Start:input_type -> patchbay.guest.v1.StartRequest
+	24, // 25: patchbay.guest.v1.GuestService.Exec:input_type -> patchbay.guest.v1.ExecRequest
+	26, // 26: patchbay.guest.v1.GuestService.Signal:input_type -> patchbay.guest.v1.SignalRequest
+	28, // 27: patchbay.guest.v1.GuestService.Resize:input_type -> patchbay.guest.v1.ResizeRequest
+	30, // 28: patchbay.guest.v1.GuestService.Wait:input_type -> patchbay.guest.v1.WaitRequest
+	32, // 29: patchbay.guest.v1.GuestService.CopyFrom:input_type -> patchbay.guest.v1.CopyFromRequest
+	34, // 30: patchbay.guest.v1.GuestService.CopyTo:input_type -> patchbay.guest.v1.CopyToRequest
+	3,  // 31: patchbay.guest.v1.GuestService.Configure:output_type -> patchbay.guest.v1.ConfigureResponse
+	7,  // 32: patchbay.guest.v1.GuestService.Plug:output_type -> patchbay.guest.v1.PlugResponse
+	9,  // 33: patchbay.guest.v1.GuestService.Rewire:output_type -> patchbay.guest.v1.RewireResponse
+	11, // 34: patchbay.guest.v1.GuestService.Rewrite:output_type -> patchbay.guest.v1.RewriteResponse
+	13, // 35: patchbay.guest.v1.GuestService.Route:output_type -> patchbay.guest.v1.RouteResponse
+	15, // 36: patchbay.guest.v1.GuestService.Stats:output_type -> patchbay.guest.v1.StatsResponse
+	17, // 37: patchbay.guest.v1.GuestService.ListenNames:output_type -> patchbay.guest.v1.ListenNamesResponse
+	19, // 38: patchbay.guest.v1.GuestService.Dial:output_type -> patchbay.guest.v1.DialResponse
+	21, // 39: patchbay.guest.v1.GuestService.Create:output_type -> patchbay.guest.v1.CreateResponse
+	23, // 40: patchbay.guest.v1.GuestService.Start:output_type -> patchbay.guest.v1.StartResponse
+	25, // 41: patchbay.guest.v1.GuestService.Exec:output_type -> patchbay.guest.v1.ExecResponse
+	27, // 42: patchbay.guest.v1.GuestService.Signal:output_type -> patchbay.guest.v1.SignalResponse
+	29, // 43: patchbay.guest.v1.GuestService.Resize:output_type -> patchbay.guest.v1.ResizeResponse
+	31, // 44: patchbay.guest.v1.GuestService.Wait:output_type -> patchbay.guest.v1.WaitResponse
+	33, // 45: patchbay.guest.v1.GuestService.CopyFrom:output_type -> patchbay.guest.v1.CopyFromResponse
+	35, // 46: patchbay.guest.v1.GuestService.CopyTo:output_type -> patchbay.guest.v1.CopyToResponse
+	31, // [31:47] is the sub-list for method output_type
+	15, // [15:31] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_guest_v1_guest_proto_init() }
@@ -1968,7 +2194,7 @@ func file_patchbay_guest_v1_guest_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_guest_v1_guest_proto_rawDesc), len(file_patchbay_guest_v1_guest_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   33,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

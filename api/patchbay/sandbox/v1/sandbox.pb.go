@@ -1618,6 +1618,206 @@ func (*ShutdownResponse) Descriptor() ([]byte, []int) {
 	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{27}
 }
 
+type CopyFromRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Follow        bool                   `protobuf:"varint,2,opt,name=follow,proto3" json:"follow,omitempty"` // a link at the end of the path
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyFromRequest) Reset() {
+	*x = CopyFromRequest{}
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyFromRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyFromRequest) ProtoMessage() {}
+
+func (x *CopyFromRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyFromRequest.ProtoReflect.Descriptor instead.
+func (*CopyFromRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *CopyFromRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *CopyFromRequest) GetFollow() bool {
+	if x != nil {
+		return x.Follow
+	}
+	return false
+}
+
+type CopyFromResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Part          *v1.CopyPart           `protobuf:"bytes,1,opt,name=part,proto3" json:"part,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyFromResponse) Reset() {
+	*x = CopyFromResponse{}
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyFromResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyFromResponse) ProtoMessage() {}
+
+func (x *CopyFromResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyFromResponse.ProtoReflect.Descriptor instead.
+func (*CopyFromResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *CopyFromResponse) GetPart() *v1.CopyPart {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+type CopyToRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`                                // the first message only
+	KeepOwners    bool                   `protobuf:"varint,2,opt,name=keep_owners,json=keepOwners,proto3" json:"keep_owners,omitempty"` // the first message only; and all mode bits and attributes
+	Part          *v1.CopyPart           `protobuf:"bytes,3,opt,name=part,proto3" json:"part,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyToRequest) Reset() {
+	*x = CopyToRequest{}
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyToRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyToRequest) ProtoMessage() {}
+
+func (x *CopyToRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyToRequest.ProtoReflect.Descriptor instead.
+func (*CopyToRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *CopyToRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *CopyToRequest) GetKeepOwners() bool {
+	if x != nil {
+		return x.KeepOwners
+	}
+	return false
+}
+
+func (x *CopyToRequest) GetPart() *v1.CopyPart {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+type CopyToResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	LeftOut       []string               `protobuf:"bytes,1,rep,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyToResponse) Reset() {
+	*x = CopyToResponse{}
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyToResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyToResponse) ProtoMessage() {}
+
+func (x *CopyToResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyToResponse.ProtoReflect.Descriptor instead.
+func (*CopyToResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *CopyToResponse) GetLeftOut() []string {
+	if x != nil {
+		return x.LeftOut
+	}
+	return nil
+}
+
 var File_patchbay_sandbox_v1_sandbox_proto protoreflect.FileDescriptor
 
 const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
@@ -1731,13 +1931,26 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x12DisconnectResponse\x12?\n" +
 	"\vattachments\x18\x01 \x03(\v2\x1d.patchbay.types.v1.AttachmentR\vattachments\"\x11\n" +
 	"\x0fShutdownRequest\"\x12\n" +
-	"\x10ShutdownResponse*\x97\x01\n" +
+	"\x10ShutdownResponse\"=\n" +
+	"\x0fCopyFromRequest\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
+	"\x06follow\x18\x02 \x01(\bR\x06follow\"C\n" +
+	"\x10CopyFromResponse\x12/\n" +
+	"\x04part\x18\x01 \x01(\v2\x1b.patchbay.types.v1.CopyPartR\x04part\"u\n" +
+	"\rCopyToRequest\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x1f\n" +
+	"\vkeep_owners\x18\x02 \x01(\bR\n" +
+	"keepOwners\x12/\n" +
+	"\x04part\x18\x03 \x01(\v2\x1b.patchbay.types.v1.CopyPartR\x04part\"+\n" +
+	"\x0eCopyToResponse\x12\x19\n" +
+	"\bleft_out\x18\x01 \x03(\tR\aleftOut*\x97\x01\n" +
 	"\fSandboxState\x12\x1d\n" +
 	"\x19SANDBOX_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13SANDBOX_STATE_EMPTY\x10\x01\x12\x19\n" +
 	"\x15SANDBOX_STATE_CREATED\x10\x02\x12\x19\n" +
 	"\x15SANDBOX_STATE_RUNNING\x10\x03\x12\x19\n" +
-	"\x15SANDBOX_STATE_STOPPED\x10\x042\xd0\b\n" +
+	"\x15SANDBOX_STATE_STOPPED\x10\x042\x80\n" +
+	"\n" +
 	"\x0eSandboxService\x12N\n" +
 	"\x05Hello\x12!.patchbay.sandbox.v1.HelloRequest\x1a\".patchbay.sandbox.v1.HelloResponse\x12Z\n" +
 	"\tBootstrap\x12%.patchbay.sandbox.v1.BootstrapRequest\x1a&.patchbay.sandbox.v1.BootstrapResponse\x12N\n" +
@@ -1746,7 +1959,9 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x04Wait\x12 .patchbay.sandbox.v1.WaitRequest\x1a!.patchbay.sandbox.v1.WaitResponse\x12Q\n" +
 	"\x06Signal\x12\".patchbay.sandbox.v1.SignalRequest\x1a#.patchbay.sandbox.v1.SignalResponse\x12K\n" +
 	"\x04Exec\x12 .patchbay.sandbox.v1.ExecRequest\x1a!.patchbay.sandbox.v1.ExecResponse\x12Q\n" +
-	"\x06Resize\x12\".patchbay.sandbox.v1.ResizeRequest\x1a#.patchbay.sandbox.v1.ResizeResponse\x12T\n" +
+	"\x06Resize\x12\".patchbay.sandbox.v1.ResizeRequest\x1a#.patchbay.sandbox.v1.ResizeResponse\x12Y\n" +
+	"\bCopyFrom\x12$.patchbay.sandbox.v1.CopyFromRequest\x1a%.patchbay.sandbox.v1.CopyFromResponse0\x01\x12S\n" +
+	"\x06CopyTo\x12\".patchbay.sandbox.v1.CopyToRequest\x1a#.patchbay.sandbox.v1.CopyToResponse(\x01\x12T\n" +
 	"\aExplain\x12#.patchbay.sandbox.v1.ExplainRequest\x1a$.patchbay.sandbox.v1.ExplainResponse\x12N\n" +
 	"\x05Stats\x12!.patchbay.sandbox.v1.StatsRequest\x1a\".patchbay.sandbox.v1.StatsResponse\x12T\n" +
 	"\aConnect\x12#.patchbay.sandbox.v1.ConnectRequest\x1a$.patchbay.sandbox.v1.ConnectResponse\x12]\n" +
@@ -1767,7 +1982,7 @@ func file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_sandbox_v1_sandbox_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_patchbay_sandbox_v1_sandbox_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_patchbay_sandbox_v1_sandbox_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_patchbay_sandbox_v1_sandbox_proto_goTypes = []any{
 	(SandboxState)(0),              // 0: patchbay.sandbox.v1.SandboxState
 	(*ExplainRequest)(nil),         // 1: patchbay.sandbox.v1.ExplainRequest
@@ -1798,73 +2013,84 @@ var file_patchbay_sandbox_v1_sandbox_proto_goTypes = []any{
 	(*DisconnectResponse)(nil),     // 26: patchbay.sandbox.v1.DisconnectResponse
 	(*ShutdownRequest)(nil),        // 27: patchbay.sandbox.v1.ShutdownRequest
 	(*ShutdownResponse)(nil),       // 28: patchbay.sandbox.v1.ShutdownResponse
-	(*v1.Explanation)(nil),         // 29: patchbay.types.v1.Explanation
-	(*v1.Process)(nil),             // 30: patchbay.types.v1.Process
-	(*v1.Mount)(nil),               // 31: patchbay.types.v1.Mount
-	(*v1.AllocatedAttachment)(nil), // 32: patchbay.types.v1.AllocatedAttachment
-	(*v1.Resources)(nil),           // 33: patchbay.types.v1.Resources
-	(*v1.DNSConfiguration)(nil),    // 34: patchbay.types.v1.DNSConfiguration
-	(*v1.ExtraHost)(nil),           // 35: patchbay.types.v1.ExtraHost
-	(*v1.PublishedPort)(nil),       // 36: patchbay.types.v1.PublishedPort
-	(*v1.Attachment)(nil),          // 37: patchbay.types.v1.Attachment
-	(*timestamppb.Timestamp)(nil),  // 38: google.protobuf.Timestamp
-	(*v1.Sample)(nil),              // 39: patchbay.types.v1.Sample
+	(*CopyFromRequest)(nil),        // 29: patchbay.sandbox.v1.CopyFromRequest
+	(*CopyFromResponse)(nil),       // 30: patchbay.sandbox.v1.CopyFromResponse
+	(*CopyToRequest)(nil),          // 31: patchbay.sandbox.v1.CopyToRequest
+	(*CopyToResponse)(nil),         // 32: patchbay.sandbox.v1.CopyToResponse
+	(*v1.Explanation)(nil),         // 33: patchbay.types.v1.Explanation
+	(*v1.Process)(nil),             // 34: patchbay.types.v1.Process
+	(*v1.Mount)(nil),               // 35: patchbay.types.v1.Mount
+	(*v1.AllocatedAttachment)(nil), // 36: patchbay.types.v1.AllocatedAttachment
+	(*v1.Resources)(nil),           // 37: patchbay.types.v1.Resources
+	(*v1.DNSConfiguration)(nil),    // 38: patchbay.types.v1.DNSConfiguration
+	(*v1.ExtraHost)(nil),           // 39: patchbay.types.v1.ExtraHost
+	(*v1.PublishedPort)(nil),       // 40: patchbay.types.v1.PublishedPort
+	(*v1.Attachment)(nil),          // 41: patchbay.types.v1.Attachment
+	(*timestamppb.Timestamp)(nil),  // 42: google.protobuf.Timestamp
+	(*v1.Sample)(nil),              // 43: patchbay.types.v1.Sample
+	(*v1.CopyPart)(nil),            // 44: patchbay.types.v1.CopyPart
 }
 var file_patchbay_sandbox_v1_sandbox_proto_depIdxs = []int32{
-	29, // 0: patchbay.sandbox.v1.ExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
-	30, // 1: patchbay.sandbox.v1.BootstrapRequest.process:type_name -> patchbay.types.v1.Process
+	33, // 0: patchbay.sandbox.v1.ExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
+	34, // 1: patchbay.sandbox.v1.BootstrapRequest.process:type_name -> patchbay.types.v1.Process
 	6,  // 2: patchbay.sandbox.v1.BootstrapRequest.root_filesystem:type_name -> patchbay.sandbox.v1.RootFilesystem
-	31, // 3: patchbay.sandbox.v1.BootstrapRequest.mounts:type_name -> patchbay.types.v1.Mount
-	32, // 4: patchbay.sandbox.v1.BootstrapRequest.attachments:type_name -> patchbay.types.v1.AllocatedAttachment
-	33, // 5: patchbay.sandbox.v1.BootstrapRequest.resources:type_name -> patchbay.types.v1.Resources
-	34, // 6: patchbay.sandbox.v1.BootstrapRequest.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	35, // 7: patchbay.sandbox.v1.BootstrapRequest.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
-	36, // 8: patchbay.sandbox.v1.BootstrapRequest.ports:type_name -> patchbay.types.v1.PublishedPort
-	37, // 9: patchbay.sandbox.v1.BootstrapResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	38, // 10: patchbay.sandbox.v1.BootstrapResponse.started_at:type_name -> google.protobuf.Timestamp
-	38, // 11: patchbay.sandbox.v1.StartResponse.started_at:type_name -> google.protobuf.Timestamp
+	35, // 3: patchbay.sandbox.v1.BootstrapRequest.mounts:type_name -> patchbay.types.v1.Mount
+	36, // 4: patchbay.sandbox.v1.BootstrapRequest.attachments:type_name -> patchbay.types.v1.AllocatedAttachment
+	37, // 5: patchbay.sandbox.v1.BootstrapRequest.resources:type_name -> patchbay.types.v1.Resources
+	38, // 6: patchbay.sandbox.v1.BootstrapRequest.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	39, // 7: patchbay.sandbox.v1.BootstrapRequest.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
+	40, // 8: patchbay.sandbox.v1.BootstrapRequest.ports:type_name -> patchbay.types.v1.PublishedPort
+	41, // 9: patchbay.sandbox.v1.BootstrapResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	42, // 10: patchbay.sandbox.v1.BootstrapResponse.started_at:type_name -> google.protobuf.Timestamp
+	42, // 11: patchbay.sandbox.v1.StartResponse.started_at:type_name -> google.protobuf.Timestamp
 	0,  // 12: patchbay.sandbox.v1.StateResponse.state:type_name -> patchbay.sandbox.v1.SandboxState
-	38, // 13: patchbay.sandbox.v1.StateResponse.started_at:type_name -> google.protobuf.Timestamp
+	42, // 13: patchbay.sandbox.v1.StateResponse.started_at:type_name -> google.protobuf.Timestamp
 	12, // 14: patchbay.sandbox.v1.StateResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
-	37, // 15: patchbay.sandbox.v1.StateResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	38, // 16: patchbay.sandbox.v1.ExitStatus.exited_at:type_name -> google.protobuf.Timestamp
+	41, // 15: patchbay.sandbox.v1.StateResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	42, // 16: patchbay.sandbox.v1.ExitStatus.exited_at:type_name -> google.protobuf.Timestamp
 	12, // 17: patchbay.sandbox.v1.WaitResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
-	30, // 18: patchbay.sandbox.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
-	39, // 19: patchbay.sandbox.v1.StatsResponse.sample:type_name -> patchbay.types.v1.Sample
-	32, // 20: patchbay.sandbox.v1.ConnectRequest.attachment:type_name -> patchbay.types.v1.AllocatedAttachment
-	37, // 21: patchbay.sandbox.v1.ConnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	37, // 22: patchbay.sandbox.v1.DisconnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	3,  // 23: patchbay.sandbox.v1.SandboxService.Hello:input_type -> patchbay.sandbox.v1.HelloRequest
-	5,  // 24: patchbay.sandbox.v1.SandboxService.Bootstrap:input_type -> patchbay.sandbox.v1.BootstrapRequest
-	8,  // 25: patchbay.sandbox.v1.SandboxService.Start:input_type -> patchbay.sandbox.v1.StartRequest
-	10, // 26: patchbay.sandbox.v1.SandboxService.State:input_type -> patchbay.sandbox.v1.StateRequest
-	13, // 27: patchbay.sandbox.v1.SandboxService.Wait:input_type -> patchbay.sandbox.v1.WaitRequest
-	15, // 28: patchbay.sandbox.v1.SandboxService.Signal:input_type -> patchbay.sandbox.v1.SignalRequest
-	17, // 29: patchbay.sandbox.v1.SandboxService.Exec:input_type -> patchbay.sandbox.v1.ExecRequest
-	19, // 30: patchbay.sandbox.v1.SandboxService.Resize:input_type -> patchbay.sandbox.v1.ResizeRequest
-	1,  // 31: patchbay.sandbox.v1.SandboxService.Explain:input_type -> patchbay.sandbox.v1.ExplainRequest
-	21, // 32: patchbay.sandbox.v1.SandboxService.Stats:input_type -> patchbay.sandbox.v1.StatsRequest
-	23, // 33: patchbay.sandbox.v1.SandboxService.Connect:input_type -> patchbay.sandbox.v1.ConnectRequest
-	25, // 34: patchbay.sandbox.v1.SandboxService.Disconnect:input_type -> patchbay.sandbox.v1.DisconnectRequest
-	27, // 35: patchbay.sandbox.v1.SandboxService.Shutdown:input_type -> patchbay.sandbox.v1.ShutdownRequest
-	4,  // 36: patchbay.sandbox.v1.SandboxService.Hello:output_type -> patchbay.sandbox.v1.HelloResponse
-	7,  // 37: patchbay.sandbox.v1.SandboxService.Bootstrap:output_type -> patchbay.sandbox.v1.BootstrapResponse
-	9,  // 38: patchbay.sandbox.v1.SandboxService.Start:output_type -> patchbay.sandbox.v1.StartResponse
-	11, // 39: patchbay.sandbox.v1.SandboxService.State:output_type -> patchbay.sandbox.v1.StateResponse
-	14, // 40: patchbay.sandbox.v1.SandboxService.Wait:output_type -> patchbay.sandbox.v1.WaitResponse
-	16, // 41: patchbay.sandbox.v1.SandboxService.Signal:output_type -> patchbay.sandbox.v1.SignalResponse
-	18, // 42: patchbay.sandbox.v1.SandboxService.Exec:output_type -> patchbay.sandbox.v1.ExecResponse
-	20, // 43: patchbay.sandbox.v1.SandboxService.Resize:output_type -> patchbay.sandbox.v1.ResizeResponse
-	2,  // 44: patchbay.sandbox.v1.SandboxService.Explain:output_type -> patchbay.sandbox.v1.ExplainResponse
-	22, // 45: patchbay.sandbox.v1.SandboxService.Stats:output_type -> patchbay.sandbox.v1.StatsResponse
-	24, // 46: patchbay.sandbox.v1.SandboxService.Connect:output_type -> patchbay.sandbox.v1.ConnectResponse
-	26, // 47: patchbay.sandbox.v1.SandboxService.Disconnect:output_type -> patchbay.sandbox.v1.DisconnectResponse
-	28, // 48: patchbay.sandbox.v1.SandboxService.Shutdown:output_type -> patchbay.sandbox.v1.ShutdownResponse
-	36, // [36:49] is the sub-list for method output_type
-	23, // [23:36] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	34, // 18: patchbay.sandbox.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
+	43, // 19: patchbay.sandbox.v1.StatsResponse.sample:type_name -> patchbay.types.v1.Sample
+	36, // 20: patchbay.sandbox.v1.ConnectRequest.attachment:type_name -> patchbay.types.v1.AllocatedAttachment
+	41, // 21: patchbay.sandbox.v1.ConnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	41, // 22: patchbay.sandbox.v1.DisconnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	44, // 23: patchbay.sandbox.v1.CopyFromResponse.part:type_name -> patchbay.types.v1.CopyPart
+	44, // 24: patchbay.sandbox.v1.CopyToRequest.part:type_name -> patchbay.types.v1.CopyPart
+	3,  // 25: patchbay.sandbox.v1.SandboxService.Hello:input_type -> patchbay.sandbox.v1.HelloRequest
+	5,  // 26: patchbay.sandbox.v1.SandboxService.Bootstrap:input_type -> patchbay.sandbox.v1.BootstrapRequest
+	8,  // 27: patchbay.sandbox.v1.SandboxService.Start:input_type -> patchbay.sandbox.v1.StartRequest
+	10, // 28: patchbay.sandbox.v1.SandboxService.State:input_type -> patchbay.sandbox.v1.StateRequest
+	13, // 29: patchbay.sandbox.v1.SandboxService.Wait:input_type -> patchbay.sandbox.v1.WaitRequest
+	15, // 30: patchbay.sandbox.v1.SandboxService.Signal:input_type -> patchbay.sandbox.v1.SignalRequest
+	17, // 31: patchbay.sandbox.v1.SandboxService.Exec:input_type -> patchbay.sandbox.v1.ExecRequest
+	19, // 32: patchbay.sandbox.v1.SandboxService.Resize:input_type -> patchbay.sandbox.v1.ResizeRequest
+	29, // 33: patchbay.sandbox.v1.SandboxService.CopyFrom:input_type -> patchbay.sandbox.v1.CopyFromRequest
+	31, // 34: patchbay.sandbox.v1.SandboxService.CopyTo:input_type -> patchbay.sandbox.v1.CopyToRequest
+	1,  // 35: patchbay.sandbox.v1.SandboxService.Explain:input_type -> patchbay.sandbox.v1.ExplainRequest
+	21, // 36: patchbay.sandbox.v1.SandboxService.Stats:input_type -> patchbay.sandbox.v1.StatsRequest
+	23, // 37: patchbay.sandbox.v1.SandboxService.Connect:input_type -> patchbay.sandbox.v1.ConnectRequest
+	25, // 38: patchbay.sandbox.v1.SandboxService.Disconnect:input_type -> patchbay.sandbox.v1.DisconnectRequest
+	27, // 39: patchbay.sandbox.v1.SandboxService.Shutdown:input_type -> patchbay.sandbox.v1.ShutdownRequest
+	4,  // 40: patchbay.sandbox.v1.SandboxService.Hello:output_type -> patchbay.sandbox.v1.HelloResponse
+	7,  // 41: patchbay.sandbox.v1.SandboxService.Bootstrap:output_type -> patchbay.sandbox.v1.BootstrapResponse
+	9,  // 42: patchbay.sandbox.v1.SandboxService.Start:output_type -> patchbay.sandbox.v1.StartResponse
+	11, // 43: patchbay.sandbox.v1.SandboxService.State:output_type -> patchbay.sandbox.v1.StateResponse
+	14, // 44: patchbay.sandbox.v1.SandboxService.Wait:output_type -> patchbay.sandbox.v1.WaitResponse
+	16, // 45: patchbay.sandbox.v1.SandboxService.Signal:output_type -> patchbay.sandbox.v1.SignalResponse
+	18, // 46: patchbay.sandbox.v1.SandboxService.Exec:output_type -> patchbay.sandbox.v1.ExecResponse
+	20, // 47: patchbay.sandbox.v1.SandboxService.Resize:output_type -> patchbay.sandbox.v1.ResizeResponse
+	30, // 48: patchbay.sandbox.v1.SandboxService.CopyFrom:output_type -> patchbay.sandbox.v1.CopyFromResponse
+	32, // 49: patchbay.sandbox.v1.SandboxService.CopyTo:output_type -> patchbay.sandbox.v1.CopyToResponse
+	2,  // 50: patchbay.sandbox.v1.SandboxService.Explain:output_type -> patchbay.sandbox.v1.ExplainResponse
+	22, // 51: patchbay.sandbox.v1.SandboxService.Stats:output_type -> patchbay.sandbox.v1.StatsResponse
+	24, // 52: patchbay.sandbox.v1.SandboxService.Connect:output_type -> patchbay.sandbox.v1.ConnectResponse
+	26, // 53: patchbay.sandbox.v1.SandboxService.Disconnect:output_type -> patchbay.sandbox.v1.DisconnectResponse
+	28, // 54: patchbay.sandbox.v1.SandboxService.Shutdown:output_type -> patchbay.sandbox.v1.ShutdownResponse
+	40, // [40:55] is the sub-list for method output_type
+	25, // [25:40] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_sandbox_v1_sandbox_proto_init() }
@@ -1878,7 +2104,7 @@ func file_patchbay_sandbox_v1_sandbox_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_sandbox_v1_sandbox_proto_rawDesc), len(file_patchbay_sandbox_v1_sandbox_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   28,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

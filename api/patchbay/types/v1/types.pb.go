@@ -1772,6 +1772,130 @@ func (x *Traffic) GetDropped() uint64 {
 	return 0
 }
 
+// CopySource is what is copied in or out of a container. The archive of it (tar)
+// has one top entry of its name, or ".", and all others below that.
+type CopySource struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Directory     bool                   `protobuf:"varint,2,opt,name=directory,proto3" json:"directory,omitempty"`
+	Contents      bool                   `protobuf:"varint,3,opt,name=contents,proto3" json:"contents,omitempty"` // of a directory what is in it is meant, not itself
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopySource) Reset() {
+	*x = CopySource{}
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopySource) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopySource) ProtoMessage() {}
+
+func (x *CopySource) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopySource.ProtoReflect.Descriptor instead.
+func (*CopySource) Descriptor() ([]byte, []int) {
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *CopySource) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CopySource) GetDirectory() bool {
+	if x != nil {
+		return x.Directory
+	}
+	return false
+}
+
+func (x *CopySource) GetContents() bool {
+	if x != nil {
+		return x.Contents
+	}
+	return false
+}
+
+// CopyPart is a part of a copy, in this order: the source alone, the archive's
+// bytes in as many parts as one likes, and what was left out.
+type CopyPart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Source        *CopySource            `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"` // none where an archive is sent as it is
+	Data          []byte                 `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	LeftOut       []string               `protobuf:"bytes,3,rep,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"` // e.g. sockets
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyPart) Reset() {
+	*x = CopyPart{}
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyPart) ProtoMessage() {}
+
+func (x *CopyPart) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyPart.ProtoReflect.Descriptor instead.
+func (*CopyPart) Descriptor() ([]byte, []int) {
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *CopyPart) GetSource() *CopySource {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *CopyPart) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *CopyPart) GetLeftOut() []string {
+	if x != nil {
+		return x.LeftOut
+	}
+	return nil
+}
+
 var File_patchbay_types_v1_types_proto protoreflect.FileDescriptor
 
 const file_patchbay_types_v1_types_proto_rawDesc = "" +
@@ -1937,7 +2061,16 @@ const file_patchbay_types_v1_types_proto_rawDesc = "" +
 	"\x05bytes\x18\x01 \x01(\x04R\x05bytes\x12\x18\n" +
 	"\apackets\x18\x02 \x01(\x04R\apackets\x12\x16\n" +
 	"\x06errors\x18\x03 \x01(\x04R\x06errors\x12\x18\n" +
-	"\adropped\x18\x04 \x01(\x04R\adropped*i\n" +
+	"\adropped\x18\x04 \x01(\x04R\adropped\"Z\n" +
+	"\n" +
+	"CopySource\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
+	"\tdirectory\x18\x02 \x01(\bR\tdirectory\x12\x1a\n" +
+	"\bcontents\x18\x03 \x01(\bR\bcontents\"p\n" +
+	"\bCopyPart\x125\n" +
+	"\x06source\x18\x01 \x01(\v2\x1d.patchbay.types.v1.CopySourceR\x06source\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\x12\x19\n" +
+	"\bleft_out\x18\x03 \x03(\tR\aleftOut*i\n" +
 	"\tMountType\x12\x1a\n" +
 	"\x16MOUNT_TYPE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fMOUNT_TYPE_BIND\x10\x01\x12\x14\n" +
@@ -1957,7 +2090,7 @@ func file_patchbay_types_v1_types_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_types_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_patchbay_types_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_patchbay_types_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_patchbay_types_v1_types_proto_goTypes = []any{
 	(MountType)(0),                  // 0: patchbay.types.v1.MountType
 	(*Metadata)(nil),                // 1: patchbay.types.v1.Metadata
@@ -1982,20 +2115,22 @@ var file_patchbay_types_v1_types_proto_goTypes = []any{
 	(*BlockUse)(nil),                // 20: patchbay.types.v1.BlockUse
 	(*AttachmentTraffic)(nil),       // 21: patchbay.types.v1.AttachmentTraffic
 	(*Traffic)(nil),                 // 22: patchbay.types.v1.Traffic
-	nil,                             // 23: patchbay.types.v1.Metadata.LabelsEntry
-	nil,                             // 24: patchbay.types.v1.AttachmentConfiguration.OptionsEntry
-	nil,                             // 25: patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
-	nil,                             // 26: patchbay.types.v1.Attachment.SysctlsEntry
-	(*timestamppb.Timestamp)(nil),   // 27: google.protobuf.Timestamp
+	(*CopySource)(nil),              // 23: patchbay.types.v1.CopySource
+	(*CopyPart)(nil),                // 24: patchbay.types.v1.CopyPart
+	nil,                             // 25: patchbay.types.v1.Metadata.LabelsEntry
+	nil,                             // 26: patchbay.types.v1.AttachmentConfiguration.OptionsEntry
+	nil,                             // 27: patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
+	nil,                             // 28: patchbay.types.v1.Attachment.SysctlsEntry
+	(*timestamppb.Timestamp)(nil),   // 29: google.protobuf.Timestamp
 }
 var file_patchbay_types_v1_types_proto_depIdxs = []int32{
-	27, // 0: patchbay.types.v1.Metadata.created_at:type_name -> google.protobuf.Timestamp
-	23, // 1: patchbay.types.v1.Metadata.labels:type_name -> patchbay.types.v1.Metadata.LabelsEntry
-	24, // 2: patchbay.types.v1.AttachmentConfiguration.options:type_name -> patchbay.types.v1.AttachmentConfiguration.OptionsEntry
-	25, // 3: patchbay.types.v1.AttachmentConfiguration.sysctls:type_name -> patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
+	29, // 0: patchbay.types.v1.Metadata.created_at:type_name -> google.protobuf.Timestamp
+	25, // 1: patchbay.types.v1.Metadata.labels:type_name -> patchbay.types.v1.Metadata.LabelsEntry
+	26, // 2: patchbay.types.v1.AttachmentConfiguration.options:type_name -> patchbay.types.v1.AttachmentConfiguration.OptionsEntry
+	27, // 3: patchbay.types.v1.AttachmentConfiguration.sysctls:type_name -> patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
 	3,  // 4: patchbay.types.v1.Attachment.routes:type_name -> patchbay.types.v1.Route
 	4,  // 5: patchbay.types.v1.Attachment.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	26, // 6: patchbay.types.v1.Attachment.sysctls:type_name -> patchbay.types.v1.Attachment.SysctlsEntry
+	28, // 6: patchbay.types.v1.Attachment.sysctls:type_name -> patchbay.types.v1.Attachment.SysctlsEntry
 	8,  // 7: patchbay.types.v1.Explanation.names:type_name -> patchbay.types.v1.Explained
 	8,  // 8: patchbay.types.v1.Explanation.source:type_name -> patchbay.types.v1.Explained
 	8,  // 9: patchbay.types.v1.Explanation.rule:type_name -> patchbay.types.v1.Explained
@@ -2009,7 +2144,7 @@ var file_patchbay_types_v1_types_proto_depIdxs = []int32{
 	2,  // 17: patchbay.types.v1.AllocatedAttachment.plugin:type_name -> patchbay.types.v1.PluginInfo
 	11, // 18: patchbay.types.v1.AllocatedAttachment.lease:type_name -> patchbay.types.v1.LeaseReference
 	0,  // 19: patchbay.types.v1.Mount.type:type_name -> patchbay.types.v1.MountType
-	27, // 20: patchbay.types.v1.Sample.time:type_name -> google.protobuf.Timestamp
+	29, // 20: patchbay.types.v1.Sample.time:type_name -> google.protobuf.Timestamp
 	17, // 21: patchbay.types.v1.Sample.cpu:type_name -> patchbay.types.v1.CPUUse
 	18, // 22: patchbay.types.v1.Sample.memory:type_name -> patchbay.types.v1.MemoryUse
 	19, // 23: patchbay.types.v1.Sample.processes:type_name -> patchbay.types.v1.ProcessUse
@@ -2017,11 +2152,12 @@ var file_patchbay_types_v1_types_proto_depIdxs = []int32{
 	21, // 25: patchbay.types.v1.Sample.attachments:type_name -> patchbay.types.v1.AttachmentTraffic
 	22, // 26: patchbay.types.v1.AttachmentTraffic.received:type_name -> patchbay.types.v1.Traffic
 	22, // 27: patchbay.types.v1.AttachmentTraffic.sent:type_name -> patchbay.types.v1.Traffic
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	23, // 28: patchbay.types.v1.CopyPart.source:type_name -> patchbay.types.v1.CopySource
+	29, // [29:29] is the sub-list for method output_type
+	29, // [29:29] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_types_v1_types_proto_init() }
@@ -2035,7 +2171,7 @@ func file_patchbay_types_v1_types_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_types_v1_types_proto_rawDesc), len(file_patchbay_types_v1_types_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   26,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

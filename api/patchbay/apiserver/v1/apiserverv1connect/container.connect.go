@@ -50,6 +50,10 @@ const (
 	ContainerServiceWaitExecProcedure = "/patchbay.apiserver.v1.ContainerService/WaitExec"
 	// ContainerServiceResizeProcedure is the procedure name of the ContainerService's Resize RPC.
 	ContainerServiceResizeProcedure = "/patchbay.apiserver.v1.ContainerService/Resize"
+	// ContainerServiceCopyFromProcedure is the procedure name of the ContainerService's CopyFrom RPC.
+	ContainerServiceCopyFromProcedure = "/patchbay.apiserver.v1.ContainerService/CopyFrom"
+	// ContainerServiceCopyToProcedure is the procedure name of the ContainerService's CopyTo RPC.
+	ContainerServiceCopyToProcedure = "/patchbay.apiserver.v1.ContainerService/CopyTo"
 	// ContainerServiceExplainProcedure is the procedure name of the ContainerService's Explain RPC.
 	ContainerServiceExplainProcedure = "/patchbay.apiserver.v1.ContainerService/Explain"
 	// ContainerServiceStatsProcedure is the procedure name of the ContainerService's Stats RPC.
@@ -153,6 +157,20 @@ var (
 			Procedure:  ContainerServiceResizeProcedure,
 		}
 	})
+	containerServiceCopyFromSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeServer,
+			Schema:     v1.File_patchbay_apiserver_v1_container_proto.Services().ByName("ContainerService").Methods().ByName("CopyFrom"),
+			Procedure:  ContainerServiceCopyFromProcedure,
+		}
+	})
+	containerServiceCopyToSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeClient,
+			Schema:     v1.File_patchbay_apiserver_v1_container_proto.Services().ByName("ContainerService").Methods().ByName("CopyTo"),
+			Procedure:  ContainerServiceCopyToProcedure,
+		}
+	})
 	containerServiceExplainSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -210,6 +228,10 @@ type ContainerServiceClient interface {
 	// WaitExec returns the exit code of a process that Exec started.
 	WaitExec(context.Context, *v1.ContainerServiceWaitExecRequest) (*v1.ContainerServiceWaitExecResponse, error)
 	Resize(context.Context, *v1.ContainerServiceResizeRequest) (*v1.ContainerServiceResizeResponse, error)
+	// CopyFrom sends the archive of a path of a container.
+	CopyFrom(context.Context, *v1.ContainerServiceCopyFromRequest) (ContainerServiceCopyFromClientStream, error)
+	// CopyTo unpacks an archive to a path of a container, by the rules of cp.
+	CopyTo(context.Context) (ContainerServiceCopyToClientStream, error)
 	// Explain says which way packets of a running container take, and why.
 	Explain(context.Context, *v1.ContainerServiceExplainRequest) (*v1.ContainerServiceExplainResponse, error)
 	// Stats says what containers that run have used so far. Names that are unknown
@@ -249,6 +271,56 @@ func (s ContainerServiceLogsClientStream) Close() error {
 	return s.stream.Close()
 }
 
+// ContainerServiceCopyFromClientStream is the client stream for the ContainerService's CopyFrom
+// RPC.
+type ContainerServiceCopyFromClientStream struct {
+	stream connect.ClientStream
+}
+
+// Receive returns the next response message from the server.
+func (s ContainerServiceCopyFromClientStream) Receive() (*v1.ContainerServiceCopyFromResponse, error) {
+	var res v1.ContainerServiceCopyFromResponse
+	if err := s.stream.Receive(&res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+// Close releases the stream's resources. It is idempotent and is typically deferred to clean up a
+// stream abandoned before io.EOF.
+func (s ContainerServiceCopyFromClientStream) Close() error {
+	return s.stream.Close()
+}
+
+// ContainerServiceCopyToClientStream is the client stream for the ContainerService's CopyTo RPC.
+type ContainerServiceCopyToClientStream struct {
+	stream connect.ClientStream
+}
+
+// SendHeaders opens the stream and flushes the request headers without a message. The first Send or
+// Receive does this implicitly.
+func (s ContainerServiceCopyToClientStream) SendHeaders() error {
+	return s.stream.SendHeaders()
+}
+
+// Send sends a request message to the server.
+func (s ContainerServiceCopyToClientStream) Send(req *v1.ContainerServiceCopyToRequest) error {
+	return s.stream.Send(req)
+}
+
+// CloseAndReceive closes the request side of the stream and returns the single response message. It
+// reads the stream to completion to release its resources.
+func (s ContainerServiceCopyToClientStream) CloseAndReceive() (*v1.ContainerServiceCopyToResponse, error) {
+	if err := s.stream.CloseSend(); err != nil {
+		return nil, err
+	}
+	var res v1.ContainerServiceCopyToResponse
+	if err := s.stream.Receive(&res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
 // ContainerServiceHandler is an implementation of the patchbay.apiserver.v1.ContainerService
 // service.
 type ContainerServiceHandler interface {
@@ -277,6 +349,10 @@ type ContainerServiceHandler interface {
 	// WaitExec returns the exit code of a process that Exec started.
 	WaitExec(context.Context, *v1.ContainerServiceWaitExecRequest) (*v1.ContainerServiceWaitExecResponse, error)
 	Resize(context.Context, *v1.ContainerServiceResizeRequest) (*v1.ContainerServiceResizeResponse, error)
+	// CopyFrom sends the archive of a path of a container.
+	CopyFrom(context.Context, *v1.ContainerServiceCopyFromRequest, ContainerServiceCopyFromServerStream) error
+	// CopyTo unpacks an archive to a path of a container, by the rules of cp.
+	CopyTo(context.Context, ContainerServiceCopyToServerStream) (*v1.ContainerServiceCopyToResponse, error)
 	// Explain says which way packets of a running container take, and why.
 	Explain(context.Context, *v1.ContainerServiceExplainRequest) (*v1.ContainerServiceExplainResponse, error)
 	// Stats says what containers that run have used so far. Names that are unknown
@@ -308,6 +384,8 @@ func RegisterContainerServiceHandler(server *connect.Server, svc ContainerServic
 		connect.Method{Spec: containerServiceExecSpec(), Handler: adapter.exec},
 		connect.Method{Spec: containerServiceWaitExecSpec(), Handler: adapter.waitExec},
 		connect.Method{Spec: containerServiceResizeSpec(), Handler: adapter.resize},
+		connect.Method{Spec: containerServiceCopyFromSpec(), Handler: adapter.copyFrom},
+		connect.Method{Spec: containerServiceCopyToSpec(), Handler: adapter.copyTo},
 		connect.Method{Spec: containerServiceExplainSpec(), Handler: adapter.explain},
 		connect.Method{Spec: containerServiceStatsSpec(), Handler: adapter.stats},
 		connect.Method{Spec: containerServiceConnectSpec(), Handler: adapter.connect},
@@ -328,6 +406,36 @@ func (s ContainerServiceLogsServerStream) SendHeaders() error {
 // Send sends a response message to the client.
 func (s ContainerServiceLogsServerStream) Send(res *v1.ContainerServiceLogsResponse) error {
 	return s.stream.Send(res)
+}
+
+// ContainerServiceCopyFromServerStream is the server stream for the ContainerService's CopyFrom
+// RPC.
+type ContainerServiceCopyFromServerStream struct {
+	stream connect.ServerStream
+}
+
+// SendHeaders flushes the response headers without a message. The first Send does this implicitly.
+func (s ContainerServiceCopyFromServerStream) SendHeaders() error {
+	return s.stream.SendHeaders()
+}
+
+// Send sends a response message to the client.
+func (s ContainerServiceCopyFromServerStream) Send(res *v1.ContainerServiceCopyFromResponse) error {
+	return s.stream.Send(res)
+}
+
+// ContainerServiceCopyToServerStream is the server stream for the ContainerService's CopyTo RPC.
+type ContainerServiceCopyToServerStream struct {
+	stream connect.ServerStream
+}
+
+// Receive returns the next request message from the client.
+func (s ContainerServiceCopyToServerStream) Receive() (*v1.ContainerServiceCopyToRequest, error) {
+	var req v1.ContainerServiceCopyToRequest
+	if err := s.stream.Receive(&req); err != nil {
+		return nil, err
+	}
+	return &req, nil
 }
 
 // UnimplementedContainerServiceHandler returns CodeUnimplemented from all methods.
@@ -383,6 +491,14 @@ func (UnimplementedContainerServiceHandler) WaitExec(context.Context, *v1.Contai
 
 func (UnimplementedContainerServiceHandler) Resize(context.Context, *v1.ContainerServiceResizeRequest) (*v1.ContainerServiceResizeResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.ContainerService.Resize is not implemented")
+}
+
+func (UnimplementedContainerServiceHandler) CopyFrom(context.Context, *v1.ContainerServiceCopyFromRequest, ContainerServiceCopyFromServerStream) error {
+	return connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.ContainerService.CopyFrom is not implemented")
+}
+
+func (UnimplementedContainerServiceHandler) CopyTo(context.Context, ContainerServiceCopyToServerStream) (*v1.ContainerServiceCopyToResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.ContainerService.CopyTo is not implemented")
 }
 
 func (UnimplementedContainerServiceHandler) Explain(context.Context, *v1.ContainerServiceExplainRequest) (*v1.ContainerServiceExplainResponse, error) {
@@ -507,6 +623,22 @@ func (c *containerServiceClient) Resize(ctx context.Context, req *v1.ContainerSe
 		return nil, err
 	}
 	return &res, nil
+}
+
+func (c *containerServiceClient) CopyFrom(ctx context.Context, req *v1.ContainerServiceCopyFromRequest) (ContainerServiceCopyFromClientStream, error) {
+	stream, err := c.client.CallServerStream(ctx, containerServiceCopyFromSpec(), req)
+	if err != nil {
+		return ContainerServiceCopyFromClientStream{}, err
+	}
+	return ContainerServiceCopyFromClientStream{stream: stream}, nil
+}
+
+func (c *containerServiceClient) CopyTo(ctx context.Context) (ContainerServiceCopyToClientStream, error) {
+	stream, err := c.client.CallClientStream(ctx, containerServiceCopyToSpec())
+	if err != nil {
+		return ContainerServiceCopyToClientStream{}, err
+	}
+	return ContainerServiceCopyToClientStream{stream: stream}, nil
 }
 
 func (c *containerServiceClient) Explain(ctx context.Context, req *v1.ContainerServiceExplainRequest) (*v1.ContainerServiceExplainResponse, error) {
@@ -689,6 +821,22 @@ func (h containerServiceHandler) resize(ctx context.Context, _ connect.Spec, str
 		return err
 	}
 	res, err := h.svc.Resize(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h containerServiceHandler) copyFrom(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ContainerServiceCopyFromRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	return h.svc.CopyFrom(ctx, &req, ContainerServiceCopyFromServerStream{stream: stream})
+}
+
+func (h containerServiceHandler) copyTo(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	res, err := h.svc.CopyTo(ctx, ContainerServiceCopyToServerStream{stream: stream})
 	if err != nil {
 		return err
 	}

@@ -60,6 +60,10 @@ const (
 	GuestServiceResizeProcedure = "/patchbay.guest.v1.GuestService/Resize"
 	// GuestServiceWaitProcedure is the procedure name of the GuestService's Wait RPC.
 	GuestServiceWaitProcedure = "/patchbay.guest.v1.GuestService/Wait"
+	// GuestServiceCopyFromProcedure is the procedure name of the GuestService's CopyFrom RPC.
+	GuestServiceCopyFromProcedure = "/patchbay.guest.v1.GuestService/CopyFrom"
+	// GuestServiceCopyToProcedure is the procedure name of the GuestService's CopyTo RPC.
+	GuestServiceCopyToProcedure = "/patchbay.guest.v1.GuestService/CopyTo"
 )
 
 var (
@@ -161,6 +165,20 @@ var (
 			Procedure:  GuestServiceWaitProcedure,
 		}
 	})
+	guestServiceCopyFromSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeServer,
+			Schema:     v1.File_patchbay_guest_v1_guest_proto.Services().ByName("GuestService").Methods().ByName("CopyFrom"),
+			Procedure:  GuestServiceCopyFromProcedure,
+		}
+	})
+	guestServiceCopyToSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeClient,
+			Schema:     v1.File_patchbay_guest_v1_guest_proto.Services().ByName("GuestService").Methods().ByName("CopyTo"),
+			Procedure:  GuestServiceCopyToProcedure,
+		}
+	})
 )
 
 // GuestServiceClient is a client for the patchbay.guest.v1.GuestService service.
@@ -202,12 +220,65 @@ type GuestServiceClient interface {
 	Resize(context.Context, *v1.ResizeRequest) (*v1.ResizeResponse, error)
 	// Wait returns when a process has ended.
 	Wait(context.Context, *v1.WaitRequest) (*v1.WaitResponse, error)
+	// CopyFrom sends the archive of a path of the container.
+	CopyFrom(context.Context, *v1.CopyFromRequest) (GuestServiceCopyFromClientStream, error)
+	// CopyTo unpacks an archive to a path of the container, by the rules of cp.
+	CopyTo(context.Context) (GuestServiceCopyToClientStream, error)
 }
 
 // NewGuestServiceClient constructs a client for the patchbay.guest.v1.GuestService service.
 // Multiple service clients may share a single connect.Client.
 func NewGuestServiceClient(client *connect.Client) GuestServiceClient {
 	return &guestServiceClient{client: client}
+}
+
+// GuestServiceCopyFromClientStream is the client stream for the GuestService's CopyFrom RPC.
+type GuestServiceCopyFromClientStream struct {
+	stream connect.ClientStream
+}
+
+// Receive returns the next response message from the server.
+func (s GuestServiceCopyFromClientStream) Receive() (*v1.CopyFromResponse, error) {
+	var res v1.CopyFromResponse
+	if err := s.stream.Receive(&res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+// Close releases the stream's resources. It is idempotent and is typically deferred to clean up a
+// stream abandoned before io.EOF.
+func (s GuestServiceCopyFromClientStream) Close() error {
+	return s.stream.Close()
+}
+
+// GuestServiceCopyToClientStream is the client stream for the GuestService's CopyTo RPC.
+type GuestServiceCopyToClientStream struct {
+	stream connect.ClientStream
+}
+
+// SendHeaders opens the stream and flushes the request headers without a message. The first Send or
+// Receive does this implicitly.
+func (s GuestServiceCopyToClientStream) SendHeaders() error {
+	return s.stream.SendHeaders()
+}
+
+// Send sends a request message to the server.
+func (s GuestServiceCopyToClientStream) Send(req *v1.CopyToRequest) error {
+	return s.stream.Send(req)
+}
+
+// CloseAndReceive closes the request side of the stream and returns the single response message. It
+// reads the stream to completion to release its resources.
+func (s GuestServiceCopyToClientStream) CloseAndReceive() (*v1.CopyToResponse, error) {
+	if err := s.stream.CloseSend(); err != nil {
+		return nil, err
+	}
+	var res v1.CopyToResponse
+	if err := s.stream.Receive(&res); err != nil {
+		return nil, err
+	}
+	return &res, nil
 }
 
 // GuestServiceHandler is an implementation of the patchbay.guest.v1.GuestService service.
@@ -249,6 +320,10 @@ type GuestServiceHandler interface {
 	Resize(context.Context, *v1.ResizeRequest) (*v1.ResizeResponse, error)
 	// Wait returns when a process has ended.
 	Wait(context.Context, *v1.WaitRequest) (*v1.WaitResponse, error)
+	// CopyFrom sends the archive of a path of the container.
+	CopyFrom(context.Context, *v1.CopyFromRequest, GuestServiceCopyFromServerStream) error
+	// CopyTo unpacks an archive to a path of the container, by the rules of cp.
+	CopyTo(context.Context, GuestServiceCopyToServerStream) (*v1.CopyToResponse, error)
 }
 
 // RegisterGuestServiceHandler registers svc as the patchbay.guest.v1.GuestService implementation on
@@ -270,7 +345,38 @@ func RegisterGuestServiceHandler(server *connect.Server, svc GuestServiceHandler
 		connect.Method{Spec: guestServiceSignalSpec(), Handler: adapter.signal},
 		connect.Method{Spec: guestServiceResizeSpec(), Handler: adapter.resize},
 		connect.Method{Spec: guestServiceWaitSpec(), Handler: adapter.wait},
+		connect.Method{Spec: guestServiceCopyFromSpec(), Handler: adapter.copyFrom},
+		connect.Method{Spec: guestServiceCopyToSpec(), Handler: adapter.copyTo},
 	)
+}
+
+// GuestServiceCopyFromServerStream is the server stream for the GuestService's CopyFrom RPC.
+type GuestServiceCopyFromServerStream struct {
+	stream connect.ServerStream
+}
+
+// SendHeaders flushes the response headers without a message. The first Send does this implicitly.
+func (s GuestServiceCopyFromServerStream) SendHeaders() error {
+	return s.stream.SendHeaders()
+}
+
+// Send sends a response message to the client.
+func (s GuestServiceCopyFromServerStream) Send(res *v1.CopyFromResponse) error {
+	return s.stream.Send(res)
+}
+
+// GuestServiceCopyToServerStream is the server stream for the GuestService's CopyTo RPC.
+type GuestServiceCopyToServerStream struct {
+	stream connect.ServerStream
+}
+
+// Receive returns the next request message from the client.
+func (s GuestServiceCopyToServerStream) Receive() (*v1.CopyToRequest, error) {
+	var req v1.CopyToRequest
+	if err := s.stream.Receive(&req); err != nil {
+		return nil, err
+	}
+	return &req, nil
 }
 
 // UnimplementedGuestServiceHandler returns CodeUnimplemented from all methods.
@@ -330,6 +436,14 @@ func (UnimplementedGuestServiceHandler) Resize(context.Context, *v1.ResizeReques
 
 func (UnimplementedGuestServiceHandler) Wait(context.Context, *v1.WaitRequest) (*v1.WaitResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.guest.v1.GuestService.Wait is not implemented")
+}
+
+func (UnimplementedGuestServiceHandler) CopyFrom(context.Context, *v1.CopyFromRequest, GuestServiceCopyFromServerStream) error {
+	return connect.NewError(connect.CodeUnimplemented, "patchbay.guest.v1.GuestService.CopyFrom is not implemented")
+}
+
+func (UnimplementedGuestServiceHandler) CopyTo(context.Context, GuestServiceCopyToServerStream) (*v1.CopyToResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.guest.v1.GuestService.CopyTo is not implemented")
 }
 
 type guestServiceClient struct {
@@ -446,6 +560,22 @@ func (c *guestServiceClient) Wait(ctx context.Context, req *v1.WaitRequest) (*v1
 		return nil, err
 	}
 	return &res, nil
+}
+
+func (c *guestServiceClient) CopyFrom(ctx context.Context, req *v1.CopyFromRequest) (GuestServiceCopyFromClientStream, error) {
+	stream, err := c.client.CallServerStream(ctx, guestServiceCopyFromSpec(), req)
+	if err != nil {
+		return GuestServiceCopyFromClientStream{}, err
+	}
+	return GuestServiceCopyFromClientStream{stream: stream}, nil
+}
+
+func (c *guestServiceClient) CopyTo(ctx context.Context) (GuestServiceCopyToClientStream, error) {
+	stream, err := c.client.CallClientStream(ctx, guestServiceCopyToSpec())
+	if err != nil {
+		return GuestServiceCopyToClientStream{}, err
+	}
+	return GuestServiceCopyToClientStream{stream: stream}, nil
 }
 
 type guestServiceHandler struct{ svc GuestServiceHandler }
@@ -612,6 +742,22 @@ func (h guestServiceHandler) wait(ctx context.Context, _ connect.Spec, stream co
 		return err
 	}
 	res, err := h.svc.Wait(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h guestServiceHandler) copyFrom(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.CopyFromRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	return h.svc.CopyFrom(ctx, &req, GuestServiceCopyFromServerStream{stream: stream})
+}
+
+func (h guestServiceHandler) copyTo(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	res, err := h.svc.CopyTo(ctx, GuestServiceCopyToServerStream{stream: stream})
 	if err != nil {
 		return err
 	}

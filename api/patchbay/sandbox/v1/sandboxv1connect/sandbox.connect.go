@@ -50,6 +50,10 @@ const (
 	SandboxServiceExecProcedure = "/patchbay.sandbox.v1.SandboxService/Exec"
 	// SandboxServiceResizeProcedure is the procedure name of the SandboxService's Resize RPC.
 	SandboxServiceResizeProcedure = "/patchbay.sandbox.v1.SandboxService/Resize"
+	// SandboxServiceCopyFromProcedure is the procedure name of the SandboxService's CopyFrom RPC.
+	SandboxServiceCopyFromProcedure = "/patchbay.sandbox.v1.SandboxService/CopyFrom"
+	// SandboxServiceCopyToProcedure is the procedure name of the SandboxService's CopyTo RPC.
+	SandboxServiceCopyToProcedure = "/patchbay.sandbox.v1.SandboxService/CopyTo"
 	// SandboxServiceExplainProcedure is the procedure name of the SandboxService's Explain RPC.
 	SandboxServiceExplainProcedure = "/patchbay.sandbox.v1.SandboxService/Explain"
 	// SandboxServiceStatsProcedure is the procedure name of the SandboxService's Stats RPC.
@@ -119,6 +123,20 @@ var (
 			Procedure:  SandboxServiceResizeProcedure,
 		}
 	})
+	sandboxServiceCopyFromSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeServer,
+			Schema:     v1.File_patchbay_sandbox_v1_sandbox_proto.Services().ByName("SandboxService").Methods().ByName("CopyFrom"),
+			Procedure:  SandboxServiceCopyFromProcedure,
+		}
+	})
+	sandboxServiceCopyToSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeClient,
+			Schema:     v1.File_patchbay_sandbox_v1_sandbox_proto.Services().ByName("SandboxService").Methods().ByName("CopyTo"),
+			Procedure:  SandboxServiceCopyToProcedure,
+		}
+	})
 	sandboxServiceExplainSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -177,6 +195,10 @@ type SandboxServiceClient interface {
 	Exec(context.Context, *v1.ExecRequest) (*v1.ExecResponse, error)
 	// Resize sets the size of a process's terminal.
 	Resize(context.Context, *v1.ResizeRequest) (*v1.ResizeResponse, error)
+	// CopyFrom sends the archive of a path of the sandbox.
+	CopyFrom(context.Context, *v1.CopyFromRequest) (SandboxServiceCopyFromClientStream, error)
+	// CopyTo unpacks an archive to a path of the sandbox, by the rules of cp.
+	CopyTo(context.Context) (SandboxServiceCopyToClientStream, error)
 	// Explain says which way packets take from here, and why.
 	Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error)
 	// Stats says what the sandbox has used so far. A runtime that does not count
@@ -200,6 +222,55 @@ func NewSandboxServiceClient(client *connect.Client) SandboxServiceClient {
 	return &sandboxServiceClient{client: client}
 }
 
+// SandboxServiceCopyFromClientStream is the client stream for the SandboxService's CopyFrom RPC.
+type SandboxServiceCopyFromClientStream struct {
+	stream connect.ClientStream
+}
+
+// Receive returns the next response message from the server.
+func (s SandboxServiceCopyFromClientStream) Receive() (*v1.CopyFromResponse, error) {
+	var res v1.CopyFromResponse
+	if err := s.stream.Receive(&res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+// Close releases the stream's resources. It is idempotent and is typically deferred to clean up a
+// stream abandoned before io.EOF.
+func (s SandboxServiceCopyFromClientStream) Close() error {
+	return s.stream.Close()
+}
+
+// SandboxServiceCopyToClientStream is the client stream for the SandboxService's CopyTo RPC.
+type SandboxServiceCopyToClientStream struct {
+	stream connect.ClientStream
+}
+
+// SendHeaders opens the stream and flushes the request headers without a message. The first Send or
+// Receive does this implicitly.
+func (s SandboxServiceCopyToClientStream) SendHeaders() error {
+	return s.stream.SendHeaders()
+}
+
+// Send sends a request message to the server.
+func (s SandboxServiceCopyToClientStream) Send(req *v1.CopyToRequest) error {
+	return s.stream.Send(req)
+}
+
+// CloseAndReceive closes the request side of the stream and returns the single response message. It
+// reads the stream to completion to release its resources.
+func (s SandboxServiceCopyToClientStream) CloseAndReceive() (*v1.CopyToResponse, error) {
+	if err := s.stream.CloseSend(); err != nil {
+		return nil, err
+	}
+	var res v1.CopyToResponse
+	if err := s.stream.Receive(&res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
 // SandboxServiceHandler is an implementation of the patchbay.sandbox.v1.SandboxService service.
 type SandboxServiceHandler interface {
 	// Hello agrees on a protocol version.
@@ -221,6 +292,10 @@ type SandboxServiceHandler interface {
 	Exec(context.Context, *v1.ExecRequest) (*v1.ExecResponse, error)
 	// Resize sets the size of a process's terminal.
 	Resize(context.Context, *v1.ResizeRequest) (*v1.ResizeResponse, error)
+	// CopyFrom sends the archive of a path of the sandbox.
+	CopyFrom(context.Context, *v1.CopyFromRequest, SandboxServiceCopyFromServerStream) error
+	// CopyTo unpacks an archive to a path of the sandbox, by the rules of cp.
+	CopyTo(context.Context, SandboxServiceCopyToServerStream) (*v1.CopyToResponse, error)
 	// Explain says which way packets take from here, and why.
 	Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error)
 	// Stats says what the sandbox has used so far. A runtime that does not count
@@ -251,12 +326,43 @@ func RegisterSandboxServiceHandler(server *connect.Server, svc SandboxServiceHan
 		connect.Method{Spec: sandboxServiceSignalSpec(), Handler: adapter.signal},
 		connect.Method{Spec: sandboxServiceExecSpec(), Handler: adapter.exec},
 		connect.Method{Spec: sandboxServiceResizeSpec(), Handler: adapter.resize},
+		connect.Method{Spec: sandboxServiceCopyFromSpec(), Handler: adapter.copyFrom},
+		connect.Method{Spec: sandboxServiceCopyToSpec(), Handler: adapter.copyTo},
 		connect.Method{Spec: sandboxServiceExplainSpec(), Handler: adapter.explain},
 		connect.Method{Spec: sandboxServiceStatsSpec(), Handler: adapter.stats},
 		connect.Method{Spec: sandboxServiceConnectSpec(), Handler: adapter.connect},
 		connect.Method{Spec: sandboxServiceDisconnectSpec(), Handler: adapter.disconnect},
 		connect.Method{Spec: sandboxServiceShutdownSpec(), Handler: adapter.shutdown},
 	)
+}
+
+// SandboxServiceCopyFromServerStream is the server stream for the SandboxService's CopyFrom RPC.
+type SandboxServiceCopyFromServerStream struct {
+	stream connect.ServerStream
+}
+
+// SendHeaders flushes the response headers without a message. The first Send does this implicitly.
+func (s SandboxServiceCopyFromServerStream) SendHeaders() error {
+	return s.stream.SendHeaders()
+}
+
+// Send sends a response message to the client.
+func (s SandboxServiceCopyFromServerStream) Send(res *v1.CopyFromResponse) error {
+	return s.stream.Send(res)
+}
+
+// SandboxServiceCopyToServerStream is the server stream for the SandboxService's CopyTo RPC.
+type SandboxServiceCopyToServerStream struct {
+	stream connect.ServerStream
+}
+
+// Receive returns the next request message from the client.
+func (s SandboxServiceCopyToServerStream) Receive() (*v1.CopyToRequest, error) {
+	var req v1.CopyToRequest
+	if err := s.stream.Receive(&req); err != nil {
+		return nil, err
+	}
+	return &req, nil
 }
 
 // UnimplementedSandboxServiceHandler returns CodeUnimplemented from all methods.
@@ -292,6 +398,14 @@ func (UnimplementedSandboxServiceHandler) Exec(context.Context, *v1.ExecRequest)
 
 func (UnimplementedSandboxServiceHandler) Resize(context.Context, *v1.ResizeRequest) (*v1.ResizeResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.sandbox.v1.SandboxService.Resize is not implemented")
+}
+
+func (UnimplementedSandboxServiceHandler) CopyFrom(context.Context, *v1.CopyFromRequest, SandboxServiceCopyFromServerStream) error {
+	return connect.NewError(connect.CodeUnimplemented, "patchbay.sandbox.v1.SandboxService.CopyFrom is not implemented")
+}
+
+func (UnimplementedSandboxServiceHandler) CopyTo(context.Context, SandboxServiceCopyToServerStream) (*v1.CopyToResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.sandbox.v1.SandboxService.CopyTo is not implemented")
 }
 
 func (UnimplementedSandboxServiceHandler) Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error) {
@@ -380,6 +494,22 @@ func (c *sandboxServiceClient) Resize(ctx context.Context, req *v1.ResizeRequest
 		return nil, err
 	}
 	return &res, nil
+}
+
+func (c *sandboxServiceClient) CopyFrom(ctx context.Context, req *v1.CopyFromRequest) (SandboxServiceCopyFromClientStream, error) {
+	stream, err := c.client.CallServerStream(ctx, sandboxServiceCopyFromSpec(), req)
+	if err != nil {
+		return SandboxServiceCopyFromClientStream{}, err
+	}
+	return SandboxServiceCopyFromClientStream{stream: stream}, nil
+}
+
+func (c *sandboxServiceClient) CopyTo(ctx context.Context) (SandboxServiceCopyToClientStream, error) {
+	stream, err := c.client.CallClientStream(ctx, sandboxServiceCopyToSpec())
+	if err != nil {
+		return SandboxServiceCopyToClientStream{}, err
+	}
+	return SandboxServiceCopyToClientStream{stream: stream}, nil
 }
 
 func (c *sandboxServiceClient) Explain(ctx context.Context, req *v1.ExplainRequest) (*v1.ExplainResponse, error) {
@@ -514,6 +644,22 @@ func (h sandboxServiceHandler) resize(ctx context.Context, _ connect.Spec, strea
 		return err
 	}
 	res, err := h.svc.Resize(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h sandboxServiceHandler) copyFrom(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.CopyFromRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	return h.svc.CopyFrom(ctx, &req, SandboxServiceCopyFromServerStream{stream: stream})
+}
+
+func (h sandboxServiceHandler) copyTo(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	res, err := h.svc.CopyTo(ctx, SandboxServiceCopyToServerStream{stream: stream})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,74 @@
+package containers
+
+import (
+	"context"
+
+	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
+	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
+	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
+	"patchbay.dev/patchbay/internal/treecopy/parts"
+	"patchbay.dev/patchbay/internal/wire"
+)
+
+// CopyFrom sends the parts of a copy of what is at a path of a container.
+func (s *Service) CopyFrom(ctx context.Context, name, path string, follow bool, send func(*typesv1.CopyPart) error) error {
+	e, err := s.find(name)
+	if err != nil {
+		return err
+	}
+	r, err := s.needRun(e)
+	if err != nil {
+		return err
+	}
+	stream, err := r.client.CopyFrom(ctx, &sandboxv1.CopyFromRequest{Path: path, Follow: follow})
+	if err != nil {
+		return s.copyFault(e, r, err)
+	}
+	defer func() { _ = stream.Close() }() // all is read, or nobody wants it
+	err = parts.Forward(func() (*typesv1.CopyPart, error) {
+		message, err := stream.Receive()
+		return message.GetPart(), err
+	}, send)
+	return s.copyFault(e, r, err)
+}
+
+// CopyTo unpacks a copy, of which receive returns the parts, to a path of a
+// container. It returns the names of what was left out.
+func (s *Service) CopyTo(ctx context.Context, name, path string, keepOwners bool, receive func() (*typesv1.CopyPart, error)) (leftOut []string, err error) {
+	e, err := s.find(name)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.needRun(e)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx) // so that the helper hears it where the sender fails
+	defer cancel()
+	stream, err := r.client.CopyTo(ctx)
+	if err != nil {
+		return nil, s.copyFault(e, r, err)
+	}
+	request := &sandboxv1.CopyToRequest{Path: path, KeepOwners: keepOwners}
+	if err := parts.Upload(receive, func(part *typesv1.CopyPart) error {
+		request.Part = part
+		err := stream.Send(request)
+		request = &sandboxv1.CopyToRequest{}
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	answer, err := stream.CloseAndReceive()
+	if err != nil {
+		return nil, s.copyFault(e, r, err)
+	}
+	return answer.GetLeftOut(), nil
+}
+
+// copyFault says in which container a path is that an error names.
+func (s *Service) copyFault(e *entry, r *run, err error) error {
+	if err == nil || fault.IsConnection(err) {
+		return s.explain(e, r, err)
+	}
+	return e.errorf(wire.Kind(err), "%w", err)
+}
