@@ -19,7 +19,10 @@ import (
 	"patchbay.dev/patchbay/internal/treecopy/parts"
 )
 
-type copyOptions struct{ archive, follow bool }
+type copyOptions struct {
+	from, to        copyPlace
+	archive, follow bool
+}
 
 func newCopy(f *frame) *cobra.Command {
 	var o copyOptions
@@ -45,14 +48,14 @@ owner, mode and extended attributes.`,
 		Args:              f.exactly(2, "a source and a destination"),
 		ValidArgsFunction: f.completeContainerPaths,
 		RunE: func(c *cobra.Command, args []string) error {
-			from, to := parsePlace(args[0]), parsePlace(args[1])
-			f.checkCopy(from, to)
+			o.from, o.to = parsePlace(args[0]), parsePlace(args[1])
+			f.checkCopy(o.from, o.to)
 			api, err := f.dial(c.Context())
 			if err != nil {
 				return err
 			}
 			defer api.Close()
-			leftOut, err := runCopy(c.Context(), f, api.Containers, from, to, o)
+			leftOut, err := runCopy(c.Context(), f, api.Containers, o)
 			if err != nil {
 				return err
 			}
@@ -116,13 +119,13 @@ type copyClient interface {
 	CopyTo(context.Context) (apiserverv1connect.ContainerServiceCopyToClientStream, error)
 }
 
-func runCopy(ctx context.Context, f *frame, api copyClient, from, to copyPlace, o copyOptions) (leftOut []string, err error) {
+func runCopy(ctx context.Context, f *frame, api copyClient, o copyOptions) (leftOut []string, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if from.container == "" {
-		return copyTo(ctx, api, to, o, func(send func(*typesv1.CopyPart) error) error { return sendLocal(ctx, f, from, o, send) })
+	if o.from.container == "" {
+		return copyTo(ctx, api, o, func(send func(*typesv1.CopyPart) error) error { return sendLocal(ctx, f, o, send) })
 	}
-	stream, err := api.CopyFrom(ctx, &apiserverv1.ContainerServiceCopyFromRequest{Name: from.container, Path: from.path, Follow: o.follow})
+	stream, err := api.CopyFrom(ctx, &apiserverv1.ContainerServiceCopyFromRequest{Name: o.from.container, Path: o.from.path, Follow: o.follow})
 	if err != nil {
 		return nil, err
 	}
@@ -131,15 +134,15 @@ func runCopy(ctx context.Context, f *frame, api copyClient, from, to copyPlace, 
 		message, err := stream.Receive()
 		return message.GetPart(), err
 	}
-	if to.container != "" {
-		return copyTo(ctx, api, to, o, func(send func(*typesv1.CopyPart) error) error { return parts.Forward(receive, send) })
+	if o.to.container != "" {
+		return copyTo(ctx, api, o, func(send func(*typesv1.CopyPart) error) error { return parts.Forward(receive, send) })
 	}
-	return receiveLocal(ctx, f, from, to, o, receive)
+	return receiveLocal(ctx, f, o, receive)
 }
 
 // sendLocal sends what this machine has.
-func sendLocal(ctx context.Context, f *frame, from copyPlace, o copyOptions, send func(*typesv1.CopyPart) error) error {
-	if from.stream() {
+func sendLocal(ctx context.Context, f *frame, o copyOptions, send func(*typesv1.CopyPart) error) error {
+	if o.from.stream() {
 		if err := send(&typesv1.CopyPart{}); err != nil { // however empty the archive is
 			return err
 		}
@@ -149,7 +152,7 @@ func sendLocal(ctx context.Context, f *frame, from copyPlace, o copyOptions, sen
 		}
 		return w.Flush()
 	}
-	tree, path, err := local(from)
+	tree, path, err := local(o.from)
 	if err != nil {
 		return err
 	}
@@ -167,12 +170,12 @@ func local(p copyPlace) (*treecopy.Tree, string, error) {
 }
 
 // copyTo sends to a container what produce sends.
-func copyTo(ctx context.Context, api copyClient, to copyPlace, o copyOptions, produce func(send func(*typesv1.CopyPart) error) error) ([]string, error) {
+func copyTo(ctx context.Context, api copyClient, o copyOptions, produce func(send func(*typesv1.CopyPart) error) error) ([]string, error) {
 	stream, err := api.CopyTo(ctx)
 	if err != nil {
 		return nil, err
 	}
-	request := &apiserverv1.ContainerServiceCopyToRequest{Name: to.container, Path: to.path, KeepOwners: o.archive}
+	request := &apiserverv1.ContainerServiceCopyToRequest{Name: o.to.container, Path: o.to.path, KeepOwners: o.archive}
 	var refused bool
 	err = produce(func(part *typesv1.CopyPart) error {
 		request.Part = part
@@ -193,18 +196,18 @@ func copyTo(ctx context.Context, api copyClient, to copyPlace, o copyOptions, pr
 
 // receiveLocal takes in on this machine what a container sends. What its top is
 // called is not the container's word.
-func receiveLocal(ctx context.Context, f *frame, from, to copyPlace, o copyOptions, receive func() (*typesv1.CopyPart, error)) ([]string, error) {
+func receiveLocal(ctx context.Context, f *frame, o copyOptions, receive func() (*typesv1.CopyPart, error)) ([]string, error) {
 	r, said, err := parts.Open(receive)
 	if err != nil {
 		return nil, err
 	}
-	if to.stream() {
+	if o.to.stream() {
 		_, err := io.Copy(f.stdout, r)
 		return r.LeftOut, err
 	}
-	source := treecopy.Named(from.path)
+	source := treecopy.Named(o.from.path)
 	source.Directory = said != nil && said.Directory
-	tree, path, err := local(to)
+	tree, path, err := local(o.to)
 	if err != nil {
 		return nil, err
 	}

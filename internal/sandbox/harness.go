@@ -16,6 +16,7 @@ import (
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/api/patchbay/sandbox/v1/sandboxv1connect"
+	"patchbay.dev/patchbay/internal/sandbox/copying"
 	"patchbay.dev/patchbay/internal/wire"
 )
 
@@ -24,6 +25,7 @@ const Protocol = 1
 
 // Harness serves a sandbox: it decodes, calls and encodes, and decides nothing.
 type Harness struct {
+	copying.Service
 	sandbox *Sandbox
 	name    string
 	version string
@@ -33,7 +35,9 @@ var _ sandboxv1connect.SandboxServiceHandler = (*Harness)(nil)
 
 // NewHarness returns the service of a sandbox; name and version are the
 // runtime's.
-func NewHarness(s *Sandbox, name, version string) *Harness { return &Harness{s, name, version} }
+func NewHarness(s *Sandbox, name, version string) *Harness {
+	return &Harness{copying.Service{Copier: s.copier}, s, name, version}
+}
 
 // Hello agrees on a protocol version.
 func (h *Harness) Hello(_ context.Context, r *sandboxv1.HelloRequest) (*sandboxv1.HelloResponse, error) {

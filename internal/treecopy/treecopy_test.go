@@ -164,7 +164,7 @@ func TestCopy(t *testing.T) {
 		"a link is a link":           {"/d/l", "/x", false, nil, "Lrwxrwxrwx x -> f\n", nil},
 		"a link is followed":         {"/d/l", "/x", true, nil, "-rw-r----- x F\n", nil},
 		"a link stays in the root":   {"/up", "/x", true, nil, "-rw-r----- x F\n", nil},
-		"a path by a link to a root": {"/root/d/f", "/x", false, nil, "-rw-r----- x F\n", nil},
+		"a path by a link to a root": {"/top/d/f", "/x", false, nil, "-rw-r----- x F\n", nil},
 		"merged by a link":           {"/d/.", "/x", false, []string{"d 755 x", "d 700 y", "l x/s ../y"}, "drwxr-xr-x x\n-rw-r----- x/f F\nLrwxrwxrwx x/l -> f\nprw------- x/p\nLrwxrwxrwx x/s -> ../y\ndrwx------ y\n-rwxr-xr-x y/g G\n-rwxr-xr-x y/h G\n", nil},
 		"not there":                  {"/none", "/x", false, nil, "", errdefs.IsNotFound},
 		"not a directory":            {"/d/f/", "/x", false, nil, "", errdefs.IsInvalidArgument},
@@ -175,7 +175,7 @@ func TestCopy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			from := plant(t, t.TempDir(), "d 750 d", "f 640 d/f F", "l d/l f", "p d/p", "f 4755 d/s/g G", "h d/s/h d/s/g", "l up ../../../d/f", "l root /")
+			from := plant(t, t.TempDir(), "d 750 d", "f 640 d/f F", "l d/l f", "p d/p", "f 4755 d/s/g G", "h d/s/h d/s/g", "l up ../../../d/f", "l top /")
 			if err := os.Chtimes(filepath.Join(from, "d/f"), at, at); err != nil {
 				t.Fatal(err)
 			}

@@ -69,7 +69,7 @@ func TestVirtualMachineSharesFiles(t *testing.T) {
 	h.mountTmpfs(at("ro/below"), "1m")
 	h.patchbay("create", "--runtime", "vm", "--name", "vm", "--network", "none", "-v", at("rw,1")+":/srv/rw", "-v", at("ro")+":/srv/ro:ro",
 		"-v", at("nested")+":/srv/rw/deep/nested:noexec", "-v", at("app.conf")+":/etc/app.conf", "--mount", "type=bind,source="+at("app.conf")+",target=/new/place/app.conf,readonly",
-		"-v", "/etc", "--mount", "type=volume,target=/root,readonly", "box", "sleep", "1000")
+		"-v", "/etc", "-v", "/vol", "--mount", "type=volume,target=/root,readonly", "box", "sleep", "1000")
 	h.patchbay("start", "vm")
 	sh := func(script string) string {
 		t.Helper()
@@ -129,7 +129,7 @@ func TestVirtualMachineSharesFiles(t *testing.T) {
 		}
 		attempts := []string{
 			"busybox touch x", "busybox touch 1/x", "(echo x >1/file)", "busybox rm 1/file", "busybox chmod 777 1",
-			"busybox touch 1/below/x", "(echo x >5)", "busybox touch 6/x", "busybox mknod 0/disk b 7 0",
+			"busybox touch 1/below/x", "(echo x >6)", "busybox touch 7/x", "busybox mknod 0/disk b 7 0",
 		}
 		r := attack(strings.Join(attempts, " && echo through; ") + " && echo through; busybox ls .. 0/.. 1/../.. 0/deep/../../../..")
 		if stopped := strings.Count(r.stdout, "Read-only file system") + strings.Count(r.stdout, "Operation not permitted"); stopped != len(attempts) || strings.Contains(r.stdout, "through") {
@@ -150,6 +150,7 @@ func TestVirtualMachineSharesFiles(t *testing.T) {
 			t.Errorf("after that: %q", out)
 		}
 	})
+	t.Run("copies", func(t *testing.T) { h.checkCopies(t, "vm") })
 	t.Run("the daemon that serves them dies", func(t *testing.T) {
 		h.patchbay("stop", "-t", "0", "vm")
 		if left := h.processesOf("virtiofsd"); len(left) != 0 {

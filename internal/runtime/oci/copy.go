@@ -5,12 +5,12 @@ import (
 	"fmt"
 
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
-	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/internal/sandbox/copying"
 	"patchbay.dev/patchbay/internal/treecopy"
 	"patchbay.dev/patchbay/internal/treecopy/parts"
 )
 
-var _ sandbox.Copier = (*Engine)(nil)
+var _ copying.Copier = (*Engine)(nil)
 
 // tree is the container as its main process sees it, with all of its mounts.
 func (e *Engine) tree() (*treecopy.Tree, error) {
@@ -20,7 +20,7 @@ func (e *Engine) tree() (*treecopy.Tree, error) {
 	return treecopy.Container(fmt.Sprintf("/proc/%d/root", main.child.PID))
 }
 
-// CopyFrom implements sandbox.Copier.
+// CopyFrom implements copying.Copier.
 func (e *Engine) CopyFrom(ctx context.Context, path string, follow bool, send func(*typesv1.CopyPart) error) error {
 	t, err := e.tree()
 	if err != nil {
@@ -30,7 +30,7 @@ func (e *Engine) CopyFrom(ctx context.Context, path string, follow bool, send fu
 	return parts.Send(ctx, t, path, follow, send)
 }
 
-// CopyTo implements sandbox.Copier.
+// CopyTo implements copying.Copier.
 func (e *Engine) CopyTo(ctx context.Context, path string, keepOwners bool, receive func() (*typesv1.CopyPart, error)) ([]string, error) {
 	t, err := e.tree()
 	if err != nil {

@@ -5,13 +5,13 @@ import (
 
 	guestv1 "patchbay.dev/patchbay/api/patchbay/guest/v1"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
-	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/internal/sandbox/copying"
 	"patchbay.dev/patchbay/internal/treecopy/parts"
 )
 
-var _ sandbox.Copier = (*Engine)(nil)
+var _ copying.Copier = (*Engine)(nil)
 
-// CopyFrom implements sandbox.Copier: the agent copies.
+// CopyFrom implements copying.Copier: the agent copies.
 func (e *Engine) CopyFrom(ctx context.Context, path string, follow bool, send func(*typesv1.CopyPart) error) error {
 	stream, err := e.guest.CopyFrom(ctx, &guestv1.CopyFromRequest{Path: path, Follow: follow})
 	if err != nil {
@@ -24,7 +24,7 @@ func (e *Engine) CopyFrom(ctx context.Context, path string, follow bool, send fu
 	}, send))
 }
 
-// CopyTo implements sandbox.Copier.
+// CopyTo implements copying.Copier.
 func (e *Engine) CopyTo(ctx context.Context, path string, keepOwners bool, receive func() (*typesv1.CopyPart, error)) ([]string, error) {
 	ctx, cancel := context.WithCancel(ctx) // so that the agent hears it where the sender fails
 	defer cancel()

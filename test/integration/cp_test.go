@@ -1,0 +1,97 @@
+//go:build integration
+
+package integration
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// checkCopies copies in and out of a container that runs, of whatever runtime.
+// Its processes have root's rights and a volume at /vol.
+func (h *host) checkCopies(t *testing.T, name string) {
+	t.Helper()
+	at := func(elements ...string) string {
+		return filepath.Join(append([]string{h.dir, "copies-" + name}, elements...)...)
+	}
+	h.write("copies-"+name+"/site/index", []byte("index\n"), 0o640)
+	h.write("copies-"+name+"/site/sub/tool", []byte("tool\n"), 0o755)
+	if err := os.Symlink("sub/tool", at("site/link")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(at("site/index"), 1000, 2000); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Chmod(at("site/sub/tool"), 0o4755); err != nil {
+		t.Fatal(err)
+	}
+	h.patchbay("cp", at("site"), name+":/pub")
+	h.patchbay("cp", at("site")+"/.", name+":/tmp")
+	h.patchbay("cp", "-a", at("site"), name+":/vol")
+	h.patchbay("cp", at("site/index"), name+":/etc/hostname") // a mount, which nobody can replace
+	if got := h.patchbay("exec", name, "sh", "-c", "stat -c '%n %u:%g %a' /pub/index /pub/sub/tool /vol/site/index /vol/site/sub/tool; readlink /pub/link; cat /tmp/sub/tool /etc/hostname"); got !=
+		"/pub/index 0:0 640\n/pub/sub/tool 0:0 755\n/vol/site/index 1000:2000 640\n/vol/site/sub/tool 0:0 4755\nsub/tool\ntool\nindex" {
+		t.Errorf("in the container: %s", got)
+	}
+
+	// Out again, from a container that would like to have more.
+	h.patchbay("exec", name, "sh", "-c", "ln -s "+at("secret")+" /pub/absolute; ln -s ../../../../../../../.."+at("secret")+" /pub/relative; ln -s / /pub/root; mkfifo /pub/pipe; echo guest >/etc/mark")
+	h.write("copies-"+name+"/secret", []byte("secret\n"), 0o600)
+	h.patchbay("cp", "-a", name+":/pub", at("out"))
+	h.patchbay("cp", name+":/pub/root/etc/mark", at("out/mark"))
+	for _, link := range []string{"absolute", "relative"} {
+		if r := h.try("cp", "-L", name+":/pub/"+link, at("stolen")); r.code != 1 || !strings.Contains(r.stderr, "no such file") {
+			t.Errorf("a link out of the container: %s", r)
+		}
+	}
+	if out := read(t, at("out/sub/tool")) + read(t, at("out/mark")); out != "tool\nguest\n" {
+		t.Errorf("on the host: %q", out)
+	}
+	if target, err := os.Readlink(at("out/absolute")); err != nil || target != at("secret") {
+		t.Errorf("a link is copied as one: %q, %v", target, err)
+	}
+	// What goes through a link of the destination's stays in it.
+	h.patchbay("exec", name, "sh", "-c", "mkdir /pub/absolute.d; echo evil >/pub/absolute.d/secret")
+	if err := os.Symlink(at(), at("out/absolute.d")); err != nil {
+		t.Fatal(err)
+	}
+	if r := h.try("cp", name+":/pub/.", at("out")); r.code != 1 || !strings.Contains(r.stderr, "leads out of the directory") {
+		t.Errorf("a directory over a link: %s", r)
+	}
+	if got := read(t, at("secret")); got != "secret\n" {
+		t.Errorf("the host's file: %q", got)
+	}
+
+	// Archives, and what goes wrong.
+	packed := h.patchbay("cp", name+":/pub/sub/.", "-")
+	if r := h.tryInput(packed, "cp", "-", name+":/var"); r.code != 0 || h.patchbay("exec", name, "cat", "/var/tool") != "tool" {
+		t.Errorf("an archive: %s", r)
+	}
+	for want, args := range map[string][]string{
+		"container " + name + ": /none: no such file or directory":              {"cp", name + ":/none", at("x")},
+		"container " + name + ": /no/where: there is no directory /no":          {"cp", at("secret"), name + ":/no/where"},
+		"/etc/passwd: is not a directory: a directory cannot be copied":         {"cp", at("site"), name + ":/etc/passwd"},
+		at("none") + ": no such file or directory":                              {"cp", at("none"), name + ":/"},
+		"container \"nobody\": not found":                                       {"cp", "nobody:/", at("x")},
+		"cp: neither side is in a container, want CONTAINER:PATH for one of":    {"cp", "a", "b"},
+		"/etc/passwd: is not a directory: an archive is unpacked in one":        {"cp", "-", name + ":/etc/passwd"},
+		"container " + name + ": archive: unexpected EOF":                       {"cp", "-", name + ":/tmp"},
+		"left out \"dev/null\": neither a file, a directory, a link nor a FIFO": {"cp", name + ":/dev", at("dev")},
+	} {
+		if r := h.tryInput("no archive", args...); !strings.Contains(r.stderr, want) || strings.HasPrefix(want, "left out") != (r.code == 0) {
+			t.Errorf("want %q: %s", want, r)
+		}
+	}
+}
+
+func TestCopy(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	h.patchbay("create", "--name", "c", "--network", "none", "-v", "/vol", "box", "sleep", "1000")
+	h.patchbay("start", "c")
+	h.checkCopies(t, "c")
+}
