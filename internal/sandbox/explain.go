@@ -15,15 +15,12 @@ import (
 // and why; for an empty target to each network and the internet. An engine
 // that is no explain.Kernel cannot: errdefs.ErrNotImplemented.
 func (s *Sandbox) Explain(ctx context.Context, target string) ([]resource.Explanation, error) {
-	s.mu.Lock()
-	state, allocated := s.state, s.design.allocated
-	s.mu.Unlock()
-	if state != Created && state != Running {
-		return nil, fmt.Errorf("sandbox %s: has no network, it is %v: %w", s.config.ID, state, errdefs.ErrFailedPrecondition)
+	if err := s.live("has no network"); err != nil {
+		return nil, err
 	}
 	kernel, ok := s.config.Engine.(explain.Kernel)
 	if !ok {
 		return nil, fmt.Errorf("sandbox %s: its runtime cannot be asked for routes: %w", s.config.ID, errdefs.ErrNotImplemented)
 	}
-	return explain.Explainer{Attachments: allocated, Kernel: kernel, Plugins: lookup.Plugins{}}.Explain(ctx, target)
+	return explain.Explainer{Attachments: s.made().allocated, Kernel: kernel, Plugins: lookup.Plugins{}}.Explain(ctx, target)
 }

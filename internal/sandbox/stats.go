@@ -22,11 +22,8 @@ type Meter interface {
 // Stats says what the sandbox has used, and what has gone over each of its
 // attachments. An engine that is no Meter cannot: errdefs.ErrNotImplemented.
 func (s *Sandbox) Stats(ctx context.Context) (resource.Sample, error) {
-	s.mu.Lock()
-	state := s.state
-	s.mu.Unlock()
-	if state != Created && state != Running {
-		return resource.Sample{}, fmt.Errorf("sandbox %s: uses nothing, it is %v: %w", s.config.ID, state, errdefs.ErrFailedPrecondition)
+	if err := s.live("uses nothing"); err != nil {
+		return resource.Sample{}, err
 	}
 	meter, ok := s.config.Engine.(Meter)
 	if !ok {

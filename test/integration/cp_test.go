@@ -39,10 +39,10 @@ func (h *host) checkCopies(t *testing.T, name string) {
 	}
 
 	// Out again, from a container that would like to have more.
-	h.patchbay("exec", name, "sh", "-c", "ln -s "+at("secret")+" /pub/absolute; ln -s ../../../../../../../.."+at("secret")+" /pub/relative; ln -s / /pub/root; mkfifo /pub/pipe; echo guest >/etc/mark")
+	h.patchbay("exec", name, "sh", "-c", "ln -s "+at("secret")+" /pub/absolute; ln -s ../../../../../../../.."+at("secret")+" /pub/relative; ln -s / /pub/top; mkfifo /pub/pipe; echo guest >/etc/mark")
 	h.write("copies-"+name+"/secret", []byte("secret\n"), 0o600)
 	h.patchbay("cp", "-a", name+":/pub", at("out"))
-	h.patchbay("cp", name+":/pub/root/etc/mark", at("out/mark"))
+	h.patchbay("cp", name+":/pub/top/etc/mark", at("out/mark"))
 	for _, link := range []string{"absolute", "relative"} {
 		if r := h.try("cp", "-L", name+":/pub/"+link, at("stolen")); r.code != 1 || !strings.Contains(r.stderr, "no such file") {
 			t.Errorf("a link out of the container: %s", r)
