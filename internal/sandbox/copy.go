@@ -4,22 +4,10 @@ import (
 	"fmt"
 
 	"github.com/containerd/errdefs"
-
-	"patchbay.dev/patchbay/internal/sandbox/copying"
 )
 
-// Copier returns the engine while it has a root file system to look into. One that is
-// no copying.Copier cannot: errdefs.ErrNotImplemented.
-func (s *Sandbox) Copier() (copying.Copier, error) {
-	if err := s.live("has no files"); err != nil {
-		return nil, err
-	}
-	c, ok := s.config.Engine.(copying.Copier)
-	if !ok {
-		return nil, fmt.Errorf("sandbox %s: its runtime cannot copy files: %w", s.config.ID, errdefs.ErrNotImplemented)
-	}
-	return c, nil
-}
+// Files returns the engine, for copying.Service, while it has a root file system.
+func (s *Sandbox) Files() (any, error) { return s.config.Engine, s.live("has no files") }
 
 // live refuses what needs a sandbox that is made and has not ended.
 func (s *Sandbox) live(without string) error {

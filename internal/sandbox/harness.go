@@ -36,7 +36,7 @@ var _ sandboxv1connect.SandboxServiceHandler = (*Harness)(nil)
 // NewHarness returns the service of a sandbox; name and version are the
 // runtime's.
 func NewHarness(s *Sandbox, name, version string) *Harness {
-	return &Harness{copying.Service{Copier: s.Copier}, s, name, version}
+	return &Harness{copying.Service{Files: s.Files}, s, name, version}
 }
 
 // Hello agrees on a protocol version.

@@ -4,6 +4,9 @@ package copying
 
 import (
 	"context"
+	"fmt"
+
+	"github.com/containerd/errdefs"
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/api/patchbay/sandbox/v1/sandboxv1connect"
@@ -21,13 +24,26 @@ type Copier interface {
 
 // Service is the calls of patchbay.sandbox.v1 that copy.
 type Service struct {
-	// Copier returns the engine while there is something to copy from.
-	Copier func() (Copier, error)
+	// Files returns the engine while there is something to copy. One that is no
+	// Copier cannot: errdefs.ErrNotImplemented.
+	Files func() (any, error)
+}
+
+func (s Service) copier() (Copier, error) {
+	engine, err := s.Files()
+	if err != nil {
+		return nil, err
+	}
+	c, ok := engine.(Copier)
+	if !ok {
+		return nil, fmt.Errorf("this runtime cannot copy files: %w", errdefs.ErrNotImplemented)
+	}
+	return c, nil
 }
 
 // CopyFrom sends the archive of a path.
 func (s Service) CopyFrom(ctx context.Context, r *sandboxv1.CopyFromRequest, stream sandboxv1connect.SandboxServiceCopyFromServerStream) error {
-	c, err := s.Copier()
+	c, err := s.copier()
 	if err != nil {
 		return err
 	}
@@ -38,7 +54,7 @@ func (s Service) CopyFrom(ctx context.Context, r *sandboxv1.CopyFromRequest, str
 
 // CopyTo unpacks an archive to a path.
 func (s Service) CopyTo(ctx context.Context, stream sandboxv1connect.SandboxServiceCopyToServerStream) (*sandboxv1.CopyToResponse, error) {
-	c, err := s.Copier()
+	c, err := s.copier()
 	if err != nil {
 		return nil, err
 	}
