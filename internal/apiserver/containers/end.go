@@ -9,6 +9,7 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
 	"patchbay.dev/patchbay/internal/apiserver/containers/report"
+	"patchbay.dev/patchbay/internal/apiserver/containers/runtimehelper"
 )
 
 // watch waits for the end of a run and takes away what it leaves. It ends early
@@ -25,7 +26,7 @@ func (s *Service) watch(e *entry, r *run) {
 func (s *Service) awaitEnd(e *entry, r *run) bool {
 	for {
 		_, err := r.client.Wait(s.life, &sandboxv1.WaitRequest{})
-		if within(s.life, s.config.GraceTimeout, r.process.Done()) {
+		if runtimehelper.Within(s.life, s.config.GraceTimeout, r.process.Done()) {
 			return true
 		}
 		if s.life.Err() != nil {

@@ -32,6 +32,7 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
+	"patchbay.dev/patchbay/internal/apiserver/containers/reach"
 	"patchbay.dev/patchbay/internal/apiserver/containers/record"
 	"patchbay.dev/patchbay/internal/apiserver/containers/report"
 	"patchbay.dev/patchbay/internal/apiserver/containers/request"
@@ -116,6 +117,7 @@ func (c *Config) complete() {
 
 // Service keeps the containers. It is safe for concurrent use.
 type Service struct {
+	reach.Calls
 	config   Config
 	checker  request.Checker
 	programs runtimehelper.Programs
@@ -182,11 +184,7 @@ func (e *entry) described() report.Container {
 
 // errorf returns an error about the container.
 func (e *entry) errorf(kind error, format string, args ...any) error {
-	return containerErrorf(e.name(), kind, format, args...)
-}
-
-func containerErrorf(name string, kind error, format string, args ...any) error {
-	return fault.New(kind, "container %s: "+format, append([]any{name}, args...)...)
+	return fault.New(kind, "container %s: "+format, append([]any{e.name()}, args...)...)
 }
 
 // New returns a service with the containers in the records. Records that cannot
@@ -208,6 +206,7 @@ func New(c Config) (*Service, error) {
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.waits, s.endWaits = context.WithCancel(s.life)
+	s.Calls = reach.Calls{Containers: reachable{s}, Timeout: c.StartTimeout, GraceTimeout: c.GraceTimeout, StatsTimeout: c.StatsTimeout}
 	for _, r := range stored {
 		e := newEntry(r)
 		e.last = disk.ReadExit(c.Roots.Container(r.ID))

@@ -251,20 +251,8 @@ func (s *Service) explain(e *entry, r *run, err error) error {
 	if !fault.IsConnection(err) {
 		return err
 	}
-	if r.process != nil && within(context.Background(), s.config.GraceTimeout, r.process.Done()) {
+	if r.process != nil && runtimehelper.Within(context.Background(), s.config.GraceTimeout, r.process.Done()) {
 		return e.errorf(errdefs.ErrUnavailable, "its runtime helper died: %s", r.process.Death())
 	}
 	return e.errorf(errdefs.ErrUnavailable, "its runtime helper does not answer: %w", err)
-}
-
-// within waits for an event, until ctx ends or for a time at most.
-func within(ctx context.Context, limit time.Duration, event <-chan struct{}) bool {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	select {
-	case <-event:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

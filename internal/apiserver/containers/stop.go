@@ -12,6 +12,7 @@ import (
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/internal/apiserver/containers/blueprint"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
+	"patchbay.dev/patchbay/internal/apiserver/containers/runtimehelper"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -51,7 +52,11 @@ func (s *Service) stop(ctx context.Context, e *entry, timeout time.Duration) err
 	if starting {
 		r.abort()
 	} else if r.process != nil {
-		s.endRunning(ctx, e, r, timeout)
+		signal, err := blueprint.ParseSignal(e.config().StopSignal)
+		if err != nil {
+			signal = syscall.SIGTERM // an older form
+		}
+		r.helper().End(ctx, signal, timeout, s.config.GraceTimeout)
 	}
 	select {
 	case <-r.ended:
@@ -59,57 +64,6 @@ func (s *Service) stop(ctx context.Context, e *entry, timeout time.Duration) err
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// endRunning asks ever less kindly: signal, SIGKILL to all, Shutdown, and at last it
-// kills the helper, which takes the container along.
-func (s *Service) endRunning(ctx context.Context, e *entry, r *run, timeout time.Duration) {
-	done := r.process.Done()
-	signal, err := blueprint.ParseSignal(e.config().StopSignal)
-	if err != nil {
-		signal = syscall.SIGTERM // an older form
-	}
-	steps := []struct {
-		ask   func(context.Context) error
-		limit time.Duration
-	}{
-		{func(ctx context.Context) error { return s.signal(ctx, r, signal, false) }, timeout},
-		{func(ctx context.Context) error { return s.signal(ctx, r, syscall.SIGKILL, true) }, s.config.GraceTimeout},
-		{func(ctx context.Context) error {
-			_, err := r.client.Shutdown(ctx, &sandboxv1.ShutdownRequest{})
-			return err
-		}, s.config.GraceTimeout},
-	}
-	if timeout == 0 {
-		steps = steps[1:]
-	}
-	for _, step := range steps {
-		asking, cancel := context.WithTimeout(ctx, s.config.GraceTimeout)
-		err := step.ask(asking)
-		cancel()
-		if errors.Is(err, context.DeadlineExceeded) {
-			break // it hangs
-		}
-		if within(ctx, step.limit, done) {
-			return
-		}
-		if ctx.Err() != nil {
-			return
-		}
-	}
-	if ctx.Err() == nil {
-		r.process.Kill()
-	}
-}
-
-// signal sends a signal to the main process or to all of a sandbox. That it has
-// ended already is no error.
-func (s *Service) signal(ctx context.Context, r *run, number syscall.Signal, all bool) error {
-	_, err := r.client.Signal(ctx, &sandboxv1.SignalRequest{Signal: int32(number), All: all})
-	if errors.Is(err, errdefs.ErrNotFound) || errors.Is(err, errdefs.ErrFailedPrecondition) {
-		return nil
-	}
-	return err
 }
 
 // Kill sends a signal, by name or number, to the main process of a running
@@ -182,7 +136,7 @@ func (s *Service) StopAll(ctx context.Context, timeout time.Duration) error {
 			if err := s.stop(ctx, e, limit); err != nil {
 				faults[i] = e.errorf(errdefs.ErrUnavailable, "cannot be stopped: %w", err)
 			} else if ran && e.config().AutoRemove {
-				within(ctx, s.config.GraceTimeout, e.gone)
+				runtimehelper.Within(ctx, s.config.GraceTimeout, e.gone)
 			}
 			return nil
 		})

@@ -1,5 +1,4 @@
-// Package sample asks runtime helpers what their containers have used.
-package sample
+package reach
 
 import (
 	"context"
@@ -11,7 +10,6 @@ import (
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
-	"patchbay.dev/patchbay/internal/apiserver/containers/runtimehelper"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -19,16 +17,10 @@ import (
 // atOnce bounds the helpers that are asked at a time.
 const atOnce = 32
 
-// Container is one that is asked for.
-type Container struct {
-	ID, Name string
-	Helper   runtimehelper.Helper
-}
-
-// All asks for containers, several at once, each within a time. The answers are in
+// samples asks for containers, several at once, each within a time. The answers are in
 // their order: a fault where a helper does not give one, nil for a container that
 // has ended.
-func All(ctx context.Context, containers []Container, within time.Duration) []*resource.ContainerStats {
+func samples(ctx context.Context, containers []Running, within time.Duration) []*resource.ContainerStats {
 	out := make([]*resource.ContainerStats, len(containers))
 	var group errgroup.Group
 	group.SetLimit(atOnce)
@@ -36,7 +28,7 @@ func All(ctx context.Context, containers []Container, within time.Duration) []*r
 		group.Go(func() error {
 			s := resource.ContainerStats{ID: c.ID, Name: c.Name}
 			var err error
-			switch s.Sample, err = One(ctx, c.Helper, within); {
+			switch s.Sample, err = c.sample(ctx, within); {
 			case err != nil && c.ended(ctx, err, within):
 				return nil
 			case err != nil:
@@ -50,11 +42,11 @@ func All(ctx context.Context, containers []Container, within time.Duration) []*r
 	return out
 }
 
-// One asks a helper within a time.
-func One(ctx context.Context, h runtimehelper.Helper, within time.Duration) (resource.Sample, error) {
+// sample asks a helper within a time.
+func (r Running) sample(ctx context.Context, within time.Duration) (resource.Sample, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	answer, err := h.Client.Stats(ctx, &sandboxv1.StatsRequest{})
+	answer, err := r.Helper.Client.Stats(ctx, &sandboxv1.StatsRequest{})
 	if err != nil {
 		return resource.Sample{}, err
 	}
@@ -63,14 +55,14 @@ func One(ctx context.Context, h runtimehelper.Helper, within time.Duration) (res
 
 // ended reports whether an error comes of the container's end. The death of a helper
 // shows in its connection first.
-func (c Container) ended(ctx context.Context, err error, within time.Duration) bool {
+func (r Running) ended(ctx context.Context, err error, within time.Duration) bool {
 	if !fault.IsConnection(err) {
 		return errdefs.IsFailedPrecondition(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	select {
-	case <-c.Helper.Process.Done():
+	case <-r.Helper.Process.Done():
 		return true
 	case <-ctx.Done():
 		return false
