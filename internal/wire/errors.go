@@ -46,14 +46,17 @@ func ErrorToStatus(err error) error {
 	if err == nil {
 		return nil
 	}
-	var status *connect.Error
-	if errors.As(err, &status) && !status.IsRemote() {
+	if status, ok := err.(*connect.Error); ok && !status.IsRemote() { //nolint:errorlint // around another one are words of ours
 		return err
 	}
 	for _, k := range kinds {
 		if errors.Is(err, k.kind) {
 			return connect.NewError(k.code, Text(err))
 		}
+	}
+	var status *connect.Error
+	if errors.As(err, &status) && !status.IsRemote() {
+		return connect.NewError(status.Code(), Text(err))
 	}
 	return connect.NewError(connect.CodeInternal, Text(err))
 }
