@@ -29,7 +29,7 @@ func (h *Handle) AddMacvtap(parent string, mode resource.MacvlanMode, inner Peer
 	defer within.Close()
 	tap, err := openMacvtap(inner.Namespace, inner.Name)
 	if err == nil {
-		err = within.raw.Do(rtnl.Optional(rtnl.NoLinkLocal(inner.Name)), rtnl.Up(inner.Name))
+		err = within.raw.Do(rtnl.Optional(rtnl.NoLinkLocal(inner.Name)), rtnl.AllMulticast(inner.Name), rtnl.Up(inner.Name))
 	}
 	if err != nil {
 		if tap != nil {

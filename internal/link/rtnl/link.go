@@ -26,6 +26,19 @@ func Up(name string) *nl.NetlinkRequest {
 	return req
 }
 
+// AllMulticast lets all multicast frames into a device. One above another device, as
+// a macvlan is, lets in those of the groups that it has joined itself, and of those
+// that whoever reads a macvtap's file has joined the kernel knows nothing: nobody
+// could ask for its IPv6 addresses.
+func AllMulticast(name string) *nl.NetlinkRequest {
+	req := Request(unix.RTM_NEWLINK, 0)
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Flags, msg.Change = unix.IFF_ALLMULTI, unix.IFF_ALLMULTI
+	req.AddData(msg)
+	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
+	return req
+}
+
 // Get asks for a link; the answer itself is not looked at.
 func Get(name string) *nl.NetlinkRequest {
 	req := Request(unix.RTM_GETLINK, 0)

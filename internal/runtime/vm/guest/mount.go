@@ -33,10 +33,14 @@ func inRoot(f func() error) error {
 }
 
 // mountAll makes the mounts of a container, in their order, but for /proc, which
-// only a process of its PID namespace can mount.
+// only a process of its PID namespace can mount; it gets its place here, before the
+// root file system may become read-only.
 func mountAll(mounts []specs.Mount) error {
 	for _, m := range mounts {
 		if m.Type == "proc" {
+			if err := inRoot(func() error { return os.MkdirAll(m.Destination, 0o555) }); err != nil {
+				return fmt.Errorf("mount %s: %w", m.Destination, err)
+			}
 			continue
 		}
 		if err := mountOne(m); err != nil {

@@ -78,11 +78,7 @@ func become(report *os.File) error {
 
 // mountProc mounts the view of the PID namespace.
 func mountProc() error {
-	target := newRoot + "/proc"
-	if err := os.MkdirAll(target, 0o555); err != nil && !errors.Is(err, unix.EROFS) {
-		return err
-	}
-	if err := unix.Mount("proc", target, "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+	if err := unix.Mount("proc", newRoot+"/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return fmt.Errorf("mount /proc: %w", err)
 	}
 	return nil
