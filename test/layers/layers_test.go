@@ -76,6 +76,10 @@ var layers = []layer{
 	// Sandboxes and their runtimes.
 	{packages: []string{"internal/stdio"}, imports: basics},
 	{packages: []string{"internal/containerlog"}, imports: basics},
+	{
+		packages: []string{"internal/sandbox/sandboxtest"},
+		imports:  with(basics, contract, []string{"internal/sandbox", "internal/stdio", "internal/netns", "internal/netnstest", "internal/link", "internal/tapstream"}),
+	},
 	{packages: []string{"internal/sandbox/..."}, imports: with(basics, contract, []string{"internal/stdio", "internal/containerlog", "internal/resolver", "internal/forward", "internal/treecopy/..."})},
 	{
 		packages: []string{"internal/runtime/..."},
@@ -155,9 +159,14 @@ func TestLayers(t *testing.T) {
 	}
 }
 
+// layerOf returns the layer of a package: that which names it, else the one whose
+// pattern it fits.
 func layerOf(t *testing.T, name string) (layer, bool) {
 	var found []layer
 	for _, l := range layers {
+		if slices.Contains(l.packages, name) {
+			return l, true
+		}
 		if matchesAny(l.packages, name) {
 			found = append(found, l)
 		}

@@ -1,0 +1,85 @@
+//go:build integration
+
+package sandboxtest
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/containerd/errdefs"
+
+	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
+	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
+	"patchbay.dev/patchbay/resource"
+)
+
+// refusal is a bootstrap that fails.
+type refusal struct {
+	change func(*sandboxv1.BootstrapRequest, *plugin)
+	kind   error
+	text   string
+	dear   bool // the isolation is made before it fails
+}
+
+func refusals() map[string]refusal {
+	all := map[string]refusal{
+		"plugin refuses": {kind: errdefs.ErrNotFound, text: "no such lease", change: func(r *sandboxv1.BootstrapRequest, p *plugin) {
+			p.refused = r.GetAttachments()[1].GetLease().GetKey()
+		}},
+		"no plugin": {kind: errdefs.ErrUnavailable, text: "net1", change: func(r *sandboxv1.BootstrapRequest, _ *plugin) {
+			r.Attachments[1].Lease.Socket = filepath.Join(filepath.Dir(r.Attachments[1].GetLease().GetSocket()), "nobody.sock")
+		}},
+		"no such bridge": {kind: errdefs.ErrNotFound, text: "nobridge", change: func(r *sandboxv1.BootstrapRequest, _ *plugin) {
+			r.Attachments[1].AdditionalData = []byte(`{"bridge":"nobridge","port":"port1"}`)
+		}},
+		"nonsense from a plugin": {kind: errdefs.ErrFailedPrecondition, text: "net1", change: func(r *sandboxv1.BootstrapRequest, _ *plugin) {
+			r.Attachments[1].AdditionalData = []byte(`{"bridge":7}`)
+		}},
+		"unknown strategy": {kind: errdefs.ErrFailedPrecondition, text: "teleport", change: func(r *sandboxv1.BootstrapRequest, _ *plugin) {
+			r.Attachments[1].Strategy = "teleport"
+		}},
+		"no source of a mount": {kind: errdefs.ErrInvalidArgument, text: "/not/here", change: func(r *sandboxv1.BootstrapRequest, _ *plugin) {
+			r.Mounts = []*typesv1.Mount{{Type: typesv1.MountType_MOUNT_TYPE_BIND, Source: "/not/here", Target: "/x"}}
+		}},
+		"bad capability": {kind: errdefs.ErrInvalidArgument, text: "CAP_FLY", dear: true, change: func(r *sandboxv1.BootstrapRequest, _ *plugin) {
+			r.CapabilitiesAdd = []string{"CAP_FLY"}
+		}},
+		"working directory is a file": {kind: errdefs.ErrInvalidArgument, text: "/etc/plain", dear: true, change: func(r *sandboxv1.BootstrapRequest, _ *plugin) {
+			r.Process.WorkingDirectory = "/etc/plain"
+		}},
+		"bad command with init": {kind: errdefs.ErrNotFound, text: `exec: "nothere"`, dear: true, change: func(r *sandboxv1.BootstrapRequest, _ *plugin) {
+			r.Process.Args, r.Init = []string{"nothere"}, true
+		}},
+	}
+	for name, x := range notThere {
+		all["command/"+name] = refusal{kind: x.kind, text: x.text, dear: name != "not in PATH", change: func(r *sandboxv1.BootstrapRequest, _ *plugin) {
+			r.Process = x.process
+		}}
+	}
+	return all
+}
+
+// testRefused: whichever step fails, nothing is left, and the helper ends.
+func testRefused(t *testing.T, c Config) {
+	for name, x := range refusals() {
+		if x.dear && c.Dear {
+			continue // that it is undone shows elsewhere, that it fails shows with Exec
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, []string{resource.StrategyBridgePort})
+			h := Start(t, c, w.host)
+			p := servePlugin(t, filepath.Join(w.dir, "p.sock"))
+			r := h.Request("true")
+			r.Attachments = []*typesv1.AllocatedAttachment{w.attachment(t, h, p, 0), w.attachment(t, h, p, 1)}
+			x.change(r, p)
+			_, err := h.Client.Bootstrap(h.Context(), r)
+			wantKind(t, "Bootstrap", err, x.kind, x.text)
+			h.Gone()
+			p.wantHeld(t)
+			w.wantPorts(t, bridgeOf(0), 0)
+			w.wantPorts(t, bridgeOf(1), 0)
+			h.WantNothingLeft()
+		})
+	}
+}
