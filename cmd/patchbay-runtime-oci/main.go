@@ -36,9 +36,7 @@ func main() {
 	case "init":
 		os.Exit(initproc.Main(os.Args[2:]))
 	case "":
-		err = sandbox.Main(sandbox.MainConfig{
-			Name: "oci", Version: version.Version(), Strategies: strategy.Table(), Engine: newEngine,
-		})
+		err = keep()
 	case "cleanup":
 		err = oci.Cleanup(ctx, config)
 	case "check":
@@ -52,6 +50,14 @@ func main() {
 	}
 }
 
-func newEngine(id, stateDir string) (sandbox.Engine, error) {
-	return oci.New(oci.Config{ID: id, StateDir: stateDir, CacheDir: os.Getenv(sandbox.CacheDirVariable)})
+// keep is the runtime helper.
+func keep() error {
+	p, err := oci.Prepare(os.Getenv(sandbox.CacheDirVariable))
+	if err != nil {
+		return err
+	}
+	return sandbox.Main(sandbox.MainConfig{
+		Name: "oci", Version: version.Version(), Strategies: strategy.Table(),
+		Engine: func(id, stateDir string) (sandbox.Engine, error) { return p.Engine(id, stateDir) },
+	})
 }

@@ -34,7 +34,7 @@ func makeDirectories(r layout.Roots) error {
 // removeEmpty removes the directories of helpers where nothing runs on: after
 // "system stop".
 func removeEmpty(r layout.Roots) {
-	for _, d := range []string{r.Networks(), r.Sandboxes()} {
+	for _, d := range []string{r.Networks(), r.Sandboxes(), r.Standby()} {
 		_ = os.Remove(d) // one that is not empty stays
 	}
 }

@@ -99,6 +99,7 @@ func openContainers(s *server, environment []string) (*containers.Service, error
 		Networks:       s.networks,
 		Runtimes:       s.plugins,
 		DefaultRuntime: s.config.Settings.DefaultRuntime,
+		Standby:        s.config.Settings.StandbyHelpers,
 		ReadyTimeout:   s.config.Settings.ReadyTimeout,
 		StartTimeout:   startTimeout + s.config.Settings.VirtualMachines.BootTimeout,
 		Log:            s.config.Log,

@@ -28,6 +28,7 @@ type Config struct {
 	AllowedUIDs        []int               // that may call the API, beside root
 	PluginDirectories  []string            // absolute, searched before the system's
 	ReadyTimeout       time.Duration       // until a helper answers
+	StandbyHelpers     int                 // runtime helpers that wait for a container; 0: none
 	// Subnets that nobody gives come from these, in order. None: for IPv4 those of
 	// plugins, for IPv6 the prefix of this installation.
 	IPv4Pools, IPv6Pools []resource.SubnetPool
@@ -38,6 +39,7 @@ type Config struct {
 // file is the form of config.toml.
 type file struct {
 	DefaultRuntime string `toml:"default-runtime"`
+	StandbyHelpers *int   `toml:"standby-helpers"`
 	Network        struct {
 		DefaultPlugin  string `toml:"default-plugin"`
 		DefaultVariant string `toml:"default-variant"`
@@ -69,6 +71,9 @@ type pool struct {
 	Base string `toml:"base"`
 	Size *int   `toml:"size"`
 }
+
+// maxStandby is more than a burst of starts can use before others are ready.
+const maxStandby = 16
 
 // The usual sizes of subnets.
 const (
@@ -110,6 +115,7 @@ func (f file) complete(path string) (Config, error) {
 		InsecureRegistries: f.Registries.Insecure,
 		PluginDirectories:  f.Plugins.Directories,
 		ReadyTimeout:       10 * time.Second,
+		StandbyHelpers:     1,
 	}
 	faults := []error{
 		resource.ValidateName("default-runtime", c.DefaultRuntime),
@@ -117,6 +123,11 @@ func (f file) complete(path string) (Config, error) {
 	}
 	if c.DefaultNetwork.Variant != "" {
 		faults = append(faults, resource.ValidateName("network.default-variant", c.DefaultNetwork.Variant))
+	}
+	if n := f.StandbyHelpers; n != nil {
+		if c.StandbyHelpers = *n; *n < 0 || *n > maxStandby {
+			faults = append(faults, fmt.Errorf("standby-helpers: %d: want 0 to %d", *n, maxStandby))
+		}
 	}
 	for _, d := range c.PluginDirectories {
 		if !filepath.IsAbs(d) {

@@ -16,7 +16,10 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-var defaults = Config{DefaultRuntime: "oci", DefaultNetwork: resource.PluginInfo{Plugin: "bridge"}, ReadyTimeout: 10 * time.Second, VirtualMachines: resource.DefaultVirtualMachines()}
+var defaults = Config{
+	DefaultRuntime: "oci", DefaultNetwork: resource.PluginInfo{Plugin: "bridge"}, ReadyTimeout: 10 * time.Second, StandbyHelpers: 1,
+	VirtualMachines: resource.DefaultVirtualMachines(),
+}
 
 func load(t *testing.T, text string) (Config, error) {
 	t.Helper()
@@ -36,6 +39,7 @@ func TestLoad(t *testing.T) {
 		"empty": {"", defaults},
 		"all": {`
 default-runtime = "vm"
+standby-helpers = 3
 [network]
 default-plugin = "macvlan"
 default-variant = "private"
@@ -59,7 +63,7 @@ boot-timeout = "2m"
 `, Config{
 			DefaultRuntime: "vm", DefaultNetwork: resource.PluginInfo{Plugin: "macvlan", Variant: "private"},
 			InsecureRegistries: []string{"box:5000"}, AllowedUIDs: []int{1000, 1001, 0},
-			PluginDirectories: []string{"/opt/plugins"}, ReadyTimeout: 1500 * time.Millisecond,
+			PluginDirectories: []string{"/opt/plugins"}, ReadyTimeout: 1500 * time.Millisecond, StandbyHelpers: 3,
 			Metrics:   &Endpoint{Network: "tcp", Address: "127.0.0.1:9100"},
 			IPv4Pools: []resource.SubnetPool{{Base: netip.MustParsePrefix("10.0.0.0/8"), Size: 24}, {Base: netip.MustParsePrefix("172.20.0.0/14"), Size: 30}},
 			IPv6Pools: []resource.SubnetPool{{Base: netip.MustParsePrefix("fd12:3456:789a::/48"), Size: 64}},
@@ -109,6 +113,7 @@ func TestFaults(t *testing.T) {
 		"accelerator": {"[vm]\naccelerator = \"xen\"", `vm.accelerator: "xen": want "auto", "kvm" or "tcg"`},
 		"user ids":    {"[vm]\nuser-ids = \"0-10\"", `vm.user-ids: "0-10": want FIRST-LAST`},
 		"boot":        {"[vm]\nboot-timeout = \"0\"", `vm.boot-timeout: "0": want a duration like "90s"`},
+		"standby":     {"standby-helpers = 17", `standby-helpers: 17: want 0 to 16`},
 		"both":        {"default-runtime = \"O\"\n[timeouts]\nplugin-ready = \"-1s\"", `timeouts.plugin-ready: "-1s"`},
 	} {
 		t.Run(name, func(t *testing.T) {

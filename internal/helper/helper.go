@@ -193,7 +193,7 @@ func tail(directory string) string {
 }
 
 func (p *Process) save(binary string, began uint64) error {
-	return writeRecord(p.directory, record{PID: p.pid, StartTime: began, Binary: binary, StartedAt: time.Now().UTC()})
+	return writeRecord(*p.directory.Load(), record{PID: p.pid, StartTime: began, Binary: binary, StartedAt: time.Now().UTC()})
 }
 
 func writeRecord(directory string, r record) error {

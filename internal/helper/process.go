@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,7 +23,7 @@ import (
 // use.
 type Process struct {
 	pid       int
-	directory string
+	directory atomic.Pointer[string]
 	pidfd     *os.File
 	cmd       *exec.Cmd // nil if adopted
 
@@ -81,12 +82,12 @@ func newProcess(directory string, pid, pidfd int, cmd *exec.Cmd) (*Process, erro
 		return nil, errors.Join(fmt.Errorf("watch process %d: %w", pid, err), unix.Close(pidfd))
 	}
 	p := &Process{
-		pid:       pid,
-		directory: directory,
-		pidfd:     os.NewFile(uintptr(pidfd), "pidfd"),
-		cmd:       cmd,
-		done:      make(chan struct{}),
+		pid:   pid,
+		pidfd: os.NewFile(uintptr(pidfd), "pidfd"),
+		cmd:   cmd,
+		done:  make(chan struct{}),
 	}
+	p.directory.Store(&directory)
 	conn, err := p.pidfd.SyscallConn()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("watch process %d: %w", pid, err), p.pidfd.Close())
@@ -139,7 +140,18 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 
 // StderrTail returns the last lines that the helper wrote to standard error, as
 // one line.
-func (p *Process) StderrTail() string { return tail(p.directory) }
+func (p *Process) StderrTail() string { return tail(*p.directory.Load()) }
+
+// Move renames the helper's directory, with its socket and its record, in one step:
+// the helper is found by the one path or the other at any time. Nothing but
+// perhaps an empty directory may be at the new path.
+func (p *Process) Move(directory string) error {
+	if err := os.Rename(*p.directory.Load(), directory); err != nil {
+		return fmt.Errorf("move helper %d: %w", p.pid, err)
+	}
+	p.directory.Store(&directory)
+	return nil
+}
 
 // Death says how the process ended and what it wrote last. Call it after Done.
 func (p *Process) Death() string {

@@ -103,14 +103,23 @@ func (r Roots) Network(id string) string { return filepath.Join(r.Networks(), id
 // PluginSocket is the socket of a network's plugin.
 func (r Roots) PluginSocket(id string) string { return filepath.Join(r.Network(id), "plugin.sock") }
 
+// Standby is the directory with a directory for each runtime helper that waits for
+// a container.
+func (r Roots) Standby() string { return filepath.Join(r.RunRoot, "standby") }
+
 // Sandboxes is the directory with a directory for each running container.
 func (r Roots) Sandboxes() string { return filepath.Join(r.RunRoot, "sandboxes") }
 
 // Sandbox is the directory of one runtime helper.
 func (r Roots) Sandbox(id string) string { return filepath.Join(r.Sandboxes(), id) }
 
+// SandboxSocketName is the name of a runtime helper's socket in its directory.
+const SandboxSocketName = "sandbox.sock"
+
 // SandboxSocket is the socket of a runtime helper.
-func (r Roots) SandboxSocket(id string) string { return filepath.Join(r.Sandbox(id), "sandbox.sock") }
+func (r Roots) SandboxSocket(id string) string {
+	return filepath.Join(r.Sandbox(id), SandboxSocketName)
+}
 
 // StdioSocket is the socket of a runtime helper for the standard streams of its
 // processes.

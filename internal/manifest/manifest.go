@@ -37,6 +37,9 @@ type Plugin struct {
 	// Kernel says that a runtime boots a kernel, and has the verbs "kernel set"
 	// and "kernel status".
 	Kernel bool
+	// Standby says that a runtime's helpers may be started before there is a
+	// sandbox for them.
+	Standby bool
 	// Rates are those of its strategies on whose interfaces a runtime holds rates.
 	Rates []string
 }
@@ -52,6 +55,7 @@ type file struct {
 	Strategies     []string           `toml:"strategies"`
 	Rates          []string           `toml:"rates"`
 	Kernel         bool               `toml:"kernel"`
+	Standby        bool               `toml:"standby"`
 	Codec          string             `toml:"codec"`
 }
 
@@ -84,7 +88,7 @@ func Read(folder string) Plugin {
 	if p.Codec == "" && p.Kind == resource.PluginNetwork {
 		p.Codec = resource.CodecProto
 	}
-	p.Kernel, p.Rates = f.Kernel, f.Rates
+	p.Kernel, p.Standby, p.Rates = f.Kernel, f.Standby, f.Rates
 	for _, name := range slices.Sorted(maps.Keys(f.Variants)) {
 		p.Variants = append(p.Variants, resource.PluginVariant{Name: name, Strategy: f.Variants[name].Strategy})
 	}
@@ -138,6 +142,9 @@ func checkNetwork(f file) []error {
 	}
 	if f.Kernel {
 		faults = append(faults, errors.New("kernel: is for kind \"runtime\""))
+	}
+	if f.Standby {
+		faults = append(faults, errors.New("standby: is for kind \"runtime\""))
 	}
 	faults = append(faults, checkVariants(f)...)
 	if c := resource.Codec(f.Codec); c != "" && c != resource.CodecProto && c != resource.CodecJSON {

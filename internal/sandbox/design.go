@@ -26,7 +26,7 @@ func (s *Sandbox) draw(c Configuration, wished resource.DNSConfiguration, alloca
 	for i, a := range c.Attachments {
 		allocated[i].Attachment = a
 	}
-	c.DNS = clientDNS(s.config.Engine, wished, allocated)
+	c.DNS = clientDNS(s.engine(), wished, allocated)
 	return design{Configuration: c, wished: wished, allocated: allocated, plans: plans}, nil
 }
 

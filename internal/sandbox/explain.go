@@ -18,9 +18,9 @@ func (s *Sandbox) Explain(ctx context.Context, target string) ([]resource.Explan
 	if err := s.live("has no network"); err != nil {
 		return nil, err
 	}
-	kernel, ok := s.config.Engine.(explain.Kernel)
+	kernel, ok := s.engine().(explain.Kernel)
 	if !ok {
-		return nil, fmt.Errorf("sandbox %s: its runtime cannot be asked for routes: %w", s.config.ID, errdefs.ErrNotImplemented)
+		return nil, fmt.Errorf("sandbox %s: its runtime cannot be asked for routes: %w", s.id(), errdefs.ErrNotImplemented)
 	}
 	return explain.Explainer{Attachments: s.made().allocated, Kernel: kernel, Plugins: lookup.Plugins{}}.Explain(ctx, target)
 }

@@ -99,6 +99,7 @@ func bootstrapConfig(r *sandboxv1.BootstrapRequest) (BootstrapConfig, error) {
 			DNS:              dns,
 			AwaitAttach:      r.GetAwaitAttach(),
 		},
+		StateDir:  r.GetStateDirectory(),
 		Allocated: allocated,
 		Hosts:     hosts,
 		Ports:     ports,

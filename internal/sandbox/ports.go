@@ -31,7 +31,7 @@ const moveTimeout = 3 * time.Second
 func (s *Sandbox) movePorts(ctx context.Context, d design) {
 	ctx, cancel := context.WithTimeout(ctx, moveTimeout)
 	defer cancel()
-	if err := s.ports.Publish(ctx, byPriority(d.allocated), reachOf(s.config.Engine)); err != nil {
+	if err := s.ports.Publish(ctx, byPriority(d.allocated), reachOf(s.engine())); err != nil {
 		s.config.Log.Warn("published ports do not follow the networks", "error", err)
 	}
 }

@@ -88,7 +88,7 @@ func (s *Sandbox) Exec(ctx context.Context, c ExecConfiguration) (string, error)
 		return "", err
 	}
 	name := s.execs.name()
-	process, err := s.config.Engine.Exec(ctx, name, c)
+	process, err := s.engine().Exec(ctx, name, c)
 	if err != nil {
 		s.execs.watchers.Done()
 		return "", err
@@ -108,7 +108,7 @@ func (s *Sandbox) enterExec() (*stdio.Server, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != Running {
-		return nil, fmt.Errorf("sandbox %s: is %v: want running: %w", s.config.ID, s.state, errdefs.ErrFailedPrecondition)
+		return nil, fmt.Errorf("sandbox %s: is %v: want running: %w", s.id(), s.state, errdefs.ErrFailedPrecondition)
 	}
 	s.execs.watchers.Add(1)
 	return s.stdio, nil
@@ -157,7 +157,7 @@ func (s *Sandbox) mainProcess() (MainProcess, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.main == nil {
-		return nil, fmt.Errorf("sandbox %s: has no process: %w", s.config.ID, errdefs.ErrFailedPrecondition)
+		return nil, fmt.Errorf("sandbox %s: has no process: %w", s.id(), errdefs.ErrFailedPrecondition)
 	}
 	return s.main, nil
 }

@@ -65,7 +65,7 @@ func (s *Sandbox) Disconnect(ctx context.Context, interfaceName string) ([]resou
 	from := s.made()
 	place := slices.IndexFunc(from.Attachments, func(a resource.Attachment) bool { return a.InterfaceName == interfaceName })
 	if place < 0 {
-		return nil, fmt.Errorf("sandbox %s: interface %q: not found: %w", s.config.ID, interfaceName, errdefs.ErrNotFound)
+		return nil, fmt.Errorf("sandbox %s: interface %q: not found: %w", s.id(), interfaceName, errdefs.ErrNotFound)
 	}
 	to, err := s.redraw(from, slices.Delete(slices.Clone(from.allocated), place, place+1))
 	if err != nil {
@@ -86,8 +86,8 @@ func (s *Sandbox) rewire(ctx context.Context, engine Rewirer, from, to design) (
 	if err := engine.Rewrite(to.Configuration); err != nil {
 		return err
 	}
-	undo.Add(func() error { return s.names.set(context.WithoutCancel(ctx), s.config.Engine, from, s.config.Log) })
-	if err := s.names.set(ctx, s.config.Engine, to, s.config.Log); err != nil {
+	undo.Add(func() error { return s.names.set(context.WithoutCancel(ctx), s.engine(), from, s.config.Log) })
+	if err := s.names.set(ctx, s.engine(), to, s.config.Log); err != nil {
 		return err
 	}
 	if err := engine.Rewire(ctx, from.plans, to.plans); err != nil {
@@ -111,9 +111,9 @@ func (s *Sandbox) made() design {
 // enterChange makes a change of the interfaces the only one, and has the end of
 // the sandbox wait for it until done is called.
 func (s *Sandbox) enterChange(ctx context.Context) (engine Rewirer, done func(), err error) {
-	engine, ok := s.config.Engine.(Rewirer)
+	engine, ok := s.engine().(Rewirer)
 	if !ok {
-		return nil, nil, fmt.Errorf("sandbox %s: its runtime cannot change the interfaces of one that lives: %w", s.config.ID, errdefs.ErrNotImplemented)
+		return nil, nil, fmt.Errorf("sandbox %s: its runtime cannot change the interfaces of one that lives: %w", s.id(), errdefs.ErrNotImplemented)
 	}
 	select {
 	case s.changing <- struct{}{}:
@@ -134,7 +134,7 @@ func (s *Sandbox) enterChange(ctx context.Context) (engine Rewirer, done func(),
 }
 
 func (s *Sandbox) notLive(state State) error {
-	return fmt.Errorf("sandbox %s: its interfaces cannot be changed, it is %v: %w", s.config.ID, state, errdefs.ErrFailedPrecondition)
+	return fmt.Errorf("sandbox %s: its interfaces cannot be changed, it is %v: %w", s.id(), state, errdefs.ErrFailedPrecondition)
 }
 
 // endChanges cuts a change of the interfaces short, waits for it, and lets no other

@@ -55,7 +55,7 @@ func newLive(t *testing.T) (*Sandbox, *liveEngine, *holdtest.Plugins) {
 	t.Helper()
 	s, fake, plugins := newFake(t)
 	e := &liveEngine{fakeEngine: fake, reached: make(chan struct{})}
-	s.config.Engine = e
+	s.config.Engine = func(string, string) (Engine, error) { return e, nil }
 	c := bootstrapped(fake.dir)
 	c.Start = true
 	if _, err := s.Bootstrap(t.Context(), c); err != nil {

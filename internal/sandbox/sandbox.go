@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -42,16 +43,27 @@ const cleanupTimeout = 20 * time.Second
 
 // Config is what a Sandbox needs.
 type Config struct {
-	ID         string
-	StateDir   string // the helper's own directory below the run root
-	Engine     Engine
+	// ID is the sandbox's, StateDir the helper's own directory below the run root.
+	// Both are empty in a helper on standby, which Bootstrap tells them.
+	ID       string
+	StateDir string
+	// Engine makes the engine. It is called once, by Bootstrap.
+	Engine     func(id, stateDir string) (Engine, error)
 	Strategies map[string]InterfaceStrategy
 	Log        *slog.Logger
+}
+
+// identity is what a sandbox is from its Bootstrap on.
+type identity struct {
+	id       string
+	stateDir string
+	engine   Engine // nil before Bootstrap
 }
 
 // Sandbox is the one sandbox of a runtime helper.
 type Sandbox struct {
 	config  Config
+	self    atomic.Pointer[identity] // never nil
 	leases  *hold.Leases
 	names   names
 	ports   ports.Ports
@@ -88,6 +100,7 @@ func New(c Config) *Sandbox {
 		done:     make(chan struct{}),
 		changing: make(chan struct{}, 1),
 	}
+	s.self.Store(&identity{id: c.ID, stateDir: c.StateDir})
 	s.leases.Again = s.ports.Again
 	s.finish = sync.OnceFunc(func() { close(s.done) })
 	s.life, s.end = context.WithCancel(context.Background())
@@ -101,12 +114,18 @@ func (s *Sandbox) Done() <-chan struct{} { return s.done }
 func (s *Sandbox) Wait() { s.running.Wait() }
 
 // StdioSocket is the path of the socket for the standard streams.
-func (s *Sandbox) StdioSocket() string { return filepath.Join(s.config.StateDir, stdioSocketName) }
+func (s *Sandbox) StdioSocket() string { return filepath.Join(s.self.Load().stateDir, stdioSocketName) }
+
+func (s *Sandbox) id() string { return s.self.Load().id }
+
+// engine is set from Bootstrap on.
+func (s *Sandbox) engine() Engine { return s.self.Load().engine }
 
 // BootstrapConfig is all that a sandbox ever needs.
 type BootstrapConfig struct {
 	Configuration
 	// Configuration.DNS is what the user asked for; engines get what it comes to.
+	StateDir  string                         // of a helper that was on standby; else empty
 	Allocated []resource.AllocatedAttachment // in the order of the interfaces
 	Hosts     []resource.ExtraHost
 	Ports     []resource.PublishedPort
@@ -129,7 +148,7 @@ func (s *Sandbox) Bootstrap(ctx context.Context, c BootstrapConfig) (Bootstrappe
 	s.mu.Lock()
 	if s.begun {
 		s.mu.Unlock()
-		return Bootstrapped{}, fmt.Errorf("sandbox %s: is bootstrapped already: %w", s.config.ID, errdefs.ErrFailedPrecondition)
+		return Bootstrapped{}, fmt.Errorf("sandbox %s: is bootstrapped already: %w", s.id(), errdefs.ErrFailedPrecondition)
 	}
 	s.begun = true
 	s.mu.Unlock()
@@ -163,6 +182,9 @@ func (s *Sandbox) create(ctx context.Context, c BootstrapConfig) (Bootstrapped, 
 }
 
 func (s *Sandbox) bootstrap(ctx context.Context, c BootstrapConfig) (main MainProcess, err error) {
+	if err := s.identify(c); err != nil {
+		return nil, err
+	}
 	d, err := s.draw(c.Configuration, c.DNS, c.Allocated)
 	if err != nil {
 		return nil, err
@@ -190,7 +212,7 @@ func (s *Sandbox) bootstrap(ctx context.Context, c BootstrapConfig) (main MainPr
 	undo.Add(func() error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 		defer cancel()
-		return s.config.Engine.Destroy(ctx)
+		return s.engine().Destroy(ctx)
 	})
 	main, err = s.make(ctx, &d, &undo)
 	if err != nil {
@@ -205,10 +227,26 @@ func (s *Sandbox) bootstrap(ctx context.Context, c BootstrapConfig) (main MainPr
 	return main, nil
 }
 
+// identify learns which sandbox this is, and makes its engine.
+func (s *Sandbox) identify(c BootstrapConfig) (err error) {
+	who := *s.self.Load()
+	if c.StateDir != "" {
+		who.id, who.stateDir = c.Configuration.ID, c.StateDir
+	}
+	if who.id == "" || !filepath.IsAbs(who.stateDir) {
+		return fmt.Errorf("sandbox %q: state directory %q: want an id and an absolute path: %w", who.id, who.stateDir, errdefs.ErrFailedPrecondition)
+	}
+	if who.engine, err = s.config.Engine(who.id, who.stateDir); err != nil {
+		return err
+	}
+	s.self.Store(&who)
+	return nil
+}
+
 // make makes the isolation, then the interfaces and, beside them, the resolver and
 // the main process: it does not begin before Start.
 func (s *Sandbox) make(ctx context.Context, d *design, undo *revert.Stack) (main MainProcess, err error) {
-	if d.namespace, err = s.config.Engine.Isolate(ctx); err != nil {
+	if d.namespace, err = s.engine().Isolate(ctx); err != nil {
 		return nil, err
 	}
 	undo.Add(func() error { s.leases.Release(); return nil })
@@ -216,23 +254,23 @@ func (s *Sandbox) make(ctx context.Context, d *design, undo *revert.Stack) (main
 	undo.Add(func() error { s.names.close(); return nil })
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		if err := s.config.Engine.Prepare(ctx, d.Configuration); err != nil {
+		if err := s.engine().Prepare(ctx, d.Configuration); err != nil {
 			return err
 		}
-		if err := s.names.serve(ctx, s.config.Engine, d.wished, d.allocated, s.config.Log); err != nil {
+		if err := s.names.serve(ctx, s.engine(), d.wished, d.allocated, s.config.Log); err != nil {
 			return err
 		}
-		main, err = s.config.Engine.Create(ctx)
+		main, err = s.engine().Create(ctx)
 		return err
 	})
 	group.Go(func() error {
 		if err := s.leases.Hold(ctx, d.allocated, d.namespace); err != nil {
 			return err
 		}
-		if err := s.config.Engine.Plug(ctx, d.plans); err != nil {
+		if err := s.engine().Plug(ctx, d.plans); err != nil {
 			return err
 		}
-		return s.ports.Publish(ctx, byPriority(d.allocated), reachOf(s.config.Engine))
+		return s.ports.Publish(ctx, byPriority(d.allocated), reachOf(s.engine()))
 	})
 	if err := group.Wait(); err != nil {
 		return nil, err
@@ -283,7 +321,7 @@ func (s *Sandbox) watch(main MainProcess, server *stdio.Server, log *containerlo
 	if err := log.Close(); err != nil {
 		s.config.Log.Error("close the container log", "error", err)
 	}
-	if err := writeExit(s.config.StateDir, exit); err != nil {
+	if err := writeExit(s.self.Load().stateDir, exit); err != nil {
 		s.config.Log.Error("exit status not kept", "error", err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
@@ -291,7 +329,7 @@ func (s *Sandbox) watch(main MainProcess, server *stdio.Server, log *containerlo
 	s.endChanges(ctx)
 	s.names.close()
 	s.closePorts(ctx)
-	if err := s.config.Engine.Destroy(ctx); err != nil {
+	if err := s.engine().Destroy(ctx); err != nil {
 		s.config.Log.Error("take the sandbox down", "error", err)
 	}
 	s.leases.Release()
@@ -311,7 +349,7 @@ func (s *Sandbox) Start(ctx context.Context) (time.Time, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != Created {
-		return time.Time{}, fmt.Errorf("sandbox %s: cannot be started, it is %v: want created: %w", s.config.ID, s.state, errdefs.ErrFailedPrecondition)
+		return time.Time{}, fmt.Errorf("sandbox %s: cannot be started, it is %v: want created: %w", s.id(), s.state, errdefs.ErrFailedPrecondition)
 	}
 	main := s.main
 	s.state, s.startedAt = Running, time.Now().UTC()

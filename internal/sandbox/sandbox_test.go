@@ -121,7 +121,7 @@ func newFake(t *testing.T) (*Sandbox, *fakeEngine, *holdtest.Plugins) {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	e := &fakeEngine{main: newFakeProcess(), dir: dir}
 	s := New(Config{
-		ID: "0123456789abcdef", StateDir: dir, Engine: e, Log: slog.New(slog.DiscardHandler),
+		ID: "0123456789abcdef", StateDir: dir, Engine: func(string, string) (Engine, error) { return e, nil }, Log: slog.New(slog.DiscardHandler),
 		Strategies: map[string]InterfaceStrategy{"describe": describe{}},
 	})
 	plugins := holdtest.New()

@@ -18,7 +18,8 @@ import (
 	"patchbay.dev/patchbay/internal/rpc"
 )
 
-// The environment of a runtime helper.
+// The environment of a runtime helper. One that is started on standby, before
+// there is a sandbox for it, has neither of the first two.
 const (
 	IDVariable       = "PATCHBAY_SANDBOX_ID"
 	StateDirVariable = "PATCHBAY_STATE_DIR"
@@ -71,7 +72,8 @@ type MainConfig struct {
 	Name       string // of the runtime
 	Version    string
 	Strategies map[string]InterfaceStrategy
-	// Engine makes the engine of the sandbox with an id and a directory.
+	// Engine makes the engine of the sandbox with an id and a directory, as soon
+	// as these are known. What needs neither is best done before Main.
 	Engine func(id, stateDir string) (Engine, error)
 }
 
@@ -84,15 +86,11 @@ func Main(c MainConfig) error {
 		return err
 	}
 	id, dir := os.Getenv(IDVariable), os.Getenv(StateDirVariable)
-	if id == "" || !filepath.IsAbs(dir) {
-		return fmt.Errorf("%s=%q, %s=%q: want an id and an absolute path; this program is started by patchbayd: %w",
+	if (id == "") != (dir == "") || (dir != "" && !filepath.IsAbs(dir)) {
+		return fmt.Errorf("%s=%q, %s=%q: want an id and an absolute path, or neither; this program is started by patchbayd: %w",
 			IDVariable, id, StateDirVariable, dir, errdefs.ErrFailedPrecondition)
 	}
-	engine, err := c.Engine(id, dir)
-	if err != nil {
-		return err
-	}
-	s := New(Config{ID: id, StateDir: dir, Engine: engine, Strategies: c.Strategies, Log: log})
+	s := New(Config{ID: id, StateDir: dir, Engine: c.Engine, Strategies: c.Strategies, Log: log})
 	s.running.Go(learnMessages)
 	return Serve(s, NewHarness(s, c.Name, c.Version), listener, log)
 }

@@ -25,13 +25,13 @@ func (s *Sandbox) Stats(ctx context.Context) (resource.Sample, error) {
 	if err := s.live("uses nothing"); err != nil {
 		return resource.Sample{}, err
 	}
-	meter, ok := s.config.Engine.(Meter)
+	meter, ok := s.engine().(Meter)
 	if !ok {
-		return resource.Sample{}, fmt.Errorf("sandbox %s: its runtime does not count what it uses: %w", s.config.ID, errdefs.ErrNotImplemented)
+		return resource.Sample{}, fmt.Errorf("sandbox %s: its runtime does not count what it uses: %w", s.id(), errdefs.ErrNotImplemented)
 	}
 	sample, err := meter.Sample(ctx)
 	if err != nil {
-		return resource.Sample{}, fmt.Errorf("sandbox %s: %w", s.config.ID, err)
+		return resource.Sample{}, fmt.Errorf("sandbox %s: %w", s.id(), err)
 	}
 	sample.Time = time.Now().UTC()
 	sample.Attachments = traffic(s.made().Attachments, sample.Attachments)

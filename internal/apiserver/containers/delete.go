@@ -120,7 +120,7 @@ func (s *Service) purge(e *entry) error {
 	return nil
 }
 
-// settle waits for what is left of a run whose main process has ended: who
+// settle waits for what is left of a run whose main process or helper has ended: who
 // learned of that must not be told that it still runs.
 func (s *Service) settle(ctx context.Context, e *entry) error {
 	s.mu.Lock()

@@ -44,6 +44,7 @@ func (s *Service) awaitEnd(e *entry, r *run) bool {
 // finish takes away what a run leaves, in an order in which the next patchbayd
 // can go on wherever this one dies.
 func (s *Service) finish(e *entry, r *run) {
+	defer s.programs.Busy()()
 	directory := s.config.Roots.Sandbox(e.id())
 	last := disk.ReadExit(directory)
 	if last == nil {

@@ -25,9 +25,16 @@ func (s *Service) Resume() error {
 	if err != nil {
 		return fmt.Errorf("look for running containers: %w", err)
 	}
+	standby, err := disk.Names(s.config.Roots.Standby())
+	if err != nil {
+		return fmt.Errorf("look for runtime helpers on standby: %w", err)
+	}
 	directories, err := disk.Names(filepath.Dir(s.config.Roots.Container("x")))
 	if err != nil {
 		return fmt.Errorf("look for containers: %w", err)
+	}
+	for _, name := range standby {
+		s.background(func() { s.programs.DismissStandby(name) })
 	}
 	for _, id := range sandboxes {
 		s.resume(id)

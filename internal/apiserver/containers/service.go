@@ -75,6 +75,8 @@ type Config struct {
 	Runtimes request.Runtimes
 	// DefaultRuntime is that of containers which name none.
 	DefaultRuntime string
+	// Standby is how many runtime helpers wait for a container; 0: none.
+	Standby int
 	// ReadyTimeout bounds how long a runtime helper may take until it answers;
 	// default 10 s.
 	ReadyTimeout time.Duration
@@ -120,7 +122,7 @@ type Service struct {
 	reach.Calls
 	config   Config
 	checker  request.Checker
-	programs runtimehelper.Programs
+	programs *runtimehelper.Programs
 
 	life     context.Context // ends with Close
 	end      context.CancelFunc
@@ -198,10 +200,10 @@ func New(c Config) (*Service, error) {
 	s := &Service{
 		config:  c,
 		checker: request.Checker{Images: c.Images, Networks: c.Networks, Runtimes: c.Runtimes, DefaultRuntime: c.DefaultRuntime},
-		programs: runtimehelper.Programs{
+		programs: runtimehelper.New(runtimehelper.Config{
 			Roots: c.Roots, Launch: c.Launch, ReadyTimeout: c.ReadyTimeout, GraceTimeout: c.GraceTimeout,
-			Settings: c.RuntimeEnvironment, Log: c.Log,
-		},
+			Standby: c.Standby, Settings: c.RuntimeEnvironment, Log: c.Log,
+		}),
 		entries: map[string]*entry{}, names: map[string]*entry{},
 	}
 	s.life, s.end = context.WithCancel(context.Background())
@@ -244,13 +246,15 @@ func (s *Service) goingDown(err error) error {
 	return err
 }
 
-// Close ends watching and waits for it. Containers go on.
+// Close ends watching and waits for it, and ends helpers that wait for a container.
+// Containers go on.
 func (s *Service) Close() {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
 	s.end()
 	s.running.Wait()
+	s.programs.Close()
 	for _, e := range s.all() {
 		if r, err := s.needRun(e); err == nil {
 			r.client.Close()

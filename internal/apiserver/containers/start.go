@@ -37,6 +37,7 @@ type run struct {
 	process *helper.Process // nil if it died while no patchbayd ran
 	client  *client.Sandbox
 	ready   bool // it has answered once
+	moved   bool // it was on standby
 
 	// Guarded by Service.mu:
 	state       resource.ContainerState // starting, running or stopping
@@ -75,6 +76,7 @@ func (s *Service) start(ctx context.Context, e *entry, attach bool) (string, err
 	if err != nil {
 		return "", err
 	}
+	defer s.programs.Busy()()
 	stdio, err := s.launch(ctx, e, r, attach)
 	if err != nil {
 		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
@@ -146,6 +148,9 @@ func (s *Service) launch(ctx context.Context, e *entry, r *run, attach bool) (st
 		return "", err
 	}
 	request := blueprint.Sandbox(s.config.Roots, e.metadata, e.config(), layers, allocated)
+	if r.moved {
+		request.StateDirectory = s.config.Roots.Sandbox(e.id())
+	}
 	request.AwaitAttach, request.Start = attach, true
 	stdio, err := s.bootstrap(ctx, e, r, request)
 	if err != nil {
@@ -202,7 +207,7 @@ func (s *Service) unmarkStarted(e *entry) {
 // startHelper starts the runtime helper and waits until it answers.
 func (s *Service) startHelper(ctx context.Context, e *entry, r *run, plugin manifest.Plugin) error {
 	h, err := s.programs.Start(ctx, e.id(), plugin)
-	r.process, r.client, r.ready = h.Process, h.Client, h.Ready
+	r.process, r.client, r.ready, r.moved = h.Process, h.Client, h.Ready, h.Moved
 	if err != nil {
 		return e.errorf(wire.Kind(err), "%w", err)
 	}

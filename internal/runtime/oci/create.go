@@ -37,6 +37,7 @@ func (e *Engine) Create(ctx context.Context) (sandbox.MainProcess, error) {
 	if c.AwaitAttach {
 		streams.hub.AwaitAttach = stdio.DefaultAwaitAttach
 	}
+	e.program.Copy = <-e.copied
 	p, err := e.spawn(ctx, streams, func(child program.Child) error {
 		return e.program.Create(ctx, e.config.StateDir, child)
 	})

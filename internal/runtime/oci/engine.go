@@ -46,7 +46,8 @@ type Engine struct {
 	group   cgroup.Group
 	rates   outer.Rates
 
-	network   chan madeNetwork      // gives the network's namespace, once
+	network   <-chan madeNetwork    // gives the network's namespace, once
+	copied    <-chan *program.Copy  // gives a copy of the OCI runtime's program, or nil, once
 	namespace *netns.Namespace      // nil before Isolate
 	sandbox   sandbox.Configuration // set by Prepare
 	process   *specs.Process        // set by Prepare
@@ -62,67 +63,9 @@ type Engine struct {
 
 var _ sandbox.Engine = (*Engine)(nil)
 
-// New moves the calling process into the namespaces that it was started in and
-// returns its engine. Without an OCI runtime on the host it is
-// errdefs.ErrFailedPrecondition.
-func New(c Config) (*Engine, error) {
-	path, err := program.Find()
-	if err != nil {
-		return nil, err
-	}
-	h, err := outer.MoveIn()
-	if err != nil {
-		return nil, err
-	}
-	if err := cgroup.HideUnified(); err != nil {
-		return nil, err
-	}
-	group, err := cgroup.Of(c.ID)
-	if err != nil {
-		return nil, err
-	}
-	r := reaper.Start()
-	e := &Engine{
-		config: c, host: h, reaper: r, group: group, rates: outer.Rates{Sandbox: c.ID},
-		program: program.Program{Path: path, ID: c.ID, StateDir: c.StateDir, Reaper: r},
-		network: make(chan madeNetwork, 1),
-		pumps:   map[string]*tapstream.Pump{}, borrowed: map[string]link.Counters{},
-	}
-	// The kernel takes its time while it ends other namespaces; until the helper is told
-	// what to make, there is some.
-	go func() {
-		e.network <- makeNetwork()
-		_, _ = json.Marshal(&specs.Spec{}) // learns the type, which Prepare needs
-	}()
-	return e, nil
-}
-
-// madeNetwork is a network namespace, or why there is none.
-type madeNetwork struct {
-	namespace *netns.Namespace
-	err       error
-}
-
-// makeNetwork makes a network namespace with its loopback up.
-func makeNetwork() madeNetwork {
-	ns, err := netns.New()
-	if err != nil {
-		return madeNetwork{err: err}
-	}
-	within, err := link.Open(ns)
-	if err == nil {
-		err = within.LoopbackUp()
-		within.Close()
-	}
-	if err != nil {
-		return madeNetwork{err: errors.Join(err, ns.Close())}
-	}
-	return madeNetwork{namespace: ns}
-}
-
 func (e *Engine) path(name string) string { return filepath.Join(e.config.StateDir, name) }
 
-// Isolate returns the network namespace that New has begun to make.
+// Isolate returns the network namespace that Prepare has begun to make.
 func (e *Engine) Isolate(ctx context.Context) (string, error) {
 	select {
 	case made := <-e.network:

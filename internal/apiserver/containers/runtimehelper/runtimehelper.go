@@ -20,14 +20,28 @@ import (
 	"patchbay.dev/patchbay/internal/manifest"
 )
 
-// Programs runs programs for sandboxes, by their ids.
-type Programs struct {
+// Config is what Programs need.
+type Config struct {
 	Roots        layout.Roots
 	Launch       func(helper.Config) (*helper.Process, error)
 	ReadyTimeout time.Duration // until a helper answers
 	GraceTimeout time.Duration // until it has ended
 	Settings     []string      // KEY=VALUE, that all of them get
+	Standby      int           // helpers that wait for a sandbox; 0: none
 	Log          *slog.Logger
+}
+
+// Programs runs programs for sandboxes, by their ids. It is safe for concurrent use.
+type Programs struct {
+	Config
+	standby standby
+}
+
+// New returns programs of which none runs.
+func New(c Config) *Programs {
+	p := &Programs{Config: c}
+	p.standby.init(p)
+	return p
 }
 
 // Helper is a runtime helper.
@@ -35,23 +49,33 @@ type Helper struct {
 	Process *helper.Process // nil: it does not run
 	Client  *client.Sandbox
 	Ready   bool // it has answered once
+	Moved   bool // it was on standby and does not know its sandbox yet
 }
 
-// Start starts a helper and waits until it answers. What there is of it is
-// returned with an error too, to be dismissed.
-func (p Programs) Start(ctx context.Context, id string, plugin manifest.Plugin) (h Helper, err error) {
+// Start returns a helper that answers: one that is on standby, if there is one, or
+// a new one. What there is of it is returned with an error too, to be dismissed.
+func (p *Programs) Start(ctx context.Context, id string, plugin manifest.Plugin) (Helper, error) {
+	if h, ok := p.standby.take(ctx, plugin, id); ok {
+		return h, nil
+	}
+	return p.launch(ctx, plugin, p.Roots.Sandbox(id), p.environment(id))
+}
+
+// launch starts a helper and waits until it answers.
+func (p *Programs) launch(ctx context.Context, plugin manifest.Plugin, directory string, environment []string) (h Helper, err error) {
+	socket := filepath.Join(directory, layout.SandboxSocketName)
 	h.Process, err = p.Launch(helper.Config{
-		Directory:   p.Roots.Sandbox(id),
-		Socket:      p.Roots.SandboxSocket(id),
+		Directory:   directory,
+		Socket:      socket,
 		Binary:      plugin.Binary,
 		Name:        nameOf(plugin.Name),
-		Environment: p.environment(id),
+		Environment: environment,
 		Isolate:     true,
 	})
 	if err != nil {
 		return h, fmt.Errorf("runtime %s: %w", plugin.Name, err)
 	}
-	h.Client = client.DialSandbox(p.Roots.SandboxSocket(id))
+	h.Client = client.DialSandbox(socket)
 	ctx, cancel := context.WithTimeout(ctx, p.ReadyTimeout)
 	defer cancel()
 	if err := h.Process.Ready(ctx, h.hello); err != nil {
@@ -75,15 +99,15 @@ func (h Helper) hello(ctx context.Context) error {
 
 func nameOf(plugin string) string { return "patchbay-runtime-" + plugin }
 
-// environment is what tells a runtime's programs which sandbox is theirs, and how
-// the configuration wants them to work.
-func (p Programs) environment(id string) []string {
-	return append([]string{
-		"PATCHBAY_SANDBOX_ID=" + id,
-		"PATCHBAY_STATE_DIR=" + p.Roots.Sandbox(id),
-		"PATCHBAY_CACHE_DIR=" + p.Roots.Cache(),
-		"PATCHBAY_KERNEL_DIR=" + p.Roots.Kernel(),
-	}, p.Settings...)
+// environment is what tells a runtime's programs which sandbox is theirs.
+func (p *Programs) environment(id string) []string {
+	return append(p.shared(), "PATCHBAY_SANDBOX_ID="+id, "PATCHBAY_STATE_DIR="+p.Roots.Sandbox(id))
+}
+
+// shared is what all of them get: where they keep what they share, and how the
+// configuration wants them to work.
+func (p *Programs) shared() []string {
+	return append([]string{"PATCHBAY_CACHE_DIR=" + p.Roots.Cache(), "PATCHBAY_KERNEL_DIR=" + p.Roots.Kernel()}, p.Settings...)
 }
 
 // cleanUpTimeout bounds the removal of a container's cgroups, whose processes
@@ -91,7 +115,7 @@ func (p Programs) environment(id string) []string {
 const cleanUpTimeout = 30 * time.Second
 
 // CleanUp removes what a helper that did not end by itself leaves on the host.
-func (p Programs) CleanUp(id string, h Helper) {
+func (p *Programs) CleanUp(id string, h Helper) {
 	if h.Process != nil && h.Process.Clean() {
 		return
 	}
@@ -110,7 +134,7 @@ func (p Programs) CleanUp(id string, h Helper) {
 }
 
 // Dismiss ends a helper and takes away what it leaves, but for its leases.
-func (p Programs) Dismiss(ctx context.Context, id string, h Helper) {
+func (p *Programs) Dismiss(ctx context.Context, id string, h Helper) {
 	if h.Process != nil && (!h.Ready || !p.shutDown(ctx, h)) {
 		h.Process.Kill()
 	}
@@ -122,7 +146,7 @@ func (p Programs) Dismiss(ctx context.Context, id string, h Helper) {
 
 // shutDown asks a helper to end and reports whether it has. One that has
 // answered a bootstrap with an error ends unasked.
-func (p Programs) shutDown(ctx context.Context, h Helper) bool {
+func (p *Programs) shutDown(ctx context.Context, h Helper) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.GraceTimeout)
 	defer cancel()
 	_, err := h.Client.Shutdown(ctx, &sandboxv1.ShutdownRequest{})

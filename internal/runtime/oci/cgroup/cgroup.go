@@ -86,13 +86,18 @@ type Group struct {
 	dirs map[string]string // by controller list, "" for v2
 }
 
-// Of returns the group of a container. It need not exist.
-func Of(id string) (Group, error) {
+// Hierarchies are where the host's hierarchies are mounted.
+type Hierarchies struct {
+	mountpoints map[string]string // by controller list, "" for v2
+}
+
+// Find looks for the hierarchies of the calling process's mount namespace.
+func Find() (Hierarchies, error) {
 	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
 	if err != nil {
-		return Group{}, fmt.Errorf("find the cgroup hierarchies: %w", err)
+		return Hierarchies{}, fmt.Errorf("find the cgroup hierarchies: %w", err)
 	}
-	g := Group{dirs: make(map[string]string)}
+	h := Hierarchies{mountpoints: make(map[string]string)}
 	for _, m := range mounts {
 		if !strings.HasPrefix(m.Mountpoint, root) {
 			continue
@@ -101,9 +106,24 @@ func Of(id string) (Group, error) {
 		if m.FSType == "cgroup" {
 			key = m.VFSOptions
 		}
-		g.dirs[key] = filepath.Join(m.Mountpoint, Path(id))
+		h.mountpoints[key] = m.Mountpoint
 	}
-	return g, nil
+	return h, nil
+}
+
+// Group returns the group of a container. It need not exist.
+func (h Hierarchies) Group(id string) Group {
+	g := Group{dirs: make(map[string]string, len(h.mountpoints))}
+	for key, mountpoint := range h.mountpoints {
+		g.dirs[key] = filepath.Join(mountpoint, Path(id))
+	}
+	return g
+}
+
+// Of returns the group of a container. It need not exist.
+func Of(id string) (Group, error) {
+	h, err := Find()
+	return h.Group(id), err
 }
 
 // Processes returns the numbers of the group's processes as this process sees

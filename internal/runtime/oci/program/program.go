@@ -62,6 +62,7 @@ type Program struct {
 	ID       string // of the container
 	StateDir string // for its state and logs; absolute
 	Reaper   *reaper.Reaper
+	Copy     *Copy // of the program, for Create; nil, or of what the program was: one is made
 
 	executable string // what to execute in place of Path; empty: Path
 }
@@ -93,7 +94,7 @@ func (c Child) args() []string {
 
 // Create makes the container of a bundle, and its process, which waits for Start.
 func (p Program) Create(ctx context.Context, bundle string, c Child) error {
-	if copied, err := seal(p.Path, c.Files); err == nil { // else the program sees to it
+	if copied, err := p.copy(c.Files); err == nil { // else the program sees to it
 		defer copied.Close()
 		p.executable = fmt.Sprintf("/proc/self/fd/%d", copied.Fd())
 	}

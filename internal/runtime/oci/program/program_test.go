@@ -78,7 +78,7 @@ func TestSealBesideManyFiles(t *testing.T) {
 		for _, l := range low {
 			l.Close()
 		}
-		sealed, err := seal(path, []*os.File{f, f, f})
+		sealed, err := Program{Path: path}.copy([]*os.File{f, f, f})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,27 +93,46 @@ func TestSealBesideManyFiles(t *testing.T) {
 	}
 }
 
-func TestSeal(t *testing.T) {
+// TestCopy: what nobody can write to, and what is made anew when the program has
+// changed.
+func TestCopy(t *testing.T) {
 	t.Parallel()
-	path, err := exec.LookPath("true")
+	path := filepath.Join(t.TempDir(), "program")
+	content := func(f *os.File) string {
+		t.Helper()
+		defer f.Close()
+		data := make([]byte, 64)
+		n, _ := f.ReadAt(data, 0)
+		return string(data[:n])
+	}
+	if err := os.WriteFile(path, []byte("first"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	first, err := Load(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sealed, err := seal(path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer sealed.Close()
-	if _, err := sealed.WriteAt([]byte("x"), 0); !errors.Is(err, unix.EPERM) {
+	if _, err := first.file.WriteAt([]byte("x"), 0); !errors.Is(err, unix.EPERM) {
 		t.Errorf("write: %v, want that it is refused", err)
 	}
-	same, err := os.ReadFile(path)
-	if err != nil {
+	p := Program{Path: path, Copy: first}
+	got, err := p.copy(nil)
+	if err != nil || content(got) != "first" {
+		t.Fatalf("copy: %v, want that of the first program", err)
+	}
+	if _, err := first.file.Stat(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("the copy made in advance is still open: %v", err)
+	}
+
+	if p.Copy, err = Load(path); err != nil {
 		t.Fatal(err)
 	}
-	copied := make([]byte, len(same)+1)
-	if n, _ := sealed.ReadAt(copied, 0); string(copied[:n]) != string(same) {
-		t.Errorf("the copy has %d bytes and differs from the %d of %s", n, len(same), path)
+	fresh := path + ".new"
+	if err := errors.Join(os.WriteFile(fresh, []byte("other"), 0o700), os.Rename(fresh, path)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = p.copy(nil); err != nil || content(got) != "other" {
+		t.Errorf("copy: %v, want that of the program that took the place of the first", err)
 	}
 
 	large := filepath.Join(t.TempDir(), "large")
@@ -121,8 +140,8 @@ func TestSeal(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{large, filepath.Join(t.TempDir(), "nothere")} {
-		if f, err := seal(path, nil); err == nil {
-			f.Close()
+		if c, err := Load(path); err == nil {
+			c.Close()
 			t.Errorf("%s: copied", path)
 		}
 	}

@@ -1,0 +1,100 @@
+package oci
+
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/netns"
+	"patchbay.dev/patchbay/internal/runtime/oci/cgroup"
+	"patchbay.dev/patchbay/internal/runtime/oci/program"
+	"patchbay.dev/patchbay/internal/runtime/oci/reaper"
+	"patchbay.dev/patchbay/internal/runtime/outer"
+	"patchbay.dev/patchbay/internal/tapstream"
+)
+
+// Preparation is all of an engine that needs no sandbox to be known: the helper's
+// namespaces, a network and a copy of the OCI runtime's program.
+type Preparation struct {
+	cacheDir string
+	host     *outer.Host
+	reaper   *reaper.Reaper
+	groups   cgroup.Hierarchies
+	network  chan madeNetwork
+	copied   chan *program.Copy
+}
+
+// madeNetwork is a network namespace, or why there is none.
+type madeNetwork struct {
+	namespace *netns.Namespace
+	err       error
+}
+
+// Prepare moves the calling process into the namespaces that it was started in. What
+// takes longer goes on in the background. Without an OCI runtime on the host it
+// is errdefs.ErrFailedPrecondition. The directory for what helpers share may be
+// empty for none.
+func Prepare(cacheDir string) (*Preparation, error) {
+	path, err := program.Find()
+	if err != nil {
+		return nil, err
+	}
+	h, err := outer.MoveIn()
+	if err != nil {
+		return nil, err
+	}
+	if err := cgroup.HideUnified(); err != nil {
+		return nil, err
+	}
+	groups, err := cgroup.Find()
+	if err != nil {
+		return nil, err
+	}
+	p := &Preparation{
+		cacheDir: cacheDir, host: h, reaper: reaper.Start(), groups: groups,
+		network: make(chan madeNetwork, 1), copied: make(chan *program.Copy, 1),
+	}
+	// The kernel takes its time while it ends other namespaces; until the helper is told
+	// what to make, there is some.
+	go func() {
+		p.network <- makeNetwork()
+		_, _ = json.Marshal(&specs.Spec{}) // learns the type, which Engine.Prepare needs
+		copied, _ := program.Load(path)    // without one the program sees to it
+		p.copied <- copied
+	}()
+	return p, nil
+}
+
+// Engine returns the engine of a sandbox. It is called once.
+func (p *Preparation) Engine(id, stateDir string) (*Engine, error) {
+	path, err := program.Find() // others may have been installed meanwhile
+	if err != nil {
+		return nil, err
+	}
+	return &Engine{
+		config: Config{ID: id, StateDir: stateDir, CacheDir: p.cacheDir},
+		host:   p.host, reaper: p.reaper, group: p.groups.Group(id), rates: outer.Rates{Sandbox: id},
+		program: program.Program{Path: path, ID: id, StateDir: stateDir, Reaper: p.reaper},
+		network: p.network, copied: p.copied,
+		pumps: map[string]*tapstream.Pump{}, borrowed: map[string]link.Counters{},
+	}, nil
+}
+
+// makeNetwork makes a network namespace with its loopback up.
+func makeNetwork() madeNetwork {
+	ns, err := netns.New()
+	if err != nil {
+		return madeNetwork{err: err}
+	}
+	within, err := link.Open(ns)
+	if err == nil {
+		err = within.LoopbackUp()
+		within.Close()
+	}
+	if err != nil {
+		return madeNetwork{err: errors.Join(err, ns.Close())}
+	}
+	return madeNetwork{namespace: ns}
+}
