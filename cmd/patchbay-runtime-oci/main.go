@@ -16,6 +16,7 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/oci"
 	"patchbay.dev/patchbay/internal/runtime/oci/initproc"
 	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/internal/sandbox/serve"
 	"patchbay.dev/patchbay/internal/sandbox/strategy"
 	"patchbay.dev/patchbay/internal/version"
 )
@@ -56,7 +57,7 @@ func keep() error {
 	if err != nil {
 		return err
 	}
-	return sandbox.Main(sandbox.MainConfig{
+	return serve.Main(serve.Config{
 		Name: "oci", Version: version.Version(), Strategies: strategy.Table(),
 		Engine: func(id, stateDir string) (sandbox.Engine, error) { return p.Engine(id, stateDir) },
 	})

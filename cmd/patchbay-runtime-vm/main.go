@@ -16,6 +16,7 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/vm"
 	"patchbay.dev/patchbay/internal/runtime/vm/bare"
 	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/internal/sandbox/serve"
 	"patchbay.dev/patchbay/internal/sandbox/strategy"
 	"patchbay.dev/patchbay/internal/version"
 )
@@ -32,7 +33,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return sandbox.Main(sandbox.MainConfig{Name: "vm", Version: version.Version(), Strategies: strategy.Only(vm.Strategies()...), Engine: newEngine})
+		return serve.Main(serve.Config{Name: "vm", Version: version.Version(), Strategies: strategy.Only(vm.Strategies()...), Engine: newEngine})
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), verbTimeout)
 	defer cancel()

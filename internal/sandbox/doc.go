@@ -2,6 +2,6 @@
 // sandbox, its leases, the plan of its interfaces and its processes, over an
 // Engine that knows how to make them. A sandbox never calls the API server.
 //
-// It is reached by patchbay.sandbox.v1 (Harness), and by stdio.sock for the
+// It is reached by patchbay.sandbox.v1 (package serve), and by stdio.sock for the
 // standard streams of its processes.
 package sandbox

@@ -29,7 +29,7 @@ func TestStandbyHelper(t *testing.T) {
 	h.up()
 	h.patchbay("network", "create", "web")
 	h.patchbay("run", "-d", "--name", "first", "--network", "web", "box", "sleep", "1000")
-	waiting := h.standby()
+	h.standby()
 	if got := h.patchbay("list", "--all", "--quiet"); strings.Count(got, "\n") != 0 {
 		t.Errorf("list: got %q, want the one container", got)
 	}
@@ -49,7 +49,7 @@ func TestStandbyHelper(t *testing.T) {
 		t.Errorf("a mount that a container has used: %v", err)
 	}
 
-	waiting = h.standby()
+	waiting := h.standby()
 	h.patchbay("run", "-d", "--name", "second", "--network", "web", "-p", "8080:7", "box", "sleep", "1000")
 	if got := h.container("second").Status.HelperPID; got != waiting {
 		t.Errorf("helper of the second container: %d, want %d, which was on standby", got, waiting)
@@ -81,9 +81,8 @@ func TestStandbyHelper(t *testing.T) {
 	}
 	h.gone(waiting)
 	eventually(t, settle, func() error {
-		left, err := filepath.Glob(filepath.Join(h.runRoot, "standby*"))
-		if len(left) > 0 {
-			return fmt.Errorf("left in the run root: %v, %v", left, err)
+		if left, _ := filepath.Glob(filepath.Join(h.runRoot, "standby*")); len(left) > 0 {
+			return fmt.Errorf("left in the run root: %v", left)
 		}
 		return nil
 	})

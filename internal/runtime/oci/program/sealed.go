@@ -43,7 +43,7 @@ type version struct {
 }
 
 func versionOf(s unix.Stat_t) version {
-	return version{device: uint64(s.Dev), inode: s.Ino, size: s.Size, modified: s.Mtim, changed: s.Ctim}
+	return version{device: s.Dev, inode: s.Ino, size: s.Size, modified: s.Mtim, changed: s.Ctim}
 }
 
 // Load copies the program at path, unless it is too large to be worth it.

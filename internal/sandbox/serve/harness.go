@@ -1,4 +1,4 @@
-package sandbox
+package serve
 
 import (
 	"cmp"
@@ -16,6 +16,7 @@ import (
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/api/patchbay/sandbox/v1/sandboxv1connect"
+	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/sandbox/copying"
 	"patchbay.dev/patchbay/internal/wire"
 )
@@ -23,36 +24,29 @@ import (
 // Protocol is the version of patchbay.sandbox.v1 that helpers speak.
 const Protocol = 1
 
-// Harness serves a sandbox: it decodes, calls and encodes, and decides nothing.
-type Harness struct {
+// harness serves a sandbox: it decodes, calls and encodes, and decides nothing.
+type harness struct {
 	copying.Service
-	sandbox *Sandbox
-	name    string
-	version string
+	sandbox *sandbox.Sandbox
+	config  Config
 }
 
-var _ sandboxv1connect.SandboxServiceHandler = (*Harness)(nil)
-
-// NewHarness returns the service of a sandbox; name and version are the
-// runtime's.
-func NewHarness(s *Sandbox, name, version string) *Harness {
-	return &Harness{copying.Service{Files: s.Files}, s, name, version}
-}
+var _ sandboxv1connect.SandboxServiceHandler = (*harness)(nil)
 
 // Hello agrees on a protocol version.
-func (h *Harness) Hello(_ context.Context, r *sandboxv1.HelloRequest) (*sandboxv1.HelloResponse, error) {
+func (h *harness) Hello(_ context.Context, r *sandboxv1.HelloRequest) (*sandboxv1.HelloResponse, error) {
 	if r.GetMinProtocol() > Protocol || r.GetMaxProtocol() < Protocol {
 		return nil, fmt.Errorf("protocol %d to %d: want a range that holds %d: %w",
 			r.GetMinProtocol(), r.GetMaxProtocol(), Protocol, errdefs.ErrFailedPrecondition)
 	}
 	return &sandboxv1.HelloResponse{
-		MinProtocol: Protocol, MaxProtocol: Protocol, Name: h.name, Version: h.version,
-		Strategies: slices.Sorted(maps.Keys(h.sandbox.config.Strategies)),
+		MinProtocol: Protocol, MaxProtocol: Protocol, Name: h.config.Name, Version: h.config.Version,
+		Strategies: slices.Sorted(maps.Keys(h.config.Strategies)),
 	}, nil
 }
 
 // Bootstrap makes the sandbox.
-func (h *Harness) Bootstrap(ctx context.Context, r *sandboxv1.BootstrapRequest) (*sandboxv1.BootstrapResponse, error) {
+func (h *harness) Bootstrap(ctx context.Context, r *sandboxv1.BootstrapRequest) (*sandboxv1.BootstrapResponse, error) {
 	c, err := bootstrapConfig(r)
 	if err != nil {
 		return nil, err
@@ -69,22 +63,22 @@ func (h *Harness) Bootstrap(ctx context.Context, r *sandboxv1.BootstrapRequest) 
 	}, nil
 }
 
-func bootstrapConfig(r *sandboxv1.BootstrapRequest) (BootstrapConfig, error) {
+func bootstrapConfig(r *sandboxv1.BootstrapRequest) (sandbox.BootstrapConfig, error) {
 	allocated, err1 := wire.AllocatedAttachmentsFromProto(r.GetAttachments())
 	dns, err2 := wire.DNSFromProto(r.GetDns())
 	hosts, err3 := wire.ExtraHostsFromProto(r.GetExtraHosts())
 	ports, err4 := wire.PublishedPortsFromProto(r.GetPorts())
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
-		return BootstrapConfig{}, err
+		return sandbox.BootstrapConfig{}, err
 	}
 	root := r.GetRootFilesystem()
-	return BootstrapConfig{
-		Configuration: Configuration{
+	return sandbox.BootstrapConfig{
+		Configuration: sandbox.Configuration{
 			ID:       r.GetId(),
 			Name:     r.GetName(),
 			Hostname: cmp.Or(r.GetHostname(), r.GetId()[:min(12, len(r.GetId()))]),
 			Process:  wire.ProcessFromProto(r.GetProcess()),
-			RootFilesystem: RootFilesystem{
+			RootFilesystem: sandbox.RootFilesystem{
 				LowerDirectories: root.GetLowerDirectories(),
 				UpperDirectory:   root.GetUpperDirectory(),
 				WorkDirectory:    root.GetWorkDirectory(),
@@ -109,7 +103,7 @@ func bootstrapConfig(r *sandboxv1.BootstrapRequest) (BootstrapConfig, error) {
 }
 
 // Start starts the main process.
-func (h *Harness) Start(ctx context.Context, _ *sandboxv1.StartRequest) (*sandboxv1.StartResponse, error) {
+func (h *harness) Start(ctx context.Context, _ *sandboxv1.StartRequest) (*sandboxv1.StartResponse, error) {
 	at, err := h.sandbox.Start(ctx)
 	if err != nil {
 		return nil, err
@@ -117,15 +111,15 @@ func (h *Harness) Start(ctx context.Context, _ *sandboxv1.StartRequest) (*sandbo
 	return &sandboxv1.StartResponse{StartedAt: timestamppb.New(at)}, nil
 }
 
-var states = map[State]sandboxv1.SandboxState{
-	Empty:   sandboxv1.SandboxState_SANDBOX_STATE_EMPTY,
-	Created: sandboxv1.SandboxState_SANDBOX_STATE_CREATED,
-	Running: sandboxv1.SandboxState_SANDBOX_STATE_RUNNING,
-	Stopped: sandboxv1.SandboxState_SANDBOX_STATE_STOPPED,
+var states = map[sandbox.State]sandboxv1.SandboxState{
+	sandbox.Empty:   sandboxv1.SandboxState_SANDBOX_STATE_EMPTY,
+	sandbox.Created: sandboxv1.SandboxState_SANDBOX_STATE_CREATED,
+	sandbox.Running: sandboxv1.SandboxState_SANDBOX_STATE_RUNNING,
+	sandbox.Stopped: sandboxv1.SandboxState_SANDBOX_STATE_STOPPED,
 }
 
 // State says what is true now.
-func (h *Harness) State(context.Context, *sandboxv1.StateRequest) (*sandboxv1.StateResponse, error) {
+func (h *harness) State(context.Context, *sandboxv1.StateRequest) (*sandboxv1.StateResponse, error) {
 	s := h.sandbox.Status()
 	out := &sandboxv1.StateResponse{
 		State:       states[s.State],
@@ -134,10 +128,10 @@ func (h *Harness) State(context.Context, *sandboxv1.StateRequest) (*sandboxv1.St
 		Attachments: wire.AttachmentsToProto(s.Attachments),
 		Faults:      s.Faults,
 	}
-	if s.State != Empty {
+	if s.State != sandbox.Empty {
 		out.StdioSocket = h.sandbox.StdioSocket()
 	}
-	if s.State == Stopped {
+	if s.State == sandbox.Stopped {
 		out.Exit = exitToProto(s.Exit)
 	}
 	return out, nil
@@ -150,14 +144,14 @@ func timestamp(t time.Time) *timestamppb.Timestamp {
 	return timestamppb.New(t)
 }
 
-func exitToProto(e ExitStatus) *sandboxv1.ExitStatus {
+func exitToProto(e sandbox.ExitStatus) *sandboxv1.ExitStatus {
 	return &sandboxv1.ExitStatus{
 		Code: int32(e.Code), ExitedAt: timestamp(e.ExitedAt), OutOfMemory: e.OutOfMemory, Message: e.Message,
 	}
 }
 
 // Wait returns when a process has exited.
-func (h *Harness) Wait(ctx context.Context, r *sandboxv1.WaitRequest) (*sandboxv1.WaitResponse, error) {
+func (h *harness) Wait(ctx context.Context, r *sandboxv1.WaitRequest) (*sandboxv1.WaitResponse, error) {
 	exit, err := h.sandbox.WaitProcess(ctx, r.GetProcessId())
 	if err != nil {
 		return nil, err
@@ -166,13 +160,13 @@ func (h *Harness) Wait(ctx context.Context, r *sandboxv1.WaitRequest) (*sandboxv
 }
 
 // Signal sends a signal.
-func (h *Harness) Signal(_ context.Context, r *sandboxv1.SignalRequest) (*sandboxv1.SignalResponse, error) {
+func (h *harness) Signal(_ context.Context, r *sandboxv1.SignalRequest) (*sandboxv1.SignalResponse, error) {
 	return &sandboxv1.SignalResponse{}, h.sandbox.Signal(r.GetProcessId(), syscall.Signal(r.GetSignal()), r.GetAll())
 }
 
 // Exec starts a further process.
-func (h *Harness) Exec(ctx context.Context, r *sandboxv1.ExecRequest) (*sandboxv1.ExecResponse, error) {
-	name, err := h.sandbox.Exec(ctx, ExecConfiguration{
+func (h *harness) Exec(ctx context.Context, r *sandboxv1.ExecRequest) (*sandboxv1.ExecResponse, error) {
+	name, err := h.sandbox.Exec(ctx, sandbox.ExecConfiguration{
 		Process: wire.ProcessFromProto(r.GetProcess()), Privileged: r.GetPrivileged(), Detach: r.GetDetach(),
 	})
 	if err != nil {
@@ -182,18 +176,18 @@ func (h *Harness) Exec(ctx context.Context, r *sandboxv1.ExecRequest) (*sandboxv
 }
 
 // Resize sets the size of a terminal.
-func (h *Harness) Resize(_ context.Context, r *sandboxv1.ResizeRequest) (*sandboxv1.ResizeResponse, error) {
+func (h *harness) Resize(_ context.Context, r *sandboxv1.ResizeRequest) (*sandboxv1.ResizeResponse, error) {
 	width, height := min(r.GetWidth(), math.MaxUint16), min(r.GetHeight(), math.MaxUint16)
 	return &sandboxv1.ResizeResponse{}, h.sandbox.Resize(r.GetProcessId(), uint16(width), uint16(height))
 }
 
 // Shutdown ends the sandbox.
-func (h *Harness) Shutdown(ctx context.Context, _ *sandboxv1.ShutdownRequest) (*sandboxv1.ShutdownResponse, error) {
+func (h *harness) Shutdown(ctx context.Context, _ *sandboxv1.ShutdownRequest) (*sandboxv1.ShutdownResponse, error) {
 	return &sandboxv1.ShutdownResponse{}, h.sandbox.Shutdown(ctx)
 }
 
 // Explain says which way packets take.
-func (h *Harness) Explain(ctx context.Context, r *sandboxv1.ExplainRequest) (*sandboxv1.ExplainResponse, error) {
+func (h *harness) Explain(ctx context.Context, r *sandboxv1.ExplainRequest) (*sandboxv1.ExplainResponse, error) {
 	explanations, err := h.sandbox.Explain(ctx, r.GetTarget())
 	if err != nil {
 		return nil, err
@@ -202,7 +196,7 @@ func (h *Harness) Explain(ctx context.Context, r *sandboxv1.ExplainRequest) (*sa
 }
 
 // Stats says what the sandbox has used.
-func (h *Harness) Stats(ctx context.Context, _ *sandboxv1.StatsRequest) (*sandboxv1.StatsResponse, error) {
+func (h *harness) Stats(ctx context.Context, _ *sandboxv1.StatsRequest) (*sandboxv1.StatsResponse, error) {
 	sample, err := h.sandbox.Stats(ctx)
 	if err != nil {
 		return nil, err
@@ -211,7 +205,7 @@ func (h *Harness) Stats(ctx context.Context, _ *sandboxv1.StatsRequest) (*sandbo
 }
 
 // Connect makes one more interface.
-func (h *Harness) Connect(ctx context.Context, r *sandboxv1.ConnectRequest) (*sandboxv1.ConnectResponse, error) {
+func (h *harness) Connect(ctx context.Context, r *sandboxv1.ConnectRequest) (*sandboxv1.ConnectResponse, error) {
 	allocated, err := wire.AllocatedAttachmentFromProto(r.GetAttachment())
 	if err != nil {
 		return nil, err
@@ -224,7 +218,7 @@ func (h *Harness) Connect(ctx context.Context, r *sandboxv1.ConnectRequest) (*sa
 }
 
 // Disconnect removes an interface.
-func (h *Harness) Disconnect(ctx context.Context, r *sandboxv1.DisconnectRequest) (*sandboxv1.DisconnectResponse, error) {
+func (h *harness) Disconnect(ctx context.Context, r *sandboxv1.DisconnectRequest) (*sandboxv1.DisconnectResponse, error) {
 	attachments, err := h.sandbox.Disconnect(ctx, r.GetInterfaceName())
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package sandbox
+package serve
 
 import (
 	"google.golang.org/protobuf/proto"

@@ -1,4 +1,6 @@
-package sandbox
+// Package serve is the program of a runtime helper: a sandbox behind the contract
+// patchbay.sandbox.v1, from the start of the process to its end.
+package serve
 
 import (
 	"context"
@@ -8,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -16,31 +19,25 @@ import (
 
 	"patchbay.dev/patchbay/api/patchbay/sandbox/v1/sandboxv1connect"
 	"patchbay.dev/patchbay/internal/rpc"
-)
-
-// The environment of a runtime helper. One that is started on standby, before
-// there is a sandbox for it, has neither of the first two.
-const (
-	IDVariable       = "PATCHBAY_SANDBOX_ID"
-	StateDirVariable = "PATCHBAY_STATE_DIR"
-	// CacheDirVariable names a directory for what can be made anew, which all
-	// helpers of an instance share. It need not exist, nor be given.
-	CacheDirVariable = "PATCHBAY_CACHE_DIR"
+	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/internal/sandbox/copying"
 )
 
 // answerTimeout is how long an ended helper lets running calls take their answers.
 const answerTimeout = 5 * time.Second
 
-// Serve answers calls on l until the sandbox has ended: by its main process, a
+// serve answers calls on l until the sandbox has ended: by its main process, a
 // failed Bootstrap, a Shutdown or SIGTERM. The last answers are delivered before
 // it returns.
-func Serve(s *Sandbox, h *Harness, l net.Listener, log *slog.Logger) error {
+func serve(s *sandbox.Sandbox, h *harness, l net.Listener, log *slog.Logger) error {
 	server := rpc.NewServer(rpc.ServerConfig{
 		Register: func(c *connect.Server) { sandboxv1connect.RegisterSandboxServiceHandler(c, h) },
 		Log:      log,
 	})
 	failed := make(chan error, 1)
-	s.running.Go(func() { failed <- server.Serve(l) })
+	var running sync.WaitGroup
+	running.Go(func() { failed <- server.Serve(l) })
+	running.Go(learnMessages)
 
 	terminate := make(chan os.Signal, 1)
 	signal.Notify(terminate, syscall.SIGTERM, syscall.SIGINT)
@@ -48,7 +45,7 @@ func Serve(s *Sandbox, h *Harness, l net.Listener, log *slog.Logger) error {
 	for {
 		select {
 		case <-terminate:
-			ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
+			ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 			err := s.Shutdown(ctx)
 			cancel()
 			if err != nil {
@@ -62,35 +59,38 @@ func Serve(s *Sandbox, h *Harness, l net.Listener, log *slog.Logger) error {
 			defer cancel()
 			server.Shutdown(ctx)
 			s.Wait()
+			running.Wait()
 			return nil
 		}
 	}
 }
 
-// MainConfig is what a runtime's program consists of.
-type MainConfig struct {
+// shutdownTimeout bounds what SIGTERM leads to.
+const shutdownTimeout = 20 * time.Second
+
+// Config is what a runtime's program consists of.
+type Config struct {
 	Name       string // of the runtime
 	Version    string
-	Strategies map[string]InterfaceStrategy
+	Strategies map[string]sandbox.InterfaceStrategy
 	// Engine makes the engine of the sandbox with an id and a directory, as soon
 	// as these are known. What needs neither is best done before Main.
-	Engine func(id, stateDir string) (Engine, error)
+	Engine func(id, stateDir string) (sandbox.Engine, error)
 }
 
 // Main is the runtime helper: it serves one sandbox, as the environment says,
 // on the socket that patchbayd has passed down, until the sandbox has ended.
-func Main(c MainConfig) error {
+func Main(c Config) error {
 	log := slog.New(slog.NewTextHandler(rpc.HelperLog(os.Stderr), nil))
 	listener, err := rpc.InheritedListener()
 	if err != nil {
 		return err
 	}
-	id, dir := os.Getenv(IDVariable), os.Getenv(StateDirVariable)
+	id, dir := os.Getenv(sandbox.IDVariable), os.Getenv(sandbox.StateDirVariable)
 	if (id == "") != (dir == "") || (dir != "" && !filepath.IsAbs(dir)) {
 		return fmt.Errorf("%s=%q, %s=%q: want an id and an absolute path, or neither; this program is started by patchbayd: %w",
-			IDVariable, id, StateDirVariable, dir, errdefs.ErrFailedPrecondition)
+			sandbox.IDVariable, id, sandbox.StateDirVariable, dir, errdefs.ErrFailedPrecondition)
 	}
-	s := New(Config{ID: id, StateDir: dir, Engine: c.Engine, Strategies: c.Strategies, Log: log})
-	s.running.Go(learnMessages)
-	return Serve(s, NewHarness(s, c.Name, c.Version), listener, log)
+	s := sandbox.New(sandbox.Config{ID: id, StateDir: dir, Engine: c.Engine, Strategies: c.Strategies, Log: log})
+	return serve(s, &harness{copying.Service{Files: s.Files}, s, c}, listener, log)
 }
