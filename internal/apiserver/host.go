@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -48,9 +49,7 @@ func lock(r layout.Roots) (*os.File, error) {
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		owner, _ := io.ReadAll(io.LimitReader(f, 32)) // for the error alone
-		err = fmt.Errorf("run root %s: is served by another patchbayd (process %s): %w",
-			r.RunRoot, strings.TrimSpace(string(owner)), errdefs.ErrAlreadyExists)
+		err = outlive(f, r)
 	}
 	if err == nil {
 		err = errors.Join(f.Truncate(0), writePID(f))
@@ -59,6 +58,21 @@ func lock(r layout.Roots) (*os.File, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// outlive waits for the lock of a patchbayd that was killed: what it was about to start
+// still has its files, until that is executed. One that lives is
+// errdefs.ErrAlreadyExists.
+func outlive(f *os.File, r layout.Roots) error {
+	text, err := io.ReadAll(io.LimitReader(f, 32))
+	if err != nil {
+		return err
+	}
+	owner := strings.TrimSpace(string(text))
+	if pid, err := strconv.Atoi(owner); err == nil && errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
+		return unix.Flock(int(f.Fd()), unix.LOCK_EX)
+	}
+	return fmt.Errorf("run root %s: is served by another patchbayd (process %s): %w", r.RunRoot, owner, errdefs.ErrAlreadyExists)
 }
 
 func writePID(f *os.File) error {

@@ -2,7 +2,9 @@ package apiserver
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -35,6 +37,41 @@ func TestLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer second.Close()
+}
+
+// TestLockOfTheDead: what a patchbayd that was killed has left open is waited for.
+func TestLockOfTheDead(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r := layout.Roots{Root: filepath.Join(dir, "root"), RunRoot: filepath.Join(dir, "run")}
+	if err := makeDirectories(r); err != nil {
+		t.Fatal(err)
+	}
+	left, err := lock(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := exec.Command("true")
+	if err := dead.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(r.Lock(), fmt.Appendf(nil, "%d\n", dead.Process.Pid), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	taken := make(chan error, 1)
+	go func() {
+		f, err := lock(r)
+		if err == nil {
+			f.Close()
+		}
+		taken <- err
+	}()
+	if err := left.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-taken; err != nil {
+		t.Errorf("lock: %v, want it when the last has closed the file", err)
+	}
 }
 
 func TestListen(t *testing.T) {

@@ -1,5 +1,8 @@
 package sandbox
 
+// Protocol is the version of patchbay.sandbox.v1 that helpers speak.
+const Protocol = 1
+
 // The environment of a runtime helper. One that is started on standby, before
 // there is a sandbox for it, has neither of the first two.
 const (

@@ -47,10 +47,12 @@ func Find() (string, error) {
 	return filepath.Abs(path)
 }
 
-// Running reports whether a patchbayd serves the instance, and its process.
+// Running reports whether a patchbayd serves the instance, and its process. The
+// socket of one that was killed can be open for a moment more: what it was about to
+// start has it until then.
 func Running(ctx context.Context, roots layout.Roots) (pid int, ok bool) {
 	pid, err := peer(ctx, roots)
-	return pid, err == nil
+	return pid, err == nil && !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 }
 
 func peer(ctx context.Context, roots layout.Roots) (int, error) {

@@ -21,9 +21,6 @@ import (
 	"patchbay.dev/patchbay/internal/wire"
 )
 
-// Protocol is the version of patchbay.sandbox.v1 that helpers speak.
-const Protocol = 1
-
 // harness serves a sandbox: it decodes, calls and encodes, and decides nothing.
 type harness struct {
 	copying.Service
@@ -35,12 +32,12 @@ var _ sandboxv1connect.SandboxServiceHandler = (*harness)(nil)
 
 // Hello agrees on a protocol version.
 func (h *harness) Hello(_ context.Context, r *sandboxv1.HelloRequest) (*sandboxv1.HelloResponse, error) {
-	if r.GetMinProtocol() > Protocol || r.GetMaxProtocol() < Protocol {
+	if r.GetMinProtocol() > sandbox.Protocol || r.GetMaxProtocol() < sandbox.Protocol {
 		return nil, fmt.Errorf("protocol %d to %d: want a range that holds %d: %w",
-			r.GetMinProtocol(), r.GetMaxProtocol(), Protocol, errdefs.ErrFailedPrecondition)
+			r.GetMinProtocol(), r.GetMaxProtocol(), sandbox.Protocol, errdefs.ErrFailedPrecondition)
 	}
 	return &sandboxv1.HelloResponse{
-		MinProtocol: Protocol, MaxProtocol: Protocol, Name: h.config.Name, Version: h.config.Version,
+		MinProtocol: sandbox.Protocol, MaxProtocol: sandbox.Protocol, Name: h.config.Name, Version: h.config.Version,
 		Strategies: slices.Sorted(maps.Keys(h.config.Strategies)),
 	}, nil
 }
