@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/cli/frame"
 )
 
 // Config is what the command line gets from its process.
@@ -24,16 +26,16 @@ type Config struct {
 func Main(c Config) int {
 	ctx, keep, stop := interruptible()
 	defer stop()
-	f := &frame{stdin: c.Stdin, stdout: c.Stdout, stderr: c.Stderr, keepSignals: keep}
+	f := &frame.Frame{Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr, KeepSignals: keep}
 	root := newRootFor(f, c.Args)
 	root.SetArgs(c.Args)
 	root.SetOut(c.Stdout)
 	root.SetErr(c.Stderr)
 	err := root.ExecuteContext(ctx)
 	if isParseError(err) {
-		err = &usageError{usageFaults(c.Args)}
+		err = frame.NewUsageError(usageFaults(c.Args))
 	}
-	return finish(ctx, err, c.Stderr)
+	return frame.Finish(ctx, err, c.Stderr)
 }
 
 // interruptible returns a context that SIGINT and SIGTERM end. After keep they
@@ -62,7 +64,7 @@ func interruptible() (ctx context.Context, keep, stop func()) {
 // Commands returns the tree of all commands, for their documentation. They
 // cannot be run.
 func Commands() *cobra.Command {
-	root := newRoot(&frame{stdout: io.Discard, stderr: io.Discard})
+	root := newRoot(&frame.Frame{Stdout: io.Discard, Stderr: io.Discard})
 	root.DisableAutoGenTag = true
 	return root
 }

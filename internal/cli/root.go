@@ -5,17 +5,21 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/cli/images"
+	"patchbay.dev/patchbay/internal/cli/networks"
+	"patchbay.dev/patchbay/internal/cli/system"
 	"patchbay.dev/patchbay/internal/layout"
 )
 
 // newRoot returns the tree of all commands.
-func newRoot(f *frame) *cobra.Command {
+func newRoot(f *frame.Frame) *cobra.Command {
 	root := bareRoot(f)
 	addGroup(root, "containers", "Containers:", containerCommands(f)...)
 	addGroup(root, "nouns", "Resources, each with commands of its own:",
-		newContainer(f), newNetwork(f), newImage(f), newRegistry(f), newPlugin(f))
-	addGroup(root, "images", "Images, for short:", newImagePull(f), newImagePush(f), newImages(f))
-	addGroup(root, "system", "The system:", newSystem(f), newVersion(f), newCompletion(f, root))
+		newContainer(f), networks.New(f), images.New(f), images.NewRegistry(f), system.NewPlugin(f))
+	addGroup(root, "images", "Images, for short:", images.NewPull(f), images.NewPush(f), images.NewList(f))
+	addGroup(root, "system", "The system:", system.New(f), system.NewVersion(f), newCompletion(f, root))
 	root.AddCommand(newHelpExitCodes())
 	finishTree(root)
 	return root
@@ -23,7 +27,7 @@ func newRoot(f *frame) *cobra.Command {
 
 // newRootFor returns what a command line needs of the tree. To make all flags of
 // all commands takes longer than to parse those of one.
-func newRootFor(f *frame, args []string) *cobra.Command {
+func newRootFor(f *frame.Frame, args []string) *cobra.Command {
 	if len(args) > 0 {
 		for _, verb := range containerVerbs {
 			if verb.name == args[0] {
@@ -39,7 +43,7 @@ func newRootFor(f *frame, args []string) *cobra.Command {
 }
 
 // bareRoot returns the root without commands.
-func bareRoot(f *frame) *cobra.Command {
+func bareRoot(f *frame.Frame) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "patchbay [FLAGS] COMMAND",
 		Short: "Containers, each plugged into any number of networks",
@@ -52,11 +56,11 @@ each network served by a plugin of its own.`,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	asGroup(f, root)
+	frame.AsGroup(f, root)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &parseError{err} })
 	global := root.PersistentFlags()
-	global.StringVar(&f.root, "root", "", fmt.Sprintf("where configuration, images and containers are kept (default $%s, else %s)", layout.RootVariable, layout.DefaultRoot))
-	global.StringVar(&f.runRoot, "run-root", "", fmt.Sprintf("where sockets and what a reboot ends are kept (default $%s, else %s)", layout.RunRootVariable, layout.DefaultRunRoot))
+	global.StringVar(&f.Root, "root", "", fmt.Sprintf("where configuration, images and containers are kept (default $%s, else %s)", layout.RootVariable, layout.DefaultRoot))
+	global.StringVar(&f.RunRoot, "run-root", "", fmt.Sprintf("where sockets and what a reboot ends are kept (default $%s, else %s)", layout.RunRootVariable, layout.DefaultRunRoot))
 
 	root.SetHelpCommandGroupID("system")
 	return root
@@ -76,36 +80,4 @@ func addGroup(root *cobra.Command, id, title string, commands ...*cobra.Command)
 		c.GroupID = id
 	}
 	root.AddCommand(commands...)
-}
-
-// group returns a command that only has commands below it.
-func group(f *frame, use, short string, commands ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{Use: use + " COMMAND", Short: short}
-	asGroup(f, c)
-	c.AddCommand(commands...)
-	return c
-}
-
-// asGroup makes a command show its help, and refuse words that are no command.
-func asGroup(f *frame, c *cobra.Command) {
-	c.Args = func(c *cobra.Command, args []string) error {
-		if len(args) > 0 {
-			f.fault(unknownCommand(c, args[0]))
-		}
-		return nil
-	}
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		if err := f.usage(); err != nil {
-			return err
-		}
-		return c.Help()
-	}
-}
-
-func unknownCommand(c *cobra.Command, word string) error {
-	c.SuggestionsMinimumDistance = 2
-	if near := c.SuggestionsFor(word); len(near) > 0 {
-		return fmt.Errorf("unknown command %q, did you mean %q?", c.CommandPath()+" "+word, c.CommandPath()+" "+near[0])
-	}
-	return fmt.Errorf("unknown command %q, see %q", c.CommandPath()+" "+word, c.CommandPath()+" --help")
 }

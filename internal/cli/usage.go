@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/cli/frame"
 )
 
 // parseError is the first thing that kept a command line from being parsed.
@@ -27,7 +27,7 @@ func isParseError(err error) bool {
 // anything, and returns all that is wrong with it. Each round leaves out what the
 // round before stumbled over.
 func usageFaults(args []string) error {
-	f := &frame{stdout: io.Discard, stderr: io.Discard}
+	f := &frame.Frame{Stdout: io.Discard, Stderr: io.Discard}
 	root := newRoot(f)
 	command, rest, err := root.Find(args)
 	if err != nil {
@@ -35,7 +35,7 @@ func usageFaults(args []string) error {
 	}
 	var faults []error
 	for range len(rest) + 1 {
-		f.faults = nil
+		f.Faults = nil
 		err := command.ParseFlags(rest)
 		if err == nil {
 			break
@@ -48,33 +48,10 @@ func usageFaults(args []string) error {
 		}
 		rest = next
 	}
-	if check := f.checks[command]; check != nil {
+	if check := f.Checks[command]; check != nil {
 		check()
 	}
-	return errors.Join(distinct(append(faults, f.faults...))...)
-}
-
-// distinct drops repetitions: a list of values grows with each parsing.
-func distinct(faults []error) []error {
-	var out []error
-	seen := map[string]bool{}
-	for _, fault := range faults {
-		for line := range strings.SplitSeq(wire.Text(fault), "\n") {
-			if !seen[line] {
-				seen[line] = true
-				out = append(out, errors.New(line))
-			}
-		}
-	}
-	return out
-}
-
-// called names a command in front of a fault: "network create: ".
-func called(c *cobra.Command) string {
-	if !c.HasParent() {
-		return ""
-	}
-	return strings.TrimPrefix(c.CommandPath(), c.Root().Name()+" ") + ": "
+	return errors.Join(frame.Distinct(append(faults, f.Faults...))...)
 }
 
 // offender is a flag as it was given: by its name, by its letter, or by a word
@@ -90,24 +67,24 @@ func explain(c *cobra.Command, err error) (string, offender) {
 	switch {
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":
 		letter := unknown.GetSpecifiedName()
-		return fmt.Sprintf("%sunknown flag -%s in -%s, %s", called(c), letter, unknown.GetSpecifiedShortnames(), help),
+		return fmt.Sprintf("%sunknown flag -%s in -%s, %s", frame.Called(c), letter, unknown.GetSpecifiedShortnames(), help),
 			offender{word: "-" + unknown.GetSpecifiedShortnames()}
 	case errors.As(err, &unknown):
 		name := unknown.GetSpecifiedName()
-		return fmt.Sprintf("%sunknown flag --%s, %s", called(c), name, help), offender{name: name}
+		return fmt.Sprintf("%sunknown flag --%s, %s", frame.Called(c), name, help), offender{name: name}
 	case errors.As(err, &lacking):
 		flag := lacking.GetFlag()
-		return fmt.Sprintf("%sflag --%s: wants a value (%s)", called(c), flag.Name, flag.Value.Type()),
+		return fmt.Sprintf("%sflag --%s: wants a value (%s)", frame.Called(c), flag.Name, flag.Value.Type()),
 			offender{name: flag.Name, letter: flag.Shorthand}
 	case errors.As(err, &invalid):
 		flag := invalid.GetFlag()
-		return fmt.Sprintf("%sflag --%s %q: want %s", called(c), flag.Name, invalid.GetValue(), wanted(flag.Value.Type())),
+		return fmt.Sprintf("%sflag --%s %q: want %s", frame.Called(c), flag.Name, invalid.GetValue(), wanted(flag.Value.Type())),
 			offender{name: flag.Name, letter: flag.Shorthand}
 	case errors.As(err, &syntax):
-		return fmt.Sprintf("%s%q: is no flag, %s", called(c), syntax.GetSpecifiedFlag(), help),
+		return fmt.Sprintf("%s%q: is no flag, %s", frame.Called(c), syntax.GetSpecifiedFlag(), help),
 			offender{word: syntax.GetSpecifiedFlag()}
 	}
-	return called(c) + err.Error(), offender{}
+	return frame.Called(c) + err.Error(), offender{}
 }
 
 func wanted(kind string) string {

@@ -1,12 +1,16 @@
 package cli
 
-import "testing"
+import (
+	"testing"
+
+	"patchbay.dev/patchbay/internal/cli/frame"
+)
 
 // TestVerbsAreFoundByName: a command line gets its command without all others.
 func TestVerbsAreFoundByName(t *testing.T) {
 	t.Parallel()
 	for _, verb := range containerVerbs {
-		f := &frame{}
+		f := &frame.Frame{}
 		root := newRootFor(f, []string{verb.name})
 		c, _, err := root.Find([]string{verb.name})
 		if err != nil || c.Name() != verb.name {
@@ -15,7 +19,7 @@ func TestVerbsAreFoundByName(t *testing.T) {
 		if n := len(root.Commands()); n != 1 {
 			t.Errorf("%s: %d commands were made, want one", verb.name, n)
 		}
-		whole, _, err := newRoot(&frame{}).Find([]string{verb.name})
+		whole, _, err := newRoot(&frame.Frame{}).Find([]string{verb.name})
 		if err != nil || whole.UsageString() != c.UsageString() {
 			t.Errorf("%s: the usage differs from that in the whole tree (%v):\n%s\n%s", verb.name, err, c.UsageString(), whole.UsageString())
 		}

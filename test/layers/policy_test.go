@@ -23,7 +23,6 @@ const (
 var longer = map[string]string{
 	"resource":                      "the nouns, a file or two each; whoever knows one knows most of them",
 	"internal/apiserver/containers": "the life of a container, whose steps share one table and its lock; what needs neither is in the packages below",
-	"internal/cli":                  "one file per command, which do not know one another; what they share is in packages below",
 }
 
 func TestEveryPackageHasOneDocComment(t *testing.T) {

@@ -1,0 +1,42 @@
+package containers
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/cli/output"
+	"patchbay.dev/patchbay/resource"
+)
+
+// NewInspect returns the command "inspect".
+func NewInspect(f *frame.Frame) *cobra.Command {
+	var format output.Format
+	c := &cobra.Command{
+		Use:   "inspect [FLAGS] NAME...",
+		Short: "Show all about containers",
+		Example: `  patchbay inspect web
+  patchbay inspect web | jq -r '.[].status.attachments[].ipv4Address'`,
+		Args:              f.AtLeast(1, "a NAME"),
+		ValidArgsFunction: f.CompleteContainers(0),
+		RunE: func(c *cobra.Command, args []string) error {
+			api, err := f.Dial(c.Context())
+			if err != nil {
+				return err
+			}
+			defer api.Close()
+			return frame.Inspection[resource.Container]{
+				Get: func(ctx context.Context, name string) (resource.Container, error) {
+					return Get(ctx, api.Containers, name)
+				},
+				Table: func(cs []resource.Container) *output.Table {
+					return containerTable(named(c.Context(), api.Networks, cs), time.Now(), true)
+				},
+			}.Run(c.Context(), f.Stdout, args, format)
+		},
+	}
+	f.FormatFlag(c, &format, output.FormatJSON)
+	return c
+}

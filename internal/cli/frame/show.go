@@ -1,0 +1,185 @@
+package frame
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"patchbay.dev/patchbay/internal/cli/output"
+	"patchbay.dev/patchbay/internal/cli/terminal"
+)
+
+// ListOptions are the flags of all commands that list.
+type ListOptions struct {
+	format         output.Format
+	quiet, NoTrunc bool
+}
+
+// Bind binds the flags; what is what --quiet shows.
+func (o *ListOptions) Bind(f *Frame, c *cobra.Command, what string) {
+	f.FormatFlag(c, &o.format, output.FormatTable)
+	c.Flags().BoolVarP(&o.quiet, "quiet", "q", false, "show only the "+what)
+	c.Flags().BoolVar(&o.NoTrunc, "no-trunc", false, "cut nothing short")
+}
+
+// List is resources to be listed.
+type List[T any] struct {
+	Items []T
+	Quiet func(T) string
+	Table *output.Table
+}
+
+// Show writes the list as the options say.
+func (l List[T]) Show(out io.Writer, o ListOptions) error {
+	switch {
+	case o.format == output.FormatJSON:
+		return output.JSON(out, Some(l.Items))
+	case o.quiet:
+		words := make([]string, len(l.Items))
+		for i, item := range l.Items {
+			words[i] = l.Quiet(item)
+		}
+		return Lines(out, words)
+	}
+	return l.Table.Write(out)
+}
+
+// Some returns an empty slice for nil, which JSON knows as a list.
+func Some[T any](items []T) []T {
+	if items == nil {
+		return []T{}
+	}
+	return items
+}
+
+// Lines writes a word on each line.
+func Lines(out io.Writer, words []string) error {
+	for _, w := range words {
+		if _, err := fmt.Fprintln(out, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Inspection shows resources by their names: those that there are, and an
+// error for each that is not.
+type Inspection[T any] struct {
+	Get   func(ctx context.Context, name string) (T, error)
+	Table func([]T) *output.Table
+}
+
+// Run shows what there is, and returns the errors of all that is not.
+func (i Inspection[T]) Run(ctx context.Context, out io.Writer, names []string, format output.Format) error {
+	found := []T{}
+	var errs []error
+	for _, name := range names {
+		item, err := i.Get(ctx, name)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		found = append(found, item)
+	}
+	var err error
+	if format == output.FormatJSON {
+		err = output.JSON(out, found)
+	} else if len(found) > 0 {
+		err = i.Table(found).Write(out)
+	}
+	return errors.Join(append(errs, err)...)
+}
+
+// parallelism bounds how many names a command works on at once.
+const parallelism = 16
+
+// ForEachName does something to each name, several at once, and shows the names
+// it was done to in their order. One failure does not keep the others.
+func ForEachName(ctx context.Context, out io.Writer, names []string, do func(context.Context, string) error) error {
+	return ForEach(ctx, out, names, func(ctx context.Context, name string) (string, error) {
+		return name, do(ctx, name)
+	})
+}
+
+// ForEach is forEachName for what shows something else than the name.
+func ForEach(ctx context.Context, out io.Writer, names []string, do func(context.Context, string) (string, error)) error {
+	type result struct {
+		line string
+		err  error
+	}
+	results := make([]chan result, len(names))
+	var g errgroup.Group
+	g.SetLimit(parallelism)
+	for i := range names {
+		results[i] = make(chan result, 1)
+	}
+	go func() {
+		for i, name := range names {
+			g.Go(func() error {
+				line, err := do(ctx, name)
+				results[i] <- result{line, err}
+				return nil
+			})
+		}
+	}()
+	var errs []error
+	for _, r := range results {
+		got := <-r
+		if got.err == nil {
+			_, got.err = fmt.Fprintln(out, got.line)
+		}
+		errs = append(errs, got.err)
+	}
+	return errors.Join(errs...)
+}
+
+// EachFallible converts a slice up to the first error.
+func EachFallible[A, B any](in []A, convert func(A) (B, error)) ([]B, error) {
+	out := make([]B, 0, len(in))
+	for _, a := range in {
+		b, err := convert(a)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, b)
+	}
+	return out, nil
+}
+
+// Confirm asks before something is lost, if there is somebody to ask.
+func (f *Frame) Confirm(question string, force bool) bool {
+	if force || !terminal.Is(f.Stdin) {
+		return true
+	}
+	fmt.Fprintf(f.Stderr, "%s [y/N] ", question)
+	answer, _ := bufio.NewReader(f.Stdin).ReadString('\n')
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return true
+	}
+	return false
+}
+
+// BindForcePrune binds --force of the commands that ask before they delete.
+func BindForcePrune(c *cobra.Command, force *bool) {
+	c.Flags().BoolVarP(force, "force", "f", false, "do not ask, even on a terminal")
+}
+
+// Text shows a prefix; one that is not set is empty.
+func Text(p netip.Prefix) string {
+	if !p.IsValid() {
+		return ""
+	}
+	return p.String()
+}
+
+// Count shows a number.
+func Count(n uint64) string { return strconv.FormatUint(n, 10) }

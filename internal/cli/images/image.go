@@ -1,0 +1,46 @@
+package images
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/cli/output"
+	"patchbay.dev/patchbay/internal/cli/pull"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+// New returns the command "image".
+func New(f *frame.Frame) *cobra.Command {
+	return frame.Group(f, "image", "Images: what containers are made from",
+		NewPull(f), NewPush(f), newImageLoad(f), newImageSave(f), newImageImport(f),
+		newImageList(f), newImageInspect(f), newImageTag(f), newImageDelete(f), newImagePrune(f))
+}
+
+func getImage(ctx context.Context, api pull.Getter, name string) (resource.Image, error) {
+	answer, err := api.Get(ctx, &apiserverv1.ImageServiceGetRequest{Name: name})
+	if err != nil {
+		return resource.Image{}, err
+	}
+	return wire.ImageFromProto(answer.GetImage()), nil
+}
+
+// imageTable shows images to people, one line for each reference.
+func imageTable(images []resource.Image, now time.Time, whole bool) *output.Table {
+	t := output.NewTable("REFERENCE", "DIGEST", "PLATFORM", "SIZE", "AGE")
+	for _, i := range images {
+		references := i.Status.References
+		if len(references) == 0 {
+			references = []string{""}
+		}
+		for _, r := range references {
+			t.Add(r, output.ShortDigest(i.Configuration.Digest, whole), i.Configuration.Platform,
+				output.Size(i.Status.SizeBytes), output.Age(i.CreatedAt, now))
+		}
+	}
+	return t
+}

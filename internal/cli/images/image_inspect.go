@@ -1,0 +1,38 @@
+package images
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/cli/output"
+	"patchbay.dev/patchbay/resource"
+)
+
+func newImageInspect(f *frame.Frame) *cobra.Command {
+	var format output.Format
+	c := &cobra.Command{
+		Use:               "inspect [FLAGS] NAME...",
+		Short:             "Show all about images",
+		Example:           `  patchbay image inspect debian`,
+		Args:              f.AtLeast(1, "a NAME"),
+		ValidArgsFunction: f.CompleteImages(0),
+		RunE: func(c *cobra.Command, args []string) error {
+			api, err := f.Dial(c.Context())
+			if err != nil {
+				return err
+			}
+			defer api.Close()
+			return frame.Inspection[resource.Image]{
+				Get: func(ctx context.Context, name string) (resource.Image, error) {
+					return getImage(ctx, api.Images, name)
+				},
+				Table: func(is []resource.Image) *output.Table { return imageTable(is, time.Now(), true) },
+			}.Run(c.Context(), f.Stdout, args, format)
+		},
+	}
+	f.FormatFlag(c, &format, output.FormatJSON)
+	return c
+}

@@ -1,0 +1,13 @@
+package images
+
+import (
+	"github.com/spf13/cobra"
+
+	"patchbay.dev/patchbay/internal/cli/frame"
+)
+
+// NewRegistry returns the command "registry".
+func NewRegistry(f *frame.Frame) *cobra.Command {
+	return frame.Group(f, "registry", "Logins at image registries",
+		newRegistryLogin(f), newRegistryLogout(f), newRegistryList(f))
+}

@@ -1,0 +1,59 @@
+package images
+
+import (
+	"context"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/cli/output"
+)
+
+// registryView is a login as it is shown: without its password.
+type registryView struct {
+	Registry string `json:"registry"`
+	Username string `json:"username"`
+}
+
+func newRegistryList(f *frame.Frame) *cobra.Command {
+	var o frame.ListOptions
+	c := &cobra.Command{
+		Use:     "list [FLAGS]",
+		Aliases: []string{"ls"},
+		Short:   "List the registries that there are credentials for",
+		Example: `  patchbay registry list`,
+		Args:    f.Exactly(0, "no arguments"),
+		RunE: func(c *cobra.Command, _ []string) error {
+			api, err := f.Dial(c.Context())
+			if err != nil {
+				return err
+			}
+			defer api.Close()
+			return runRegistryList(c.Context(), api.Registries, f.Stdout, o)
+		},
+	}
+	o.Bind(f, c, "registries")
+	return c
+}
+
+type registryLister interface {
+	List(context.Context, *apiserverv1.RegistryServiceListRequest) (*apiserverv1.RegistryServiceListResponse, error)
+}
+
+func runRegistryList(ctx context.Context, api registryLister, out io.Writer, o frame.ListOptions) error {
+	answer, err := api.List(ctx, &apiserverv1.RegistryServiceListRequest{})
+	if err != nil {
+		return err
+	}
+	l := frame.List[registryView]{
+		Quiet: func(v registryView) string { return v.Registry },
+		Table: output.NewTable("REGISTRY", "USER"),
+	}
+	for _, login := range answer.GetLogins() {
+		l.Items = append(l.Items, registryView{Registry: login.GetRegistry(), Username: login.GetUsername()})
+		l.Table.Add(login.GetRegistry(), login.GetUsername())
+	}
+	return l.Show(out, o)
+}

@@ -1,0 +1,2 @@
+// Package networks has the commands for networks.
+package networks

@@ -1,0 +1,75 @@
+package networks
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/cli/output"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+// New returns the command "network".
+func New(f *frame.Frame) *cobra.Command {
+	c := frame.Group(f, "network", "Networks and what is plugged into them",
+		newNetworkCreate(f), newNetworkUpdate(f), newNetworkList(f), newNetworkInspect(f), newNetworkExplain(f), newNetworkExport(f), newNetworkImport(f),
+		newNetworkConnect(f), newNetworkDisconnect(f), newNetworkDelete(f), newNetworkPrune(f))
+	c.Aliases = []string{"net"}
+	return c
+}
+
+type networkGetter interface {
+	Get(context.Context, *apiserverv1.NetworkServiceGetRequest) (*apiserverv1.NetworkServiceGetResponse, error)
+}
+
+func getNetwork(ctx context.Context, api networkGetter, name string) (resource.Network, error) {
+	answer, err := api.Get(ctx, &apiserverv1.NetworkServiceGetRequest{Name: name})
+	if err != nil {
+		return resource.Network{}, err
+	}
+	return wire.NetworkFromProto(answer.GetNetwork())
+}
+
+// networkTable shows networks to people.
+func networkTable(networks []resource.Network, now time.Time, whole bool) *output.Table {
+	t := output.NewTable("ID", "NAME", "PLUGIN", "STATE", "IPV4 SUBNET", "IPV6 SUBNET", "IN USE", "AGE")
+	for _, n := range networks {
+		s := n.Status
+		t.Add(output.Short(n.ID, 12, true), n.Name, n.Configuration.Plugin.String(), networkState(s, whole),
+			frame.Text(s.IPv4Subnet), frame.Text(s.IPv6Subnet), usage(s), output.Age(n.CreatedAt, now))
+	}
+	return t
+}
+
+// Usage is how many addresses are in use, of how many where they can be counted.
+func usage(s resource.NetworkStatus) string {
+	if s.AddressesTotal == 0 || s.AddressesTotal > math.MaxUint32 {
+		return frame.Count(s.AddressesInUse)
+	}
+	text := fmt.Sprintf("%d of %d", s.AddressesInUse, s.AddressesTotal)
+	if s.AddressesReserved > 0 {
+		text += fmt.Sprintf(", %d reserved", s.AddressesReserved)
+	}
+	return text
+}
+
+// networkState is the state with what there is to say of it: why it is not
+// ready, else what is wrong around it.
+func networkState(s resource.NetworkStatus, whole bool) string {
+	message := s.Message
+	if message == "" && len(s.Warnings) > 0 {
+		message = "warning: " + strings.Join(s.Warnings, "; ")
+	}
+	if message == "" {
+		return string(s.State)
+	}
+	message, _, _ = strings.Cut(message, "\n")
+	return string(s.State) + ": " + output.Short(message, 40, whole)
+}

@@ -1,0 +1,39 @@
+package networks
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/cli/output"
+	"patchbay.dev/patchbay/resource"
+)
+
+func newNetworkInspect(f *frame.Frame) *cobra.Command {
+	var format output.Format
+	c := &cobra.Command{
+		Use:   "inspect [FLAGS] NAME...",
+		Short: "Show all about networks, and what is plugged into them",
+		Example: `  patchbay network inspect web
+  patchbay network inspect web db --format table`,
+		Args:              f.AtLeast(1, "a NAME"),
+		ValidArgsFunction: f.CompleteNetworks(0),
+		RunE: func(c *cobra.Command, args []string) error {
+			api, err := f.Dial(c.Context())
+			if err != nil {
+				return err
+			}
+			defer api.Close()
+			return frame.Inspection[resource.Network]{
+				Get: func(ctx context.Context, name string) (resource.Network, error) {
+					return getNetwork(ctx, api.Networks, name)
+				},
+				Table: func(ns []resource.Network) *output.Table { return networkTable(ns, time.Now(), true) },
+			}.Run(c.Context(), f.Stdout, args, format)
+		},
+	}
+	f.FormatFlag(c, &format, output.FormatJSON)
+	return c
+}

@@ -1,0 +1,56 @@
+package networks
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+func newNetworkList(f *frame.Frame) *cobra.Command {
+	var o frame.ListOptions
+	c := &cobra.Command{
+		Use:     "list [FLAGS]",
+		Aliases: []string{"ls"},
+		Short:   "List networks",
+		Example: `  patchbay network list
+  patchbay network list --format json`,
+		Args: f.Exactly(0, "no arguments"),
+		RunE: func(c *cobra.Command, _ []string) error {
+			api, err := f.Dial(c.Context())
+			if err != nil {
+				return err
+			}
+			defer api.Close()
+			return runNetworkList(c.Context(), api.Networks, f.Stdout, o)
+		},
+	}
+	o.Bind(f, c, "names")
+	return c
+}
+
+type networkLister interface {
+	List(context.Context, *apiserverv1.NetworkServiceListRequest) (*apiserverv1.NetworkServiceListResponse, error)
+}
+
+func runNetworkList(ctx context.Context, api networkLister, out io.Writer, o frame.ListOptions) error {
+	answer, err := api.List(ctx, &apiserverv1.NetworkServiceListRequest{})
+	if err != nil {
+		return err
+	}
+	networks, err := frame.EachFallible(answer.GetNetworks(), wire.NetworkFromProto)
+	if err != nil {
+		return err
+	}
+	return frame.List[resource.Network]{
+		Items: networks,
+		Quiet: func(n resource.Network) string { return n.Name },
+		Table: networkTable(networks, time.Now(), o.NoTrunc),
+	}.Show(out, o)
+}

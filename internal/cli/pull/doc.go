@@ -1,0 +1,2 @@
+// Package pull fetches images for the commands that need one.
+package pull

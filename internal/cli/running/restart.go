@@ -1,0 +1,47 @@
+package running
+
+import (
+	"context"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+
+	"patchbay.dev/patchbay/internal/cli/frame"
+)
+
+// NewRestart returns the command "restart".
+func NewRestart(f *frame.Frame) *cobra.Command {
+	var timeout frame.TimeoutFlag
+	c := &cobra.Command{
+		Use:   "restart [FLAGS] NAME...",
+		Short: "Stop containers if they run, and start them",
+		Long: `Stop containers if they run, and start them. They keep their addresses, MACs and
+names.`,
+		Example:           `  patchbay restart -t 5 web`,
+		Args:              f.AtLeast(1, "a NAME"),
+		ValidArgsFunction: f.CompleteContainers(0),
+		RunE: func(c *cobra.Command, args []string) error {
+			api, err := f.Dial(c.Context())
+			if err != nil {
+				return err
+			}
+			defer api.Close()
+			return runRestart(c.Context(), api.Containers, f.Stdout, args, timeout)
+		},
+	}
+	timeout.Bind(f, c)
+	return c
+}
+
+type restarter interface {
+	Restart(context.Context, *apiserverv1.ContainerServiceRestartRequest) (*apiserverv1.ContainerServiceRestartResponse, error)
+}
+
+func runRestart(ctx context.Context, api restarter, out io.Writer, names []string, timeout frame.TimeoutFlag) error {
+	return frame.ForEachName(ctx, out, names, func(ctx context.Context, name string) error {
+		_, err := api.Restart(ctx, &apiserverv1.ContainerServiceRestartRequest{Name: name, Timeout: timeout.Proto()})
+		return err
+	})
+}

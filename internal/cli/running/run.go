@@ -1,0 +1,137 @@
+package running
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
+
+	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
+	"patchbay.dev/patchbay/internal/cli/containers"
+	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/cli/pull"
+	"patchbay.dev/patchbay/internal/cli/terminal"
+)
+
+// undoTimeout is how long taking back a half-done command may last, after the
+// user has interrupted it or something failed.
+const undoTimeout = 30 * time.Second
+
+type runOptions struct {
+	containerFlags
+	detach bool
+}
+
+// NewRun returns the command "run".
+func NewRun(f *frame.Frame) *cobra.Command {
+	var o runOptions
+	c := &cobra.Command{
+		Use:   "run [FLAGS] IMAGE [COMMAND [ARG...]]",
+		Short: "Create a container, start it and stay with it",
+		Long: `Create a container, start it and stay with it until it ends; the exit code is
+the container's (see "patchbay help exit-codes"). An image that is not there is
+pulled. If the container cannot be started, it is deleted again.
+
+Signals are passed on to the container. With -it, Ctrl-P Ctrl-Q leaves it
+running.`,
+		Example: `  patchbay run --rm debian cat /etc/os-release
+  patchbay run -it --rm --network web --network lan,mac=02:00:00:00:00:05,ip=192.168.1.5 debian
+  patchbay run -d --name db -e PASSWORD --network db --memory 512m -v ./data:/data postgres
+  echo hi | patchbay run --rm -i --network none debian cat`,
+		Args: f.AtLeast(1, "an IMAGE"),
+		RunE: func(c *cobra.Command, args []string) error {
+			learned := learnCreation()
+			defer learned.Wait()
+			request := o.request(f, c, args)
+			if o.template.Terminal && !o.detach && !terminal.Is(f.Stdin) {
+				f.Fault(errNoTerminal)
+			}
+			api, err := f.Dial(c.Context())
+			if err != nil {
+				return frame.EngineError(err)
+			}
+			defer api.Close()
+			r := runner{frame: f, containers: api.Containers, images: api.Images, options: &o}
+			return frame.EngineError(r.run(c.Context(), request))
+		},
+	}
+	o.bind(f, c)
+	f.Check(c, func() { o.request(f, c, nil) })
+	c.Flags().BoolVarP(&o.detach, "detach", "d", false, "leave it running in the background and show its id")
+	return c
+}
+
+// learnCreation has protobuf prepare itself for the messages of a creation, which
+// it does when it first meets one of a kind: beside the checks of the command
+// line, not after them.
+func learnCreation() *sync.WaitGroup {
+	var learning sync.WaitGroup
+	learning.Go(func() {
+		for _, m := range []proto.Message{
+			&apiserverv1.ContainerServiceCreateRequest{}, &apiserverv1.ContainerTemplate{},
+			&typesv1.AttachmentConfiguration{}, &typesv1.Resources{},
+			&apiserverv1.ContainerServiceCreateResponse{}, &apiserverv1.Container{}, &typesv1.Metadata{},
+		} {
+			m.ProtoReflect().ProtoMethods()
+		}
+	})
+	return &learning
+}
+
+var errNoTerminal = errors.New("--tty: wants a terminal on standard input, which is none; leave out -t")
+
+type runClient interface {
+	sessionClient
+	waiter
+	creator
+	starter
+	containers.Deleter
+}
+
+type runner struct {
+	frame      *frame.Frame
+	containers runClient
+	images     pull.Source
+	options    *runOptions
+}
+
+func (r runner) run(ctx context.Context, request *apiserverv1.ContainerServiceCreateRequest) error {
+	created, err := createContainer(ctx, r.frame, creation{
+		containers: r.containers, images: r.images, request: request, pull: r.options.pull, platform: r.options.platform,
+	})
+	if err != nil {
+		return err
+	}
+	id := created.GetMetadata().GetId()
+	s := &session{
+		frame: r.frame, api: r.containers, container: id,
+		terminal: r.options.template.Terminal, stdin: r.options.template.Stdin,
+	}
+	started, err := r.containers.Start(ctx, &apiserverv1.ContainerServiceStartRequest{Name: id, Attach: !r.options.detach})
+	if err == nil {
+		err = ctx.Err() // interrupted just now: to leave it running would surprise
+	}
+	if err != nil {
+		return errors.Join(err, r.undo(ctx, id))
+	}
+	if r.options.detach {
+		_, err := fmt.Fprintln(r.frame.Stdout, id)
+		return err
+	}
+	s.signals = r.frame.CatchSignals()
+	defer s.signals.Stop()
+	exit, err := s.attach(ctx, started.GetStdioSocket())
+	return s.outcome(ctx, r.containers, exit, err, r.options.template.AutoRemove)
+}
+
+// undo deletes a container that did not start.
+func (r runner) undo(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	return containers.IgnoreNotFound(containers.Delete(ctx, r.containers, id, true))
+}

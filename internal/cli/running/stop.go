@@ -1,0 +1,48 @@
+package running
+
+import (
+	"context"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+
+	"patchbay.dev/patchbay/internal/cli/frame"
+)
+
+// NewStop returns the command "stop".
+func NewStop(f *frame.Frame) *cobra.Command {
+	var timeout frame.TimeoutFlag
+	c := &cobra.Command{
+		Use:   "stop [FLAGS] NAME...",
+		Short: "Ask containers to end, and kill those that do not",
+		Long: `Send each container its stop signal and, after the timeout, SIGKILL. A container
+that is not running is not an error.`,
+		Example: `  patchbay stop web
+  patchbay stop -t 1 web db`,
+		Args:              f.AtLeast(1, "a NAME"),
+		ValidArgsFunction: f.CompleteContainers(0),
+		RunE: func(c *cobra.Command, args []string) error {
+			api, err := f.Dial(c.Context())
+			if err != nil {
+				return err
+			}
+			defer api.Close()
+			return runStop(c.Context(), api.Containers, f.Stdout, args, timeout)
+		},
+	}
+	timeout.Bind(f, c)
+	return c
+}
+
+type stopper interface {
+	Stop(context.Context, *apiserverv1.ContainerServiceStopRequest) (*apiserverv1.ContainerServiceStopResponse, error)
+}
+
+func runStop(ctx context.Context, api stopper, out io.Writer, names []string, timeout frame.TimeoutFlag) error {
+	return frame.ForEachName(ctx, out, names, func(ctx context.Context, name string) error {
+		_, err := api.Stop(ctx, &apiserverv1.ContainerServiceStopRequest{Name: name, Timeout: timeout.Proto()})
+		return err
+	})
+}

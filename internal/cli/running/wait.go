@@ -1,0 +1,48 @@
+package running
+
+import (
+	"context"
+	"io"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+
+	"patchbay.dev/patchbay/internal/cli/frame"
+)
+
+// NewWait returns the command "wait".
+func NewWait(f *frame.Frame) *cobra.Command {
+	var deleted bool
+	c := &cobra.Command{
+		Use:   "wait [FLAGS] NAME...",
+		Short: "Wait until containers have ended, and show their exit codes",
+		Long: `Wait until containers have ended, and show their exit codes in the order of the
+names. One that is not running is not waited for.`,
+		Example:           `  patchbay wait job`,
+		Args:              f.AtLeast(1, "a NAME"),
+		ValidArgsFunction: f.CompleteContainers(0),
+		RunE: func(c *cobra.Command, args []string) error {
+			api, err := f.Dial(c.Context())
+			if err != nil {
+				return err
+			}
+			defer api.Close()
+			condition := apiserverv1.WaitCondition_WAIT_CONDITION_STOPPED
+			if deleted {
+				condition = apiserverv1.WaitCondition_WAIT_CONDITION_DELETED
+			}
+			return runWait(c.Context(), api.Containers, f.Stdout, args, condition)
+		},
+	}
+	c.Flags().BoolVar(&deleted, "deleted", false, "wait until they are deleted")
+	return c
+}
+
+func runWait(ctx context.Context, api waiter, out io.Writer, names []string, condition apiserverv1.WaitCondition) error {
+	return frame.ForEach(ctx, out, names, func(ctx context.Context, name string) (string, error) {
+		answer, err := api.Wait(ctx, &apiserverv1.ContainerServiceWaitRequest{Name: name, Condition: condition})
+		return strconv.Itoa(int(answer.GetExitCode())), err
+	})
+}

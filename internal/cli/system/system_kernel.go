@@ -1,0 +1,11 @@
+package system
+
+import (
+	"github.com/spf13/cobra"
+
+	"patchbay.dev/patchbay/internal/cli/frame"
+)
+
+func newSystemKernel(f *frame.Frame) *cobra.Command {
+	return frame.Group(f, "kernel", "The kernel that virtual machines boot", newSystemKernelSet(f), newSystemKernelStatus(f), newSystemKernelWarm(f))
+}
