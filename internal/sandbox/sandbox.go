@@ -78,7 +78,8 @@ type Sandbox struct {
 	changing chan struct{} // holds a token while interfaces are changed, and from the end on
 
 	mu        sync.Mutex
-	begun     bool          // guarded by mu; Bootstrap has been called
+	begun     bool          // guarded by mu; Bootstrap or Open has been called
+	opened    bool          // guarded by mu; Open has succeeded
 	state     State         // guarded by mu
 	main      MainProcess   // guarded by mu; nil before Created
 	stdio     *stdio.Server // guarded by mu; nil before Created
@@ -145,13 +146,9 @@ type Bootstrapped struct {
 // nothing: on an error everything is undone and the sandbox has ended. It works
 // once.
 func (s *Sandbox) Bootstrap(ctx context.Context, c BootstrapConfig) (Bootstrapped, error) {
-	s.mu.Lock()
-	if s.begun {
-		s.mu.Unlock()
-		return Bootstrapped{}, fmt.Errorf("sandbox %s: is bootstrapped already: %w", s.id(), errdefs.ErrFailedPrecondition)
+	if err := s.begin(); err != nil {
+		return Bootstrapped{}, err
 	}
-	s.begun = true
-	s.mu.Unlock()
 	made, err := s.create(ctx, c)
 	if err != nil || !c.Start {
 		return made, err
@@ -163,6 +160,17 @@ func (s *Sandbox) Bootstrap(ctx context.Context, c BootstrapConfig) (Bootstrappe
 		return Bootstrapped{}, errors.Join(err, s.Shutdown(ctx))
 	}
 	return made, nil
+}
+
+// begin makes a Bootstrap, or what takes its place, the only one.
+func (s *Sandbox) begin() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.begun {
+		return fmt.Errorf("sandbox %s: is bootstrapped already: %w", s.id(), errdefs.ErrFailedPrecondition)
+	}
+	s.begun = true
+	return nil
 }
 
 // create is a Bootstrap up to the main process.
@@ -386,8 +394,9 @@ func (s *Sandbox) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	main := s.main
 	s.mu.Unlock()
-	if main == nil {
-		return nil // Bootstrap failed and has undone everything
+	if main == nil { // Bootstrap failed and has undone everything, or there are only files
+		s.finish()
+		return nil
 	}
 	main.Streams().Release()
 	if err := main.SignalAll(syscall.SIGKILL); err != nil && !errors.Is(err, errdefs.ErrNotFound) {

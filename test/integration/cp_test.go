@@ -88,10 +88,67 @@ func (h *host) checkCopies(t *testing.T, name string) {
 	}
 }
 
+// sandboxDir is where a container's runtime helper has its files.
+func (h *host) sandboxDir(name string) string {
+	h.t.Helper()
+	return filepath.Join(h.runRoot, "sandboxes", h.container(name).ID)
+}
+
 func TestCopy(t *testing.T) {
 	t.Parallel()
 	h := newHost(t).up()
-	h.patchbay("create", "--name", "c", "--network", "none", "-v", "/vol", "box", "sleep", "1000")
-	h.patchbay("start", "c")
-	h.checkCopies(t, "c")
+	h.write("bound/file", []byte("bound\n"), 0o644)
+	h.patchbay("create", "--name", "c", "--network", "none", "-v", "/vol", "-v", "/etc", "-v", filepath.Join(h.dir, "bound")+":/new/place:ro", "box", "sleep", "1000")
+	h.patchbay("create", "--name", "ro", "--network", "none", "--read-only", "-v", "/vol", "box", "sleep", "1000")
+
+	t.Run("before its first start", func(t *testing.T) {
+		at := h.write("note", []byte("note\n"), 0o644)
+		h.patchbay("cp", at, "c:/etc/note")
+		h.patchbay("cp", at, "c:/var/log")
+		for path, want := range map[string]string{"/etc/passwd": "root:", "/new/place/file": "bound\n", "/var/log": "note\n", "/bin/../etc/note": "note\n"} {
+			if r := h.try("cp", "c:"+path, "-"); r.code != 0 || !strings.Contains(r.stdout, want) {
+				t.Errorf("%s: want %q: %s", path, want, r)
+			}
+		}
+		for _, args := range [][]string{{"cp", at, "c:/new/place/x"}, {"cp", at, "ro:/x"}} {
+			if r := h.try(args...); r.code != 1 || !strings.Contains(r.stderr, "read-only file system") || strings.Count(r.stderr, "\n") != 1 {
+				t.Errorf("read-only: %s", r)
+			}
+		}
+		h.patchbay("cp", at, "ro:/vol")
+		if _, err := os.Stat(h.sandboxDir("ro")); !os.IsNotExist(err) {
+			t.Errorf("left of the copy: %v", err)
+		}
+	})
+	t.Run("while it runs", func(t *testing.T) {
+		h.patchbay("start", "c")
+		if got := h.patchbay("exec", "c", "cat", "/etc/note", "/var/log"); got != "note\nnote" {
+			t.Errorf("what was copied before: %q", got)
+		}
+		h.checkCopies(t, "c")
+	})
+	t.Run("when it is stopped", func(t *testing.T) {
+		h.patchbay("stop", "-t", "0", "c")
+		h.patchbay("cp", "c:/pub/sub/.", "ro:/vol/sub") // between two, neither of which runs
+		if r := h.try("cp", "ro:/vol", "-"); !strings.Contains(r.stdout, "tool\n") || !strings.Contains(r.stdout, "vol/note") {
+			t.Errorf("copied from another: %s", r)
+		}
+		// A copy that goes on keeps the container as it is.
+		waiting := h.prepare(nil, binary("patchbay"), "cp", "-", "c:/var")
+		in, err := waiting.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.ns.Do(waiting.Start); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, settle, func() error { _, err := os.Stat(h.sandboxDir("c")); return err })
+		if r := h.try("delete", "c"); r.code != 1 || !strings.Contains(r.stderr, "files are being copied") {
+			t.Errorf("delete while files are copied: %s", r)
+		}
+		kill(t, waiting.Process.Pid)
+		in.Close()
+		waiting.Wait()
+		h.patchbay("start", "c") // it waits for the end of the copy
+	})
 }

@@ -151,14 +151,23 @@ func TestVirtualMachineSharesFiles(t *testing.T) {
 		}
 	})
 	t.Run("copies", func(t *testing.T) { h.checkCopies(t, "vm") })
-	t.Run("the daemon that serves them dies", func(t *testing.T) {
-		h.patchbay("stop", "-t", "0", "vm")
+	t.Run("the helper dies, and the daemon that serves them", func(t *testing.T) {
+		kill(t, h.container("vm").Status.HelperPID)
+		eventually(t, settle, func() error {
+			if c := h.container("vm"); c.Status.State != resource.ContainerStopped || c.Status.ExitCode != 137 {
+				return fmt.Errorf("status %+v", c.Status)
+			}
+			return nil
+		})
 		if left := h.processesOf("virtiofsd"); len(left) != 0 {
-			t.Errorf("processes after the stop: %v", left)
+			t.Errorf("processes after the helper's death: %v", left)
+		}
+		if r := h.try("cp", "vm:/etc/written", h.dir); !strings.Contains(r.stderr, "start it first") {
+			t.Errorf("copy from a machine that does not run: %s", r)
 		}
 		h.patchbay("start", "vm")
 		if out := sh("cat /etc/written /srv/rw/made"); out != "x\nnew" {
-			t.Errorf("after a stop and a start: %q", out)
+			t.Errorf("after the death and a start: %q", out)
 		}
 		pids := h.processesOf("virtiofsd")
 		if len(pids) == 0 {

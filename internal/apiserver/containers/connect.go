@@ -79,23 +79,32 @@ func (s *Service) Disconnect(ctx context.Context, name, network string, force bo
 	return nil
 }
 
-// claimChange makes a change of a container's networks the only one, and keeps
-// the container from being started or deleted until done is called. A change,
-// an end or a deletion that is under way is waited for; who starts a container
-// is not, for it waits for others.
+// claimChange is claim for a change of a container's networks.
 func (s *Service) claimChange(ctx context.Context, e *entry) (c wiring.Change, done func(), err error) {
+	r, done, err := s.claim(ctx, e)
+	if err != nil {
+		return wiring.Change{}, nil, err
+	}
+	return s.change(e, r), done, nil
+}
+
+// claim makes what is done to a container the only change of it, and keeps the
+// container from being started or deleted until done is called. A change,
+// an end or a deletion that is under way is waited for; who starts a container
+// is not, for it waits for others. Without a run it does not run.
+func (s *Service) claim(ctx context.Context, e *entry) (r *run, done func(), err error) {
 	for {
 		r, wait, err := s.tryChange(e)
 		if err != nil {
-			return wiring.Change{}, nil, err
+			return nil, nil, err
 		}
 		if wait == nil {
-			return s.change(e, r), func() { s.endChange(e) }, nil
+			return r, func() { s.endChange(e) }, nil
 		}
 		select {
 		case <-wait:
 		case <-ctx.Done():
-			return wiring.Change{}, nil, ctx.Err()
+			return nil, nil, ctx.Err()
 		}
 	}
 }
@@ -110,13 +119,13 @@ func (s *Service) tryChange(e *entry) (r *run, wait <-chan struct{}, err error) 
 	case s.entries[e.id()] != e:
 		return nil, nil, e.errorf(errdefs.ErrNotFound, "not found: it was just deleted")
 	case s.draining || s.closed:
-		return nil, nil, e.errorf(errdefs.ErrUnavailable, "its networks cannot be changed: patchbayd is shutting down")
+		return nil, nil, e.errorf(errdefs.ErrUnavailable, "cannot be changed: patchbayd is shutting down")
 	case e.deletion != nil || e.deleting || e.released:
 		return nil, nil, e.errorf(errdefs.ErrFailedPrecondition, "is being deleted")
 	case e.change != nil:
 		return nil, e.change, nil
 	case r != nil && r.state == resource.ContainerStarting:
-		return nil, nil, e.errorf(errdefs.ErrFailedPrecondition, "is starting: its networks can be changed when it runs")
+		return nil, nil, e.errorf(errdefs.ErrFailedPrecondition, "is starting: it can be changed when it runs")
 	case r != nil && (ending || r.state != resource.ContainerRunning || r.process == nil):
 		return nil, r.ended, nil
 	}

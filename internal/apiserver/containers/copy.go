@@ -5,6 +5,8 @@ import (
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
+	"patchbay.dev/patchbay/internal/apiserver/containers/blueprint"
+	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/internal/treecopy/parts"
 	"patchbay.dev/patchbay/internal/wire"
@@ -16,10 +18,11 @@ func (s *Service) CopyFrom(ctx context.Context, name, path string, follow bool, 
 	if err != nil {
 		return err
 	}
-	r, err := s.needRun(e)
+	r, done, err := s.files(ctx, e)
 	if err != nil {
 		return err
 	}
+	defer done()
 	stream, err := r.client.CopyFrom(ctx, &sandboxv1.CopyFromRequest{Path: path, Follow: follow})
 	if err != nil {
 		return s.copyFault(e, r, err)
@@ -39,10 +42,11 @@ func (s *Service) CopyTo(ctx context.Context, name, path string, keepOwners bool
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.needRun(e)
+	r, done, err := s.files(ctx, e)
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	ctx, cancel := context.WithCancel(ctx) // so that the helper hears it where the sender fails
 	defer cancel()
 	stream, err := r.client.CopyTo(ctx)
@@ -65,9 +69,70 @@ func (s *Service) CopyTo(ctx context.Context, name, path string, keepOwners bool
 	return answer.GetLeftOut(), nil
 }
 
+// files returns a run whose helper can be asked for copies until done is called. Of
+// a container that does not run it is one for that alone, and the container is
+// neither started nor deleted meanwhile.
+func (s *Service) files(ctx context.Context, e *entry) (r *run, done func(), err error) {
+	if r, err := s.needRun(e); err == nil {
+		return r, func() {}, nil
+	}
+	claimed, release, err := s.claim(ctx, e)
+	if err != nil || claimed != nil { // it has been started meanwhile
+		return claimed, release, err
+	}
+	s.setCopying(e, true)
+	r = &run{}
+	done = func() {
+		s.programs.Dismiss(ctx, e.id(), r.helper())
+		s.setCopying(e, false)
+		release()
+	}
+	if err := s.open(ctx, e, r); err != nil {
+		done()
+		return nil, nil, err
+	}
+	return r, done, nil
+}
+
+func (s *Service) setCopying(e *entry, copying bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e.copying = copying
+}
+
+// open starts a helper that has the root file system of a container and no more.
+func (s *Service) open(ctx context.Context, e *entry, r *run) error {
+	c := e.config()
+	plugin, err := s.config.Runtimes.Runtime(c.Runtime)
+	if err != nil {
+		return e.errorf(wire.Kind(err), "%w", err)
+	}
+	layers, err := s.config.Images.Layers(c.ImageDigest)
+	if err != nil {
+		return e.errorf(wire.Kind(err), "%w", err)
+	}
+	if err := disk.Make(s.config.Roots.Container(e.id()), c.Mounts); err != nil {
+		return e.errorf(fault.KindOfFile(err), "%w", err)
+	}
+	if err := s.startHelper(ctx, e, r, plugin); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.config.StartTimeout)
+	defer cancel()
+	container := blueprint.Sandbox(s.config.Roots, e.metadata, c, layers, nil)
+	if r.moved {
+		container.StateDirectory = s.config.Roots.Sandbox(e.id())
+	}
+	_, err = r.client.Open(ctx, &sandboxv1.OpenRequest{Container: container})
+	return s.copyFault(e, r, err)
+}
+
 // copyFault says in which container a path is that an error names.
 func (s *Service) copyFault(e *entry, r *run, err error) error {
-	if err == nil || fault.IsConnection(err) {
+	switch {
+	case err == nil:
+		return nil
+	case fault.IsConnection(err):
 		return s.explain(e, r, err)
 	}
 	return e.errorf(wire.Kind(err), "%w", err)

@@ -50,7 +50,11 @@ func (s *Service) Delete(ctx context.Context, name string, force bool) error {
 // first.
 func (s *Service) remove(e *entry) error {
 	s.mu.Lock()
-	for e.change != nil { // it takes a bounded time
+	for e.change != nil { // it takes a bounded time, unless it is a copy
+		if e.copying {
+			s.mu.Unlock()
+			return e.errorf(errdefs.ErrFailedPrecondition, "files are being copied in or out of it: wait for that, or end it")
+		}
 		change := e.change
 		s.mu.Unlock()
 		<-change

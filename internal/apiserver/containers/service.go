@@ -5,7 +5,8 @@
 // # Concurrency
 //
 // A container is claimed, not locked: Start claims its run, Delete its
-// deletion, Connect and Disconnect a change of its networks, under the service's
+// deletion, Connect and Disconnect a change of its networks, a copy the files of one
+// that does not run, under the service's
 // one short lock, and everything that takes time goes on without any. So nothing
 // that happens to one container waits for another.
 //
@@ -155,7 +156,8 @@ type entry struct {
 	last     *disk.Exit    // of the last run; nil: none that is known
 	deletion *deletion     // in progress; nil: none
 	released bool          // has ended to be deleted: nothing is reserved for it any more
-	change   chan struct{} // of its networks, closed when it is done; nil: none
+	change   chan struct{} // of its networks, or a copy, closed when it is done; nil: none
+	copying  bool          // the change is a copy while it does not run, which takes as long as its client likes
 }
 
 func newEntry(c record.Container) *entry {

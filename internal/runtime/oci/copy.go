@@ -4,19 +4,50 @@ import (
 	"context"
 	"fmt"
 
+	"golang.org/x/sys/unix"
+
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
+	"patchbay.dev/patchbay/internal/runtime/oci/rootfs"
+	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/sandbox/copying"
 	"patchbay.dev/patchbay/internal/treecopy"
 	"patchbay.dev/patchbay/internal/treecopy/parts"
 )
 
-var _ copying.Copier = (*Engine)(nil)
+var (
+	_ copying.Copier = (*Engine)(nil)
+	_ sandbox.Opener = (*Engine)(nil)
+)
 
-// tree is the container as its main process sees it, with all of its mounts.
+// Open implements sandbox.Opener.
+func (e *Engine) Open(_ context.Context, c sandbox.Configuration) error {
+	if err := rootfs.Mount(c.RootFilesystem, e.path("rootfs"), e.path("empty")); err != nil {
+		return err
+	}
+	root, err := rootfs.Open(e.path("rootfs"))
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := prepareMounts(root, c); err != nil {
+		return err
+	}
+	if err := root.Bind(c.Mounts); err != nil || !c.RootFilesystem.ReadOnly {
+		return err
+	}
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+	return unix.MountSetattr(unix.AT_FDCWD, e.path("rootfs"), 0, &attr)
+}
+
+// tree is the container as its main process sees it, with all of its mounts; of one
+// that does not run what Open has made.
 func (e *Engine) tree() (*treecopy.Tree, error) {
 	e.mu.Lock()
 	main := e.main
 	e.mu.Unlock()
+	if main == nil {
+		return treecopy.Container(e.path("rootfs"))
+	}
 	return treecopy.Container(fmt.Sprintf("/proc/%d/root", main.child.PID))
 }
 

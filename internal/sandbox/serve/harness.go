@@ -60,6 +60,15 @@ func (h *harness) Bootstrap(ctx context.Context, r *sandboxv1.BootstrapRequest) 
 	}, nil
 }
 
+// Open makes the root file system alone.
+func (h *harness) Open(ctx context.Context, r *sandboxv1.OpenRequest) (*sandboxv1.OpenResponse, error) {
+	c, err := bootstrapConfig(r.GetContainer())
+	if err != nil {
+		return nil, err
+	}
+	return &sandboxv1.OpenResponse{}, h.sandbox.Open(ctx, c)
+}
+
 func bootstrapConfig(r *sandboxv1.BootstrapRequest) (sandbox.BootstrapConfig, error) {
 	allocated, err1 := wire.AllocatedAttachmentsFromProto(r.GetAttachments())
 	dns, err2 := wire.DNSFromProto(r.GetDns())

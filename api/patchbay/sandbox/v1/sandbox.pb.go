@@ -634,6 +634,86 @@ func (x *BootstrapResponse) GetStartedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+type OpenRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Container     *BootstrapRequest      `protobuf:"bytes,1,opt,name=container,proto3" json:"container,omitempty"` // what it would be started with
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenRequest) Reset() {
+	*x = OpenRequest{}
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenRequest) ProtoMessage() {}
+
+func (x *OpenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenRequest.ProtoReflect.Descriptor instead.
+func (*OpenRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *OpenRequest) GetContainer() *BootstrapRequest {
+	if x != nil {
+		return x.Container
+	}
+	return nil
+}
+
+type OpenResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenResponse) Reset() {
+	*x = OpenResponse{}
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenResponse) ProtoMessage() {}
+
+func (x *OpenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenResponse.ProtoReflect.Descriptor instead.
+func (*OpenResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{8}
+}
+
 type StartRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -642,7 +722,7 @@ type StartRequest struct {
 
 func (x *StartRequest) Reset() {
 	*x = StartRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[7]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -654,7 +734,7 @@ func (x *StartRequest) String() string {
 func (*StartRequest) ProtoMessage() {}
 
 func (x *StartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[7]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -667,7 +747,7 @@ func (x *StartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRequest.ProtoReflect.Descriptor instead.
 func (*StartRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{7}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{9}
 }
 
 type StartResponse struct {
@@ -679,7 +759,7 @@ type StartResponse struct {
 
 func (x *StartResponse) Reset() {
 	*x = StartResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[8]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -691,7 +771,7 @@ func (x *StartResponse) String() string {
 func (*StartResponse) ProtoMessage() {}
 
 func (x *StartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[8]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -704,7 +784,7 @@ func (x *StartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartResponse.ProtoReflect.Descriptor instead.
 func (*StartResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{8}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StartResponse) GetStartedAt() *timestamppb.Timestamp {
@@ -722,7 +802,7 @@ type StateRequest struct {
 
 func (x *StateRequest) Reset() {
 	*x = StateRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[9]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -734,7 +814,7 @@ func (x *StateRequest) String() string {
 func (*StateRequest) ProtoMessage() {}
 
 func (x *StateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[9]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -747,7 +827,7 @@ func (x *StateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateRequest.ProtoReflect.Descriptor instead.
 func (*StateRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{9}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{11}
 }
 
 type StateResponse struct {
@@ -765,7 +845,7 @@ type StateResponse struct {
 
 func (x *StateResponse) Reset() {
 	*x = StateResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[10]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -777,7 +857,7 @@ func (x *StateResponse) String() string {
 func (*StateResponse) ProtoMessage() {}
 
 func (x *StateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[10]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -790,7 +870,7 @@ func (x *StateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateResponse.ProtoReflect.Descriptor instead.
 func (*StateResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{10}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *StateResponse) GetState() SandboxState {
@@ -854,7 +934,7 @@ type ExitStatus struct {
 
 func (x *ExitStatus) Reset() {
 	*x = ExitStatus{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[11]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -866,7 +946,7 @@ func (x *ExitStatus) String() string {
 func (*ExitStatus) ProtoMessage() {}
 
 func (x *ExitStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[11]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -879,7 +959,7 @@ func (x *ExitStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExitStatus.ProtoReflect.Descriptor instead.
 func (*ExitStatus) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{11}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ExitStatus) GetCode() int32 {
@@ -919,7 +999,7 @@ type WaitRequest struct {
 
 func (x *WaitRequest) Reset() {
 	*x = WaitRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[12]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -931,7 +1011,7 @@ func (x *WaitRequest) String() string {
 func (*WaitRequest) ProtoMessage() {}
 
 func (x *WaitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[12]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -944,7 +1024,7 @@ func (x *WaitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitRequest.ProtoReflect.Descriptor instead.
 func (*WaitRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{12}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WaitRequest) GetProcessId() string {
@@ -963,7 +1043,7 @@ type WaitResponse struct {
 
 func (x *WaitResponse) Reset() {
 	*x = WaitResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[13]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -975,7 +1055,7 @@ func (x *WaitResponse) String() string {
 func (*WaitResponse) ProtoMessage() {}
 
 func (x *WaitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[13]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -988,7 +1068,7 @@ func (x *WaitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitResponse.ProtoReflect.Descriptor instead.
 func (*WaitResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{13}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *WaitResponse) GetExit() *ExitStatus {
@@ -1009,7 +1089,7 @@ type SignalRequest struct {
 
 func (x *SignalRequest) Reset() {
 	*x = SignalRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[14]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1021,7 +1101,7 @@ func (x *SignalRequest) String() string {
 func (*SignalRequest) ProtoMessage() {}
 
 func (x *SignalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[14]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1034,7 +1114,7 @@ func (x *SignalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalRequest.ProtoReflect.Descriptor instead.
 func (*SignalRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{14}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SignalRequest) GetProcessId() string {
@@ -1066,7 +1146,7 @@ type SignalResponse struct {
 
 func (x *SignalResponse) Reset() {
 	*x = SignalResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[15]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1078,7 +1158,7 @@ func (x *SignalResponse) String() string {
 func (*SignalResponse) ProtoMessage() {}
 
 func (x *SignalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[15]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1091,7 +1171,7 @@ func (x *SignalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalResponse.ProtoReflect.Descriptor instead.
 func (*SignalResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{15}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{17}
 }
 
 type ExecRequest struct {
@@ -1105,7 +1185,7 @@ type ExecRequest struct {
 
 func (x *ExecRequest) Reset() {
 	*x = ExecRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[16]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1117,7 +1197,7 @@ func (x *ExecRequest) String() string {
 func (*ExecRequest) ProtoMessage() {}
 
 func (x *ExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[16]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1130,7 +1210,7 @@ func (x *ExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRequest.ProtoReflect.Descriptor instead.
 func (*ExecRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{16}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ExecRequest) GetProcess() *v1.Process {
@@ -1164,7 +1244,7 @@ type ExecResponse struct {
 
 func (x *ExecResponse) Reset() {
 	*x = ExecResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[17]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1176,7 +1256,7 @@ func (x *ExecResponse) String() string {
 func (*ExecResponse) ProtoMessage() {}
 
 func (x *ExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[17]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1189,7 +1269,7 @@ func (x *ExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResponse.ProtoReflect.Descriptor instead.
 func (*ExecResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{17}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ExecResponse) GetProcessId() string {
@@ -1217,7 +1297,7 @@ type ResizeRequest struct {
 
 func (x *ResizeRequest) Reset() {
 	*x = ResizeRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[18]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1229,7 +1309,7 @@ func (x *ResizeRequest) String() string {
 func (*ResizeRequest) ProtoMessage() {}
 
 func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[18]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1242,7 +1322,7 @@ func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeRequest.ProtoReflect.Descriptor instead.
 func (*ResizeRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{18}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ResizeRequest) GetProcessId() string {
@@ -1274,7 +1354,7 @@ type ResizeResponse struct {
 
 func (x *ResizeResponse) Reset() {
 	*x = ResizeResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[19]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1286,7 +1366,7 @@ func (x *ResizeResponse) String() string {
 func (*ResizeResponse) ProtoMessage() {}
 
 func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[19]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1299,7 +1379,7 @@ func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeResponse.ProtoReflect.Descriptor instead.
 func (*ResizeResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{19}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{21}
 }
 
 type StatsRequest struct {
@@ -1310,7 +1390,7 @@ type StatsRequest struct {
 
 func (x *StatsRequest) Reset() {
 	*x = StatsRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[20]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1322,7 +1402,7 @@ func (x *StatsRequest) String() string {
 func (*StatsRequest) ProtoMessage() {}
 
 func (x *StatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[20]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1335,7 +1415,7 @@ func (x *StatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsRequest.ProtoReflect.Descriptor instead.
 func (*StatsRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{20}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{22}
 }
 
 type StatsResponse struct {
@@ -1347,7 +1427,7 @@ type StatsResponse struct {
 
 func (x *StatsResponse) Reset() {
 	*x = StatsResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[21]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1359,7 +1439,7 @@ func (x *StatsResponse) String() string {
 func (*StatsResponse) ProtoMessage() {}
 
 func (x *StatsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[21]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1372,7 +1452,7 @@ func (x *StatsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsResponse.ProtoReflect.Descriptor instead.
 func (*StatsResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{21}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *StatsResponse) GetSample() *v1.Sample {
@@ -1391,7 +1471,7 @@ type ConnectRequest struct {
 
 func (x *ConnectRequest) Reset() {
 	*x = ConnectRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[22]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1403,7 +1483,7 @@ func (x *ConnectRequest) String() string {
 func (*ConnectRequest) ProtoMessage() {}
 
 func (x *ConnectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[22]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1416,7 +1496,7 @@ func (x *ConnectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectRequest.ProtoReflect.Descriptor instead.
 func (*ConnectRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{22}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ConnectRequest) GetAttachment() *v1.AllocatedAttachment {
@@ -1435,7 +1515,7 @@ type ConnectResponse struct {
 
 func (x *ConnectResponse) Reset() {
 	*x = ConnectResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[23]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1447,7 +1527,7 @@ func (x *ConnectResponse) String() string {
 func (*ConnectResponse) ProtoMessage() {}
 
 func (x *ConnectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[23]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1460,7 +1540,7 @@ func (x *ConnectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectResponse.ProtoReflect.Descriptor instead.
 func (*ConnectResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{23}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ConnectResponse) GetAttachments() []*v1.Attachment {
@@ -1479,7 +1559,7 @@ type DisconnectRequest struct {
 
 func (x *DisconnectRequest) Reset() {
 	*x = DisconnectRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[24]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1491,7 +1571,7 @@ func (x *DisconnectRequest) String() string {
 func (*DisconnectRequest) ProtoMessage() {}
 
 func (x *DisconnectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[24]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1504,7 +1584,7 @@ func (x *DisconnectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectRequest.ProtoReflect.Descriptor instead.
 func (*DisconnectRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{24}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *DisconnectRequest) GetInterfaceName() string {
@@ -1523,7 +1603,7 @@ type DisconnectResponse struct {
 
 func (x *DisconnectResponse) Reset() {
 	*x = DisconnectResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[25]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1535,7 +1615,7 @@ func (x *DisconnectResponse) String() string {
 func (*DisconnectResponse) ProtoMessage() {}
 
 func (x *DisconnectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[25]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1548,7 +1628,7 @@ func (x *DisconnectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectResponse.ProtoReflect.Descriptor instead.
 func (*DisconnectResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{25}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DisconnectResponse) GetAttachments() []*v1.Attachment {
@@ -1566,7 +1646,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[26]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1578,7 +1658,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[26]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1591,7 +1671,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{26}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{28}
 }
 
 type ShutdownResponse struct {
@@ -1602,7 +1682,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[27]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1614,7 +1694,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[27]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1627,7 +1707,7 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{27}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{29}
 }
 
 type CopyFromRequest struct {
@@ -1640,7 +1720,7 @@ type CopyFromRequest struct {
 
 func (x *CopyFromRequest) Reset() {
 	*x = CopyFromRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[28]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1652,7 +1732,7 @@ func (x *CopyFromRequest) String() string {
 func (*CopyFromRequest) ProtoMessage() {}
 
 func (x *CopyFromRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[28]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1665,7 +1745,7 @@ func (x *CopyFromRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopyFromRequest.ProtoReflect.Descriptor instead.
 func (*CopyFromRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{28}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CopyFromRequest) GetPath() string {
@@ -1691,7 +1771,7 @@ type CopyFromResponse struct {
 
 func (x *CopyFromResponse) Reset() {
 	*x = CopyFromResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[29]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1703,7 +1783,7 @@ func (x *CopyFromResponse) String() string {
 func (*CopyFromResponse) ProtoMessage() {}
 
 func (x *CopyFromResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[29]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1716,7 +1796,7 @@ func (x *CopyFromResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopyFromResponse.ProtoReflect.Descriptor instead.
 func (*CopyFromResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{29}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CopyFromResponse) GetPart() *v1.CopyPart {
@@ -1737,7 +1817,7 @@ type CopyToRequest struct {
 
 func (x *CopyToRequest) Reset() {
 	*x = CopyToRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[30]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1749,7 +1829,7 @@ func (x *CopyToRequest) String() string {
 func (*CopyToRequest) ProtoMessage() {}
 
 func (x *CopyToRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[30]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1762,7 +1842,7 @@ func (x *CopyToRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopyToRequest.ProtoReflect.Descriptor instead.
 func (*CopyToRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{30}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *CopyToRequest) GetPath() string {
@@ -1795,7 +1875,7 @@ type CopyToResponse struct {
 
 func (x *CopyToResponse) Reset() {
 	*x = CopyToResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[31]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1807,7 +1887,7 @@ func (x *CopyToResponse) String() string {
 func (*CopyToResponse) ProtoMessage() {}
 
 func (x *CopyToResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[31]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1820,7 +1900,7 @@ func (x *CopyToResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopyToResponse.ProtoReflect.Descriptor instead.
 func (*CopyToResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{31}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *CopyToResponse) GetLeftOut() []string {
@@ -1882,7 +1962,10 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\vattachments\x18\x02 \x03(\v2\x1d.patchbay.types.v1.AttachmentR\vattachments\x12!\n" +
 	"\fstdio_socket\x18\x03 \x01(\tR\vstdioSocket\x129\n" +
 	"\n" +
-	"started_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\"\x0e\n" +
+	"started_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\"R\n" +
+	"\vOpenRequest\x12C\n" +
+	"\tcontainer\x18\x01 \x01(\v2%.patchbay.sandbox.v1.BootstrapRequestR\tcontainer\"\x0e\n" +
+	"\fOpenResponse\"\x0e\n" +
 	"\fStartRequest\"J\n" +
 	"\rStartResponse\x129\n" +
 	"\n" +
@@ -1962,11 +2045,12 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x13SANDBOX_STATE_EMPTY\x10\x01\x12\x19\n" +
 	"\x15SANDBOX_STATE_CREATED\x10\x02\x12\x19\n" +
 	"\x15SANDBOX_STATE_RUNNING\x10\x03\x12\x19\n" +
-	"\x15SANDBOX_STATE_STOPPED\x10\x042\x80\n" +
+	"\x15SANDBOX_STATE_STOPPED\x10\x042\xcd\n" +
 	"\n" +
 	"\x0eSandboxService\x12N\n" +
 	"\x05Hello\x12!.patchbay.sandbox.v1.HelloRequest\x1a\".patchbay.sandbox.v1.HelloResponse\x12Z\n" +
-	"\tBootstrap\x12%.patchbay.sandbox.v1.BootstrapRequest\x1a&.patchbay.sandbox.v1.BootstrapResponse\x12N\n" +
+	"\tBootstrap\x12%.patchbay.sandbox.v1.BootstrapRequest\x1a&.patchbay.sandbox.v1.BootstrapResponse\x12K\n" +
+	"\x04Open\x12 .patchbay.sandbox.v1.OpenRequest\x1a!.patchbay.sandbox.v1.OpenResponse\x12N\n" +
 	"\x05Start\x12!.patchbay.sandbox.v1.StartRequest\x1a\".patchbay.sandbox.v1.StartResponse\x12N\n" +
 	"\x05State\x12!.patchbay.sandbox.v1.StateRequest\x1a\".patchbay.sandbox.v1.StateResponse\x12K\n" +
 	"\x04Wait\x12 .patchbay.sandbox.v1.WaitRequest\x1a!.patchbay.sandbox.v1.WaitResponse\x12Q\n" +
@@ -1995,7 +2079,7 @@ func file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_sandbox_v1_sandbox_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_patchbay_sandbox_v1_sandbox_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_patchbay_sandbox_v1_sandbox_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_patchbay_sandbox_v1_sandbox_proto_goTypes = []any{
 	(SandboxState)(0),              // 0: patchbay.sandbox.v1.SandboxState
 	(*ExplainRequest)(nil),         // 1: patchbay.sandbox.v1.ExplainRequest
@@ -2005,105 +2089,110 @@ var file_patchbay_sandbox_v1_sandbox_proto_goTypes = []any{
 	(*BootstrapRequest)(nil),       // 5: patchbay.sandbox.v1.BootstrapRequest
 	(*RootFilesystem)(nil),         // 6: patchbay.sandbox.v1.RootFilesystem
 	(*BootstrapResponse)(nil),      // 7: patchbay.sandbox.v1.BootstrapResponse
-	(*StartRequest)(nil),           // 8: patchbay.sandbox.v1.StartRequest
-	(*StartResponse)(nil),          // 9: patchbay.sandbox.v1.StartResponse
-	(*StateRequest)(nil),           // 10: patchbay.sandbox.v1.StateRequest
-	(*StateResponse)(nil),          // 11: patchbay.sandbox.v1.StateResponse
-	(*ExitStatus)(nil),             // 12: patchbay.sandbox.v1.ExitStatus
-	(*WaitRequest)(nil),            // 13: patchbay.sandbox.v1.WaitRequest
-	(*WaitResponse)(nil),           // 14: patchbay.sandbox.v1.WaitResponse
-	(*SignalRequest)(nil),          // 15: patchbay.sandbox.v1.SignalRequest
-	(*SignalResponse)(nil),         // 16: patchbay.sandbox.v1.SignalResponse
-	(*ExecRequest)(nil),            // 17: patchbay.sandbox.v1.ExecRequest
-	(*ExecResponse)(nil),           // 18: patchbay.sandbox.v1.ExecResponse
-	(*ResizeRequest)(nil),          // 19: patchbay.sandbox.v1.ResizeRequest
-	(*ResizeResponse)(nil),         // 20: patchbay.sandbox.v1.ResizeResponse
-	(*StatsRequest)(nil),           // 21: patchbay.sandbox.v1.StatsRequest
-	(*StatsResponse)(nil),          // 22: patchbay.sandbox.v1.StatsResponse
-	(*ConnectRequest)(nil),         // 23: patchbay.sandbox.v1.ConnectRequest
-	(*ConnectResponse)(nil),        // 24: patchbay.sandbox.v1.ConnectResponse
-	(*DisconnectRequest)(nil),      // 25: patchbay.sandbox.v1.DisconnectRequest
-	(*DisconnectResponse)(nil),     // 26: patchbay.sandbox.v1.DisconnectResponse
-	(*ShutdownRequest)(nil),        // 27: patchbay.sandbox.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),       // 28: patchbay.sandbox.v1.ShutdownResponse
-	(*CopyFromRequest)(nil),        // 29: patchbay.sandbox.v1.CopyFromRequest
-	(*CopyFromResponse)(nil),       // 30: patchbay.sandbox.v1.CopyFromResponse
-	(*CopyToRequest)(nil),          // 31: patchbay.sandbox.v1.CopyToRequest
-	(*CopyToResponse)(nil),         // 32: patchbay.sandbox.v1.CopyToResponse
-	(*v1.Explanation)(nil),         // 33: patchbay.types.v1.Explanation
-	(*v1.Process)(nil),             // 34: patchbay.types.v1.Process
-	(*v1.Mount)(nil),               // 35: patchbay.types.v1.Mount
-	(*v1.AllocatedAttachment)(nil), // 36: patchbay.types.v1.AllocatedAttachment
-	(*v1.Resources)(nil),           // 37: patchbay.types.v1.Resources
-	(*v1.DNSConfiguration)(nil),    // 38: patchbay.types.v1.DNSConfiguration
-	(*v1.ExtraHost)(nil),           // 39: patchbay.types.v1.ExtraHost
-	(*v1.PublishedPort)(nil),       // 40: patchbay.types.v1.PublishedPort
-	(*v1.Attachment)(nil),          // 41: patchbay.types.v1.Attachment
-	(*timestamppb.Timestamp)(nil),  // 42: google.protobuf.Timestamp
-	(*v1.Sample)(nil),              // 43: patchbay.types.v1.Sample
-	(*v1.CopyPart)(nil),            // 44: patchbay.types.v1.CopyPart
+	(*OpenRequest)(nil),            // 8: patchbay.sandbox.v1.OpenRequest
+	(*OpenResponse)(nil),           // 9: patchbay.sandbox.v1.OpenResponse
+	(*StartRequest)(nil),           // 10: patchbay.sandbox.v1.StartRequest
+	(*StartResponse)(nil),          // 11: patchbay.sandbox.v1.StartResponse
+	(*StateRequest)(nil),           // 12: patchbay.sandbox.v1.StateRequest
+	(*StateResponse)(nil),          // 13: patchbay.sandbox.v1.StateResponse
+	(*ExitStatus)(nil),             // 14: patchbay.sandbox.v1.ExitStatus
+	(*WaitRequest)(nil),            // 15: patchbay.sandbox.v1.WaitRequest
+	(*WaitResponse)(nil),           // 16: patchbay.sandbox.v1.WaitResponse
+	(*SignalRequest)(nil),          // 17: patchbay.sandbox.v1.SignalRequest
+	(*SignalResponse)(nil),         // 18: patchbay.sandbox.v1.SignalResponse
+	(*ExecRequest)(nil),            // 19: patchbay.sandbox.v1.ExecRequest
+	(*ExecResponse)(nil),           // 20: patchbay.sandbox.v1.ExecResponse
+	(*ResizeRequest)(nil),          // 21: patchbay.sandbox.v1.ResizeRequest
+	(*ResizeResponse)(nil),         // 22: patchbay.sandbox.v1.ResizeResponse
+	(*StatsRequest)(nil),           // 23: patchbay.sandbox.v1.StatsRequest
+	(*StatsResponse)(nil),          // 24: patchbay.sandbox.v1.StatsResponse
+	(*ConnectRequest)(nil),         // 25: patchbay.sandbox.v1.ConnectRequest
+	(*ConnectResponse)(nil),        // 26: patchbay.sandbox.v1.ConnectResponse
+	(*DisconnectRequest)(nil),      // 27: patchbay.sandbox.v1.DisconnectRequest
+	(*DisconnectResponse)(nil),     // 28: patchbay.sandbox.v1.DisconnectResponse
+	(*ShutdownRequest)(nil),        // 29: patchbay.sandbox.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),       // 30: patchbay.sandbox.v1.ShutdownResponse
+	(*CopyFromRequest)(nil),        // 31: patchbay.sandbox.v1.CopyFromRequest
+	(*CopyFromResponse)(nil),       // 32: patchbay.sandbox.v1.CopyFromResponse
+	(*CopyToRequest)(nil),          // 33: patchbay.sandbox.v1.CopyToRequest
+	(*CopyToResponse)(nil),         // 34: patchbay.sandbox.v1.CopyToResponse
+	(*v1.Explanation)(nil),         // 35: patchbay.types.v1.Explanation
+	(*v1.Process)(nil),             // 36: patchbay.types.v1.Process
+	(*v1.Mount)(nil),               // 37: patchbay.types.v1.Mount
+	(*v1.AllocatedAttachment)(nil), // 38: patchbay.types.v1.AllocatedAttachment
+	(*v1.Resources)(nil),           // 39: patchbay.types.v1.Resources
+	(*v1.DNSConfiguration)(nil),    // 40: patchbay.types.v1.DNSConfiguration
+	(*v1.ExtraHost)(nil),           // 41: patchbay.types.v1.ExtraHost
+	(*v1.PublishedPort)(nil),       // 42: patchbay.types.v1.PublishedPort
+	(*v1.Attachment)(nil),          // 43: patchbay.types.v1.Attachment
+	(*timestamppb.Timestamp)(nil),  // 44: google.protobuf.Timestamp
+	(*v1.Sample)(nil),              // 45: patchbay.types.v1.Sample
+	(*v1.CopyPart)(nil),            // 46: patchbay.types.v1.CopyPart
 }
 var file_patchbay_sandbox_v1_sandbox_proto_depIdxs = []int32{
-	33, // 0: patchbay.sandbox.v1.ExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
-	34, // 1: patchbay.sandbox.v1.BootstrapRequest.process:type_name -> patchbay.types.v1.Process
+	35, // 0: patchbay.sandbox.v1.ExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
+	36, // 1: patchbay.sandbox.v1.BootstrapRequest.process:type_name -> patchbay.types.v1.Process
 	6,  // 2: patchbay.sandbox.v1.BootstrapRequest.root_filesystem:type_name -> patchbay.sandbox.v1.RootFilesystem
-	35, // 3: patchbay.sandbox.v1.BootstrapRequest.mounts:type_name -> patchbay.types.v1.Mount
-	36, // 4: patchbay.sandbox.v1.BootstrapRequest.attachments:type_name -> patchbay.types.v1.AllocatedAttachment
-	37, // 5: patchbay.sandbox.v1.BootstrapRequest.resources:type_name -> patchbay.types.v1.Resources
-	38, // 6: patchbay.sandbox.v1.BootstrapRequest.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	39, // 7: patchbay.sandbox.v1.BootstrapRequest.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
-	40, // 8: patchbay.sandbox.v1.BootstrapRequest.ports:type_name -> patchbay.types.v1.PublishedPort
-	41, // 9: patchbay.sandbox.v1.BootstrapResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	42, // 10: patchbay.sandbox.v1.BootstrapResponse.started_at:type_name -> google.protobuf.Timestamp
-	42, // 11: patchbay.sandbox.v1.StartResponse.started_at:type_name -> google.protobuf.Timestamp
-	0,  // 12: patchbay.sandbox.v1.StateResponse.state:type_name -> patchbay.sandbox.v1.SandboxState
-	42, // 13: patchbay.sandbox.v1.StateResponse.started_at:type_name -> google.protobuf.Timestamp
-	12, // 14: patchbay.sandbox.v1.StateResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
-	41, // 15: patchbay.sandbox.v1.StateResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	42, // 16: patchbay.sandbox.v1.ExitStatus.exited_at:type_name -> google.protobuf.Timestamp
-	12, // 17: patchbay.sandbox.v1.WaitResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
-	34, // 18: patchbay.sandbox.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
-	43, // 19: patchbay.sandbox.v1.StatsResponse.sample:type_name -> patchbay.types.v1.Sample
-	36, // 20: patchbay.sandbox.v1.ConnectRequest.attachment:type_name -> patchbay.types.v1.AllocatedAttachment
-	41, // 21: patchbay.sandbox.v1.ConnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	41, // 22: patchbay.sandbox.v1.DisconnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	44, // 23: patchbay.sandbox.v1.CopyFromResponse.part:type_name -> patchbay.types.v1.CopyPart
-	44, // 24: patchbay.sandbox.v1.CopyToRequest.part:type_name -> patchbay.types.v1.CopyPart
-	3,  // 25: patchbay.sandbox.v1.SandboxService.Hello:input_type -> patchbay.sandbox.v1.HelloRequest
-	5,  // 26: patchbay.sandbox.v1.SandboxService.Bootstrap:input_type -> patchbay.sandbox.v1.BootstrapRequest
-	8,  // 27: patchbay.sandbox.v1.SandboxService.Start:input_type -> patchbay.sandbox.v1.StartRequest
-	10, // 28: patchbay.sandbox.v1.SandboxService.State:input_type -> patchbay.sandbox.v1.StateRequest
-	13, // 29: patchbay.sandbox.v1.SandboxService.Wait:input_type -> patchbay.sandbox.v1.WaitRequest
-	15, // 30: patchbay.sandbox.v1.SandboxService.Signal:input_type -> patchbay.sandbox.v1.SignalRequest
-	17, // 31: patchbay.sandbox.v1.SandboxService.Exec:input_type -> patchbay.sandbox.v1.ExecRequest
-	19, // 32: patchbay.sandbox.v1.SandboxService.Resize:input_type -> patchbay.sandbox.v1.ResizeRequest
-	29, // 33: patchbay.sandbox.v1.SandboxService.CopyFrom:input_type -> patchbay.sandbox.v1.CopyFromRequest
-	31, // 34: patchbay.sandbox.v1.SandboxService.CopyTo:input_type -> patchbay.sandbox.v1.CopyToRequest
-	1,  // 35: patchbay.sandbox.v1.SandboxService.Explain:input_type -> patchbay.sandbox.v1.ExplainRequest
-	21, // 36: patchbay.sandbox.v1.SandboxService.Stats:input_type -> patchbay.sandbox.v1.StatsRequest
-	23, // 37: patchbay.sandbox.v1.SandboxService.Connect:input_type -> patchbay.sandbox.v1.ConnectRequest
-	25, // 38: patchbay.sandbox.v1.SandboxService.Disconnect:input_type -> patchbay.sandbox.v1.DisconnectRequest
-	27, // 39: patchbay.sandbox.v1.SandboxService.Shutdown:input_type -> patchbay.sandbox.v1.ShutdownRequest
-	4,  // 40: patchbay.sandbox.v1.SandboxService.Hello:output_type -> patchbay.sandbox.v1.HelloResponse
-	7,  // 41: patchbay.sandbox.v1.SandboxService.Bootstrap:output_type -> patchbay.sandbox.v1.BootstrapResponse
-	9,  // 42: patchbay.sandbox.v1.SandboxService.Start:output_type -> patchbay.sandbox.v1.StartResponse
-	11, // 43: patchbay.sandbox.v1.SandboxService.State:output_type -> patchbay.sandbox.v1.StateResponse
-	14, // 44: patchbay.sandbox.v1.SandboxService.Wait:output_type -> patchbay.sandbox.v1.WaitResponse
-	16, // 45: patchbay.sandbox.v1.SandboxService.Signal:output_type -> patchbay.sandbox.v1.SignalResponse
-	18, // 46: patchbay.sandbox.v1.SandboxService.Exec:output_type -> patchbay.sandbox.v1.ExecResponse
-	20, // 47: patchbay.sandbox.v1.SandboxService.Resize:output_type -> patchbay.sandbox.v1.ResizeResponse
-	30, // 48: patchbay.sandbox.v1.SandboxService.CopyFrom:output_type -> patchbay.sandbox.v1.CopyFromResponse
-	32, // 49: patchbay.sandbox.v1.SandboxService.CopyTo:output_type -> patchbay.sandbox.v1.CopyToResponse
-	2,  // 50: patchbay.sandbox.v1.SandboxService.Explain:output_type -> patchbay.sandbox.v1.ExplainResponse
-	22, // 51: patchbay.sandbox.v1.SandboxService.Stats:output_type -> patchbay.sandbox.v1.StatsResponse
-	24, // 52: patchbay.sandbox.v1.SandboxService.Connect:output_type -> patchbay.sandbox.v1.ConnectResponse
-	26, // 53: patchbay.sandbox.v1.SandboxService.Disconnect:output_type -> patchbay.sandbox.v1.DisconnectResponse
-	28, // 54: patchbay.sandbox.v1.SandboxService.Shutdown:output_type -> patchbay.sandbox.v1.ShutdownResponse
-	40, // [40:55] is the sub-list for method output_type
-	25, // [25:40] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	37, // 3: patchbay.sandbox.v1.BootstrapRequest.mounts:type_name -> patchbay.types.v1.Mount
+	38, // 4: patchbay.sandbox.v1.BootstrapRequest.attachments:type_name -> patchbay.types.v1.AllocatedAttachment
+	39, // 5: patchbay.sandbox.v1.BootstrapRequest.resources:type_name -> patchbay.types.v1.Resources
+	40, // 6: patchbay.sandbox.v1.BootstrapRequest.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	41, // 7: patchbay.sandbox.v1.BootstrapRequest.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
+	42, // 8: patchbay.sandbox.v1.BootstrapRequest.ports:type_name -> patchbay.types.v1.PublishedPort
+	43, // 9: patchbay.sandbox.v1.BootstrapResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	44, // 10: patchbay.sandbox.v1.BootstrapResponse.started_at:type_name -> google.protobuf.Timestamp
+	5,  // 11: patchbay.sandbox.v1.OpenRequest.container:type_name -> patchbay.sandbox.v1.BootstrapRequest
+	44, // 12: patchbay.sandbox.v1.StartResponse.started_at:type_name -> google.protobuf.Timestamp
+	0,  // 13: patchbay.sandbox.v1.StateResponse.state:type_name -> patchbay.sandbox.v1.SandboxState
+	44, // 14: patchbay.sandbox.v1.StateResponse.started_at:type_name -> google.protobuf.Timestamp
+	14, // 15: patchbay.sandbox.v1.StateResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
+	43, // 16: patchbay.sandbox.v1.StateResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	44, // 17: patchbay.sandbox.v1.ExitStatus.exited_at:type_name -> google.protobuf.Timestamp
+	14, // 18: patchbay.sandbox.v1.WaitResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
+	36, // 19: patchbay.sandbox.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
+	45, // 20: patchbay.sandbox.v1.StatsResponse.sample:type_name -> patchbay.types.v1.Sample
+	38, // 21: patchbay.sandbox.v1.ConnectRequest.attachment:type_name -> patchbay.types.v1.AllocatedAttachment
+	43, // 22: patchbay.sandbox.v1.ConnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	43, // 23: patchbay.sandbox.v1.DisconnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	46, // 24: patchbay.sandbox.v1.CopyFromResponse.part:type_name -> patchbay.types.v1.CopyPart
+	46, // 25: patchbay.sandbox.v1.CopyToRequest.part:type_name -> patchbay.types.v1.CopyPart
+	3,  // 26: patchbay.sandbox.v1.SandboxService.Hello:input_type -> patchbay.sandbox.v1.HelloRequest
+	5,  // 27: patchbay.sandbox.v1.SandboxService.Bootstrap:input_type -> patchbay.sandbox.v1.BootstrapRequest
+	8,  // 28: patchbay.sandbox.v1.SandboxService.Open:input_type -> patchbay.sandbox.v1.OpenRequest
+	10, // 29: patchbay.sandbox.v1.SandboxService.Start:input_type -> patchbay.sandbox.v1.StartRequest
+	12, // 30: patchbay.sandbox.v1.SandboxService.State:input_type -> patchbay.sandbox.v1.StateRequest
+	15, // 31: patchbay.sandbox.v1.SandboxService.Wait:input_type -> patchbay.sandbox.v1.WaitRequest
+	17, // 32: patchbay.sandbox.v1.SandboxService.Signal:input_type -> patchbay.sandbox.v1.SignalRequest
+	19, // 33: patchbay.sandbox.v1.SandboxService.Exec:input_type -> patchbay.sandbox.v1.ExecRequest
+	21, // 34: patchbay.sandbox.v1.SandboxService.Resize:input_type -> patchbay.sandbox.v1.ResizeRequest
+	31, // 35: patchbay.sandbox.v1.SandboxService.CopyFrom:input_type -> patchbay.sandbox.v1.CopyFromRequest
+	33, // 36: patchbay.sandbox.v1.SandboxService.CopyTo:input_type -> patchbay.sandbox.v1.CopyToRequest
+	1,  // 37: patchbay.sandbox.v1.SandboxService.Explain:input_type -> patchbay.sandbox.v1.ExplainRequest
+	23, // 38: patchbay.sandbox.v1.SandboxService.Stats:input_type -> patchbay.sandbox.v1.StatsRequest
+	25, // 39: patchbay.sandbox.v1.SandboxService.Connect:input_type -> patchbay.sandbox.v1.ConnectRequest
+	27, // 40: patchbay.sandbox.v1.SandboxService.Disconnect:input_type -> patchbay.sandbox.v1.DisconnectRequest
+	29, // 41: patchbay.sandbox.v1.SandboxService.Shutdown:input_type -> patchbay.sandbox.v1.ShutdownRequest
+	4,  // 42: patchbay.sandbox.v1.SandboxService.Hello:output_type -> patchbay.sandbox.v1.HelloResponse
+	7,  // 43: patchbay.sandbox.v1.SandboxService.Bootstrap:output_type -> patchbay.sandbox.v1.BootstrapResponse
+	9,  // 44: patchbay.sandbox.v1.SandboxService.Open:output_type -> patchbay.sandbox.v1.OpenResponse
+	11, // 45: patchbay.sandbox.v1.SandboxService.Start:output_type -> patchbay.sandbox.v1.StartResponse
+	13, // 46: patchbay.sandbox.v1.SandboxService.State:output_type -> patchbay.sandbox.v1.StateResponse
+	16, // 47: patchbay.sandbox.v1.SandboxService.Wait:output_type -> patchbay.sandbox.v1.WaitResponse
+	18, // 48: patchbay.sandbox.v1.SandboxService.Signal:output_type -> patchbay.sandbox.v1.SignalResponse
+	20, // 49: patchbay.sandbox.v1.SandboxService.Exec:output_type -> patchbay.sandbox.v1.ExecResponse
+	22, // 50: patchbay.sandbox.v1.SandboxService.Resize:output_type -> patchbay.sandbox.v1.ResizeResponse
+	32, // 51: patchbay.sandbox.v1.SandboxService.CopyFrom:output_type -> patchbay.sandbox.v1.CopyFromResponse
+	34, // 52: patchbay.sandbox.v1.SandboxService.CopyTo:output_type -> patchbay.sandbox.v1.CopyToResponse
+	2,  // 53: patchbay.sandbox.v1.SandboxService.Explain:output_type -> patchbay.sandbox.v1.ExplainResponse
+	24, // 54: patchbay.sandbox.v1.SandboxService.Stats:output_type -> patchbay.sandbox.v1.StatsResponse
+	26, // 55: patchbay.sandbox.v1.SandboxService.Connect:output_type -> patchbay.sandbox.v1.ConnectResponse
+	28, // 56: patchbay.sandbox.v1.SandboxService.Disconnect:output_type -> patchbay.sandbox.v1.DisconnectResponse
+	30, // 57: patchbay.sandbox.v1.SandboxService.Shutdown:output_type -> patchbay.sandbox.v1.ShutdownResponse
+	42, // [42:58] is the sub-list for method output_type
+	26, // [26:42] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_sandbox_v1_sandbox_proto_init() }
@@ -2117,7 +2206,7 @@ func file_patchbay_sandbox_v1_sandbox_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_sandbox_v1_sandbox_proto_rawDesc), len(file_patchbay_sandbox_v1_sandbox_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   32,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

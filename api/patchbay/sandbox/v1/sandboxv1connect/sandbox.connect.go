@@ -42,6 +42,8 @@ const (
 	SandboxServiceHelloProcedure = "/patchbay.sandbox.v1.SandboxService/Hello"
 	// SandboxServiceBootstrapProcedure is the procedure name of the SandboxService's Bootstrap RPC.
 	SandboxServiceBootstrapProcedure = "/patchbay.sandbox.v1.SandboxService/Bootstrap"
+	// SandboxServiceOpenProcedure is the procedure name of the SandboxService's Open RPC.
+	SandboxServiceOpenProcedure = "/patchbay.sandbox.v1.SandboxService/Open"
 	// SandboxServiceStartProcedure is the procedure name of the SandboxService's Start RPC.
 	SandboxServiceStartProcedure = "/patchbay.sandbox.v1.SandboxService/Start"
 	// SandboxServiceStateProcedure is the procedure name of the SandboxService's State RPC.
@@ -83,6 +85,13 @@ var (
 			StreamType: connect.StreamTypeUnary,
 			Schema:     v1.File_patchbay_sandbox_v1_sandbox_proto.Services().ByName("SandboxService").Methods().ByName("Bootstrap"),
 			Procedure:  SandboxServiceBootstrapProcedure,
+		}
+	})
+	sandboxServiceOpenSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_patchbay_sandbox_v1_sandbox_proto.Services().ByName("SandboxService").Methods().ByName("Open"),
+			Procedure:  SandboxServiceOpenProcedure,
 		}
 	})
 	sandboxServiceStartSpec = sync.OnceValue(func() connect.Spec {
@@ -186,6 +195,11 @@ type SandboxServiceClient interface {
 	// creates the main process without starting it. All or nothing: on an error
 	// nothing is left and the helper exits after answering.
 	Bootstrap(context.Context, *v1.BootstrapRequest) (*v1.BootstrapResponse, error)
+	// Open makes the root file system alone, with its mounts, for CopyFrom and CopyTo:
+	// of a container that does not run. It takes the place of Bootstrap, and the
+	// helper stays until Shutdown. A runtime that cannot answers that it is not
+	// implemented.
+	Open(context.Context, *v1.OpenRequest) (*v1.OpenResponse, error)
 	// Start starts the main process.
 	Start(context.Context, *v1.StartRequest) (*v1.StartResponse, error)
 	// State says what is true now.
@@ -283,6 +297,11 @@ type SandboxServiceHandler interface {
 	// creates the main process without starting it. All or nothing: on an error
 	// nothing is left and the helper exits after answering.
 	Bootstrap(context.Context, *v1.BootstrapRequest) (*v1.BootstrapResponse, error)
+	// Open makes the root file system alone, with its mounts, for CopyFrom and CopyTo:
+	// of a container that does not run. It takes the place of Bootstrap, and the
+	// helper stays until Shutdown. A runtime that cannot answers that it is not
+	// implemented.
+	Open(context.Context, *v1.OpenRequest) (*v1.OpenResponse, error)
 	// Start starts the main process.
 	Start(context.Context, *v1.StartRequest) (*v1.StartResponse, error)
 	// State says what is true now.
@@ -324,6 +343,7 @@ func RegisterSandboxServiceHandler(server *connect.Server, svc SandboxServiceHan
 	server.Register(
 		connect.Method{Spec: sandboxServiceHelloSpec(), Handler: adapter.hello},
 		connect.Method{Spec: sandboxServiceBootstrapSpec(), Handler: adapter.bootstrap},
+		connect.Method{Spec: sandboxServiceOpenSpec(), Handler: adapter.open},
 		connect.Method{Spec: sandboxServiceStartSpec(), Handler: adapter.start},
 		connect.Method{Spec: sandboxServiceStateSpec(), Handler: adapter.state},
 		connect.Method{Spec: sandboxServiceWaitSpec(), Handler: adapter.wait},
@@ -378,6 +398,10 @@ func (UnimplementedSandboxServiceHandler) Hello(context.Context, *v1.HelloReques
 
 func (UnimplementedSandboxServiceHandler) Bootstrap(context.Context, *v1.BootstrapRequest) (*v1.BootstrapResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.sandbox.v1.SandboxService.Bootstrap is not implemented")
+}
+
+func (UnimplementedSandboxServiceHandler) Open(context.Context, *v1.OpenRequest) (*v1.OpenResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.sandbox.v1.SandboxService.Open is not implemented")
 }
 
 func (UnimplementedSandboxServiceHandler) Start(context.Context, *v1.StartRequest) (*v1.StartResponse, error) {
@@ -447,6 +471,14 @@ func (c *sandboxServiceClient) Hello(ctx context.Context, req *v1.HelloRequest) 
 func (c *sandboxServiceClient) Bootstrap(ctx context.Context, req *v1.BootstrapRequest) (*v1.BootstrapResponse, error) {
 	var res v1.BootstrapResponse
 	if err := c.client.CallUnary(ctx, sandboxServiceBootstrapSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *sandboxServiceClient) Open(ctx context.Context, req *v1.OpenRequest) (*v1.OpenResponse, error) {
+	var res v1.OpenResponse
+	if err := c.client.CallUnary(ctx, sandboxServiceOpenSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -576,6 +608,18 @@ func (h sandboxServiceHandler) bootstrap(ctx context.Context, _ connect.Spec, st
 		return err
 	}
 	res, err := h.svc.Bootstrap(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h sandboxServiceHandler) open(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.OpenRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Open(ctx, &req)
 	if err != nil {
 		return err
 	}
