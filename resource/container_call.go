@@ -38,3 +38,10 @@ type LogEntry struct {
 
 // TerminalSize is the size of a terminal in characters.
 type TerminalSize struct{ Width, Height int }
+
+// StartedContainer is where a container that was started is reached, and what its
+// user should know of it.
+type StartedContainer struct {
+	StdioSocket string
+	Warnings    []string
+}

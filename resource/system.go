@@ -34,7 +34,27 @@ type Kernel struct {
 	Modules []string `json:"modules"` // that a guest loads, in this order
 	// Templates are virtual machines that were saved for others to go on from, those
 	// used last first.
-	Templates []KernelTemplate `json:"templates"`
+	Templates   []KernelTemplate  `json:"templates"`
+	Accelerator AcceleratorStatus `json:"accelerator"`
+}
+
+// AcceleratorStatus is what executes guests now.
+type AcceleratorStatus struct {
+	Accelerator Accelerator `json:"accelerator"` // "kvm" or "tcg"; empty: none, no guest can run
+	Reason      string      `json:"reason"`      // in words for the user
+}
+
+// String is a line for the user.
+func (s AcceleratorStatus) String() string {
+	name := "none"
+	switch s.Accelerator {
+	case AcceleratorKVM:
+		name = "KVM"
+	case AcceleratorTCG:
+		name = "software emulation"
+	case AcceleratorAuto:
+	}
+	return name + ": " + s.Reason
 }
 
 // KernelTemplate is a virtual machine that was booted and saved.

@@ -35,34 +35,33 @@ func run(args []string) error {
 	if len(args) == 0 {
 		return serve.Main(serve.Config{Name: "vm", Version: version.Version(), Strategies: strategy.Only(vm.Strategies()...), Engine: newEngine})
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), verbTimeout)
-	defer cancel()
-	source, err := source()
+	c, err := config()
 	if err != nil {
 		return err
 	}
-	return vm.Verb(ctx, os.Stdout, source, args)
+	ctx, cancel := context.WithTimeout(context.Background(), verbTimeout)
+	defer cancel()
+	return c.Verb(ctx, os.Stdout, args)
 }
 
 func newEngine(id, stateDir string) (sandbox.Engine, error) {
-	source, err := source()
+	c, err := config()
 	if err != nil {
 		return nil, err
 	}
-	machines, err := vm.Machines()
-	if err != nil {
-		return nil, err
-	}
-	return vm.New(vm.Config{ID: id, StateDir: stateDir, Source: source, Machines: machines})
+	c.ID, c.StateDir = id, stateDir
+	return vm.New(c)
 }
 
-func source() (bare.Source, error) {
+// config is what the environment says.
+func config() (vm.Config, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return bare.Source{}, err
+		return vm.Config{}, err
 	}
-	return bare.Source{
+	machines, err := vm.Machines()
+	return vm.Config{Machines: machines, Source: bare.Source{
 		CacheDir: os.Getenv(sandbox.CacheDirVariable), KernelDir: os.Getenv(vm.KernelDirVariable),
 		Agent: filepath.Join(filepath.Dir(self), vm.AgentName),
-	}, nil
+	}}, err
 }

@@ -137,6 +137,7 @@ func open(c Config, exit func()) (_ *server, err error) {
 		DefaultNetwork: c.Settings.DefaultNetwork,
 
 		RuntimeEnvironment: environment,
+		Log:                c.Log,
 	})
 	return s, nil
 }
@@ -148,12 +149,14 @@ func (s *server) start() error {
 	if err := s.networks.Start(s.containers); err != nil {
 		return err
 	}
+	s.system.TryKernel()
 	return s.containers.Resume()
 }
 
 // close ends the services in the reverse order. What runs goes on.
 func (s *server) close() {
 	s.metrics.close()
+	s.system.Close()
 	s.containers.Close()
 	s.networks.Close()
 	s.events.Close()

@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -341,6 +342,22 @@ func (s fakeSystem) Info(context.Context, *apiserverv1.InfoRequest) (*apiserverv
 	}, nil
 }
 
+// SetKernel knows of two kernels: one that is emulated, and one that is not.
+func (s fakeSystem) SetKernel(_ context.Context, r *apiserverv1.SetKernelRequest) (*apiserverv1.SetKernelResponse, error) {
+	s.server.record("System.SetKernel", r)
+	k := &apiserverv1.Kernel{Release: "6.1-fast", Accelerator: "kvm", AcceleratorReason: "a guest answered"}
+	if r.GetModules() != "" {
+		k = &apiserverv1.Kernel{Release: "6.1-slow", Accelerator: "tcg", AcceleratorReason: "there is no /dev/kvm"}
+	}
+	return &apiserverv1.SetKernelResponse{Kernel: k}, nil
+}
+
+func (s fakeSystem) GetKernel(context.Context, *apiserverv1.GetKernelRequest) (*apiserverv1.GetKernelResponse, error) {
+	return &apiserverv1.GetKernelResponse{Kernel: &apiserverv1.Kernel{
+		Release: "6.1", Source: "/k", Digest: "d", Modules: []string{"a.ko", "b.ko"}, AcceleratorReason: "vm.accelerator is kvm, but there is no /dev/kvm",
+	}}, nil
+}
+
 func (s fakeSystem) Shutdown(_ context.Context, r *apiserverv1.ShutdownRequest) (*apiserverv1.ShutdownResponse, error) {
 	s.server.record("System.Shutdown", r)
 	close(s.server.shutdown)
@@ -381,7 +398,7 @@ func (s fakeContainers) Create(_ context.Context, r *apiserverv1.ContainerServic
 		c.Name = "made-up"
 	}
 	c.Configuration = resource.ContainerConfiguration{
-		Image: t.Image, Hostname: t.Hostname, AutoRemove: t.AutoRemove, Networks: t.Networks, Ports: t.Ports, Runtime: "oci",
+		Image: t.Image, Hostname: t.Hostname, AutoRemove: t.AutoRemove, Networks: t.Networks, Ports: t.Ports, Runtime: cmp.Or(t.Runtime, "oci"),
 		Process: resource.Process{Args: t.Command, Env: t.Env, Terminal: t.Terminal, Stdin: t.Stdin},
 	}
 	c.Status.State = resource.ContainerCreated
@@ -408,7 +425,11 @@ func (s fakeContainers) Start(_ context.Context, r *apiserverv1.ContainerService
 		return nil, fmt.Errorf("container %s: network web: does not serve: %w", c.Name, errdefs.ErrUnavailable)
 	}
 	s.server.run(c, r.GetAttach())
-	return &apiserverv1.ContainerServiceStartResponse{StdioSocket: s.server.stdioSocket()}, nil
+	answer := &apiserverv1.ContainerServiceStartResponse{StdioSocket: s.server.stdioSocket()}
+	if c.Configuration.Runtime == "slow" {
+		answer.Warnings = []string{"it is slow"}
+	}
+	return answer, nil
 }
 
 func (f *fakeServer) processOf(c *fakeContainer) *fakeProcess {

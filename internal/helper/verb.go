@@ -7,9 +7,11 @@ import (
 	"io"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 )
 
 // Verb says which program to run for one short job, such as "cleanup" or
@@ -19,6 +21,9 @@ type Verb struct {
 	Name        string // argv[0]
 	Args        []string
 	Environment []string // KEY=VALUE, beside the few that all helpers get
+	// Isolate makes it process 1 of a PID namespace, with a mount namespace: nothing
+	// that it starts outlives it.
+	Isolate bool
 }
 
 // Run runs a program to its end and returns its standard output. An error holds
@@ -43,6 +48,9 @@ func run(ctx context.Context, v Verb, stdout io.Writer) error {
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = stdout, &stderr
 	cmd.WaitDelay = time.Second // its own children may keep the pipes
+	if v.Isolate {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
+	}
 	err := cmd.Run()
 	if err == nil {
 		return nil

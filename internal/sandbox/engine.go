@@ -33,6 +33,12 @@ type Engine interface {
 	Destroy(ctx context.Context) error
 }
 
+// Warner is an Engine that has something to say of a sandbox that it has made.
+type Warner interface {
+	// Warnings are what the user should know, a line each.
+	Warnings() []string
+}
+
 // Process is one process of a sandbox.
 type Process interface {
 	// PID is the process's number as the host sees it.

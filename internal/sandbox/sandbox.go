@@ -139,6 +139,7 @@ type Bootstrapped struct {
 	PID         int // of the main process, as the host sees it
 	Attachments []resource.Attachment
 	StartedAt   time.Time // zero if it was not to start
+	Warnings    []string
 }
 
 // Bootstrap plans all interfaces, holds the leases, makes the isolation and the
@@ -186,7 +187,11 @@ func (s *Sandbox) create(ctx context.Context, c BootstrapConfig) (Bootstrapped, 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Bootstrapped{PID: main.PID(), Attachments: s.design.Attachments}, nil
+	made := Bootstrapped{PID: main.PID(), Attachments: s.design.Attachments}
+	if w, ok := s.engine().(Warner); ok {
+		made.Warnings = w.Warnings()
+	}
+	return made, nil
 }
 
 func (s *Sandbox) bootstrap(ctx context.Context, c BootstrapConfig) (main MainProcess, err error) {

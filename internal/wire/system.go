@@ -35,7 +35,10 @@ func SystemInfoToProto(i resource.SystemInfo) *apiserverv1.InfoResponse {
 
 // KernelToProto converts the kernel of virtual machines.
 func KernelToProto(k resource.Kernel) *apiserverv1.Kernel {
-	return &apiserverv1.Kernel{Release: k.Release, Source: k.Source, Digest: k.Digest, Modules: k.Modules, Templates: each(k.Templates, KernelTemplateToProto)}
+	return &apiserverv1.Kernel{
+		Release: k.Release, Source: k.Source, Digest: k.Digest, Modules: k.Modules, Templates: each(k.Templates, KernelTemplateToProto),
+		Accelerator: string(k.Accelerator.Accelerator), AcceleratorReason: k.Accelerator.Reason,
+	}
 }
 
 // KernelTemplateToProto converts a saved virtual machine.

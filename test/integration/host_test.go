@@ -83,7 +83,8 @@ func newHost(t *testing.T) *host {
 		"PATCHBAY_CONFIG=" + filepath.Join(dir, "config.toml"),
 		"PATCHBAY_PLUGIN_PATH=" + filepath.Join(dir, "plugins"),
 	}
-	h.write("config.toml", nil, 0o644)
+	// Machines of the tests are emulated wherever they run: KVM is not tried for each.
+	h.write("config.toml", []byte("[vm]\naccelerator = \"tcg\"\n"), 0o644)
 	h.wire()
 	h.before = h.snapshot()
 	t.Cleanup(h.finish)

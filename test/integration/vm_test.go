@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -274,7 +275,14 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 
 func TestVirtualMachineRunsToItsEnd(t *testing.T) {
 	t.Parallel()
-	h := newHost(t).upVM()
+	h := newHost(t)
+	h.write("config.toml", nil, 0o644) // KVM, if it works here
+	h.upVM()
+	var kernel resource.Kernel
+	if err := json.Unmarshal([]byte(h.patchbay("system", "kernel", "status", "--format", "json")), &kernel); err != nil {
+		t.Fatal(err)
+	}
+	emulated := h.wantAccelerator(kernel.Accelerator)
 	dir := filepath.Join(h.dir, "shared")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -292,6 +300,9 @@ func TestVirtualMachineRunsToItsEnd(t *testing.T) {
 	lines := strings.Split(r.stdout, "\n")
 	if r.code != 5 || lines[0] != "2" || !strings.Contains(r.stderr, "Read-only") || !strings.Contains(r.stdout, "written") {
 		t.Errorf("run: %s", r)
+	}
+	if got := strings.Count(r.stderr, "warning: the virtual machine runs in software emulation"); got != emulated {
+		t.Errorf("%d warnings, want %d: %s", got, emulated, r)
 	}
 	if fields := strings.Fields(lines[1]); len(fields) == 3 {
 		if kib, err := strconv.Atoi(fields[1]); err != nil || kib > 160<<10 || kib < 64<<10 {

@@ -54,13 +54,36 @@ func contentOf(t *testing.T, path string) string {
 	return strings.TrimSpace(string(data))
 }
 
+// wantAccelerator wants a verdict that is right for this machine, and returns how
+// many warnings a start gives of it.
+func (h *host) wantAccelerator(s resource.AcceleratorStatus) (warnings int) {
+	h.t.Helper()
+	device, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
+	if err == nil {
+		device.Close()
+	}
+	info := h.patchbay("system", "info")
+	switch {
+	case s.Accelerator == resource.AcceleratorKVM && err == nil && strings.Contains(s.Reason, "a guest answered"):
+		return 0
+	case s.Accelerator == resource.AcceleratorTCG && err != nil && strings.Contains(s.Reason, "/dev/kvm"):
+	case s.Accelerator == resource.AcceleratorTCG && strings.Contains(s.Reason, "a guest did not answer within 10s"):
+	default:
+		h.t.Errorf("accelerator %+v; /dev/kvm: %v", s, err)
+	}
+	if !strings.Contains(info, s.String()) {
+		h.t.Errorf("want %q in system info:\n%s", s, info)
+	}
+	return 1
+}
+
 // What stands between a guest that has taken over its machine's process and the host;
 // and how it ends that this process wants too much, and that nobody is there any more
 // to take its remains away.
 func TestVirtualMachineIsConfined(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	h.write("config.toml", []byte("[vm]\nuser-ids = \"1900000000-1900000003\"\n"), 0o644)
+	h.write("config.toml", []byte("[vm]\naccelerator = \"tcg\"\nuser-ids = \"1900000000-1900000003\"\n"), 0o644)
 	h.upVM()
 	h.patchbay("run", "-d", "--runtime", "vm", "--name", "vm", "--network", "default", "--memory", "160m", "--cpus", "1.5", "box", "sleep", "1000")
 	c := h.container("vm")

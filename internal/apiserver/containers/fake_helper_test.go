@@ -142,7 +142,7 @@ func (f *fake) Bootstrap(ctx context.Context, r *sandboxv1.BootstrapRequest) (*s
 	for _, a := range r.GetAttachments() {
 		f.attachments = append(f.attachments, a.GetAttachment())
 	}
-	return &sandboxv1.BootstrapResponse{Pid: int64(os.Getpid()), Attachments: f.attachments, StdioSocket: filepath.Join(f.dir, "stdio.sock")}, nil
+	return &sandboxv1.BootstrapResponse{Pid: int64(os.Getpid()), Attachments: f.attachments, StdioSocket: filepath.Join(f.dir, "stdio.sock"), Warnings: []string{"careful"}}, nil
 }
 
 func variable(p *typesv1.Process, key string) string {

@@ -57,36 +57,36 @@ func (r *run) helper() runtimehelper.Helper {
 // in it, and returns where its standard streams are reached. With attach, output
 // is held back for a while until somebody is there. All or nothing: when ctx
 // ends before, the start is undone.
-func (s *Service) Start(ctx context.Context, name string, attach bool) (stdioSocket string, err error) {
+func (s *Service) Start(ctx context.Context, name string, attach bool) (resource.StartedContainer, error) {
 	e, err := s.find(name)
 	if err != nil {
-		return "", err
+		return resource.StartedContainer{}, err
 	}
 	return s.start(ctx, e, attach)
 }
 
-func (s *Service) start(ctx context.Context, e *entry, attach bool) (string, error) {
+func (s *Service) start(ctx context.Context, e *entry, attach bool) (resource.StartedContainer, error) {
 	if err := s.settle(ctx, e); err != nil {
-		return "", err
+		return resource.StartedContainer{}, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
 	r, err := s.awaitRun(ctx, e, cancel)
 	if err != nil {
-		return "", err
+		return resource.StartedContainer{}, err
 	}
 	defer s.programs.Busy()()
-	stdio, err := s.launch(ctx, e, r, attach)
+	started, err := s.launch(ctx, e, r, attach)
 	if err != nil {
 		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 			err = e.errorf(errdefs.ErrAborted, "start was aborted")
 		}
 		s.endRun(e, r, nil)
-		return "", err
+		return resource.StartedContainer{}, err
 	}
 	s.background(func() { s.watch(e, r) })
-	return stdio, nil
+	return started, nil
 }
 
 // awaitRun claims a run when a change of the container's networks is done.
@@ -129,35 +129,34 @@ func (s *Service) claimRun(e *entry, abort context.CancelFunc) (r *run, change <
 }
 
 // launch is the start itself. On an error nothing is left of it.
-func (s *Service) launch(ctx context.Context, e *entry, r *run, attach bool) (stdioSocket string, err error) {
+func (s *Service) launch(ctx context.Context, e *entry, r *run, attach bool) (started resource.StartedContainer, err error) {
 	var undo revert.Stack
 	defer undo.Run(&err)
 	plugin, err := s.config.Runtimes.Runtime(e.config().Runtime)
 	if err != nil {
-		return "", e.errorf(wire.Kind(err), "%w", err)
+		return started, e.errorf(wire.Kind(err), "%w", err)
 	}
 	layers, err := s.config.Images.Layers(e.config().ImageDigest)
 	if err != nil {
-		return "", e.errorf(wire.Kind(err), "%w", err)
+		return started, e.errorf(wire.Kind(err), "%w", err)
 	}
 	undo.Add(func() error { s.release(ctx, e, false); return nil })
 	undo.Add(func() error { s.unmarkStarted(e); return nil })
 	undo.Add(func() error { s.programs.Dismiss(ctx, e.id(), r.helper()); return nil })
 	allocated, err := s.allocateAndStartHelper(ctx, e, r, plugin)
 	if err != nil {
-		return "", err
+		return started, err
 	}
 	request := blueprint.Sandbox(s.config.Roots, e.metadata, e.config(), layers, allocated)
 	if r.moved {
 		request.StateDirectory = s.config.Roots.Sandbox(e.id())
 	}
 	request.AwaitAttach, request.Start = attach, true
-	stdio, err := s.bootstrap(ctx, e, r, request)
-	if err != nil {
-		return "", err
+	if started, err = s.bootstrap(ctx, e, r, request); err != nil {
+		return started, err
 	}
 	undo.Success()
-	return stdio, nil
+	return started, nil
 }
 
 // allocateAndStartHelper starts the helper while the networks allocate: it makes
@@ -215,22 +214,22 @@ func (s *Service) startHelper(ctx context.Context, e *entry, r *run, plugin mani
 }
 
 // bootstrap makes the sandbox and starts the main process.
-func (s *Service) bootstrap(ctx context.Context, e *entry, r *run, request *sandboxv1.BootstrapRequest) (stdioSocket string, err error) {
+func (s *Service) bootstrap(ctx context.Context, e *entry, r *run, request *sandboxv1.BootstrapRequest) (answer resource.StartedContainer, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.StartTimeout)
 	defer cancel()
 	made, err := r.client.Bootstrap(ctx, request)
 	if err != nil {
-		return "", hostport.Explain(e.name(), e.config().Ports, s.explain(e, r, err))
+		return answer, hostport.Explain(e.name(), e.config().Ports, s.explain(e, r, err))
 	}
 	attachments, err := wire.AttachmentsFromProto(made.GetAttachments())
 	if err != nil {
-		return "", e.errorf(wire.Kind(err), "runtime %s: %w", e.config().Runtime, err)
+		return answer, e.errorf(wire.Kind(err), "runtime %s: %w", e.config().Runtime, err)
 	}
 	startedAt := made.GetStartedAt()
 	if startedAt == nil { // a runtime that leaves it to us
 		started, err := r.client.Start(ctx, &sandboxv1.StartRequest{})
 		if err != nil {
-			return "", s.explain(e, r, err)
+			return answer, s.explain(e, r, err)
 		}
 		startedAt = started.GetStartedAt()
 	}
@@ -243,7 +242,7 @@ func (s *Service) bootstrap(ctx context.Context, e *entry, r *run, request *sand
 	r.startedAt = startedAt.AsTime()
 	r.attachments = attachments
 	report.Change(s.config.Events, e.described(), event.ActionStart)
-	return made.GetStdioSocket(), nil
+	return resource.StartedContainer{StdioSocket: made.GetStdioSocket(), Warnings: made.GetWarnings()}, nil
 }
 
 // explain says why a call of a helper failed. An answer is left as it is: its

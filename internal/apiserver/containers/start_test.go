@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -26,12 +27,12 @@ func TestRunToTheEnd(t *testing.T) {
 		t.Errorf("before the start: %+v", s)
 	}
 	before := w.files(t)
-	stdio, err := w.service.Start(context.Background(), "web", true)
+	started, err := w.service.Start(context.Background(), "web", true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := filepath.Join(w.roots.Sandbox(id), "stdio.sock"); stdio != want {
-		t.Errorf("stdio socket %s, want %s", stdio, want)
+	if want := filepath.Join(w.roots.Sandbox(id), "stdio.sock"); started.StdioSocket != want || !slices.Equal(started.Warnings, []string{"careful"}) {
+		t.Errorf("got %+v, want the socket %s and a warning", started, want)
 	}
 	if got, want := w.wait(t, "web"), (resource.ContainerExit{Code: 3, Message: "so it ended"}); got != want {
 		t.Errorf("wait: %+v, want %+v", got, want)

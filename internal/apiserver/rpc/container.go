@@ -33,7 +33,7 @@ type ContainerConfigurations interface {
 
 // ContainerRuns starts and ends containers. A nil timeout is the container's.
 type ContainerRuns interface {
-	Start(ctx context.Context, name string, attach bool) (stdioSocket string, err error)
+	Start(ctx context.Context, name string, attach bool) (resource.StartedContainer, error)
 	Stop(ctx context.Context, name string, timeout *time.Duration) error
 	Kill(ctx context.Context, name, signal string) error
 	Restart(ctx context.Context, name string, timeout *time.Duration) error
@@ -84,11 +84,11 @@ func (h *containerHarness) Create(ctx context.Context, r *apiserverv1.ContainerS
 }
 
 func (h *containerHarness) Start(ctx context.Context, r *apiserverv1.ContainerServiceStartRequest) (*apiserverv1.ContainerServiceStartResponse, error) {
-	socket, err := h.service.Start(ctx, r.GetName(), r.GetAttach())
+	started, err := h.service.Start(ctx, r.GetName(), r.GetAttach())
 	if err != nil {
 		return nil, err
 	}
-	return &apiserverv1.ContainerServiceStartResponse{StdioSocket: socket}, nil
+	return &apiserverv1.ContainerServiceStartResponse{StdioSocket: started.StdioSocket, Warnings: started.Warnings}, nil
 }
 
 func (h *containerHarness) Stop(ctx context.Context, r *apiserverv1.ContainerServiceStopRequest) (*apiserverv1.ContainerServiceStopResponse, error) {

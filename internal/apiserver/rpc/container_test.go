@@ -59,8 +59,8 @@ func (f *fakeContainers) Delete(_ context.Context, name string, force bool) erro
 	return f.note(name, "delete %s %v", name, force)
 }
 
-func (f *fakeContainers) Start(_ context.Context, name string, attach bool) (string, error) {
-	return "/stdio.sock", f.note(name, "start %s %v", name, attach)
+func (f *fakeContainers) Start(_ context.Context, name string, attach bool) (resource.StartedContainer, error) {
+	return resource.StartedContainer{StdioSocket: "/stdio.sock", Warnings: []string{"careful"}}, f.note(name, "start %s %v", name, attach)
 }
 
 func (f *fakeContainers) Stop(_ context.Context, name string, timeout *time.Duration) error {
@@ -192,7 +192,7 @@ func TestContainerCalls(t *testing.T) {
 		},
 		"start %s true": func(name string) (any, any, error) {
 			r, err := c.Start(ctx, &apiserverv1.ContainerServiceStartRequest{Name: name, Attach: true})
-			return r.GetStdioSocket(), "/stdio.sock", err
+			return r.GetStdioSocket() + strings.Join(r.GetWarnings(), ","), "/stdio.sockcareful", err
 		},
 		"stop %s 1s": func(name string) (any, any, error) {
 			_, err := c.Stop(ctx, &apiserverv1.ContainerServiceStopRequest{Name: name, Timeout: second})

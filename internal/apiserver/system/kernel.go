@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -20,7 +21,8 @@ import (
 // download one.
 const kernelTimeout = 5 * time.Minute
 
-// SetKernel chooses the kernel that virtual machines boot from now on: an image by
+// SetKernel chooses the kernel that virtual machines boot from now on, and tries what
+// executes it: an image by
 // its absolute path, with the directory of its modules ("": that of its release),
 // or the distribution's own where image is empty. What a guest cannot do with is
 // errdefs.ErrFailedPrecondition and changes nothing.
@@ -39,8 +41,35 @@ func (s *Service) SetKernel(ctx context.Context, image, modules string) (resourc
 	if modules != "" {
 		args = append(args, modules)
 	}
-	a, err := s.kernelVerb(ctx, nil, args...)
+	if a, err := s.kernelVerb(ctx, nil, args...); err != nil {
+		return a.Kernel, err
+	}
+	a, err := s.kernelVerb(ctx, nil, "kernel", "try")
 	return a.Kernel, err
+}
+
+// TryKernel finds out, beside all else, what executes virtual machines, so that those
+// to come need not wait for that. It is called once; Close ends it.
+func (s *Service) TryKernel() {
+	if _, err := os.Stat(s.config.Roots.Kernel()); err != nil {
+		return // none is set
+	}
+	s.running.Go(func() {
+		a, err := s.kernelVerb(s.life, nil, "kernel", "try")
+		switch {
+		case s.life.Err() != nil:
+		case err != nil:
+			s.config.Log.Warn("what executes virtual machines is not known", "error", err)
+		default:
+			s.config.Log.Info("virtual machines", "accelerator", a.Kernel.Accelerator.String())
+		}
+	})
+}
+
+// Close ends what goes on beside calls.
+func (s *Service) Close() {
+	s.end()
+	s.running.Wait()
 }
 
 // Kernel returns the kernel that virtual machines boot, with the machines that were
@@ -88,6 +117,7 @@ func (s *Service) kernelVerb(ctx context.Context, step func(string), args ...str
 	err = helper.RunLines(ctx, helper.Verb{
 		Binary: runtime.Binary, Name: "patchbay-runtime-" + runtime.Name, Args: args,
 		Environment: s.runtimeEnvironment(),
+		Isolate:     args[1] == "try" || args[1] == "warm", // they boot machines
 	}, func(line []byte) {
 		if err := json.Unmarshal(line, &a); err != nil {
 			fault = fmt.Errorf("runtime %s: %s says %q: %w: %w", runtime.Name, args, line, err, errdefs.ErrInternal)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
 	"strings"
@@ -66,6 +67,7 @@ type Config struct {
 	DefaultNetwork resource.PluginInfo
 	// RuntimeEnvironment is told to the programs of runtimes, KEY=VALUE.
 	RuntimeEnvironment []string
+	Log                *slog.Logger
 }
 
 // Service describes the server and ends it. It is safe for concurrent use.
@@ -75,10 +77,18 @@ type Service struct {
 	checks  checks
 
 	settingKernel sync.Mutex // one at a time
+
+	life    context.Context // ended by Close
+	end     context.CancelFunc
+	running sync.WaitGroup
 }
 
 // New returns a service.
-func New(c Config) *Service { return &Service{config: c, started: time.Now().UTC()} }
+func New(c Config) *Service {
+	s := &Service{config: c, started: time.Now().UTC()}
+	s.life, s.end = context.WithCancel(context.Background())
+	return s
+}
 
 // Info describes the server and the host. What cannot be found out is left out.
 func (s *Service) Info(ctx context.Context) resource.SystemInfo {

@@ -101,3 +101,10 @@ func Report(w io.Writer, err error) {
 		}
 	}
 }
+
+// Warn tells what a command that succeeds has to say, a line each.
+func Warn(w io.Writer, warnings []string) {
+	for _, text := range warnings {
+		Report(w, errors.New("warning: "+text))
+	}
+}

@@ -53,9 +53,7 @@ func runNetworkConnect(ctx context.Context, api connecter, out, warnings io.Writ
 	if err != nil {
 		return err
 	}
-	for _, w := range answer.GetWarnings() {
-		fmt.Fprintln(warnings, "patchbay: warning:", w)
-	}
+	frame.Warn(warnings, answer.GetWarnings())
 	_, err = fmt.Fprintln(out, answer.GetAttachment().GetInterfaceName())
 	return err
 }

@@ -2,7 +2,6 @@ package running
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/containerd/errdefs"
@@ -84,9 +83,7 @@ func createContainer(ctx context.Context, f *frame.Frame, c creation) (*apiserve
 	if err != nil {
 		return nil, err
 	}
-	for _, w := range answer.GetWarnings() {
-		frame.Report(f.Stderr, errors.New("warning: "+w))
-	}
+	frame.Warn(f.Stderr, answer.GetWarnings())
 	return answer.GetContainer(), nil
 }
 

@@ -119,6 +119,7 @@ func (r runner) run(ctx context.Context, request *apiserverv1.ContainerServiceCr
 	if err != nil {
 		return errors.Join(err, r.undo(ctx, id))
 	}
+	frame.Warn(r.frame.Stderr, started.GetWarnings())
 	if r.options.detach {
 		_, err := fmt.Fprintln(r.frame.Stdout, id)
 		return err

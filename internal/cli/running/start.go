@@ -3,7 +3,6 @@ package running
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -40,7 +39,7 @@ func NewStart(f *frame.Frame) *cobra.Command {
 			if attach {
 				return runStartAttached(c.Context(), f, api.Containers, args[0], o)
 			}
-			return runStart(c.Context(), api.Containers, f.Stdout, args)
+			return runStart(c.Context(), f, api.Containers, args)
 		},
 	}
 	c.Flags().BoolVarP(&o.attach, "attach", "a", false, "show its output until it ends, and exit as it does")
@@ -52,9 +51,10 @@ type starter interface {
 	Start(context.Context, *apiserverv1.ContainerServiceStartRequest) (*apiserverv1.ContainerServiceStartResponse, error)
 }
 
-func runStart(ctx context.Context, api starter, out io.Writer, names []string) error {
-	return frame.ForEachName(ctx, out, names, func(ctx context.Context, name string) error {
-		_, err := api.Start(ctx, &apiserverv1.ContainerServiceStartRequest{Name: name})
+func runStart(ctx context.Context, f *frame.Frame, api starter, names []string) error {
+	return frame.ForEachName(ctx, f.Stdout, names, func(ctx context.Context, name string) error {
+		started, err := api.Start(ctx, &apiserverv1.ContainerServiceStartRequest{Name: name})
+		frame.Warn(f.Stderr, started.GetWarnings())
 		return err
 	})
 }
@@ -83,6 +83,7 @@ func runStartAttached(ctx context.Context, f *frame.Frame, api startClient, name
 	if err != nil {
 		return frame.EngineError(err)
 	}
+	frame.Warn(f.Stderr, started.GetWarnings())
 	s.signals = f.CatchSignals()
 	defer s.signals.Stop()
 	exit, err := s.attach(ctx, started.GetStdioSocket())

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -12,6 +11,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 
 	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/resource"
 )
 
 func newSystemKernelSet(f *frame.Frame) *cobra.Command {
@@ -23,7 +23,9 @@ func newSystemKernelSet(f *frame.Frame) *cobra.Command {
 		Long: `Choose the kernel that virtual machines boot from now on: a bootable image (vmlinuz)
 by its path, or with --debian that of Debian's cloud images, which is downloaded and
 not installed. The modules that a guest needs are copied with it; a kernel that lacks
-one is refused. Machines that run keep theirs.`,
+one is refused. Machines that run keep theirs.
+
+Then a machine is booted to see whether KVM works here, if that is not known yet.`,
 		Example: `  patchbay system kernel set --debian
   patchbay system kernel set /boot/vmlinuz-6.1.0-32-amd64
   patchbay system kernel set --modules /srv/linux/lib/modules/6.12.5 /srv/linux/vmlinuz`,
@@ -54,7 +56,7 @@ one is refused. Machines that run keep theirs.`,
 				return err
 			}
 			defer api.Close()
-			return runSystemKernelSet(c.Context(), api.System, f.Stdout, request)
+			return runSystemKernelSet(c.Context(), api.System, f, request)
 		},
 	}
 	c.Flags().BoolVar(&debian, "debian", false, "the kernel of Debian's cloud images")
@@ -66,11 +68,14 @@ type kernelSetter interface {
 	SetKernel(context.Context, *apiserverv1.SetKernelRequest) (*apiserverv1.SetKernelResponse, error)
 }
 
-func runSystemKernelSet(ctx context.Context, api kernelSetter, out io.Writer, r *apiserverv1.SetKernelRequest) error {
+func runSystemKernelSet(ctx context.Context, api kernelSetter, f *frame.Frame, r *apiserverv1.SetKernelRequest) error {
 	answer, err := api.SetKernel(ctx, r)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(out, answer.GetKernel().GetRelease())
+	if k := answer.GetKernel(); k.GetAccelerator() != string(resource.AcceleratorKVM) {
+		frame.Warn(f.Stderr, []string{"accelerator: " + acceleratorOf(k).String()})
+	}
+	_, err = fmt.Fprintln(f.Stdout, answer.GetKernel().GetRelease())
 	return err
 }

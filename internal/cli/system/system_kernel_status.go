@@ -14,6 +14,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/output"
+	"patchbay.dev/patchbay/resource"
 )
 
 // kernelView is the kernel of virtual machines.
@@ -23,7 +24,13 @@ type kernelView struct {
 	Digest  string   `json:"digest"`
 	Modules []string `json:"modules"`
 	// Templates are machines that were saved, for others to go on from.
-	Templates []templateView `json:"templates"`
+	Templates   []templateView             `json:"templates"`
+	Accelerator resource.AcceleratorStatus `json:"accelerator"`
+}
+
+// acceleratorOf is what executes virtual machines.
+func acceleratorOf(k *apiserverv1.Kernel) resource.AcceleratorStatus {
+	return resource.AcceleratorStatus{Accelerator: resource.Accelerator(k.GetAccelerator()), Reason: k.GetAcceleratorReason()}
 }
 
 type templateView struct {
@@ -47,9 +54,9 @@ func newSystemKernelStatus(f *frame.Frame) *cobra.Command {
 	var format output.Format
 	c := &cobra.Command{
 		Use:   "status [FLAGS]",
-		Short: "Show the kernel that virtual machines boot, and the machines saved",
-		Long: `Show the kernel that virtual machines boot, and the machines that were booted and saved
-for others to start from.`,
+		Short: "Show the kernel that virtual machines boot, what executes it, and the machines saved",
+		Long: `Show the kernel that virtual machines boot, what executes it and why, and the machines
+that were booted and saved for others to start from.`,
 		Example: `  patchbay system kernel status
   patchbay system kernel status --format json`,
 		Args: f.Exactly(0, "no arguments"),
@@ -76,7 +83,7 @@ func runSystemKernelStatus(ctx context.Context, api kernelGetter, out io.Writer,
 		return err
 	}
 	k := answer.GetKernel()
-	v := kernelView{Release: k.GetRelease(), Source: k.GetSource(), Digest: k.GetDigest(), Modules: frame.Some(k.GetModules()), Templates: []templateView{}}
+	v := kernelView{Release: k.GetRelease(), Source: k.GetSource(), Digest: k.GetDigest(), Modules: frame.Some(k.GetModules()), Templates: []templateView{}, Accelerator: acceleratorOf(k)}
 	for _, t := range k.GetTemplates() {
 		v.Templates = append(v.Templates, viewTemplate(t))
 	}
@@ -84,7 +91,7 @@ func runSystemKernelStatus(ctx context.Context, api kernelGetter, out io.Writer,
 		return output.JSON(out, v)
 	}
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	fmt.Fprintf(w, "Release:\t%s\nSource:\t%s\nDigest:\t%s\nModules:\t%s\n", v.Release, v.Source, v.Digest, strings.Join(v.Modules, " "))
+	fmt.Fprintf(w, "Release:\t%s\nSource:\t%s\nDigest:\t%s\nModules:\t%s\nAccelerator:\t%v\n", v.Release, v.Source, v.Digest, strings.Join(v.Modules, " "), v.Accelerator)
 	if err := w.Flush(); err != nil || len(v.Templates) == 0 {
 		return err
 	}

@@ -54,13 +54,8 @@ func MoveIn() (*Host, error) {
 
 // Users returns the ids that processes of the host act under. One that may not be
 // traced counts as root's (proc(5)).
-func (h *Host) Users() (map[uint32]bool, error) { return usersBelow(int(h.proc.Fd()), ".") }
-
-// Users is Host.Users for a process that has not moved in.
-func Users() (map[uint32]bool, error) { return usersBelow(unix.AT_FDCWD, "/proc") }
-
-func usersBelow(proc int, path string) (map[uint32]bool, error) {
-	fd, err := unix.Openat(proc, path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+func (h *Host) Users() (map[uint32]bool, error) {
+	fd, err := unix.Openat(int(h.proc.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("/proc of the host: %w", err)
 	}

@@ -97,7 +97,7 @@ func (e *Engine) launch(ctx context.Context, c qemu.Config, limit time.Duration,
 	}
 	if e.session, err = channel.Connect(ctx, machine.Agent()); err != nil {
 		defer machine.Kill()
-		return errors.Join(cmp.Or(context.Cause(ctx), err), e.ending())
+		return e.explain(cmp.Or(context.Cause(ctx), err))
 	}
 	return nil
 }
@@ -120,7 +120,7 @@ func (o *openFiles) close() {
 // machineConfig opens all that the machine is made of.
 func (e *Engine) machineConfig(ctx context.Context) (m *bare.Machine, files *openFiles, err error) {
 	files = &openFiles{}
-	accelerator, err := accelerator()
+	accelerator, err := e.accelerator()
 	if err != nil {
 		return nil, files, err
 	}
@@ -217,11 +217,6 @@ func (e *Engine) creation() *guestv1.CreateRequest {
 		CapabilitiesAdd: c.CapabilitiesAdd, CapabilitiesDrop: c.CapabilitiesDrop,
 		Mounts: wire.MountsToProto(share.Shared(c.Mounts)),
 	}
-}
-
-// accelerator is KVM where a guest is known to boot with it.
-func accelerator() (qemu.Accelerator, error) {
-	return qemu.TCG, nil
 }
 
 // tailBytes bounds how much of a guest's console goes into an error.

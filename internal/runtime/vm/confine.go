@@ -5,10 +5,10 @@ import (
 	"path/filepath"
 
 	"patchbay.dev/patchbay/internal/runtime/oci/cgroup"
-	"patchbay.dev/patchbay/internal/runtime/vm/bare"
+	"patchbay.dev/patchbay/internal/runtime/outer"
+	"patchbay.dev/patchbay/internal/runtime/vm/accel"
 	"patchbay.dev/patchbay/internal/runtime/vm/hostuser"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
-	"patchbay.dev/patchbay/resource"
 )
 
 // What a machine may take of the host beside its guest's memory.
@@ -42,18 +42,23 @@ func limits(c qemu.Config, shares bool) cgroup.Limits {
 }
 
 // users is what the ids of machines' processes are lent from.
-func users(m resource.VirtualMachines, s bare.Source, busy func() (map[uint32]bool, error)) hostuser.Pool {
+func (c Config) users(host *outer.Host) hostuser.Pool {
 	return hostuser.Pool{
-		Range: m.UserIDs, Locks: filepath.Join(s.Directory(), "users.lock"),
-		Accounts: "/etc/passwd", Subordinates: "/etc/subuid", Busy: busy,
+		Range: c.Machines.UserIDs, Locks: filepath.Join(c.Source.Directory(), "users.lock"),
+		Accounts: "/etc/passwd", Subordinates: "/etc/subuid", Busy: host.Users,
 	}
 }
 
 // confine has the machine's process run as a user of its own, and all that is started
 // for it within limits.
 func (e *Engine) confine(c *qemu.Config) (err error) {
-	if e.user, err = users(e.config.Machines, e.config.Source, e.host.Users).Lend(); err != nil {
+	if e.user, err = e.config.users(e.host).Lend(); err != nil {
 		return err
+	}
+	if c.Accelerator == qemu.KVM {
+		if err := accel.Lend(e.user.ID, e.path("kvm")); err != nil {
+			return err
+		}
 	}
 	if err := e.group.Make(limits(*c, e.sharesHost())); err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/internal/runtime/oci/cgroup"
 	"patchbay.dev/patchbay/internal/runtime/outer"
+	"patchbay.dev/patchbay/internal/runtime/vm/accel"
 	"patchbay.dev/patchbay/internal/runtime/vm/bare"
 	"patchbay.dev/patchbay/internal/runtime/vm/hostuser"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
@@ -54,6 +55,9 @@ type Engine struct {
 	rates     outer.Rates
 	group     cgroup.Group
 	user      *hostuser.User // set by Prepare
+	verdict   accel.Verdict  // set by Prepare
+	trial     sync.WaitGroup // of KVM, beside the machine
+	stopTrial func()         // nil: there is none
 
 	mu    sync.Mutex
 	main  *mainProcess               // guarded by mu; nil before Create
@@ -62,7 +66,10 @@ type Engine struct {
 	ports map[string]int             // guarded by mu; that devices are plugged in at, by interface
 }
 
-var _ sandbox.Engine = (*Engine)(nil)
+var (
+	_ sandbox.Engine = (*Engine)(nil)
+	_ sandbox.Warner = (*Engine)(nil)
+)
 
 // New returns the engine of the helper, which is process 1 of its PID namespace.
 func New(c Config) (*Engine, error) {
@@ -141,25 +148,22 @@ func (e *Engine) explain(err error) error {
 	if !errdefs.IsUnavailable(err) {
 		return err
 	}
-	return errors.Join(err, e.ending())
+	e.mu.Lock()
+	fate := e.fate
+	e.mu.Unlock()
+	return withEnding(err, cmp.Or(fate, e.machine.Reason()), e.console)
 }
 
-// ending says how the machine ended and what the guest said last.
-func (e *Engine) ending() error {
-	text := e.machine.Reason()
-	e.mu.Lock()
-	text = cmp.Or(e.fate, text)
-	e.mu.Unlock()
-	if said := tail(e.console); said != "" {
-		if text != "" {
-			text += "; "
-		}
-		text += "the end of its console: " + said
+// withEnding adds to an error why a machine went down, "" where nobody knows, and
+// what its guest said last, in the same line.
+func withEnding(err error, reason, console string) error {
+	if reason != "" {
+		err = fmt.Errorf("%w: %s", err, reason)
 	}
-	if text == "" {
-		return nil
+	if said := tail(console); said != "" {
+		err = fmt.Errorf("%w; the end of its console: %s", err, said)
 	}
-	return fmt.Errorf("virtual machine: %s: %w", text, errdefs.ErrUnavailable)
+	return err
 }
 
 // Destroy ends the machine and removes what was made for it.
@@ -168,6 +172,10 @@ func (e *Engine) Destroy(ctx context.Context) error {
 	main, pumps := e.main, e.pumps
 	e.pumps = nil // no interface is plugged in any more
 	e.mu.Unlock()
+	if e.stopTrial != nil {
+		e.stopTrial()
+	}
+	e.trial.Wait()
 	if e.machine != nil {
 		e.machine.Kill()
 	}

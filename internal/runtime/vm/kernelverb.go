@@ -14,8 +14,10 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/runtime/outer"
+	"patchbay.dev/patchbay/internal/runtime/vm/accel"
 	"patchbay.dev/patchbay/internal/runtime/vm/bare"
 	"patchbay.dev/patchbay/internal/runtime/vm/kernel"
+	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
 	"patchbay.dev/patchbay/internal/runtime/vm/template"
 	"patchbay.dev/patchbay/resource"
 )
@@ -24,9 +26,15 @@ import (
 // begins, or at the end all else.
 type kernelAnswer struct {
 	Step      string                    `json:"step,omitempty"`
-	Kernel    kernel.Kernel             `json:"kernel"`
+	Kernel    shownKernel               `json:"kernel"`
 	Templates []resource.KernelTemplate `json:"templates"`
 	Fault     string                    `json:"fault,omitempty"` // in words for the user, why there is no answer
+}
+
+// shownKernel is a kernel and what executes it.
+type shownKernel struct {
+	kernel.Kernel
+	Accelerator resource.AcceleratorStatus `json:"accelerator"`
 }
 
 func templateOf(t template.Info) resource.KernelTemplate {
@@ -44,17 +52,43 @@ func answer(out io.Writer, a kernelAnswer, err error) error {
 }
 
 // kernelStatus tells the kernel and the templates.
-func kernelStatus(out io.Writer, s bare.Source) error {
-	k, err := kernel.Load(s.KernelDir)
+func (c Config) kernelStatus(out io.Writer) error {
+	k, err := kernel.Load(c.Source.KernelDir)
 	if err != nil {
 		return answer(out, kernelAnswer{}, err)
 	}
-	all, err := s.Templates().List()
-	a := kernelAnswer{Kernel: k}
+	all, err := c.Source.Templates().List()
+	a := kernelAnswer{Kernel: shownKernel{k, c.known(k).Status()}}
 	for _, t := range all {
 		a.Templates = append(a.Templates, templateOf(t))
 	}
 	return answer(out, a, err)
+}
+
+// known is what executes guests, as far as it is known.
+func (c Config) known(k kernel.Kernel) accel.Verdict {
+	v, err := c.chooser(k, nil).Known()
+	if err != nil {
+		return accel.Verdict{Reason: err.Error()}
+	}
+	return v
+}
+
+// kernelTry finds out what executes guests, where that is not known yet.
+func (c Config) kernelTry(ctx context.Context, out io.Writer) error {
+	k, err := kernel.Load(c.Source.KernelDir)
+	if err != nil {
+		return answer(out, kernelAnswer{}, err)
+	}
+	host, err := outer.MoveIn()
+	if err != nil {
+		return err
+	}
+	_, err = c.chooser(k, host).Decide(ctx)
+	if err != nil && !errdefs.IsFailedPrecondition(err) { // which the answer says
+		return err
+	}
+	return answer(out, kernelAnswer{Kernel: shownKernel{k, c.known(k).Status()}}, nil)
 }
 
 // kernelSet takes the path of an image and the directory of its modules, or
@@ -65,7 +99,7 @@ func kernelSet(ctx context.Context, out io.Writer, s bare.Source, args []string)
 	if err == nil {
 		err = s.Templates().Keep(k.Digest)
 	}
-	return answer(out, kernelAnswer{Kernel: k}, err)
+	return answer(out, kernelAnswer{Kernel: shownKernel{Kernel: k}}, err)
 }
 
 func setKernel(ctx context.Context, dir string, args []string) (kernel.Kernel, error) {
@@ -85,12 +119,12 @@ func setKernel(ctx context.Context, dir string, args []string) (kernel.Kernel, e
 
 // kernelWarm makes a template, if there is none yet, of a machine with as many bytes
 // of memory and billionths of processors as the arguments say, 0 for the usual.
-func kernelWarm(ctx context.Context, out io.Writer, s bare.Source, args []string) error {
+func (c Config) kernelWarm(ctx context.Context, out io.Writer, args []string) error {
 	resources, err := sizeOf(args)
 	if err != nil {
 		return err
 	}
-	t, err := warm(ctx, s, resources, func(step string) {
+	t, err := c.warm(ctx, resources, func(step string) {
 		_ = json.NewEncoder(out).Encode(kernelAnswer{Step: step}) // whoever is gone cancels ctx
 	})
 	return answer(out, kernelAnswer{Templates: []resource.KernelTemplate{templateOf(t)}}, err)
@@ -108,12 +142,20 @@ func sizeOf(args []string) (resource.Resources, error) {
 	return resource.Resources{MemoryBytes: memory, NanoCPUs: cpus}, nil
 }
 
-func warm(ctx context.Context, s bare.Source, r resource.Resources, step func(string)) (t template.Info, err error) {
-	accelerator, err := accelerator()
+func (c Config) warm(ctx context.Context, r resource.Resources, step func(string)) (t template.Info, err error) {
+	k, err := kernel.Load(c.Source.KernelDir)
 	if err != nil {
 		return t, err
 	}
-	m, err := s.Open(accelerator, sizeFor(r))
+	host, err := outer.MoveIn()
+	if err != nil {
+		return t, err
+	}
+	v, err := c.chooser(k, host).Decide(ctx)
+	if err != nil {
+		return t, err
+	}
+	m, err := c.Source.Open(v.Accelerator, sizeFor(r))
 	if err != nil {
 		return t, err
 	}
@@ -128,21 +170,19 @@ func warm(ctx context.Context, s bare.Source, r resource.Resources, step func(st
 		return t, err
 	}
 	defer m.Console.Close()
-	machines, err := Machines()
-	if err != nil {
-		return t, err
-	}
-	user, err := users(machines, s, outer.Users).Lend()
+	user, err := c.users(host).Lend()
 	if err != nil {
 		return t, err
 	}
 	defer func() { _ = user.Close() }() // it is given back at the latest with this process
 	m.User, m.Start = user.ID, (*exec.Cmd).Start
-	t, err = s.Save(ctx, m, machines.BootTimeout, step)
-	if err != nil {
-		if said := tail(path); said != "" {
-			err = fmt.Errorf("%w; the end of its console: %s", err, said)
+	if v.Accelerator == qemu.KVM {
+		if err := accel.Lend(user.ID, filepath.Join(dir, "kvm")); err != nil {
+			return t, err
 		}
+	}
+	if t, err = c.Source.Save(ctx, m, c.Machines.BootTimeout, step); err != nil {
+		err = withEnding(err, "", path)
 	}
 	return t, err
 }

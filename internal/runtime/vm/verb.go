@@ -16,7 +16,6 @@ import (
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/runtime/oci/cgroup"
 	"patchbay.dev/patchbay/internal/runtime/outer"
-	"patchbay.dev/patchbay/internal/runtime/vm/bare"
 	"patchbay.dev/patchbay/internal/runtime/vm/kernel"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
 	"patchbay.dev/patchbay/internal/runtime/vm/share"
@@ -36,20 +35,22 @@ func Strategies() []string {
 }
 
 // Verb does what the runtime's program is asked for beside being a helper.
-func Verb(ctx context.Context, out io.Writer, source bare.Source, args []string) error {
+func (c Config) Verb(ctx context.Context, out io.Writer, args []string) error {
 	switch strings.Join(args[:min(2, len(args))], " ") {
 	case "cleanup":
 		return cleanUp(ctx, os.Getenv(sandbox.IDVariable))
 	case "check":
-		return json.NewEncoder(out).Encode(map[string]any{"checks": checks(ctx, source.KernelDir)})
+		return json.NewEncoder(out).Encode(map[string]any{"checks": c.checks(ctx)})
 	case "kernel status":
-		return kernelStatus(out, source)
+		return c.kernelStatus(out)
 	case "kernel set":
-		return kernelSet(ctx, out, source, args[2:])
+		return kernelSet(ctx, out, c.Source, args[2:])
 	case "kernel warm":
-		return kernelWarm(ctx, out, source, args[2:])
+		return c.kernelWarm(ctx, out, args[2:])
+	case "kernel try":
+		return c.kernelTry(ctx, out)
 	}
-	return fmt.Errorf("arguments %q: want none, cleanup, check, or kernel with status, set or warm: %w", args, errdefs.ErrInvalidArgument)
+	return fmt.Errorf("arguments %q: want none, cleanup, check, or kernel with status, set, warm or try: %w", args, errdefs.ErrInvalidArgument)
 }
 
 // cleanUp removes what a helper that was killed can leave on the host: all else that
@@ -83,12 +84,13 @@ type Check struct {
 	Detail string `json:"detail"` // what there is, or what is missing
 }
 
-func checks(ctx context.Context, kernelDir string) []Check {
+func (c Config) checks(ctx context.Context) []Check {
 	return []Check{
 		checkProgram(ctx, "qemu", qemu.Binary, "qemu-system-x86"),
 		checkProgram(ctx, "erofs", "mkfs.erofs", "erofs-utils"),
 		checkShares(ctx),
-		checkKernel(kernelDir),
+		checkKernel(c.Source.KernelDir),
+		c.checkAccelerator(),
 		checkTap(),
 	}
 }
@@ -98,8 +100,8 @@ func checkProgram(ctx context.Context, name, program, pkg string) Check {
 	if err != nil {
 		return Check{Name: name, Detail: fmt.Sprintf("%s is not installed (Debian: %s)", program, pkg)}
 	}
-	version, err := exec.CommandContext(ctx, path, "--version").CombinedOutput()
-	if err != nil {
+	version, err := exec.CommandContext(ctx, path, "--version").Output()
+	if err != nil && len(version) == 0 { // that of erofs-utils 1.5 tells its version and fails
 		return Check{Name: name, Detail: fmt.Sprintf("%s --version: %v", path, err)}
 	}
 	first, _, _ := strings.Cut(string(version), "\n")
@@ -120,6 +122,16 @@ func checkKernel(dir string) Check {
 		return Check{Name: "kernel", Detail: err.Error()}
 	}
 	return Check{Name: "kernel", OK: true, Detail: fmt.Sprintf("%s from %s", k.Release, k.Source)}
+}
+
+// checkAccelerator wants KVM, unless the configuration does not.
+func (c Config) checkAccelerator() Check {
+	k, err := kernel.Load(c.Source.KernelDir)
+	if err != nil {
+		return Check{Name: "accelerator", Detail: "not known before there is a kernel for virtual machines"}
+	}
+	v := c.known(k)
+	return Check{Name: "accelerator", OK: v.Accelerator != "" && !v.Emulated(), Detail: v.String()}
 }
 
 func checkTap() Check {

@@ -57,6 +57,7 @@ func (h *harness) Bootstrap(ctx context.Context, r *sandboxv1.BootstrapRequest) 
 		Attachments: wire.AttachmentsToProto(made.Attachments),
 		StdioSocket: h.sandbox.StdioSocket(),
 		StartedAt:   timestamp(made.StartedAt),
+		Warnings:    made.Warnings,
 	}, nil
 }
 

@@ -1376,6 +1376,7 @@ func (x *ContainerServiceStartRequest) GetAttach() bool {
 type ContainerServiceStartResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	StdioSocket   string                 `protobuf:"bytes,1,opt,name=stdio_socket,json=stdioSocket,proto3" json:"stdio_socket,omitempty"`
+	Warnings      []string               `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"` // what the user should know of it, one line each
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1415,6 +1416,13 @@ func (x *ContainerServiceStartResponse) GetStdioSocket() string {
 		return x.StdioSocket
 	}
 	return ""
+}
+
+func (x *ContainerServiceStartResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
 }
 
 type ContainerServiceStopRequest struct {
@@ -2838,9 +2846,10 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"J\n" +
 	"\x1cContainerServiceStartRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
-	"\x06attach\x18\x02 \x01(\bR\x06attach\"B\n" +
+	"\x06attach\x18\x02 \x01(\bR\x06attach\"^\n" +
 	"\x1dContainerServiceStartResponse\x12!\n" +
-	"\fstdio_socket\x18\x01 \x01(\tR\vstdioSocket\"f\n" +
+	"\fstdio_socket\x18\x01 \x01(\tR\vstdioSocket\x12\x1a\n" +
+	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"f\n" +
 	"\x1bContainerServiceStopRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
 	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"\x1e\n" +

@@ -705,14 +705,16 @@ func (x *GetKernelResponse) GetKernel() *Kernel {
 
 // Kernel is what virtual machines boot.
 type Kernel struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Release       string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`     // as uname -r says
-	Source        string                 `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`       // where its image was taken from
-	Digest        string                 `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`       // of the image and its modules
-	Modules       []string               `protobuf:"bytes,4,rep,name=modules,proto3" json:"modules,omitempty"`     // that a guest loads, in this order
-	Templates     []*KernelTemplate      `protobuf:"bytes,5,rep,name=templates,proto3" json:"templates,omitempty"` // those used last first
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	Release           string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`                                              // as uname -r says
+	Source            string                 `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`                                                // where its image was taken from
+	Digest            string                 `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`                                                // of the image and its modules
+	Modules           []string               `protobuf:"bytes,4,rep,name=modules,proto3" json:"modules,omitempty"`                                              // that a guest loads, in this order
+	Templates         []*KernelTemplate      `protobuf:"bytes,5,rep,name=templates,proto3" json:"templates,omitempty"`                                          // those used last first
+	Accelerator       string                 `protobuf:"bytes,6,opt,name=accelerator,proto3" json:"accelerator,omitempty"`                                      // "kvm" or "tcg", software emulation; empty: none, no guest can run
+	AcceleratorReason string                 `protobuf:"bytes,7,opt,name=accelerator_reason,json=acceleratorReason,proto3" json:"accelerator_reason,omitempty"` // in words for the user
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Kernel) Reset() {
@@ -778,6 +780,20 @@ func (x *Kernel) GetTemplates() []*KernelTemplate {
 		return x.Templates
 	}
 	return nil
+}
+
+func (x *Kernel) GetAccelerator() string {
+	if x != nil {
+		return x.Accelerator
+	}
+	return ""
+}
+
+func (x *Kernel) GetAcceleratorReason() string {
+	if x != nil {
+		return x.AcceleratorReason
+	}
+	return ""
 }
 
 // KernelTemplate is a virtual machine that was booted and saved, for those of its
@@ -1714,13 +1730,15 @@ const file_patchbay_apiserver_v1_system_proto_rawDesc = "" +
 	"\x06kernel\x18\x01 \x01(\v2\x1d.patchbay.apiserver.v1.KernelR\x06kernel\"\x12\n" +
 	"\x10GetKernelRequest\"J\n" +
 	"\x11GetKernelResponse\x125\n" +
-	"\x06kernel\x18\x01 \x01(\v2\x1d.patchbay.apiserver.v1.KernelR\x06kernel\"\xb1\x01\n" +
+	"\x06kernel\x18\x01 \x01(\v2\x1d.patchbay.apiserver.v1.KernelR\x06kernel\"\x82\x02\n" +
 	"\x06Kernel\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12\x16\n" +
 	"\x06source\x18\x02 \x01(\tR\x06source\x12\x16\n" +
 	"\x06digest\x18\x03 \x01(\tR\x06digest\x12\x18\n" +
 	"\amodules\x18\x04 \x03(\tR\amodules\x12C\n" +
-	"\ttemplates\x18\x05 \x03(\v2%.patchbay.apiserver.v1.KernelTemplateR\ttemplates\"\x94\x02\n" +
+	"\ttemplates\x18\x05 \x03(\v2%.patchbay.apiserver.v1.KernelTemplateR\ttemplates\x12 \n" +
+	"\vaccelerator\x18\x06 \x01(\tR\vaccelerator\x12-\n" +
+	"\x12accelerator_reason\x18\a \x01(\tR\x11acceleratorReason\"\x94\x02\n" +
 	"\x0eKernelTemplate\x12!\n" +
 	"\fmemory_bytes\x18\x01 \x01(\x03R\vmemoryBytes\x12\x1e\n" +
 	"\n" +

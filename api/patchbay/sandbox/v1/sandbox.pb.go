@@ -572,6 +572,7 @@ type BootstrapResponse struct {
 	Attachments   []*v1.Attachment       `protobuf:"bytes,2,rep,name=attachments,proto3" json:"attachments,omitempty"` // as applied
 	StdioSocket   string                 `protobuf:"bytes,3,opt,name=stdio_socket,json=stdioSocket,proto3" json:"stdio_socket,omitempty"`
 	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"` // of the main process, if it was to start
+	Warnings      []string               `protobuf:"bytes,5,rep,name=warnings,proto3" json:"warnings,omitempty"`                    // what the user should know of the sandbox, one line each
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -630,6 +631,13 @@ func (x *BootstrapResponse) GetStdioSocket() string {
 func (x *BootstrapResponse) GetStartedAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.StartedAt
+	}
+	return nil
+}
+
+func (x *BootstrapResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
 	}
 	return nil
 }
@@ -1956,13 +1964,14 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x0fupper_directory\x18\x02 \x01(\tR\x0eupperDirectory\x12%\n" +
 	"\x0ework_directory\x18\x03 \x01(\tR\rworkDirectory\x12\x1b\n" +
 	"\tread_only\x18\x04 \x01(\bR\breadOnly\x12 \n" +
-	"\vdiscardable\x18\x05 \x01(\bR\vdiscardable\"\xc4\x01\n" +
+	"\vdiscardable\x18\x05 \x01(\bR\vdiscardable\"\xe0\x01\n" +
 	"\x11BootstrapResponse\x12\x10\n" +
 	"\x03pid\x18\x01 \x01(\x03R\x03pid\x12?\n" +
 	"\vattachments\x18\x02 \x03(\v2\x1d.patchbay.types.v1.AttachmentR\vattachments\x12!\n" +
 	"\fstdio_socket\x18\x03 \x01(\tR\vstdioSocket\x129\n" +
 	"\n" +
-	"started_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\"R\n" +
+	"started_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12\x1a\n" +
+	"\bwarnings\x18\x05 \x03(\tR\bwarnings\"R\n" +
 	"\vOpenRequest\x12C\n" +
 	"\tcontainer\x18\x01 \x01(\v2%.patchbay.sandbox.v1.BootstrapRequestR\tcontainer\"\x0e\n" +
 	"\fOpenResponse\"\x0e\n" +
