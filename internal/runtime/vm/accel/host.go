@@ -34,8 +34,11 @@ func Open() error {
 	}
 	defer f.Close()
 	version, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), getAPIVersion, 0)
-	if errno != 0 || version != apiVersion {
-		return fmt.Errorf("%s speaks version %d of its interface, want %d (%v)", Device, int(version), apiVersion, errno)
+	switch {
+	case errno != 0:
+		return fmt.Errorf("%s is not that of KVM: %w", Device, errno)
+	case version != apiVersion:
+		return fmt.Errorf("%s speaks version %d of its interface, want %d: %w", Device, version, apiVersion, errdefs.ErrFailedPrecondition)
 	}
 	return nil
 }
