@@ -269,7 +269,12 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 			return nil
 		})
 		h.wantNoBuckets()
-		h.patchbay("run", "--rm", "--network", "web,ip="+address.Addr().String(), "box", "true")
+		eventually(t, settle, func() error { // the plugin hears of it a little later
+			if r := h.try("run", "--rm", "--network", "web,ip="+address.Addr().String(), "box", "true"); r.code != 0 {
+				return errors.New(r.String())
+			}
+			return nil
+		})
 	})
 }
 
