@@ -14,6 +14,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/netnstest"
+	"patchbay.dev/patchbay/internal/netnstest/hostile"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -129,10 +130,10 @@ func TestStrayPacketsDoNotComeIn(t *testing.T) {
 	reaches(t, w.host, a.v4) // knows its MAC address from now on
 	// An ICMP error about a connection that does not exist is "invalid".
 	stray := func() []byte {
-		about := ip4(a.ip4, ip("198.51.100.7"), protocolUDP, 0, udp(a.ip4, a.ip4, 9, 9, "about"))
+		about := hostile.IPv4(a.IPv4, hostile.Address("198.51.100.7"), hostile.ProtocolUDP, 0, hostile.UDP(a.IPv4, a.IPv4, 9, 9, "about"))
 		m := slices.Concat([]byte{3, 1, 0, 0, 0, 0, 0, 0}, about)
-		copy(m[2:], sum(m))
-		return ethernet(hardware(uplink.MAC), []byte{2, 0, 0, 0, 0, 9}, 0x0800, ip4(ip("192.0.2.9"), a.ip4, 1, 0, m))
+		copy(m[2:], hostile.Sum(m))
+		return hostile.Ethernet(uplink.MAC.HardwareAddr(), []byte{2, 0, 0, 0, 0, 9}, 0x0800, hostile.IPv4(hostile.Address("192.0.2.9"), a.IPv4, 1, 0, m))
 	}
 	arrives := func(timeout time.Duration) bool {
 		if err := outside.Send(stray()); err != nil {

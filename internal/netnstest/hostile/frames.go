@@ -1,39 +1,33 @@
 //go:build integration
 
-package bridge
+package hostile
 
 import (
 	"encoding/binary"
-	"net"
 	"net/netip"
 	"slices"
-
-	"patchbay.dev/patchbay/resource"
 )
-
-// The functions below build frames by hand, honest or not.
 
 var broadcast = []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
-func hardware(m resource.MACAddress) net.HardwareAddr { return m.HardwareAddr() }
-
-func ip(s string) []byte { return netip.MustParseAddr(s).AsSlice() }
+// Address is an address as it is in packets.
+func Address(s string) []byte { return netip.MustParseAddr(s).AsSlice() }
 
 func u16(n int) []byte { return binary.BigEndian.AppendUint16(nil, uint16(n)) }
 
-// ethernet pads as hardware does, so that the frame is as long on arrival.
-func ethernet(to, from []byte, kind int, payload ...[]byte) []byte {
+// Ethernet is a frame. It pads as hardware does, so that the frame is as long on arrival.
+func Ethernet(to, from []byte, kind int, payload ...[]byte) []byte {
 	frame := slices.Concat(to, from, u16(kind), slices.Concat(payload...))
 	return append(frame, make([]byte, max(0, 60-len(frame)))...)
 }
 
-// arpReply tells everybody that the address belongs to the MAC address.
-func arpReply(from, mac, address []byte) []byte {
-	return ethernet(broadcast, from, 0x0806, []byte{0, 1, 8, 0, 6, 4, 0, 2}, mac, address, broadcast, address)
+// ARPReply tells everybody that the address belongs to the MAC address.
+func ARPReply(from, mac, address []byte) []byte {
+	return Ethernet(broadcast, from, 0x0806, []byte{0, 1, 8, 0, 6, 4, 0, 2}, mac, address, broadcast, address)
 }
 
-// sum is the internet checksum (RFC 1071).
-func sum(data []byte) []byte {
+// Sum is the internet checksum (RFC 1071).
+func Sum(data []byte) []byte {
 	var s uint32
 	for i := 0; i < len(data); i += 2 {
 		s += uint32(data[i]) << 8
@@ -47,22 +41,23 @@ func sum(data []byte) []byte {
 	return u16(int(^uint16(s)))
 }
 
-// ip4 is an IPv4 packet; fragment is its field of flags and offset.
-func ip4(source, target []byte, protocol byte, fragment int, payload []byte) []byte {
+// IPv4 is an IPv4 packet; fragment is its field of flags and offset.
+func IPv4(source, target []byte, protocol byte, fragment int, payload []byte) []byte {
 	header := slices.Concat([]byte{0x45, 0}, u16(20+len(payload)), u16(0x7062), u16(fragment), []byte{64, protocol, 0, 0}, source, target)
-	copy(header[10:], sum(header))
+	copy(header[10:], Sum(header))
 	return append(header, payload...)
 }
 
-func ip6(source, target []byte, next byte, payload []byte) []byte {
+// IPv6 is an IPv6 packet.
+func IPv6(source, target []byte, next byte, payload []byte) []byte {
 	return slices.Concat([]byte{0x60, 0, 0, 0}, u16(len(payload)), []byte{next, 255}, source, target, payload)
 }
 
-// udp has no checksum in IPv4 and an honest one in IPv6.
-func udp(source, target []byte, from, to int, text string) []byte {
+// UDP is a datagram. It has no checksum in IPv4 and an honest one in IPv6.
+func UDP(source, target []byte, from, to int, text string) []byte {
 	d := slices.Concat(u16(from), u16(to), u16(8+len(text)), []byte{0, 0}, []byte(text))
 	if len(source) == 16 {
-		copy(d[6:], sum(slices.Concat(source, target, u16(0), u16(len(d)), u16(0), u16(protocolUDP), d)))
+		copy(d[6:], Sum(slices.Concat(source, target, u16(0), u16(len(d)), u16(0), u16(ProtocolUDP), d)))
 	}
 	return d
 }
@@ -70,12 +65,14 @@ func udp(source, target []byte, from, to int, text string) []byte {
 // icmp6 is an ICMPv6 message from its type and what follows the checksum.
 func icmp6(source, target []byte, kind byte, body ...[]byte) []byte {
 	m := slices.Concat([]byte{kind, 0, 0, 0}, slices.Concat(body...))
-	copy(m[2:], sum(slices.Concat(source, target, u16(0), u16(len(m)), u16(0), u16(protocolICMP6), m)))
+	copy(m[2:], Sum(slices.Concat(source, target, u16(0), u16(len(m)), u16(0), u16(protocolICMP6), m)))
 	return m
 }
 
+// ProtocolUDP is the number of the protocol (RFC 768).
+const ProtocolUDP = 17
+
 const (
-	protocolUDP     = 17
 	protocolICMP6   = 58
 	headerFragment  = 44
 	headerOptions   = 60
