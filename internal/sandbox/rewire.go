@@ -111,10 +111,6 @@ func (s *Sandbox) made() design {
 // enterChange makes a change of the interfaces the only one, and has the end of
 // the sandbox wait for it until done is called.
 func (s *Sandbox) enterChange(ctx context.Context) (engine Rewirer, done func(), err error) {
-	engine, ok := s.engine().(Rewirer)
-	if !ok {
-		return nil, nil, fmt.Errorf("sandbox %s: its runtime cannot change the interfaces of one that lives: %w", s.id(), errdefs.ErrNotImplemented)
-	}
 	select {
 	case s.changing <- struct{}{}:
 	case <-s.life.Done():
@@ -129,6 +125,11 @@ func (s *Sandbox) enterChange(ctx context.Context) (engine Rewirer, done func(),
 	if state != Created && state != Running {
 		done()
 		return nil, nil, s.notLive(state)
+	}
+	engine, ok := s.engine().(Rewirer) // it has one now
+	if !ok {
+		done()
+		return nil, nil, fmt.Errorf("sandbox %s: its runtime cannot change the interfaces of one that lives: %w", s.id(), errdefs.ErrNotImplemented)
 	}
 	return engine, done, nil
 }

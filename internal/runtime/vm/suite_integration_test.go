@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"patchbay.dev/patchbay/internal/runtime/vm"
@@ -56,6 +57,7 @@ func prepare(dir string) (sandboxtest.Config, error) {
 	// One boot for all of the suite: its machines go on from there.
 	warm := exec.Command(c.Binary, "kernel", "warm", strconv.FormatInt(sandboxtest.MemoryBytes, 10), strconv.Itoa(sandboxtest.NanoCPUs))
 	warm.Env = append(os.Environ(), c.Environment...)
+	warm.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS} // as patchbayd does
 	if out, err := warm.CombinedOutput(); err != nil || strings.Contains(string(out), `"fault"`) {
 		return c, fmt.Errorf("template: %w\n%s", err, out)
 	}

@@ -51,6 +51,7 @@ func testAlive(t *testing.T, c Config) {
 		{"explain", a.explain},
 		{"stats", a.stats},
 		{"connect and disconnect", a.connect},
+		{"each network again", a.reconnect},
 		{"plugin dies", a.pluginDies},
 		{"helper is killed", a.helperDies},
 	} {

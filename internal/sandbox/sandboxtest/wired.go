@@ -5,6 +5,7 @@ package sandboxtest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
+	"patchbay.dev/patchbay/resource"
 )
 
 // interfaces look at the networks from inside, and have each one's neighbour call.
@@ -35,6 +37,7 @@ func (a *alive) interfaces(t *testing.T) {
 	}
 	for place := range a.config.Strategies {
 		a.world.networks[place].wantReached(t)
+		a.world.networks[place].wantAnswered(t)
 	}
 }
 
@@ -109,6 +112,50 @@ func (a *alive) connect(t *testing.T) {
 	}
 	for place := range a.config.Strategies {
 		a.world.networks[place].wantReached(t)
+	}
+}
+
+// reconnect takes each network away and gives it back: the default route is always
+// by the one of the highest priority, else by the one that is there longest.
+func (a *alive) reconnect(t *testing.T) {
+	ctx := bounded(t)
+	order := a.keys()
+	byPriority := func() string {
+		if slices.Contains(order, key(a.Helper, 1)) {
+			return interfaceAt(1)
+		}
+		return interfaceAt(slices.Index(a.keys(), order[0]))
+	}
+	for place, s := range a.config.Strategies {
+		if s == resource.StrategyHostDevice {
+			continue // its network takes the device back, and gives another one
+		}
+		again := a.request(t).GetAttachments()[place]
+		again.Attachment.InterfaceName = interfaceAt(place)
+		if _, err := a.Client.Disconnect(ctx, &sandboxv1.DisconnectRequest{InterfaceName: interfaceAt(place)}); err != nil {
+			t.Fatalf("Disconnect %s: %v", interfaceAt(place), err)
+		}
+		own := key(a.Helper, place)
+		order = slices.DeleteFunc(order, func(k string) bool { return k == own })
+		a.plugin.wantHeld(t, order...)
+		a.wantDefault(t, byPriority())
+		if _, err := a.Client.Connect(ctx, &sandboxv1.ConnectRequest{Attachment: again}); err != nil {
+			t.Fatalf("Connect %s: %v", interfaceAt(place), err)
+		}
+		order = append(order, own)
+		a.plugin.wantHeld(t, order...)
+		a.wantDefault(t, byPriority())
+		a.world.networks[place].wantReached(t)
+		a.world.networks[place].wantAnswered(t)
+	}
+}
+
+// wantDefault wants the default routes of both families to be by an interface.
+func (a *alive) wantDefault(t *testing.T, name string) {
+	t.Helper()
+	got := a.sh(t, `for to in 203.0.113.9 2001:db8:77::9; do ip route get $to | grep -o 'dev [^ ]*'; done`)
+	if got.Stdout != "dev "+name+"\ndev "+name+"\n" {
+		t.Errorf("default routes: %+v, want %s", got, name)
 	}
 }
 

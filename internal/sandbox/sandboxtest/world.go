@@ -55,9 +55,21 @@ func newWorld(t *testing.T, strategies []string) *world {
 	w := &world{host: netnstest.New(t), dir: dir}
 	w.links = netnstest.Link(t, w.host)
 	for place, s := range append(slices.Clone(strategies), resource.StrategyBridgePort) {
-		w.networks = append(w.networks, w.network(t, place, s))
+		n := w.network(t, place, s)
+		if far := farAddresses(); n.neighbour != w.host || place == 0 {
+			if err := netnstest.Link(t, n.neighbour).Configure("lo", []netip.Prefix{far[0], far[1]}, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.networks = append(w.networks, n)
 	}
 	return w
+}
+
+// farAddresses are addresses beyond the gateway of every network: each neighbour
+// has them, so that an answer by another way than the question's is not heard.
+func farAddresses() [2]netip.Prefix {
+	return [2]netip.Prefix{netip.MustParsePrefix("203.0.113.1/32"), netip.MustParsePrefix("2001:db8:77::1/128")}
 }
 
 func addressesAt(place, host int) []string {
@@ -195,15 +207,29 @@ const tries = 10
 // families.
 func (n network) wantReached(t *testing.T) {
 	t.Helper()
-	for _, address := range addressesAt(n.place, 2) {
+	n.reach(t, "", "")
+}
+
+// wantAnswered wants that questions from afar, which came in by this network, are
+// answered by it too, wherever the default route leads.
+func (n network) wantAnswered(t *testing.T) {
+	t.Helper()
+	far := farAddresses()
+	n.reach(t, far[0].Addr().String(), far[1].Addr().String())
+}
+
+// reach asks from an address of each family; "": from the neighbour's own.
+func (n network) reach(t *testing.T, from ...string) {
+	t.Helper()
+	for i, address := range addressesAt(n.place, 2) {
 		to, err := netip.MustParsePrefix(address).Addr().String(), error(nil)
 		for range tries {
-			if err = netnstest.Ping(n.neighbour, to, "", 2*time.Second); err == nil {
+			if err = netnstest.Ping(n.neighbour, to, from[i], 2*time.Second); err == nil {
 				break
 			}
 		}
 		if err != nil {
-			t.Errorf("network %d (%s): %v", n.place, n.strategy, err)
+			t.Errorf("network %d (%s), from %q: %v", n.place, n.strategy, from[i], err)
 		}
 	}
 }
