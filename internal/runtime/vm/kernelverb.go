@@ -19,6 +19,7 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/vm/kernel"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
 	"patchbay.dev/patchbay/internal/runtime/vm/template"
+	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -46,7 +47,7 @@ func templateOf(t template.Info) resource.KernelTemplate {
 
 func answer(out io.Writer, a kernelAnswer, err error) error {
 	if err != nil {
-		a.Fault = err.Error()
+		a.Fault = wire.Text(err)
 	}
 	return json.NewEncoder(out).Encode(a)
 }
@@ -69,7 +70,7 @@ func (c Config) kernelStatus(out io.Writer) error {
 func (c Config) known(k kernel.Kernel) accel.Verdict {
 	v, err := c.chooser(k, nil).Known()
 	if err != nil {
-		return accel.Verdict{Reason: err.Error()}
+		return accel.Verdict{Reason: wire.Text(err)}
 	}
 	return v
 }

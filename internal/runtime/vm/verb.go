@@ -20,6 +20,7 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
 	"patchbay.dev/patchbay/internal/runtime/vm/share"
 	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -111,7 +112,7 @@ func checkProgram(ctx context.Context, name, program, pkg string) Check {
 func checkShares(ctx context.Context) Check {
 	p, err := share.Find(ctx)
 	if err != nil {
-		return Check{Name: "virtiofs", Detail: err.Error()}
+		return Check{Name: "virtiofs", Detail: wire.Text(err)}
 	}
 	return Check{Name: "virtiofs", OK: true, Detail: fmt.Sprintf("%s at %s", p.Version, p.Path)}
 }
@@ -119,7 +120,7 @@ func checkShares(ctx context.Context) Check {
 func checkKernel(dir string) Check {
 	k, err := kernel.Load(dir)
 	if err != nil {
-		return Check{Name: "kernel", Detail: err.Error()}
+		return Check{Name: "kernel", Detail: wire.Text(err)}
 	}
 	return Check{Name: "kernel", OK: true, Detail: fmt.Sprintf("%s from %s", k.Release, k.Source)}
 }
