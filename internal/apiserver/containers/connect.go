@@ -126,7 +126,7 @@ func (s *Service) tryChange(e *entry) (r *run, wait <-chan struct{}, err error) 
 		return nil, e.change, nil
 	case r != nil && r.state == resource.ContainerStarting:
 		return nil, nil, e.errorf(errdefs.ErrFailedPrecondition, "is starting: it can be changed when it runs")
-	case r != nil && (ending || r.state != resource.ContainerRunning || r.process == nil):
+	case r != nil && (ending || r.state != resource.ContainerRunning || r.Process == nil):
 		return nil, r.ended, nil
 	}
 	e.change = make(chan struct{})
@@ -153,7 +153,7 @@ func (s *Service) change(e *entry, r *run) wiring.Change {
 	if r == nil {
 		return c
 	}
-	c.Sandbox = r.client
+	c.Sandbox = r.Client
 	c.Explain = func(err error) error { return s.explain(e, r, err) }
 	c.Applied = func(attachments []resource.Attachment) {
 		s.mu.Lock()
@@ -162,7 +162,7 @@ func (s *Service) change(e *entry, r *run) wiring.Change {
 	}
 	c.Ended = func() bool {
 		select {
-		case <-r.process.Done():
+		case <-r.Process.Done():
 			return true
 		default:
 			return disk.ReadExit(s.config.Roots.Sandbox(e.id())) != nil

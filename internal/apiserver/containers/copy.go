@@ -5,8 +5,6 @@ import (
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
-	"patchbay.dev/patchbay/internal/apiserver/containers/blueprint"
-	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/internal/treecopy/parts"
 	"patchbay.dev/patchbay/internal/wire"
@@ -23,7 +21,7 @@ func (s *Service) CopyFrom(ctx context.Context, name, path string, follow bool, 
 		return err
 	}
 	defer done()
-	stream, err := r.client.CopyFrom(ctx, &sandboxv1.CopyFromRequest{Path: path, Follow: follow})
+	stream, err := r.Client.CopyFrom(ctx, &sandboxv1.CopyFromRequest{Path: path, Follow: follow})
 	if err != nil {
 		return s.copyFault(e, r, err)
 	}
@@ -49,7 +47,7 @@ func (s *Service) CopyTo(ctx context.Context, name, path string, keepOwners bool
 	defer done()
 	ctx, cancel := context.WithCancel(ctx) // so that the helper hears it where the sender fails
 	defer cancel()
-	stream, err := r.client.CopyTo(ctx)
+	stream, err := r.Client.CopyTo(ctx)
 	if err != nil {
 		return nil, s.copyFault(e, r, err)
 	}
@@ -81,50 +79,23 @@ func (s *Service) files(ctx context.Context, e *entry) (r *run, done func(), err
 		return claimed, release, err
 	}
 	s.setCopying(e, true)
-	r = &run{}
+	h, err := s.launcher.Open(ctx, e.launchable())
 	done = func() {
-		s.programs.Dismiss(ctx, e.id(), r.helper())
+		s.programs.Dismiss(ctx, e.id(), h)
 		s.setCopying(e, false)
 		release()
 	}
-	if err := s.open(ctx, e, r); err != nil {
+	if err != nil {
 		done()
 		return nil, nil, err
 	}
-	return r, done, nil
+	return &run{Helper: h}, done, nil
 }
 
 func (s *Service) setCopying(e *entry, copying bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e.copying = copying
-}
-
-// open starts a helper that has the root file system of a container and no more.
-func (s *Service) open(ctx context.Context, e *entry, r *run) error {
-	c := e.config()
-	plugin, err := s.config.Runtimes.Runtime(c.Runtime)
-	if err != nil {
-		return e.errorf(wire.Kind(err), "%w", err)
-	}
-	layers, err := s.config.Images.Layers(c.ImageDigest)
-	if err != nil {
-		return e.errorf(wire.Kind(err), "%w", err)
-	}
-	if err := disk.Make(s.config.Roots.Container(e.id()), c.Mounts); err != nil {
-		return e.errorf(fault.KindOfFile(err), "%w", err)
-	}
-	if err := s.startHelper(ctx, e, r, plugin); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.config.StartTimeout)
-	defer cancel()
-	container := blueprint.Sandbox(s.config.Roots, e.metadata, c, layers, nil)
-	if r.moved {
-		container.StateDirectory = s.config.Roots.Sandbox(e.id())
-	}
-	_, err = r.client.Open(ctx, &sandboxv1.OpenRequest{Container: container})
-	return s.copyFault(e, r, err)
 }
 
 // copyFault says in which container a path is that an error names.

@@ -148,11 +148,11 @@ func (s *Service) isOver(e *entry, r *run) bool {
 	if disk.ReadExit(s.config.Roots.Sandbox(e.id())) != nil {
 		return true
 	}
-	if r.process == nil {
+	if r.Process == nil {
 		return false
 	}
 	select {
-	case <-r.process.Done():
+	case <-r.Process.Done():
 		return true
 	default:
 		return false
@@ -163,7 +163,7 @@ func (s *Service) isOver(e *entry, r *run) bool {
 func (s *Service) needRun(e *entry) (*run, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r := e.run; r != nil && r.state == resource.ContainerRunning && r.process != nil {
+	if r := e.run; r != nil && r.state == resource.ContainerRunning && r.Process != nil {
 		return r, nil
 	}
 	return nil, e.errorf(errdefs.ErrFailedPrecondition, "is not running: it is %s", s.stateLocked(e))

@@ -5,40 +5,17 @@ import (
 	"os"
 	"sync"
 
-	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
-	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
 	"patchbay.dev/patchbay/internal/apiserver/containers/report"
-	"patchbay.dev/patchbay/internal/apiserver/containers/runtimehelper"
 )
 
 // watch waits for the end of a run and takes away what it leaves. It ends early
 // when the service is closed: the next patchbayd takes over then.
 func (s *Service) watch(e *entry, r *run) {
-	if r.process != nil && !s.awaitEnd(e, r) {
+	if r.Process != nil && !s.programs.AwaitEnd(s.life, e.id(), r.Helper) {
 		return
 	}
 	s.finish(e, r)
-}
-
-// awaitEnd returns true when the helper is gone. One that stays after its main
-// process has ended is killed.
-func (s *Service) awaitEnd(e *entry, r *run) bool {
-	for {
-		_, err := r.client.Wait(s.life, &sandboxv1.WaitRequest{})
-		if runtimehelper.Within(s.life, s.config.GraceTimeout, r.process.Done()) {
-			return true
-		}
-		if s.life.Err() != nil {
-			return false
-		}
-		if err == nil || disk.ReadExit(s.config.Roots.Sandbox(e.id())) != nil {
-			s.config.Log.Warn("a runtime helper stays after its container has ended, and is killed", "container", e.id())
-			r.process.Kill()
-			return true
-		}
-		// No answer, yet alive: ask again.
-	}
 }
 
 // finish takes away what a run leaves, in an order in which the next patchbayd
@@ -49,8 +26,8 @@ func (s *Service) finish(e *entry, r *run) {
 	last := disk.ReadExit(directory)
 	if last == nil {
 		words := ""
-		if r.process != nil {
-			words = r.process.StderrTail()
+		if r.Process != nil {
+			words = r.Process.StderrTail()
 		}
 		died := disk.HelperDied(words)
 		last = &died
@@ -64,7 +41,7 @@ func (s *Service) finish(e *entry, r *run) {
 	// Only now the plugins know that the streams are gone, whatever happened.
 	var parallel sync.WaitGroup
 	parallel.Go(func() { s.release(context.Background(), e, removing) })
-	s.programs.CleanUp(e.id(), r.helper())
+	s.programs.CleanUp(e.id(), r.Helper)
 	if !removing {
 		parallel.Wait()
 		if err := disk.WriteExit(s.config.Roots.Container(e.id()), *last); err != nil {
@@ -90,8 +67,8 @@ func (s *Service) finish(e *entry, r *run) {
 
 // endRun lets go of a run. A nil last keeps what is known of the run before.
 func (s *Service) endRun(e *entry, r *run, last *disk.Exit) {
-	if r.client != nil {
-		r.client.Close()
+	if r.Client != nil {
+		r.Client.Close()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,7 +84,5 @@ func (s *Service) endRun(e *entry, r *run, last *disk.Exit) {
 // release gives all leases of a container up, with forget also what is reserved
 // for it.
 func (s *Service) release(ctx context.Context, e *entry, forget bool) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.GraceTimeout)
-	defer cancel()
-	leases.Release(ctx, s.config.Networks, e.wishes(), forget, s.config.Log)
+	s.launcher.Release(ctx, e.wishes(), forget)
 }

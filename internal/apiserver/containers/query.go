@@ -42,8 +42,8 @@ func (s *Service) Known() []resource.Container {
 	defer s.mu.Unlock()
 	for i, e := range entries {
 		known := resource.ContainerStatus{State: s.stateLocked(e)}
-		if r := e.run; r != nil && r.state != resource.ContainerStarting && r.process != nil {
-			known.HelperPID, known.StartedAt, known.Attachments = r.process.PID(), r.startedAt, r.attachments
+		if r := e.run; r != nil && r.state != resource.ContainerStarting && r.Process != nil {
+			known.HelperPID, known.StartedAt, known.Attachments = r.Process.PID(), r.startedAt, r.attachments
 		}
 		out[i] = resource.Container{Metadata: e.metadata, Configuration: e.config(), Status: known}
 	}
@@ -79,13 +79,13 @@ func (s *Service) status(ctx context.Context, e *entry) resource.ContainerStatus
 	switch {
 	case r == nil:
 		return status.Ended(last)
-	case known.State == resource.ContainerStarting || r.process == nil:
+	case known.State == resource.ContainerStarting || r.Process == nil:
 		return known
 	}
-	known.HelperPID = r.process.PID()
+	known.HelperPID = r.Process.PID()
 	ctx, cancel := context.WithTimeout(ctx, s.config.StatusTimeout)
 	defer cancel()
-	return status.Ask(ctx, r.helper(), s.config.Roots.Sandbox(e.id()), known)
+	return status.Ask(ctx, r.Helper, s.config.Roots.Sandbox(e.id()), known)
 }
 
 // stateLocked is the state as far as this service knows it. Service.mu is held.
@@ -126,7 +126,7 @@ func (s *Service) Instances() map[string][]resource.PluginInstance {
 		}
 		runtime := e.config().Runtime
 		out[runtime] = append(out[runtime], resource.PluginInstance{
-			Resource: e.name(), PID: r.process.PID(), State: string(resource.ContainerRunning),
+			Resource: e.name(), PID: r.Process.PID(), State: string(resource.ContainerRunning),
 		})
 	}
 	return out

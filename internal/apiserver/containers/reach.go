@@ -47,7 +47,7 @@ func (s reachable) GoingDown(err error) error { return s.goingDown(err) }
 
 func (s *Service) reaching(e *entry, r *run) reach.Running {
 	return reach.Running{
-		ID: e.id(), Name: e.name(), Process: e.config().Process, Helper: r.helper(),
+		ID: e.id(), Name: e.name(), Process: e.config().Process, Helper: r.Helper,
 		Explain: func(err error) error { return s.explain(e, r, err) },
 	}
 }

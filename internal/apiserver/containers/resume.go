@@ -58,24 +58,24 @@ func (s *Service) resume(id string) {
 	r := &run{abort: func() {}, ended: make(chan struct{}), state: resource.ContainerRunning}
 	process, err := helper.Adopt(s.config.Roots.Sandbox(id))
 	if err == nil {
-		r.process = process
-		r.client, r.ready = client.DialSandbox(s.config.Roots.SandboxSocket(id)), true
+		r.Process = process
+		r.Client, r.Ready = client.DialSandbox(s.config.Roots.SandboxSocket(id)), true
 	} else {
 		r.state = resource.ContainerStopping
 	}
 	e := s.entries[id]
 	if e == nil {
-		s.background(func() { s.programs.Dismiss(s.life, id, r.helper()) })
+		s.background(func() { s.programs.Dismiss(s.life, id, r.Helper) })
 		return
 	}
 	s.mu.Lock()
 	e.run, e.change = r, make(chan struct{})
 	s.mu.Unlock()
 	s.background(func() {
-		if r.process != nil && !s.wasStarted(e, r) {
-			s.programs.Dismiss(s.life, id, r.helper())
+		if r.Process != nil && !s.wasStarted(e, r) {
+			s.programs.Dismiss(s.life, id, r.Helper)
 			s.release(s.life, e, false)
-			s.unmarkStarted(e)
+			disk.UnmarkStarted(s.config.Roots.Container(e.id()))
 			s.endRun(e, r, nil)
 			s.endChange(e)
 			return
@@ -95,7 +95,7 @@ func (s *Service) resume(id string) {
 func (s *Service) wasStarted(e *entry, r *run) bool {
 	ctx, cancel := context.WithTimeout(s.life, s.config.GraceTimeout)
 	defer cancel()
-	answer, err := r.client.State(ctx, &sandboxv1.StateRequest{})
+	answer, err := r.Client.State(ctx, &sandboxv1.StateRequest{})
 	if err != nil {
 		return true
 	}
@@ -134,8 +134,7 @@ func (s *Service) endedUnseen(e *entry) bool {
 	if !e.config().AutoRemove {
 		return false
 	}
-	_, err := os.Stat(filepath.Join(s.config.Roots.Container(e.id()), disk.StartedFile))
-	return err == nil
+	return disk.IsMarkedStarted(s.config.Roots.Container(e.id()))
 }
 
 func (s *Service) removalIsDue(e *entry) bool {

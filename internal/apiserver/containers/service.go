@@ -32,6 +32,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
+	"patchbay.dev/patchbay/internal/apiserver/containers/launch"
 	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
 	"patchbay.dev/patchbay/internal/apiserver/containers/reach"
 	"patchbay.dev/patchbay/internal/apiserver/containers/record"
@@ -46,8 +47,7 @@ import (
 // Images is what the service needs of the image service.
 type Images interface {
 	request.Images
-	// Layers returns the unpacked layers of an image, the uppermost first.
-	Layers(digest string) ([]string, error)
+	launch.Images
 	// Use keeps an image from being deleted until release is called.
 	Use(digest string) (release func(), err error)
 }
@@ -124,6 +124,7 @@ type Service struct {
 	config   Config
 	checker  request.Checker
 	programs *runtimehelper.Programs
+	launcher launch.Launcher
 
 	life     context.Context // ends with Close
 	end      context.CancelFunc
@@ -182,6 +183,10 @@ func (e *entry) wishes() leases.Container {
 	return leases.Container{ID: e.id(), Name: e.name(), Hostname: c.Hostname, Wishes: c.Networks}
 }
 
+func (e *entry) launchable() launch.Container {
+	return launch.Container{Metadata: e.metadata, Configuration: e.config(), Wishes: e.wishes()}
+}
+
 func (e *entry) described() report.Container {
 	return report.Container{Metadata: e.metadata, Image: e.config().Image}
 }
@@ -210,6 +215,10 @@ func New(c Config) (*Service, error) {
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.waits, s.endWaits = context.WithCancel(s.life)
+	s.launcher = launch.Launcher{
+		Roots: c.Roots, Images: c.Images, Networks: c.Networks, Runtimes: c.Runtimes, Programs: s.programs,
+		Timeout: c.StartTimeout, Grace: c.GraceTimeout, Log: c.Log,
+	}
 	s.Calls = reach.Calls{Containers: reachable{s}, Timeout: c.StartTimeout, GraceTimeout: c.GraceTimeout, StatsTimeout: c.StatsTimeout}
 	for _, r := range stored {
 		e := newEntry(r)
@@ -259,7 +268,7 @@ func (s *Service) Close() {
 	s.programs.Close()
 	for _, e := range s.all() {
 		if r, err := s.needRun(e); err == nil {
-			r.client.Close()
+			r.Client.Close()
 		}
 	}
 }

@@ -1,28 +1,15 @@
 package containers
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/containerd/errdefs"
 
-	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
-	"patchbay.dev/patchbay/internal/apiserver/containers/blueprint"
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
-	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
-	"patchbay.dev/patchbay/internal/apiserver/containers/hostport"
-	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
 	"patchbay.dev/patchbay/internal/apiserver/containers/report"
 	"patchbay.dev/patchbay/internal/apiserver/containers/runtimehelper"
-	"patchbay.dev/patchbay/internal/client"
-	"patchbay.dev/patchbay/internal/helper"
-	"patchbay.dev/patchbay/internal/manifest"
-	"patchbay.dev/patchbay/internal/revert"
-	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 	"patchbay.dev/patchbay/resource/event"
 )
@@ -33,11 +20,9 @@ type run struct {
 	abort context.CancelFunc // ends a start in progress
 	ended chan struct{}      // closed when nothing is left
 
-	// Set before the state is running, then constant:
-	process *helper.Process // nil if it died while no patchbayd ran
-	client  *client.Sandbox
-	ready   bool // it has answered once
-	moved   bool // it was on standby
+	// Helper is set before the state is running, then constant. Its process is nil if
+	// it died while no patchbayd ran.
+	runtimehelper.Helper
 
 	// Guarded by Service.mu:
 	state       resource.ContainerState // starting, running or stopping
@@ -47,10 +32,6 @@ type run struct {
 	startedAt   time.Time
 	attachments []resource.Attachment
 	outcome     *disk.Exit // how it ended, while what it leaves is taken away
-}
-
-func (r *run) helper() runtimehelper.Helper {
-	return runtimehelper.Helper{Process: r.process, Client: r.client, Ready: r.ready}
 }
 
 // Start allocates on all networks, starts a runtime helper and the main process
@@ -129,134 +110,19 @@ func (s *Service) claimRun(e *entry, abort context.CancelFunc) (r *run, change <
 }
 
 // launch is the start itself. On an error nothing is left of it.
-func (s *Service) launch(ctx context.Context, e *entry, r *run, attach bool) (started resource.StartedContainer, err error) {
-	var undo revert.Stack
-	defer undo.Run(&err)
-	plugin, err := s.config.Runtimes.Runtime(e.config().Runtime)
+func (s *Service) launch(ctx context.Context, e *entry, r *run, attach bool) (resource.StartedContainer, error) {
+	made, err := s.launcher.Start(ctx, e.launchable(), attach)
 	if err != nil {
-		return started, e.errorf(wire.Kind(err), "%w", err)
-	}
-	layers, err := s.config.Images.Layers(e.config().ImageDigest)
-	if err != nil {
-		return started, e.errorf(wire.Kind(err), "%w", err)
-	}
-	undo.Add(func() error { s.release(ctx, e, false); return nil })
-	undo.Add(func() error { s.unmarkStarted(e); return nil })
-	undo.Add(func() error { s.programs.Dismiss(ctx, e.id(), r.helper()); return nil })
-	allocated, err := s.allocateAndStartHelper(ctx, e, r, plugin)
-	if err != nil {
-		return started, err
-	}
-	request := blueprint.Sandbox(s.config.Roots, e.metadata, e.config(), layers, allocated)
-	if r.moved {
-		request.StateDirectory = s.config.Roots.Sandbox(e.id())
-	}
-	request.AwaitAttach, request.Start = attach, true
-	if started, err = s.bootstrap(ctx, e, r, request); err != nil {
-		return started, err
-	}
-	undo.Success()
-	return started, nil
-}
-
-// allocateAndStartHelper starts the helper while the networks allocate: it makes
-// no sandbox before it is told to, and is mostly busy with its own beginning.
-// A fault of a network comes before one of the helper.
-func (s *Service) allocateAndStartHelper(ctx context.Context, e *entry, r *run, plugin manifest.Plugin) ([]resource.AllocatedAttachment, error) {
-	starting, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var allocated []resource.AllocatedAttachment
-	allocation := make(chan error, 1)
-	go func() {
-		var err error
-		if allocated, err = leases.Allocate(ctx, s.config.Networks, e.wishes()); err != nil {
-			cancel()
-		}
-		allocation <- err
-	}()
-	err := s.prepare(e)
-	if err != nil {
-		err = e.errorf(fault.KindOfFile(err), "%w", err)
-	} else {
-		err = s.startHelper(starting, e, r, plugin)
-	}
-	return allocated, cmp.Or(<-allocation, err)
-}
-
-// prepare makes sure of the directories: a power cut may have taken those of a
-// container that was just created.
-func (s *Service) prepare(e *entry) error {
-	directory := s.config.Roots.Container(e.id())
-	if err := disk.Make(directory, e.config().Mounts); err != nil {
-		return err
-	}
-	if !e.config().AutoRemove {
-		return nil
-	}
-	return os.WriteFile(filepath.Join(directory, disk.StartedFile), nil, 0o600)
-}
-
-// unmarkStarted undoes what prepare does to make a removal due.
-func (s *Service) unmarkStarted(e *entry) {
-	if e.config().AutoRemove {
-		os.Remove(filepath.Join(s.config.Roots.Container(e.id()), disk.StartedFile))
-	}
-}
-
-// startHelper starts the runtime helper and waits until it answers.
-func (s *Service) startHelper(ctx context.Context, e *entry, r *run, plugin manifest.Plugin) error {
-	h, err := s.programs.Start(ctx, e.id(), plugin)
-	r.process, r.client, r.ready, r.moved = h.Process, h.Client, h.Ready, h.Moved
-	if err != nil {
-		return e.errorf(wire.Kind(err), "%w", err)
-	}
-	return nil
-}
-
-// bootstrap makes the sandbox and starts the main process.
-func (s *Service) bootstrap(ctx context.Context, e *entry, r *run, request *sandboxv1.BootstrapRequest) (answer resource.StartedContainer, err error) {
-	ctx, cancel := context.WithTimeout(ctx, s.config.StartTimeout)
-	defer cancel()
-	made, err := r.client.Bootstrap(ctx, request)
-	if err != nil {
-		return answer, hostport.Explain(e.name(), e.config().Ports, s.explain(e, r, err))
-	}
-	attachments, err := wire.AttachmentsFromProto(made.GetAttachments())
-	if err != nil {
-		return answer, e.errorf(wire.Kind(err), "runtime %s: %w", e.config().Runtime, err)
-	}
-	startedAt := made.GetStartedAt()
-	if startedAt == nil { // a runtime that leaves it to us
-		started, err := r.client.Start(ctx, &sandboxv1.StartRequest{})
-		if err != nil {
-			return answer, s.explain(e, r, err)
-		}
-		startedAt = started.GetStartedAt()
-	}
-	if err := os.Remove(filepath.Join(s.config.Roots.Container(e.id()), disk.ExitFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		s.config.Log.Warn("cannot remove an old exit file", "container", e.id(), "error", err)
+		return resource.StartedContainer{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r.state = resource.ContainerRunning
-	r.startedAt = startedAt.AsTime()
-	r.attachments = attachments
+	r.Helper, r.state, r.startedAt, r.attachments = made.Helper, resource.ContainerRunning, made.StartedAt, made.Attachments
 	report.Change(s.config.Events, e.described(), event.ActionStart)
-	return resource.StartedContainer{StdioSocket: made.GetStdioSocket(), Warnings: made.GetWarnings()}, nil
+	return made.Answer, nil
 }
 
-// explain says why a call of a helper failed. An answer is left as it is: its
-// text begins with what the caller is to see. Without one the helper has died,
-// and its own words count.
+// explain says why a call of a helper failed.
 func (s *Service) explain(e *entry, r *run, err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return e.errorf(errdefs.ErrUnavailable, "its runtime helper did not answer in time")
-	}
-	if !fault.IsConnection(err) {
-		return err
-	}
-	if r.process != nil && runtimehelper.Within(context.Background(), s.config.GraceTimeout, r.process.Done()) {
-		return e.errorf(errdefs.ErrUnavailable, "its runtime helper died: %s", r.process.Death())
-	}
-	return e.errorf(errdefs.ErrUnavailable, "its runtime helper does not answer: %w", err)
+	return r.Explain(e.name(), s.config.GraceTimeout, err)
 }

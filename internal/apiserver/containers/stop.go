@@ -51,12 +51,12 @@ func (s *Service) stop(ctx context.Context, e *entry, timeout time.Duration) err
 	}()
 	if starting {
 		r.abort()
-	} else if r.process != nil {
+	} else if r.Process != nil {
 		signal, err := blueprint.ParseSignal(e.config().StopSignal)
 		if err != nil {
 			signal = syscall.SIGTERM // an older form
 		}
-		r.helper().End(ctx, signal, timeout, s.config.GraceTimeout)
+		r.Helper.End(ctx, signal, timeout, s.config.GraceTimeout)
 	}
 	select {
 	case <-r.ended:
@@ -85,9 +85,9 @@ func (s *Service) Kill(ctx context.Context, name, signal string) error {
 	}
 	asking, cancel := context.WithTimeout(ctx, s.config.GraceTimeout)
 	defer cancel()
-	_, err = r.client.Signal(asking, &sandboxv1.SignalRequest{Signal: int32(number)})
+	_, err = r.Client.Signal(asking, &sandboxv1.SignalRequest{Signal: int32(number)})
 	if err != nil && number == syscall.SIGKILL && ctx.Err() == nil && (fault.IsConnection(err) || asking.Err() != nil) {
-		r.process.Kill() // it cannot do it any more
+		r.Process.Kill() // it cannot do it any more
 		return nil
 	}
 	return s.explain(e, r, err)

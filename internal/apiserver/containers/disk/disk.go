@@ -20,9 +20,6 @@ const (
 	UpperDirectory  = "upper" // the writable layer
 	WorkDirectory   = "work"  // of overlayfs
 	volumeDirectory = "volumes"
-	// StartedFile marks a container that has been started and is to be removed
-	// when it ends, so that it is too when the host goes down meanwhile.
-	StartedFile = "started"
 )
 
 // ExitFile is written by the runtime helper below the run root before anybody
@@ -119,7 +116,7 @@ func Empty(directory string) error {
 	}
 	faults := []error{err}
 	for _, entry := range entries {
-		if entry.Name() != StartedFile {
+		if entry.Name() != startedFile {
 			faults = append(faults, os.RemoveAll(filepath.Join(directory, entry.Name())))
 		}
 	}

@@ -1,0 +1,236 @@
+// Package launch starts the runtime helpers of containers: with their main
+// processes, or for their files alone.
+package launch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
+	"patchbay.dev/patchbay/internal/apiserver/containers/blueprint"
+	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
+	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
+	"patchbay.dev/patchbay/internal/apiserver/containers/hostport"
+	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
+	"patchbay.dev/patchbay/internal/apiserver/containers/request"
+	"patchbay.dev/patchbay/internal/apiserver/containers/runtimehelper"
+	"patchbay.dev/patchbay/internal/layout"
+	"patchbay.dev/patchbay/internal/manifest"
+	"patchbay.dev/patchbay/internal/revert"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
+)
+
+// Images has the content of images.
+type Images interface {
+	// Layers returns the unpacked layers of an image, the uppermost first.
+	Layers(digest string) ([]string, error)
+}
+
+// Launcher starts helpers. All fields are required.
+type Launcher struct {
+	Roots    layout.Roots
+	Images   Images
+	Networks leases.Networks
+	Runtimes request.Runtimes
+	Programs *runtimehelper.Programs
+	Timeout  time.Duration // until a main process runs
+	Grace    time.Duration // for anything else that a helper or a network is asked for
+	Log      *slog.Logger
+}
+
+// Container is one that is to be launched.
+type Container struct {
+	Metadata      resource.Metadata
+	Configuration resource.ContainerConfiguration
+	Wishes        leases.Container
+}
+
+// errorf returns an error about the container.
+func (c Container) errorf(kind error, format string, args ...any) error {
+	return fault.New(kind, "container %s: "+format, append([]any{c.Metadata.Name}, args...)...)
+}
+
+// Launched is a main process that runs.
+type Launched struct {
+	Helper      runtimehelper.Helper
+	Answer      resource.StartedContainer
+	StartedAt   time.Time
+	Attachments []resource.Attachment
+}
+
+// Start allocates on all networks, starts a helper and the main process in it. With
+// attach, output is held back for a while until somebody is there. On an error
+// nothing is left of it.
+func (l Launcher) Start(ctx context.Context, c Container, attach bool) (made Launched, err error) {
+	plugin, layers, err := l.needs(c)
+	if err != nil {
+		return Launched{}, err
+	}
+	var h runtimehelper.Helper
+	var undo revert.Stack
+	defer undo.Run(&err)
+	undo.Add(func() error { l.Release(ctx, c.Wishes, false); return nil })
+	undo.Add(func() error { l.unmark(c); return nil })
+	undo.Add(func() error { l.dismiss(ctx, c, h); return nil })
+	allocated, err := l.allocateAndStartHelper(ctx, c, plugin, &h)
+	if err != nil {
+		return Launched{}, err
+	}
+	r := l.bootstrapRequest(c, h, layers, allocated)
+	r.AwaitAttach, r.Start = attach, true
+	made, err = l.bootstrap(ctx, c, h, r)
+	if err != nil {
+		return Launched{}, err
+	}
+	undo.Success()
+	return made, nil
+}
+
+// Open starts a helper that has the root file system of a container and no more.
+// What there is of it is returned with an error too, to be dismissed.
+func (l Launcher) Open(ctx context.Context, c Container) (h runtimehelper.Helper, err error) {
+	plugin, layers, err := l.needs(c)
+	if err != nil {
+		return h, err
+	}
+	if err := disk.Make(l.Roots.Container(c.Metadata.ID), c.Configuration.Mounts); err != nil {
+		return h, c.errorf(fault.KindOfFile(err), "%w", err)
+	}
+	if h, err = l.startHelper(ctx, c, plugin); err != nil {
+		return h, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.Timeout)
+	defer cancel()
+	_, err = h.Client.Open(ctx, &sandboxv1.OpenRequest{Container: l.bootstrapRequest(c, h, layers, nil)})
+	switch {
+	case fault.IsConnection(err):
+		return h, h.Explain(c.Metadata.Name, l.Grace, err)
+	case err != nil:
+		return h, c.errorf(wire.Kind(err), "%w", err)
+	}
+	return h, nil
+}
+
+// needs is what a container needs of what may have gone since it was created.
+func (l Launcher) needs(c Container) (plugin manifest.Plugin, layers []string, err error) {
+	if plugin, err = l.Runtimes.Runtime(c.Configuration.Runtime); err != nil {
+		return plugin, nil, c.errorf(wire.Kind(err), "%w", err)
+	}
+	if layers, err = l.Images.Layers(c.Configuration.ImageDigest); err != nil {
+		return plugin, nil, c.errorf(wire.Kind(err), "%w", err)
+	}
+	return plugin, layers, nil
+}
+
+func (l Launcher) bootstrapRequest(c Container, h runtimehelper.Helper, layers []string, allocated []resource.AllocatedAttachment) *sandboxv1.BootstrapRequest {
+	r := blueprint.Sandbox(l.Roots, c.Metadata, c.Configuration, layers, allocated)
+	if h.Moved {
+		r.StateDirectory = l.Roots.Sandbox(c.Metadata.ID)
+	}
+	return r
+}
+
+// allocateAndStartHelper starts the helper while the networks allocate: it makes
+// no sandbox before it is told to, and is mostly busy with its own beginning.
+// A fault of a network comes before one of the helper.
+func (l Launcher) allocateAndStartHelper(ctx context.Context, c Container, plugin manifest.Plugin, h *runtimehelper.Helper) ([]resource.AllocatedAttachment, error) {
+	starting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var allocated []resource.AllocatedAttachment
+	allocation := make(chan error, 1)
+	go func() {
+		var err error
+		if allocated, err = leases.Allocate(ctx, l.Networks, c.Wishes); err != nil {
+			cancel()
+		}
+		allocation <- err
+	}()
+	err := l.prepare(c)
+	if err != nil {
+		err = c.errorf(fault.KindOfFile(err), "%w", err)
+	} else {
+		*h, err = l.startHelper(starting, c, plugin)
+	}
+	return allocated, cmp.Or(<-allocation, err)
+}
+
+// prepare makes sure of the directories: a power cut may have taken those of a
+// container that was just created.
+func (l Launcher) prepare(c Container) error {
+	directory := l.Roots.Container(c.Metadata.ID)
+	if err := disk.Make(directory, c.Configuration.Mounts); err != nil {
+		return err
+	}
+	if !c.Configuration.AutoRemove {
+		return nil
+	}
+	return disk.MarkStarted(directory)
+}
+
+// unmark undoes what prepare does to make a removal due.
+func (l Launcher) unmark(c Container) {
+	if c.Configuration.AutoRemove {
+		disk.UnmarkStarted(l.Roots.Container(c.Metadata.ID))
+	}
+}
+
+// startHelper starts a helper and waits until it answers. What there is of it is
+// returned with an error too.
+func (l Launcher) startHelper(ctx context.Context, c Container, plugin manifest.Plugin) (runtimehelper.Helper, error) {
+	h, err := l.Programs.Start(ctx, c.Metadata.ID, plugin)
+	if err != nil {
+		return h, c.errorf(wire.Kind(err), "%w", err)
+	}
+	return h, nil
+}
+
+// bootstrap makes the sandbox and starts the main process.
+func (l Launcher) bootstrap(ctx context.Context, c Container, h runtimehelper.Helper, r *sandboxv1.BootstrapRequest) (made Launched, err error) {
+	ctx, cancel := context.WithTimeout(ctx, l.Timeout)
+	defer cancel()
+	answer, err := h.Client.Bootstrap(ctx, r)
+	if err != nil {
+		return made, hostport.Explain(c.Metadata.Name, c.Configuration.Ports, h.Explain(c.Metadata.Name, l.Grace, err))
+	}
+	attachments, err := wire.AttachmentsFromProto(answer.GetAttachments())
+	if err != nil {
+		return made, c.errorf(wire.Kind(err), "runtime %s: %w", c.Configuration.Runtime, err)
+	}
+	startedAt := answer.GetStartedAt()
+	if startedAt == nil { // a runtime that leaves it to us
+		started, err := h.Client.Start(ctx, &sandboxv1.StartRequest{})
+		if err != nil {
+			return made, h.Explain(c.Metadata.Name, l.Grace, err)
+		}
+		startedAt = started.GetStartedAt()
+	}
+	if err := os.Remove(filepath.Join(l.Roots.Container(c.Metadata.ID), disk.ExitFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		l.Log.Warn("cannot remove an old exit file", "container", c.Metadata.ID, "error", err)
+	}
+	return Launched{
+		Helper: h, StartedAt: startedAt.AsTime(), Attachments: attachments,
+		Answer: resource.StartedContainer{StdioSocket: answer.GetStdioSocket(), Warnings: answer.GetWarnings()},
+	}, nil
+}
+
+// dismiss ends a helper that is of no use, and takes away what it leaves.
+func (l Launcher) dismiss(ctx context.Context, c Container, h runtimehelper.Helper) {
+	l.Programs.Dismiss(ctx, c.Metadata.ID, h)
+	if h.Client != nil {
+		h.Client.Close()
+	}
+}
+
+// Release gives all leases of a container up, with forget also what is reserved
+// for it.
+func (l Launcher) Release(ctx context.Context, c leases.Container, forget bool) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.Grace)
+	defer cancel()
+	leases.Release(ctx, l.Networks, c, forget, l.Log)
+}
