@@ -37,7 +37,7 @@ TEST_TIMEOUT  ?= 10m
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build generate check check-lint check-generated check-modules check-dead \
-	test test-unit test-integration test-race soak demo bench bench-ports install uninstall clean
+	test test-unit test-integration test-race soak demo bench bench-ports bench-scale install uninstall clean
 
 help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -115,6 +115,10 @@ bench: build ## Start to exit of "true" beside other engines (needs root).
 
 bench-ports: build ## Start of 200 containers with 64 published ports each (needs root).
 	@DOCUMENT=docs/performance.md scripts/bench-ports.sh
+
+bench-scale: build ## Cost of everything beside CONTAINERS=1000 others (needs root).
+	@$(GO) build -o $(DIST)/build/bench-scale ./test/bench/scale
+	@DOCUMENT=docs/performance.md PICTURE=docs/images/scale.svg scripts/bench-scale.sh
 
 install: build ## Install below $(DESTDIR)$(PREFIX).
 	install -d -m 755 $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/patchbay/plugins

@@ -133,6 +133,9 @@ var layers = []layer{
 	{packages: []string{"cmd/patchbay-runtime-vm"}, imports: []string{"internal/runtime/vm/...", "internal/sandbox/...", "internal/version"}},
 	{packages: []string{"cmd/patchbay-runtime-oci"}, imports: []string{"internal/runtime/oci/...", "internal/sandbox/...", "internal/version"}},
 
+	// Drivers of benchmarks, which see a patchbayd from outside as users do.
+	{packages: []string{"test/bench/..."}, imports: with(contract, []string{"resource", "internal/layout", "internal/atomicfile", "internal/netns"})},
+
 	{packages: []string{"test/layers"}},
 	{packages: []string{"test/framesender"}, thirdParty: []string{"golang.org/x/sys/unix"}},
 	{packages: []string{"test/integration"}},
