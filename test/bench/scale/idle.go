@@ -59,7 +59,7 @@ func (c *climb) rest(ctx context.Context) (idle, error) {
 
 // processes are patchbayd, its helpers and the main processes of the containers.
 func (c *climb) processes(ctx context.Context) ([]usage.Process, error) {
-	all, err := usage.Helpers(c.runRoot)
+	all, err := usage.Below(c.runRoot)
 	if err != nil {
 		return nil, err
 	}

@@ -37,11 +37,6 @@ func (w world) createNetwork(ctx context.Context, name, subnet string) error {
 	return err
 }
 
-func (w world) deleteNetwork(ctx context.Context, name string) error {
-	_, err := w.api.Networks.Delete(ctx, &apiserverv1.NetworkServiceDeleteRequest{Name: name})
-	return err
-}
-
 // box is a container that waits.
 type box struct {
 	name      string

@@ -38,11 +38,11 @@ const tick = 10 * time.Millisecond
 // its place below the run root.
 const helperDirectory = "PATCHBAY_HELPER_DIRECTORY="
 
-// Helpers are the network plugins and runtime helpers whose directories are below
+// Below returns the network plugins and runtime helpers whose directories are below
 // a run root.
-func Helpers(runRoot string) ([]Process, error) { return helpers("/proc", runRoot) }
+func Below(runRoot string) ([]Process, error) { return below("/proc", runRoot) }
 
-func helpers(proc, runRoot string) ([]Process, error) {
+func below(proc, runRoot string) ([]Process, error) {
 	all, err := os.ReadDir(proc)
 	if err != nil {
 		return nil, err

@@ -22,7 +22,7 @@ func process(t *testing.T, proc, pid string, files map[string]string) {
 	}
 }
 
-func TestHelpers(t *testing.T) {
+func TestBelow(t *testing.T) {
 	t.Parallel()
 	proc := t.TempDir()
 	for pid, environment := range map[string]string{
@@ -36,7 +36,7 @@ func TestHelpers(t *testing.T) {
 		process(t, proc, pid, map[string]string{"environ": environment})
 	}
 	process(t, proc, "15", nil) // has ended meanwhile
-	got, err := helpers(proc, "/run/a")
+	got, err := below(proc, "/run/a")
 	if err != nil {
 		t.Fatal(err)
 	}
