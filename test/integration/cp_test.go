@@ -29,6 +29,9 @@ func (h *host) checkCopies(t *testing.T, name string) {
 	if err := unix.Chmod(at("site/sub/tool"), 0o4755); err != nil {
 		t.Fatal(err)
 	}
+	if err := unix.Setxattr(at("site/index"), "user.note", []byte("noted"), 0); err != nil {
+		t.Fatal(err)
+	}
 	h.patchbay("cp", at("site"), name+":/pub")
 	h.patchbay("cp", at("site")+"/.", name+":/tmp")
 	h.patchbay("cp", "-a", at("site"), name+":/vol")
@@ -36,6 +39,12 @@ func (h *host) checkCopies(t *testing.T, name string) {
 	if got := h.patchbay("exec", name, "sh", "-c", "stat -c '%n %u:%g %a' /pub/index /pub/sub/tool /vol/site/index /vol/site/sub/tool; readlink /pub/link; cat /tmp/sub/tool /etc/hostname"); got !=
 		"/pub/index 0:0 640\n/pub/sub/tool 0:0 755\n/vol/site/index 1000:2000 640\n/vol/site/sub/tool 0:0 4755\nsub/tool\ntool\nindex" {
 		t.Errorf("in the container: %s", got)
+	}
+
+	h.patchbay("cp", "-a", name+":/vol/site/index", at("back"))
+	note := make([]byte, 10)
+	if n, err := unix.Getxattr(at("back"), "user.note", note); err != nil || string(note[:max(0, n)]) != "noted" {
+		t.Errorf("attribute after the way in and out: %q, %v", note[:max(0, n)], err)
 	}
 
 	// Out again, from a container that would like to have more.

@@ -109,6 +109,21 @@ func TestVirtualMachineSharesFiles(t *testing.T) {
 			t.Errorf("a program on a mount without execution: %s", r)
 		}
 	})
+	t.Run("locks are the guest's own", func(t *testing.T) {
+		h.write("rw,1/listed", nil, 0o644)
+		// A lock of the guest's is one among its processes alone.
+		f, err := os.Open(at("rw,1/listed"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+			t.Fatal(err)
+		}
+		if out := sh("cd /srv/rw; exec 8<listed; flock 8; (exec 9<listed; flock -n 9 || echo held)"); out != "held" {
+			t.Errorf("locks in the guest: %q", out)
+		}
+	})
 	t.Run("what the host changes is seen", func(t *testing.T) {
 		h.write("rw,1/deep/moved", []byte("changed by the host, and longer\n"), 0o644)
 		eventually(t, settle, func() error {

@@ -71,8 +71,20 @@ func (s *Service) CopyTo(ctx context.Context, name, path string, keepOwners bool
 // a container that does not run it is one for that alone, and the container is
 // neither started nor deleted meanwhile.
 func (s *Service) files(ctx context.Context, e *entry) (r *run, done func(), err error) {
+	if err := s.settle(ctx, e); err != nil {
+		return nil, nil, err
+	}
 	if r, err := s.needRun(e); err == nil {
-		return r, func() {}, nil
+		select {
+		case <-r.process.Done(): // it is shown as stopped already
+			select {
+			case <-r.ended:
+			case <-ctx.Done():
+				return nil, nil, ctx.Err()
+			}
+		default:
+			return r, func() {}, nil
+		}
 	}
 	claimed, release, err := s.claim(ctx, e)
 	if err != nil || claimed != nil { // it has been started meanwhile

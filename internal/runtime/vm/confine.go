@@ -9,6 +9,7 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/vm/accel"
 	"patchbay.dev/patchbay/internal/runtime/vm/hostuser"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
+	"patchbay.dev/patchbay/internal/runtime/vm/share"
 )
 
 // What a machine may take of the host beside its guest's memory.
@@ -21,8 +22,6 @@ const (
 	overheadShare  = 256
 	// maxThreads is for the pools of threads that read and write files.
 	maxThreads = 256
-	// shareMemory is for the daemon that serves what the host shares.
-	shareMemory = 64 << 20
 )
 
 // limits bound the machine's processes. The processors are not bounded yet: a guest
@@ -36,7 +35,7 @@ func limits(c qemu.Config, shares bool) cgroup.Limits {
 		l.MemoryBytes += qemu.TranslationBytes
 	}
 	if shares {
-		l.MemoryBytes += shareMemory
+		l.MemoryBytes += share.Memory
 	}
 	return l
 }

@@ -106,7 +106,7 @@ func (e *Engine) watchShares() {
 		return
 	case <-e.server.Done():
 	}
-	if e.server.Failed() { // else it has seen the machine end
+	if !e.machine.Gone() { // else the daemon has ended because of that
 		e.mu.Lock()
 		e.fate = "what the host shares with it is gone: " + e.server.Reason()
 		e.mu.Unlock()

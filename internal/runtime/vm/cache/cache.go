@@ -4,10 +4,12 @@ package cache
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 
+	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 )
 
@@ -31,7 +33,7 @@ func File(path string, fill func(fresh string) error) (*os.File, error) {
 	}
 	fresh := path + ".new"
 	if err := fill(fresh); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(fresh))
+		return nil, errors.Join(Full(err, path), os.RemoveAll(fresh))
 	}
 	if err := os.Rename(fresh, path); err != nil {
 		return nil, err
@@ -56,4 +58,18 @@ func Lock(path string) (unlock func(), err error) {
 		return nil, err
 	}
 	return func() { f.Close() }, nil
+}
+
+// fullBytes is less than what a disk is taken to be full with.
+const fullBytes = 1 << 20
+
+// Full says in a line that the disk is full, errdefs.ErrResourceExhausted, where that
+// is why a file could not be made: programs say it each in their own way. It is to be
+// asked before what was made in part is removed.
+func Full(err error, path string) error {
+	var free unix.Statfs_t
+	if statErr := unix.Statfs(filepath.Dir(path), &free); statErr != nil || int64(free.Bavail)*free.Bsize >= fullBytes {
+		return err
+	}
+	return fmt.Errorf("write %s: %w: %w", path, unix.ENOSPC, errdefs.ErrResourceExhausted)
 }

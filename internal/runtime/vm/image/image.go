@@ -91,7 +91,7 @@ func Scratch(ctx context.Context, path string) (*os.File, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		fresh := path + ".new"
 		if err := makeScratch(ctx, fresh); err != nil {
-			return nil, errors.Join(err, removeIfThere(fresh))
+			return nil, errors.Join(cache.Full(err, path), removeIfThere(fresh))
 		}
 		if err := os.Rename(fresh, path); err != nil {
 			return nil, err

@@ -308,6 +308,22 @@ func socketPair() (*net.UnixConn, *os.File, error) {
 // Agent is the connection to the virtio-serial port.
 func (m *Machine) Agent() net.Conn { return m.agent }
 
+// Gone says whether the process has ended or is about to: it has let go of the agent,
+// and thus of all files that it was given earlier than those that it still has.
+func (m *Machine) Gone() bool {
+	raw, err := m.agent.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return true // Kill has closed it
+	}
+	gone := false
+	err = raw.Control(func(fd uintptr) {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		n, err := unix.Poll(fds, 0)
+		gone = err == nil && n > 0
+	})
+	return gone || err != nil
+}
+
 // PID is the number of the process.
 func (m *Machine) PID() int { return m.cmd.Process.Pid }
 

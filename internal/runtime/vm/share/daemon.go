@@ -17,6 +17,15 @@ import (
 	"patchbay.dev/patchbay/internal/revert"
 )
 
+// maxOpen is how many files the daemon can keep open: each one that the guest's kernel
+// remembers is, opened or not. A guest that asks for more gets EMFILE.
+const maxOpen = 1 << 18
+
+// Memory is how much the daemon can take of the host, with what the kernel keeps of
+// open files: an inode, a directory entry and a description each (1.1 kB of ext4,
+// 192 and 232 bytes), and 200 bytes of the daemon's own.
+const Memory = 64<<20 + maxOpen*1792
+
 // Server serves a tree to one machine.
 type Server struct {
 	cmd    *exec.Cmd
@@ -50,7 +59,7 @@ func (p Program) Serve(dir, socket string, start func(*exec.Cmd) error) (s *Serv
 	}
 	s = &Server{done: make(chan struct{})}
 	s.cmd = &exec.Cmd{
-		Path: p.Path, Args: append([]string{p.Path}, p.arguments(dir, 3)...), Env: []string{}, Dir: "/",
+		Path: p.Path, Args: append([]string{p.Path}, p.arguments(dir, 3, openFiles())...), Env: []string{}, Dir: "/",
 		Stderr: &s.stderr, ExtraFiles: []*os.File{listener},
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true}, // it has a child; both are ended as a group
 	}
@@ -63,6 +72,20 @@ func (p Program) Serve(dir, socket string, start func(*exec.Cmd) error) (s *Serv
 	}()
 	undo.Success()
 	return s, machine, nil
+}
+
+// openFiles is maxOpen, or less where this process may not have so many: a daemon
+// that cannot have what it is told to does not start.
+func openFiles() uint64 {
+	var limit unix.Rlimit
+	if err := unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &limit); err != nil || limit.Max >= maxOpen {
+		return maxOpen
+	}
+	raised := unix.Rlimit{Cur: limit.Cur, Max: maxOpen}
+	if err := unix.Prlimit(0, unix.RLIMIT_NOFILE, &raised, nil); err != nil {
+		return limit.Max
+	}
+	return maxOpen
 }
 
 func listen(path string) (*os.File, error) {
@@ -99,13 +122,6 @@ func (s *Server) Reason() string {
 		text += ": " + strings.ReplaceAll(said, "\n", "; ")
 	}
 	return text
-}
-
-// Failed says whether the daemon ended for another reason than the end of its
-// machine, after Done.
-func (s *Server) Failed() bool {
-	<-s.done
-	return !s.cmd.ProcessState.Success()
 }
 
 // PID is the number of the process.
@@ -170,17 +186,17 @@ func identify(path, version string) Program {
 // daemon would stand still while one waits, the newer has none. Files that the
 // guest remembers are kept open, which takes descriptors; handles would not, but
 // whoever may open by handles opens any file of the file system.
-func (p Program) arguments(dir string, fd int) []string {
+func (p Program) arguments(dir string, fd int, files uint64) []string {
 	if p.Separate {
 		return []string{
-			fmt.Sprintf("--fd=%d", fd), "--shared-dir=" + dir,
+			fmt.Sprintf("--fd=%d", fd), "--shared-dir=" + dir, fmt.Sprintf("--rlimit-nofile=%d", files),
 			"--sandbox=namespace", "--seccomp=kill", "--modcaps=-mknod", "--inode-file-handles=never",
-			"--cache=auto", "--announce-submounts", "--xattr", "--posix-acl", "--log-level=error",
+			"--cache=auto", "--announce-submounts", "--xattr", "--log-level=error",
 		}
 	}
 	return []string{
-		fmt.Sprintf("--fd=%d", fd), "-f", "-o", "source=" + escape(dir),
-		"-o", "sandbox=namespace,modcaps=-mknod,cache=auto,announce_submounts,xattr,posix_acl,log_level=err",
+		fmt.Sprintf("--fd=%d", fd), fmt.Sprintf("--rlimit-nofile=%d", files), "-f", "-o", "source=" + escape(dir),
+		"-o", "sandbox=namespace,modcaps=-mknod,cache=auto,announce_submounts,xattr,log_level=err",
 	}
 }
 

@@ -87,15 +87,15 @@ func TestFind(t *testing.T) {
 // Both daemons are told the same.
 func TestArguments(t *testing.T) {
 	t.Parallel()
-	older := Program{}.arguments("/run/a,b", 3)
+	older := Program{}.arguments("/run/a,b", 3, 1000)
 	if want := []string{
-		"--fd=3", "-f", "-o", `source=/run/a\,b`, "-o",
-		"sandbox=namespace,modcaps=-mknod,cache=auto,announce_submounts,xattr,posix_acl,log_level=err",
+		"--fd=3", "--rlimit-nofile=1000", "-f", "-o", `source=/run/a\,b`, "-o",
+		"sandbox=namespace,modcaps=-mknod,cache=auto,announce_submounts,xattr,log_level=err",
 	}; !slices.Equal(older, want) {
 		t.Errorf("older: %q", older)
 	}
-	newer := Program{Separate: true}.arguments("/run/a,b", 3)
-	for _, want := range []string{"--shared-dir=/run/a,b", "--fd=3", "--inode-file-handles=never"} {
+	newer := Program{Separate: true}.arguments("/run/a,b", 3, 1000)
+	for _, want := range []string{"--shared-dir=/run/a,b", "--fd=3", "--rlimit-nofile=1000", "--inode-file-handles=never"} {
 		if !slices.Contains(newer, want) {
 			t.Errorf("newer: %q, want %s", newer, want)
 		}
