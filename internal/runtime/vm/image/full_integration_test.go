@@ -50,8 +50,11 @@ func fill(base string) error {
 		},
 	} {
 		_, err := produce()
+		if err == nil {
+			err = errors.New("no error")
+		}
 		if !errdefs.IsResourceExhausted(err) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "no space left on device") {
-			faults = append(faults, fmt.Errorf("%s: error %v", name, err))
+			faults = append(faults, fmt.Errorf("%s: want one line that says so: %w", name, err))
 		}
 	}
 	left, err := filepath.Glob(filepath.Join(disk, "*"))
