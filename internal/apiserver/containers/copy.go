@@ -76,7 +76,7 @@ func (s *Service) files(ctx context.Context, e *entry) (r *run, done func(), err
 	}
 	if r, err := s.needRun(e); err == nil {
 		select {
-		case <-r.process.Done(): // it is shown as stopped already
+		case <-r.Process.Done(): // it is shown as stopped already
 			select {
 			case <-r.ended:
 			case <-ctx.Done():
