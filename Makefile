@@ -95,7 +95,7 @@ test-integration: build ## All tests, with real namespaces and binaries (needs r
 
 # What shares state between goroutines; compiling all else once more for the race
 # detector would take longer than all tests.
-RACE_PACKAGES ?= $(addprefix ./,networkplugin $(addprefix internal/,apiserver/containers apiserver/images \
+RACE_PACKAGES ?= $(addprefix ./,networkplugin $(addprefix internal/,apiserver/containers apiserver/images apiserver/metrics \
 	apiserver/networks containerlog frameswitch helper ipam keyed lease resolver rpc runtime/oci/reaper sandbox stdio store tapstream))
 
 test-race: ## The packages that share state, with the race detector (needs gcc).

@@ -22,7 +22,7 @@ const maxSocketPath = 107
 func parseEndpoint(key, text string) (Endpoint, error) {
 	if path, ok := strings.CutPrefix(text, "unix:"); ok {
 		switch {
-		case !filepath.IsAbs(path) || path != filepath.Clean(path) || path == "/":
+		case !filepath.IsAbs(path) || path != filepath.Clean(path) || path == "/" || strings.ContainsRune(path, 0):
 			return Endpoint{}, fmt.Errorf("%s: %q: want an absolute path after \"unix:\"", key, text)
 		case len(path) > maxSocketPath:
 			return Endpoint{}, fmt.Errorf("%s: %q: the path is %d bytes long, want at most %d", key, text, len(path), maxSocketPath)

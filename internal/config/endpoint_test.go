@@ -40,3 +40,26 @@ func TestParseEndpoint(t *testing.T) {
 		}
 	}
 }
+
+// What is accepted is one endpoint, which says the same when it is read again.
+func FuzzParseEndpoint(f *testing.F) {
+	for _, seed := range []string{"unix:/run/patchbay/metrics.sock", "127.0.0.1:9100", "[::1]:9100", "[fe80::1%eth0]:1", ":9100", "unix:/a/../b", "unix:/\x00"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		e, err := parseEndpoint("metrics.listen", text)
+		if err != nil {
+			return
+		}
+		again := e.Address
+		if e.Network == "unix" {
+			again = "unix:" + again
+		}
+		if same, err := parseEndpoint("metrics.listen", again); err != nil || same != e {
+			t.Errorf("%q: is %+v, and read again %+v, %v", text, e, same, err)
+		}
+		if e.Network == "unix" && strings.ContainsRune(e.Address, 0) {
+			t.Errorf("%q: a path with a zero byte", text)
+		}
+	})
+}
