@@ -14,6 +14,7 @@ type VirtualMachines struct {
 	Accelerator Accelerator   `json:"accelerator"`
 	UserIDs     UserRange     `json:"userIds"`     // a machine's process gets one of them for itself
 	BootTimeout time.Duration `json:"bootTimeout"` // until a guest must have answered
+	Templates   bool          `json:"templates"`   // machines go on from one that was booted before
 }
 
 // DefaultVirtualMachines is what holds where nobody says anything else. The ids are
@@ -24,6 +25,7 @@ func DefaultVirtualMachines() VirtualMachines {
 		Accelerator: AcceleratorAuto,
 		UserIDs:     UserRange{First: 0x70000000, Last: 0x7000ffff},
 		BootTimeout: 90 * time.Second,
+		Templates:   true,
 	}
 }
 

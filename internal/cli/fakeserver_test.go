@@ -352,9 +352,33 @@ func (s fakeSystem) SetKernel(_ context.Context, r *apiserverv1.SetKernelRequest
 	return &apiserverv1.SetKernelResponse{Kernel: k}, nil
 }
 
+// WarmKernel boots for those who want 4 processors, and has a machine for all others.
+func (s fakeSystem) WarmKernel(_ context.Context, r *apiserverv1.WarmKernelRequest, stream apiserverv1connect.SystemServiceWarmKernelServerStream) error {
+	s.server.record("System.WarmKernel", r)
+	if r.GetNanoCpus() == 4e9 {
+		for _, step := range []string{"boot it", "save it"} {
+			if err := stream.Send(&apiserverv1.WarmKernelResponse{Step: step}); err != nil {
+				return err
+			}
+		}
+	}
+	if r.GetMemoryBytes() == 1<<20 {
+		return fmt.Errorf("memory 1 MiB: too little: %w", errdefs.ErrFailedPrecondition)
+	}
+	return stream.Send(&apiserverv1.WarmKernelResponse{Template: sampleTemplate()})
+}
+
+func sampleTemplate() *apiserverv1.KernelTemplate {
+	return &apiserverv1.KernelTemplate{
+		MemoryBytes: 512 << 20, Processors: 4, Accelerator: "tcg", DiskBytes: 120e6, Uses: 3,
+		BuiltAt: timestamppb.New(time.Now().Add(-2 * time.Hour)), UsedAt: timestamppb.New(time.Now().Add(-time.Hour)),
+	}
+}
+
 func (s fakeSystem) GetKernel(context.Context, *apiserverv1.GetKernelRequest) (*apiserverv1.GetKernelResponse, error) {
 	return &apiserverv1.GetKernelResponse{Kernel: &apiserverv1.Kernel{
 		Release: "6.1", Source: "/k", Digest: "d", Modules: []string{"a.ko", "b.ko"}, AcceleratorReason: "vm.accelerator is kvm, but there is no /dev/kvm",
+		Templates: []*apiserverv1.KernelTemplate{sampleTemplate()},
 	}}, nil
 }
 

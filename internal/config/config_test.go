@@ -60,6 +60,7 @@ listen = "127.0.0.1:9100"
 accelerator = "tcg"
 user-ids = "200000-200099"
 boot-timeout = "2m"
+templates = false
 `, Config{
 			DefaultRuntime: "vm", DefaultNetwork: resource.PluginInfo{Plugin: "macvlan", Variant: "private"},
 			InsecureRegistries: []string{"box:5000"}, AllowedUIDs: []int{1000, 1001, 0},
@@ -68,7 +69,7 @@ boot-timeout = "2m"
 			IPv4Pools: []resource.SubnetPool{{Base: netip.MustParsePrefix("10.0.0.0/8"), Size: 24}, {Base: netip.MustParsePrefix("172.20.0.0/14"), Size: 30}},
 			IPv6Pools: []resource.SubnetPool{{Base: netip.MustParsePrefix("fd12:3456:789a::/48"), Size: 64}},
 			VirtualMachines: resource.VirtualMachines{
-				Accelerator: resource.AcceleratorTCG, UserIDs: resource.UserRange{First: 200000, Last: 200099}, BootTimeout: 2 * time.Minute,
+				Accelerator: resource.AcceleratorTCG, UserIDs: resource.UserRange{First: 200000, Last: 200099}, BootTimeout: 2 * time.Minute, Templates: false,
 			},
 		}},
 	} {

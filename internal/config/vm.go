@@ -13,6 +13,7 @@ type virtualMachines struct {
 	Accelerator *string `toml:"accelerator"`
 	UserIDs     *string `toml:"user-ids"`
 	BootTimeout *string `toml:"boot-timeout"`
+	Templates   *bool   `toml:"templates"`
 }
 
 func (v virtualMachines) complete() (resource.VirtualMachines, error) {
@@ -35,6 +36,9 @@ func (v virtualMachines) complete() (resource.VirtualMachines, error) {
 			faults = append(faults, fmt.Errorf("vm.boot-timeout: %q: want a duration like \"90s\"", *v.BootTimeout))
 		}
 		out.BootTimeout = d
+	}
+	if v.Templates != nil {
+		out.Templates = *v.Templates
 	}
 	return out, errors.Join(faults...)
 }

@@ -71,6 +71,13 @@ type MainProcess interface {
 // code says all.
 type Explained interface{ Reason() string }
 
+// Errander is an Engine that wants its runtime's program to be run when the sandbox is
+// made, in the background, so that later ones are made faster.
+type Errander interface {
+	// Errand are the arguments; none: there is nothing to do.
+	Errand() []string
+}
+
 // Configuration is all that an engine needs to know of a sandbox.
 type Configuration struct {
 	ID               string

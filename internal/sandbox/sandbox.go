@@ -140,6 +140,7 @@ type Bootstrapped struct {
 	Attachments []resource.Attachment
 	StartedAt   time.Time // zero if it was not to start
 	Warnings    []string
+	Errand      []string // see Errander
 }
 
 // Bootstrap plans all interfaces, holds the leases, makes the isolation and the
@@ -190,6 +191,9 @@ func (s *Sandbox) create(ctx context.Context, c BootstrapConfig) (Bootstrapped, 
 	made := Bootstrapped{PID: main.PID(), Attachments: s.design.Attachments}
 	if w, ok := s.engine().(Warner); ok {
 		made.Warnings = w.Warnings()
+	}
+	if e, ok := s.engine().(Errander); ok {
+		made.Errand = e.Errand()
 	}
 	return made, nil
 }

@@ -57,6 +57,9 @@ func write(c Configuration) error {
 	return err
 }
 func (e *fakeEngine) Plug(context.Context, []Interface) error { return e.call("plug") }
+
+func (e *fakeEngine) Errand() []string { return []string{"warm"} }
+
 func (e *fakeEngine) Create(context.Context) (MainProcess, error) {
 	if err := e.call("create"); err != nil {
 		return nil, err
@@ -148,7 +151,7 @@ func TestLife(t *testing.T) {
 		t.Errorf("Start of an empty one: %v", err)
 	}
 	made, err := s.Bootstrap(ctx, bootstrapped(e.dir))
-	if err != nil || made.PID != 42 || made.Attachments[0].InterfaceName != "eth0" {
+	if err != nil || made.PID != 42 || made.Attachments[0].InterfaceName != "eth0" || len(made.Errand) != 1 {
 		t.Fatalf("Bootstrap = %+v, %v", made, err)
 	}
 	if _, err := s.Bootstrap(ctx, bootstrapped(e.dir)); !errors.Is(err, errdefs.ErrFailedPrecondition) {

@@ -285,7 +285,7 @@ func TestVirtualMachineRunsToItsEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	warm := h.try("system", "kernel", "warm", "--memory", "160m", "--cpus", "1.5")
-	if warm.code != 0 || !strings.Contains(warm.stdout, "160 MiB, 2 processors") || !strings.Contains(warm.stderr, "boot a machine") {
+	if warm.code != 0 || !strings.Contains(warm.stdout, "160 MiB, 2 processors") {
 		t.Errorf("warm: %s", warm)
 	}
 	uses := h.usesOf(160<<20, 2)

@@ -5,6 +5,7 @@ package integration
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -42,7 +43,7 @@ func (h *host) usesOf(memory int64, processors int) (n int) {
 // memories are the files of the memory of saved machines.
 func (h *host) memories() []string {
 	h.t.Helper()
-	files, err := filepath.Glob(filepath.Join(h.root, "cache/vm/templates/*/memory"))
+	files, err := filepath.Glob(filepath.Join(h.root, "cache/vm/templates/[0-9a-f]*/memory"))
 	if err != nil {
 		h.t.Fatalf("memory of saved machines: %v", err)
 	}
@@ -147,5 +148,11 @@ func TestVirtualMachineGoesOnFromATemplate(t *testing.T) {
 		if out := h.patchbay("exec", "two", "echo", "untouched"); out != "untouched" {
 			t.Errorf("a machine that had gone on from it: %q", out)
 		}
+		eventually(t, commandLimit, func() error { // in the background
+			if now := len(h.memories()); now != before {
+				return fmt.Errorf("%d templates, want %d", now, before)
+			}
+			return nil
+		})
 	})
 }

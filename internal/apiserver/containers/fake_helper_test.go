@@ -37,7 +37,19 @@ func TestMain(m *testing.M) {
 	if os.Getenv("PATCHBAY_SANDBOX_ID") != "" {
 		os.Exit(fakeHelper(os.Getenv("PATCHBAY_STATE_DIR"), os.Args[1:]))
 	}
+	if len(os.Args) == 3 && os.Args[1] == "errand" {
+		os.Exit(fakeErrand(os.Args[2]))
+	}
 	goleak.VerifyTestMain(m)
+}
+
+// fakeErrand leaves word of what it was told.
+func fakeErrand(path string) int {
+	if err := atomicfile.Write(path, []byte(os.Getenv("PATCHBAY_CACHE_DIR")), 0o600); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
 }
 
 // residue is what a helper leaves on the host unless it or the cleanup verb
@@ -80,6 +92,7 @@ func fakeHelper(stateDir string, args []string) int {
 //
 //	run            runs until a signal; ignores all but KILL after "deaf"
 //	exit N         ends at once
+//	exit N errand PATH  wants an errand
 //	anything else  see Bootstrap and Start
 type fake struct {
 	sandboxv1connect.UnimplementedSandboxServiceHandler
@@ -142,7 +155,11 @@ func (f *fake) Bootstrap(ctx context.Context, r *sandboxv1.BootstrapRequest) (*s
 	for _, a := range r.GetAttachments() {
 		f.attachments = append(f.attachments, a.GetAttachment())
 	}
-	return &sandboxv1.BootstrapResponse{Pid: int64(os.Getpid()), Attachments: f.attachments, StdioSocket: filepath.Join(f.dir, "stdio.sock"), Warnings: []string{"careful"}}, nil
+	made := &sandboxv1.BootstrapResponse{Pid: int64(os.Getpid()), Attachments: f.attachments, StdioSocket: filepath.Join(f.dir, "stdio.sock"), Warnings: []string{"careful"}}
+	if len(f.args) == 4 {
+		made.Errand = f.args[2:]
+	}
+	return made, nil
 }
 
 func variable(p *typesv1.Process, key string) string {

@@ -31,6 +31,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
+	"patchbay.dev/patchbay/internal/apiserver/containers/errand"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/internal/apiserver/containers/launch"
 	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
@@ -125,6 +126,7 @@ type Service struct {
 	checker  request.Checker
 	programs *runtimehelper.Programs
 	launcher launch.Launcher
+	errands  *errand.Errands
 
 	life     context.Context // ends with Close
 	end      context.CancelFunc
@@ -213,6 +215,7 @@ func New(c Config) (*Service, error) {
 		}),
 		entries: map[string]*entry{}, names: map[string]*entry{},
 	}
+	s.errands = errand.New(s.programs.Errand, c.Log)
 	s.life, s.end = context.WithCancel(context.Background())
 	s.waits, s.endWaits = context.WithCancel(s.life)
 	s.launcher = launch.Launcher{

@@ -115,6 +115,9 @@ func (s *Service) launch(ctx context.Context, e *entry, r *run, attach bool) (re
 	if err != nil {
 		return resource.StartedContainer{}, err
 	}
+	if len(made.Errand) > 0 {
+		s.background(func() { s.errands.Do(s.life, made.Runtime, made.Errand) })
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r.Helper, r.state, r.startedAt, r.attachments = made.Helper, resource.ContainerRunning, made.StartedAt, made.Attachments

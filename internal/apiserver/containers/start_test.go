@@ -58,6 +58,21 @@ func TestRunToTheEnd(t *testing.T) {
 	}
 }
 
+func TestErrandOfARuntimeIsRun(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	said := filepath.Join(t.TempDir(), "said")
+	w.create(t, "web", "exit", "0", "errand", said)
+	if _, err := w.service.Start(t.Context(), "web", true); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the errand is run", func() bool { _, err := os.Stat(said); return err == nil })
+	if got, err := os.ReadFile(said); err != nil || string(got) != w.roots.Cache() {
+		t.Errorf("it was told of the cache %q, %v, want %s", got, err, w.roots.Cache())
+	}
+	w.wait(t, "web")
+}
+
 func TestStatusWhileRunning(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -52,6 +52,18 @@ func MoveIn() (*Host, error) {
 	return h, nil
 }
 
+// OwnTemporary makes a directory the process's own for temporary files, which go with
+// its mount namespace, however it ends.
+func (h *Host) OwnTemporary(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID, "mode=711"); err != nil {
+		return fmt.Errorf("mount %s: %w", dir, err)
+	}
+	return os.Setenv("TMPDIR", dir)
+}
+
 // Users returns the ids that processes of the host act under. One that may not be
 // traced counts as root's (proc(5)).
 func (h *Host) Users() (map[uint32]bool, error) {

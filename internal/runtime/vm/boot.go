@@ -45,10 +45,12 @@ func (e *Engine) boot(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if !e.restore(ctx, config) {
+	restored, errand := e.restore(ctx, config)
+	if !restored {
 		if err := e.launch(ctx, config.Config, e.config.Machines.BootTimeout, bare.NoAnswer(e.config.Machines.BootTimeout)); err != nil {
 			return err
 		}
+		e.errand = errand
 	}
 	e.calls = rpc.DialBy(func(context.Context) (net.Conn, error) { return e.session.Open() })
 	e.guest = guestv1connect.NewGuestServiceClient(e.calls.Client)
@@ -56,30 +58,42 @@ func (e *Engine) boot(ctx context.Context) (err error) {
 	return nil
 }
 
-// restore has the machine go on from a template and reports whether it does. A
-// template that fails is not used again.
-func (e *Engine) restore(ctx context.Context, m *bare.Machine) bool {
+// restore has the machine go on from a template and reports whether it does, and if
+// not, with what this program makes one. A template that fails is not used again.
+func (e *Engine) restore(ctx context.Context, m *bare.Machine) (restored bool, errand []string) {
+	if !e.config.Machines.Templates || len(m.Shares) > 0 {
+		return false, nil
+	}
 	key, err := m.Key()
 	if err != nil {
-		return false
+		return false, nil
 	}
 	templates := e.config.Source.Templates()
+	defer func() {
+		if !restored && templates.Wanted(key) {
+			errand = warmInBackground(e.sandbox.Resources)
+		}
+	}()
 	t, err := templates.Open(key)
 	if err != nil {
-		return false
+		return false, nil
 	}
 	defer t.Close()
 	config := m.Config
 	config.Memory, config.Saved = t.Memory, t.Saved
 	err = e.launch(ctx, config, restoreTimeout, errNotRestored)
 	if err == nil {
-		return true
+		return true, nil
 	}
 	if ctx.Err() == nil {
 		slog.Warn("a virtual machine does not go on from its template, which is given up; it boots", "error", errors.Join(err, templates.Drop(t)))
 	}
-	return false
+	return false, nil
 }
+
+// Errand implements sandbox.Errander: where a machine had to boot the next one goes on
+// from one that is booted for that.
+func (e *Engine) Errand() []string { return e.errand }
 
 var errNotRestored = fmt.Errorf("the agent does not answer within %v: %w", restoreTimeout, errdefs.ErrUnavailable)
 

@@ -44,6 +44,7 @@ type Engine struct {
 
 	// Set before booted is closed:
 	machine *qemu.Machine
+	errand  []string
 	server  *share.Server // nil without mounts of the host
 	session *yamux.Session
 	guest   guestv1connect.GuestServiceClient
@@ -67,8 +68,9 @@ type Engine struct {
 }
 
 var (
-	_ sandbox.Engine = (*Engine)(nil)
-	_ sandbox.Warner = (*Engine)(nil)
+	_ sandbox.Engine   = (*Engine)(nil)
+	_ sandbox.Warner   = (*Engine)(nil)
+	_ sandbox.Errander = (*Engine)(nil)
 )
 
 // New returns the engine of the helper, which is process 1 of its PID namespace.

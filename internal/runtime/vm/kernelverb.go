@@ -12,6 +12,7 @@ import (
 	"strconv"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/runtime/outer"
 	"patchbay.dev/patchbay/internal/runtime/vm/accel"
@@ -81,7 +82,7 @@ func (c Config) kernelTry(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return answer(out, kernelAnswer{}, err)
 	}
-	host, err := outer.MoveIn()
+	host, err := c.moveIn()
 	if err != nil {
 		return err
 	}
@@ -118,14 +119,27 @@ func setKernel(ctx context.Context, dir string, args []string) (kernel.Kernel, e
 	return kernel.Kernel{}, fmt.Errorf("want the path of a kernel, and perhaps that of its modules: %w", errdefs.ErrInvalidArgument)
 }
 
+// background is a last argument of "kernel warm": the machine is to get in nobody's
+// way.
+const background = "background"
+
+// warmInBackground are the arguments that make a template for containers like one.
+func warmInBackground(r resource.Resources) []string {
+	return []string{"kernel", "warm", strconv.FormatInt(r.MemoryBytes, 10), strconv.FormatInt(r.NanoCPUs, 10), background}
+}
+
 // kernelWarm makes a template, if there is none yet, of a machine with as many bytes
 // of memory and billionths of processors as the arguments say, 0 for the usual.
 func (c Config) kernelWarm(ctx context.Context, out io.Writer, args []string) error {
+	idle := len(args) > 0 && args[len(args)-1] == background
+	if idle {
+		args = args[:len(args)-1]
+	}
 	resources, err := sizeOf(args)
 	if err != nil {
 		return err
 	}
-	t, err := c.warm(ctx, resources, func(step string) {
+	t, err := c.warm(ctx, resources, idle, func(step string) {
 		_ = json.NewEncoder(out).Encode(kernelAnswer{Step: step}) // whoever is gone cancels ctx
 	})
 	return answer(out, kernelAnswer{Templates: []resource.KernelTemplate{templateOf(t)}}, err)
@@ -143,12 +157,37 @@ func sizeOf(args []string) (resource.Resources, error) {
 	return resource.Resources{MemoryBytes: memory, NanoCPUs: cpus}, nil
 }
 
-func (c Config) warm(ctx context.Context, r resource.Resources, step func(string)) (t template.Info, err error) {
+// moveIn makes the namespaces that this program was started in usable. What it leaves
+// there is gone with it.
+func (c Config) moveIn() (*outer.Host, error) {
+	host, err := outer.MoveIn()
+	if err != nil {
+		return nil, err
+	}
+	return host, host.OwnTemporary(filepath.Join(c.Source.Directory(), "tmp"))
+}
+
+// idleFactor is how much longer a guest may take that gets in nobody's way.
+const idleFactor = 3
+
+// startIdle starts a process that runs when nobody else wants to. The calling thread
+// does not run otherwise any more.
+func startIdle(cmd *exec.Cmd) error {
+	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, 19); err != nil { // of the thread (setpriority(2), NOTES)
+		return err
+	}
+	return cmd.Start()
+}
+
+func (c Config) warm(ctx context.Context, r resource.Resources, idle bool, step func(string)) (t template.Info, err error) {
+	if !c.Machines.Templates {
+		return t, fmt.Errorf("machines always boot: the configuration says so (vm.templates): %w", errdefs.ErrFailedPrecondition)
+	}
 	k, err := kernel.Load(c.Source.KernelDir)
 	if err != nil {
 		return t, err
 	}
-	host, err := outer.MoveIn()
+	host, err := c.moveIn()
 	if err != nil {
 		return t, err
 	}
@@ -177,12 +216,17 @@ func (c Config) warm(ctx context.Context, r resource.Resources, step func(string
 	}
 	defer func() { _ = user.Close() }() // it is given back at the latest with this process
 	m.User, m.Start = user.ID, (*exec.Cmd).Start
+	limit := c.Machines.BootTimeout
+	if idle {
+		m.Start = startIdle
+		limit *= idleFactor
+	}
 	if v.Accelerator == qemu.KVM {
 		if err := accel.Lend(user.ID, filepath.Join(dir, "kvm")); err != nil {
 			return t, err
 		}
 	}
-	if t, err = c.Source.Save(ctx, m, c.Machines.BootTimeout, step); err != nil {
+	if t, err = c.Source.Save(ctx, m, limit, step); err != nil {
 		err = withEnding(err, "", path)
 	}
 	return t, err

@@ -58,6 +58,7 @@ func (h *harness) Bootstrap(ctx context.Context, r *sandboxv1.BootstrapRequest) 
 		StdioSocket: h.sandbox.StdioSocket(),
 		StartedAt:   timestamp(made.StartedAt),
 		Warnings:    made.Warnings,
+		Errand:      made.Errand,
 	}, nil
 }
 

@@ -567,12 +567,15 @@ func (x *RootFilesystem) GetDiscardable() bool {
 }
 
 type BootstrapResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Pid           int64                  `protobuf:"varint,1,opt,name=pid,proto3" json:"pid,omitempty"`                // of the main process, as the host sees it
-	Attachments   []*v1.Attachment       `protobuf:"bytes,2,rep,name=attachments,proto3" json:"attachments,omitempty"` // as applied
-	StdioSocket   string                 `protobuf:"bytes,3,opt,name=stdio_socket,json=stdioSocket,proto3" json:"stdio_socket,omitempty"`
-	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"` // of the main process, if it was to start
-	Warnings      []string               `protobuf:"bytes,5,rep,name=warnings,proto3" json:"warnings,omitempty"`                    // what the user should know of the sandbox, one line each
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Pid         int64                  `protobuf:"varint,1,opt,name=pid,proto3" json:"pid,omitempty"`                // of the main process, as the host sees it
+	Attachments []*v1.Attachment       `protobuf:"bytes,2,rep,name=attachments,proto3" json:"attachments,omitempty"` // as applied
+	StdioSocket string                 `protobuf:"bytes,3,opt,name=stdio_socket,json=stdioSocket,proto3" json:"stdio_socket,omitempty"`
+	StartedAt   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"` // of the main process, if it was to start
+	Warnings    []string               `protobuf:"bytes,5,rep,name=warnings,proto3" json:"warnings,omitempty"`                    // what the user should know of the sandbox, one line each
+	// With what the runtime's program wants to be run, once and in the background, so
+	// that later starts are faster; empty: with nothing. Nothing depends on it.
+	Errand        []string `protobuf:"bytes,6,rep,name=errand,proto3" json:"errand,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -638,6 +641,13 @@ func (x *BootstrapResponse) GetStartedAt() *timestamppb.Timestamp {
 func (x *BootstrapResponse) GetWarnings() []string {
 	if x != nil {
 		return x.Warnings
+	}
+	return nil
+}
+
+func (x *BootstrapResponse) GetErrand() []string {
+	if x != nil {
+		return x.Errand
 	}
 	return nil
 }
@@ -1964,14 +1974,15 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x0fupper_directory\x18\x02 \x01(\tR\x0eupperDirectory\x12%\n" +
 	"\x0ework_directory\x18\x03 \x01(\tR\rworkDirectory\x12\x1b\n" +
 	"\tread_only\x18\x04 \x01(\bR\breadOnly\x12 \n" +
-	"\vdiscardable\x18\x05 \x01(\bR\vdiscardable\"\xe0\x01\n" +
+	"\vdiscardable\x18\x05 \x01(\bR\vdiscardable\"\xf8\x01\n" +
 	"\x11BootstrapResponse\x12\x10\n" +
 	"\x03pid\x18\x01 \x01(\x03R\x03pid\x12?\n" +
 	"\vattachments\x18\x02 \x03(\v2\x1d.patchbay.types.v1.AttachmentR\vattachments\x12!\n" +
 	"\fstdio_socket\x18\x03 \x01(\tR\vstdioSocket\x129\n" +
 	"\n" +
 	"started_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12\x1a\n" +
-	"\bwarnings\x18\x05 \x03(\tR\bwarnings\"R\n" +
+	"\bwarnings\x18\x05 \x03(\tR\bwarnings\x12\x16\n" +
+	"\x06errand\x18\x06 \x03(\tR\x06errand\"R\n" +
 	"\vOpenRequest\x12C\n" +
 	"\tcontainer\x18\x01 \x01(\v2%.patchbay.sandbox.v1.BootstrapRequestR\tcontainer\"\x0e\n" +
 	"\fOpenResponse\"\x0e\n" +

@@ -62,6 +62,9 @@ type Launched struct {
 	Answer      resource.StartedContainer
 	StartedAt   time.Time
 	Attachments []resource.Attachment
+	// Errand is what the runtime wants its program to be run with, in the background.
+	Errand  []string
+	Runtime manifest.Plugin
 }
 
 // Start allocates on all networks, starts a helper and the main process in it. With
@@ -89,6 +92,7 @@ func (l Launcher) Start(ctx context.Context, c Container, attach bool) (made Lau
 		return Launched{}, err
 	}
 	undo.Success()
+	made.Runtime = plugin
 	return made, nil
 }
 
@@ -214,7 +218,7 @@ func (l Launcher) bootstrap(ctx context.Context, c Container, h runtimehelper.He
 		l.Log.Warn("cannot remove an old exit file", "container", c.Metadata.ID, "error", err)
 	}
 	return Launched{
-		Helper: h, StartedAt: startedAt.AsTime(), Attachments: attachments,
+		Helper: h, StartedAt: startedAt.AsTime(), Attachments: attachments, Errand: answer.GetErrand(),
 		Answer: resource.StartedContainer{StdioSocket: answer.GetStdioSocket(), Warnings: answer.GetWarnings()},
 	}, nil
 }

@@ -110,6 +110,13 @@ func (p *Programs) shared() []string {
 	return append([]string{"PATCHBAY_CACHE_DIR=" + p.Roots.Cache(), "PATCHBAY_KERNEL_DIR=" + p.Roots.Kernel()}, p.Settings...)
 }
 
+// Errand runs a runtime's program with the arguments that one of its helpers has
+// asked for.
+func (p *Programs) Errand(ctx context.Context, plugin manifest.Plugin, args []string) error {
+	_, err := helper.Run(ctx, helper.Verb{Binary: plugin.Binary, Name: nameOf(plugin.Name), Args: args, Environment: p.shared(), Isolate: true})
+	return err
+}
+
 // cleanUpTimeout bounds the removal of a container's cgroups, whose processes
 // the kernel may still be ending.
 const cleanUpTimeout = 30 * time.Second

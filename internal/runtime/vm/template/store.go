@@ -44,8 +44,16 @@ const (
 
 // What directories are called that are no templates: not yet, and not any more.
 const (
-	freshPrefix = ".new-"
-	gonePrefix  = ".gone-"
+	freshPrefix  = ".new-"
+	gonePrefix   = ".gone-"
+	failedPrefix = ".failed-" // a file with a byte for each time that it failed
+)
+
+// A template that has failed maxFailures times is not worth another one until it is
+// forgiven.
+const (
+	maxFailures = 2
+	forgiven    = 24 * time.Hour
 )
 
 // record is what is kept of a template beside what a machine needs.
@@ -212,7 +220,12 @@ func (s Store) sweep() error {
 	}
 	var errs []error
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), freshPrefix) || strings.HasPrefix(e.Name(), gonePrefix) {
+		stale := strings.HasPrefix(e.Name(), freshPrefix) || strings.HasPrefix(e.Name(), gonePrefix)
+		if strings.HasPrefix(e.Name(), failedPrefix) {
+			info, err := e.Info()
+			stale = err == nil && time.Since(info.ModTime()) > forgiven
+		}
+		if stale {
 			errs = append(errs, os.RemoveAll(filepath.Join(s.Dir, e.Name())))
 		}
 	}
@@ -261,8 +274,14 @@ func (s Store) remove(path string) error {
 	return errors.Join(err, os.RemoveAll(gone))
 }
 
-// Drop removes a template that machines do not go on from, if it is still the one
-// that was opened.
+// Wanted says whether it is worth to make the template with a key where there is none.
+func (s Store) Wanted(k Key) bool {
+	info, err := os.Stat(filepath.Join(s.Dir, failedPrefix+k.id()))
+	return err != nil || info.Size() < maxFailures || time.Since(info.ModTime()) > forgiven
+}
+
+// Drop removes a template that a machine did not go on from, if it is still the one
+// that was opened, and remembers that.
 func (s Store) Drop(t *Template) error {
 	now, err := os.Stat(filepath.Join(t.path, memoryFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -272,7 +291,17 @@ func (s Store) Drop(t *Template) error {
 	if err := errors.Join(err, err2); err != nil || !os.SameFile(now, then) {
 		return err
 	}
-	return s.remove(t.path)
+	return errors.Join(s.note(t), s.remove(t.path))
+}
+
+// note counts a failure.
+func (s Store) note(t *Template) error {
+	f, err := os.OpenFile(filepath.Join(s.Dir, failedPrefix+filepath.Base(t.path)), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(".")
+	return errors.Join(err, f.Close())
 }
 
 // Keep removes all templates but those with a kernel. Machines that have gone on from

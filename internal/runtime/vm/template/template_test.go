@@ -251,7 +251,22 @@ func TestOneThatFailsIsDroppedAndNotItsSuccessor(t *testing.T) {
 	if err := s.Drop(first); err != nil {
 		t.Fatal(err)
 	}
-	holds(t, s, k, "second")
+	second := holds(t, s, k, "second")
+	if !s.Wanted(k) {
+		t.Error("not wanted after one has failed")
+	}
+	if err := s.Drop(second); err != nil || s.Wanted(k) || !s.Wanted(key(2<<20)) {
+		t.Errorf("%v, wanted still after two have failed, or another not", err)
+	}
+	note := filepath.Join(s.Dir, failedPrefix+k.id())
+	then := time.Now().Add(-forgiven - time.Minute)
+	if err := os.Chtimes(note, then, then); err != nil || !s.Wanted(k) {
+		t.Errorf("%v, not wanted a day later", err)
+	}
+	make1(t, s, k, "third")
+	if l := left(t, s); len(l) != 1 {
+		t.Errorf("left: %v", l)
+	}
 	memory := make([]byte, 5)
 	if _, err := first.Memory.ReadAt(memory, 0); err != nil || string(memory) != "first" {
 		t.Errorf("what a machine has of it: %q, %v", memory, err)
