@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -133,6 +134,7 @@ func TestTrafficOfEachAttachment(t *testing.T) {
 	if again := h.traffic("app"); again["lan"].Sent.Bytes < after["lan"].Sent.Bytes {
 		t.Errorf("after the death of patchbayd: %+v, before it %+v", again["lan"].Sent, after["lan"].Sent)
 	}
+	h.checkHangingHelper()
 	h.checkRowsEnd(h.samples("app", "peer"))
 	if s := h.container("app").Status; s.Traffic != nil {
 		t.Errorf("status after the end: %+v", s)
@@ -195,6 +197,33 @@ func (h *host) checkSamples(before map[string]resource.AttachmentTraffic) {
 	}
 	if r := h.try("stats", "nobody", "app", "box"); r.code != 1 || strings.Count(r.stderr, "not found") != 2 || r.stdout != "" {
 		h.t.Errorf("stats of nobody: %s", r)
+	}
+}
+
+// checkHangingHelper wants a helper that stands still to cost what is told of its own
+// container alone, "peer".
+func (h *host) checkHangingHelper() {
+	h.t.Helper()
+	const fault = "its runtime helper does not answer"
+	helper := h.container("peer").Status.HelperPID
+	if err := syscall.Kill(helper, syscall.SIGSTOP); err != nil {
+		h.t.Fatal(err)
+	}
+	all := h.samples()
+	hanging := h.container("peer").Status
+	if err := syscall.Kill(helper, syscall.SIGCONT); err != nil {
+		h.t.Fatal(err)
+	}
+	for _, s := range all {
+		if told := s.CPU != nil && len(s.Attachments) == 5; told != (s.Name == "app") || (s.Fault == fault) != (s.Name == "peer") {
+			h.t.Errorf("with a helper that stands still: %+v", s)
+		}
+	}
+	if len(all) != 2 || hanging.Message != fault || hanging.Traffic != nil || hanging.State != resource.ContainerRunning {
+		h.t.Errorf("%d samples, status %+v", len(all), hanging)
+	}
+	if again := h.samples("peer"); again[0].Fault != "" {
+		h.t.Errorf("as soon as it goes on: %+v", again)
 	}
 }
 
