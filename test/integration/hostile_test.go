@@ -18,6 +18,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/netnstest"
@@ -302,9 +303,7 @@ func (x *escapes) try() (through []string) {
 	for i, e := range x.ways {
 		for _, target := range e.targets {
 			// The host knows the way: nothing waits for a neighbour.
-			if err := netnstest.Ping(x.h.ns, target, "", settle); err != nil {
-				x.t.Fatal(err)
-			}
+			eventually(x.t, settle, func() error { return netnstest.Ping(x.h.ns, target, "", time.Second) })
 			text := fmt.Sprintf("escape %d of try %d to %s", i, x.tries, target)
 			want[text] = e.name + ": " + target
 			e.from.send(e.from.routed(e.gateway, target, text))

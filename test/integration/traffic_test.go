@@ -32,10 +32,16 @@ type stream struct {
 // openStream connects from a namespace to an echo server.
 func openStream(t *testing.T, ns *netns.Namespace, address netip.Addr) *stream {
 	t.Helper()
+	return openStreamTo(t, ns, netip.AddrPortFrom(address, 7000).String())
+}
+
+// openStreamTo connects to one at another port.
+func openStreamTo(t *testing.T, ns *netns.Namespace, to string) *stream {
+	t.Helper()
 	s := &stream{done: make(chan struct{})}
 	eventually(t, settle, func() (err error) { // until the server listens
 		return ns.Do(func() (err error) {
-			s.connection, err = net.DialTimeout("tcp", netip.AddrPortFrom(address, 7000).String(), 2*time.Second)
+			s.connection, err = net.DialTimeout("tcp", to, 2*time.Second)
 			return err
 		})
 	})

@@ -199,8 +199,20 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 		h.patchbay(append([]string{"exec", "-d", "vm"}, echoCommand...)...)
 		connection := openStream(t, h.ns, h.attachment("vm", "web").IPv4Address.Addr())
 		_, port, _ := net.SplitHostPort(strings.Split(h.patchbay("port", "vm", "7000"), "\n")[0])
-		echoed(t, h.internet, net.JoinHostPort(hostIPv4, port)) // by the packet filter
-		echoed(t, h.ns, net.JoinHostPort("127.0.0.1", port))    // by the helper
+		for _, c := range []struct {
+			from *netns.Namespace
+			to   string
+		}{
+			{h.internet, hostIPv4}, {h.internet, hostIPv6}, {h.ns, hostIPv4}, {h.namespaceOf("near"), hostIPv4}, // by the packet filter
+			{h.ns, "127.0.0.1"}, {h.ns, "::1"}, // by the helper
+		} {
+			echoed(t, c.from, net.JoinHostPort(c.to, port))
+		}
+		// The guest sees who it is: 192.0.2.1, as the kernel shows it.
+		openStreamTo(t, h.internet, net.JoinHostPort(hostIPv4, port))
+		if seen := h.patchbay("exec", "vm", "cat", "/proc/net/tcp", "/proc/net/tcp6"); !strings.Contains(seen, "010200C0:") {
+			t.Errorf("nobody from %s among the connections of the guest:\n%s", neighbourIPv4, seen)
+		}
 
 		h.patchbay("network", "create", "more")
 		h.patchbay("network", "connect", "more", "near")
