@@ -336,7 +336,7 @@ func outside(t *testing.T, base string) string {
 		}
 	}
 	var info unix.Stat_t
-	if err := unix.Stat(filepath.Join(base, "secret"), &info); err != nil || info.Nlink != 1 {
+	if err := unix.Stat(filepath.Join(base, "secret"), &info); !errors.Is(err, unix.ENOENT) && (err != nil || info.Nlink != 1) {
 		t.Errorf("secret: %d names, %v", info.Nlink, err)
 	}
 	return strings.Join(out, "")
@@ -369,6 +369,59 @@ func TestBrokenArchives(t *testing.T) {
 	if _, err := host(t).Unpack(context.Background(), bytes.NewReader(whole), filepath.Join(t.TempDir(), "none"), Arrival{}); !errdefs.IsNotFound(err) {
 		t.Errorf("no directory: %v", err)
 	}
+}
+
+// A container that puts links in the place of directories while it is copied from and
+// to gains nothing by it.
+func TestRaces(t *testing.T) {
+	t.Parallel()
+	base := plant(t, t.TempDir(), "d 755 root/a", "f 600 root/a/f inside", "l root/b ../../../outside", "l root/c /../outside", "f 600 outside/f secret")
+	root := filepath.Join(base, "root")
+	stop, swapped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(swapped)
+		at := func(name string) string { return filepath.Join(root, name) }
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			link := at([]string{"b", "c"}[i%2])
+			for range 2 { // there and back
+				_ = unix.Renameat2(unix.AT_FDCWD, at("a"), unix.AT_FDCWD, link, unix.RENAME_EXCHANGE)
+			}
+		}
+	}()
+	tree := container(t, root)
+	before := outside(t, base)
+	for range 300 {
+		item, err := tree.Item("/.", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var packed bytes.Buffer
+		_, err = item.Pack(context.Background(), &packed)
+		item.Close()
+		if strings.Contains(packed.String(), "secret") {
+			t.Fatalf("what is outside was packed (%v)", err)
+		}
+		_, _ = tree.Unpack(context.Background(), archive(t, file("a/f")), "/", Arrival{}) // it may be in the way of the exchange
+		_, _ = tree.Unpack(context.Background(), archive(t, member{tar.Header{Typeflag: tar.TypeFifo, Name: "a/p", Mode: 0o666}, ""}), "/", Arrival{})
+	}
+	close(stop)
+	<-swapped
+	if after := outside(t, base); !sameOutside(before, after) {
+		t.Errorf("outside is\n%swas\n%s", after, before)
+	}
+}
+
+// sameOutside compares what is beside the root.
+func sameOutside(before, after string) bool {
+	only := func(all string) []string {
+		return slices.DeleteFunc(strings.Split(all, "\n"), func(l string) bool { return strings.Contains(l, " root") })
+	}
+	return slices.Equal(only(before), only(after))
 }
 
 // A directory that a container makes deeper and deeper ends somewhere.

@@ -155,9 +155,11 @@ func TestCopy(t *testing.T) {
 		if r := h.try("delete", "c"); r.code != 1 || !strings.Contains(r.stderr, "files are being copied") {
 			t.Errorf("delete while files are copied: %s", r)
 		}
-		kill(t, waiting.Process.Pid)
+		// No longer than patchbayd lives.
+		kill(t, h.daemonPID())
 		in.Close()
 		waiting.Wait()
-		h.patchbay("start", "c") // it waits for the end of the copy
+		h.patchbay("system", "start")
+		h.patchbay("start", "c") // it waits until nothing is left of the copy
 	})
 }

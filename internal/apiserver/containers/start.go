@@ -97,10 +97,10 @@ func (s *Service) claimRun(e *entry, abort context.CancelFunc) (r *run, change <
 		return nil, nil, e.errorf(errdefs.ErrUnavailable, "cannot start: patchbayd is shutting down")
 	case e.deletion != nil || e.deleting || e.released:
 		return nil, nil, e.errorf(errdefs.ErrFailedPrecondition, "is being deleted")
+	case e.change != nil: // or nobody knows yet whether what an earlier patchbayd left runs
+		return nil, e.change, nil
 	case e.run != nil:
 		return nil, nil, e.errorf(errdefs.ErrFailedPrecondition, "is already %s", s.stateLocked(e))
-	case e.change != nil:
-		return nil, e.change, nil
 	}
 	if err := s.portFaults(e); err != nil {
 		return nil, nil, err
