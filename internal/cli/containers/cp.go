@@ -50,8 +50,10 @@ owner, mode and extended attributes.`,
 		Args:              f.Exactly(2, "a source and a destination"),
 		ValidArgsFunction: f.CompleteContainerPaths,
 		RunE: func(c *cobra.Command, args []string) error {
-			o.from, o.to = parsePlace(args[0]), parsePlace(args[1])
-			checkCopy(f, o.from, o.to)
+			if len(args) == 2 { // else that is told already
+				o.from, o.to = parsePlace(args[0]), parsePlace(args[1])
+				checkCopy(f, o.from, o.to)
+			}
 			api, err := f.Dial(c.Context())
 			if err != nil {
 				return err
