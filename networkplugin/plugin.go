@@ -16,6 +16,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/api/patchbay/plugin/v1/pluginv1connect"
+	"patchbay.dev/patchbay/internal/footprint"
 	"patchbay.dev/patchbay/internal/rpc"
 )
 
@@ -91,7 +92,10 @@ func run(p Plugin, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	trimmer := footprint.New()
+	defer trimmer.Close()
 	server := rpc.NewServer(rpc.ServerConfig{
+		Observe: trimmer.Observe,
 		Register: func(s *connect.Server) {
 			pluginv1connect.RegisterNetworkPluginServiceHandler(s, &harness{service: service})
 		},

@@ -24,6 +24,7 @@ import (
 	harness "patchbay.dev/patchbay/internal/apiserver/rpc"
 	"patchbay.dev/patchbay/internal/apiserver/system"
 	"patchbay.dev/patchbay/internal/config"
+	"patchbay.dev/patchbay/internal/footprint"
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/manifest"
 	"patchbay.dev/patchbay/internal/rpc"
@@ -174,10 +175,26 @@ func (s *server) register(r *connect.Server) {
 	apiserverv1connect.RegisterRegistryServiceHandler(r, harness.NewRegistries(s.images))
 }
 
+// both observes calls for two; the second may be nil.
+func both(one, other func(string) func(string)) func(string) func(string) {
+	if other == nil {
+		return one
+	}
+	return func(procedure string) func(string) {
+		ended, endedToo := one(procedure), other(procedure)
+		return func(code string) {
+			ended(code)
+			endedToo(code)
+		}
+	}
+}
+
 // serve answers calls until ctx ends, then lets running ones finish.
 func (s *server) serve(ctx context.Context, listener net.Listener) error {
+	trimmer := footprint.New()
+	defer trimmer.Close()
 	calls := rpc.NewServer(rpc.ServerConfig{
-		Register: s.register, AllowedUIDs: s.config.Settings.AllowedUIDs, Observe: s.metrics.observer(), Log: s.config.Log,
+		Register: s.register, AllowedUIDs: s.config.Settings.AllowedUIDs, Observe: both(trimmer.Observe, s.metrics.observer()), Log: s.config.Log,
 	})
 	s.metrics.serve()
 	failed := make(chan error, 1)

@@ -24,7 +24,7 @@ type layer struct {
 // Small packages without knowledge of Patchbay, and the nouns: everybody above
 // them may use them.
 var (
-	basics   = []string{"resource", "resource/event", "internal/version", "internal/backoff", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile"}
+	basics   = []string{"resource", "resource/event", "internal/version", "internal/backoff", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile", "internal/footprint"}
 	contract = []string{"api/...", "internal/wire", "internal/rpc", "internal/client"}
 )
 
@@ -36,7 +36,7 @@ var layers = []layer{
 	{packages: []string{"api/..."}},
 	{packages: []string{"resource"}, thirdParty: []string{"github.com/containerd/errdefs"}},
 	{packages: []string{"resource/event"}, imports: []string{"resource"}, thirdParty: []string{"github.com/containerd/errdefs"}},
-	{packages: []string{"internal/version", "internal/backoff", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile"}, apart: true},
+	{packages: []string{"internal/version", "internal/backoff", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile", "internal/footprint"}, apart: true},
 
 	// The contracts as Go sees them.
 	{packages: []string{"internal/wire"}, imports: []string{"api/...", "resource", "resource/event"}},

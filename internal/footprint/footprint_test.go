@@ -1,0 +1,64 @@
+package footprint
+
+import (
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// resident is how much memory of its own the process has, in bytes.
+func resident(t *testing.T) int {
+	t.Helper()
+	data, err := os.ReadFile("/proc/self/smaps_rollup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		if value, ok := strings.CutPrefix(line, "Pss_Anon:"); ok {
+			kilobytes, err := strconv.Atoi(strings.Fields(value)[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return kilobytes << 10
+		}
+	}
+	t.Fatal("the kernel does not tell the anonymous memory of a process")
+	return 0
+}
+
+// TestTrim: when nothing has been called for a while, what is no longer used goes back
+// to the kernel, and from then on the heap grows little.
+func TestTrim(t *testing.T) {
+	before := debug.SetGCPercent(100)
+	defer debug.SetGCPercent(before)
+	work := make([]byte, 64<<20)
+	for i := 0; i < len(work); i += 4096 {
+		work[i] = 1
+	}
+	runtime.KeepAlive(work)
+	full := resident(t)
+
+	trimmer := New()
+	defer trimmer.Close()
+	if !trimmer.timer.Stop() {
+		t.Error("the beginning does not lead to anything")
+	}
+	ended := trimmer.Observe("call")
+	if !trimmer.timer.Stop() {
+		t.Error("the beginning of a call does not lead to anything")
+	}
+	ended("ok")
+	if !trimmer.timer.Stop() {
+		t.Error("the end of a call does not lead to anything")
+	}
+	trim()
+	if now := resident(t); now > full-(48<<20) {
+		t.Errorf("%d bytes of %d were given back, want the 64 MiB that nobody uses", full-now, full)
+	}
+	if got := debug.SetGCPercent(growth); got != growth {
+		t.Errorf("heap grows by %d percent, want %d", got, growth)
+	}
+}
