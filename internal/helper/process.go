@@ -104,6 +104,9 @@ func (p *Process) watch(conn syscall.RawConn) {
 		_ = conn.Control(func(fd uintptr) { blockUntilReadable(int(fd)) })
 	}
 	if p.cmd != nil {
+		// Who traces the process learns of its end first; Wait has a duplicate of the
+		// pidfd, and is to wait for that.
+		_ = conn.Control(func(fd uintptr) { _ = unix.SetNonblock(int(fd), false) })
 		p.exit = describeExit(p.cmd.Wait(), p.cmd.ProcessState)
 		p.clean = p.cmd.ProcessState != nil && p.cmd.ProcessState.Success()
 	}

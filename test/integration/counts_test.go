@@ -68,8 +68,10 @@ func TestCounts(t *testing.T) {
 			create = append(create, "--network", fmt.Sprintf("n%d", i))
 		}
 		count("start", n, append(create, "box", "sleep", "1000"), []string{"start", "one"})
-		count("connect", n, []string{"network", "connect", "extra", "one"})
-		count("disconnect", n, []string{"network", "disconnect", "extra", "one"})
+		if n == 2 { // beside how many makes little difference
+			count("connect", n, []string{"network", "connect", "extra", "one"})
+			count("disconnect", n, []string{"network", "disconnect", "extra", "one"})
+		}
 		count("end", n, []string{"delete", "--force", "one"})
 	}
 	compareCounts(t, lines)
