@@ -9,8 +9,9 @@ packages=(ca-certificates crun runc)
 packages+=(e2fsprogs erofs-utils qemu-system-x86)
 # What the tests, the demo and the bench use beside it: busybox for images made
 # on the spot, ip and nft to look at the host, a C compiler for the race detector,
-# Python for the example of a plugin in another language.
-packages+=(busybox-static gcc git iproute2 iputils-ping libc6-dev nftables python3)
+# Python for the example of a plugin in another language, strace to count what an
+# operation costs.
+packages+=(busybox-static gcc git iproute2 iputils-ping libc6-dev nftables python3 strace)
 
 missing=()
 for package in "${packages[@]}"; do
