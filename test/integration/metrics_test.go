@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,6 +19,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/resource"
 )
@@ -25,10 +28,12 @@ import (
 type sample map[string]float64
 
 // scrape reads the metrics at a unix socket as Prometheus would.
-func (h *host) scrape(socket string) (sample, error) {
-	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", socket)
+func (h *host) scrape(socket string) (sample, error) { return scrapeAs(0, socket) }
+
+// scrapeAs is a scrape of a user.
+func scrapeAs(user int, socket string) (sample, error) {
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) {
+		return dialAs(user, socket)
 	}}
 	answer, err := (&http.Client{Transport: transport}).Get("http://patchbay/metrics")
 	if err != nil {
@@ -58,6 +63,24 @@ func (h *host) scrape(socket string) (sample, error) {
 		}
 	}
 	return out, nil
+}
+
+// dialAs connects to a unix socket as another user: the thread becomes that one, and
+// is thrown away.
+func dialAs(user int, socket string) (conn net.Conn, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		same := ^uintptr(0)
+		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, same, uintptr(user), same); errno != 0 {
+			err = errno
+			return
+		}
+		conn, err = net.Dial("unix", socket)
+	}()
+	<-done
+	return conn, err
 }
 
 // value is that of a metric, of a histogram how often something was observed.
@@ -206,6 +229,23 @@ func TestMetrics(t *testing.T) {
 	h.mustScrape(socket)
 	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("socket: %v, %v, want mode 0600", info.Mode(), err)
+	}
+	if _, err := scrapeAs(1, socket); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("another user: %v, want that it may not connect", err)
+	}
+
+	// Who may call the API may read the metrics, and nobody else.
+	kill(t, h.daemonPID())
+	h.write("config.toml", fmt.Appendf(nil, "[api]\nallowed-users = [1]\n[metrics]\nlisten = %q\n", "unix:"+socket), 0o644)
+	if err := os.Chmod(h.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h.patchbay("system", "start")
+	if _, err := scrapeAs(1, socket); err != nil {
+		t.Errorf("an allowed user: %v", err)
+	}
+	if _, err := scrapeAs(2, socket); err == nil || !strings.Contains(err.Error(), "403") {
+		t.Errorf("another user: %v, want that it is refused", err)
 	}
 	if s := h.container("two").Status; s.State != resource.ContainerCreated {
 		t.Errorf("container two: %s", s.State)

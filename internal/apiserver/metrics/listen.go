@@ -103,12 +103,22 @@ func Serve(l net.Listener, m *Metrics, uids []int) *Server {
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          m.errorLog(),
 	}}
+	m.tell(l.Addr())
 	s.serving.Go(func() {
 		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			m.config.Log.Error("metrics are not served any more", "error", err)
 		}
 	})
 	return s
+}
+
+// tell says in the log where metrics are, and to whom.
+func (m *Metrics) tell(a net.Addr) {
+	if tcp, ok := a.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+		m.config.Log.Warn("metrics are served, and whoever reaches the address may read them", "address", a.String())
+		return
+	}
+	m.config.Log.Info("metrics are served", "address", a.String())
 }
 
 // Close asks nobody any more, which ends running scrapes.

@@ -1,9 +1,11 @@
 package metrics
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -182,4 +184,22 @@ func (h hanging) Observe(ctx context.Context) []networks.Observation {
 		panic("the end of the server waits for the bound")
 	}
 	return nil
+}
+
+// An address that others reach is told as what it is.
+func TestOpenAddressIsTold(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{"127.0.0.1:0": "level=INFO", "[::1]:0": "level=INFO", "0.0.0.0:0": "level=WARN"} {
+		var log bytes.Buffer
+		m := New(Config{Containers: busyWorld(), Networks: busyWorld(), Images: busyWorld(), Log: slog.New(slog.NewTextHandler(&log, nil))})
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := Serve(l, m, nil)
+		s.Close()
+		if !strings.Contains(log.String(), want) || !strings.Contains(log.String(), l.Addr().String()) {
+			t.Errorf("%s: the log says %q, want %s and the address", address, log.String(), want)
+		}
+	}
 }
