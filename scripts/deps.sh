@@ -7,6 +7,8 @@ set -euo pipefail
 packages=(ca-certificates crun runc)
 # The runtime vm: machines, their images and their scratch disks.
 packages+=(e2fsprogs erofs-utils qemu-system-x86)
+# Its daemon that shares files comes with QEMU until Debian 12.
+if apt-cache show virtiofsd >/dev/null 2>&1; then packages+=(virtiofsd); fi
 # What the tests, the demo and the bench use beside it: busybox for images made
 # on the spot, ip and nft to look at the host, a C compiler for the race detector,
 # Python for the example of a plugin in another language, strace to count what an
