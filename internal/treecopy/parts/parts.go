@@ -5,7 +5,10 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+
+	"github.com/containerd/errdefs"
 
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
 	"patchbay.dev/patchbay/internal/treecopy"
@@ -98,6 +101,10 @@ func After(first *typesv1.CopyPart, receive func() (*typesv1.CopyPart, error)) f
 	}
 }
 
+// maxLeftOut is how many names of what was left out a side may tell: more than
+// either tells that is ours.
+const maxLeftOut = 1000
+
 // Reader reads the archive of a copy.
 type Reader struct {
 	LeftOut []string // when all is read
@@ -131,6 +138,9 @@ func (r *Reader) Read(p []byte) (int, error) {
 			return 0, err
 		}
 		r.left = part.GetData()
+		if len(r.LeftOut)+len(part.GetLeftOut()) > maxLeftOut {
+			return 0, fmt.Errorf("copy: tells more than %d names of what is left out: %w", maxLeftOut, errdefs.ErrInvalidArgument)
+		}
 		r.LeftOut = append(r.LeftOut, part.GetLeftOut()...)
 	}
 	n := copy(p, r.left)
