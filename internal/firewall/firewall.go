@@ -159,10 +159,21 @@ func (n *Network) ensure() error {
 	return nil
 }
 
+// apply adds what is the network's, and before that the tables and their rules
+// unless they are there.
 func (n *Network) apply(plain bool) error {
 	c, err := n.open()
 	if err != nil {
 		return err
+	}
+	if sealed(c, tables(plain)) {
+		err := n.addElements(c, plain)
+		if err == nil {
+			err = c.Flush()
+		}
+		if !errors.Is(err, unix.ENOENT) { // the last other network took them away meanwhile
+			return err
+		}
 	}
 	for _, t := range tables(plain) {
 		if err := t.add(c); err != nil {

@@ -18,6 +18,7 @@ import (
 	"patchbay.dev/patchbay/internal/firewall"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/netnstest"
+	"patchbay.dev/patchbay/resource"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -174,8 +175,10 @@ func TestHeal(t *testing.T) {
 			want := ruleset(t, ns)
 
 			ctx, stop := context.WithCancel(t.Context())
-			done := make(chan error, 1)
-			go func() { done <- n.Heal(ctx) }()
+			watch, err := n.Watch()
+			must(t, err)
+			var healing sync.WaitGroup
+			healing.Go(func() { watch.Heal(ctx) })
 			nft(t, ns, hurt...)
 			deadline := time.After(10 * time.Second)
 			tick := time.NewTicker(10 * time.Millisecond)
@@ -188,11 +191,48 @@ func TestHeal(t *testing.T) {
 				}
 			}
 			stop()
-			must(t, <-done)
+			healing.Wait()
 			if diff := cmp.Diff(want, ruleset(t, ns)); diff != "" {
 				t.Errorf("after healing (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// A process is woken by what concerns its own network, else with many networks
+// each change would wake all of their processes.
+func TestOthersChangesWakeNobody(t *testing.T) {
+	t.Parallel()
+	ns := netnstest.New(t)
+	first, second := network(ns, "0123456789abcdef", firewall.NAT), network(ns, "0123456789abcde0", firewall.NAT)
+	must(t, first.Ensure())
+	watch, err := first.Watch()
+	must(t, err)
+	defer watch.Close()
+
+	must(t, second.Ensure())
+	must(t, second.Admit(port("1")))
+	must(t, second.Publish(port("1").Interface, []firewall.Forward{{
+		Protocol: resource.ProtocolTCP, Host: netip.MustParseAddrPort("0.0.0.0:80"), Target: netip.MustParseAddrPort("10.9.0.2:80"),
+	}}))
+	must(t, second.Revoke(port("1")))
+	must(t, second.Unpublish(port("1").Interface))
+	must(t, second.Remove())
+	if watch.Pending() {
+		t.Error("the first network's process is woken by what the second one has added and removed")
+	}
+	for what, args := range map[string][]string{
+		"an element": {"flush", "set", "inet", "patchbay", "bridges"},
+		"a rule":     {"flush", "chain", "inet", "patchbay", "from-nat"},
+		"a table":    {"delete", "table", "bridge", "patchbay"},
+	} {
+		watch, err := first.Watch()
+		must(t, err)
+		nft(t, ns, args...)
+		if !watch.Pending() {
+			t.Errorf("%s of the network was removed: nothing is told of it", what)
+		}
+		watch.Close()
 	}
 }
 

@@ -93,38 +93,58 @@ func ruleFaults(c *nftables.Conn, d definition) (faults []string) {
 	return faults
 }
 
-// Heal repairs the tables whenever somebody else removes something of them,
-// until ctx ends. An error means that the kernel does not tell of changes.
-func (n *Network) Heal(ctx context.Context) error {
+// Watch is a subscription to what the kernel tells of the packet filter.
+type Watch struct {
+	network *Network
+	socket  *nl.NetlinkSocket
+}
+
+// Watch begins to gather the removals that may hurt the network. An error means
+// that the kernel does not tell of changes. What is removed from now on is repaired
+// by Heal, to which the watch has to come.
+func (n *Network) Watch() (*Watch, error) {
 	at := vns.None()
 	if n.config.Namespace != nil {
 		at = vns.NsHandle(n.config.Namespace.FD())
 	}
+	filter, err := interest(n.config.Network)
+	if err != nil {
+		return nil, err
+	}
 	socket, err := nl.SubscribeAt(at, vns.None(), unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES)
 	if err != nil {
-		return fmt.Errorf("nftables: watch: %w", err)
+		return nil, fmt.Errorf("nftables: watch: %w", err)
 	}
-	stop := context.AfterFunc(ctx, socket.Close)
+	if err := attach(socket.GetFd(), filter); err != nil {
+		socket.Close()
+		return nil, err
+	}
+	return &Watch{n, socket}, nil
+}
+
+// Heal repairs the tables whenever somebody else removes something of them,
+// until ctx ends.
+func (w *Watch) Heal(ctx context.Context) {
+	stop := context.AfterFunc(ctx, w.socket.Close)
 	defer stop()
 
 	hurt := make(chan struct{}, 1) // one repair answers for all removals before it
-	hurt <- struct{}{}             // those before the subscription
 	var repairs sync.WaitGroup
 	repairs.Go(func() {
 		for range hurt {
-			n.repair()
+			w.network.repair()
 		}
 	})
 	defer repairs.Wait()
 	defer close(hurt)
 	for ctx.Err() == nil {
-		messages, _, err := socket.Receive()
+		messages, _, err := w.socket.Receive()
 		if err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) {
 			break
 		}
 		relevant := errors.Is(err, unix.ENOBUFS) // some were lost
 		for _, m := range messages {
-			relevant = relevant || n.removes(m.Header.Type, m.Data)
+			relevant = relevant || w.network.removes(m.Header.Type, m.Data)
 		}
 		if relevant {
 			select {
@@ -133,7 +153,6 @@ func (n *Network) Heal(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
 }
 
 func (n *Network) repair() {

@@ -48,8 +48,13 @@ func (d definition) add(c *nftables.Conn) error {
 		c.FlushChain(ch.chain)
 	}
 	for _, ch := range d.chains {
+		comment, err := ch.seal()
+		if err != nil {
+			return err
+		}
 		for _, r := range ch.rules {
-			c.AddRule(&nftables.Rule{Table: d.table, Chain: ch.chain, Exprs: r})
+			c.AddRule(&nftables.Rule{Table: d.table, Chain: ch.chain, Exprs: r, UserData: comment})
+			comment = nil
 		}
 	}
 	return nil

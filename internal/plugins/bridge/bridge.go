@@ -130,9 +130,10 @@ func (n *Network) Start(_ context.Context, c networkplugin.Configuration) (netwo
 	}
 	spec := n.specOf(r)
 	v6 := r.IPv6Subnet.IsValid()
-	// The filter comes first: at no time is there an open bridge.
 	repair := n.isStarted()
-	if err := n.ensureFilter(c.Ports, repair); err != nil {
+	n.heal() // from before there is something to be removed
+	// The filter comes first: at no time is there an open bridge.
+	if err := n.ensureFilter(c, repair); err != nil {
 		return networkplugin.Realization{}, err
 	}
 	if n.reach == firewall.NAT {
@@ -143,7 +144,7 @@ func (n *Network) Start(_ context.Context, c networkplugin.Configuration) (netwo
 	if err := links.EnsureBridge(spec); err != nil {
 		return networkplugin.Realization{}, err
 	}
-	if !repair {
+	if !repair && !isNew(c) {
 		if err := n.sweep(links, c.Ports); err != nil {
 			return networkplugin.Realization{}, err
 		}
@@ -151,7 +152,6 @@ func (n *Network) Start(_ context.Context, c networkplugin.Configuration) (netwo
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.spec, n.v6, n.started = spec, v6, true
-	n.heal()
 	return n.reachable(r), nil
 }
 
@@ -183,32 +183,39 @@ func (n *Network) Update(_ context.Context, c networkplugin.Configuration) (netw
 	return n.reachable(r), nil
 }
 
+// isNew reports whether nothing of the network can be on the host: no process has
+// served it before. To look for that takes the longer the more networks there are.
+func isNew(c networkplugin.Configuration) bool { return !c.Adopted && len(c.Ports) == 0 }
+
 // ensureFilter sets the packet filter up for the ports that an earlier process
 // left and forgets others. A repair keeps what this process knows, which may be
 // more: ports are admitted meanwhile.
-func (n *Network) ensureFilter(ports []networkplugin.Port, repair bool) error {
-	if repair {
+func (n *Network) ensureFilter(c networkplugin.Configuration, repair bool) error {
+	if repair || isNew(c) {
 		return n.filter.Ensure()
 	}
-	live := make([]firewall.Port, len(ports))
-	for i, p := range ports {
+	live := make([]firewall.Port, len(c.Ports))
+	for i, p := range c.Ports {
 		live[i] = n.filterPort(p)
 	}
 	return n.filter.EnsurePorts(live)
 }
 
-// heal watches the packet filter until Stop. n.mu is held.
+// heal watches the packet filter until Stop.
 func (n *Network) heal() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if n.unwatch != nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	n.unwatch, n.stopping = cancel, ctx.Done()
-	n.background.Go(func() {
-		if err := n.filter.Heal(ctx); err != nil {
-			n.log.Error("the packet filter is not watched", "error", err)
-		}
-	})
+	watch, err := n.filter.Watch()
+	if err != nil {
+		n.log.Error("the packet filter is not watched", "error", err)
+		return
+	}
+	n.background.Go(func() { watch.Heal(ctx) })
 }
 
 // sweep removes ports of sandboxes that are gone.

@@ -1,0 +1,157 @@
+package firewall
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// What the kernel tells of the packet filter goes to the process of every
+// network. With many of them it is dear if each wakes up for what concerns one:
+// a socket filter picks, in the kernel, what concerns this one.
+
+// Sizes of the headers of a message: struct nlmsghdr and struct nfgenmsg.
+const (
+	netlinkHeader   = 16
+	netfilterHeader = 4
+	attributeHeader = 4
+)
+
+// Results of a socket filter: how many bytes to let through.
+const (
+	keepAll  = 1 << 30
+	keepNone = 0
+)
+
+// looksAhead is how many messages of one datagram the filter looks at; longer ones
+// pass.
+const looksAhead = 24
+
+// offsetSlot is where the filter keeps the offset of the message it looks at.
+const offsetSlot, lengthSlot = 0, 1
+
+// interest is a socket filter that passes datagrams which tell of a removal of
+// tables, chains, rules or sets, whoever's, or of an element with a comment that
+// begins with the id of a network. What it cannot make out passes as well.
+func interest(network string) ([]unix.SockFilter, error) {
+	// Netlink's own numbers are in the order of the host's bytes.
+	low, high, kind := uint32(0), uint32(1), uint32(4)
+	if binary.NativeEndian.Uint16([]byte{0, 1}) == 1 {
+		low, high, kind = 3, 2, 5
+	}
+	one := interestInMessage(network, low, high, kind)
+	program := []bpf.Instruction{
+		bpf.LoadConstant{Dst: bpf.RegA, Val: 0},
+		bpf.StoreScratch{Src: bpf.RegA, N: offsetSlot},
+	}
+	for range looksAhead {
+		program = append(program, one...)
+	}
+	program = append(program, stopAtEnd()...)
+	program = append(program, bpf.RetConstant{Val: keepAll})
+	raw, err := bpf.Assemble(program)
+	if err != nil {
+		return nil, fmt.Errorf("nftables: watch: %w", err)
+	}
+	filter := make([]unix.SockFilter, len(raw))
+	for i, r := range raw {
+		filter[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
+	}
+	return filter, nil
+}
+
+// stopAtEnd drops the datagram when the last of its messages has been looked at,
+// and else leaves the offset of the next one in X.
+func stopAtEnd() []bpf.Instruction {
+	return []bpf.Instruction{
+		bpf.LoadScratch{Dst: bpf.RegX, N: offsetSlot},
+		bpf.LoadExtension{Num: bpf.ExtLen},
+		bpf.JumpIfX{Cond: bpf.JumpGreaterThan, SkipTrue: 1},
+		bpf.RetConstant{Val: keepNone},
+	}
+}
+
+// interestInMessage passes the datagram if the message at the offset is one of
+// interest, else moves the offset to the next one. low and high are the places of
+// the lower bytes of the message's length, kind that of its type.
+func interestInMessage(network string, low, high, kind uint32) []bpf.Instruction {
+	out := append(stopAtEnd(), bpf.LoadIndirect{Off: kind, Size: 1})
+	for _, removal := range []uint32{unix.NFT_MSG_DELTABLE, unix.NFT_MSG_DELCHAIN, unix.NFT_MSG_DELRULE, unix.NFT_MSG_DELSET} {
+		out = append(out, bpf.JumpIf{Cond: bpf.JumpEqual, Val: removal, SkipFalse: 1}, bpf.RetConstant{Val: keepAll})
+	}
+	element := interestInElement(network)
+	out = append(out, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.NFT_MSG_DELSETELEM, SkipTrue: uint8(len(element))})
+	out = append(out, element...)
+	const alignment = unix.NLMSG_ALIGNTO - 1
+	return append(
+		out,
+		bpf.LoadScratch{Dst: bpf.RegX, N: offsetSlot},
+		bpf.LoadIndirect{Off: low, Size: 1},
+		bpf.StoreScratch{Src: bpf.RegA, N: lengthSlot},
+		bpf.LoadIndirect{Off: high, Size: 1},
+		bpf.ALUOpConstant{Op: bpf.ALUOpShiftLeft, Val: 8},
+		bpf.ALUOpX{Op: bpf.ALUOpAdd}, // offset and the higher byte
+		bpf.LoadScratch{Dst: bpf.RegX, N: lengthSlot},
+		bpf.ALUOpX{Op: bpf.ALUOpAdd},
+		bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: alignment},
+		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: ^uint32(alignment)},
+		bpf.StoreScratch{Src: bpf.RegA, N: offsetSlot},
+	)
+}
+
+// interestInElement passes the datagram if the comment of the element in the
+// message at X begins with the id. The comment is the user data behind two bytes,
+// its type and its length (libnftnl, udata.h).
+func interestInElement(network string) []bpf.Instruction {
+	out := []bpf.Instruction{
+		bpf.TXA{},
+		bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: netlinkHeader + netfilterHeader},
+		bpf.LoadConstant{Dst: bpf.RegX, Val: unix.NFTA_SET_ELEM_LIST_ELEMENTS},
+		bpf.LoadExtension{Num: bpf.ExtNetlinkAttr},
+	}
+	for _, inner := range []uint32{unix.NFTA_LIST_ELEM, unix.NFTA_SET_ELEM_USERDATA} {
+		out = append(out,
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipFalse: 1}, bpf.RetConstant{Val: keepAll},
+			bpf.LoadConstant{Dst: bpf.RegX, Val: inner},
+			bpf.LoadExtension{Num: bpf.ExtNetlinkAttrNested})
+	}
+	compare := compareText(network, attributeHeader+2)
+	out = append(out, bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipTrue: uint8(len(compare) + 1)}, bpf.TAX{}) // without a comment: not ours
+	return append(out, compare...)
+}
+
+// compareText passes the datagram if a text is at an offset behind X.
+func compareText(text string, offset uint32) []bpf.Instruction {
+	type load struct {
+		size  int
+		value uint32
+	}
+	var loads []load
+	for b := []byte(text); len(b) > 0; {
+		if len(b) >= 4 {
+			loads, b = append(loads, load{4, binary.BigEndian.Uint32(b)}), b[4:]
+		} else {
+			loads, b = append(loads, load{1, uint32(b[0])}), b[1:]
+		}
+	}
+	var out []bpf.Instruction
+	for i, l := range loads {
+		rest := 2*(len(loads)-i-1) + 1
+		out = append(out,
+			bpf.LoadIndirect{Off: offset, Size: l.size},
+			bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: l.value, SkipTrue: uint8(rest)})
+		offset += uint32(l.size)
+	}
+	return append(out, bpf.RetConstant{Val: keepAll})
+}
+
+// attach makes a filter that of a socket.
+func attach(socket int, filter []unix.SockFilter) error {
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	if err := unix.SetsockoptSockFprog(socket, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program); err != nil {
+		return fmt.Errorf("nftables: watch: filter: %w", err)
+	}
+	return nil
+}
