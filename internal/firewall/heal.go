@@ -13,6 +13,8 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	vns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/firewall/interest"
 )
 
 // Faults compares the kernel's state with the desired one, one line for each
@@ -107,17 +109,17 @@ func (n *Network) Watch() (*Watch, error) {
 	if n.config.Namespace != nil {
 		at = vns.NsHandle(n.config.Namespace.FD())
 	}
-	filter, err := interest(n.config.Network)
+	filter, err := interest.Removals(n.config.Network)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("nftables: watch: %w", err)
 	}
 	socket, err := nl.SubscribeAt(at, vns.None(), unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES)
 	if err != nil {
 		return nil, fmt.Errorf("nftables: watch: %w", err)
 	}
-	if err := attach(socket.GetFd(), filter); err != nil {
+	if err := filter.Attach(socket.GetFd()); err != nil {
 		socket.Close()
-		return nil, err
+		return nil, fmt.Errorf("nftables: watch: %w", err)
 	}
 	return &Watch{n, socket}, nil
 }

@@ -77,12 +77,12 @@ func (h *Handle) BridgeFaults(s BridgeSpec) []string {
 	if have.MTU != s.MTU {
 		faults = append(faults, fmt.Sprintf("bridge %s: has mtu %d instead of %d", s.Name, have.MTU, s.MTU))
 	}
-	addresses, err := h.Addresses()
+	addresses, err := h.addressesOn(have.Index)
 	if err != nil {
 		return append(faults, err.Error())
 	}
 	for _, a := range s.Addresses {
-		if !slices.Contains(addresses, Address{Interface: s.Name, Prefix: a}) {
+		if !slices.Contains(addresses, a) {
 			faults = append(faults, fmt.Sprintf("bridge %s: lacks address %s", s.Name, a))
 		}
 	}
@@ -173,17 +173,17 @@ func (h *Handle) bridgeRepairs(index int, s BridgeSpec) ([]*nl.NetlinkRequest, e
 	}
 	requests := []*nl.NetlinkRequest{set}
 
-	have, err := h.Addresses()
+	have, err := h.addressesOn(index)
 	if err != nil {
 		return nil, err
 	}
 	for _, a := range have {
-		if a.Interface == s.Name && !a.Prefix.Addr().IsLinkLocalUnicast() && !slices.Contains(s.Addresses, a.Prefix) {
-			requests = append(requests, rtnl.Address(unix.RTM_DELADDR, index, a.Prefix))
+		if !a.Addr().IsLinkLocalUnicast() && !slices.Contains(s.Addresses, a) {
+			requests = append(requests, rtnl.Address(unix.RTM_DELADDR, index, a))
 		}
 	}
 	for _, a := range s.Addresses {
-		if !slices.Contains(have, Address{Interface: s.Name, Prefix: a}) {
+		if !slices.Contains(have, a) {
 			requests = append(requests, rtnl.Address(unix.RTM_NEWADDR, index, a))
 		}
 	}

@@ -27,15 +27,15 @@ func (h *Handle) Configure(name string, addresses []netip.Prefix, routes []resou
 	if err := h.Inside(func() error { return sysctl.Prepare(name, sysctls) }); err != nil {
 		return err
 	}
-	settling, err := h.watchSettling(addresses)
+	settling, err := rtnl.WatchSettling(h.at(), addresses)
 	if err != nil {
 		return err
 	}
-	defer settling.close()
+	defer settling.Close()
 	if err := h.configure(l, addresses, routes); err != nil {
 		return fmt.Errorf("interface %s: %w", name, err)
 	}
-	if err := settling.wait(); err != nil {
+	if err := settling.Wait(); err != nil {
 		return err
 	}
 	return h.raw.Do(rtnl.Optional(rtnl.Announce(l.Attrs().Index, l.Attrs().HardwareAddr)))

@@ -49,7 +49,7 @@ func prefixOf(n *net.IPNet) netip.Prefix {
 }
 
 // routesOf returns one route for each next hop.
-func routesOf(r netlink.Route, family int, names map[int]string) []HostRoute {
+func routesOf(r netlink.Route, family int, names naming) []HostRoute {
 	destination := prefixOf(r.Dst)
 	if !destination.IsValid() {
 		any := netip.IPv4Unspecified()
@@ -60,7 +60,7 @@ func routesOf(r netlink.Route, family int, names map[int]string) []HostRoute {
 	}
 	hop := func(index int, gw net.IP) HostRoute {
 		gateway, _ := netip.AddrFromSlice(gw)
-		return HostRoute{Interface: names[index], Destination: destination, Gateway: gateway.Unmap()}
+		return HostRoute{Interface: names(index), Destination: destination, Gateway: gateway.Unmap()}
 	}
 	if len(r.MultiPath) == 0 {
 		return []HostRoute{hop(r.LinkIndex, r.Gw)}

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 
 	"github.com/containerd/errdefs"
 	"github.com/vishvananda/netlink"
@@ -142,6 +143,26 @@ func (h *Handle) Addresses() ([]Address, error) {
 	if err != nil {
 		return nil, err
 	}
+	return h.addresses(names)
+}
+
+// addressesOn returns the prefixes of the addresses of one interface.
+func (h *Handle) addressesOn(index int) ([]netip.Prefix, error) {
+	const it = "it"
+	all, err := h.addresses(only(index, it))
+	if err != nil {
+		return nil, err
+	}
+	var out []netip.Prefix
+	for _, a := range all {
+		if a.Interface == it {
+			out = append(out, a.Prefix)
+		}
+	}
+	return out, nil
+}
+
+func (h *Handle) addresses(names naming) ([]Address, error) {
 	list, err := retried(func() ([]netlink.Addr, error) { return h.nl.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %w", err)
@@ -149,7 +170,7 @@ func (h *Handle) Addresses() ([]Address, error) {
 	var all []Address
 	for _, a := range list {
 		if p := prefixOf(a.IPNet); p.IsValid() {
-			all = append(all, Address{Interface: names[a.LinkIndex], Prefix: p})
+			all = append(all, Address{Interface: names(a.LinkIndex), Prefix: p})
 		}
 	}
 	return all, nil
@@ -172,6 +193,10 @@ func (h *Handle) Routes() ([]HostRoute, error) {
 	if err != nil {
 		return nil, err
 	}
+	return h.routes(names)
+}
+
+func (h *Handle) routes(names naming) ([]HostRoute, error) {
 	var all []HostRoute
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
 		list, err := retried(func() ([]netlink.Route, error) {
@@ -195,13 +220,17 @@ func (h *Handle) Routes() ([]HostRoute, error) {
 // DefaultRouteInterface returns the interface of the host's default route,
 // that of IPv4 before that of IPv6, or errdefs.ErrNotFound.
 func (h *Handle) DefaultRouteInterface() (Interface, error) {
-	routes, err := h.Routes()
+	routes, err := h.routes(strconv.Itoa)
 	if err != nil {
 		return Interface{}, err
 	}
 	for _, r := range routes {
-		if r.Default() && r.Interface != "" {
-			return h.Interface(r.Interface)
+		if index, err := strconv.Atoi(r.Interface); err == nil && r.Default() && index > 0 {
+			l, err := retried(func() (netlink.Link, error) { return h.nl.LinkByIndex(index) })
+			if err != nil {
+				return Interface{}, fmt.Errorf("default route: interface %d: %w", index, err)
+			}
+			return describe(l), nil
 		}
 	}
 	return Interface{}, fmt.Errorf("default route: there is none: %w", errdefs.ErrNotFound)
@@ -265,7 +294,23 @@ func (h *Handle) byName(name string) (netlink.Link, error) {
 	return l, nil
 }
 
-func (h *Handle) names() (map[int]string, error) {
+// naming says what the interface of an index is called. The names of all
+// interfaces are a list that is as long as there are ports on the host.
+type naming func(index int) string
+
+// only calls one interface by a name and all others by none that an interface can
+// have.
+func only(index int, name string) naming {
+	return func(i int) string {
+		if i == index {
+			return name
+		}
+		return "/"
+	}
+}
+
+// names knows all interfaces that there are now.
+func (h *Handle) names() (naming, error) {
 	all, err := h.Interfaces()
 	if err != nil {
 		return nil, err
@@ -274,7 +319,7 @@ func (h *Handle) names() (map[int]string, error) {
 	for _, i := range all {
 		names[i.Index] = i.Name
 	}
-	return names, nil
+	return func(index int) string { return names[index] }, nil
 }
 
 // retried repeats a listing that the kernel could not give in one piece

@@ -50,7 +50,7 @@ func (h *Handle) RouteTo(destination, source netip.Addr) (PacketRoute, error) {
 	src, _ := netip.AddrFromSlice(packet.Src)
 	gateway, _ := netip.AddrFromSlice(packet.Gw)
 	r := PacketRoute{
-		Interface:   names[packet.LinkIndex],
+		Interface:   names(packet.LinkIndex),
 		Destination: found.Destination,
 		Gateway:     gateway.Unmap(),
 		Source:      src.Unmap(),

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"syscall"
 
-	"golang.org/x/sys/unix"
+	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/link/rtnl"
 )
@@ -31,7 +31,36 @@ func (u Use) String() string {
 // except on one interface. Default routes, link-local addresses and multicast
 // are in nobody's way. A route that comes with an address is not told beside it.
 func (h *Handle) Uses(except string) ([]Use, error) {
-	addresses, err := h.Addresses()
+	names, err := h.names()
+	if err != nil {
+		return nil, err
+	}
+	return h.uses(except, names)
+}
+
+// UsedPrefixes returns the prefixes of Uses; what has them is not looked up.
+func (h *Handle) UsedPrefixes(except string) ([]netip.Prefix, error) {
+	index := 0
+	if except != "" {
+		own, err := h.Interface(except)
+		if err != nil && !errdefs.IsNotFound(err) {
+			return nil, err
+		}
+		index = own.Index
+	}
+	uses, err := h.uses(except, only(index, except))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]netip.Prefix, len(uses))
+	for i, u := range uses {
+		out[i] = u.Prefix
+	}
+	return out, nil
+}
+
+func (h *Handle) uses(except string, names naming) ([]Use, error) {
+	addresses, err := h.addresses(names)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +70,7 @@ func (h *Handle) Uses(except string) ([]Use, error) {
 			all = append(all, Use{Interface: a.Interface, Prefix: a.Prefix.Masked(), Address: a.Prefix.Addr()})
 		}
 	}
-	routes, err := h.Routes()
+	routes, err := h.routes(names)
 	if err != nil {
 		return nil, err
 	}
@@ -56,42 +85,46 @@ func (h *Handle) Uses(except string) ([]Use, error) {
 	return all, nil
 }
 
-// Prefixes returns those of uses.
-func Prefixes(uses []Use) []netip.Prefix {
-	out := make([]netip.Prefix, len(uses))
-	for i, u := range uses {
-		out[i] = u.Prefix
-	}
-	return out
-}
-
 // WatchOverlaps reports what of the given subnets the host uses elsewhere than
 // on one interface, one line each: now, and whenever that changes, until ctx
 // ends. An error means that the kernel does not tell.
 func (h *Handle) WatchOverlaps(ctx context.Context, except string, subnets []netip.Prefix, report func([]string)) error {
+	news, err := rtnl.WatchPrefixes(h.at(), subnets)
+	if err != nil {
+		return fmt.Errorf("watch addresses and routes: %w", err)
+	}
 	var last []string
-	first := true
+	first, ofLinks := true, false
 	look := func(messages []syscall.NetlinkMessage) {
-		// The routes of a link that goes down go without a word, so while there is
-		// an overlap all that happens to links may end it.
-		if !first && messages != nil && len(last) == 0 && !slices.ContainsFunc(messages, concerns(subnets)) {
+		if !first && messages != nil && !ofLinks && !slices.ContainsFunc(messages, news.Concern) {
 			return
 		}
 		now := h.overlaps(except, subnets)
+		if overlap := len(now) > 0; overlap != ofLinks {
+			if err := news.OfLinks(overlap); err != nil {
+				report([]string{err.Error()})
+				return
+			}
+			ofLinks, now = overlap, h.overlaps(except, subnets) // with what has happened until then
+		}
 		if first || !slices.Equal(now, last) {
 			report(now)
 		}
 		first, last = false, now
 	}
-	groups := []uint{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE}
-	if err := h.watch(ctx, look, groups...); err != nil {
-		return fmt.Errorf("watch addresses and routes: %w", err)
-	}
+	rtnl.Receive(ctx, news.Socket, look)
 	return nil
 }
 
 func (h *Handle) overlaps(except string, subnets []netip.Prefix) []string {
-	uses, err := h.Uses(except)
+	prefixes, err := h.UsedPrefixes(except)
+	if err == nil && !slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return slices.ContainsFunc(subnets, p.Overlaps) }) {
+		return nil
+	}
+	var uses []Use
+	if err == nil {
+		uses, err = h.Uses(except)
+	}
 	if err != nil {
 		return []string{err.Error()}
 	}
@@ -104,12 +137,4 @@ func (h *Handle) overlaps(except string, subnets []netip.Prefix) []string {
 		}
 	}
 	return lines
-}
-
-// concerns tells the messages that speak of a prefix which overlaps a subnet.
-func concerns(subnets []netip.Prefix) func(syscall.NetlinkMessage) bool {
-	return func(m syscall.NetlinkMessage) bool {
-		p := rtnl.PrefixOf(m)
-		return p.IsValid() && p.Bits() > 0 && slices.ContainsFunc(subnets, p.Overlaps)
-	}
 }

@@ -84,11 +84,11 @@ func (n *Network) choose(links *link.Handle, c networkplugin.Configuration) (net
 		}
 		on.v6 = false
 	}
-	uses, err := links.Uses(n.bridge)
+	uses, err := links.UsedPrefixes(n.bridge)
 	if err != nil {
 		return networkplugin.Realization{}, err
 	}
-	v4, v6, err := networkplugin.ChooseSubnets(c, link.Prefixes(uses))
+	v4, v6, err := networkplugin.ChooseSubnets(c, uses)
 	if err != nil {
 		return networkplugin.Realization{}, err
 	}

@@ -1,4 +1,4 @@
-package link
+package rtnl
 
 import (
 	"errors"
@@ -16,18 +16,19 @@ import (
 // takes it less than a millisecond unless the machine is very busy.
 const settleTime = 2 * time.Second
 
-// settling waits for IPv6 addresses to work. The kernel answers the request
+// Settling waits for IPv6 addresses to work. The kernel answers the request
 // for a new address before the interface listens to it; that comes from a work
 // queue, with a notification (addrconf_dad_completed), even where no
 // duplicate address detection runs. A neighbour that asks in between gets no
 // answer, and asks again a second later.
-type settling struct {
+type Settling struct {
 	socket  *nl.NetlinkSocket
 	pending map[netip.Addr]bool
 }
 
-// watchSettling is called before the addresses are made.
-func (h *Handle) watchSettling(addresses []netip.Prefix) (*settling, error) {
+// WatchSettling is called before the addresses are made, in a namespace or, without
+// one, that of the calling thread.
+func WatchSettling(at vns.NsHandle, addresses []netip.Prefix) (*Settling, error) {
 	pending := map[netip.Addr]bool{}
 	for _, a := range addresses {
 		if a.Addr().Is6() {
@@ -35,27 +36,24 @@ func (h *Handle) watchSettling(addresses []netip.Prefix) (*settling, error) {
 		}
 	}
 	if len(pending) == 0 {
-		return &settling{}, nil
-	}
-	at := vns.None()
-	if h.ns != nil {
-		at = vns.NsHandle(h.ns.FD())
+		return &Settling{}, nil
 	}
 	socket, err := nl.SubscribeAt(at, vns.None(), unix.NETLINK_ROUTE, unix.RTNLGRP_IPV6_IFADDR)
 	if err != nil {
 		return nil, fmt.Errorf("watch addresses: %w", err)
 	}
-	return &settling{socket: socket, pending: pending}, nil
+	return &Settling{socket: socket, pending: pending}, nil
 }
 
-func (s *settling) close() {
+// Close ends it.
+func (s *Settling) Close() {
 	if s.socket != nil {
 		s.socket.Close()
 	}
 }
 
-// wait returns when all addresses work, or late, for they will soon.
-func (s *settling) wait() error {
+// Wait returns when all addresses work, or late, for they will soon.
+func (s *Settling) Wait() error {
 	deadline := time.Now().Add(settleTime)
 	for len(s.pending) > 0 {
 		left := unix.NsecToTimeval(max(time.Until(deadline), time.Microsecond).Nanoseconds())

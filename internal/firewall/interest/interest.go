@@ -1,28 +1,23 @@
-package firewall
+// Package interest picks from what the kernel tells of the packet filter what
+// concerns one network. All of it goes to the process of every network, and with
+// many of them it is dear if each wakes up for what concerns one.
+package interest
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
-)
 
-// What the kernel tells of the packet filter goes to the process of every
-// network. With many of them it is dear if each wakes up for what concerns one:
-// a socket filter picks, in the kernel, what concerns this one.
+	"patchbay.dev/patchbay/internal/sockfilter"
+)
 
 // Sizes of the headers of a message: struct nlmsghdr and struct nfgenmsg.
 const (
 	netlinkHeader   = 16
 	netfilterHeader = 4
 	attributeHeader = 4
-)
-
-// Results of a socket filter: how many bytes to let through.
-const (
-	keepAll  = 1 << 30
-	keepNone = 0
+	typeAt          = 4
 )
 
 // looksAhead is how many messages of one datagram the filter looks at; longer ones
@@ -32,16 +27,11 @@ const looksAhead = 24
 // offsetSlot is where the filter keeps the offset of the message it looks at.
 const offsetSlot, lengthSlot = 0, 1
 
-// interest is a socket filter that passes datagrams which tell of a removal of
+// Removals is a socket filter that passes datagrams which tell of a removal of
 // tables, chains, rules or sets, whoever's, or of an element with a comment that
 // begins with the id of a network. What it cannot make out passes as well.
-func interest(network string) ([]unix.SockFilter, error) {
-	// Netlink's own numbers are in the order of the host's bytes.
-	low, high, kind := uint32(0), uint32(1), uint32(4)
-	if binary.NativeEndian.Uint16([]byte{0, 1}) == 1 {
-		low, high, kind = 3, 2, 5
-	}
-	one := interestInMessage(network, low, high, kind)
+func Removals(network string) (sockfilter.Filter, error) {
+	one := inMessage(network)
 	program := []bpf.Instruction{
 		bpf.LoadConstant{Dst: bpf.RegA, Val: 0},
 		bpf.StoreScratch{Src: bpf.RegA, N: offsetSlot},
@@ -50,16 +40,7 @@ func interest(network string) ([]unix.SockFilter, error) {
 		program = append(program, one...)
 	}
 	program = append(program, stopAtEnd()...)
-	program = append(program, bpf.RetConstant{Val: keepAll})
-	raw, err := bpf.Assemble(program)
-	if err != nil {
-		return nil, fmt.Errorf("nftables: watch: %w", err)
-	}
-	filter := make([]unix.SockFilter, len(raw))
-	for i, r := range raw {
-		filter[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
-	}
-	return filter, nil
+	return sockfilter.Assemble(append(program, sockfilter.Pass))
 }
 
 // stopAtEnd drops the datagram when the last of its messages has been looked at,
@@ -69,19 +50,24 @@ func stopAtEnd() []bpf.Instruction {
 		bpf.LoadScratch{Dst: bpf.RegX, N: offsetSlot},
 		bpf.LoadExtension{Num: bpf.ExtLen},
 		bpf.JumpIfX{Cond: bpf.JumpGreaterThan, SkipTrue: 1},
-		bpf.RetConstant{Val: keepNone},
+		sockfilter.Drop,
 	}
 }
 
-// interestInMessage passes the datagram if the message at the offset is one of
-// interest, else moves the offset to the next one. low and high are the places of
-// the lower bytes of the message's length, kind that of its type.
-func interestInMessage(network string, low, high, kind uint32) []bpf.Instruction {
+// inMessage passes the datagram if the message at the offset is one of
+// interest, else moves the offset to the next one. Messages are shorter than 64 KiB,
+// so that the length's lower half says all.
+func inMessage(network string) []bpf.Instruction {
+	length := uint32(0)
+	if sockfilter.LowByte(0) != 0 {
+		length = 2
+	}
+	low, high, kind := sockfilter.LowByte(length), sockfilter.HighByte(length), sockfilter.LowByte(typeAt)
 	out := append(stopAtEnd(), bpf.LoadIndirect{Off: kind, Size: 1})
 	for _, removal := range []uint32{unix.NFT_MSG_DELTABLE, unix.NFT_MSG_DELCHAIN, unix.NFT_MSG_DELRULE, unix.NFT_MSG_DELSET} {
-		out = append(out, bpf.JumpIf{Cond: bpf.JumpEqual, Val: removal, SkipFalse: 1}, bpf.RetConstant{Val: keepAll})
+		out = append(out, bpf.JumpIf{Cond: bpf.JumpEqual, Val: removal, SkipFalse: 1}, sockfilter.Pass)
 	}
-	element := interestInElement(network)
+	element := inElement(network)
 	out = append(out, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.NFT_MSG_DELSETELEM, SkipTrue: uint8(len(element))})
 	out = append(out, element...)
 	const alignment = unix.NLMSG_ALIGNTO - 1
@@ -101,10 +87,10 @@ func interestInMessage(network string, low, high, kind uint32) []bpf.Instruction
 	)
 }
 
-// interestInElement passes the datagram if the comment of the element in the
+// inElement passes the datagram if the comment of the element in the
 // message at X begins with the id. The comment is the user data behind two bytes,
 // its type and its length (libnftnl, udata.h).
-func interestInElement(network string) []bpf.Instruction {
+func inElement(network string) []bpf.Instruction {
 	out := []bpf.Instruction{
 		bpf.TXA{},
 		bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: netlinkHeader + netfilterHeader},
@@ -113,7 +99,7 @@ func interestInElement(network string) []bpf.Instruction {
 	}
 	for _, inner := range []uint32{unix.NFTA_LIST_ELEM, unix.NFTA_SET_ELEM_USERDATA} {
 		out = append(out,
-			bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipFalse: 1}, bpf.RetConstant{Val: keepAll},
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipFalse: 1}, sockfilter.Pass,
 			bpf.LoadConstant{Dst: bpf.RegX, Val: inner},
 			bpf.LoadExtension{Num: bpf.ExtNetlinkAttrNested})
 	}
@@ -144,14 +130,5 @@ func compareText(text string, offset uint32) []bpf.Instruction {
 			bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: l.value, SkipTrue: uint8(rest)})
 		offset += uint32(l.size)
 	}
-	return append(out, bpf.RetConstant{Val: keepAll})
-}
-
-// attach makes a filter that of a socket.
-func attach(socket int, filter []unix.SockFilter) error {
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	if err := unix.SetsockoptSockFprog(socket, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program); err != nil {
-		return fmt.Errorf("nftables: watch: filter: %w", err)
-	}
-	return nil
+	return append(out, sockfilter.Pass)
 }

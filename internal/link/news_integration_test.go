@@ -1,0 +1,67 @@
+//go:build integration
+
+package link_test
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+
+	vns "github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/rtnl"
+	"patchbay.dev/patchbay/internal/netnstest"
+)
+
+// pending reports whether there is something to receive.
+func pending(n rtnl.News) bool {
+	var b [1]byte
+	length, _, err := unix.Recvfrom(n.Socket.GetFd(), b[:], unix.MSG_DONTWAIT|unix.MSG_PEEK)
+	return err != nil && !errors.Is(err, unix.EAGAIN) || length > 0
+}
+
+// With many networks, whatever happens to one of them would wake the processes of
+// all.
+func TestOthersAddressesWakeNobody(t *testing.T) {
+	t.Parallel()
+	host := netnstest.New(t)
+	h := netnstest.Link(t, host)
+	netnstest.Bridge(t, host, "other")
+	configure := func(addresses ...string) {
+		t.Helper()
+		var all []netip.Prefix
+		for _, a := range addresses {
+			all = append(all, netip.MustParsePrefix(a))
+		}
+		if err := h.Configure("other", all, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	subnets := []netip.Prefix{netip.MustParsePrefix("10.9.0.0/24"), netip.MustParsePrefix("fd09:0:0:9::/64"), {}}
+	quiet, err := rtnl.WatchPrefixes(vns.NsHandle(host.FD()), subnets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer quiet.Socket.Close()
+	inner := netnstest.New(t)
+	if err := h.AddBridgePort("other", "port", link.Peer{Namespace: inner, Name: "eth0"}); err != nil {
+		t.Fatal(err)
+	}
+	configure("10.9.1.1/24", "10.8.0.1/24", "fd09:0:0:8::1/64", "fd0a::1/32")
+	if pending(quiet) {
+		t.Error("is woken by a port, and by addresses in no subnet of its own")
+	}
+	for _, address := range []string{"10.9.0.77/32", "10.9.0.1/24", "10.1.1.1/8", "fd09:0:0:9::1/64", "fd09:0:0:9:7::/128", "fd09::1/48"} {
+		news, err := rtnl.WatchPrefixes(vns.NsHandle(host.FD()), subnets)
+		if err != nil {
+			t.Fatal(err)
+		}
+		configure(address)
+		if !pending(news) {
+			t.Errorf("address %s: nothing is told of it, though it is in a subnet or around it", address)
+		}
+		news.Socket.Close()
+	}
+}

@@ -1,0 +1,85 @@
+package rtnl
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"github.com/vishvananda/netlink/nl"
+	vns "github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/sockfilter"
+)
+
+// Receive calls changed with the messages of a subscription until ctx ends: with none
+// at the start, and when there were more than there was room for. It closes the
+// socket.
+func Receive(ctx context.Context, socket *nl.NetlinkSocket, changed func([]syscall.NetlinkMessage)) {
+	stop := context.AfterFunc(ctx, socket.Close)
+	defer stop()
+	changed(nil)
+	for ctx.Err() == nil {
+		messages, _, err := socket.Receive()
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		// ENOBUFS: there were more messages than room, so something changed.
+		if err != nil && !errors.Is(err, unix.ENOBUFS) {
+			break
+		}
+		if ctx.Err() == nil {
+			changed(messages)
+		}
+	}
+}
+
+// News is what the kernel tells of addresses and routes in some subnets.
+type News struct {
+	Socket  *nl.NetlinkSocket
+	subnets []netip.Prefix
+	filter  sockfilter.Filter
+}
+
+// WatchPrefixes subscribes to it, in a namespace or, without one, that of the
+// calling thread. What happens to other networks' subnets and to all ports does not
+// wake the process.
+func WatchPrefixes(at vns.NsHandle, subnets []netip.Prefix) (News, error) {
+	filter, err := FilterPrefixes(subnets)
+	if err != nil {
+		return News{}, err
+	}
+	socket, err := nl.SubscribeAt(at, vns.None(), unix.NETLINK_ROUTE,
+		unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE)
+	if err != nil {
+		return News{}, err
+	}
+	if err := filter.Attach(socket.GetFd()); err != nil {
+		socket.Close()
+		return News{}, err
+	}
+	return News{socket, subnets, filter}, nil
+}
+
+// Concern tells the messages that speak of a prefix which overlaps a subnet.
+func (n News) Concern(m syscall.NetlinkMessage) bool {
+	p := PrefixOf(m)
+	return p.IsValid() && p.Bits() > 0 && slices.ContainsFunc(n.subnets, p.Overlaps)
+}
+
+// OfLinks adds all that happens to links, or takes it away again. The routes of a
+// link that goes down go without a word, so while there is an overlap any of it may
+// end that.
+func (n News) OfLinks(on bool) error {
+	fd := n.Socket.GetFd()
+	if !on {
+		return errors.Join(
+			unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_DROP_MEMBERSHIP, unix.RTNLGRP_LINK),
+			n.filter.Attach(fd))
+	}
+	return errors.Join(
+		sockfilter.Detach(fd),
+		unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, unix.RTNLGRP_LINK))
+}
