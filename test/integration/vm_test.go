@@ -340,6 +340,8 @@ func TestVirtualMachineRefuses(t *testing.T) {
 	refused("memory 64 MiB: a virtual machine needs at least 128", "system", "kernel", "warm", "--memory", "64m")
 	refused("cpus \"none\": want a number", "system", "kernel", "warm", "--cpus", "none")
 	refused("memory 64 MiB: a virtual machine needs at least 128", "run", "--rm", "--runtime", "vm", "--memory", "64m", "box", "true")
+	refused("mount /x: source /dev/null: a virtual machine can be given files and directories of the host only", "run", "--rm", "--runtime", "vm", "-v", "/dev/null:/x", "box", "true")
+	refused("mount /x: option rshared: a virtual machine sees mounts as they are when it starts", "run", "--rm", "--runtime", "vm", "-v", h.dir+":/x:rshared", "box", "true")
 	h.patchbay("network", "create", "wire", "--plugin", "host-device", "--option", "device=spare")
 	refused("runtime vm", "run", "--rm", "--runtime", "vm", "--network", "wire", "box", "true")
 	if all := h.containers(); len(all) != 0 {

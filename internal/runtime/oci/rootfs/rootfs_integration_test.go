@@ -209,6 +209,13 @@ func TestConfined(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(volume, "inside")); err != nil {
 		t.Errorf("volume: %v", err)
 	}
+	left := t.TempDir()
+	if err := r.Fill(resource.Mount{Type: resource.MountVolume, Source: left, Target: "/bin", Options: []string{"nocopy"}}); err != nil {
+		t.Error(err)
+	}
+	if entries, _ := os.ReadDir(left); len(entries) != 0 {
+		t.Errorf("a volume that is to be left empty has %v", entries)
+	}
 	if empty := t.TempDir(); r.Fill(resource.Mount{Source: empty, Target: "/etc"}) != nil {
 		t.Error("a link to outside is no content of the image")
 	} else if entries, _ := os.ReadDir(empty); len(entries) != 0 {
