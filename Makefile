@@ -37,7 +37,7 @@ TEST_TIMEOUT  ?= 10m
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build generate check check-lint check-generated check-modules check-dead \
-	test test-unit test-integration test-race soak demo bench bench-ports bench-scale install uninstall clean
+	test test-unit test-integration test-race soak demo bench bench-quick bench-targets bench-ports bench-scale install uninstall clean
 
 help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -112,6 +112,15 @@ demo: ## A tour in a host namespace of its own; leaves nothing (needs root).
 
 bench: build ## Start to exit of "true" beside other engines (needs root).
 	@DOCUMENT=docs/performance.md scripts/bench.sh
+
+bench-targets: build ## The figures to be reached, each beside its target (needs root).
+	@$(GO) build -o $(DIST)/build/bench-targets ./test/bench/targets
+	@DOCUMENT=docs/performance.md scripts/bench-targets.sh
+
+bench-quick: build ## Some minutes of both, without writing them down (needs root).
+	@$(GO) build -o $(DIST)/build/bench-targets ./test/bench/targets
+	@RUNS=5 scripts/bench.sh
+	@ROUNDS=10 BURST=20 scripts/bench-targets.sh
 
 bench-ports: build ## Start of 200 containers with 64 published ports each (needs root).
 	@DOCUMENT=docs/performance.md scripts/bench-ports.sh

@@ -9,14 +9,9 @@
 # file that gets the table between the lines "<!-- bench -->" and "<!-- /bench -->").
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-# crun of Debian 12 refuses a host with both versions of cgroups; without the
-# second one in a mount namespace of our own, all commands see the same host.
-if [ -z "${PATCHBAY_MOUNTS:-}" ] && [ "$(id -u)" = 0 ]; then
-	PATCHBAY_MOUNTS=1 exec unshare --mount --propagation private -- "$0" "$@"
-fi
+one_cgroup_version "$@"
 enter_host "$@"
-# What crun makes in its place as plain files is not to stay on the host.
-! mountpoint -q /sys/fs/cgroup/unified || mount -t tmpfs none /sys/fs/cgroup/unified
+hide_unified
 prepare
 work=$(realpath "$work") # runc refuses links on the way to a root file system
 
@@ -47,21 +42,11 @@ patchbay_up() {
 	peer "patchbay" "patchbay run --rm ${flags:---network none} box true"
 }
 
-# bundle RUNTIME writes what its "spec" gives, without a terminal, for the same
-# root file system and with a network namespace of its own.
-bundle() {
-	local directory=$work/bundle-$1
-	mkdir -p "$directory"
-	(cd "$directory" && "$1" spec)
-	sed -i -e 's/"terminal": true/"terminal": false/' -e 's/"sh"/"true"/' \
-		-e "s|\"path\": \"rootfs\"|\"path\": \"$work/rootfs\"|" "$directory/config.json"
-}
-
 runtimes_up() {
 	local runtime
 	for runtime in crun runc; do
 		command -v "$runtime" >/dev/null || continue
-		bundle "$runtime"
+		bundle "$runtime" "$work/bundle-$runtime"
 		peer "$runtime run, empty network namespace" "$runtime --root $work/$runtime run -b $work/bundle-$runtime bench-$runtime"
 	done
 }

@@ -71,3 +71,27 @@ rootfs() {
 	echo 'root:x:0:' >"$tree/etc/group"
 	tar -C "$tree" -cf "$1" .
 }
+
+# one_cgroup_version re-runs the calling script in a mount namespace of its own:
+# crun of Debian 12 refuses a host with both versions of cgroups, and with
+# hide_unified all commands see the same host.
+one_cgroup_version() {
+	[ -n "${PATCHBAY_MOUNTS:-}" ] || [ "$(id -u)" != 0 ] || PATCHBAY_MOUNTS=1 exec unshare --mount --propagation private -- "$0" "$@"
+}
+
+# hide_unified takes the second version away. What crun makes in its place as plain
+# files does not stay on the host.
+hide_unified() {
+	! mountpoint -q /sys/fs/cgroup/unified || umount --lazy /sys/fs/cgroup/unified
+	mount -t tmpfs none /sys/fs/cgroup/unified 2>/dev/null || true
+}
+
+# bundle RUNTIME DIRECTORY writes what the runtime's "spec" gives, without a terminal,
+# for the root file system that rootfs has made and with a network namespace of its
+# own.
+bundle() {
+	mkdir -p "$2"
+	(cd "$2" && "$1" spec)
+	sed -i -e 's/"terminal": true/"terminal": false/' -e 's/"sh"/"true"/' \
+		-e "s|\"path\": \"rootfs\"|\"path\": \"$work/rootfs\"|" "$2/config.json"
+}
