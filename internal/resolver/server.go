@@ -25,6 +25,9 @@ const (
 	maxQueries     = 256 // at work at the same time
 	maxConnections = 32  // by TCP
 	queryTimeout   = 4500 * time.Millisecond
+	// packetTimeout is how long the server waits for a packet until it looks again,
+	// which wakes a process that may have nothing else to do.
+	packetTimeout = 24 * time.Hour
 )
 
 // Address is where a resolver listens, by UDP and TCP.
@@ -93,7 +96,7 @@ func Serve(sockets Sockets, v View, log *slog.Logger) *Server {
 	s := newServer(v, log)
 	handler := dns.HandlerFunc(s.serve)
 	s.servers = [2]*dns.Server{
-		{PacketConn: sockets.Packet, UDPSize: udpSize, Handler: handler, MsgAcceptFunc: acceptAll},
+		{PacketConn: sockets.Packet, UDPSize: udpSize, Handler: handler, MsgAcceptFunc: acceptAll, ReadTimeout: packetTimeout},
 		{Listener: netutil.LimitListener(sockets.Stream, maxConnections), Handler: handler, MsgAcceptFunc: acceptAll},
 	}
 	for _, server := range s.servers {
