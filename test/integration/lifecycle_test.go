@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -291,7 +292,14 @@ func TestCycles(t *testing.T) {
 	}
 	cycle() // a bridge gets its link-local address with its first port
 	warm := openFiles(daemon)
-	between := h.snapshot()
+	var between snapshot
+	eventually(t, settle, func() error { // retired ports are removed a little later
+		between = h.snapshot()
+		if i := slices.IndexFunc(between["link"], func(l string) bool { return strings.HasPrefix(l, "pbx") }); i >= 0 {
+			return fmt.Errorf("a retired port: %s", between["link"][i])
+		}
+		return nil
+	})
 	for range cycles {
 		cycle()
 	}

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +22,8 @@ import (
 // snapshot is the part of a host's state that Patchbay may change, as lines by
 // their kind.
 type snapshot map[string][]string
+
+var onStandby = regexp.MustCompile(`/standby/[0-9a-f]{16}`)
 
 // snapshot reads the state. What other tests do at the same time is not in it:
 // the namespace is the host's own, and of the rest only what carries its roots,
@@ -54,6 +57,18 @@ func (h *host) snapshot() snapshot {
 	for i, line := range s["address"] {
 		if strings.HasPrefix(line, "pb-") {
 			s["address"][i] = strings.Join(slices.DeleteFunc(strings.Fields(line), func(f string) bool { return strings.HasPrefix(f, "fe80:") }), " ")
+		}
+	}
+	// A helper on standby takes the place of one that got a container.
+	for _, kind := range []string{"file", "socket"} {
+		numbers := map[string]string{}
+		for i, line := range s[kind] {
+			s[kind][i] = onStandby.ReplaceAllStringFunc(line, func(id string) string {
+				if numbers[id] == "" {
+					numbers[id] = fmt.Sprintf("/standby/%d", len(numbers)+1)
+				}
+				return numbers[id]
+			})
 		}
 	}
 	s["route"] = slices.DeleteFunc(s["route"], func(l string) bool {
