@@ -52,7 +52,7 @@ type fakeServer struct {
 	networks   []resource.Network   // guarded by mu
 	containers []*fakeContainer     // guarded by mu
 	images     []*apiserverv1.Image // guarded by mu
-	execs      int                  // guarded by mu
+	execs      []*fakeProcess       // guarded by mu; "exec-1" is the first
 }
 
 type fakeContainer struct {
@@ -152,17 +152,31 @@ func (f *fakeServer) record(procedure string, request proto.Message) {
 // awaitAttached returns when somebody is attached to a running container.
 func (f *fakeServer) awaitAttached(name string) {
 	f.mu.Lock()
-	var process *fakeProcess
-	for {
-		i := slices.IndexFunc(f.containers, func(c *fakeContainer) bool { return c.Name == name && c.process != nil })
-		if i >= 0 {
-			process = f.containers[i].process
-			break
-		}
+	process := f.findProcess(name)
+	for process == nil {
 		f.called.Wait()
+		process = f.findProcess(name)
 	}
 	f.mu.Unlock()
 	<-process.attached
+}
+
+func execName(place int) string { return fmt.Sprintf("exec-%d", place+1) }
+
+// findProcess needs mu. It returns the process of a container or of an exec, nil
+// where there is none.
+func (f *fakeServer) findProcess(name string) *fakeProcess {
+	for i, p := range f.execs {
+		if execName(i) == name {
+			return p
+		}
+	}
+	for _, c := range f.containers {
+		if c.Name == name && c.process != nil {
+			return c.process
+		}
+	}
+	return nil
 }
 
 // awaitCalls returns when n calls contain text.
@@ -530,6 +544,10 @@ func (p *fakeProcess) run(process resource.Process) {
 		name := <-p.signals
 		fmt.Fprintln(p.out, "got "+name)
 		p.code = 143
+	case "chatter":
+		for len(p.signals) == 0 {
+			fmt.Fprintln(p.out, "still here")
+		}
 	case "ignore-signals":
 		fmt.Fprintln(p.out, "ready")
 		for <-p.signals != "SIGKILL" {
@@ -562,6 +580,18 @@ func (s fakeContainers) Kill(_ context.Context, r *apiserverv1.ContainerServiceK
 	}
 	process.signal(r.GetSignal())
 	return &apiserverv1.ContainerServiceKillResponse{}, nil
+}
+
+func (s fakeContainers) KillExec(_ context.Context, r *apiserverv1.ContainerServiceKillExecRequest) (*apiserverv1.ContainerServiceKillExecResponse, error) {
+	s.server.record("Containers.KillExec", r)
+	s.server.mu.Lock()
+	process := s.server.findProcess(r.GetProcessId())
+	s.server.mu.Unlock()
+	if process == nil {
+		return nil, fmt.Errorf("process %s: %w", r.GetProcessId(), errdefs.ErrNotFound)
+	}
+	process.signal(r.GetSignal())
+	return &apiserverv1.ContainerServiceKillExecResponse{}, nil
 }
 
 func (s fakeContainers) Resize(_ context.Context, r *apiserverv1.ContainerServiceResizeRequest) (*apiserverv1.ContainerServiceResizeResponse, error) {
@@ -690,10 +720,11 @@ func (s fakeContainers) Exec(_ context.Context, r *apiserverv1.ContainerServiceE
 		return nil, err
 	}
 	s.server.mu.Lock()
-	s.server.execs++
-	id := fmt.Sprintf("exec-%d", s.server.execs)
-	s.server.mu.Unlock()
+	id := execName(len(s.server.execs))
 	p := s.server.newProcess(id, !r.GetDetach(), process)
+	s.server.execs = append(s.server.execs, p)
+	s.server.called.Broadcast()
+	s.server.mu.Unlock()
 	go p.run(process)
 	return &apiserverv1.ContainerServiceExecResponse{ProcessId: id, StdioSocket: s.server.stdioSocket()}, nil
 }

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 //	serve             start the fake server of the script's instance
 //	exits CODE ARG... run patchbay and expect the exit code
 //	calls FILE        write what the fake was asked since the last time
-//	attached NAME     wait until somebody is attached to a container
+//	attached NAME     wait until somebody is attached to a container or exec
 //	called N TEXT     wait until N calls contain the text
 //	happens ACTION    let the system do something, which is an event
 func TestScripts(t *testing.T) {

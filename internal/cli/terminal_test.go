@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/containerd/console"
@@ -28,6 +29,16 @@ func startServer(t *testing.T) *fakeServer {
 	}
 	t.Cleanup(s.close)
 	return s
+}
+
+// addRunning adds a container that runs until the end of the test.
+func (f *fakeServer) addRunning(name string) {
+	c := &fakeContainer{}
+	c.Name, c.Configuration.Process.Args = name, []string{"cat"}
+	f.mu.Lock()
+	f.containers = append(f.containers, c)
+	f.mu.Unlock()
+	f.run(c, false)
 }
 
 // TestTerminal types into a container, sees its output, changes the size of the
@@ -89,4 +100,61 @@ func TestTerminal(t *testing.T) {
 	if state := s.containers[0].Status.State; state != "running" {
 		t.Errorf("container is %s after detaching, want running", state)
 	}
+}
+
+// TestExecTerminalCloses: a further process of a container is told when the
+// terminal that it was started from is closed.
+func TestExecTerminalCloses(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	s.addRunning("box")
+	ours, path, err := console.NewPty()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	theirs, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command("patchbay", "--root", s.roots.Root, "--run-root", s.roots.RunRoot, "exec", "-it", "box", "wait-signal")
+	command.Stdin, command.Stdout, command.Stderr = theirs, theirs, theirs
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { command.Process.Kill() })
+	theirs.Close()
+	if line, err := bufio.NewReader(ours).ReadString('\n'); strings.TrimSpace(line) != "ready" {
+		t.Fatalf("screen shows %q, %v", line, err)
+	}
+	ours.Close()
+	s.awaitCalls(1, `Containers.KillExec {"name":"box","processId":"exec-1","signal":"SIGHUP"}`)
+	_ = command.Wait() // whatever it says, nobody sees
+}
+
+// TestExecNobodyReads: a further process of a container ends when nobody reads
+// its output any more, as the first command of a pipe does.
+func TestExecNobodyReads(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	s.addRunning("box")
+	command := exec.Command("patchbay", "--root", s.roots.Root, "--run-root", s.roots.RunRoot, "exec", "box", "chatter")
+	out, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { command.Process.Kill() })
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "still here\n" {
+		t.Fatalf("output %q, %v", line, err)
+	}
+	out.Close()
+	_ = command.Wait()
+	if code := command.ProcessState.ExitCode(); code != 128+int(unix.SIGPIPE) {
+		t.Errorf("exit code %d, want that of SIGPIPE", code)
+	}
+	s.awaitCalls(1, `Containers.KillExec {"name":"box","processId":"exec-1","signal":"SIGPIPE"}`)
 }

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -81,7 +82,8 @@ func (e *execs) retire(name string) (forget string) {
 	return forget
 }
 
-// Exec starts a further process and returns its name.
+// Exec starts a further process and returns its name. Where ctx has ended
+// meanwhile the process is ended.
 func (s *Sandbox) Exec(ctx context.Context, c ExecConfiguration) (string, error) {
 	server, err := s.enterExec()
 	if err != nil {
@@ -100,6 +102,10 @@ func (s *Sandbox) Exec(ctx context.Context, c ExecConfiguration) (string, error)
 		defer s.execs.watchers.Done()
 		s.watchExec(name, p, server)
 	})
+	if err := ctx.Err(); err != nil {
+		// Nobody will ever know its name: it is not to go on.
+		return "", errors.Join(err, process.Signal(syscall.SIGKILL))
+	}
 	return name, nil
 }
 

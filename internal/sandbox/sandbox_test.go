@@ -170,6 +170,15 @@ func TestLife(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// One whose caller has gone meanwhile is ended: nobody knows its name.
+	gone, leave := context.WithCancel(ctx)
+	leave()
+	if _, err := s.Exec(gone, ExecConfiguration{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Exec for nobody: %v", err)
+	}
+	if exit, err := s.WaitProcess(ctx, "exec2"); err != nil || exit.Code != 137 {
+		t.Errorf("exec for nobody = %+v, %v, want 137", exit, err)
+	}
 	e.main.end(5)
 	if exit, err := s.WaitProcess(ctx, name); err != nil || exit.Code != 137 {
 		t.Errorf("exec = %+v, %v, want 137", exit, err)

@@ -3,15 +3,19 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
+	"github.com/containerd/console"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/resource"
 )
@@ -177,9 +181,46 @@ func TestSignals(t *testing.T) {
 		t.Errorf("stop with --init: got %+v, want exit code 143", s)
 	}
 	h.patchbay("run", "-d", "--name", "three", "--network", "none", "box", "sleep", "1000")
+	h.checkExecSignals(t, "three")
 	h.patchbay("kill", "three")
 	if got := h.patchbay("wait", "three"); got != "137" {
 		t.Errorf("wait after kill: got %q, want 137", got)
+	}
+}
+
+// checkExecSignals ends processes of "exec" by signals to their command line, which
+// then exits as they do.
+func (h *host) checkExecSignals(t *testing.T, container string) {
+	t.Helper()
+	h.patchbay("exec", container, "mkfifo", "/tmp/running")
+	sleeps := []string{container, "sh", "-c", "echo yes >/tmp/running; exec sleep 1000"}
+	running := func() { h.patchbay("exec", container, "cat", "/tmp/running") }
+	for _, signal := range []unix.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP} {
+		p := h.begin(append([]string{"exec"}, sleeps...)...)
+		running()
+		p.Process.Signal(signal)
+		if r := h.wait(p); r.code != 128+int(signal) {
+			t.Errorf("exec that gets %v: want it to end by that: %s", signal, r)
+		}
+	}
+	ours, path, err := console.NewPty()
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(errors.Join(err, ours.Close()))
+	}
+	p := h.prepare(theirs, binary("patchbay"), append([]string{"exec", "-it"}, sleeps...)...)
+	p.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	err = errors.Join(h.ns.Do(p.Start), theirs.Close())
+	if err != nil {
+		t.Fatal(errors.Join(err, ours.Close()))
+	}
+	running()
+	ours.Close()
+	if r := h.wait(p); r.code != 128+int(unix.SIGHUP) {
+		t.Errorf("exec whose terminal is closed: want it to end by that: %s", r)
 	}
 }
 

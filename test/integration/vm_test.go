@@ -127,6 +127,7 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 		if r := h.try("exec", "vm", "no-such-command"); r.code != 127 {
 			t.Errorf("no such command: %s", r)
 		}
+		h.checkExecSignals(t, "vm")
 	})
 	t.Run("traffic", func(t *testing.T) {
 		for _, network := range []string{"web", "db", "lan", "user"} {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -263,6 +265,7 @@ func TestExec(t *testing.T) {
 	if _, err := w.service.Exec(context.Background(), "web", resource.Exec{}); !errors.Is(err, errdefs.ErrInvalidArgument) {
 		t.Errorf("exec of nothing: %v", err)
 	}
+	directory := ""
 	for want, x := range map[string]resource.Exec{
 		"[ls]|[A=1 B=3]|app|/srv|false": exec,
 		"[ls]|[A=1 B=2]|root|/tmp|true": {Process: resource.Process{Args: []string{"ls"}, User: "root", WorkingDirectory: "/tmp"}, Privileged: true},
@@ -271,9 +274,23 @@ func TestExec(t *testing.T) {
 		if err != nil || session.ProcessID != want || !strings.HasSuffix(session.StdioSocket, "/stdio.sock") {
 			t.Errorf("session %+v, %v, want %s", session, err, want)
 		}
+		directory = filepath.Dir(session.StdioSocket)
 	}
 	if code, err := w.service.WaitExec(context.Background(), "web", "1"); err != nil || code != 42 {
 		t.Errorf("wait: %d, %v", code, err)
+	}
+	for _, wrong := range []struct{ process, signal string }{{"", "TERM"}, {"1", "NONSENSE"}, {"1", "0"}} {
+		if err := w.service.KillExec(context.Background(), "web", wrong.process, wrong.signal); !errors.Is(err, errdefs.ErrInvalidArgument) {
+			t.Errorf("kill %+v: %v, want an invalid argument", wrong, err)
+		}
+	}
+	for signal, told := range map[string]string{"hup": "signal-1-1", "15": "signal-1-15", "": "signal-1-9"} {
+		if err := w.service.KillExec(context.Background(), "web", "1", signal); err != nil {
+			t.Errorf("kill by %q: %v", signal, err)
+		}
+		if _, err := os.Stat(filepath.Join(directory, told)); err != nil {
+			t.Errorf("kill by %q: the helper was told of none: %v", signal, err)
+		}
 	}
 	if err := w.service.Resize(context.Background(), "web", "", resource.TerminalSize{Width: 80, Height: 25}); err != nil {
 		t.Error(err)

@@ -314,6 +314,10 @@ func (f *fake) Wait(ctx context.Context, r *sandboxv1.WaitRequest) (*sandboxv1.W
 }
 
 func (f *fake) Signal(_ context.Context, r *sandboxv1.SignalRequest) (*sandboxv1.SignalResponse, error) {
+	if r.GetProcessId() != "" {
+		told := filepath.Join(f.dir, fmt.Sprintf("signal-%s-%d", r.GetProcessId(), r.GetSignal()))
+		return &sandboxv1.SignalResponse{}, os.WriteFile(told, nil, 0o600)
+	}
 	f.mu.Lock()
 	running := f.state == sandboxv1.SandboxState_SANDBOX_STATE_RUNNING
 	f.mu.Unlock()

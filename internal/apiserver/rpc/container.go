@@ -50,6 +50,7 @@ type ContainerMeter interface {
 type ContainerProcesses interface {
 	Exec(ctx context.Context, name string, x resource.Exec) (resource.ExecSession, error)
 	WaitExec(ctx context.Context, name, processID string) (code int, err error)
+	KillExec(ctx context.Context, name, processID, signal string) error
 	Resize(ctx context.Context, name, processID string, size resource.TerminalSize) error
 }
 
@@ -165,6 +166,10 @@ func (h *containerHarness) WaitExec(ctx context.Context, r *apiserverv1.Containe
 		return nil, err
 	}
 	return &apiserverv1.ContainerServiceWaitExecResponse{ExitCode: int32(code)}, nil
+}
+
+func (h *containerHarness) KillExec(ctx context.Context, r *apiserverv1.ContainerServiceKillExecRequest) (*apiserverv1.ContainerServiceKillExecResponse, error) {
+	return &apiserverv1.ContainerServiceKillExecResponse{}, h.service.KillExec(ctx, r.GetName(), r.GetProcessId(), r.GetSignal())
 }
 
 func (h *containerHarness) Resize(ctx context.Context, r *apiserverv1.ContainerServiceResizeRequest) (*apiserverv1.ContainerServiceResizeResponse, error) {

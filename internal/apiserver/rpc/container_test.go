@@ -102,6 +102,10 @@ func (f *fakeContainers) WaitExec(_ context.Context, name, processID string) (in
 	return 42, f.note(name, "wait exec %s %s", name, processID)
 }
 
+func (f *fakeContainers) KillExec(_ context.Context, name, processID, signal string) error {
+	return f.note(name, "killexec %s %s %s", name, processID, signal)
+}
+
 func (f *fakeContainers) Resize(_ context.Context, name, processID string, size resource.TerminalSize) error {
 	return f.note(name, "resize %s %s %dx%d", name, processID, size.Width, size.Height)
 }
@@ -200,6 +204,10 @@ func TestContainerCalls(t *testing.T) {
 		},
 		"kill %s HUP": func(name string) (any, any, error) {
 			_, err := c.Kill(ctx, &apiserverv1.ContainerServiceKillRequest{Name: name, Signal: "HUP"})
+			return nil, nil, err
+		},
+		"killexec %s x1 HUP": func(name string) (any, any, error) {
+			_, err := c.KillExec(ctx, &apiserverv1.ContainerServiceKillExecRequest{Name: name, ProcessId: "x1", Signal: "HUP"})
 			return nil, nil, err
 		},
 		"restart %s default": func(name string) (any, any, error) {

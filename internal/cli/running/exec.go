@@ -1,13 +1,16 @@
 package running
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/frame"
@@ -17,6 +20,12 @@ import (
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
+
+// endTimeout is how long the command tries to end a process that it leaves.
+const endTimeout = 3 * time.Second
+
+// exitBrokenPipe is how what SIGPIPE ends exits.
+const exitBrokenPipe = 128 + int(unix.SIGPIPE)
 
 type execOptions struct {
 	process            resource.Process
@@ -31,7 +40,11 @@ func NewExec(f *frame.Frame) *cobra.Command {
 		Use:   "exec [FLAGS] NAME COMMAND [ARG...]",
 		Short: "Run a further command in a running container",
 		Long: `Run a further command in a running container and exit as it does (see
-"patchbay help exit-codes").`,
+"patchbay help exit-codes").
+
+Signals are passed on to it. It ends with this command: when the terminal is
+closed, or nobody reads its output any more, it is told so by SIGHUP or SIGPIPE,
+and the third Ctrl-C kills it. With -it, Ctrl-P Ctrl-Q leaves it running.`,
 		Example: `  patchbay exec web ip -o addr
   patchbay exec -it web sh
   patchbay exec -d -u nobody -e LEVEL=2 web worker`,
@@ -81,32 +94,55 @@ type execClient interface {
 }
 
 func runExec(ctx context.Context, f *frame.Frame, api execClient, name string, o execOptions) error {
-	answer, err := api.Exec(ctx, &apiserverv1.ContainerServiceExecRequest{
+	starting, cancel := lingering(ctx)
+	defer cancel()
+	answer, err := api.Exec(starting, &apiserverv1.ContainerServiceExecRequest{
 		Name: name, Process: wire.ProcessToProto(o.process), Privileged: o.privileged, Detach: o.detach,
 	})
 	if err != nil {
-		return err
-	}
-	if o.detach {
-		_, err := fmt.Fprintln(f.Stdout, answer.GetProcessId())
-		return err
+		return cmp.Or(ctx.Err(), err)
 	}
 	s := session{
 		frame: f, api: api, container: name, process: answer.GetProcessId(),
 		terminal: o.process.Terminal, stdin: o.process.Stdin,
 	}
+	if ctx.Err() != nil { // interrupted just now: to leave it running would surprise
+		return errors.Join(ctx.Err(), s.end(ctx, "SIGKILL"))
+	}
+	if o.detach {
+		_, err := fmt.Fprintln(f.Stdout, answer.GetProcessId())
+		return err
+	}
+	terminal.SurviveBrokenPipe()
+	s.signals = f.CatchSignals()
+	defer s.signals.Stop()
 	exit, err := s.attach(ctx, answer.GetStdioSocket())
 	switch {
 	case err == nil:
 		return ended(exit)
 	case errors.Is(err, errDetached):
 		return nil
+	case errors.Is(err, errImpatient):
+		return &frame.ExitError{Code: frame.ExitInterrupted, Err: s.end(ctx, "SIGKILL")}
+	case errors.Is(err, unix.EPIPE):
+		return &frame.ExitError{Code: exitBrokenPipe, Err: s.end(ctx, "SIGPIPE")}
 	case !errdefs.IsUnavailable(err) && !errdefs.IsNotFound(err):
-		return err
+		return errors.Join(err, s.end(ctx, "SIGHUP")) // nobody can see what it does
 	}
 	waited, waitErr := api.WaitExec(ctx, &apiserverv1.ContainerServiceWaitExecRequest{Name: name, ProcessId: answer.GetProcessId()})
 	if waitErr != nil {
 		return errors.Join(err, waitErr)
 	}
 	return ended(stdio.Exit{Code: int(waited.GetExitCode())})
+}
+
+// lingering returns a context that ends a while after ctx does: so that the name
+// of what has just been started is still heard.
+func lingering(ctx context.Context) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(endTimeout, cancel)
+		context.AfterFunc(longer, func() { timer.Stop() })
+	})
+	return longer, func() { stop(); cancel() }
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 
 	"github.com/containerd/errdefs"
 
@@ -36,6 +35,7 @@ type session struct {
 }
 
 type sessionClient interface {
+	KillExec(context.Context, *apiserverv1.ContainerServiceKillExecRequest) (*apiserverv1.ContainerServiceKillExecResponse, error)
 	Kill(context.Context, *apiserverv1.ContainerServiceKillRequest) (*apiserverv1.ContainerServiceKillResponse, error)
 	Resize(context.Context, *apiserverv1.ContainerServiceResizeRequest) (*apiserverv1.ContainerServiceResizeResponse, error)
 }
@@ -81,14 +81,39 @@ func (s *session) resize(ctx context.Context, size terminal.Size) {
 	})
 }
 
+// kill sends the process a signal.
+func (s *session) kill(ctx context.Context, signal string) (err error) {
+	if s.process == "" {
+		_, err = s.api.Kill(ctx, &apiserverv1.ContainerServiceKillRequest{Name: s.container, Signal: signal})
+	} else {
+		_, err = s.api.KillExec(ctx, &apiserverv1.ContainerServiceKillExecRequest{Name: s.container, ProcessId: s.process, Signal: signal})
+	}
+	return err
+}
+
+// end sends the process a last signal, though ctx may have ended. That it has ended
+// already is no error.
+func (s *session) end(ctx context.Context, signal string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
+	err := s.kill(ctx, signal)
+	if err == nil || errdefs.IsNotFound(err) || errdefs.IsFailedPrecondition(err) {
+		return nil
+	}
+	return fmt.Errorf("%s: not passed on: %w", signal, err)
+}
+
 func (s *session) forward(ctx context.Context, leave context.CancelCauseFunc) {
-	var interrupts atomic.Int32
+	interrupts := 0
 	s.signals.Forward(ctx, func(name string) {
-		if name == "SIGINT" && interrupts.Add(1) >= impatience {
+		if name == "SIGINT" {
+			interrupts++
+		}
+		if interrupts >= impatience {
 			leave(errImpatient)
 			return
 		}
-		_, err := s.api.Kill(ctx, &apiserverv1.ContainerServiceKillRequest{Name: s.container, Signal: name})
+		err := s.kill(ctx, name)
 		if err != nil && ctx.Err() == nil && !errdefs.IsNotFound(err) && !errdefs.IsFailedPrecondition(err) {
 			frame.Report(s.frame.Stderr, fmt.Errorf("%s: not passed on: %w", name, err))
 		}

@@ -42,3 +42,7 @@ func (s *Signals) Forward(ctx context.Context, send func(name string)) {
 
 // Stop lets signals have their usual effect again.
 func (s *Signals) Stop() { s.stop() }
+
+// SurviveBrokenPipe has writes to a standard output that nobody reads fail with
+// EPIPE, rather than end this process.
+func SurviveBrokenPipe() { signal.Ignore(unix.SIGPIPE) }

@@ -159,9 +159,23 @@ func (e *Engine) Exec(ctx context.Context, name string, c sandbox.ExecConfigurat
 	if _, err := e.guest.Exec(ctx, &guestv1.ExecRequest{
 		ProcessId: name, Process: wire.ProcessToProto(p), Privileged: c.Privileged, Detach: c.Detach,
 	}); err != nil {
+		e.abandon(ctx, name)
 		return nil, e.explain(err)
 	}
-	return e.newProcess(ctx, name, 0, processStreams{
+	process, err := e.newProcess(ctx, name, 0, processStreams{
 		terminal: p.Terminal, stdin: p.Stdin, none: c.Detach && !p.Terminal, await: !c.Detach,
 	})
+	if err != nil {
+		e.abandon(ctx, name)
+		return nil, err
+	}
+	return process, nil
+}
+
+// abandon ends a process that may or may not have been started.
+func (e *Engine) abandon(ctx context.Context, name string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
+	defer cancel()
+	// Mostly it has not been, and is not found.
+	_, _ = e.guest.Signal(ctx, &guestv1.SignalRequest{ProcessId: name, Signal: int32(syscall.SIGKILL)})
 }

@@ -2401,6 +2401,102 @@ func (x *ContainerServiceWaitExecResponse) GetExitCode() int32 {
 	return 0
 }
 
+type ContainerServiceKillExecRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	ProcessId     string                 `protobuf:"bytes,2,opt,name=process_id,json=processId,proto3" json:"process_id,omitempty"`
+	Signal        string                 `protobuf:"bytes,3,opt,name=signal,proto3" json:"signal,omitempty"` // name or number; empty: KILL
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContainerServiceKillExecRequest) Reset() {
+	*x = ContainerServiceKillExecRequest{}
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContainerServiceKillExecRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContainerServiceKillExecRequest) ProtoMessage() {}
+
+func (x *ContainerServiceKillExecRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContainerServiceKillExecRequest.ProtoReflect.Descriptor instead.
+func (*ContainerServiceKillExecRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ContainerServiceKillExecRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ContainerServiceKillExecRequest) GetProcessId() string {
+	if x != nil {
+		return x.ProcessId
+	}
+	return ""
+}
+
+func (x *ContainerServiceKillExecRequest) GetSignal() string {
+	if x != nil {
+		return x.Signal
+	}
+	return ""
+}
+
+type ContainerServiceKillExecResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContainerServiceKillExecResponse) Reset() {
+	*x = ContainerServiceKillExecResponse{}
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContainerServiceKillExecResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContainerServiceKillExecResponse) ProtoMessage() {}
+
+func (x *ContainerServiceKillExecResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContainerServiceKillExecResponse.ProtoReflect.Descriptor instead.
+func (*ContainerServiceKillExecResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{38}
+}
+
 type ContainerServiceResizeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -2413,7 +2509,7 @@ type ContainerServiceResizeRequest struct {
 
 func (x *ContainerServiceResizeRequest) Reset() {
 	*x = ContainerServiceResizeRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[37]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2425,7 +2521,7 @@ func (x *ContainerServiceResizeRequest) String() string {
 func (*ContainerServiceResizeRequest) ProtoMessage() {}
 
 func (x *ContainerServiceResizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[37]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2438,7 +2534,7 @@ func (x *ContainerServiceResizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceResizeRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceResizeRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{37}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ContainerServiceResizeRequest) GetName() string {
@@ -2477,7 +2573,7 @@ type ContainerServiceResizeResponse struct {
 
 func (x *ContainerServiceResizeResponse) Reset() {
 	*x = ContainerServiceResizeResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[38]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2489,7 +2585,7 @@ func (x *ContainerServiceResizeResponse) String() string {
 func (*ContainerServiceResizeResponse) ProtoMessage() {}
 
 func (x *ContainerServiceResizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[38]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2502,7 +2598,7 @@ func (x *ContainerServiceResizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceResizeResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceResizeResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{38}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{40}
 }
 
 type ContainerServiceCopyFromRequest struct {
@@ -2516,7 +2612,7 @@ type ContainerServiceCopyFromRequest struct {
 
 func (x *ContainerServiceCopyFromRequest) Reset() {
 	*x = ContainerServiceCopyFromRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[39]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2528,7 +2624,7 @@ func (x *ContainerServiceCopyFromRequest) String() string {
 func (*ContainerServiceCopyFromRequest) ProtoMessage() {}
 
 func (x *ContainerServiceCopyFromRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[39]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2541,7 +2637,7 @@ func (x *ContainerServiceCopyFromRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceCopyFromRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceCopyFromRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{39}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ContainerServiceCopyFromRequest) GetName() string {
@@ -2574,7 +2670,7 @@ type ContainerServiceCopyFromResponse struct {
 
 func (x *ContainerServiceCopyFromResponse) Reset() {
 	*x = ContainerServiceCopyFromResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[40]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2586,7 +2682,7 @@ func (x *ContainerServiceCopyFromResponse) String() string {
 func (*ContainerServiceCopyFromResponse) ProtoMessage() {}
 
 func (x *ContainerServiceCopyFromResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[40]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2599,7 +2695,7 @@ func (x *ContainerServiceCopyFromResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceCopyFromResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceCopyFromResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{40}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ContainerServiceCopyFromResponse) GetPart() *v1.CopyPart {
@@ -2621,7 +2717,7 @@ type ContainerServiceCopyToRequest struct {
 
 func (x *ContainerServiceCopyToRequest) Reset() {
 	*x = ContainerServiceCopyToRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[41]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2633,7 +2729,7 @@ func (x *ContainerServiceCopyToRequest) String() string {
 func (*ContainerServiceCopyToRequest) ProtoMessage() {}
 
 func (x *ContainerServiceCopyToRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[41]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2646,7 +2742,7 @@ func (x *ContainerServiceCopyToRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceCopyToRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceCopyToRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{41}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ContainerServiceCopyToRequest) GetName() string {
@@ -2686,7 +2782,7 @@ type ContainerServiceCopyToResponse struct {
 
 func (x *ContainerServiceCopyToResponse) Reset() {
 	*x = ContainerServiceCopyToResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[42]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2698,7 +2794,7 @@ func (x *ContainerServiceCopyToResponse) String() string {
 func (*ContainerServiceCopyToResponse) ProtoMessage() {}
 
 func (x *ContainerServiceCopyToResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[42]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2711,7 +2807,7 @@ func (x *ContainerServiceCopyToResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceCopyToResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceCopyToResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{42}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ContainerServiceCopyToResponse) GetLeftOut() []string {
@@ -2907,7 +3003,13 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\n" +
 	"process_id\x18\x02 \x01(\tR\tprocessId\"?\n" +
 	" ContainerServiceWaitExecResponse\x12\x1b\n" +
-	"\texit_code\x18\x01 \x01(\x05R\bexitCode\"\x80\x01\n" +
+	"\texit_code\x18\x01 \x01(\x05R\bexitCode\"l\n" +
+	"\x1fContainerServiceKillExecRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"process_id\x18\x02 \x01(\tR\tprocessId\x12\x16\n" +
+	"\x06signal\x18\x03 \x01(\tR\x06signal\"\"\n" +
+	" ContainerServiceKillExecResponse\"\x80\x01\n" +
 	"\x1dContainerServiceResizeRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
@@ -2939,7 +3041,7 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\rWaitCondition\x12\x1e\n" +
 	"\x1aWAIT_CONDITION_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16WAIT_CONDITION_STOPPED\x10\x01\x12\x1a\n" +
-	"\x16WAIT_CONDITION_DELETED\x10\x022\xdc\x11\n" +
+	"\x16WAIT_CONDITION_DELETED\x10\x022\xd9\x12\n" +
 	"\x10ContainerService\x12u\n" +
 	"\x06Create\x124.patchbay.apiserver.v1.ContainerServiceCreateRequest\x1a5.patchbay.apiserver.v1.ContainerServiceCreateResponse\x12r\n" +
 	"\x05Start\x123.patchbay.apiserver.v1.ContainerServiceStartRequest\x1a4.patchbay.apiserver.v1.ContainerServiceStartResponse\x12o\n" +
@@ -2952,7 +3054,8 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\x06Delete\x124.patchbay.apiserver.v1.ContainerServiceDeleteRequest\x1a5.patchbay.apiserver.v1.ContainerServiceDeleteResponse\x12q\n" +
 	"\x04Logs\x122.patchbay.apiserver.v1.ContainerServiceLogsRequest\x1a3.patchbay.apiserver.v1.ContainerServiceLogsResponse0\x01\x12o\n" +
 	"\x04Exec\x122.patchbay.apiserver.v1.ContainerServiceExecRequest\x1a3.patchbay.apiserver.v1.ContainerServiceExecResponse\x12{\n" +
-	"\bWaitExec\x126.patchbay.apiserver.v1.ContainerServiceWaitExecRequest\x1a7.patchbay.apiserver.v1.ContainerServiceWaitExecResponse\x12u\n" +
+	"\bWaitExec\x126.patchbay.apiserver.v1.ContainerServiceWaitExecRequest\x1a7.patchbay.apiserver.v1.ContainerServiceWaitExecResponse\x12{\n" +
+	"\bKillExec\x126.patchbay.apiserver.v1.ContainerServiceKillExecRequest\x1a7.patchbay.apiserver.v1.ContainerServiceKillExecResponse\x12u\n" +
 	"\x06Resize\x124.patchbay.apiserver.v1.ContainerServiceResizeRequest\x1a5.patchbay.apiserver.v1.ContainerServiceResizeResponse\x12}\n" +
 	"\bCopyFrom\x126.patchbay.apiserver.v1.ContainerServiceCopyFromRequest\x1a7.patchbay.apiserver.v1.ContainerServiceCopyFromResponse0\x01\x12w\n" +
 	"\x06CopyTo\x124.patchbay.apiserver.v1.ContainerServiceCopyToRequest\x1a5.patchbay.apiserver.v1.ContainerServiceCopyToResponse(\x01\x12x\n" +
@@ -2975,7 +3078,7 @@ func file_patchbay_apiserver_v1_container_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_apiserver_v1_container_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_patchbay_apiserver_v1_container_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_patchbay_apiserver_v1_container_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_patchbay_apiserver_v1_container_proto_goTypes = []any{
 	(ContainerState)(0),                        // 0: patchbay.apiserver.v1.ContainerState
 	(WaitCondition)(0),                         // 1: patchbay.apiserver.v1.WaitCondition
@@ -3016,72 +3119,74 @@ var file_patchbay_apiserver_v1_container_proto_goTypes = []any{
 	(*ContainerServiceExecResponse)(nil),       // 36: patchbay.apiserver.v1.ContainerServiceExecResponse
 	(*ContainerServiceWaitExecRequest)(nil),    // 37: patchbay.apiserver.v1.ContainerServiceWaitExecRequest
 	(*ContainerServiceWaitExecResponse)(nil),   // 38: patchbay.apiserver.v1.ContainerServiceWaitExecResponse
-	(*ContainerServiceResizeRequest)(nil),      // 39: patchbay.apiserver.v1.ContainerServiceResizeRequest
-	(*ContainerServiceResizeResponse)(nil),     // 40: patchbay.apiserver.v1.ContainerServiceResizeResponse
-	(*ContainerServiceCopyFromRequest)(nil),    // 41: patchbay.apiserver.v1.ContainerServiceCopyFromRequest
-	(*ContainerServiceCopyFromResponse)(nil),   // 42: patchbay.apiserver.v1.ContainerServiceCopyFromResponse
-	(*ContainerServiceCopyToRequest)(nil),      // 43: patchbay.apiserver.v1.ContainerServiceCopyToRequest
-	(*ContainerServiceCopyToResponse)(nil),     // 44: patchbay.apiserver.v1.ContainerServiceCopyToResponse
-	nil,                                        // 45: patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
-	(*v1.Explanation)(nil),                     // 46: patchbay.types.v1.Explanation
-	(*v1.Sample)(nil),                          // 47: patchbay.types.v1.Sample
-	(*v1.AttachmentConfiguration)(nil),         // 48: patchbay.types.v1.AttachmentConfiguration
-	(*v1.Attachment)(nil),                      // 49: patchbay.types.v1.Attachment
-	(*v1.Metadata)(nil),                        // 50: patchbay.types.v1.Metadata
-	(*v1.Process)(nil),                         // 51: patchbay.types.v1.Process
-	(*v1.Mount)(nil),                           // 52: patchbay.types.v1.Mount
-	(*v1.Resources)(nil),                       // 53: patchbay.types.v1.Resources
-	(*durationpb.Duration)(nil),                // 54: google.protobuf.Duration
-	(*v1.DNSConfiguration)(nil),                // 55: patchbay.types.v1.DNSConfiguration
-	(*v1.ExtraHost)(nil),                       // 56: patchbay.types.v1.ExtraHost
-	(*v1.PublishedPort)(nil),                   // 57: patchbay.types.v1.PublishedPort
-	(*timestamppb.Timestamp)(nil),              // 58: google.protobuf.Timestamp
-	(*v1.AttachmentTraffic)(nil),               // 59: patchbay.types.v1.AttachmentTraffic
-	(*v1.CopyPart)(nil),                        // 60: patchbay.types.v1.CopyPart
+	(*ContainerServiceKillExecRequest)(nil),    // 39: patchbay.apiserver.v1.ContainerServiceKillExecRequest
+	(*ContainerServiceKillExecResponse)(nil),   // 40: patchbay.apiserver.v1.ContainerServiceKillExecResponse
+	(*ContainerServiceResizeRequest)(nil),      // 41: patchbay.apiserver.v1.ContainerServiceResizeRequest
+	(*ContainerServiceResizeResponse)(nil),     // 42: patchbay.apiserver.v1.ContainerServiceResizeResponse
+	(*ContainerServiceCopyFromRequest)(nil),    // 43: patchbay.apiserver.v1.ContainerServiceCopyFromRequest
+	(*ContainerServiceCopyFromResponse)(nil),   // 44: patchbay.apiserver.v1.ContainerServiceCopyFromResponse
+	(*ContainerServiceCopyToRequest)(nil),      // 45: patchbay.apiserver.v1.ContainerServiceCopyToRequest
+	(*ContainerServiceCopyToResponse)(nil),     // 46: patchbay.apiserver.v1.ContainerServiceCopyToResponse
+	nil,                                        // 47: patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
+	(*v1.Explanation)(nil),                     // 48: patchbay.types.v1.Explanation
+	(*v1.Sample)(nil),                          // 49: patchbay.types.v1.Sample
+	(*v1.AttachmentConfiguration)(nil),         // 50: patchbay.types.v1.AttachmentConfiguration
+	(*v1.Attachment)(nil),                      // 51: patchbay.types.v1.Attachment
+	(*v1.Metadata)(nil),                        // 52: patchbay.types.v1.Metadata
+	(*v1.Process)(nil),                         // 53: patchbay.types.v1.Process
+	(*v1.Mount)(nil),                           // 54: patchbay.types.v1.Mount
+	(*v1.Resources)(nil),                       // 55: patchbay.types.v1.Resources
+	(*durationpb.Duration)(nil),                // 56: google.protobuf.Duration
+	(*v1.DNSConfiguration)(nil),                // 57: patchbay.types.v1.DNSConfiguration
+	(*v1.ExtraHost)(nil),                       // 58: patchbay.types.v1.ExtraHost
+	(*v1.PublishedPort)(nil),                   // 59: patchbay.types.v1.PublishedPort
+	(*timestamppb.Timestamp)(nil),              // 60: google.protobuf.Timestamp
+	(*v1.AttachmentTraffic)(nil),               // 61: patchbay.types.v1.AttachmentTraffic
+	(*v1.CopyPart)(nil),                        // 62: patchbay.types.v1.CopyPart
 }
 var file_patchbay_apiserver_v1_container_proto_depIdxs = []int32{
-	46, // 0: patchbay.apiserver.v1.ContainerServiceExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
+	48, // 0: patchbay.apiserver.v1.ContainerServiceExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
 	6,  // 1: patchbay.apiserver.v1.ContainerServiceStatsResponse.containers:type_name -> patchbay.apiserver.v1.ContainerStats
-	47, // 2: patchbay.apiserver.v1.ContainerStats.sample:type_name -> patchbay.types.v1.Sample
-	48, // 3: patchbay.apiserver.v1.ContainerServiceConnectRequest.network:type_name -> patchbay.types.v1.AttachmentConfiguration
-	49, // 4: patchbay.apiserver.v1.ContainerServiceConnectResponse.attachment:type_name -> patchbay.types.v1.Attachment
-	50, // 5: patchbay.apiserver.v1.Container.metadata:type_name -> patchbay.types.v1.Metadata
+	49, // 2: patchbay.apiserver.v1.ContainerStats.sample:type_name -> patchbay.types.v1.Sample
+	50, // 3: patchbay.apiserver.v1.ContainerServiceConnectRequest.network:type_name -> patchbay.types.v1.AttachmentConfiguration
+	51, // 4: patchbay.apiserver.v1.ContainerServiceConnectResponse.attachment:type_name -> patchbay.types.v1.Attachment
+	52, // 5: patchbay.apiserver.v1.Container.metadata:type_name -> patchbay.types.v1.Metadata
 	12, // 6: patchbay.apiserver.v1.Container.configuration:type_name -> patchbay.apiserver.v1.ContainerConfiguration
 	13, // 7: patchbay.apiserver.v1.Container.status:type_name -> patchbay.apiserver.v1.ContainerStatus
-	51, // 8: patchbay.apiserver.v1.ContainerConfiguration.process:type_name -> patchbay.types.v1.Process
-	52, // 9: patchbay.apiserver.v1.ContainerConfiguration.mounts:type_name -> patchbay.types.v1.Mount
-	48, // 10: patchbay.apiserver.v1.ContainerConfiguration.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
-	53, // 11: patchbay.apiserver.v1.ContainerConfiguration.resources:type_name -> patchbay.types.v1.Resources
-	54, // 12: patchbay.apiserver.v1.ContainerConfiguration.stop_timeout:type_name -> google.protobuf.Duration
-	55, // 13: patchbay.apiserver.v1.ContainerConfiguration.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	56, // 14: patchbay.apiserver.v1.ContainerConfiguration.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
-	57, // 15: patchbay.apiserver.v1.ContainerConfiguration.ports:type_name -> patchbay.types.v1.PublishedPort
+	53, // 8: patchbay.apiserver.v1.ContainerConfiguration.process:type_name -> patchbay.types.v1.Process
+	54, // 9: patchbay.apiserver.v1.ContainerConfiguration.mounts:type_name -> patchbay.types.v1.Mount
+	50, // 10: patchbay.apiserver.v1.ContainerConfiguration.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
+	55, // 11: patchbay.apiserver.v1.ContainerConfiguration.resources:type_name -> patchbay.types.v1.Resources
+	56, // 12: patchbay.apiserver.v1.ContainerConfiguration.stop_timeout:type_name -> google.protobuf.Duration
+	57, // 13: patchbay.apiserver.v1.ContainerConfiguration.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	58, // 14: patchbay.apiserver.v1.ContainerConfiguration.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
+	59, // 15: patchbay.apiserver.v1.ContainerConfiguration.ports:type_name -> patchbay.types.v1.PublishedPort
 	0,  // 16: patchbay.apiserver.v1.ContainerStatus.state:type_name -> patchbay.apiserver.v1.ContainerState
-	58, // 17: patchbay.apiserver.v1.ContainerStatus.started_at:type_name -> google.protobuf.Timestamp
-	58, // 18: patchbay.apiserver.v1.ContainerStatus.exited_at:type_name -> google.protobuf.Timestamp
-	49, // 19: patchbay.apiserver.v1.ContainerStatus.attachments:type_name -> patchbay.types.v1.Attachment
-	57, // 20: patchbay.apiserver.v1.ContainerStatus.ports:type_name -> patchbay.types.v1.PublishedPort
-	59, // 21: patchbay.apiserver.v1.ContainerStatus.traffic:type_name -> patchbay.types.v1.AttachmentTraffic
-	52, // 22: patchbay.apiserver.v1.ContainerTemplate.mounts:type_name -> patchbay.types.v1.Mount
-	48, // 23: patchbay.apiserver.v1.ContainerTemplate.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
-	53, // 24: patchbay.apiserver.v1.ContainerTemplate.resources:type_name -> patchbay.types.v1.Resources
-	54, // 25: patchbay.apiserver.v1.ContainerTemplate.stop_timeout:type_name -> google.protobuf.Duration
-	55, // 26: patchbay.apiserver.v1.ContainerTemplate.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	56, // 27: patchbay.apiserver.v1.ContainerTemplate.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
-	57, // 28: patchbay.apiserver.v1.ContainerTemplate.ports:type_name -> patchbay.types.v1.PublishedPort
-	45, // 29: patchbay.apiserver.v1.ContainerServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
+	60, // 17: patchbay.apiserver.v1.ContainerStatus.started_at:type_name -> google.protobuf.Timestamp
+	60, // 18: patchbay.apiserver.v1.ContainerStatus.exited_at:type_name -> google.protobuf.Timestamp
+	51, // 19: patchbay.apiserver.v1.ContainerStatus.attachments:type_name -> patchbay.types.v1.Attachment
+	59, // 20: patchbay.apiserver.v1.ContainerStatus.ports:type_name -> patchbay.types.v1.PublishedPort
+	61, // 21: patchbay.apiserver.v1.ContainerStatus.traffic:type_name -> patchbay.types.v1.AttachmentTraffic
+	54, // 22: patchbay.apiserver.v1.ContainerTemplate.mounts:type_name -> patchbay.types.v1.Mount
+	50, // 23: patchbay.apiserver.v1.ContainerTemplate.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
+	55, // 24: patchbay.apiserver.v1.ContainerTemplate.resources:type_name -> patchbay.types.v1.Resources
+	56, // 25: patchbay.apiserver.v1.ContainerTemplate.stop_timeout:type_name -> google.protobuf.Duration
+	57, // 26: patchbay.apiserver.v1.ContainerTemplate.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	58, // 27: patchbay.apiserver.v1.ContainerTemplate.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
+	59, // 28: patchbay.apiserver.v1.ContainerTemplate.ports:type_name -> patchbay.types.v1.PublishedPort
+	47, // 29: patchbay.apiserver.v1.ContainerServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
 	14, // 30: patchbay.apiserver.v1.ContainerServiceCreateRequest.template:type_name -> patchbay.apiserver.v1.ContainerTemplate
 	11, // 31: patchbay.apiserver.v1.ContainerServiceCreateResponse.container:type_name -> patchbay.apiserver.v1.Container
-	54, // 32: patchbay.apiserver.v1.ContainerServiceStopRequest.timeout:type_name -> google.protobuf.Duration
-	54, // 33: patchbay.apiserver.v1.ContainerServiceRestartRequest.timeout:type_name -> google.protobuf.Duration
+	56, // 32: patchbay.apiserver.v1.ContainerServiceStopRequest.timeout:type_name -> google.protobuf.Duration
+	56, // 33: patchbay.apiserver.v1.ContainerServiceRestartRequest.timeout:type_name -> google.protobuf.Duration
 	1,  // 34: patchbay.apiserver.v1.ContainerServiceWaitRequest.condition:type_name -> patchbay.apiserver.v1.WaitCondition
 	11, // 35: patchbay.apiserver.v1.ContainerServiceListResponse.containers:type_name -> patchbay.apiserver.v1.Container
 	11, // 36: patchbay.apiserver.v1.ContainerServiceGetResponse.container:type_name -> patchbay.apiserver.v1.Container
-	58, // 37: patchbay.apiserver.v1.ContainerServiceLogsRequest.since:type_name -> google.protobuf.Timestamp
-	58, // 38: patchbay.apiserver.v1.ContainerServiceLogsResponse.time:type_name -> google.protobuf.Timestamp
-	51, // 39: patchbay.apiserver.v1.ContainerServiceExecRequest.process:type_name -> patchbay.types.v1.Process
-	60, // 40: patchbay.apiserver.v1.ContainerServiceCopyFromResponse.part:type_name -> patchbay.types.v1.CopyPart
-	60, // 41: patchbay.apiserver.v1.ContainerServiceCopyToRequest.part:type_name -> patchbay.types.v1.CopyPart
+	60, // 37: patchbay.apiserver.v1.ContainerServiceLogsRequest.since:type_name -> google.protobuf.Timestamp
+	60, // 38: patchbay.apiserver.v1.ContainerServiceLogsResponse.time:type_name -> google.protobuf.Timestamp
+	53, // 39: patchbay.apiserver.v1.ContainerServiceExecRequest.process:type_name -> patchbay.types.v1.Process
+	62, // 40: patchbay.apiserver.v1.ContainerServiceCopyFromResponse.part:type_name -> patchbay.types.v1.CopyPart
+	62, // 41: patchbay.apiserver.v1.ContainerServiceCopyToRequest.part:type_name -> patchbay.types.v1.CopyPart
 	15, // 42: patchbay.apiserver.v1.ContainerService.Create:input_type -> patchbay.apiserver.v1.ContainerServiceCreateRequest
 	17, // 43: patchbay.apiserver.v1.ContainerService.Start:input_type -> patchbay.apiserver.v1.ContainerServiceStartRequest
 	19, // 44: patchbay.apiserver.v1.ContainerService.Stop:input_type -> patchbay.apiserver.v1.ContainerServiceStopRequest
@@ -3094,34 +3199,36 @@ var file_patchbay_apiserver_v1_container_proto_depIdxs = []int32{
 	33, // 51: patchbay.apiserver.v1.ContainerService.Logs:input_type -> patchbay.apiserver.v1.ContainerServiceLogsRequest
 	35, // 52: patchbay.apiserver.v1.ContainerService.Exec:input_type -> patchbay.apiserver.v1.ContainerServiceExecRequest
 	37, // 53: patchbay.apiserver.v1.ContainerService.WaitExec:input_type -> patchbay.apiserver.v1.ContainerServiceWaitExecRequest
-	39, // 54: patchbay.apiserver.v1.ContainerService.Resize:input_type -> patchbay.apiserver.v1.ContainerServiceResizeRequest
-	41, // 55: patchbay.apiserver.v1.ContainerService.CopyFrom:input_type -> patchbay.apiserver.v1.ContainerServiceCopyFromRequest
-	43, // 56: patchbay.apiserver.v1.ContainerService.CopyTo:input_type -> patchbay.apiserver.v1.ContainerServiceCopyToRequest
-	2,  // 57: patchbay.apiserver.v1.ContainerService.Explain:input_type -> patchbay.apiserver.v1.ContainerServiceExplainRequest
-	4,  // 58: patchbay.apiserver.v1.ContainerService.Stats:input_type -> patchbay.apiserver.v1.ContainerServiceStatsRequest
-	7,  // 59: patchbay.apiserver.v1.ContainerService.Connect:input_type -> patchbay.apiserver.v1.ContainerServiceConnectRequest
-	9,  // 60: patchbay.apiserver.v1.ContainerService.Disconnect:input_type -> patchbay.apiserver.v1.ContainerServiceDisconnectRequest
-	16, // 61: patchbay.apiserver.v1.ContainerService.Create:output_type -> patchbay.apiserver.v1.ContainerServiceCreateResponse
-	18, // 62: patchbay.apiserver.v1.ContainerService.Start:output_type -> patchbay.apiserver.v1.ContainerServiceStartResponse
-	20, // 63: patchbay.apiserver.v1.ContainerService.Stop:output_type -> patchbay.apiserver.v1.ContainerServiceStopResponse
-	22, // 64: patchbay.apiserver.v1.ContainerService.Kill:output_type -> patchbay.apiserver.v1.ContainerServiceKillResponse
-	24, // 65: patchbay.apiserver.v1.ContainerService.Restart:output_type -> patchbay.apiserver.v1.ContainerServiceRestartResponse
-	26, // 66: patchbay.apiserver.v1.ContainerService.Wait:output_type -> patchbay.apiserver.v1.ContainerServiceWaitResponse
-	28, // 67: patchbay.apiserver.v1.ContainerService.List:output_type -> patchbay.apiserver.v1.ContainerServiceListResponse
-	30, // 68: patchbay.apiserver.v1.ContainerService.Get:output_type -> patchbay.apiserver.v1.ContainerServiceGetResponse
-	32, // 69: patchbay.apiserver.v1.ContainerService.Delete:output_type -> patchbay.apiserver.v1.ContainerServiceDeleteResponse
-	34, // 70: patchbay.apiserver.v1.ContainerService.Logs:output_type -> patchbay.apiserver.v1.ContainerServiceLogsResponse
-	36, // 71: patchbay.apiserver.v1.ContainerService.Exec:output_type -> patchbay.apiserver.v1.ContainerServiceExecResponse
-	38, // 72: patchbay.apiserver.v1.ContainerService.WaitExec:output_type -> patchbay.apiserver.v1.ContainerServiceWaitExecResponse
-	40, // 73: patchbay.apiserver.v1.ContainerService.Resize:output_type -> patchbay.apiserver.v1.ContainerServiceResizeResponse
-	42, // 74: patchbay.apiserver.v1.ContainerService.CopyFrom:output_type -> patchbay.apiserver.v1.ContainerServiceCopyFromResponse
-	44, // 75: patchbay.apiserver.v1.ContainerService.CopyTo:output_type -> patchbay.apiserver.v1.ContainerServiceCopyToResponse
-	3,  // 76: patchbay.apiserver.v1.ContainerService.Explain:output_type -> patchbay.apiserver.v1.ContainerServiceExplainResponse
-	5,  // 77: patchbay.apiserver.v1.ContainerService.Stats:output_type -> patchbay.apiserver.v1.ContainerServiceStatsResponse
-	8,  // 78: patchbay.apiserver.v1.ContainerService.Connect:output_type -> patchbay.apiserver.v1.ContainerServiceConnectResponse
-	10, // 79: patchbay.apiserver.v1.ContainerService.Disconnect:output_type -> patchbay.apiserver.v1.ContainerServiceDisconnectResponse
-	61, // [61:80] is the sub-list for method output_type
-	42, // [42:61] is the sub-list for method input_type
+	39, // 54: patchbay.apiserver.v1.ContainerService.KillExec:input_type -> patchbay.apiserver.v1.ContainerServiceKillExecRequest
+	41, // 55: patchbay.apiserver.v1.ContainerService.Resize:input_type -> patchbay.apiserver.v1.ContainerServiceResizeRequest
+	43, // 56: patchbay.apiserver.v1.ContainerService.CopyFrom:input_type -> patchbay.apiserver.v1.ContainerServiceCopyFromRequest
+	45, // 57: patchbay.apiserver.v1.ContainerService.CopyTo:input_type -> patchbay.apiserver.v1.ContainerServiceCopyToRequest
+	2,  // 58: patchbay.apiserver.v1.ContainerService.Explain:input_type -> patchbay.apiserver.v1.ContainerServiceExplainRequest
+	4,  // 59: patchbay.apiserver.v1.ContainerService.Stats:input_type -> patchbay.apiserver.v1.ContainerServiceStatsRequest
+	7,  // 60: patchbay.apiserver.v1.ContainerService.Connect:input_type -> patchbay.apiserver.v1.ContainerServiceConnectRequest
+	9,  // 61: patchbay.apiserver.v1.ContainerService.Disconnect:input_type -> patchbay.apiserver.v1.ContainerServiceDisconnectRequest
+	16, // 62: patchbay.apiserver.v1.ContainerService.Create:output_type -> patchbay.apiserver.v1.ContainerServiceCreateResponse
+	18, // 63: patchbay.apiserver.v1.ContainerService.Start:output_type -> patchbay.apiserver.v1.ContainerServiceStartResponse
+	20, // 64: patchbay.apiserver.v1.ContainerService.Stop:output_type -> patchbay.apiserver.v1.ContainerServiceStopResponse
+	22, // 65: patchbay.apiserver.v1.ContainerService.Kill:output_type -> patchbay.apiserver.v1.ContainerServiceKillResponse
+	24, // 66: patchbay.apiserver.v1.ContainerService.Restart:output_type -> patchbay.apiserver.v1.ContainerServiceRestartResponse
+	26, // 67: patchbay.apiserver.v1.ContainerService.Wait:output_type -> patchbay.apiserver.v1.ContainerServiceWaitResponse
+	28, // 68: patchbay.apiserver.v1.ContainerService.List:output_type -> patchbay.apiserver.v1.ContainerServiceListResponse
+	30, // 69: patchbay.apiserver.v1.ContainerService.Get:output_type -> patchbay.apiserver.v1.ContainerServiceGetResponse
+	32, // 70: patchbay.apiserver.v1.ContainerService.Delete:output_type -> patchbay.apiserver.v1.ContainerServiceDeleteResponse
+	34, // 71: patchbay.apiserver.v1.ContainerService.Logs:output_type -> patchbay.apiserver.v1.ContainerServiceLogsResponse
+	36, // 72: patchbay.apiserver.v1.ContainerService.Exec:output_type -> patchbay.apiserver.v1.ContainerServiceExecResponse
+	38, // 73: patchbay.apiserver.v1.ContainerService.WaitExec:output_type -> patchbay.apiserver.v1.ContainerServiceWaitExecResponse
+	40, // 74: patchbay.apiserver.v1.ContainerService.KillExec:output_type -> patchbay.apiserver.v1.ContainerServiceKillExecResponse
+	42, // 75: patchbay.apiserver.v1.ContainerService.Resize:output_type -> patchbay.apiserver.v1.ContainerServiceResizeResponse
+	44, // 76: patchbay.apiserver.v1.ContainerService.CopyFrom:output_type -> patchbay.apiserver.v1.ContainerServiceCopyFromResponse
+	46, // 77: patchbay.apiserver.v1.ContainerService.CopyTo:output_type -> patchbay.apiserver.v1.ContainerServiceCopyToResponse
+	3,  // 78: patchbay.apiserver.v1.ContainerService.Explain:output_type -> patchbay.apiserver.v1.ContainerServiceExplainResponse
+	5,  // 79: patchbay.apiserver.v1.ContainerService.Stats:output_type -> patchbay.apiserver.v1.ContainerServiceStatsResponse
+	8,  // 80: patchbay.apiserver.v1.ContainerService.Connect:output_type -> patchbay.apiserver.v1.ContainerServiceConnectResponse
+	10, // 81: patchbay.apiserver.v1.ContainerService.Disconnect:output_type -> patchbay.apiserver.v1.ContainerServiceDisconnectResponse
+	62, // [62:82] is the sub-list for method output_type
+	42, // [42:62] is the sub-list for method input_type
 	42, // [42:42] is the sub-list for extension type_name
 	42, // [42:42] is the sub-list for extension extendee
 	0,  // [0:42] is the sub-list for field type_name
@@ -3138,7 +3245,7 @@ func file_patchbay_apiserver_v1_container_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_apiserver_v1_container_proto_rawDesc), len(file_patchbay_apiserver_v1_container_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   44,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

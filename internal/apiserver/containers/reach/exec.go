@@ -3,6 +3,7 @@ package reach
 import (
 	"cmp"
 	"context"
+	"syscall"
 
 	"github.com/containerd/errdefs"
 
@@ -43,8 +44,8 @@ func (c Calls) WaitExec(ctx context.Context, name, processID string) (int, error
 	if err != nil {
 		return 0, err
 	}
-	if processID == "" {
-		return 0, r.errorf(errdefs.ErrInvalidArgument, "process id is empty, want that of an exec")
+	if err := r.checkExec(processID); err != nil {
+		return 0, err
 	}
 	ctx, cancel := c.Containers.Waiting(ctx)
 	defer cancel()
@@ -53,6 +54,36 @@ func (c Calls) WaitExec(ctx context.Context, name, processID string) (int, error
 		return 0, c.Containers.GoingDown(r.Explain(err))
 	}
 	return int(answer.GetExit().GetCode()), nil
+}
+
+// KillExec sends a signal, by name or number, to a process that Exec started; an
+// empty one is SIGKILL. A process that has ended may be errdefs.ErrNotFound.
+func (c Calls) KillExec(ctx context.Context, name, processID, signal string) error {
+	r, err := c.Containers.FindRunning(name)
+	if err != nil {
+		return err
+	}
+	if err := r.checkExec(processID); err != nil {
+		return err
+	}
+	number := syscall.SIGKILL
+	if signal != "" {
+		if number, err = blueprint.ParseSignal(signal); err != nil {
+			return r.errorf(errdefs.ErrInvalidArgument, "%w", err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.GraceTimeout)
+	defer cancel()
+	_, err = r.Helper.Client.Signal(ctx, &sandboxv1.SignalRequest{ProcessId: processID, Signal: int32(number)})
+	return r.Explain(err)
+}
+
+// checkExec refuses what is not the id of an exec.
+func (r Running) checkExec(processID string) error {
+	if processID == "" {
+		return r.errorf(errdefs.ErrInvalidArgument, "process id is empty, want that of an exec")
+	}
+	return nil
 }
 
 // Resize sets the size of the terminal of a process; an empty id is the main

@@ -48,6 +48,8 @@ const (
 	ContainerServiceExecProcedure = "/patchbay.apiserver.v1.ContainerService/Exec"
 	// ContainerServiceWaitExecProcedure is the procedure name of the ContainerService's WaitExec RPC.
 	ContainerServiceWaitExecProcedure = "/patchbay.apiserver.v1.ContainerService/WaitExec"
+	// ContainerServiceKillExecProcedure is the procedure name of the ContainerService's KillExec RPC.
+	ContainerServiceKillExecProcedure = "/patchbay.apiserver.v1.ContainerService/KillExec"
 	// ContainerServiceResizeProcedure is the procedure name of the ContainerService's Resize RPC.
 	ContainerServiceResizeProcedure = "/patchbay.apiserver.v1.ContainerService/Resize"
 	// ContainerServiceCopyFromProcedure is the procedure name of the ContainerService's CopyFrom RPC.
@@ -150,6 +152,13 @@ var (
 			Procedure:  ContainerServiceWaitExecProcedure,
 		}
 	})
+	containerServiceKillExecSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_patchbay_apiserver_v1_container_proto.Services().ByName("ContainerService").Methods().ByName("KillExec"),
+			Procedure:  ContainerServiceKillExecProcedure,
+		}
+	})
 	containerServiceResizeSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -227,6 +236,9 @@ type ContainerServiceClient interface {
 	Exec(context.Context, *v1.ContainerServiceExecRequest) (*v1.ContainerServiceExecResponse, error)
 	// WaitExec returns the exit code of a process that Exec started.
 	WaitExec(context.Context, *v1.ContainerServiceWaitExecRequest) (*v1.ContainerServiceWaitExecResponse, error)
+	// KillExec sends a signal to a process that Exec started. One that has ended may
+	// be "not found".
+	KillExec(context.Context, *v1.ContainerServiceKillExecRequest) (*v1.ContainerServiceKillExecResponse, error)
 	Resize(context.Context, *v1.ContainerServiceResizeRequest) (*v1.ContainerServiceResizeResponse, error)
 	// CopyFrom sends the archive of a path of a container.
 	CopyFrom(context.Context, *v1.ContainerServiceCopyFromRequest) (ContainerServiceCopyFromClientStream, error)
@@ -348,6 +360,9 @@ type ContainerServiceHandler interface {
 	Exec(context.Context, *v1.ContainerServiceExecRequest) (*v1.ContainerServiceExecResponse, error)
 	// WaitExec returns the exit code of a process that Exec started.
 	WaitExec(context.Context, *v1.ContainerServiceWaitExecRequest) (*v1.ContainerServiceWaitExecResponse, error)
+	// KillExec sends a signal to a process that Exec started. One that has ended may
+	// be "not found".
+	KillExec(context.Context, *v1.ContainerServiceKillExecRequest) (*v1.ContainerServiceKillExecResponse, error)
 	Resize(context.Context, *v1.ContainerServiceResizeRequest) (*v1.ContainerServiceResizeResponse, error)
 	// CopyFrom sends the archive of a path of a container.
 	CopyFrom(context.Context, *v1.ContainerServiceCopyFromRequest, ContainerServiceCopyFromServerStream) error
@@ -383,6 +398,7 @@ func RegisterContainerServiceHandler(server *connect.Server, svc ContainerServic
 		connect.Method{Spec: containerServiceLogsSpec(), Handler: adapter.logs},
 		connect.Method{Spec: containerServiceExecSpec(), Handler: adapter.exec},
 		connect.Method{Spec: containerServiceWaitExecSpec(), Handler: adapter.waitExec},
+		connect.Method{Spec: containerServiceKillExecSpec(), Handler: adapter.killExec},
 		connect.Method{Spec: containerServiceResizeSpec(), Handler: adapter.resize},
 		connect.Method{Spec: containerServiceCopyFromSpec(), Handler: adapter.copyFrom},
 		connect.Method{Spec: containerServiceCopyToSpec(), Handler: adapter.copyTo},
@@ -487,6 +503,10 @@ func (UnimplementedContainerServiceHandler) Exec(context.Context, *v1.ContainerS
 
 func (UnimplementedContainerServiceHandler) WaitExec(context.Context, *v1.ContainerServiceWaitExecRequest) (*v1.ContainerServiceWaitExecResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.ContainerService.WaitExec is not implemented")
+}
+
+func (UnimplementedContainerServiceHandler) KillExec(context.Context, *v1.ContainerServiceKillExecRequest) (*v1.ContainerServiceKillExecResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.ContainerService.KillExec is not implemented")
 }
 
 func (UnimplementedContainerServiceHandler) Resize(context.Context, *v1.ContainerServiceResizeRequest) (*v1.ContainerServiceResizeResponse, error) {
@@ -612,6 +632,14 @@ func (c *containerServiceClient) Exec(ctx context.Context, req *v1.ContainerServ
 func (c *containerServiceClient) WaitExec(ctx context.Context, req *v1.ContainerServiceWaitExecRequest) (*v1.ContainerServiceWaitExecResponse, error) {
 	var res v1.ContainerServiceWaitExecResponse
 	if err := c.client.CallUnary(ctx, containerServiceWaitExecSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *containerServiceClient) KillExec(ctx context.Context, req *v1.ContainerServiceKillExecRequest) (*v1.ContainerServiceKillExecResponse, error) {
+	var res v1.ContainerServiceKillExecResponse
+	if err := c.client.CallUnary(ctx, containerServiceKillExecSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -809,6 +837,18 @@ func (h containerServiceHandler) waitExec(ctx context.Context, _ connect.Spec, s
 		return err
 	}
 	res, err := h.svc.WaitExec(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h containerServiceHandler) killExec(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ContainerServiceKillExecRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.KillExec(ctx, &req)
 	if err != nil {
 		return err
 	}
