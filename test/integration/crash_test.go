@@ -3,8 +3,11 @@
 package integration
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -87,6 +90,32 @@ func TestDeathOfEachProcess(t *testing.T) {
 	if got := h.attachment("server", "web").IPv4Address; got != before.Attachments[0].IPv4Address {
 		t.Errorf("started again: got address %v, want %v as before", got, before.Attachments[0].IPv4Address)
 	}
+}
+
+// stopProcess has a process stand still, and returns when all of its threads do: a
+// busy machine lets them go on for a while.
+func stopProcess(t *testing.T, pid int) {
+	t.Helper()
+	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, settle, func() error {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		if err != nil || len(threads) == 0 {
+			return fmt.Errorf("process %d has no threads, error %v", pid, err)
+		}
+		for _, thread := range threads {
+			content, err := os.ReadFile(thread)
+			if err != nil {
+				return err // it ends
+			}
+			// After the name, which is in parentheses (proc(5)).
+			if state := content[bytes.LastIndexByte(content, ')')+2]; state != 'T' {
+				return fmt.Errorf("%s: in state %c", thread, state)
+			}
+		}
+		return nil
+	})
 }
 
 // kill kills a process, and returns when it has let go of all that it had: the

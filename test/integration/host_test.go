@@ -128,6 +128,13 @@ func (h *host) wire() {
 	}
 	h.ip(h.ns, "route add default via 192.0.2.1")
 	h.ip(h.ns, "-6 route add default via 2001:db8::1")
+	// The kernel adds what follows from an IPv6 address when it finds the time.
+	eventually(h.t, settle, func() error {
+		if routes := h.ip(h.ns, "-6 route show table local"); !strings.Contains(routes, "local "+hostIPv6+" dev "+uplink) {
+			return fmt.Errorf("%s is no address of the host yet:\n%s", hostIPv6, routes)
+		}
+		return nil
+	})
 	h.foreignRules()
 }
 

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 
 	dto "github.com/prometheus/client_model/go"
@@ -253,13 +252,6 @@ func TestMetrics(t *testing.T) {
 	h.patchbay("system", "stop", "-t", "0")
 	if _, err := os.Stat(socket); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("after the stop: %v, want the socket gone", err)
-	}
-}
-
-func stopProcess(t *testing.T, pid int) {
-	t.Helper()
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
 	}
 }
 

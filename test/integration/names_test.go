@@ -254,9 +254,7 @@ func TestNamesBesideHangingPlugin(t *testing.T) {
 	asker := h.namespaceOf("asker")
 	want := h.attachment("db", "good").IPv4Address.Addr()
 	pid := h.network("bad").Status.PluginPID
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	stopProcess(t, pid)
 	defer syscall.Kill(pid, syscall.SIGCONT)
 	if got := resolved(ask(t, asker, "db", dns.TypeA)); !slices.Equal(got, []string{want.String()}) {
 		t.Errorf("db: got %v, want %v", got, want)

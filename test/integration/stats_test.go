@@ -206,9 +206,7 @@ func (h *host) checkHangingHelper() {
 	h.t.Helper()
 	const fault = "its runtime helper does not answer"
 	helper := h.container("peer").Status.HelperPID
-	if err := syscall.Kill(helper, syscall.SIGSTOP); err != nil {
-		h.t.Fatal(err)
-	}
+	stopProcess(h.t, helper)
 	all := h.samples()
 	hanging := h.container("peer").Status
 	if err := syscall.Kill(helper, syscall.SIGCONT); err != nil {
