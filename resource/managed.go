@@ -26,3 +26,7 @@ type (
 	// Image is one unpacked image of this host's platform.
 	Image = Managed[ImageConfiguration, ImageStatus]
 )
+
+// RuntimeLabel is a label of networks: only containers of the runtime that it names
+// are let in.
+const RuntimeLabel = "patchbay.dev/runtime"

@@ -85,7 +85,12 @@ func TestVirtualMachineIsConfined(t *testing.T) {
 	h := newHost(t)
 	h.write("config.toml", []byte("[vm]\naccelerator = \"tcg\"\nuser-ids = \"1900000000-1900000003\"\n"), 0o644)
 	h.upVM()
-	h.patchbay("run", "-d", "--runtime", "vm", "--name", "vm", "--network", "default", "--memory", "160m", "--cpus", "1.5", "box", "sleep", "1000")
+	h.patchbay("network", "create", "jail", "--label", resource.RuntimeLabel+"=vm")
+	r := h.try("run", "--rm", "--runtime", "oci", "--network", "jail", "box", "true")
+	if want := "patchbay: network jail: is for containers of runtime vm alone (label patchbay.dev/runtime), not of oci\n"; r.code == 0 || r.stderr != want {
+		t.Errorf("want %q: %s", want, r)
+	}
+	h.patchbay("run", "-d", "--name", "vm", "--network", "jail", "--memory", "160m", "--cpus", "1.5", "box", "sleep", "1000")
 	c := h.container("vm")
 	machine := c.Status.PID
 

@@ -191,6 +191,60 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// A network's label chooses the runtime of who names none, and keeps others out.
+func TestNetworkDemandsRuntime(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		demands  map[string]string
+		runtime  string
+		networks []string
+		want     string // runtime
+		lines    []string
+	}{
+		"nobody demands any":     {networks: []string{"a"}, want: "good"},
+		"chosen":                 {demands: map[string]string{"b": "dies"}, networks: []string{"a", "b"}, want: "dies"},
+		"the built-in network's": {demands: map[string]string{"default": "dies"}, want: "dies"},
+		"named too":              {demands: map[string]string{"b": "dies"}, runtime: "dies", networks: []string{"b"}, want: "dies"},
+		"another is named":       {demands: map[string]string{"b": "dies"}, runtime: "good", networks: []string{"a", "b", "b"}, lines: []string{"network b: is for containers of runtime dies alone (label patchbay.dev/runtime), not of good"}},
+		"two disagree":           {demands: map[string]string{"a": "dies", "b": "hangs"}, networks: []string{"a", "b"}, lines: []string{"network b: is for containers of runtime hangs alone (label patchbay.dev/runtime), not of dies"}},
+		"one that is not there":  {demands: map[string]string{"a": "none"}, networks: []string{"a"}, lines: []string{`runtime plugin "none": not found`}},
+		"not on the network":     {demands: map[string]string{"b": "dies"}, networks: []string{"a"}, want: "good"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.networks.demands = tc.demands
+			c, _, err := w.service.Create(context.Background(), "", nil, resource.ContainerTemplate{
+				Image: "box", Command: []string{"run"}, Runtime: tc.runtime, Networks: on(tc.networks...),
+			})
+			if len(tc.lines) == 0 {
+				if err != nil || c.Configuration.Runtime != tc.want {
+					t.Errorf("runtime %s, %v, want %s", c.Configuration.Runtime, err, tc.want)
+				}
+				return
+			}
+			if err == nil || !strings.HasPrefix(err.Error(), tc.lines[0]) || strings.Count(err.Error(), "\n") != len(tc.lines)-1 || len(w.records.stored) != 0 {
+				t.Errorf("got %v, want %q", err, tc.lines)
+			}
+		})
+	}
+}
+
+// A label that a network gets later keeps out who joins or starts from then on.
+func TestNetworkDemandsRuntimeLater(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"run"}, Networks: on("a")})
+	w.networks.demands = map[string]string{"a": "dies", "b": "dies"}
+	const want = "is for containers of runtime dies alone (label patchbay.dev/runtime), not of good"
+	if _, _, err := w.service.Connect(context.Background(), "web", resource.AttachmentConfiguration{Network: "b"}); !errors.Is(err, errdefs.ErrFailedPrecondition) || err.Error() != "network b: "+want {
+		t.Errorf("connect: %v", err)
+	}
+	if _, err := w.service.Start(context.Background(), "web", false); !errors.Is(err, errdefs.ErrFailedPrecondition) || !strings.Contains(err.Error(), "network a: "+want) {
+		t.Errorf("start: %v", err)
+	}
+}
+
 func TestWhoUsesWhat(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

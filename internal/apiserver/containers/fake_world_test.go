@@ -323,6 +323,7 @@ type fakeNetworks struct {
 	fail     map[string]error // Allocate and Reserve, by network
 	down     map[string]error // Release, by network
 	states   map[string]resource.NetworkState
+	demands  map[string]string // runtimes, by network
 	dns      resource.DNSConfiguration
 	barrier  *sync.WaitGroup // Allocate meets here
 }
@@ -346,6 +347,9 @@ func (f *fakeNetworks) Resolve(name string) (resource.Network, error) {
 	n := resource.Network{Metadata: resource.Metadata{ID: "id-" + name, Name: name}}
 	n.Configuration.Plugin = resource.PluginInfo{Plugin: "bridge", Variant: "nat"}
 	n.Status.State = f.states[name]
+	if runtime := f.demands[name]; runtime != "" {
+		n.Labels = map[string]string{resource.RuntimeLabel: runtime}
+	}
 	return n, nil
 }
 

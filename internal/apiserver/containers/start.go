@@ -111,6 +111,9 @@ func (s *Service) claimRun(e *entry, abort context.CancelFunc) (r *run, change <
 
 // launch is the start itself. On an error nothing is left of it.
 func (s *Service) launch(ctx context.Context, e *entry, r *run, attach bool) (resource.StartedContainer, error) {
+	if err := s.checker.CheckStart(e.config()); err != nil {
+		return resource.StartedContainer{}, e.errorf(errdefs.ErrFailedPrecondition, "%w", err)
+	}
 	made, err := s.launcher.Start(ctx, e.launchable(), attach)
 	if err != nil {
 		return resource.StartedContainer{}, err

@@ -25,6 +25,17 @@ func Strategy(n resource.Network, strategy string, runtime manifest.Plugin) erro
 		n.Name, p.Plugin, p.Variant, strategy, runtime.Name, strings.Join(runtime.Strategies, ", "))
 }
 
+// Runtime refuses a runtime that is not the one that the network's label demands, as
+// errdefs.ErrFailedPrecondition.
+func Runtime(n resource.Network, runtime string) error {
+	demanded := n.Labels[resource.RuntimeLabel]
+	if demanded == "" || demanded == runtime {
+		return nil
+	}
+	return fault.New(errdefs.ErrFailedPrecondition, "network %s: is for containers of runtime %s alone (label %s), not of %s",
+		n.Name, demanded, resource.RuntimeLabel, runtime)
+}
+
 // Rates refuses a wish for rates that the runtime cannot hold on interfaces that
 // are made by strategy, as errdefs.ErrFailedPrecondition: nobody shall believe in
 // a limit that is not there.

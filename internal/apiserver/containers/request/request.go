@@ -3,6 +3,7 @@
 package request
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,20 +79,49 @@ func (c Checker) Check(ctx context.Context, r *Request) error {
 
 func (c Checker) checkRuntime(r *Request) error {
 	if r.Template.Runtime == "" {
-		r.Template.Runtime = c.DefaultRuntime
+		r.Template.Runtime = cmp.Or(c.demanded(r), c.DefaultRuntime)
 	}
 	plugin, err := c.Runtimes.Runtime(r.Template.Runtime)
 	r.runtime = plugin
 	return err
 }
 
+// demanded is the runtime that the first of the networks demands which demands any.
+func (c Checker) demanded(r *Request) string {
+	for _, w := range wishesOf(r) {
+		if n, err := c.Networks.Resolve(w.Network); err == nil && n.Labels[resource.RuntimeLabel] != "" {
+			return n.Labels[resource.RuntimeLabel]
+		}
+	}
+	return ""
+}
+
+// wishesOf are the networks that a request is for.
+func wishesOf(r *Request) []resource.AttachmentConfiguration {
+	if len(r.Template.Networks) == 0 && !r.Template.NoNetwork {
+		return []resource.AttachmentConfiguration{{Network: resource.DefaultNetworkName}}
+	}
+	return slices.Clone(r.Template.Networks)
+}
+
+// CheckStart refuses the start of a container on networks that are no longer for
+// its runtime. What cannot be looked up is for others to tell.
+func (c Checker) CheckStart(config resource.ContainerConfiguration) error {
+	var faults []error
+	seen := make(map[string]bool)
+	for _, w := range config.Networks {
+		if n, err := c.Networks.Resolve(w.Network); err == nil && !seen[n.ID] {
+			seen[n.ID] = true
+			faults = append(faults, fit.Runtime(n, config.Runtime))
+		}
+	}
+	return errors.Join(faults...)
+}
+
 // checkNetworks looks the networks up and refuses those that the runtime cannot
 // make an interface for.
 func (c Checker) checkNetworks(r *Request) error {
-	wishes := slices.Clone(r.Template.Networks)
-	if len(wishes) == 0 && !r.Template.NoNetwork {
-		wishes = []resource.AttachmentConfiguration{{Network: resource.DefaultNetworkName}}
-	}
+	wishes := wishesOf(r)
 	var faults []error
 	for i, w := range wishes {
 		if w.Network == "" {
@@ -139,12 +169,12 @@ func (c Checker) CheckOneMore(runtime string, wishes []resource.AttachmentConfig
 
 // checkFit refuses what the runtime cannot do on a network, each once.
 func (c Checker) checkFit(n resource.Network, w resource.AttachmentConfiguration, runtime manifest.Plugin, again bool) error {
-	strategy, err := c.Networks.Strategy(n.ID)
-	switch {
-	case runtime.Name == "": // it is at fault itself
+	if runtime.Name == "" { // it is at fault itself
 		return nil
-	case err == nil:
-		err = fit.Strategy(n, strategy, runtime)
+	}
+	strategy, err := c.Networks.Strategy(n.ID)
+	if err == nil {
+		err = cmp.Or(fit.Runtime(n, runtime.Name), fit.Strategy(n, strategy, runtime))
 	}
 	if err == nil {
 		return fit.Rates(n, strategy, w, runtime)
