@@ -11,7 +11,6 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 
 	"patchbay.dev/patchbay/internal/cli/frame"
-	"patchbay.dev/patchbay/resource"
 )
 
 func newSystemKernelSet(f *frame.Frame) *cobra.Command {
@@ -73,9 +72,7 @@ func runSystemKernelSet(ctx context.Context, api kernelSetter, f *frame.Frame, r
 	if err != nil {
 		return err
 	}
-	if k := answer.GetKernel(); k.GetAccelerator() != string(resource.AcceleratorKVM) {
-		frame.Warn(f.Stderr, []string{"accelerator: " + acceleratorOf(k).String()})
-	}
+	fmt.Fprintln(f.Stderr, "accelerator:", acceleratorOf(answer.GetKernel()))
 	_, err = fmt.Fprintln(f.Stdout, answer.GetKernel().GetRelease())
 	return err
 }

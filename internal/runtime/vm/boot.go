@@ -103,7 +103,7 @@ func (e *Engine) launch(ctx context.Context, c qemu.Config, limit time.Duration,
 	defer cancel()
 	machine, err := qemu.Start(ctx, c)
 	if err != nil {
-		return e.blameShares(err)
+		return cmp.Or(context.Cause(ctx), e.blameShares(err))
 	}
 	e.machine = machine
 	if e.server != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/hashicorp/yamux"
@@ -154,6 +155,22 @@ func (e *Engine) explain(err error) error {
 	fate := e.fate
 	e.mu.Unlock()
 	return withEnding(err, cmp.Or(fate, e.machine.Reason()), e.console)
+}
+
+// loss says why the machine is gone, or is about to be; "" if that was wanted.
+func (e *Engine) loss() string {
+	select {
+	case <-e.machine.Done():
+	case <-time.After(answerTimeout): // it has lost its agent, and says nothing
+	}
+	e.mu.Lock()
+	fate := e.fate
+	e.mu.Unlock()
+	reason := cmp.Or(fate, e.machine.Reason())
+	if said := tail(e.console); reason != "" && said != "" {
+		reason += "; the end of its console: " + said
+	}
+	return reason
 }
 
 // withEnding adds to an error why a machine went down, "" where nobody knows, and

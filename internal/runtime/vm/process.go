@@ -31,6 +31,7 @@ type process struct {
 	done        chan struct{} // closed when the rest is set
 	code        int
 	outOfMemory bool
+	reason      string // why the machine is gone, if it is and somebody knows
 }
 
 var _ sandbox.Process = (*process)(nil)
@@ -81,7 +82,7 @@ func (p *process) wait() {
 	defer close(p.done)
 	answer, err := p.engine.guest.Wait(context.Background(), &guestv1.WaitRequest{ProcessId: p.id})
 	if err != nil { // the machine is gone
-		p.code, p.outOfMemory = lostCode, p.engine.group.OOMKills() > 0
+		p.code, p.outOfMemory, p.reason = lostCode, p.engine.group.OOMKills() > 0, p.engine.loss()
 		return
 	}
 	p.code, p.outOfMemory = int(answer.GetCode()), answer.GetOutOfMemory()
@@ -140,12 +141,8 @@ func (m *mainProcess) SignalAll(s syscall.Signal) error {
 // OutOfMemory reports whether the guest's kernel killed a process for want of memory.
 func (m *mainProcess) OutOfMemory() bool { return m.outOfMemory }
 
-// Reason is why the machine was ended by its helper.
-func (m *mainProcess) Reason() string {
-	m.engine.mu.Lock()
-	defer m.engine.mu.Unlock()
-	return m.engine.fate
-}
+// Reason is why the machine is gone, if it is and nobody wanted that.
+func (m *mainProcess) Reason() string { return m.reason }
 
 // Exec starts a further process of the container.
 func (e *Engine) Exec(ctx context.Context, name string, c sandbox.ExecConfiguration) (sandbox.Process, error) {

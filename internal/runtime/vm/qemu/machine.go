@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/containerd/errdefs"
@@ -91,7 +92,8 @@ type Machine struct {
 	monitor *monitor
 	agent   net.Conn
 	done    chan struct{} // closed when the process has ended
-	stderr  *bytes.Buffer
+	stderr  *bytes.Buffer // complete when done is closed
+	killed  atomic.Bool
 }
 
 // Start starts a machine. It is ready to be talked to; the guest is just booting, or
@@ -189,10 +191,16 @@ func (m *Machine) explain(err error) error {
 		return err
 	}
 	m.Kill()
-	if said := strings.TrimSpace(m.stderr.String()); said != "" {
-		return fmt.Errorf("%s: %s: %w", Binary, strings.ReplaceAll(said, "\n", "; "), errdefs.ErrFailedPrecondition)
+	if said := m.lastWords(); said != "" {
+		return fmt.Errorf("%s: %s: %w", Binary, said, errdefs.ErrFailedPrecondition)
 	}
 	return err
+}
+
+// lastWords is the last line that the process has said, after done.
+func (m *Machine) lastWords() string {
+	said := strings.TrimSpace(m.stderr.String())
+	return strings.TrimPrefix(said[strings.LastIndexByte(said, '\n')+1:], Binary+": ")
 }
 
 // arguments is the command line.
@@ -330,11 +338,31 @@ func (m *Machine) PID() int { return m.cmd.Process.Pid }
 // Done is closed when the process has ended.
 func (m *Machine) Done() <-chan struct{} { return m.done }
 
-// Reason is why the machine went down, as far as it has said.
-func (m *Machine) Reason() string { return m.monitor.reason() }
+// Reason is why the machine went down, as far as it or its process has said: ""
+// while it runs, after Kill, and when the guest wanted it.
+func (m *Machine) Reason() string {
+	select {
+	case <-m.done:
+		<-m.monitor.done // what it said last has been read
+	default:
+	}
+	if said := m.monitor.reason(); said != "" || m.cmd.ProcessState == nil || m.cmd.ProcessState.Success() || m.killed.Load() {
+		return said
+	}
+	text := Binary + " has ended: " + m.cmd.ProcessState.String()
+	if said := m.lastWords(); said != "" {
+		text += ": " + said
+	}
+	return text
+}
 
 // Kill ends the process and returns when it is gone.
 func (m *Machine) Kill() {
+	select {
+	case <-m.done: // how it ended stays known
+	default:
+		m.killed.Store(true)
+	}
 	_ = m.cmd.Process.Kill() // gone already, else it goes now
 	<-m.done
 	m.agent.Close()
