@@ -116,11 +116,19 @@ func TestMacvtap(t *testing.T) {
 	host, outside, apart := netnstest.New(t), netnstest.New(t), netnstest.New(t)
 	netnstest.Pair(t, netnstest.End{Namespace: host, Name: "up0"}, netnstest.End{Namespace: outside, Name: "lan0", Addresses: []string{"10.8.0.9/24"}})
 	mac := resource.StableMACAddress("macvtap", "10.8.0.2")
-	tap, err := netnstest.Link(t, host).AddMacvtap("up0", resource.MacvlanBridge, link.Peer{Namespace: apart, Name: "eth0", MAC: mac})
+	queues, err := netnstest.Link(t, host).AddMacvtap("up0", resource.MacvlanBridge, link.Peer{Namespace: apart, Name: "eth0", MAC: mac}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
+	tap := queues[0]
 	defer tap.Close()
+	more, err := netnstest.Link(t, host).AddMacvtap("up0", resource.MacvlanBridge, link.Peer{Namespace: apart, Name: "eth1"}, 4)
+	if err != nil || len(more) != 4 {
+		t.Errorf("4 queues: %v, %v", more, err)
+	}
+	for _, f := range more {
+		defer f.Close()
+	}
 	inside, err := netnstest.Link(t, apart).Interface("eth0")
 	if err != nil || inside.Kind != "macvtap" || inside.MAC != mac || !inside.Up {
 		t.Errorf("interface %+v, %v", inside, err)

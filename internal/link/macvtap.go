@@ -16,9 +16,9 @@ import (
 )
 
 // AddMacvtap makes a macvtap on parent that is born in the namespace of inner, up
-// and without addresses, and returns the file through which its frames go, each
-// with a header as those of AddBridgeTap. The interface is gone with its namespace.
-func (h *Handle) AddMacvtap(parent string, mode resource.MacvlanMode, inner Peer) (*os.File, error) {
+// and without addresses, and returns the files of its queues through which its frames go,
+// each with a header as those of AddBridgeTap. The interface is gone with its namespace.
+func (h *Handle) AddMacvtap(parent string, mode resource.MacvlanMode, inner Peer, queues int) ([]*os.File, error) {
 	if err := h.addMacvlan("macvtap", parent, mode, inner); err != nil {
 		return nil, err
 	}
@@ -27,14 +27,12 @@ func (h *Handle) AddMacvtap(parent string, mode resource.MacvlanMode, inner Peer
 		return nil, err
 	}
 	defer within.Close()
-	tap, err := openMacvtap(inner.Namespace, inner.Name)
+	tap, err := openQueues(queues, func(flags uint16) (*os.File, error) { return openMacvtap(inner.Namespace, inner.Name, flags) })
 	if err == nil {
 		err = within.raw.Do(rtnl.Optional(rtnl.NoLinkLocal(inner.Name)), rtnl.AllMulticast(inner.Name), rtnl.Up(inner.Name))
 	}
 	if err != nil {
-		if tap != nil {
-			tap.Close()
-		}
+		closeAll(tap)
 		return nil, errors.Join(fmt.Errorf("macvtap %s on parent %s: %w", inner.Name, parent, err), within.Delete(inner.Name))
 	}
 	return tap, nil
@@ -43,7 +41,7 @@ func (h *Handle) AddMacvtap(parent string, mode resource.MacvlanMode, inner Peer
 // openMacvtap opens the character device of a macvtap. Nodes in /dev are named by
 // the interface's index, which another namespace may have too; the number of the
 // device is not, and the namespace's sysfs has it.
-func openMacvtap(ns *netns.Namespace, name string) (*os.File, error) {
+func openMacvtap(ns *netns.Namespace, name string, flags uint16) (*os.File, error) {
 	number, err := macvtapNumber(ns, name)
 	if err != nil {
 		return nil, err
@@ -61,7 +59,7 @@ func openMacvtap(ns *netns.Namespace, name string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open its device: %w", err)
 	}
-	if err := setTap(fd, name, unix.IFF_VNET_HDR); err != nil {
+	if err := setTap(fd, name, unix.IFF_VNET_HDR|flags); err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("headers of its frames: %w", err)
 	}

@@ -36,11 +36,11 @@ func (h *Handle) Rename(name, to string, mtu int) error {
 	return nil
 }
 
-// AddBridgeTap makes a port of a bridge whose other end is a file: frames, each
-// with a header that says what of it is left to be done (virtio_net_hdr). The port is gone
-// when all descriptors of the file are closed. A port of that name is what a dead
-// sandbox left; it is removed first.
-func (h *Handle) AddBridgeTap(bridge, port string, mtu int) (*os.File, error) {
+// AddBridgeTap makes a port of a bridge whose other end are files, one for each queue:
+// frames, each with a header that says what of it is left to be done (virtio_net_hdr).
+// The port is gone when all descriptors of the files are closed. A port of that name
+// is what a dead sandbox left; it is removed first.
+func (h *Handle) AddBridgeTap(bridge, port string, mtu, queues int) ([]*os.File, error) {
 	master, err := h.byName(bridge)
 	if err != nil {
 		return nil, fmt.Errorf("bridge %s: %w", bridge, err)
@@ -50,7 +50,7 @@ func (h *Handle) AddBridgeTap(bridge, port string, mtu int) (*os.File, error) {
 			return nil, fmt.Errorf("port %s: remove left-over: %w", port, err)
 		}
 	}
-	tap, err := openTap(port, unix.IFF_VNET_HDR)
+	tap, err := openQueues(queues, func(flags uint16) (*os.File, error) { return openTap(port, unix.IFF_VNET_HDR|flags) })
 	if err != nil {
 		return nil, explainTap(err, fmt.Sprintf("port %s of bridge %s", port, bridge))
 	}
@@ -62,7 +62,7 @@ func (h *Handle) AddBridgeTap(bridge, port string, mtu int) (*os.File, error) {
 		enslave.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(mtu))))
 	}
 	if err := h.raw.Do(rtnl.Optional(rtnl.NoLinkLocal(port)), enslave, rtnl.Up(port)); err != nil {
-		tap.Close() // and with it the port
+		closeAll(tap) // and with them the port
 		return nil, fmt.Errorf("port %s of bridge %s: %w", port, bridge, err)
 	}
 	return tap, nil
@@ -86,6 +86,29 @@ func AddTap(inner Peer) (*os.File, error) {
 		return nil, errors.Join(rtnl.Explain(err, "tap", what), file.Close())
 	}
 	return file, nil
+}
+
+// openQueues opens the same device once for each of its queues.
+func openQueues(n int, open func(flags uint16) (*os.File, error)) (all []*os.File, err error) {
+	var flags uint16
+	if n > 1 {
+		flags = unix.IFF_MULTI_QUEUE
+	}
+	for range max(1, n) {
+		f, err := open(flags)
+		if err != nil {
+			closeAll(all)
+			return nil, err
+		}
+		all = append(all, f)
+	}
+	return all, nil
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
 }
 
 // openTap makes a tap in the calling thread's network namespace.

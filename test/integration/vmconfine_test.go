@@ -160,6 +160,18 @@ func TestVirtualMachineIsConfined(t *testing.T) {
 			t.Errorf("list: %s", out)
 		}
 	})
+	t.Run("its kernel panics", func(t *testing.T) {
+		h.patchbay("start", "vm")
+		h.try("exec", "--privileged", "--user", "root", "vm", "sh", "-c", "echo c >/proc/sysrq-trigger")
+		eventually(t, settle, func() error {
+			s := h.container("vm").Status
+			if s.State != resource.ContainerStopped || s.ExitCode != 137 || !strings.Contains(s.Message, "kernel has panicked") ||
+				!strings.Contains(s.Message, "sysrq triggered crash") || strings.Contains(s.Message, "\n") {
+				return fmt.Errorf("status %+v", s)
+			}
+			return nil
+		})
+	})
 	t.Run("its helper is killed", func(t *testing.T) {
 		h.patchbay("start", "vm")
 		kill(t, h.container("vm").Status.HelperPID)

@@ -11,8 +11,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -231,19 +229,4 @@ func (e *Engine) creation() *guestv1.CreateRequest {
 		CapabilitiesAdd: c.CapabilitiesAdd, CapabilitiesDrop: c.CapabilitiesDrop,
 		Mounts: wire.MountsToProto(share.Shared(c.Mounts)),
 	}
-}
-
-// tailBytes bounds how much of a guest's console goes into an error.
-const tailBytes = 1024
-
-// tail returns the last lines of a console as one line.
-func tail(path string) string {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return ""
-	}
-	data = data[max(0, len(data)-tailBytes):]
-	lines := strings.FieldsFunc(strings.ToValidUTF8(string(data), ""), func(r rune) bool { return r == '\n' || r == '\r' })
-	lines = slices.DeleteFunc(lines, func(l string) bool { return strings.TrimSpace(l) == "" })
-	return strings.Join(lines[max(0, len(lines)-3):], "; ")
 }

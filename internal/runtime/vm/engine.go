@@ -167,22 +167,34 @@ func (e *Engine) loss() string {
 	fate := e.fate
 	e.mu.Unlock()
 	reason := cmp.Or(fate, e.machine.Reason())
-	if said := tail(e.console); reason != "" && said != "" {
-		reason += "; the end of its console: " + said
+	if reason == "" {
+		return ""
 	}
-	return reason
+	return ending(reason, e.console)
 }
 
 // withEnding adds to an error why a machine went down, "" where nobody knows, and
 // what its guest said last, in the same line.
 func withEnding(err error, reason, console string) error {
-	if reason != "" {
-		err = fmt.Errorf("%w: %s", err, reason)
-	}
-	if said := tail(console); said != "" {
-		err = fmt.Errorf("%w; the end of its console: %s", err, said)
+	if text := ending(reason, console); text != "" {
+		return fmt.Errorf("%w; %s", err, text)
 	}
 	return err
+}
+
+// ending is why a machine went down and what its guest said last.
+func ending(reason, console string) string {
+	if why := panicOf(console); why != "" {
+		return "the guest's kernel has panicked: " + why
+	}
+	said := tail(console)
+	if said != "" {
+		said = "the end of its console: " + said
+	}
+	if reason != "" && said != "" {
+		return reason + "; " + said
+	}
+	return reason + said
 }
 
 // Destroy ends the machine and removes what was made for it.

@@ -63,7 +63,12 @@ func (e *Engine) plug(ctx context.Context, outside *link.Handle, i sandbox.Inter
 	if err != nil {
 		return err
 	}
-	defer frames.File.Close() // the machine has it
+	defer frames.Close() // the machine has them
+	if e.verdict.Accelerator == qemu.KVM && !frames.Datagrams {
+		if err := frames.Accelerate(); err != nil {
+			return err
+		}
+	}
 	if err := e.rates.Apply(i); err != nil {
 		return err
 	}
@@ -177,16 +182,33 @@ func (e *Engine) Rewrite(c sandbox.Configuration) error {
 	return nil
 }
 
+// maxQueues bounds the queues of an interface: more processors than that hardly wait
+// for one another's frames.
+const maxQueues = 8
+
+// queues is how many queues an interface has that is the host kernel's: one for each
+// processor, where these run at the same time. In software emulation more than one
+// costs and gains nothing.
+func (e *Engine) queues() int {
+	if e.verdict.Accelerator != qemu.KVM {
+		return 1
+	}
+	return min(processors(e.sandbox.Resources), maxQueues)
+}
+
 // hostEnd makes the host's end of an interface.
 func (e *Engine) hostEnd(ctx context.Context, outside *link.Handle, i sandbox.Interface) (f qemu.Frames, err error) {
 	switch l := i.Link.(type) {
 	case sandbox.BridgePort:
-		f.File, err = outside.AddBridgeTap(l.Bridge, l.Port, i.MTU)
+		f.Queues, err = outside.AddBridgeTap(l.Bridge, l.Port, i.MTU, e.queues())
 	case sandbox.Macvlan:
-		f.File, err = outside.AddMacvtap(l.Parent, l.Mode, link.Peer{Namespace: e.namespace, Name: i.Name, MAC: i.MAC, MTU: i.MTU})
+		f.Queues, err = outside.AddMacvtap(l.Parent, l.Mode, link.Peer{Namespace: e.namespace, Name: i.Name, MAC: i.MAC, MTU: i.MTU}, e.queues())
 	case sandbox.TapStream:
 		f.Datagrams = true
-		f.File, err = e.pump(ctx, i.Name, l.Socket)
+		var frames *os.File
+		if frames, err = e.pump(ctx, i.Name, l.Socket); err == nil {
+			f.Queues = []*os.File{frames}
+		}
 	default:
 		err = fmt.Errorf("link %T: not known to this runtime: %w", i.Link, errdefs.ErrNotImplemented)
 	}

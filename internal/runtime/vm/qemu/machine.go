@@ -345,8 +345,9 @@ func (m *Machine) Reason() string {
 	case <-m.done:
 		<-m.monitor.done // what it said last has been read
 	default:
+		return m.monitor.reason()
 	}
-	if said := m.monitor.reason(); said != "" || m.cmd.ProcessState == nil || m.cmd.ProcessState.Success() || m.killed.Load() {
+	if said := m.monitor.reason(); said != "" || m.cmd.ProcessState.Success() || m.killed.Load() {
 		return said
 	}
 	text := Binary + " has ended: " + m.cmd.ProcessState.String()

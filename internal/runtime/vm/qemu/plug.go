@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/containerd/errdefs"
 
@@ -11,20 +13,95 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-// Frames is the file through which the frames of a network device go.
+// Frames is what the frames of a network device go through.
 type Frames struct {
-	File *os.File
-	// Datagrams: it is a connected datagram socket, one datagram for each frame.
-	// Else it is a tap or macvtap.
+	// Queues are the files of a tap or macvtap, one for each of its queues; or the one
+	// of a connected datagram socket, one datagram for each frame.
+	Queues    []*os.File
 	Datagrams bool
+	// Vhost are as many files of the kernel's part of a network device (vhost-net), which
+	// spares the frames the way through this process; none: it does not.
+	Vhost []*os.File
 }
 
-// netdev is the network back end with the file that the monitor knows by id.
-func (f Frames) netdev(id string) map[string]any {
-	if f.Datagrams {
-		return map[string]any{"type": "dgram", "id": id, "local": map[string]any{"type": "fd", "str": id}}
+// vhostDevice is where the kernel offers its part of network devices.
+const vhostDevice = "/dev/vhost-net"
+
+// Accelerate has the kernel carry the frames of a tap, where it can.
+func (f *Frames) Accelerate() error {
+	for range f.Queues {
+		file, err := os.OpenFile(vhostDevice, os.O_RDWR, 0)
+		if err != nil && len(f.Vhost) == 0 {
+			return nil // the module is not there
+		}
+		if err != nil {
+			return err
+		}
+		f.Vhost = append(f.Vhost, file)
 	}
-	return map[string]any{"type": "tap", "id": id, "fd": id}
+	return nil
+}
+
+// Close closes the files.
+func (f *Frames) Close() {
+	for _, file := range slices.Concat(f.Queues, f.Vhost) {
+		_ = file.Close() // nothing is written to it here
+	}
+}
+
+// named is a file that the monitor knows by a name.
+type named struct {
+	name string
+	file *os.File
+}
+
+// files are all files, with names that begin with an id.
+func (f Frames) files(id string) (queues, vhost []named) {
+	for i, file := range f.Queues {
+		queues = append(queues, named{fmt.Sprintf("%sq%d", id, i), file})
+	}
+	for i, file := range f.Vhost {
+		vhost = append(vhost, named{fmt.Sprintf("%sv%d", id, i), file})
+	}
+	return queues, vhost
+}
+
+func namesOf(files []named) string {
+	var out []string
+	for _, f := range files {
+		out = append(out, f.name)
+	}
+	return strings.Join(out, ":")
+}
+
+// netdev is the network back end (NetdevTapOptions of qapi/net.json): several queues
+// are told by fds, and fd is for a single one.
+func (f Frames) netdev(id string) map[string]any {
+	queues, vhost := f.files(id)
+	if f.Datagrams {
+		return map[string]any{"type": "dgram", "id": id, "local": map[string]any{"type": "fd", "str": namesOf(queues)}}
+	}
+	out := map[string]any{"type": "tap", "id": id}
+	plural := ""
+	if len(queues) > 1 {
+		plural = "s"
+	}
+	out["fd"+plural] = namesOf(queues)
+	if len(vhost) > 0 {
+		out["vhost"] = true
+		out["vhostfd"+plural] = namesOf(vhost)
+	}
+	return out
+}
+
+// device is the guest's network device. Of several queues each has an interrupt for
+// either direction, beside those for control and configuration.
+func (f Frames) device(id string, port int, mac resource.MACAddress) map[string]any {
+	out := map[string]any{"driver": "virtio-net-pci", "id": id, "netdev": id, "mac": string(mac), "bus": fmt.Sprintf("port%d", port)}
+	if n := len(f.Queues); n > 1 {
+		out["mq"], out["vectors"] = true, 2*n+2
+	}
+	return out
 }
 
 // PlugNetwork plugs a network device in at a port. Its id is of letters and digits.
@@ -34,8 +111,11 @@ func (m *Machine) PlugNetwork(ctx context.Context, id string, port int, frames F
 	}
 	var undo revert.Stack
 	defer undo.Run(&err)
-	if err := m.monitor.execute(ctx, "getfd", map[string]any{"fdname": id}, frames.File); err != nil {
-		return err
+	queues, vhost := frames.files(id)
+	for _, f := range slices.Concat(queues, vhost) {
+		if err := m.monitor.execute(ctx, "getfd", map[string]any{"fdname": f.name}, f.file); err != nil {
+			return err
+		}
 	}
 	if err := m.monitor.execute(ctx, "netdev_add", frames.netdev(id)); err != nil {
 		return err
@@ -43,9 +123,7 @@ func (m *Machine) PlugNetwork(ctx context.Context, id string, port int, frames F
 	undo.Add(func() error {
 		return m.monitor.execute(context.WithoutCancel(ctx), "netdev_del", map[string]any{"id": id})
 	})
-	if err := m.monitor.execute(ctx, "device_add", map[string]any{
-		"driver": "virtio-net-pci", "id": id, "netdev": id, "mac": string(mac), "bus": fmt.Sprintf("port%d", port),
-	}); err != nil {
+	if err := m.monitor.execute(ctx, "device_add", frames.device(id, port, mac)); err != nil {
 		return err
 	}
 	undo.Success()

@@ -1,0 +1,47 @@
+package vm
+
+import (
+	"os"
+	"slices"
+	"strings"
+)
+
+const (
+	// tailBytes bounds what is looked at of a guest's console, tailLines and
+	// tailText what of it goes into an error.
+	tailBytes = 32 << 10
+	tailLines = 3
+	tailText  = 1024
+)
+
+// panicked is how the kernel begins its last words (kernel/panic.c).
+const panicked = "Kernel panic - not syncing: "
+
+// lastLines returns what a guest has said last, without empty lines.
+func lastLines(path string) []string {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil
+	}
+	data = data[max(0, len(data)-tailBytes):]
+	lines := strings.FieldsFunc(strings.ToValidUTF8(string(data), ""), func(r rune) bool { return r == '\n' || r == '\r' })
+	return slices.DeleteFunc(lines, func(l string) bool { return strings.TrimSpace(l) == "" })
+}
+
+// tail returns the last lines of a console as one line.
+func tail(path string) string {
+	lines := lastLines(path)
+	text := strings.Join(lines[max(0, len(lines)-tailLines):], "; ")
+	return text[max(0, len(text)-tailText):]
+}
+
+// panicOf returns why a guest's kernel has given up, as its console says; "" if it
+// has not. What it says after that, a trace of calls, is for others.
+func panicOf(path string) string {
+	for _, line := range lastLines(path) {
+		if _, reason, ok := strings.Cut(line, panicked); ok {
+			return reason[:min(len(reason), tailText)]
+		}
+	}
+	return ""
+}
