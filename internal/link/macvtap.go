@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/link/rtnl"
+	"patchbay.dev/patchbay/internal/link/tuntap"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/resource"
 )
@@ -27,12 +28,12 @@ func (h *Handle) AddMacvtap(parent string, mode resource.MacvlanMode, inner Peer
 		return nil, err
 	}
 	defer within.Close()
-	tap, err := openQueues(queues, func(flags uint16) (*os.File, error) { return openMacvtap(inner.Namespace, inner.Name, flags) })
+	tap, err := tuntap.Queues(queues, func(flags uint16) (*os.File, error) { return openMacvtap(inner.Namespace, inner.Name, flags) })
 	if err == nil {
 		err = within.raw.Do(rtnl.Optional(rtnl.NoLinkLocal(inner.Name)), rtnl.AllMulticast(inner.Name), rtnl.Up(inner.Name))
 	}
 	if err != nil {
-		closeAll(tap)
+		tuntap.Close(tap)
 		return nil, errors.Join(fmt.Errorf("macvtap %s on parent %s: %w", inner.Name, parent, err), within.Delete(inner.Name))
 	}
 	return tap, nil
@@ -59,7 +60,7 @@ func openMacvtap(ns *netns.Namespace, name string, flags uint16) (*os.File, erro
 	if err != nil {
 		return nil, fmt.Errorf("open its device: %w", err)
 	}
-	if err := setTap(fd, name, unix.IFF_VNET_HDR|flags); err != nil {
+	if err := tuntap.Set(fd, name, unix.IFF_VNET_HDR|flags); err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("headers of its frames: %w", err)
 	}

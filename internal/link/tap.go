@@ -11,10 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/link/rtnl"
+	"patchbay.dev/patchbay/internal/link/tuntap"
 )
-
-// tunDevice makes tap interfaces (Documentation/networking/tuntap.rst of the kernel).
-const tunDevice = "/dev/net/tun"
 
 // Rename gives an interface that is down another name and an MTU (0: it keeps its own).
 func (h *Handle) Rename(name, to string, mtu int) error {
@@ -50,7 +48,7 @@ func (h *Handle) AddBridgeTap(bridge, port string, mtu, queues int) ([]*os.File,
 			return nil, fmt.Errorf("port %s: remove left-over: %w", port, err)
 		}
 	}
-	tap, err := openQueues(queues, func(flags uint16) (*os.File, error) { return openTap(port, unix.IFF_VNET_HDR|flags) })
+	tap, err := tuntap.Queues(queues, func(flags uint16) (*os.File, error) { return tuntap.Open(port, unix.IFF_VNET_HDR|flags) })
 	if err != nil {
 		return nil, explainTap(err, fmt.Sprintf("port %s of bridge %s", port, bridge))
 	}
@@ -62,7 +60,7 @@ func (h *Handle) AddBridgeTap(bridge, port string, mtu, queues int) ([]*os.File,
 		enslave.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(mtu))))
 	}
 	if err := h.raw.Do(rtnl.Optional(rtnl.NoLinkLocal(port)), enslave, rtnl.Up(port)); err != nil {
-		closeAll(tap) // and with them the port
+		tuntap.Close(tap) // and with them the port
 		return nil, fmt.Errorf("port %s of bridge %s: %w", port, bridge, err)
 	}
 	return tap, nil
@@ -76,7 +74,7 @@ func AddTap(inner Peer) (*os.File, error) {
 	what := "tap " + inner.Name
 	var file *os.File
 	err := inner.Namespace.Do(func() (err error) {
-		file, err = openTap(inner.Name, unix.IFF_TUN_EXCL)
+		file, err = tuntap.Open(inner.Name, unix.IFF_TUN_EXCL)
 		return err
 	})
 	if err != nil {
@@ -86,53 +84,6 @@ func AddTap(inner Peer) (*os.File, error) {
 		return nil, errors.Join(rtnl.Explain(err, "tap", what), file.Close())
 	}
 	return file, nil
-}
-
-// openQueues opens the same device once for each of its queues.
-func openQueues(n int, open func(flags uint16) (*os.File, error)) (all []*os.File, err error) {
-	var flags uint16
-	if n > 1 {
-		flags = unix.IFF_MULTI_QUEUE
-	}
-	for range max(1, n) {
-		f, err := open(flags)
-		if err != nil {
-			closeAll(all)
-			return nil, err
-		}
-		all = append(all, f)
-	}
-	return all, nil
-}
-
-func closeAll(files []*os.File) {
-	for _, f := range files {
-		f.Close()
-	}
-}
-
-// openTap makes a tap in the calling thread's network namespace.
-func openTap(name string, flags uint16) (*os.File, error) {
-	fd, err := unix.Open(tunDevice, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: tunDevice, Err: err}
-	}
-	if err := setTap(fd, name, flags); err != nil {
-		unix.Close(fd)
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), "tap "+name), nil
-}
-
-// setTap says of an open file which tap it is, and that each read and write is one
-// frame, after such headers as flags ask for.
-func setTap(fd int, name string, flags uint16) error {
-	request, err := unix.NewIfreq(name)
-	if err != nil {
-		return err
-	}
-	request.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | flags)
-	return unix.IoctlIfreq(fd, unix.TUNSETIFF, request)
 }
 
 // setPeer gives an interface that is in its namespace already its MAC address
@@ -159,7 +110,7 @@ func setPeer(inner Peer) error {
 func explainTap(err error, what string) error {
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
-		return fmt.Errorf("%s: the kernel offers no %s; is the module there (modprobe tun)? %w: %w", what, tunDevice, errdefs.ErrNotImplemented, err)
+		return fmt.Errorf("%s: the kernel offers no %s; is the module there (modprobe tun)? %w: %w", what, tuntap.Device, errdefs.ErrNotImplemented, err)
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
 		return fmt.Errorf("%s: %w: %w", what, errdefs.ErrPermissionDenied, err)
 	case errors.Is(err, unix.EBUSY):

@@ -45,10 +45,10 @@ var layers = []layer{
 
 	// Linux mechanics.
 	{packages: []string{"internal/netns"}, imports: []string{"resource"}},
-	{packages: []string{"internal/link/sysctl"}, apart: true},
+	{packages: []string{"internal/link/sysctl", "internal/link/tuntap"}, apart: true},
 	{packages: []string{"internal/sockfilter"}, apart: true},
 	{packages: []string{"internal/link/rtnl"}, imports: []string{"resource", "internal/sockfilter"}},
-	{packages: []string{"internal/link"}, imports: []string{"resource", "internal/netns", "internal/revert", "internal/sockfilter", "internal/link/rtnl", "internal/link/sysctl"}},
+	{packages: []string{"internal/link"}, imports: []string{"resource", "internal/netns", "internal/revert", "internal/sockfilter", "internal/link/rtnl", "internal/link/sysctl", "internal/link/tuntap"}},
 	{packages: []string{"internal/link/rate"}, imports: []string{"resource", "internal/netns", "internal/revert"}, tests: []string{"internal/link"}},
 	{packages: []string{"internal/firewall/interest"}, imports: []string{"internal/sockfilter"}},
 	{packages: []string{"internal/firewall"}, imports: []string{"resource", "internal/netns", "internal/keyed", "internal/firewall/interest"}},

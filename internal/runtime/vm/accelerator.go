@@ -11,6 +11,7 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/vm/accel"
 	"patchbay.dev/patchbay/internal/runtime/vm/bare"
 	"patchbay.dev/patchbay/internal/runtime/vm/channel"
+	"patchbay.dev/patchbay/internal/runtime/vm/console"
 	"patchbay.dev/patchbay/internal/runtime/vm/kernel"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
 )
@@ -49,8 +50,8 @@ func (c Config) tryKVM(ctx context.Context, host *outer.Host) error {
 		return err
 	}
 	defer m.Close()
-	console := filepath.Join(dir, "console")
-	if m.Console, err = os.OpenFile(console, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600); err != nil {
+	said := filepath.Join(dir, "console")
+	if m.Console, err = os.OpenFile(said, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600); err != nil {
 		return err
 	}
 	defer m.Console.Close()
@@ -62,7 +63,7 @@ func (c Config) tryKVM(ctx context.Context, host *outer.Host) error {
 	defer machine.Kill()
 	session, err := channel.Connect(ctx, machine.Agent())
 	if err != nil {
-		return withEnding(err, machine.Reason(), console)
+		return console.Explain(err, machine.Reason(), said)
 	}
 	return session.Close()
 }

@@ -20,6 +20,7 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/outer"
 	"patchbay.dev/patchbay/internal/runtime/vm/accel"
 	"patchbay.dev/patchbay/internal/runtime/vm/bare"
+	"patchbay.dev/patchbay/internal/runtime/vm/console"
 	"patchbay.dev/patchbay/internal/runtime/vm/hostuser"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
 	"patchbay.dev/patchbay/internal/runtime/vm/share"
@@ -154,7 +155,7 @@ func (e *Engine) explain(err error) error {
 	e.mu.Lock()
 	fate := e.fate
 	e.mu.Unlock()
-	return withEnding(err, cmp.Or(fate, e.machine.Reason()), e.console)
+	return console.Explain(err, cmp.Or(fate, e.machine.Reason()), e.console)
 }
 
 // loss says why the machine is gone, or is about to be; "" if that was wanted.
@@ -170,31 +171,7 @@ func (e *Engine) loss() string {
 	if reason == "" {
 		return ""
 	}
-	return ending(reason, e.console)
-}
-
-// withEnding adds to an error why a machine went down, "" where nobody knows, and
-// what its guest said last, in the same line.
-func withEnding(err error, reason, console string) error {
-	if text := ending(reason, console); text != "" {
-		return fmt.Errorf("%w; %s", err, text)
-	}
-	return err
-}
-
-// ending is why a machine went down and what its guest said last.
-func ending(reason, console string) string {
-	if why := panicOf(console); why != "" {
-		return "the guest's kernel has panicked: " + why
-	}
-	said := tail(console)
-	if said != "" {
-		said = "the end of its console: " + said
-	}
-	if reason != "" && said != "" {
-		return reason + "; " + said
-	}
-	return reason + said
+	return console.Ending(reason, e.console)
 }
 
 // Destroy ends the machine and removes what was made for it.

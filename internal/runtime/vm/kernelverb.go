@@ -17,6 +17,7 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/outer"
 	"patchbay.dev/patchbay/internal/runtime/vm/accel"
 	"patchbay.dev/patchbay/internal/runtime/vm/bare"
+	"patchbay.dev/patchbay/internal/runtime/vm/console"
 	"patchbay.dev/patchbay/internal/runtime/vm/kernel"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
 	"patchbay.dev/patchbay/internal/runtime/vm/template"
@@ -227,7 +228,7 @@ func (c Config) warm(ctx context.Context, r resource.Resources, idle bool, step 
 		}
 	}
 	if t, err = c.Source.Save(ctx, m, limit, step); err != nil {
-		err = withEnding(err, "", path)
+		err = console.Explain(err, "", path)
 	}
 	return t, err
 }

@@ -1,4 +1,4 @@
-package vm
+package console
 
 import (
 	"os"
@@ -37,22 +37,22 @@ func TestConsole(t *testing.T) {
 	}
 }
 
-func TestWithEnding(t *testing.T) {
+func TestEnding(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "console")
 	if err := os.WriteFile(path, []byte("one\ntwo\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := ending("the machine went down", path); got != "the machine went down; the end of its console: one; two" {
+	if got := Ending("the machine went down", path); got != "the machine went down; the end of its console: one; two" {
 		t.Errorf("got %q", got)
 	}
-	if got := ending("", path); got != "the end of its console: one; two" {
+	if got := Ending("", path); got != "the end of its console: one; two" {
 		t.Errorf("got %q", got)
 	}
 	if err := os.WriteFile(path, []byte("one\nKernel panic - not syncing: why\ntwo\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := ending("the machine went down", path); got != "the guest's kernel has panicked: why" {
+	if got := Ending("the machine went down", path); got != "the guest's kernel has panicked: why" {
 		t.Errorf("got %q", got)
 	}
 }

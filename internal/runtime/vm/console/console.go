@@ -1,6 +1,8 @@
-package vm
+// Package console reads what a guest has said on its serial port.
+package console
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -44,4 +46,28 @@ func panicOf(path string) string {
 		}
 	}
 	return ""
+}
+
+// Explain adds to an error why a machine went down, "" where nobody knows, and
+// what its guest said last, in the same line.
+func Explain(err error, reason, path string) error {
+	if text := Ending(reason, path); text != "" {
+		return fmt.Errorf("%w; %s", err, text)
+	}
+	return err
+}
+
+// Ending is why a machine went down and what its guest said last.
+func Ending(reason, path string) string {
+	if why := panicOf(path); why != "" {
+		return "the guest's kernel has panicked: " + why
+	}
+	said := tail(path)
+	if said != "" {
+		said = "the end of its console: " + said
+	}
+	if reason != "" && said != "" {
+		return reason + "; " + said
+	}
+	return reason + said
 }
