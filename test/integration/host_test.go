@@ -126,6 +126,13 @@ func (h *host) wire() {
 	} {
 		h.ip(h.internet, line)
 	}
+	// The kernel makes the route of an address when the link has come up, in its own time.
+	eventually(h.t, settle, func() error {
+		if local := h.ip(h.ns, "-6 route show table local"); !strings.Contains(local, "local "+hostIPv6+" dev "+uplink) {
+			return fmt.Errorf("no local route to %s: %s", hostIPv6, local)
+		}
+		return nil
+	})
 	h.ip(h.ns, "route add default via 192.0.2.1")
 	h.ip(h.ns, "-6 route add default via 2001:db8::1")
 	// The kernel adds what follows from an IPv6 address when it finds the time.
