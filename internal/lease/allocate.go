@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -16,11 +16,17 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-// validKey is what a key looks like: a container's id, "/", the attachment's place.
-var validKey = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._/-]{0,99}$`)
+const maxKey = 100
 
+// checkKey refuses what does not look like a key: a container's id, "/", the
+// attachment's place. A regular expression would be compiled in each plugin.
 func checkKey(key string) error {
-	if !validKey.MatchString(key) {
+	alphanumeric := func(c byte) bool { return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' }
+	valid := 0 < len(key) && len(key) <= maxKey && alphanumeric(key[0])
+	for i := range len(key) {
+		valid = valid && (alphanumeric(key[i]) || strings.IndexByte("._/-", key[i]) >= 0)
+	}
+	if !valid {
 		return fmt.Errorf("key %q: want 1 to 100 of a-z, A-Z, 0-9, '.', '_', '-', '/': %w", key, errdefs.ErrInvalidArgument)
 	}
 	return nil
