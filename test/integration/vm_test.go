@@ -323,7 +323,9 @@ func TestVirtualMachineRunsToItsEnd(t *testing.T) {
 
 func TestVirtualMachineRefuses(t *testing.T) {
 	t.Parallel()
-	h := newHost(t).lendable().up()
+	h := newHost(t).lendable()
+	h.write("config.toml", []byte("[vm]\naccelerator = \"tcg\"\nboot-timeout = \"200ms\"\n"), 0o644)
+	h.up()
 	refused := func(text string, args ...string) {
 		t.Helper()
 		r := h.try(args...)
@@ -343,6 +345,7 @@ func TestVirtualMachineRefuses(t *testing.T) {
 	refused("memory 64 MiB: a virtual machine needs at least 128", "run", "--rm", "--runtime", "vm", "--memory", "64m", "box", "true")
 	refused("mount /x: source /dev/null: a virtual machine can be given files and directories of the host only", "run", "--rm", "--runtime", "vm", "-v", "/dev/null:/x", "box", "true")
 	refused("mount /x: option rshared: a virtual machine sees mounts as they are when it starts", "run", "--rm", "--runtime", "vm", "-v", h.dir+":/x:rshared", "box", "true")
+	refused("the guest does not answer within 200ms (vm.boot-timeout)", "run", "--rm", "--runtime", "vm", "--memory", "131m", "box", "true")
 	h.patchbay("network", "create", "wire", "--plugin", "host-device", "--option", "device=spare")
 	refused("runtime vm", "run", "--rm", "--runtime", "vm", "--network", "wire", "box", "true")
 	if all := h.containers(); len(all) != 0 {

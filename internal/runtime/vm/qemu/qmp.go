@@ -155,7 +155,7 @@ func (m *monitor) execute(ctx context.Context, command string, arguments any, fi
 	m.busy.Lock()
 	defer m.busy.Unlock()
 	if _, _, err := m.conn.WriteMsgUnix(append(data, '\n'), rights, nil); err != nil {
-		return fmt.Errorf("machine: %s: %w: %w", command, errdefs.ErrUnavailable, err)
+		return fmt.Errorf("machine: %s: it has ended: %w: %w", command, errdefs.ErrUnavailable, err)
 	}
 	select {
 	case a := <-m.answers:
