@@ -37,7 +37,7 @@ TEST_TIMEOUT  ?= 10m
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build generate check check-lint check-generated check-modules check-dead \
-	test test-unit test-integration test-race soak demo bench bench-quick bench-targets bench-ports bench-scale bench-vm install uninstall clean
+	test test-unit test-integration test-race soak demo bench bench-quick bench-targets bench-ports bench-scale bench-vm bench-vm-start install uninstall clean
 
 help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -127,6 +127,9 @@ bench-ports: build ## Start of 200 containers with 64 published ports each (need
 
 bench-vm: build ## Boot, memory and throughput of virtual machines (needs root).
 	@DOCUMENT=docs/performance.md scripts/bench-vm.sh
+
+bench-vm-start: build ## Start of virtual machines, with and without a boot (needs root).
+	@DOCUMENT=docs/performance.md scripts/bench-vm-start.sh
 
 bench-scale: build ## Cost of everything beside CONTAINERS=1000 others (needs root).
 	@$(GO) build -o $(DIST)/build/bench-scale ./test/bench/scale

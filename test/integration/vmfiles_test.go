@@ -70,7 +70,11 @@ func TestVirtualMachineSharesFiles(t *testing.T) {
 	h.patchbay("create", "--runtime", "vm", "--name", "vm", "--network", "none", "-v", at("rw,1")+":/srv/rw", "-v", at("ro")+":/srv/ro:ro",
 		"-v", at("nested")+":/srv/rw/deep/nested:noexec", "-v", at("app.conf")+":/etc/app.conf", "--mount", "type=bind,source="+at("app.conf")+",target=/new/place/app.conf,readonly",
 		"-v", "/etc", "-v", "/vol", "--mount", "type=volume,target=/root,readonly", "box", "sleep", "1000")
+	uses := h.usesOf(defaultMemory, 1)
 	h.patchbay("start", "vm")
+	if now := h.usesOf(defaultMemory, 1); now <= uses { // others use it too
+		t.Errorf("%d machines have gone on from the template, %d before: want this one too", now, uses)
+	}
 	sh := func(script string) string {
 		t.Helper()
 		return h.patchbay("exec", "vm", "sh", "-c", script)

@@ -24,6 +24,7 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/vm/image"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
 	"patchbay.dev/patchbay/internal/runtime/vm/share"
+	"patchbay.dev/patchbay/internal/runtime/vm/template"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -59,9 +60,12 @@ func (e *Engine) boot(ctx context.Context) (err error) {
 // restore has the machine go on from a template and reports whether it does, and if
 // not, with what this program makes one. A template that fails is not used again.
 func (e *Engine) restore(ctx context.Context, m *bare.Machine) (restored bool, errand []string) {
-	if !e.config.Machines.Templates || len(m.Shares) > 0 {
+	if root, err := m.Disks[bare.RootDisk].File.Stat(); err != nil || root.Size() != image.Size || !e.config.Machines.Templates {
 		return false, nil
 	}
+	shares := m.Shares
+	m.Shares = nil // no template has any
+	defer func() { m.Shares = shares }()
 	key, err := m.Key()
 	if err != nil {
 		return false, nil
@@ -77,9 +81,7 @@ func (e *Engine) restore(ctx context.Context, m *bare.Machine) (restored bool, e
 		return false, nil
 	}
 	defer t.Close()
-	config := m.Config
-	config.Memory, config.Saved = t.Memory, t.Saved
-	err = e.launch(ctx, config, restoreTimeout, errNotRestored)
+	err = e.goOn(ctx, m, t, shares)
 	if err == nil {
 		return true, nil
 	}
@@ -87,6 +89,31 @@ func (e *Engine) restore(ctx context.Context, m *bare.Machine) (restored bool, e
 		slog.Warn("a virtual machine does not go on from its template, which is given up; it boots", "error", errors.Join(err, templates.Drop(t)))
 	}
 	return false, nil
+}
+
+// goOn has the machine go on from a template. What the host shares is plugged in then:
+// its daemon has to see the machine's memory, which is a copy for that.
+func (e *Engine) goOn(ctx context.Context, m *bare.Machine, t *template.Template, shares []qemu.Share) error {
+	c := m.Config
+	c.Kernel, c.Memory, c.Saved = m.Stub, t.Memory, t.Saved
+	if len(shares) > 0 {
+		memory, err := t.Copy()
+		if err != nil {
+			return err
+		}
+		defer memory.Close()
+		c.Memory, c.Shared = memory, true
+	}
+	if err := e.launch(ctx, c, restoreTimeout, errNotRestored); err != nil {
+		return err
+	}
+	for _, s := range shares {
+		if err := e.machine.PlugShare(ctx, s); err != nil {
+			e.machine.Kill()
+			return err
+		}
+	}
+	return nil
 }
 
 // Errand implements sandbox.Errander: where a machine had to boot the next one goes on
@@ -105,7 +132,7 @@ func (e *Engine) launch(ctx context.Context, c qemu.Config, limit time.Duration,
 	}
 	e.machine = machine
 	if e.server != nil {
-		go e.watchShares()
+		go e.watchShares(machine)
 	}
 	if e.session, err = channel.Connect(ctx, machine.Agent()); err != nil {
 		defer machine.Kill()

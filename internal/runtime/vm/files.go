@@ -8,6 +8,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/runtime/oci/rootfs"
 	"patchbay.dev/patchbay/internal/runtime/vm/image"
+	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
 	"patchbay.dev/patchbay/internal/runtime/vm/share"
 	"patchbay.dev/patchbay/resource"
 )
@@ -100,16 +101,16 @@ func (e *Engine) blameShares(err error) error {
 
 // watchShares ends the machine when the daemon dies before it: whoever in the
 // guest used a share would wait for ever, and cannot be killed.
-func (e *Engine) watchShares() {
+func (e *Engine) watchShares(machine *qemu.Machine) {
 	select {
-	case <-e.machine.Done():
+	case <-machine.Done():
 		return
 	case <-e.server.Done():
 	}
-	if !e.machine.Gone() { // else the daemon has ended because of that
+	if !machine.Gone() { // else the daemon has ended because of that
 		e.mu.Lock()
 		e.fate = "what the host shares with it is gone: " + e.server.Reason()
 		e.mu.Unlock()
 	}
-	e.machine.Kill()
+	machine.Kill()
 }

@@ -72,7 +72,10 @@ type Size struct {
 // open until it is closed.
 type Machine struct {
 	qemu.Config
-	kernel, agent string // digests
+	// Stub takes the place of the kernel in a machine that goes on from a template: QEMU
+	// wants one, and would keep it in memory, but nobody starts it any more.
+	Stub          *os.File
+	kernel, agent string // what tells them from all others
 }
 
 // Close closes the files of the configuration, but for those that the caller has
@@ -80,6 +83,7 @@ type Machine struct {
 func (m *Machine) Close() {
 	_ = m.Kernel.Close() // only read
 	_ = m.Initrd.Close()
+	_ = m.Stub.Close()
 }
 
 // Open opens the parts of a machine.
@@ -91,7 +95,7 @@ func (s Source) Open(accelerator qemu.Accelerator, size Size) (*Machine, error) 
 	if err != nil {
 		return nil, err
 	}
-	agent, err := digest(s.Agent)
+	agent, err := template.Program(s.Agent)
 	if err != nil {
 		return nil, fmt.Errorf("agent of the guest: %w", err)
 	}
@@ -99,11 +103,16 @@ func (s Source) Open(accelerator qemu.Accelerator, size Size) (*Machine, error) 
 	if err != nil {
 		return nil, err
 	}
-	initrd, err := s.initrd(k, agent)
+	sum := sha256.Sum256([]byte(agent))
+	initrd, err := s.initrd(k, hex.EncodeToString(sum[:8]))
 	if err != nil {
 		return nil, errors.Join(err, bzImage.Close())
 	}
-	return &Machine{kernel: k.Digest, agent: agent, Config: qemu.Config{
+	stub, err := s.stub(k)
+	if err != nil {
+		return nil, errors.Join(err, bzImage.Close(), initrd.Close())
+	}
+	return &Machine{kernel: k.Digest, agent: agent, Stub: stub, Config: qemu.Config{
 		Accelerator: accelerator, MemoryBytes: size.MemoryBytes &^ (1<<20 - 1), CPUs: size.CPUs, Agent: channel.PortName,
 		Kernel: bzImage, Initrd: initrd,
 		Disks: []qemu.Disk{
@@ -113,9 +122,29 @@ func (s Source) Open(accelerator qemu.Accelerator, size Size) (*Machine, error) 
 	}}, nil
 }
 
-// initrd returns the initial file system for a kernel and this build's agent.
+// stubBytes are the header of a bootable image and a little more (The Linux/x86 Boot
+// Protocol: at most 64 sectors of setup code).
+const stubBytes = 36 << 10
+
+// stub returns the beginning of a kernel.
+func (s Source) stub(k kernel.Kernel) (*os.File, error) {
+	return cache.File(filepath.Join(s.Directory(), k.Digest[:16]+".stub"), func(fresh string) error {
+		in, err := os.Open(k.Image())
+		if err != nil {
+			return err
+		}
+		defer in.Close()
+		begin, err := io.ReadAll(io.LimitReader(in, stubBytes))
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(fresh, begin, 0o644)
+	})
+}
+
+// initrd returns the initial file system for a kernel and an agent, named by what tells it from others.
 func (s Source) initrd(k kernel.Kernel, agent string) (*os.File, error) {
-	path := filepath.Join(s.Directory(), k.Digest[:16]+"-"+agent[:16]+".cpio")
+	path := filepath.Join(s.Directory(), k.Digest[:16]+"-"+agent+".cpio")
 	return cache.File(path, func(fresh string) error {
 		f, err := os.OpenFile(fresh, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
 		if err != nil {
@@ -123,19 +152,6 @@ func (s Source) initrd(k kernel.Kernel, agent string) (*os.File, error) {
 		}
 		return errors.Join(initramfs.Write(f, k, s.Agent), f.Close())
 	})
-}
-
-func digest(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 // Key is that of the template that the machine, as it is configured now, can go on

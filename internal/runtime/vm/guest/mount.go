@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -183,9 +184,17 @@ func makeReadOnly() error {
 	return unix.MountSetattr(unix.AT_FDCWD, newRoot, 0, &attr)
 }
 
-// mountShare mounts what the host shares at its place in the guest.
-func mountShare(tag string) error {
-	if err := unix.Mount(tag, sharesDir, "virtiofs", 0, ""); err != nil {
+// mountShare mounts what the host shares at its place in the guest, as soon as the
+// device is there.
+func mountShare(ctx context.Context, tag string) error {
+	_, err := awaitDevice(ctx, func() (string, error) {
+		err := unix.Mount(tag, sharesDir, "virtiofs", 0, "")
+		if errors.Is(err, unix.EINVAL) { // no device has the tag (fs/fuse/virtio_fs.c)
+			return "", nil
+		}
+		return tag, err
+	})
+	if err != nil {
 		return fmt.Errorf("mount share %s: %w", tag, err)
 	}
 	return nil

@@ -57,7 +57,7 @@ func (s *service) Configure(ctx context.Context, r *guestv1.ConfigureRequest) (*
 		return nil, err
 	}
 	if tag := r.GetShare(); tag != "" {
-		if err := mountShare(tag); err != nil {
+		if err := mountShare(ctx, tag); err != nil {
 			return nil, err
 		}
 	}

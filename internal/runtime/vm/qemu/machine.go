@@ -43,7 +43,8 @@ const TranslationBytes = 128 << 20
 // memoryPath is by what the process opens Config.Memory; nothing is there.
 const memoryPath = "/nowhere/memory"
 
-// ports is how many devices can be plugged in later, one at each root port.
+// ports is how many network devices can be plugged in later, one at each root port.
+// The port after them is for what the host shares.
 const ports = 16
 
 // Disk is a block device of the guest.
@@ -81,9 +82,11 @@ type Config struct {
 	// process's own.
 	Memory *os.File
 	// Saved is what Save has written of a machine of the same Class whose memory is
-	// in Memory: this one goes on from there, and Memory stays as it is. nil: the
-	// machine boots.
+	// in Memory: this one goes on from there, and Memory stays as it is, unless it is
+	// Shared. nil: the machine boots.
 	Saved []byte
+	// Shared is that the machine's memory is Memory itself, as PlugShare needs it.
+	Shared bool
 }
 
 // Machine is a running QEMU process.
@@ -240,7 +243,7 @@ func arguments(c Config, files *inherited, qmp, agent *os.File) []string {
 			"-chardev", fmt.Sprintf("socket,id=share%d,fd=%d", i, files.add(s.Socket)),
 			"-device", fmt.Sprintf("vhost-user-fs-pci,chardev=share%d,tag=%s", i, s.Tag))
 	}
-	for i := range ports {
+	for i := range ports + 1 {
 		args = append(args, "-device", fmt.Sprintf("pcie-root-port,id=port%d,chassis=0,slot=%d,bus=pcie.0,io-reserve=0", i, i+1))
 	}
 	if c.Saved != nil {
@@ -268,7 +271,7 @@ func (c Config) model() string {
 // memoryBackend is the kind of object that the guest's memory is.
 func memoryBackend(c Config) string {
 	switch {
-	case c.Saved != nil:
+	case c.Saved != nil && !c.Shared:
 		return "memory-backend-file,mem-path=" + memoryPath + ",share=off"
 	case c.Memory != nil:
 		return "memory-backend-file,mem-path=" + memoryPath + ",share=on"

@@ -130,6 +130,23 @@ func (m *Machine) PlugNetwork(ctx context.Context, id string, port int, frames F
 	return nil
 }
 
+// PlugShare plugs in what a virtiofs daemon serves. The machine's memory must be
+// Config.Shared.
+func (m *Machine) PlugShare(ctx context.Context, s Share) error {
+	const id = "share0"
+	if err := m.monitor.execute(ctx, "getfd", map[string]any{"fdname": id}, s.Socket); err != nil {
+		return err
+	}
+	if err := m.monitor.execute(ctx, "chardev-add", map[string]any{"id": id, "backend": map[string]any{
+		"type": "socket", "data": map[string]any{"server": false, "addr": map[string]any{"type": "fd", "data": map[string]any{"str": id}}},
+	}}); err != nil {
+		return err
+	}
+	return m.monitor.execute(ctx, "device_add", map[string]any{
+		"driver": "vhost-user-fs-pci", "id": id, "chardev": id, "tag": s.Tag, "bus": fmt.Sprintf("port%d", ports),
+	})
+}
+
 // UnplugNetwork removes a network device, when the guest has let go of it, and
 // closes the file of its frames.
 func (m *Machine) UnplugNetwork(ctx context.Context, id string) error {

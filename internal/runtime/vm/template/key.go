@@ -29,7 +29,7 @@ type Key struct {
 	Host   Host   `json:"host"`
 	QEMU   string `json:"qemu"`   // identity of the program, see Program
 	Kernel string `json:"kernel"` // digest of the guest's kernel and its modules
-	Agent  string `json:"agent"`  // digest of the guest's agent
+	Agent  string `json:"agent"`  // identity of the guest's agent, see Program
 	// Machine is the command line, but for the files that are behind devices.
 	Machine     []string `json:"machine"`
 	Accelerator string   `json:"accelerator"`

@@ -77,6 +77,43 @@ type Template struct {
 // Close lets go of the files; the template stays.
 func (t *Template) Close() { _ = t.Memory.Close() } // only read
 
+// Copy returns a file of the host's memory with that of the template, to be written to.
+// What is zero takes no room.
+func (t *Template) Copy() (*os.File, error) {
+	info, err := t.Memory.Stat()
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.MemfdCreate("guest", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("copy of a template: %w", err)
+	}
+	out := os.NewFile(uintptr(fd), "guest")
+	if err := errors.Join(out.Truncate(info.Size()), copyData(out, t.Memory)); err != nil {
+		return nil, errors.Join(fmt.Errorf("copy of a template: %w", err), out.Close())
+	}
+	return out, nil
+}
+
+// copyData copies what is not a hole (lseek(2), SEEK_DATA).
+func copyData(to, from *os.File) error {
+	for end := int64(0); ; {
+		begin, err := from.Seek(end, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if end, err = from.Seek(begin, unix.SEEK_HOLE); err != nil {
+			return err
+		}
+		if _, err := io.CopyBuffer(io.NewOffsetWriter(to, begin), io.NewSectionReader(from, begin, end-begin), make([]byte, 1<<20)); err != nil {
+			return err
+		}
+	}
+}
+
 // Open returns the template with a key and counts the use; errdefs.ErrNotFound where
 // there is none. One that is not whole goes.
 func (s Store) Open(k Key) (*Template, error) {

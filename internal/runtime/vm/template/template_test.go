@@ -1,6 +1,7 @@
 package template
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 )
 
 func key(memory int64) Key {
@@ -132,6 +134,48 @@ func TestEveryPartOfAKeyCounts(t *testing.T) {
 	walk("", reflect.ValueOf(&k).Elem(), &k)
 	if len(seen) < 10 {
 		t.Errorf("looked at %d parts", len(seen))
+	}
+}
+
+func TestACopyIsOnesOwn(t *testing.T) {
+	t.Parallel()
+	s, k := store(t), key(64<<20)
+	_, err := s.Make(k, func(memory *os.File, _ io.Writer) error {
+		_, err := memory.WriteAt([]byte("begin"), 0)
+		_, err2 := memory.WriteAt([]byte("end"), k.MemoryBytes-3)
+		return errors.Join(err, err2)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := s.Open(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer found.Close()
+	out, err := found.Copy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	want, err := io.ReadAll(io.NewSectionReader(found.Memory, 0, k.MemoryBytes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(io.NewSectionReader(out, 0, k.MemoryBytes+1))
+	if err != nil || !bytes.Equal(got, want) || !bytes.HasPrefix(got, []byte("begin")) || !bytes.HasSuffix(got, []byte("end")) {
+		t.Errorf("%d bytes, want %d that are the same, %v", len(got), len(want), err)
+	}
+	var info unix.Stat_t
+	if err := unix.Fstat(int(out.Fd()), &info); err != nil || info.Blocks*512 > 4<<20 {
+		t.Errorf("the copy takes %d bytes, %v", info.Blocks*512, err)
+	}
+	if _, err := out.WriteAt([]byte("x"), 0); err != nil {
+		t.Error(err)
+	}
+	first := make([]byte, 1)
+	if _, err := found.Memory.ReadAt(first, 0); err != nil || first[0] != 'b' {
+		t.Errorf("the template after a change of its copy: %q, %v", first, err)
 	}
 }
 
