@@ -53,7 +53,7 @@ func (e *Engine) boot(ctx context.Context) (err error) {
 	}
 	e.calls = rpc.DialBy(func(context.Context) (net.Conn, error) { return e.session.Open() })
 	e.guest = guestv1connect.NewGuestServiceClient(e.calls.Client)
-	go e.streams.accept(e.session)
+	go e.streams.Accept(e.session)
 	return nil
 }
 

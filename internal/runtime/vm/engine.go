@@ -24,6 +24,7 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/vm/hostuser"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
 	"patchbay.dev/patchbay/internal/runtime/vm/share"
+	"patchbay.dev/patchbay/internal/runtime/vm/streams"
 	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/tapstream"
 	"patchbay.dev/patchbay/resource"
@@ -54,7 +55,7 @@ type Engine struct {
 	sandbox sandbox.Configuration
 
 	namespace *netns.Namespace // set by Isolate
-	streams   *streams
+	streams   *streams.Streams
 	rates     outer.Rates
 	group     cgroup.Group
 	user      *hostuser.User // set by Prepare
@@ -87,7 +88,7 @@ func New(c Config) (*Engine, error) {
 	}
 	return &Engine{
 		config: c, host: h, group: group, console: filepath.Join(c.StateDir, "console.log"),
-		booted: make(chan struct{}), streams: newStreams(),
+		booted: make(chan struct{}), streams: streams.New(),
 		pumps: make(map[string]*tapstream.Pump), ports: make(map[string]int), rates: outer.Rates{Sandbox: c.ID},
 	}, nil
 }

@@ -20,13 +20,13 @@ func (e *Engine) ListenNames(ctx context.Context) (resolver.Sockets, error) {
 	if _, err := e.guest.ListenNames(ctx, &guestv1.ListenNamesRequest{}); err != nil {
 		return resolver.Sockets{}, e.explain(err)
 	}
-	datagrams, err := e.streams.take(ctx, "", guestv1.StreamKind_STREAM_KIND_NAMES_DATAGRAMS)
+	datagrams, err := e.streams.Take(ctx, "", guestv1.StreamKind_STREAM_KIND_NAMES_DATAGRAMS)
 	if err != nil {
 		return resolver.Sockets{}, err
 	}
 	return resolver.Sockets{
 		Packet: channel.NewPacketConn(datagrams, resolver.Address),
-		Stream: newNameConnections(e.streams),
+		Stream: e.streams.Names(),
 	}, nil
 }
 
@@ -36,7 +36,7 @@ func (e *Engine) DialContext(ctx context.Context, network, address string) (net.
 	if _, err := e.guest.Dial(ctx, &guestv1.DialRequest{Id: id, Network: network, Address: address}); err != nil {
 		return nil, e.explain(err)
 	}
-	stream, err := e.streams.take(ctx, id, guestv1.StreamKind_STREAM_KIND_DIALED)
+	stream, err := e.streams.Take(ctx, id, guestv1.StreamKind_STREAM_KIND_DIALED)
 	if err != nil {
 		return nil, err
 	}

@@ -53,16 +53,16 @@ func (e *Engine) newProcess(ctx context.Context, id string, pid int, s processSt
 	var out, errors net.Conn
 	if !s.none {
 		var err error
-		if out, err = e.streams.take(ctx, id, guestv1.StreamKind_STREAM_KIND_STDOUT); err != nil {
+		if out, err = e.streams.Take(ctx, id, guestv1.StreamKind_STREAM_KIND_STDOUT); err != nil {
 			return nil, err
 		}
 		if s.terminal {
 			config.Stdin = out
-		} else if errors, err = e.streams.take(ctx, id, guestv1.StreamKind_STREAM_KIND_STDERR); err != nil {
+		} else if errors, err = e.streams.Take(ctx, id, guestv1.StreamKind_STREAM_KIND_STDERR); err != nil {
 			return nil, err
 		}
 		if s.stdin && !s.terminal {
-			if config.Stdin, err = e.streams.take(ctx, id, guestv1.StreamKind_STREAM_KIND_STDIN); err != nil {
+			if config.Stdin, err = e.streams.Take(ctx, id, guestv1.StreamKind_STREAM_KIND_STDIN); err != nil {
 				return nil, err
 			}
 		}

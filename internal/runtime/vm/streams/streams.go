@@ -1,4 +1,5 @@
-package vm
+// Package streams gives the streams that a guest opens to who waits for them.
+package streams
 
 import (
 	"context"
@@ -14,8 +15,8 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/vm/channel"
 )
 
-// streams gives the streams that the guest opens to who waits for them.
-type streams struct {
+// Streams are those that a guest has opened and nobody has taken yet.
+type Streams struct {
 	names chan net.Conn // connections to the resolver, which nobody waits for by name
 	ended chan struct{} // closed when the session has ended
 
@@ -29,15 +30,16 @@ type streamKey struct {
 	kind guestv1.StreamKind
 }
 
-func newStreams() *streams {
-	return &streams{
+// New returns none.
+func New() *Streams {
+	return &Streams{
 		names: make(chan net.Conn), ended: make(chan struct{}),
 		came: make(map[streamKey]net.Conn), changed: make(chan struct{}),
 	}
 }
 
-// accept takes in streams until the session ends.
-func (s *streams) accept(session *yamux.Session) {
+// Accept takes in streams until the session ends.
+func (s *Streams) Accept(session *yamux.Session) {
 	defer close(s.ended)
 	for {
 		stream, err := session.AcceptStream()
@@ -49,7 +51,7 @@ func (s *streams) accept(session *yamux.Session) {
 }
 
 // sort reads what a stream is.
-func (s *streams) sort(stream net.Conn) {
+func (s *Streams) sort(stream net.Conn) {
 	header, err := channel.ReadHeader(stream)
 	if err != nil {
 		_ = stream.Close() // it means nothing to either side
@@ -69,8 +71,8 @@ func (s *streams) sort(stream net.Conn) {
 	s.changed = make(chan struct{})
 }
 
-// take returns a stream, when it has come.
-func (s *streams) take(ctx context.Context, id string, kind guestv1.StreamKind) (net.Conn, error) {
+// Take returns the stream of a process or a dialed connection, when it has come.
+func (s *Streams) Take(ctx context.Context, id string, kind guestv1.StreamKind) (net.Conn, error) {
 	key := streamKey{id, kind}
 	for {
 		s.mu.Lock()
@@ -90,12 +92,13 @@ func (s *streams) take(ctx context.Context, id string, kind guestv1.StreamKind) 
 
 // nameConnections is the listener of the resolver in the guest.
 type nameConnections struct {
-	streams *streams
+	streams *Streams
 	closed  chan struct{}
 	close   func()
 }
 
-func newNameConnections(s *streams) *nameConnections {
+// Names is the listener that the connections to the resolver in the guest come from.
+func (s *Streams) Names() net.Listener {
 	l := &nameConnections{streams: s, closed: make(chan struct{})}
 	l.close = sync.OnceFunc(func() { close(l.closed) })
 	return l
