@@ -257,7 +257,7 @@ func TestWhoUsesWhat(t *testing.T) {
 	if diff := cmp.Diff([]string{"a", "b", "c"}, w.service.ContainersUsing(boxDigest)); diff != "" {
 		t.Errorf("of the image (-want +got):\n%s", diff)
 	}
-	if running, stopped := w.service.Count(context.Background()); running != 0 || stopped != 3 {
+	if running, stopped := w.service.Count(); running != 0 || stopped != 3 {
 		t.Errorf("count: %d, %d", running, stopped)
 	}
 	w.start(t, "a")

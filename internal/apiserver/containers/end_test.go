@@ -289,3 +289,42 @@ func TestPluginThatIsDownDoesNotKeepAContainer(t *testing.T) {
 		t.Errorf("left over: %v", f)
 	}
 }
+
+// A list asks no more helpers for each further container, in turn; of the others
+// it shows what they said.
+func TestListOfMany(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.config.GraceTimeout, w.config.StatusTimeout, w.config.AskedByList = 200*time.Millisecond, 100*time.Millisecond, 1
+	w.restart(t)
+	pids := map[string]int{}
+	for _, name := range []string{"a", "b", "c"} {
+		w.create(t, name, "run")
+		w.start(t, name)
+		pids[name] = w.status(t, name).PID
+		w.kill(t, name, syscall.SIGSTOP)
+	}
+	for silent := range 4 {
+		asked := 0
+		list, err := w.service.List(context.Background(), false)
+		if err != nil || len(list) != len(pids) {
+			t.Fatalf("list: %v, %v", list, err)
+		}
+		for _, c := range list {
+			if c.Status.Message != "" {
+				asked++
+			}
+			if c.Status.State != resource.ContainerRunning || c.Status.PID != pids[c.Name] && c.Status.Message == "" || c.Status.HelperPID == 0 {
+				t.Errorf("%s: %+v, want it to run as process %d", c.Name, c.Status, pids[c.Name])
+			}
+		}
+		if want := min(silent+1, len(pids)); asked != want {
+			t.Errorf("list number %d: %d helpers are known not to answer, want %d", silent+1, asked, want)
+		}
+	}
+	w.kill(t, "b", syscall.SIGKILL)
+	eventually(t, "a death that nobody asks for", func() bool {
+		list, err := w.service.List(context.Background(), false)
+		return err == nil && len(list) == len(pids)-1
+	})
+}

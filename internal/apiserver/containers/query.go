@@ -5,33 +5,11 @@ import (
 	"os"
 	"slices"
 
-	"golang.org/x/sync/errgroup"
-
 	"patchbay.dev/patchbay/internal/apiserver/containers/status"
 	"patchbay.dev/patchbay/internal/containerlog"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
-
-// statesAtOnce bounds the helpers that a list asks at a time.
-const statesAtOnce = 32
-
-// List returns the containers, the youngest first: those that run, or all.
-func (s *Service) List(ctx context.Context, all bool) ([]resource.Container, error) {
-	entries := s.all()
-	described := make([]resource.Container, len(entries))
-	var group errgroup.Group
-	group.SetLimit(statesAtOnce)
-	for i, e := range entries {
-		group.Go(func() error { described[i] = s.describe(ctx, e); return nil })
-	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(described, func(c resource.Container) bool {
-		return status.HasEnded(c.Status.State) && !all
-	}), nil
-}
 
 // Known returns all containers, the youngest first, with as much of their status
 // as is known without asking their helpers.
@@ -59,35 +37,6 @@ func (s *Service) Get(ctx context.Context, name string) (resource.Container, err
 	return s.withTraffic(ctx, e), nil
 }
 
-func (s *Service) describe(ctx context.Context, e *entry) resource.Container {
-	return resource.Container{Metadata: e.metadata, Configuration: e.config(), Status: s.status(ctx, e)}
-}
-
-// status says what is true of a container. A helper that hangs costs the
-// StatusTimeout.
-func (s *Service) status(ctx context.Context, e *entry) resource.ContainerStatus {
-	s.mu.Lock()
-	r, last := e.run, e.last
-	if r != nil && r.outcome != nil {
-		r, last = nil, r.outcome
-	}
-	known := resource.ContainerStatus{State: s.stateLocked(e)}
-	if r != nil && r.state == resource.ContainerRunning {
-		known.StartedAt, known.Attachments, known.Ports = r.startedAt, r.attachments, e.config().Ports
-	}
-	s.mu.Unlock()
-	switch {
-	case r == nil:
-		return status.Ended(last)
-	case known.State == resource.ContainerStarting || r.Process == nil:
-		return known
-	}
-	known.HelperPID = r.Process.PID()
-	ctx, cancel := context.WithTimeout(ctx, s.config.StatusTimeout)
-	defer cancel()
-	return status.Ask(ctx, r.Helper, s.config.Roots.Sandbox(e.id()), known)
-}
-
 // stateLocked is the state as far as this service knows it. Service.mu is held.
 func (s *Service) stateLocked(e *entry) resource.ContainerState {
 	switch r := e.run; {
@@ -103,13 +52,10 @@ func (s *Service) stateLocked(e *entry) resource.ContainerState {
 }
 
 // Count returns how many containers run and how many do not.
-func (s *Service) Count(ctx context.Context) (running, stopped int) {
-	all, err := s.List(ctx, true)
-	if err != nil {
-		return 0, 0
-	}
-	for _, c := range all {
-		if status.HasEnded(c.Status.State) {
+func (s *Service) Count() (running, stopped int) {
+	all := s.all()
+	for _, e := range all {
+		if known, _, _ := s.known(e); status.HasEnded(known.State) {
 			stopped++
 		}
 	}

@@ -99,11 +99,12 @@ func (s *Service) wasStarted(e *entry, r *run) bool {
 	if err != nil {
 		return true
 	}
+	s.mu.Lock()
+	r.told.PID = int(answer.GetPid())
 	if answer.GetStartedAt() != nil {
-		s.mu.Lock()
 		r.startedAt = answer.GetStartedAt().AsTime()
-		s.mu.Unlock()
 	}
+	s.mu.Unlock()
 	switch answer.GetState() {
 	case sandboxv1.SandboxState_SANDBOX_STATE_EMPTY, sandboxv1.SandboxState_SANDBOX_STATE_CREATED:
 		return false

@@ -10,6 +10,7 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/report"
 	"patchbay.dev/patchbay/internal/apiserver/containers/runtimehelper"
+	"patchbay.dev/patchbay/internal/apiserver/containers/status"
 	"patchbay.dev/patchbay/resource"
 	"patchbay.dev/patchbay/resource/event"
 )
@@ -31,6 +32,7 @@ type run struct {
 	removing    bool                    // has ended and is removed, too late to keep it
 	startedAt   time.Time
 	attachments []resource.Attachment
+	told        status.Told
 	outcome     *disk.Exit // how it ended, while what it leaves is taken away
 }
 
@@ -124,6 +126,7 @@ func (s *Service) launch(ctx context.Context, e *entry, r *run, attach bool) (re
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r.Helper, r.state, r.startedAt, r.attachments = made.Helper, resource.ContainerRunning, made.StartedAt, made.Attachments
+	r.told.PID = made.PID
 	report.Change(s.config.Events, e.described(), event.ActionStart)
 	return made.Answer, nil
 }

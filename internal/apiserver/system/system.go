@@ -22,7 +22,7 @@ import (
 // Containers is what the service needs of the container service.
 type Containers interface {
 	// Count returns how many containers run and how many do not.
-	Count(ctx context.Context) (running, stopped int)
+	Count() (running, stopped int)
 	// StopAll stops all containers; a zero timeout is each container's own.
 	StopAll(ctx context.Context, timeout time.Duration) error
 }
@@ -93,7 +93,7 @@ func New(c Config) *Service {
 // Info describes the server and the host. What cannot be found out is left out.
 func (s *Service) Info(ctx context.Context) resource.SystemInfo {
 	c := s.config
-	running, stopped := c.Containers.Count(ctx)
+	running, stopped := c.Containers.Count()
 	images, _ := c.Images.List(ctx) // a store that fails shows in image list
 	return resource.SystemInfo{
 		Version:              version.Version(),

@@ -23,7 +23,7 @@ type world struct {
 	binary string
 }
 
-func (w *world) Count(context.Context) (running, stopped int) { return 2, 3 }
+func (w *world) Count() (running, stopped int) { return 2, 3 }
 func (w *world) StopAll(ctx context.Context, timeout time.Duration) error {
 	w.calls = append(w.calls, fmt.Sprintf("containers %v %v", timeout, ctx.Err()))
 	return w.faults

@@ -60,6 +60,7 @@ func (c Container) errorf(kind error, format string, args ...any) error {
 type Launched struct {
 	Helper      runtimehelper.Helper
 	Answer      resource.StartedContainer
+	PID         int // of the main process
 	StartedAt   time.Time
 	Attachments []resource.Attachment
 	// Errand is what the runtime wants its program to be run with, in the background.
@@ -218,7 +219,7 @@ func (l Launcher) bootstrap(ctx context.Context, c Container, h runtimehelper.He
 		l.Log.Warn("cannot remove an old exit file", "container", c.Metadata.ID, "error", err)
 	}
 	return Launched{
-		Helper: h, StartedAt: startedAt.AsTime(), Attachments: attachments, Errand: answer.GetErrand(),
+		Helper: h, PID: int(answer.GetPid()), StartedAt: startedAt.AsTime(), Attachments: attachments, Errand: answer.GetErrand(),
 		Answer: resource.StartedContainer{StdioSocket: answer.GetStdioSocket(), Warnings: answer.GetWarnings()},
 	}, nil
 }

@@ -1,0 +1,72 @@
+package containers
+
+import (
+	"context"
+	"slices"
+
+	"patchbay.dev/patchbay/internal/apiserver/containers/status"
+	"patchbay.dev/patchbay/resource"
+)
+
+// List returns the containers, the youngest first: those that run, or all. Where many
+// run, helpers that were asked last are not asked again but described by what they
+// said; a death is known without asking.
+func (s *Service) List(ctx context.Context, all bool) ([]resource.Container, error) {
+	entries := s.all()
+	described := make([]resource.Container, len(entries))
+	runs, helpers := make([]*run, len(entries)), make([]status.Candidate, len(entries))
+	for i, e := range entries {
+		described[i] = resource.Container{Metadata: e.metadata, Configuration: e.config()}
+		described[i].Status, runs[i], helpers[i] = s.known(e)
+	}
+	status.AskOldest(helpers, s.config.AskedByList, func(i int) {
+		described[i].Status = s.ask(ctx, entries[i], runs[i], described[i].Status)
+	})
+	return slices.DeleteFunc(described, func(c resource.Container) bool {
+		return status.HasEnded(c.Status.State) && !all
+	}), nil
+}
+
+func (s *Service) describe(ctx context.Context, e *entry) resource.Container {
+	now, r, _ := s.known(e)
+	if r != nil {
+		now = s.ask(ctx, e, r, now)
+	}
+	return resource.Container{Metadata: e.metadata, Configuration: e.config(), Status: now}
+}
+
+// known says what is known of a container without asking anybody, and returns the
+// run whose helper can be asked for more, if there is one.
+func (s *Service) known(e *entry) (resource.ContainerStatus, *run, status.Candidate) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, last := e.run, e.last
+	if r != nil && r.outcome != nil {
+		r, last = nil, r.outcome
+	}
+	if r == nil {
+		return status.Ended(last), nil, status.Candidate{}
+	}
+	known := resource.ContainerStatus{State: s.stateLocked(e)}
+	if r.state == resource.ContainerRunning {
+		known.StartedAt, known.Attachments, known.Ports = r.startedAt, r.attachments, e.config().Ports
+	}
+	if known.State == resource.ContainerStarting || r.Process == nil {
+		return known, nil, status.Candidate{}
+	}
+	known.HelperPID = r.Process.PID()
+	return r.told.Complete(known), r, status.Candidate{Died: r.Process.Done(), At: r.told.At}
+}
+
+// ask completes what is known by what the helper says. One that hangs costs the
+// StatusTimeout.
+func (s *Service) ask(ctx context.Context, e *entry, r *run, known resource.ContainerStatus) resource.ContainerStatus {
+	ctx, cancel := context.WithTimeout(ctx, s.config.StatusTimeout)
+	defer cancel()
+	known.Message = ""
+	now := status.Ask(ctx, r.Helper, s.config.Roots.Sandbox(e.id()), known)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.told = status.Remember(now)
+	return now
+}
