@@ -14,14 +14,12 @@ import (
 func (s *Service) List(ctx context.Context, all bool) ([]resource.Container, error) {
 	entries := s.all()
 	described := make([]resource.Container, len(entries))
-	runs, helpers := make([]*run, len(entries)), make([]status.Candidate, len(entries))
+	helpers := make([]status.Candidate, len(entries))
 	for i, e := range entries {
 		described[i] = resource.Container{Metadata: e.metadata, Configuration: e.config()}
-		described[i].Status, runs[i], helpers[i] = s.known(e)
+		described[i].Status, _, helpers[i] = s.known(e)
 	}
-	status.AskOldest(helpers, s.config.AskedByList, func(i int) {
-		described[i].Status = s.ask(ctx, entries[i], runs[i], described[i].Status)
-	})
+	status.AskOldest(helpers, s.config.AskedByList, func(i int) { described[i] = s.describe(ctx, entries[i]) })
 	return slices.DeleteFunc(described, func(c resource.Container) bool {
 		return status.HasEnded(c.Status.State) && !all
 	}), nil
@@ -63,7 +61,6 @@ func (s *Service) known(e *entry) (resource.ContainerStatus, *run, status.Candid
 func (s *Service) ask(ctx context.Context, e *entry, r *run, known resource.ContainerStatus) resource.ContainerStatus {
 	ctx, cancel := context.WithTimeout(ctx, s.config.StatusTimeout)
 	defer cancel()
-	known.Message = ""
 	now := status.Ask(ctx, r.Helper, s.config.Roots.Sandbox(e.id()), known)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -52,7 +52,7 @@ func told(status resource.ContainerStatus, answer *sandboxv1.StateResponse) reso
 			ExitCode: int(exit.GetCode()), OutOfMemory: exit.GetOutOfMemory(),
 		}
 	}
-	status.PID = int(answer.GetPid())
+	status.PID, status.Message = int(answer.GetPid()), ""
 	status.Faults = answer.GetFaults()
 	if attachments, err := wire.AttachmentsFromProto(answer.GetAttachments()); err == nil {
 		status.Attachments = attachments
