@@ -155,6 +155,7 @@ type Realization struct {
 	Routes      []resource.Route
 	DNS         resource.DNSConfiguration
 	Reserved    []netip.Addr // beside the gateways, never given out
+	MaxPorts    int          // one more is refused before anything is made; 0: as many as there are addresses
 }
 
 // Port is one attachment as its network sees it.

@@ -19,7 +19,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/atomicfile"
@@ -72,12 +71,12 @@ func Start(c Config) (*Process, error) {
 	}
 	socket, err := bind(c.Socket)
 	if err != nil {
-		return nil, fmt.Errorf("start %s: %w", c.Name, err)
+		return nil, startFault(c.Name, err)
 	}
 	defer socket.Close()
 	stderr, err := os.OpenFile(filepath.Join(c.Directory, StderrFile), os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND, 0o600)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start %s: %w", c.Name, err), os.Remove(c.Socket))
+		return nil, errors.Join(startFault(c.Name, err), os.Remove(c.Socket))
 	}
 	defer stderr.Close()
 
@@ -99,7 +98,7 @@ func Start(c Config) (*Process, error) {
 		cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWPID | unix.CLONE_NEWNS
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("start %s: %w: %w", c.Name, err, startKind(err)), os.Remove(c.Socket))
+		return nil, errors.Join(startFault(c.Name, err), os.Remove(c.Socket))
 	}
 	// Until somebody waits for it, a process that has ended already is there too.
 	began, beganErr := startTime(cmd.Process.Pid)
@@ -112,14 +111,6 @@ func Start(c Config) (*Process, error) {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", c.Name, err), os.Remove(c.Socket))
 	}
 	return p, nil
-}
-
-// startKind tells a host that is out of something from a plugin that is broken.
-func startKind(err error) error {
-	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.EMFILE) {
-		return errdefs.ErrResourceExhausted
-	}
-	return errdefs.ErrFailedPrecondition
 }
 
 // bind returns a listening socket at path. It takes the place of an older one in

@@ -75,7 +75,7 @@ func (t *Table) take(key, owner string, wish resource.AttachmentConfiguration) (
 	if e := t.entries[key]; e != nil && e.Lease != nil {
 		return t.existing(e)
 	}
-	if err := t.checkWish(key, wish); err != nil {
+	if err := errors.Join(t.checkRoom(network), t.checkWish(key, wish)); err != nil {
 		return nil, Lease{}, nil, err
 	}
 	got, err := t.pick(key, wish)
@@ -90,6 +90,25 @@ func (t *Table) take(key, owner string, wish resource.AttachmentConfiguration) (
 	e.Owner = owner
 	e.Lease = &lease{Attachment: network.attachment(wish, got)}
 	return network, Lease{}, nil, nil
+}
+
+// checkRoom refuses a port that the network cannot have. Callers hold mu.
+func (t *Table) checkRoom(network *Opened) error {
+	most := network.Realization.MaxPorts
+	if most == 0 || len(t.entries) < most {
+		return nil
+	}
+	ports := 0
+	for _, e := range t.entries {
+		if e.Lease != nil {
+			ports++
+		}
+	}
+	if ports < most {
+		return nil
+	}
+	return fmt.Errorf("network %s: has %d containers, and there can be no more on it: put some on another network: %w",
+		network.Name, ports, errdefs.ErrResourceExhausted)
 }
 
 func (t *Table) existing(e *entry) (*Opened, Lease, <-chan struct{}, error) {

@@ -171,6 +171,30 @@ func TestAllocateAnswersTheWish(t *testing.T) {
 	want(t, "same key, held", allocate(t, table, "a/0", resource.AttachmentConfiguration{}).Attachment, got.Attachment)
 }
 
+// One port more than the network can have is refused, and takes nothing; a place
+// that is given back can be had.
+func TestAllocateAtMost(t *testing.T) {
+	t.Parallel()
+	r := realization
+	r.MaxPorts = 2
+	network := newFake()
+	table := open(t, t.TempDir(), network, r)
+	allocate(t, table, "a", resource.AttachmentConfiguration{})
+	allocate(t, table, "b", resource.AttachmentConfiguration{})
+	allocate(t, table, "b", resource.AttachmentConfiguration{}) // the same again
+	_, err := table.Allocate(context.Background(), "c", "box-c", resource.AttachmentConfiguration{})
+	if !errdefs.IsResourceExhausted(err) || !strings.Contains(err.Error(), "network net: has 2 containers") {
+		t.Errorf("a third port: %v", err)
+	}
+	if left := len(table.List()); left != 2 {
+		t.Errorf("%d leases, want 2", left)
+	}
+	if err := table.Release(context.Background(), "a", false); err != nil {
+		t.Fatal(err)
+	}
+	allocate(t, table, "c", resource.AttachmentConfiguration{})
+}
+
 func TestAllocateReportsAllFaultsAtOnce(t *testing.T) {
 	t.Parallel()
 	table := open(t, t.TempDir(), newFake(), realization)

@@ -50,6 +50,7 @@ type Realization struct {
 	Routes      []resource.Route
 	DNS         resource.DNSConfiguration
 	Reserved    []netip.Addr // beside the gateways, never given out
+	MaxPorts    int          // 0: as many as there are addresses
 }
 
 // Opened is a started network. It does not change.

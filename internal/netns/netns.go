@@ -29,10 +29,14 @@ type Namespace struct {
 func New() (*Namespace, error) {
 	var made *Namespace
 	err := onThread(func() error {
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		if errors.Is(err, unix.ENOSPC) {
+			return fmt.Errorf("make network namespace: the host allows no further one: raise user.max_net_namespaces (sysctl): %w: %w",
+				errdefs.ErrResourceExhausted, err)
+		}
+		if err != nil {
 			return fmt.Errorf("make network namespace: %w", err)
 		}
-		var err error
 		made, err = OpenPath(current)
 		return err
 	})

@@ -32,6 +32,8 @@ func Explain(err error, kind, what string) error {
 	case errors.Is(err, unix.EOPNOTSUPP):
 		return fmt.Errorf("%s: the kernel cannot make a %s; is the module there (modprobe %s)? %w: %w",
 			what, kind, kind, errdefs.ErrNotImplemented, err)
+	case errors.Is(err, unix.EXFULL):
+		return fmt.Errorf("%s: the bridge has as many ports as the kernel allows, 1023: %w: %w", what, errdefs.ErrResourceExhausted, err)
 	case errors.Is(err, unix.EBUSY):
 		return fmt.Errorf("%s: is in use in another way, for example as the port of a bridge: %w: %w",
 			what, errdefs.ErrFailedPrecondition, err)

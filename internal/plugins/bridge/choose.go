@@ -24,6 +24,10 @@ const (
 
 const defaultMTU = 1500
 
+// maxPorts is how many ports the kernel lets a bridge have: their numbers are 1 to
+// BR_MAX_PORTS - 1 (net/bridge/br_private.h).
+const maxPorts = 1023
+
 // families are the address families that a network has.
 type families struct{ v4, v6 bool }
 
@@ -99,6 +103,7 @@ func (n *Network) choose(links *link.Handle, c networkplugin.Configuration) (net
 	if on.v6 {
 		r.IPv6Subnet, r.IPv6Gateway = v6, firstAddress(v6)
 	}
+	r.MaxPorts = maxPorts
 	r.MTU, err = mtuOf(links, c.MTU, on.v6)
 	return r, err
 }
