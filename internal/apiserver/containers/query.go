@@ -16,14 +16,9 @@ import (
 func (s *Service) Known() []resource.Container {
 	entries := s.all()
 	out := make([]resource.Container, len(entries))
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	for i, e := range entries {
-		known := resource.ContainerStatus{State: s.stateLocked(e)}
-		if r := e.run; r != nil && r.state != resource.ContainerStarting && r.Process != nil {
-			known.HelperPID, known.StartedAt, known.Attachments = r.Process.PID(), r.startedAt, r.attachments
-		}
-		out[i] = resource.Container{Metadata: e.metadata, Configuration: e.config(), Status: known}
+		out[i] = resource.Container{Metadata: e.metadata, Configuration: e.config()}
+		out[i].Status, _, _ = s.known(e)
 	}
 	return out
 }
@@ -53,13 +48,14 @@ func (s *Service) stateLocked(e *entry) resource.ContainerState {
 
 // Count returns how many containers run and how many do not.
 func (s *Service) Count() (running, stopped int) {
-	all := s.all()
-	for _, e := range all {
-		if known, _, _ := s.known(e); status.HasEnded(known.State) {
+	for _, c := range s.Known() {
+		if status.HasEnded(c.Status.State) {
 			stopped++
+		} else {
+			running++
 		}
 	}
-	return len(all) - stopped, stopped
+	return running, stopped
 }
 
 // Instances returns the running helpers of each runtime plugin.
