@@ -25,11 +25,6 @@ import (
 // Create has the OCI runtime make the container, stopped before its command.
 func (e *Engine) Create(ctx context.Context) (sandbox.MainProcess, error) {
 	c := e.sandbox
-	if c.Init { // else the OCI runtime finds out
-		if err := e.findCommand(); err != nil {
-			return nil, err
-		}
-	}
 	streams := streamConfig{
 		name: "main", terminal: c.Process.Terminal, stdin: c.Process.Stdin, init: c.Init,
 		hub: stdio.HubConfig{Stdout: c.Stdout, Stderr: c.Stderr},
@@ -50,9 +45,29 @@ func (e *Engine) Create(ctx context.Context) (sandbox.MainProcess, error) {
 	e.filters.keep(filepath.Join(e.program.Root(), e.config.ID, "seccomp.bpf"))
 	main := &mainProcess{process: p, engine: e}
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	e.main = main
+	e.mu.Unlock()
+	if err := e.checkCommand(p); err != nil {
+		p.hub.Release() // there is nothing to wait for
+		return nil, err
+	}
 	return main, nil
+}
+
+// checkCommand looks for the command of the main process, which waits to become it:
+// the OCI runtime, or the minimal init, would find out when it has started, and
+// could tell nobody but the container's log.
+func (e *Engine) checkCommand(p *process) error {
+	args := e.sandbox.Process.Args
+	if len(args) == 0 {
+		return nil
+	}
+	root, err := rootfs.Open(fmt.Sprintf("/proc/%d/root", p.child.PID))
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return root.Executable(args[0], rootfs.Candidates(args[0], e.process.Env, e.process.Cwd))
 }
 
 // explain tells a command that cannot be run from other failures.

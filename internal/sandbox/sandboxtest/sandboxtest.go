@@ -80,5 +80,13 @@ func Layer(dir string) error {
 			return err
 		}
 	}
+	for name, content := range map[string]string{
+		"bin/noformat": "echo hi\n",
+		"bin/foreign":  "\x7fELF\x02\x01\x01" + strings.Repeat("\x00", 9) + "\x02\x00\x26\x90", // alpha: elf(5)
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o755); err != nil {
+			return err
+		}
+	}
 	return os.Chown(filepath.Join(dir, "data/from-image"), 1000, 1000)
 }

@@ -91,6 +91,8 @@ var notThere = map[string]struct {
 	"not in PATH":    {&typesv1.Process{Args: []string{"nothere"}}, errdefs.ErrNotFound, `exec: "nothere"`},
 	"no such file":   {&typesv1.Process{Args: []string{"/nothere"}}, errdefs.ErrNotFound, `exec: "/nothere"`},
 	"not executable": {&typesv1.Process{Args: []string{"/etc/plain"}}, errdefs.ErrPermissionDenied, `exec: "/etc/plain"`},
+	"no format":      {&typesv1.Process{Args: []string{"noformat"}}, errdefs.ErrPermissionDenied, `exec: "noformat": cannot be executed: it is neither a program nor a script`},
+	"foreign":        {&typesv1.Process{Args: []string{"/bin/foreign"}}, errdefs.ErrPermissionDenied, `exec: "/bin/foreign": cannot be executed: it is a program for alpha, and this machine is `},
 	"a directory":    {&typesv1.Process{Args: []string{"/etc"}}, errdefs.ErrPermissionDenied, `exec: "/etc"`},
 	"no such user":   {&typesv1.Process{Args: []string{"true"}, User: "nobodyhere"}, errdefs.ErrInvalidArgument, `user "nobodyhere"`},
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/moby/sys/user"
 	"golang.org/x/sys/unix"
 
+	"patchbay.dev/patchbay/internal/runtime/binfmt"
 	"patchbay.dev/patchbay/internal/runtime/oci/spec"
 	"patchbay.dev/patchbay/resource"
 )
@@ -225,7 +226,8 @@ func pathVariable(env []string) string {
 
 // Executable says whether one of the candidates of a command can be executed:
 // errdefs.ErrNotFound when none is there, errdefs.ErrPermissionDenied when none
-// that is there is an executable file. Both texts begin with "exec:".
+// that is there is an executable file, or the kernel does not know the format of the
+// first that is. Both texts begin with "exec:".
 func (r *Root) Executable(command string, candidates []string) error {
 	found := ""
 	for _, candidate := range candidates {
@@ -239,7 +241,7 @@ func (r *Root) Executable(command string, candidates []string) error {
 			continue
 		}
 		if info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0 {
-			return nil
+			return r.knownFormat(command, candidate)
 		}
 		found = candidate
 		if info.IsDir() {
@@ -253,6 +255,18 @@ func (r *Root) Executable(command string, candidates []string) error {
 		return fmt.Errorf("exec: %q: no such file in the container: %w", command, errdefs.ErrNotFound)
 	}
 	return NotFound(command)
+}
+
+func (r *Root) knownFormat(command, file string) error {
+	f, err := r.open(file, unix.O_RDONLY|unix.O_NONBLOCK)
+	if err != nil {
+		return nil //nolint:nilerr // to be executed it need not be readable for us
+	}
+	defer f.Close()
+	if why := binfmt.Refusal(f, file); why != "" {
+		return NotExecutable(command, why)
+	}
+	return nil
 }
 
 // NotFound is the error for a command that is not in the container's $PATH.

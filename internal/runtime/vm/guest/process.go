@@ -152,7 +152,10 @@ func stageError(l launch, text string) error {
 		return fmt.Errorf("process: ended before its command: %w", errdefs.ErrInternal)
 	case !strings.HasPrefix(text, "exec: "):
 		return fmt.Errorf("process: %s: %w", text, errdefs.ErrInvalidArgument)
-	case strings.Contains(text, "permission denied"), strings.Contains(text, "exec format error"):
+	case strings.Contains(text, unix.ENOEXEC.Error()):
+		_, reason, _ := strings.Cut(text, unix.ENOEXEC.Error()+": ")
+		return rootfs.NotExecutable(command, reason)
+	case strings.Contains(text, "permission denied"):
 		return rootfs.NotExecutable(command, strings.TrimSpace(text[strings.LastIndexByte(text, ':')+1:]))
 	}
 	return rootfs.NotFound(command)

@@ -13,6 +13,8 @@ import (
 	"github.com/moby/sys/capability"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/runtime/binfmt"
 )
 
 // StageVerb makes the agent's program the last step of a process of the container
@@ -172,8 +174,18 @@ func execute(p *specs.Process) error {
 	if err != nil {
 		return fmt.Errorf("exec: %w", err)
 	}
-	if err := unix.Exec(command, p.Args, p.Env); err != nil {
-		return fmt.Errorf("exec: %q: %w", command, err)
+	err = unix.Exec(command, p.Args, p.Env)
+	if errors.Is(err, unix.ENOEXEC) {
+		return fmt.Errorf("exec: %q: %w: %s", command, err, describe(command))
 	}
-	return nil
+	return fmt.Errorf("exec: %q: %w", command, err)
+}
+
+func describe(command string) string {
+	f, err := os.Open(command)
+	if err != nil {
+		return "the kernel does not know its format"
+	}
+	defer f.Close()
+	return binfmt.Describe(f)
 }
