@@ -42,6 +42,7 @@ var box = sync.OnceValues(func() ([]byte, error) {
 	file("etc/passwd", 0o644, []byte("root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/tmp:/bin/sh\n"))
 	file("etc/group", 0o644, []byte("root:x:0:\nuser:x:1000:\nextra:x:2000:user\n"))
 	file("etc/not-executable", 0o644, []byte("#!/bin/sh\n"))
+	file("bin/no-format", 0o755, []byte("echo hi\n"))
 	file("bin/busybox", 0o755, content)
 	for _, name := range strings.Fields(string(applets)) {
 		if name != "busybox" {
