@@ -56,13 +56,11 @@ func TestRefusal(t *testing.T) {
 		"unknown machine":     {content: string(unhex(t, arm64)), architecture: "riscv64"},
 		"emulated":            {content: string(unhex(t, arm64)), architecture: "amd64", registered: map[string]string{"qemu-aarch64": qemu}},
 		"another is emulated": {content: string(unhex(t, s390x)), architecture: "amd64", registered: map[string]string{"qemu-aarch64": qemu}, want: "it is a program for s390, and this machine is x86_64"},
-		"emulator disabled": {content: string(unhex(t, arm64)), architecture: "amd64", registered: map[string]string{"qemu-aarch64": "dis" + strings.TrimPrefix(qemu, "en")},
-			want: "it is a program for aarch64, and this machine is x86_64"},
-		"all disabled": {content: string(unhex(t, arm64)), architecture: "amd64", registered: map[string]string{"status": "disabled\n", "qemu-aarch64": qemu},
-			want: "it is a program for aarch64, and this machine is x86_64"},
-		"by its name":        {content: "PK", file: "/app/tool.jar", architecture: "amd64", registered: map[string]string{"jar": "enabled\ninterpreter /usr/bin/jexec\nflags: \nextension .jar\n"}},
-		"who knows":          {content: string(unhex(t, arm64)), architecture: "amd64", broken: errors.New("cannot be read")},
-		"nonsense is unsure": {content: "text", architecture: "amd64", registered: map[string]string{"x": "enabled\nmagic zz\n"}},
+		"emulator disabled":   {content: string(unhex(t, arm64)), architecture: "amd64", registered: map[string]string{"qemu-aarch64": "dis" + strings.TrimPrefix(qemu, "en")}, want: "it is a program for aarch64, and this machine is x86_64"},
+		"all disabled":        {content: string(unhex(t, arm64)), architecture: "amd64", registered: map[string]string{"status": "disabled\n", "qemu-aarch64": qemu}, want: "it is a program for aarch64, and this machine is x86_64"},
+		"by its name":         {content: "PK", file: "/app/tool.jar", architecture: "amd64", registered: map[string]string{"jar": "enabled\ninterpreter /usr/bin/jexec\nflags: \nextension .jar\n"}},
+		"who knows":           {content: string(unhex(t, arm64)), architecture: "amd64", broken: errors.New("cannot be read")},
+		"nonsense is unsure":  {content: "text", architecture: "amd64", registered: map[string]string{"x": "enabled\nmagic zz\n"}},
 	} {
 		formats := func() ([]format, error) {
 			names := []string{"register", "gone"}

@@ -260,7 +260,7 @@ func (r *Root) Executable(command string, candidates []string) error {
 func (r *Root) knownFormat(command, file string) error {
 	f, err := r.open(file, unix.O_RDONLY|unix.O_NONBLOCK)
 	if err != nil {
-		return nil //nolint:nilerr // to be executed it need not be readable for us
+		return nil // to be executed it need not be readable for us
 	}
 	defer f.Close()
 	if why := binfmt.Refusal(f, file); why != "" {
