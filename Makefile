@@ -37,7 +37,7 @@ TEST_TIMEOUT  ?= 10m
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build generate check check-lint check-generated check-modules check-dead \
-	test test-unit test-integration test-race soak demo bench bench-quick bench-targets bench-ports bench-scale bench-vm bench-vm-start install uninstall clean
+	test test-unit test-integration test-race soak demo bench bench-quick bench-targets timeline bench-ports bench-scale bench-vm bench-vm-start install uninstall clean
 
 help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -121,6 +121,10 @@ bench-quick: build ## Some minutes of both, without writing them down (needs roo
 	@$(GO) build -o $(DIST)/build/bench-targets ./test/bench/targets
 	@RUNS=5 scripts/bench.sh
 	@ROUNDS=10 BURST=20 scripts/bench-targets.sh
+
+timeline: build ## A picture of one start, as strace sees it (needs root).
+	@$(GO) build -o $(DIST)/build/timeline ./test/bench/timeline
+	@PICTURE=docs/images/start.svg scripts/timeline.sh
 
 bench-ports: build ## Start of 200 containers with 64 published ports each (needs root).
 	@DOCUMENT=docs/performance.md scripts/bench-ports.sh
