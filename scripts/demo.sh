@@ -62,6 +62,7 @@ fi
 
 say "A virtual machine is one more container on the same networks"
 run patchbay system kernel set dist/kernel/boot/vmlinuz-*
+run patchbay system kernel warm # boots once; containers go on from there
 run patchbay run -d --runtime vm --name machine --network web --network db box sleep 1000
 run patchbay exec machine uname -r
 for network in web db; do
