@@ -11,7 +11,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/fsnotify/fsnotify"
+	"golang.org/x/sys/unix"
 )
 
 // ReadOptions choose what Read returns.
@@ -61,13 +63,27 @@ func Read(ctx context.Context, path string, o ReadOptions, f func(Entry) error) 
 func watch(path string) (*fsnotify.Watcher, error) {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
-		return nil, fmt.Errorf("follow %s: %w", path, err)
+		return nil, followFault(path, err)
 	}
 	if err := w.Add(filepath.Dir(path)); err != nil {
 		w.Close()
-		return nil, fmt.Errorf("follow %s: %w", path, err)
+		return nil, followFault(path, err)
 	}
 	return w, nil
+}
+
+// followFault says which limit of inotify(7) has been met, for the kernel's words do
+// not.
+func followFault(path string, err error) error {
+	for errno, setting := range map[unix.Errno]string{
+		unix.EMFILE: "fs.inotify.max_user_instances",
+		unix.ENOSPC: "fs.inotify.max_user_watches",
+	} {
+		if errors.Is(err, errno) {
+			return fmt.Errorf("follow %s: the host allows no further watch of files: raise %s (sysctl): %w: %w", path, setting, errdefs.ErrResourceExhausted, err)
+		}
+	}
+	return fmt.Errorf("follow %s: %w", path, err)
 }
 
 type reader struct {

@@ -117,9 +117,8 @@ func (n *Network) Watch() (*Watch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("nftables: watch: %w", err)
 	}
-	if err := filter.Attach(socket.GetFd()); err != nil {
-		socket.Close()
-		return nil, fmt.Errorf("nftables: watch: %w", err)
+	if err := filter.Attach(socket.GetFd()); err != nil { // then each change wakes the process
+		n.config.Log.Warn("the watch of the packet filter is told of other networks too", "error", err)
 	}
 	return &Watch{n, socket}, nil
 }
