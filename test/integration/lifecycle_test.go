@@ -176,6 +176,13 @@ func TestSignals(t *testing.T) {
 	if s := h.container("one").Status; s.State != resource.ContainerStopped || s.ExitCode != 9 {
 		t.Errorf("stop: got %+v, want the exit code 9 of the trap", s)
 	}
+	// Neither the init's threads nor its variables are the command's.
+	if r := h.try("run", "--rm", "--init", "--pids-limit", "1", "-e", "GOMAXPROCS=3", "--network", "none", "box", "sh", "-c", "echo $GOMAXPROCS"); r.stdout != "3\n" || r.code != 0 {
+		t.Errorf("one process with --init: %s", r)
+	}
+	if r := h.try("run", "--rm", "--init", "--pids-limit", "10", "--network", "none", "box", "sh", "-c", "for i in $(seq 30); do sleep 9 & done; echo all of them"); r.code == 0 || strings.Contains(r.stdout, "all") {
+		t.Errorf("30 processes with --init and a limit of 10: %s", r)
+	}
 	// PID 1 without a handler ignores SIGTERM (pid_namespaces(7)); with --init
 	// the process is not PID 1.
 	h.patchbay("run", "-d", "--init", "--name", "two", "--network", "none", "box", "sleep", "1000")

@@ -100,7 +100,7 @@ func (o *containerFlags) bindLimits(f *frame.Frame, flags *pflag.FlagSet) {
 	flags.VarP(frame.Checked(f, &t.Resources.MemoryBytes, "size", parse.Memory), "memory", "m", "most memory, like 512m or 2g")
 	flags.Var(frame.Checked(f, &t.Resources.NanoCPUs, "number", parse.CPUs), "cpus", "most processors, like 1.5")
 	flags.Var(frame.Checked(f, &t.Resources.PIDs, "number", func(s string) (int64, error) { return parse.Count("pids-limit", s) }),
-		"pids-limit", "most processes and threads")
+		"pids-limit", "most processes and threads; those of --init do not count")
 }
 
 // request checks what the flags are together, and returns what to ask of

@@ -18,6 +18,7 @@ import (
 	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/runtime/oci/cgroup"
+	"patchbay.dev/patchbay/internal/runtime/oci/initproc"
 	"patchbay.dev/patchbay/internal/runtime/oci/program"
 	"patchbay.dev/patchbay/internal/runtime/oci/reaper"
 	"patchbay.dev/patchbay/internal/runtime/oci/rootfs"
@@ -122,10 +123,25 @@ func (e *Engine) Prepare(_ context.Context, c sandbox.Configuration) error {
 		return err
 	}
 	e.sandbox, e.process = c, s.Process
+	if c.Init {
+		forInit(s)
+	}
 	if cache := newFilterCache(e.config.CacheDir, e.program.Path, s); !cache.apply(s) {
 		e.filters = cache
 	}
 	return writeJSON(e.path("config.json"), s)
+}
+
+// forInit gives the minimal init what it needs beside the command. What further
+// processes are derived from is left alone.
+func forInit(s *specs.Spec) {
+	process := *s.Process
+	process.Env = initproc.Environment(process.Env)
+	s.Process = &process
+	if pids := s.Linux.Resources.Pids; pids != nil && pids.Limit != nil {
+		limit := *pids.Limit + initproc.Threads
+		pids.Limit = &limit
+	}
 }
 
 // maxOpenFiles is the helper's own hard limit; root may not raise it everywhere.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +18,46 @@ import (
 
 // ReadyFD is a file descriptor that init closes as soon as it passes signals on.
 const ReadyFD = 3
+
+// Threads is how many threads init can have: they are tasks of the container as its
+// processes are, and to count against a limit of those as well.
+const Threads = 9
+
+// The Go runtime makes threads by the number of processors: with one of them it
+// needs few, however many the machine has. What the command would see in that
+// variable waits in another.
+const (
+	processors        = "GOMAXPROCS="
+	processorsCommand = "PATCHBAY_INIT_GOMAXPROCS="
+)
+
+// Environment returns what init is to be started with, so that the command gets
+// env.
+func Environment(env []string) []string {
+	out := []string{processors + "1"}
+	for _, entry := range env {
+		if value, ok := strings.CutPrefix(entry, processors); ok {
+			entry = processorsCommand + value
+		}
+		out = append(out, entry)
+	}
+	return out
+}
+
+// commandEnvironment undoes Environment.
+func commandEnvironment(env []string) []string {
+	var out []string
+	for _, entry := range env {
+		if strings.HasPrefix(entry, processors) {
+			continue
+		}
+		if value, ok := strings.CutPrefix(entry, processorsCommand); ok {
+			entry = processors + value
+		}
+		out = append(out, entry)
+	}
+	return out
+}
 
 // Main runs args (the command after "--") and returns the exit code for this
 // process: the command's, 128 + n when it ended by signal n, 127 when it is not
@@ -65,7 +106,7 @@ func start(args []string) (int, error) {
 	}
 	_, ttyErr := unix.IoctlGetTermios(0, unix.TCGETS)
 	attr := &syscall.ProcAttr{
-		Env:   os.Environ(),
+		Env:   commandEnvironment(os.Environ()),
 		Files: []uintptr{0, 1, 2},
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Foreground: ttyErr == nil, Ctty: 0},
 	}
