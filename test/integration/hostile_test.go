@@ -263,8 +263,10 @@ func (h *host) attackAll(t *testing.T, container, victim string) {
 		mac     resource.MACAddress
 		device  string
 	}{
-		{netip.MustParseAddr(neighbourIPv4), far.MAC, uplink}, {netip.MustParseAddr(neighbourIPv6), far.MAC, uplink},
-		{apart.IPv4Address.Addr(), apart.MACAddress, h.bridgeOf("default")}, {apart.IPv6Address.Addr(), apart.MACAddress, h.bridgeOf("default")},
+		{netip.MustParseAddr(neighbourIPv4), far.MAC, uplink},
+		{netip.MustParseAddr(neighbourIPv6), far.MAC, uplink},
+		{apart.IPv4Address.Addr(), apart.MACAddress, h.bridgeOf("default")},
+		{apart.IPv6Address.Addr(), apart.MACAddress, h.bridgeOf("default")},
 	} {
 		h.ip(h.ns, fmt.Sprintf("neigh replace %s lladdr %s dev %s nud permanent", n.address, n.mac, n.device))
 	}
