@@ -9,6 +9,7 @@ import "time"
 type Delay time.Duration
 
 const (
+	// First and Last are the bounds.
 	First = Delay(100 * time.Millisecond)
 	Last  = Delay(10 * time.Second)
 	// healthy times the delay that its death would now cost, or Last, is how long a
