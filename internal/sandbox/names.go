@@ -147,26 +147,36 @@ func (n *names) close() {
 	n.server = nil
 }
 
-// hostEntries returns the lines of /etc/hosts for what the user named. Those for
-// the host have the gateways of the first network whose gateway it is.
-func hostEntries(extra []resource.ExtraHost, allocated []resource.AllocatedAttachment) ([]HostEntry, error) {
-	var out []HostEntry
+// checkHosts refuses names for the host where it is the gateway of no network.
+func checkHosts(extra []resource.ExtraHost, allocated []resource.AllocatedAttachment) error {
+	if len(hostGateways(allocated)) > 0 {
+		return nil
+	}
 	var faults []error
 	for _, h := range extra {
-		if h.Address.IsValid() {
-			out = append(out, HostEntry{Address: h.Address, Names: []string{h.Name}})
-			continue
-		}
-		gateways := hostGateways(allocated)
-		if len(gateways) == 0 {
+		if !h.Address.IsValid() {
 			faults = append(faults, fmt.Errorf("extra host %s: the host is the gateway of none of the container's networks: want an address in place of %s: %w",
 				h.Name, resource.HostGateway, errdefs.ErrFailedPrecondition))
 		}
-		for _, g := range gateways {
-			out = append(out, HostEntry{Address: g, Names: []string{h.Name}})
+	}
+	return errors.Join(faults...)
+}
+
+// hostEntries returns the lines of /etc/hosts for what the user named. Those for
+// the host have the gateways of the first network whose gateway it is. While it is
+// that of none there are none for it.
+func hostEntries(extra []resource.ExtraHost, allocated []resource.AllocatedAttachment) []HostEntry {
+	var out []HostEntry
+	for _, h := range extra {
+		addresses := []netip.Addr{h.Address}
+		if !h.Address.IsValid() {
+			addresses = hostGateways(allocated)
+		}
+		for _, a := range addresses {
+			out = append(out, HostEntry{Address: a, Names: []string{h.Name}})
 		}
 	}
-	return out, errors.Join(faults...)
+	return out
 }
 
 // hostGateways are the gateways of the first network that the host makes itself:

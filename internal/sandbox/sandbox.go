@@ -202,11 +202,11 @@ func (s *Sandbox) bootstrap(ctx context.Context, c BootstrapConfig) (main MainPr
 	if err := s.identify(c); err != nil {
 		return nil, err
 	}
-	d, err := s.draw(c.Configuration, c.DNS, c.Allocated)
+	d, err := s.draw(design{Configuration: c.Configuration, wished: c.DNS, hosts: c.Hosts}, c.Allocated)
 	if err != nil {
 		return nil, err
 	}
-	if d.ExtraHosts, err = hostEntries(c.Hosts, d.allocated); err != nil {
+	if err := checkHosts(c.Hosts, d.allocated); err != nil {
 		return nil, err
 	}
 

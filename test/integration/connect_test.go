@@ -48,7 +48,7 @@ func TestLiveChanges(t *testing.T) {
 	h.patchbay("network", "create", "web")
 	h.patchbay("network", "create", "db", "--internal")
 	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--option", "parent="+uplink, "--subnet", "10.77.0.0/24", "--subnet-v6", "fd77::/64")
-	h.patchbay(append([]string{"run", "-d", "--name", "app", "--network", "web", "box"}, echoCommand...)...)
+	h.patchbay(append([]string{"run", "-d", "--name", "app", "--network", "web", "--add-host", "up:host-gateway", "box"}, echoCommand...)...)
 	for _, network := range []string{"db", "lan"} {
 		h.patchbay("run", "-d", "--name", "on-"+network, "--network", network, "box", "sleep", "1000")
 	}
@@ -99,11 +99,14 @@ func TestLiveChanges(t *testing.T) {
 	if got := h.interfaces("app"); got != "" {
 		t.Errorf("interfaces %q, want none", got)
 	}
-	if hosts := h.patchbay("exec", "app", "cat", "/etc/hosts"); !strings.Contains(hosts, "127.0.1.1") {
+	if hosts := h.patchbay("exec", "app", "cat", "/etc/hosts"); !strings.Contains(hosts, "127.0.1.1") || strings.Contains(hosts, "up") {
 		t.Errorf("/etc/hosts without a network:\n%s", hosts)
 	}
 	h.inUse("web", 0)
 	h.patchbay("network", "connect", "web", "app")
+	if hosts := h.patchbay("exec", "app", "cat", "/etc/hosts"); !strings.Contains(hosts, h.attachment("app", "web").IPv4Gateway.String()+"\tup\n") {
+		t.Errorf("/etc/hosts with a network again lacks the host:\n%s", hosts)
+	}
 	openStream(t, h.ns, h.attachment("app", "web").IPv4Address.Addr())
 	h.mustPing("app", netip.MustParseAddr(farIPv4))
 }

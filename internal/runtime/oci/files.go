@@ -46,6 +46,6 @@ func (e *Engine) Rewrite(c sandbox.Configuration) error {
 			return fmt.Errorf("write %s: %w", target, err)
 		}
 	}
-	e.sandbox.Attachments, e.sandbox.DNS = c.Attachments, c.DNS
+	e.sandbox.Attachments, e.sandbox.DNS, e.sandbox.ExtraHosts = c.Attachments, c.DNS, c.ExtraHosts
 	return nil
 }

@@ -178,7 +178,7 @@ func (e *Engine) Rewrite(c sandbox.Configuration) error {
 			return e.explain(err)
 		}
 	}
-	e.sandbox.Attachments, e.sandbox.DNS = c.Attachments, c.DNS
+	e.sandbox.Attachments, e.sandbox.DNS, e.sandbox.ExtraHosts = c.Attachments, c.DNS, c.ExtraHosts
 	return nil
 }
 
