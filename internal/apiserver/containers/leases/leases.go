@@ -75,10 +75,11 @@ func Reserve(ctx context.Context, n Networks, c Container) error {
 }
 
 // Allocate asks all networks of a container at once. A fault is that of the
-// first network that has one.
+// first network that has one. The others are let finish: a call that was given up
+// could still take an address after the release that follows.
 func Allocate(ctx context.Context, n Networks, c Container) ([]resource.AllocatedAttachment, error) {
 	out := make([]resource.AllocatedAttachment, len(c.Wishes))
-	group, ctx := errgroup.WithContext(ctx)
+	var group errgroup.Group
 	for i, w := range c.Wishes {
 		group.Go(func() (err error) {
 			w.Hostname = cmp.Or(w.Hostname, c.Hostname)
