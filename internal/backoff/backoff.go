@@ -9,9 +9,10 @@ import "time"
 type Delay time.Duration
 
 const (
-	// First and Last are the bounds.
+	// First is the delay after the first death.
 	First = Delay(100 * time.Millisecond)
-	Last  = Delay(10 * time.Second)
+	// Last is what the delay ends at.
+	Last = Delay(10 * time.Second)
 	// healthy times the delay that its death would now cost, or Last, is how long a
 	// process has to serve to be taken for healthy. So the starts of one that dies
 	// again and again stay rare beside its service, and one that is killed now and

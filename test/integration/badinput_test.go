@@ -22,7 +22,7 @@ func TestBadInput(t *testing.T) {
 	for range 5 { // and the gateway: a /29 has 6 addresses
 		h.patchbay("run", "-d", "--network", "tiny", "box", "sleep", "1000")
 	}
-	between := h.snapshot()
+	between := h.between()
 	containers := h.patchbay("list", "-a", "-q")
 	networks := h.patchbay("network", "list", "-q")
 

@@ -162,7 +162,7 @@ func TestConnectIsAllOrNothing(t *testing.T) {
 	h.patchbay(append([]string{"run", "-d", "--name", "app", "--network", "web,ip=10.61.0.7", "box"}, echoCommand...)...)
 	h.patchbay("run", "-d", "--name", "other", "--network", "twin,ip=10.62.0.9", "box", "sleep", "1000")
 	connection := openStream(t, h.ns, h.attachment("app", "web").IPv4Address.Addr())
-	routing, inside, between := h.routing("app"), h.interfaces("app"), h.snapshot()
+	routing, inside, between := h.routing("app"), h.interfaces("app"), h.between()
 
 	for words, want := range map[string]string{
 		"twin,ip=10.62.0.9": "container other", // is taken
@@ -266,7 +266,7 @@ func TestCyclesOfChanges(t *testing.T) {
 	change(0) // a bridge gets its link-local address with its first port
 	h.inUse("third", 0)
 	routing, files := h.routing("app"), openFiles(h.container("app").Status.HelperPID)
-	between := h.snapshot()
+	between := h.between()
 	ticks := time.NewTicker(max(pace, time.Nanosecond))
 	defer ticks.Stop()
 	for round := range rounds {

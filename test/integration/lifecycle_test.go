@@ -345,7 +345,7 @@ func TestCycles(t *testing.T) {
 	warm := openFiles(daemon)
 	var between snapshot
 	eventually(t, settle, func() error { // retired ports are removed a little later
-		between = h.snapshot()
+		between = h.between()
 		if i := slices.IndexFunc(between["link"], func(l string) bool { return strings.HasPrefix(l, "pbx") }); i >= 0 {
 			return fmt.Errorf("a retired port: %s", between["link"][i])
 		}

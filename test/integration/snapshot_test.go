@@ -79,6 +79,14 @@ func (h *host) snapshot() snapshot {
 	return s
 }
 
+// between reads the state in the middle of a test that has started a container, when
+// the helper is there that this has started in advance.
+func (h *host) between() snapshot {
+	h.t.Helper()
+	h.standby()
+	return h.snapshot()
+}
+
 // residue compares the host with what it was at first.
 func (h *host) residue() error {
 	h.t.Helper()

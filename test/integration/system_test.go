@@ -138,7 +138,7 @@ func TestStartIsAllOrNothing(t *testing.T) {
 	h.patchbay("network", "create", "tiny", "--subnet", "10.41.0.0/30") // one container
 	h.patchbay("run", "-d", "--name", "first", "--network", "tiny", "box", "sleep", "1000")
 	h.patchbay("create", "--name", "second", "--network", "web", "--network", "tiny", "box", "sleep", "1000")
-	between := h.snapshot()
+	between := h.between()
 	wantRefusal(t, h.try("start", "second"), []int{1}, "tiny")
 	eventually(t, settle, func() error {
 		now := h.snapshot()
