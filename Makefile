@@ -95,8 +95,10 @@ test-integration: build ## All tests, with real namespaces and binaries (needs r
 
 # What shares state between goroutines; compiling all else once more for the race
 # detector would take longer than all tests.
-RACE_PACKAGES ?= $(addprefix ./,networkplugin $(addprefix internal/,apiserver/containers apiserver/images apiserver/metrics \
-	apiserver/networks containerlog frameswitch helper ipam keyed lease resolver rpc runtime/oci/reaper sandbox stdio store tapstream))
+RACE_PACKAGES ?= $(addprefix ./,networkplugin $(addprefix internal/,apiserver/containers apiserver/containers/errand \
+	apiserver/containers/leases apiserver/containers/runtimehelper apiserver/images apiserver/metrics apiserver/networks \
+	containerlog frameswitch helper ipam keyed lease resolver rpc runtime/oci/reaper runtime/vm/template sandbox sandbox/hold \
+	stdio store tapstream treecopy))
 
 test-race: ## The packages that share state, with the race detector (needs gcc).
 	CGO_ENABLED=1 $(GO) test -race -parallel 4 -timeout $(TEST_TIMEOUT) $(RACE_PACKAGES)

@@ -210,13 +210,17 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
-// TestUsedIDIsNotAdopted has a record of a process whose id went to another.
 // TestAdoptUnrecorded is a crash between the start of a helper and its record.
 func TestAdoptUnrecorded(t *testing.T) {
 	for name, forerunner := range map[string]string{"none": "", "gone": `{"pid":1,"startTime":1}`} {
 		t.Run(name, func(t *testing.T) {
 			c := config(t, "serves")
 			p := start(t, c)
+			// The kernel shows the environment of a program some time after it has begun to
+			// execute it, which is when its start returns.
+			if err := p.Ready(t.Context(), hello(c.Socket)); err != nil {
+				t.Fatal(err)
+			}
 			record := filepath.Join(c.Directory, RecordFile)
 			if err := os.Remove(record); err != nil {
 				t.Fatal(err)
@@ -242,6 +246,7 @@ func TestAdoptUnrecorded(t *testing.T) {
 	}
 }
 
+// TestUsedIDIsNotAdopted has a record of a process whose id went to another.
 func TestUsedIDIsNotAdopted(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
