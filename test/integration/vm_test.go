@@ -304,8 +304,8 @@ func TestVirtualMachineRunsToItsEnd(t *testing.T) {
 	uses := h.usesOf(160<<20, 2)
 	r := h.try("run", "--rm", "--runtime", "vm", "--network", "none", "--memory", "160m", "--cpus", "2", "--tmpfs", "/fast", "--read-only", "box",
 		"sh", "-c", "nproc; grep MemTotal /proc/meminfo; touch /there; touch /fast/file && echo written; exit 5")
-	if now := h.usesOf(160<<20, 2); now != uses+1 {
-		t.Errorf("template of this size: %d uses, before %d", now, uses)
+	if now := h.usesOf(160<<20, 2); now <= uses { // others use it too
+		t.Errorf("%d machines have gone on from the template of this size, %d before: want this one too", now, uses)
 	}
 	lines := strings.Split(r.stdout, "\n")
 	if r.code != 5 || lines[0] != "2" || !strings.Contains(r.stderr, "Read-only") || !strings.Contains(r.stdout, "written") {

@@ -11,14 +11,21 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/resource"
 )
 
-// kill sends a signal to the helper of a container.
+// kill sends a signal to the helper of a container. After one that stops it, it
+// stands still.
 func (w *world) kill(t tb, name string, signal syscall.Signal) {
 	t.Helper()
-	if err := syscall.Kill(w.status(t, name).HelperPID, signal); err != nil {
+	pid := w.status(t, name).HelperPID
+	err := syscall.Kill(pid, signal)
+	if err == nil && signal == syscall.SIGSTOP {
+		err = unix.Waitid(unix.P_PID, pid, nil, unix.WSTOPPED|unix.WNOWAIT, nil)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 }

@@ -360,6 +360,14 @@ func TestCreateReportsAllFaultsAtOnce(t *testing.T) {
 	}
 }
 
+// stop stops a child of this process and returns when it stands still.
+func stop(t *testing.T, pid int) {
+	t.Helper()
+	if err := errors.Join(unix.Kill(pid, unix.SIGSTOP), unix.Waitid(unix.P_PID, pid, nil, unix.WSTOPPED|unix.WNOWAIT, nil)); err != nil {
+		t.Fatalf("stop process %d: %v", pid, err)
+	}
+}
+
 func TestDeadPluginIsStartedAgain(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "good")
@@ -377,9 +385,7 @@ func TestDeadPluginIsStartedAgain(t *testing.T) {
 			t.Errorf("network %s: %d restarts, answered %v, want %d and true", o.Name, o.Restarts, o.Answered, want)
 		}
 	}
-	if err := syscall.Kill(again.Status.PluginPID, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	stop(t, again.Status.PluginPID)
 	for _, o := range b.service.Observe(t.Context()) {
 		if hangs := o.Name == "a"; o.Answered == hangs || !o.Status.Serves() || (o.Status.State == resource.NetworkDegraded) != hangs {
 			t.Errorf("network %s: answered %v, %s", o.Name, o.Answered, o.Status.State)
@@ -684,9 +690,7 @@ func TestHungPluginShowsInList(t *testing.T) {
 	b := newBench(t, "good")
 	b.defaultID()
 	n := b.mustCreate("a")
-	if err := syscall.Kill(n.Status.PluginPID, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	stop(t, n.Status.PluginPID)
 	if err := unix.Waitid(unix.P_PID, n.Status.PluginPID, nil, unix.WSTOPPED|unix.WNOWAIT, nil); err != nil {
 		t.Fatal(err) // until then some of its threads may go on
 	}
