@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,7 +17,14 @@ import (
 // plugin drops a network plugin into the host's plugin directory.
 func (h *host) plugin(name, strategy string, program []byte) {
 	h.t.Helper()
-	h.write("plugins/"+name+"/bin/"+name, program, 0o755)
+	// By another process: a program that a child of this one has open for writing, if
+	// only between fork and exec, cannot be executed.
+	path := h.write("plugins/"+name+"/bin/"+name, nil, 0o755)
+	write := exec.Command("tee", path)
+	write.Stdin = bytes.NewReader(program)
+	if err := write.Run(); err != nil {
+		h.t.Fatal(err)
+	}
 	h.write("plugins/"+name+"/plugin.toml", fmt.Appendf(nil, `name = %q
 kind = "network"
 protocol = 1
