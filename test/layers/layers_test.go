@@ -49,6 +49,7 @@ var layers = []layer{
 	{packages: []string{"internal/sockfilter"}, apart: true},
 	{packages: []string{"internal/link/rtnl"}, imports: []string{"resource", "internal/sockfilter"}},
 	{packages: []string{"internal/link"}, imports: []string{"resource", "internal/netns", "internal/revert", "internal/sockfilter", "internal/link/rtnl", "internal/link/sysctl", "internal/link/tuntap"}},
+	{packages: []string{"internal/hostinterface"}, imports: []string{"resource", "internal/netns", "internal/link"}},
 	{packages: []string{"internal/link/rate"}, imports: []string{"resource", "internal/netns", "internal/revert"}, tests: []string{"internal/link"}},
 	{packages: []string{"internal/firewall/interest"}, imports: []string{"internal/sockfilter"}},
 	{packages: []string{"internal/firewall"}, imports: []string{"resource", "internal/netns", "internal/keyed", "internal/firewall/interest"}},
@@ -71,7 +72,7 @@ var layers = []layer{
 	{packages: []string{"networkplugin/plugintest"}, imports: with(basics, contract, []string{"networkplugin"}), tests: []string{"internal/manifest"}},
 	{
 		packages: []string{"internal/plugins/..."}, apart: true,
-		imports: with(basics, []string{"networkplugin", "internal/link", "internal/link/sysctl", "internal/netns", "internal/firewall", "internal/frameswitch", "internal/userstack"}),
+		imports: with(basics, []string{"networkplugin", "internal/hostinterface", "internal/link", "internal/link/sysctl", "internal/netns", "internal/firewall", "internal/frameswitch", "internal/userstack"}),
 		tests:   []string{"internal/tapstream"},
 	},
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"patchbay.dev/patchbay/internal/hostinterface"
 	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/networkplugin"
@@ -30,6 +31,8 @@ const VariantExclusive = "exclusive"
 
 // Network is one interface of the host.
 type Network struct {
+	hostinterface.Reporter
+
 	id        string
 	log       *slog.Logger
 	host      *netns.Namespace
@@ -77,7 +80,9 @@ func newIn(host *netns.Namespace, c networkplugin.Configuration) (*Network, erro
 	if log == nil {
 		log = slog.Default()
 	}
-	return &Network{id: c.ID, log: log, host: host, directory: c.StateDirectory}, nil
+	n := &Network{id: c.ID, log: log, host: host, directory: c.StateDirectory}
+	n.Reporter = hostinterface.Reporter{Host: host, Fault: n.fault, Place: n.place}
+	return n, nil
 }
 
 // Start finds the interface, on the host or in the container that has it; one
@@ -287,59 +292,11 @@ func (n *Network) takeHome(links *link.Handle, d device) error {
 	return d.settle(links, i)
 }
 
-// Check looks for the interface.
-func (n *Network) Check(context.Context) []string {
-	links, err := link.Open(n.host)
-	if err != nil {
-		return []string{err.Error()}
-	}
-	defer links.Close()
-	if fault := n.fault(links); fault != "" {
-		return []string{fault}
-	}
-	return nil
-}
-
-// Watch reports the network degraded while there is nothing to lend.
-func (n *Network) Watch(ctx context.Context, report func(resource.NetworkState, string)) {
-	links, err := link.Open(n.host)
-	if err != nil {
-		report(resource.NetworkDegraded, err.Error())
-		return
-	}
-	defer links.Close()
-	last := "unknown"
-	err = links.WatchLinks(ctx, func() {
-		fault := n.fault(links)
-		if fault == last {
-			return
-		}
-		last = fault
-		if fault != "" {
-			report(resource.NetworkDegraded, fault)
-			return
-		}
-		report(resource.NetworkReady, "")
-	})
-	if err != nil {
-		report(resource.NetworkDegraded, err.Error())
-	}
-}
-
-// Warn reports what of the network's subnets the host uses on other interfaces.
-func (n *Network) Warn(ctx context.Context, report func([]string)) {
-	links, err := link.Open(n.host)
-	if err != nil {
-		report([]string{err.Error()})
-		return
-	}
-	defer links.Close()
+// place returns the interface's name on the host and the subnets of the network.
+func (n *Network) place() (string, []netip.Prefix) {
 	n.mu.Lock()
-	name, subnets := n.name, n.subnets
-	n.mu.Unlock()
-	if err := links.WatchOverlaps(ctx, name, subnets, report); err != nil {
-		report([]string{err.Error()})
-	}
+	defer n.mu.Unlock()
+	return n.name, n.subnets
 }
 
 // fault says what is wrong with the interface, or nothing.

@@ -30,7 +30,8 @@ func (n *Network) Explain(_ context.Context, p networkplugin.Port, destination n
 }
 
 func (n *Network) verdict(p networkplugin.Port, destination netip.Addr, host bool) networkplugin.Verdict {
-	parent, a := n.parentName(), p.Attachment
+	parent, _ := n.place()
+	a := p.Attachment
 	near := a.IPv4Address.Masked().Contains(destination) || a.IPv6Address.Masked().Contains(destination)
 	switch {
 	case host && near:

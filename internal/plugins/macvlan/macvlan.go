@@ -16,6 +16,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"patchbay.dev/patchbay/internal/hostinterface"
 	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/networkplugin"
@@ -31,6 +32,8 @@ const (
 // Network is one macvlan network. It keeps nothing open: whatever it needs to
 // know of the host it looks up.
 type Network struct {
+	hostinterface.Reporter
+
 	mode resource.MacvlanMode
 	log  *slog.Logger
 	host *netns.Namespace // nil: the process's
@@ -68,7 +71,9 @@ func newIn(host *netns.Namespace, c networkplugin.Configuration) (*Network, erro
 	if log == nil {
 		log = slog.Default()
 	}
-	return &Network{mode: mode, log: log, host: host}, nil
+	n := &Network{mode: mode, log: log, host: host}
+	n.Reporter = hostinterface.Reporter{Host: host, Fault: n.parentFault, Place: n.place}
+	return n, nil
 }
 
 func modeOf(variant string) (resource.MacvlanMode, error) {
@@ -121,7 +126,8 @@ func (n *Network) Plan(_ networkplugin.Port, options map[string]string) (any, er
 	if err := networkplugin.RefuseUnknown(options); err != nil {
 		return nil, err
 	}
-	return resource.MacvlanParameters{Parent: n.parentName(), Mode: n.mode}, nil
+	parent, _ := n.place()
+	return resource.MacvlanParameters{Parent: parent, Mode: n.mode}, nil
 }
 
 // Admit has nothing to do: the kernel delivers to the MAC address as soon as
@@ -161,65 +167,9 @@ func (n *Network) Expel(_ context.Context, p networkplugin.Port) error {
 	return errors.Join(errs...)
 }
 
-// Check looks at the parent.
-func (n *Network) Check(context.Context) []string {
-	links, err := link.Open(n.host)
-	if err != nil {
-		return []string{err.Error()}
-	}
-	defer links.Close()
-	if fault := n.parentFault(links); fault != "" {
-		return []string{fault}
-	}
-	return nil
-}
-
-// Watch reports the network degraded while its parent carries no traffic.
-func (n *Network) Watch(ctx context.Context, report func(resource.NetworkState, string)) {
-	links, err := link.Open(n.host)
-	if err != nil {
-		report(resource.NetworkDegraded, err.Error())
-		return
-	}
-	defer links.Close()
-	last := "unknown"
-	err = links.WatchLinks(ctx, func() {
-		fault := n.parentFault(links)
-		if fault == last {
-			return
-		}
-		last = fault
-		if fault != "" {
-			report(resource.NetworkDegraded, fault)
-			return
-		}
-		report(resource.NetworkReady, "")
-	})
-	if err != nil {
-		report(resource.NetworkDegraded, err.Error())
-	}
-}
-
-// Warn reports what of the network's subnets the host uses elsewhere than on the
-// parent.
-func (n *Network) Warn(ctx context.Context, report func([]string)) {
-	links, err := link.Open(n.host)
-	if err != nil {
-		report([]string{err.Error()})
-		return
-	}
-	defer links.Close()
-	n.mu.Lock()
-	parent, subnets := n.parent, n.subnets
-	n.mu.Unlock()
-	if err := links.WatchOverlaps(ctx, parent, subnets, report); err != nil {
-		report([]string{err.Error()})
-	}
-}
-
 // parentFault says what is wrong with the parent, or nothing.
 func (n *Network) parentFault(links *link.Handle) string {
-	parent := n.parentName()
+	parent, _ := n.place()
 	switch have, err := links.Interface(parent); {
 	case errdefs.IsNotFound(err):
 		return fmt.Sprintf("parent %s: the interface is gone", parent)
@@ -236,8 +186,9 @@ func (n *Network) parentFault(links *link.Handle) string {
 // Stop has nothing to remove: the interfaces go with their sandboxes.
 func (n *Network) Stop(context.Context, bool) error { return nil }
 
-func (n *Network) parentName() string {
+// place returns the parent's name and the subnets of the network.
+func (n *Network) place() (string, []netip.Prefix) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.parent
+	return n.parent, n.subnets
 }
