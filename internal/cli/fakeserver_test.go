@@ -463,11 +463,15 @@ func (s fakeContainers) Start(_ context.Context, r *apiserverv1.ContainerService
 		return nil, fmt.Errorf("container %s: network web: does not serve: %w", c.Name, errdefs.ErrUnavailable)
 	}
 	s.server.run(c, r.GetAttach())
-	answer := &apiserverv1.ContainerServiceStartResponse{StdioSocket: s.server.stdioSocket()}
+	return &apiserverv1.ContainerServiceStartResponse{StdioSocket: s.server.stdioSocket(), Warnings: warningsOf(c)}, nil
+}
+
+// warningsOf are what a start says of a container.
+func warningsOf(c *fakeContainer) []string {
 	if c.Configuration.Runtime == "slow" {
-		answer.Warnings = []string{"it is slow"}
+		return []string{"it is slow"}
 	}
-	return answer, nil
+	return nil
 }
 
 func (f *fakeServer) processOf(c *fakeContainer) *fakeProcess {
@@ -655,8 +659,11 @@ func (s fakeContainers) Stop(_ context.Context, r *apiserverv1.ContainerServiceS
 
 func (s fakeContainers) Restart(_ context.Context, r *apiserverv1.ContainerServiceRestartRequest) (*apiserverv1.ContainerServiceRestartResponse, error) {
 	s.server.record("Containers.Restart", r)
-	_, err := s.find(r.GetName())
-	return &apiserverv1.ContainerServiceRestartResponse{}, err
+	c, err := s.find(r.GetName())
+	if err != nil {
+		return nil, err
+	}
+	return &apiserverv1.ContainerServiceRestartResponse{Warnings: warningsOf(c)}, nil
 }
 
 func (s fakeContainers) Delete(_ context.Context, r *apiserverv1.ContainerServiceDeleteRequest) (*apiserverv1.ContainerServiceDeleteResponse, error) {

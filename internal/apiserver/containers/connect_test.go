@@ -91,7 +91,7 @@ func TestConnectRunning(t *testing.T) {
 	if err := w.service.Disconnect(ctx, "web", "a", false); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.service.Restart(ctx, "web", nil); err != nil {
+	if _, err := w.service.Restart(ctx, "web", nil); err != nil {
 		t.Fatal(err)
 	}
 	w.isWired(t, "web", "b:eth1", true)

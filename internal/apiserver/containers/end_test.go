@@ -210,7 +210,7 @@ func TestRestart(t *testing.T) {
 	w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"run"}, Networks: on("a"), AutoRemove: true})
 	w.start(t, "web")
 	before := w.status(t, "web").HelperPID
-	if err := w.service.Restart(context.Background(), "web", nil); err != nil {
+	if _, err := w.service.Restart(context.Background(), "web", nil); err != nil {
 		t.Fatal(err)
 	}
 	if s := w.status(t, "web"); s.State != resource.ContainerRunning || s.HelperPID == before {

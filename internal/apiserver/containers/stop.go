@@ -94,11 +94,11 @@ func (s *Service) Kill(ctx context.Context, name, signal string) error {
 }
 
 // Restart stops a container that runs, and starts it. One that is to be removed
-// when it ends is not then.
-func (s *Service) Restart(ctx context.Context, name string, timeout *time.Duration) error {
+// when it ends is not then. It returns what Start does.
+func (s *Service) Restart(ctx context.Context, name string, timeout *time.Duration) (resource.StartedContainer, error) {
 	e, err := s.find(name)
 	if err != nil {
-		return err
+		return resource.StartedContainer{}, err
 	}
 	s.mu.Lock()
 	if e.run != nil {
@@ -106,10 +106,9 @@ func (s *Service) Restart(ctx context.Context, name string, timeout *time.Durati
 	}
 	s.mu.Unlock()
 	if err := s.Stop(ctx, e.id(), timeout); err != nil {
-		return err
+		return resource.StartedContainer{}, err
 	}
-	_, err = s.start(ctx, e, false)
-	return err
+	return s.start(ctx, e, false)
 }
 
 // stopsAtOnce bounds the containers that StopAll stops at a time.

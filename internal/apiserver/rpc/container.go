@@ -36,7 +36,7 @@ type ContainerRuns interface {
 	Start(ctx context.Context, name string, attach bool) (resource.StartedContainer, error)
 	Stop(ctx context.Context, name string, timeout *time.Duration) error
 	Kill(ctx context.Context, name, signal string) error
-	Restart(ctx context.Context, name string, timeout *time.Duration) error
+	Restart(ctx context.Context, name string, timeout *time.Duration) (resource.StartedContainer, error)
 	Wait(ctx context.Context, name string, deleted bool) (resource.ContainerExit, error)
 	Logs(ctx context.Context, name string, q resource.LogQuery, f func(resource.LogEntry) error) error
 }
@@ -101,7 +101,11 @@ func (h *containerHarness) Kill(ctx context.Context, r *apiserverv1.ContainerSer
 }
 
 func (h *containerHarness) Restart(ctx context.Context, r *apiserverv1.ContainerServiceRestartRequest) (*apiserverv1.ContainerServiceRestartResponse, error) {
-	return &apiserverv1.ContainerServiceRestartResponse{}, h.service.Restart(ctx, r.GetName(), timeout(r.GetTimeout()))
+	started, err := h.service.Restart(ctx, r.GetName(), timeout(r.GetTimeout()))
+	if err != nil {
+		return nil, err
+	}
+	return &apiserverv1.ContainerServiceRestartResponse{Warnings: started.Warnings}, nil
 }
 
 func (h *containerHarness) Wait(ctx context.Context, r *apiserverv1.ContainerServiceWaitRequest) (*apiserverv1.ContainerServiceWaitResponse, error) {

@@ -78,8 +78,8 @@ func (f *fakeContainers) Kill(_ context.Context, name, signal string) error {
 	return f.note(name, "kill %s %s", name, signal)
 }
 
-func (f *fakeContainers) Restart(_ context.Context, name string, timeout *time.Duration) error {
-	return f.note(name, "restart %s %v", name, show(timeout))
+func (f *fakeContainers) Restart(_ context.Context, name string, timeout *time.Duration) (resource.StartedContainer, error) {
+	return resource.StartedContainer{Warnings: []string{"careful"}}, f.note(name, "restart %s %v", name, show(timeout))
 }
 
 func (f *fakeContainers) Wait(_ context.Context, name string, deleted bool) (resource.ContainerExit, error) {
@@ -211,8 +211,8 @@ func TestContainerCalls(t *testing.T) {
 			return nil, nil, err
 		},
 		"restart %s default": func(name string) (any, any, error) {
-			_, err := c.Restart(ctx, &apiserverv1.ContainerServiceRestartRequest{Name: name})
-			return nil, nil, err
+			r, err := c.Restart(ctx, &apiserverv1.ContainerServiceRestartRequest{Name: name})
+			return strings.Join(r.GetWarnings(), ","), "careful", err
 		},
 		"wait %s true": func(name string) (any, any, error) {
 			r, err := c.Wait(ctx, &apiserverv1.ContainerServiceWaitRequest{Name: name, Condition: apiserverv1.WaitCondition_WAIT_CONDITION_DELETED})

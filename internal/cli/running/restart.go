@@ -2,7 +2,6 @@ package running
 
 import (
 	"context"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -28,7 +27,7 @@ names.`,
 				return err
 			}
 			defer api.Close()
-			return runRestart(c.Context(), api.Containers, f.Stdout, args, timeout)
+			return runRestart(c.Context(), api.Containers, f, args, timeout)
 		},
 	}
 	timeout.Bind(f, c)
@@ -39,9 +38,10 @@ type restarter interface {
 	Restart(context.Context, *apiserverv1.ContainerServiceRestartRequest) (*apiserverv1.ContainerServiceRestartResponse, error)
 }
 
-func runRestart(ctx context.Context, api restarter, out io.Writer, names []string, timeout frame.TimeoutFlag) error {
-	return frame.ForEachName(ctx, out, names, func(ctx context.Context, name string) error {
-		_, err := api.Restart(ctx, &apiserverv1.ContainerServiceRestartRequest{Name: name, Timeout: timeout.Proto()})
+func runRestart(ctx context.Context, api restarter, f *frame.Frame, names []string, timeout frame.TimeoutFlag) error {
+	return frame.ForEachName(ctx, f.Stdout, names, func(ctx context.Context, name string) error {
+		started, err := api.Restart(ctx, &apiserverv1.ContainerServiceRestartRequest{Name: name, Timeout: timeout.Proto()})
+		frame.Warn(f.Stderr, started.GetWarnings())
 		return err
 	})
 }

@@ -1655,6 +1655,7 @@ func (x *ContainerServiceRestartRequest) GetTimeout() *durationpb.Duration {
 
 type ContainerServiceRestartResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	Warnings      []string               `protobuf:"bytes,1,rep,name=warnings,proto3" json:"warnings,omitempty"` // as those of a start
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1687,6 +1688,13 @@ func (x *ContainerServiceRestartResponse) ProtoReflect() protoreflect.Message {
 // Deprecated: Use ContainerServiceRestartResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceRestartResponse) Descriptor() ([]byte, []int) {
 	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ContainerServiceRestartResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
 }
 
 type ContainerServiceWaitRequest struct {
@@ -2956,8 +2964,9 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\x1cContainerServiceKillResponse\"i\n" +
 	"\x1eContainerServiceRestartRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
-	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"!\n" +
-	"\x1fContainerServiceRestartResponse\"u\n" +
+	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"=\n" +
+	"\x1fContainerServiceRestartResponse\x12\x1a\n" +
+	"\bwarnings\x18\x01 \x03(\tR\bwarnings\"u\n" +
 	"\x1bContainerServiceWaitRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12B\n" +
 	"\tcondition\x18\x02 \x01(\x0e2$.patchbay.apiserver.v1.WaitConditionR\tcondition\"U\n" +

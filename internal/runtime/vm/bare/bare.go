@@ -13,12 +13,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/runtime/vm/cache"
 	"patchbay.dev/patchbay/internal/runtime/vm/channel"
+	"patchbay.dev/patchbay/internal/runtime/vm/early"
 	"patchbay.dev/patchbay/internal/runtime/vm/image"
 	"patchbay.dev/patchbay/internal/runtime/vm/initramfs"
 	"patchbay.dev/patchbay/internal/runtime/vm/kernel"
@@ -114,12 +116,18 @@ func (s Source) Open(accelerator qemu.Accelerator, size Size) (*Machine, error) 
 	}
 	return &Machine{kernel: k.Digest, agent: agent, Stub: stub, Config: qemu.Config{
 		Accelerator: accelerator, MemoryBytes: size.MemoryBytes &^ (1<<20 - 1), CPUs: size.CPUs, Agent: channel.PortName,
-		Kernel: bzImage, Initrd: initrd,
+		Kernel: bzImage, Initrd: initrd, KernelArguments: early.Arguments(drivers(k)),
 		Disks: []qemu.Disk{
 			RootDisk:    {Size: image.Size, Serial: RootSerial, ReadOnly: true},
 			ScratchDisk: {Size: image.Size, Serial: ScratchSerial},
 		},
 	}}, nil
+}
+
+// drivers are what the guest needs beside what every machine does, as far as its kernel
+// has it.
+func drivers(k kernel.Kernel) []string {
+	return slices.DeleteFunc([]string{kernel.DriverPanic}, func(driver string) bool { return !k.Has(driver) })
 }
 
 // stubBytes are the header of a bootable image and a little more (The Linux/x86 Boot

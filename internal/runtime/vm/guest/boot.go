@@ -17,6 +17,7 @@ import (
 	"patchbay.dev/patchbay/api/patchbay/guest/v1/guestv1connect"
 	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/internal/runtime/vm/channel"
+	"patchbay.dev/patchbay/internal/runtime/vm/early"
 )
 
 // Main boots the guest and serves the host until it is gone; then it powers the
@@ -37,7 +38,7 @@ func serve(log *slog.Logger) error {
 	if err := mountInitial(); err != nil {
 		return err
 	}
-	if err := loadModules(); err != nil {
+	if err := loadUsual(); err != nil {
 		return err
 	}
 	if err := loopbackUp(); err != nil {
@@ -86,15 +87,30 @@ func mountInitial() error {
 	return nil
 }
 
-// loadModules loads what the initial file system brings, in its order. One that
-// the kernel has already is not an error.
-func loadModules() error {
-	list, err := os.ReadFile(moduleList)
+// loadUsual loads the drivers that every machine needs and those that this one is told
+// to.
+func loadUsual() error {
+	line, err := os.ReadFile("/proc/cmdline")
 	if err != nil {
 		return err
 	}
+	for _, driver := range append([]string{""}, early.Drivers(string(line))...) {
+		if err := load(driver); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// load loads the modules of a driver, in their order; with "" those of all that every
+// machine needs. One that the kernel has already is not an error.
+func load(driver string) error {
+	list, err := os.ReadFile(early.List(driver))
+	if err != nil {
+		return fmt.Errorf("driver %s: %w", driver, err)
+	}
 	for name := range strings.FieldsSeq(string(list)) {
-		f, err := os.Open(filepath.Join(filepath.Dir(moduleList), name))
+		f, err := os.Open(filepath.Join(early.Modules, name))
 		if err != nil {
 			return err
 		}

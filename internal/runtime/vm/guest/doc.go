@@ -7,9 +7,8 @@ package guest
 
 // Where things are in the initial file system, which the agent stays in.
 const (
-	moduleList = "/modules/order" // names of the files beside it, in the order of loading
-	newRoot    = "/newroot"       // the container's root
-	sharesDir  = "/shares"        // what the host shares
-	filesDir   = "/files"         // what is laid over files of the image
-	groupDir   = "/cgroup/container"
+	newRoot   = "/newroot" // the container's root
+	sharesDir = "/shares"  // what the host shares
+	filesDir  = "/files"   // what is laid over files of the image
+	groupDir  = "/cgroup/container"
 )

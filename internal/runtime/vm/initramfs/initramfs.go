@@ -6,18 +6,17 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"patchbay.dev/patchbay/internal/runtime/vm/early"
 	"patchbay.dev/patchbay/internal/runtime/vm/kernel"
 )
-
-// moduleList is where the guest finds the names of the modules, which are beside
-// it, in the order of loading.
-const moduleList = "/modules/order"
 
 // Write writes the initial file system for a kernel as an archive that the kernel
 // unpacks (Documentation/driver-api/early-userspace/buffer-format.rst, "newc").
@@ -28,11 +27,14 @@ func Write(w io.Writer, k kernel.Kernel, agent string) error {
 	a.add("dev/console", unix.S_IFCHR|0o600, unix.Mkdev(5, 1), nil)
 	a.add("dev/null", unix.S_IFCHR|0o666, unix.Mkdev(1, 3), nil)
 	a.addFile("init", 0o755, agent)
-	a.add(strings.Trim(path.Dir(moduleList), "/"), unix.S_IFDIR|0o755, 0, nil)
-	for _, name := range k.Modules {
-		a.addFile(strings.Trim(path.Join(path.Dir(moduleList), name), "/"), 0o644, k.Module(name))
+	a.add(relative(early.Modules), unix.S_IFDIR|0o755, 0, nil)
+	for _, name := range k.Files() {
+		a.addFile(relative(path.Join(early.Modules, name)), 0o644, k.Module(name))
 	}
-	a.add(strings.Trim(moduleList, "/"), unix.S_IFREG|0o644, 0, []byte(strings.Join(k.Modules, "\n")))
+	a.addList(early.List(""), k.Modules)
+	for _, driver := range slices.Sorted(maps.Keys(k.Extras)) {
+		a.addList(early.List(driver), k.Extras[driver])
+	}
 	a.add("TRAILER!!!", 0, 0, nil)
 	if a.err != nil {
 		return fmt.Errorf("initial file system: %w", a.err)
@@ -40,11 +42,17 @@ func Write(w io.Writer, k kernel.Kernel, agent string) error {
 	return out.Flush()
 }
 
+func relative(path string) string { return strings.TrimPrefix(path, "/") }
+
 // archive writes entries until one fails.
 type archive struct {
 	w     io.Writer
 	inode int
 	err   error
+}
+
+func (a *archive) addList(path string, names []string) {
+	a.add(relative(path), unix.S_IFREG|0o644, 0, []byte(strings.Join(names, "\n")))
 }
 
 func (a *archive) addFile(name string, mode uint32, source string) {

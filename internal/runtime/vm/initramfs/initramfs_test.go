@@ -16,14 +16,14 @@ import (
 func kept(t *testing.T) kernel.Kernel {
 	t.Helper()
 	dir := t.TempDir()
-	record, err := json.Marshal(kernel.Kernel{Release: "6.1", Modules: []string{"b.ko", "a.ko"}})
+	record, err := json.Marshal(kernel.Kernel{Release: "6.1", Modules: []string{"b.ko", "a.ko"}, Extras: map[string][]string{"extra": {"c.ko"}, "builtin": {}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Mkdir(filepath.Join(dir, "modules"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string]string{"kernel.json": string(record), "modules/a.ko": "module a", "modules/b.ko": "b"} {
+	for name, content := range map[string]string{"kernel.json": string(record), "modules/a.ko": "module a", "modules/b.ko": "b", "modules/c.ko": "c"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -72,15 +72,18 @@ func TestWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]entry{
-		"dev":           {"40755", ""},
-		"dev/console":   {"20600", ""},
-		"dev/null":      {"20666", ""},
-		"init":          {"100755", "the agent"},
-		"modules":       {"40755", ""},
-		"modules/a.ko":  {"100644", "module a"},
-		"modules/b.ko":  {"100644", "b"},
-		"modules/order": {"100644", "b.ko\na.ko"},
-		"TRAILER!!!":    {"0", ""},
+		"dev":                   {"40755", ""},
+		"dev/console":           {"20600", ""},
+		"dev/null":              {"20666", ""},
+		"init":                  {"100755", "the agent"},
+		"modules":               {"40755", ""},
+		"modules/a.ko":          {"100644", "module a"},
+		"modules/b.ko":          {"100644", "b"},
+		"modules/c.ko":          {"100644", "c"},
+		"modules/order":         {"100644", "b.ko\na.ko"},
+		"modules/order.builtin": {"100644", ""},
+		"modules/order.extra":   {"100644", "c.ko"},
+		"TRAILER!!!":            {"0", ""},
 	}
 	if got := entries(t, b.Bytes()); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v\nwant %v", got, want)

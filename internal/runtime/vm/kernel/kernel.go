@@ -11,8 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -34,12 +36,34 @@ type Kernel struct {
 	Digest  string `json:"digest"`  // of the image and its modules
 	// Modules are the files in the order of loading.
 	Modules []string `json:"modules"`
+	// Extras are those of the drivers that a guest can do without that it has, with the
+	// modules to load for each after all Modules; none: it is built in.
+	Extras map[string][]string `json:"extras,omitempty"`
 
 	dir string
 }
 
 // Image is the path of the bootable image.
 func (k Kernel) Image() string { return filepath.Join(k.dir, imageFile) }
+
+// Has says whether the kernel has one of the drivers that a guest can do without.
+func (k Kernel) Has(driver string) bool {
+	_, ok := k.Extras[driver]
+	return ok
+}
+
+// Files are the names of all modules.
+func (k Kernel) Files() []string {
+	all := slices.Clone(k.Modules)
+	for _, driver := range slices.Sorted(maps.Keys(k.Extras)) {
+		for _, name := range k.Extras[driver] {
+			if !slices.Contains(all, name) {
+				all = append(all, name)
+			}
+		}
+	}
+	return all
+}
 
 // Module is the path of one of Modules.
 func (k Kernel) Module(name string) string { return filepath.Join(k.dir, moduleDir, name) }
@@ -91,12 +115,15 @@ func set(dir, image, modules, source string) (Kernel, error) {
 	if err != nil {
 		return Kernel{}, fmt.Errorf("kernel %s: %w", image, err)
 	}
-	needed, err := t.resolve(drivers)
+	needed, err := t.resolve(drivers, extras)
 	if err != nil {
 		return Kernel{}, fmt.Errorf("kernel %s (%s): %w", image, release, err)
 	}
-	k := Kernel{Release: release, Source: source}
-	return k, k.keep(dir, content, needed)
+	k := Kernel{Release: release, Source: source, Modules: names(needed.always), Extras: map[string][]string{}}
+	for driver, modules := range needed.extras {
+		k.Extras[driver] = names(modules)
+	}
+	return k, k.keep(dir, content, needed.all())
 }
 
 // keep writes all files of the kernel beside the directory and then puts them in its place.
@@ -119,12 +146,10 @@ func (k *Kernel) keep(dir string, image []byte, modules []module) error {
 	sum := sha256.New()
 	sum.Write(image)
 	for _, m := range modules {
-		name := m.name + ".ko"
-		if err := os.WriteFile(filepath.Join(fresh, moduleDir, name), m.content, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(fresh, moduleDir, m.file()), m.content, 0o644); err != nil {
 			return err
 		}
 		sum.Write(m.content)
-		k.Modules = append(k.Modules, name)
 	}
 	k.Digest, k.dir = hex.EncodeToString(sum.Sum(nil)), dir
 	data, err := json.MarshalIndent(k, "", "  ")

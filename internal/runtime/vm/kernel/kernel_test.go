@@ -3,6 +3,7 @@ package kernel
 import (
 	"bytes"
 	"encoding/binary"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -106,21 +107,24 @@ func unpacked(t *testing.T, files map[string][]byte) string {
 // complete has all drivers, in all forms that they come in.
 func complete(t *testing.T) map[string][]byte {
 	return map[string][]byte{
-		"modules.builtin":                        []byte("kernel/drivers/virtio/virtio-pci.ko\nkernel/fs/ext4/ext4.ko\n"),
-		"kernel/drivers/char/virtio_console.ko":  signed(modinfo("depends=virtio")),
-		"kernel/drivers/virtio/virtio.ko":        modinfo("depends="),
-		"kernel/drivers/block/virtio_blk.ko.xz":  packed(t, ".xz", modinfo("depends=virtio")),
-		"kernel/drivers/net/virtio_net.ko.zst":   packed(t, ".zst", modinfo("depends=net-failover,virtio")),
-		"kernel/net/net_failover.ko":             modinfo("depends=failover"),
-		"kernel/net/failover.ko":                 modinfo("depends="),
-		"kernel/drivers/hw_random/virtio-rng.ko": modinfo("depends=virtio"),
-		"kernel/fs/overlayfs/overlay.ko":         modinfo("depends="),
-		"kernel/fs/erofs/erofs.ko":               modinfo("depends=libcrc32c"),
-		"kernel/lib/libcrc32c.ko":                modinfo("softdep=pre: crc32c_fast crc32c_absent post: later", "depends="),
-		"kernel/lib/crc32c_fast.ko":              modinfo("depends="),
-		"kernel/fs/fuse/virtiofs.ko":             modinfo("depends=fuse,virtio"),
-		"kernel/fs/fuse/fuse.ko":                 modinfo("depends="),
-		"kernel/unwanted.ko":                     modinfo("depends="),
+		"modules.builtin":                          []byte("kernel/drivers/virtio/virtio-pci.ko\nkernel/fs/ext4/ext4.ko\nkernel/drivers/virtio/virtio_mmio.ko\n"),
+		"kernel/drivers/char/virtio_console.ko":    signed(modinfo("depends=virtio")),
+		"kernel/drivers/virtio/virtio.ko":          modinfo("depends="),
+		"kernel/drivers/block/virtio_blk.ko.xz":    packed(t, ".xz", modinfo("depends=virtio")),
+		"kernel/drivers/net/virtio_net.ko.zst":     packed(t, ".zst", modinfo("depends=net-failover,virtio")),
+		"kernel/net/net_failover.ko":               modinfo("depends=failover"),
+		"kernel/net/failover.ko":                   modinfo("depends="),
+		"kernel/drivers/hw_random/virtio-rng.ko":   modinfo("depends=virtio"),
+		"kernel/fs/overlayfs/overlay.ko":           modinfo("depends="),
+		"kernel/fs/erofs/erofs.ko":                 modinfo("depends=libcrc32c"),
+		"kernel/lib/libcrc32c.ko":                  modinfo("softdep=pre: crc32c_fast crc32c_absent post: later", "depends="),
+		"kernel/lib/crc32c_fast.ko":                modinfo("depends="),
+		"kernel/fs/fuse/virtiofs.ko":               modinfo("depends=fuse,virtio"),
+		"kernel/fs/fuse/fuse.ko":                   modinfo("depends="),
+		"kernel/unwanted.ko":                       modinfo("depends="),
+		"kernel/drivers/misc/pvpanic-mmio.ko":      modinfo("depends=pvpanic"),
+		"kernel/drivers/misc/pvpanic.ko":           modinfo("depends="),
+		"kernel/net/vmw_vsock_virtio_transport.ko": modinfo("depends=vsock,virtio"),
 	}
 }
 
@@ -140,6 +144,14 @@ func TestSetKeepsWhatAGuestNeedsInOrder(t *testing.T) {
 	want := []string{
 		"virtio.ko", "virtio_console.ko", "virtio_blk.ko", "failover.ko", "net_failover.ko", "virtio_net.ko", "virtio_rng.ko",
 		"overlay.ko", "crc32c_fast.ko", "libcrc32c.ko", "erofs.ko", "fuse.ko", "virtiofs.ko",
+	}
+	// One as modules, one built in; of a third a part is not there.
+	extras := map[string][]string{DriverPanic: {"pvpanic.ko", "pvpanic_mmio.ko"}, DriverMMIO: {}}
+	if !maps.EqualFunc(k.Extras, extras, slices.Equal) || !k.Has(DriverMMIO) || k.Has(DriverSockets) {
+		t.Errorf("extras %v, want %v", k.Extras, extras)
+	}
+	if files := k.Files(); !slices.Equal(files, append(slices.Clone(want), extras[DriverPanic]...)) {
+		t.Errorf("files %v", files)
 	}
 	if k.Release != release || !slices.Equal(k.Modules, want) {
 		t.Errorf("release %s, modules %v, want %v", k.Release, k.Modules, want)

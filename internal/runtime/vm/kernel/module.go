@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,6 +23,19 @@ var drivers = []string{
 	"virtio_pci", "virtio_console", "virtio_blk", "virtio_net", "virtio_rng",
 	"overlay", "erofs", "ext4", "virtiofs",
 }
+
+// The drivers that a guest can do without.
+const (
+	// DriverPanic tells the machine of a panic of the guest's kernel.
+	DriverPanic = "pvpanic_mmio"
+	// DriverSockets is the guest's end of sockets to the host (vsock(7)).
+	DriverSockets = "vmw_vsock_virtio_transport"
+	// DriverMMIO is the bus of machines without PCI.
+	DriverMMIO = "virtio_mmio"
+)
+
+// extras are the drivers of which a guest has those that its kernel has.
+var extras = []string{DriverPanic, DriverSockets, DriverMMIO}
 
 // maxModule bounds a module that is unpacked.
 const maxModule = 64 << 20
@@ -70,21 +84,61 @@ func moduleName(path string) (string, bool) {
 	return strings.ReplaceAll(name, "-", "_"), ok
 }
 
+// file is the name of the module's file.
+func (m module) file() string { return m.name + ".ko" }
+
+func names(modules []module) []string {
+	out := make([]string, len(modules))
+	for i, m := range modules {
+		out[i] = m.file()
+	}
+	return out
+}
+
+// needed are the modules that a guest gets.
+type needed struct {
+	always []module            // in the order of loading
+	extras map[string][]module // of drivers that it can do without, after those
+}
+
+// all are all of them, each once, in an order that depends on nothing else.
+func (n needed) all() []module {
+	all := slices.Clone(n.always)
+	for _, driver := range slices.Sorted(maps.Keys(n.extras)) {
+		for _, m := range n.extras[driver] {
+			if !slices.ContainsFunc(all, func(other module) bool { return other.name == m.name }) {
+				all = append(all, m)
+			}
+		}
+	}
+	return all
+}
+
 // resolve returns the modules for all drivers, each after those that it needs.
 // Drivers that the kernel does not have are errdefs.ErrFailedPrecondition, all
-// of them at once.
-func (t *tree) resolve(drivers []string) ([]module, error) {
+// of them at once. Of the extras those come along of which nothing lacks.
+func (t *tree) resolve(drivers, extras []string) (needed, error) {
 	r := resolution{tree: t, seen: make(map[string]bool)}
 	for _, d := range drivers {
 		if err := r.add(d, true); err != nil {
-			return nil, err
+			return needed{}, err
 		}
 	}
 	if len(r.lacking) > 0 {
 		slices.Sort(r.lacking)
-		return nil, fmt.Errorf("lacks %s, neither built in nor as modules: choose another kernel: %w", strings.Join(r.lacking, ", "), errdefs.ErrFailedPrecondition)
+		return needed{}, fmt.Errorf("lacks %s, neither built in nor as modules: choose another kernel: %w", strings.Join(r.lacking, ", "), errdefs.ErrFailedPrecondition)
 	}
-	return r.order, nil
+	out := needed{always: r.order, extras: make(map[string][]module)}
+	for _, d := range extras {
+		extra := resolution{tree: t, seen: maps.Clone(r.seen)}
+		if err := extra.add(d, true); err != nil {
+			return needed{}, err
+		}
+		if len(extra.lacking) == 0 {
+			out.extras[d] = extra.order
+		}
+	}
+	return out, nil
 }
 
 // resolution is a walk through the dependencies of modules.

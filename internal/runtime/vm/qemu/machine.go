@@ -71,6 +71,8 @@ type Config struct {
 	Console     *os.File // gets what the guest says on its serial port
 	Disks       []Disk
 	Shares      []Share
+	// KernelArguments are further words of the kernel's command line.
+	KernelArguments string
 	// Agent is the name of the virtio-serial port that leads to the agent.
 	Agent string
 	// User is the id of the process's user and group, who own nothing.
@@ -287,6 +289,9 @@ func kernelArguments(c Config) string {
 	args := "console=ttyS0 quiet loglevel=1 panic=-1 reboot=t cryptomgr.notests no_timer_check random.trust_cpu=on 8250.nr_uarts=1 i8042.noaux i8042.nokbd"
 	if c.Accelerator == TCG {
 		args += " mitigations=off nokaslr" // nothing runs at full speed, and nobody's secrets are near
+	}
+	if c.KernelArguments != "" {
+		args += " " + c.KernelArguments
 	}
 	return args
 }
