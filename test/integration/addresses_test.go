@@ -17,15 +17,19 @@ import (
 // A network of one address family has nothing of the other: no subnet, no
 // gateway, no address in its containers; the one that is left works.
 func TestOneAddressFamily(t *testing.T) {
-	t.Parallel()
-	h := newHost(t).up()
-	for _, tt := range []struct{ name, off, far string }{
-		{"four", "--ipv6=false", farIPv4},
-		{"six", "--ipv4=false", farIPv6},
+	onEachRuntime(t, testOneAddressFamily)
+}
+
+func testOneAddressFamily(t *testing.T, h *host) {
+	h.up()
+	h.patchbay("network", "create", "four", "--ipv6=false")
+	h.patchbay("network", "create", "six", "--ipv4=false")
+	h.runAsleep("--name", "one", "--network", "four", "--network", "six")
+	for _, tt := range []struct{ name, by, far string }{
+		{"four", "eth0", farIPv4},
+		{"six", "eth1", farIPv6},
 	} {
-		h.patchbay("network", "create", tt.name, tt.off)
-		h.patchbay("run", "-d", "--name", tt.name, "--network", tt.name, "box", "sleep", "1000")
-		n, a := h.network(tt.name).Status, h.attachment(tt.name, tt.name)
+		n, a := h.network(tt.name).Status, h.attachment("one", tt.name)
 		four := tt.name == "four"
 		for what, has := range map[string][2]bool{
 			"subnet":  {n.IPv4Subnet.IsValid(), n.IPv6Subnet.IsValid()},
@@ -36,11 +40,11 @@ func TestOneAddressFamily(t *testing.T) {
 				t.Errorf("network %s: %s of ipv4, ipv6: got %v", tt.name, what, has)
 			}
 		}
-		inside := h.patchbay("exec", tt.name, "ip", "-o", "addr", "show", "eth0")
+		inside := h.patchbay("exec", "one", "ip", "-o", "addr", "show", tt.by)
 		if strings.Contains(inside, "inet ") != four || !strings.Contains(inside, "scope global") {
 			t.Errorf("network %s: addresses inside:\n%s", tt.name, inside)
 		}
-		h.mustPing(tt.name, netip.MustParseAddr(tt.far))
+		h.mustPing("one", netip.MustParseAddr(tt.far)) // by the only one that leads there
 	}
 	h.patchbay("network", "create", "lan6", "--plugin", "macvlan", "--option", "parent="+uplink, "--ipv4=false")
 	if s := h.network("lan6").Status; s.IPv4Subnet.IsValid() || !s.IPv6Subnet.IsValid() {
@@ -52,10 +56,13 @@ func TestOneAddressFamily(t *testing.T) {
 // name servers, under a running container, over the death of the plugin and of
 // patchbayd; one that is refused changes nothing.
 func TestNetworkUpdate(t *testing.T) {
-	t.Parallel()
-	h := newHost(t).up()
+	onEachRuntime(t, testNetworkUpdate)
+}
+
+func testNetworkUpdate(t *testing.T, h *host) {
+	h.up()
 	h.patchbay("network", "create", "web", "--subnet", "10.41.0.0/28", "--reserve", "10.41.0.0-10.41.0.7", "--label", "draft")
-	h.patchbay("run", "-d", "--name", "one", "--network", "web", "box", "sleep", "1000")
+	h.runAsleep("--name", "one", "--network", "web")
 	h.patchbay("run", "-d", "--name", "fixed", "--network", "web,ip=10.41.0.3", "box", "sleep", "1000")
 	first := h.attachment("one", "web")
 	if got := first.IPv4Address.Addr().String(); got != "10.41.0.8" {
@@ -97,8 +104,8 @@ func TestNetworkUpdate(t *testing.T) {
 	h.patchbay("system", "stop", "-t", "0")
 	h.patchbay("system", "start")
 	h.patchbay("start", "one") // waits for the network
-	if a := h.attachment("one", "web"); a.MTU != 1400 {
-		t.Errorf("a container that was started again: got mtu %d, want 1400", a.MTU)
+	if a, inside := h.attachment("one", "web"), h.patchbay("exec", "one", "cat", "/sys/class/net/eth0/mtu"); a.MTU != 1400 || inside != "1400" {
+		t.Errorf("a container that was started again: got mtu %d, inside %s, want 1400", a.MTU, inside)
 	}
 	n := h.network("web")
 	if n.Status.MTU != 1400 || n.Labels["tier"] != "front" || len(n.Labels) != 1 || len(n.Configuration.DNS.Servers) != 1 ||

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,12 +44,15 @@ func (h *host) inUse(network string, want uint64) {
 // A container that runs goes from network to network: interfaces, routes, names
 // and leases follow, connections by what stays go on, and a restart keeps it all.
 func TestLiveChanges(t *testing.T) {
-	t.Parallel()
-	h := newHost(t).up()
+	onEachRuntime(t, testLiveChanges)
+}
+
+func testLiveChanges(t *testing.T, h *host) {
+	h.up()
 	h.patchbay("network", "create", "web")
 	h.patchbay("network", "create", "db", "--internal")
 	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--option", "parent="+uplink, "--subnet", "10.77.0.0/24", "--subnet-v6", "fd77::/64")
-	h.patchbay(append([]string{"run", "-d", "--name", "app", "--network", "web", "--add-host", "up:host-gateway", "box"}, echoCommand...)...)
+	h.run(append([]string{"--name", "app", "--network", "web", "--add-host", "up:host-gateway", "box"}, echoCommand...)...)
 	for _, network := range []string{"db", "lan"} {
 		h.patchbay("run", "-d", "--name", "on-"+network, "--network", network, "box", "sleep", "1000")
 	}
@@ -129,12 +133,15 @@ func (h *host) routing(container string) string {
 // Published ports follow when the network that carries them is left, and wait
 // while there is none.
 func TestPortsFollow(t *testing.T) {
-	t.Parallel()
-	h := newHost(t).up()
+	onEachRuntime(t, testPortsFollow)
+}
+
+func testPortsFollow(t *testing.T, h *host) {
+	h.up()
 	h.patchbay("network", "create", "web")
 	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--option", "parent="+uplink, "--subnet", "10.77.0.0/24", "--subnet-v6", "fd77::/64")
-	h.patchbay("run", "-d", "--name", "app", "--stop-timeout", "0s", "--network", "web", "--network", "lan", "-p", "8080:80", "box", "sleep", "1000")
-	v := listenVisitors(t, h.namespaceOf("app"), ":80")
+	h.runAsleep("--name", "app", "--stop-timeout", "0s", "--network", "web", "--network", "lan", "-p", "8080:80")
+	v := h.probe(t, "app").callers(":80")
 	callers := func(seen4, seen6 string) {
 		t.Helper()
 		caller{h.internet, hostIPv4 + ":8080", seen4}.call(t, v)
@@ -154,12 +161,15 @@ func TestPortsFollow(t *testing.T) {
 // Of a connection that does not come about nothing is left, wherever it fails,
 // and what was there goes on.
 func TestConnectIsAllOrNothing(t *testing.T) {
-	t.Parallel()
-	h := newHost(t).up()
+	onEachRuntime(t, testConnectIsAllOrNothing)
+}
+
+func testConnectIsAllOrNothing(t *testing.T, h *host) {
+	h.up()
 	h.patchbay("network", "create", "web", "--subnet", "10.61.0.0/24")
 	h.patchbay("network", "create", "twin", "--subnet", "10.62.0.0/24")
 	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--option", "parent="+uplink, "--subnet", "10.63.0.0/24")
-	h.patchbay(append([]string{"run", "-d", "--name", "app", "--network", "web,ip=10.61.0.7", "box"}, echoCommand...)...)
+	h.run(append([]string{"--name", "app", "--network", "web,ip=10.61.0.7", "box"}, echoCommand...)...)
 	h.patchbay("run", "-d", "--name", "other", "--network", "twin,ip=10.62.0.9", "box", "sleep", "1000")
 	connection := openStream(t, h.ns, h.attachment("app", "web").IPv4Address.Addr())
 	routing, inside, between := h.routing("app"), h.interfaces("app"), h.between()
@@ -196,11 +206,14 @@ func TestConnectIsAllOrNothing(t *testing.T) {
 // Neither the death of the plugin nor that of patchbayd keeps a container from
 // leaving a network, nor lets a half-made change stay.
 func TestDeathDuringChanges(t *testing.T) {
-	t.Parallel()
-	h := newHost(t).up()
+	onEachRuntime(t, testDeathDuringChanges)
+}
+
+func testDeathDuringChanges(t *testing.T, h *host) {
+	h.up()
 	h.patchbay("network", "create", "web")
 	h.patchbay("network", "create", "db")
-	h.patchbay(append([]string{"run", "-d", "--name", "app", "--network", "web", "--network", "db", "box"}, echoCommand...)...)
+	h.run(append([]string{"--name", "app", "--network", "web", "--network", "db", "box"}, echoCommand...)...)
 	connection := openStream(t, h.ns, h.attachment("app", "web").IPv4Address.Addr())
 
 	kill(t, h.network("db").Status.PluginPID)
@@ -227,11 +240,14 @@ func TestDeathDuringChanges(t *testing.T) {
 	h.inUse("db", 0)
 }
 
-// While a third network comes and goes, its plugin dies again and again and
-// somebody flushes the firewall, connections by two other networks go on, though
-// the default route moves each time.
+// While a fourth network comes and goes, its plugin dies again and again and
+// somebody flushes the firewall, connections by a bridge, a macvlan and a user-mode
+// stack go on, though the default route moves each time.
 func TestCyclesOfChanges(t *testing.T) {
-	t.Parallel()
+	onEachRuntime(t, testCyclesOfChanges)
+}
+
+func testCyclesOfChanges(t *testing.T, h *host) {
 	rounds, pace := 10, time.Duration(0)
 	if v := os.Getenv("PATCHBAY_SOAK_SECONDS"); v != "" {
 		if _, err := fmt.Sscan(v, &rounds); err != nil {
@@ -239,32 +255,34 @@ func TestCyclesOfChanges(t *testing.T) {
 		}
 		pace = time.Second
 	}
-	h := newHost(t).up()
+	h.up()
 	h.patchbay("network", "create", "web")
 	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--option", "parent="+uplink, "--subnet", "10.77.0.0/24")
-	h.patchbay("network", "create", "third")
-	h.patchbay(append([]string{"run", "-d", "--name", "server", "--network", "web", "--network", "lan", "box"}, echoCommand...)...)
-	h.patchbay("run", "-d", "--name", "app", "--network", "web", "--network", "lan", "box", "sleep", "1000")
+	h.patchbay("network", "create", "user", "--plugin", "usermode")
+	h.patchbay("network", "create", "fourth")
+	networks := []string{"--network", "web", "--network", "lan", "--network", "user"}
+	h.run(slices.Concat([]string{"--name", "app"}, networks, []string{"box"}, echoCommand)...)
+	h.patchbay(slices.Concat([]string{"run", "-d", "--name", "client"}, networks, sleeps)...)
 	var connections []*stream
-	for _, network := range []string{"web", "lan"} {
-		for _, a := range addressesOf(t, h.attachment("server", network)) {
-			connections = append(connections, openStream(t, h.namespaceOf("app"), a.Addr()))
+	for _, network := range []string{"web", "lan", "user"} {
+		for _, a := range addressesOf(t, h.attachment("app", network)) {
+			connections = append(connections, openStream(t, h.namespaceOf("client"), a.Addr()))
 		}
 	}
 	change := func(round int) {
 		if round%5 == 4 {
-			kill(t, h.network("third").Status.PluginPID)
+			kill(t, h.network("fourth").Status.PluginPID)
 		}
 		if round%10 == 9 {
 			h.must(h.command(h.ns, "nft", "flush", "ruleset"))
 			h.foreignRules()
 		}
-		h.patchbay("network", "connect", "third,gateway-priority=9", "app")
-		h.mustPing("app", first(h.attachment("app", "third").IPv4Address))
-		h.patchbay("network", "disconnect", "third", "app")
+		h.patchbay("network", "connect", "fourth,gateway-priority=9", "app")
+		h.mustPing("app", first(h.attachment("app", "fourth").IPv4Address))
+		h.patchbay("network", "disconnect", "fourth", "app")
 	}
 	change(0) // a bridge gets its link-local address with its first port
-	h.inUse("third", 0)
+	h.inUse("fourth", 0)
 	routing, files := h.routing("app"), openFiles(h.container("app").Status.HelperPID)
 	between := h.between()
 	ticks := time.NewTicker(max(pace, time.Nanosecond))
@@ -276,7 +294,7 @@ func TestCyclesOfChanges(t *testing.T) {
 	for _, c := range connections {
 		c.alive(t)
 	}
-	h.inUse("third", 0)
+	h.inUse("fourth", 0)
 	if diff := cmp.Diff(routing, h.routing("app")); diff != "" {
 		t.Errorf("routing (-before +after):\n%s", diff)
 	}

@@ -4,6 +4,7 @@ package integration
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -15,8 +16,11 @@ import (
 // One container on five networks of four plugins: all are reached, each is answered
 // by its own interface, and every way is explained.
 func TestFiveNetworksOfFourPlugins(t *testing.T) {
-	t.Parallel()
-	h := newHost(t).lendable()
+	onEachRuntime(t, testFiveNetworks)
+}
+
+func testFiveNetworks(t *testing.T, h *host) {
+	h.lendable()
 	h.ip(h.internet, "addr add 10.77.0.200/24 dev host")
 	h.up()
 	networks := []string{"web", "db", "lan", "user", "wire"}
@@ -24,12 +28,18 @@ func TestFiveNetworksOfFourPlugins(t *testing.T) {
 	h.patchbay("network", "create", "db", "--internal")
 	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--option", "parent="+uplink, "--subnet", "10.77.0.0/24")
 	h.patchbay("network", "create", "user", "--plugin", "usermode")
-	h.patchbay("network", "create", "wire", "--plugin", "host-device", "--option", "device=spare", "--subnet", "10.78.0.0/24")
-	args := []string{"run", "-d", "--name", "multi"}
+	// A machine cannot have an interface of the host, only one of its own beside it.
+	plugin, word := "host-device/", "device"
+	if h.runtime == machine {
+		plugin, word = "macvlan/bridge", "parent"
+	}
+	name, _, _ := strings.Cut(plugin, "/")
+	h.patchbay("network", "create", "wire", "--plugin", name, "--option", word+"=spare", "--subnet", "10.78.0.0/24")
+	args := []string{"--name", "multi"}
 	for _, network := range networks {
 		args = append(args, "--network", network)
 	}
-	h.patchbay(append(args, "box", "sleep", "1000")...)
+	h.runAsleep(args...)
 
 	neighbours := map[string]netip.Addr{"lan": netip.MustParseAddr("10.77.0.200"), "wire": netip.MustParseAddr("10.78.0.200")}
 	for _, network := range []string{"web", "db", "user"} {
@@ -38,7 +48,8 @@ func TestFiveNetworksOfFourPlugins(t *testing.T) {
 	}
 
 	want := map[netip.Addr]string{}
-	sent := h.captureOf("multi")
+	sent := h.probe(t, "multi")
+	sent.capture()
 	for _, network := range networks {
 		h.mustPing("multi", neighbours[network])
 		a := h.attachment("multi", network)
@@ -69,7 +80,7 @@ func TestFiveNetworksOfFourPlugins(t *testing.T) {
 		neighbours["db"].String():   {"eth1", "db", "bridge/internal", route("db", "eth1"), "accepted", ""},
 		neighbours["lan"].String():  {"eth2", "lan", "macvlan/bridge", route("lan", "eth2"), "not filtered", ""},
 		neighbours["user"].String(): {"eth3", "user", "usermode/nat", route("user", "eth3"), "accepted", ""},
-		neighbours["wire"].String(): {"eth4", "wire", "host-device/", route("wire", "eth4"), "not filtered", ""},
+		neighbours["wire"].String(): {"eth4", "wire", plugin, route("wire", "eth4"), "not filtered", ""},
 		"internet":                  {"eth0", "web", "bridge/nat", "default via ", "accepted", ""},
 		"on-user.user":              {"eth3", "user", "usermode/nat", route("user", "eth3"), "accepted", neighbours["user"].String()},
 	})

@@ -58,6 +58,7 @@ type host struct {
 	runRoot  string
 	env      []string
 	before   snapshot
+	runtime  string // of the containers that the test is about
 
 	mu  sync.Mutex
 	ids map[string]bool // guarded by mu; of all containers that were seen
@@ -73,7 +74,7 @@ func newHost(t *testing.T) *host {
 	}
 	h := &host{
 		t: t, dir: dir, root: filepath.Join(dir, "root"), runRoot: filepath.Join(dir, "run"),
-		ns: newNamespace(t), internet: newNamespace(t), ids: map[string]bool{},
+		ns: newNamespace(t), internet: newNamespace(t), runtime: namespaces, ids: map[string]bool{},
 	}
 	h.env = []string{
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -250,11 +251,22 @@ func (h *host) begin(args ...string) *process {
 	return h.start(h.ns, nil, binary("patchbay"), args...)
 }
 
-// up starts the daemon and imports the image "box:latest".
+// up starts the daemon and makes it ready for containers.
 func (h *host) up() *host {
 	h.t.Helper()
 	h.patchbay("system", "start")
+	return h.ready()
+}
+
+// ready imports the image "box:latest", and gives the host what machines need if the
+// test is about them.
+func (h *host) ready() *host {
+	h.t.Helper()
 	h.importBox()
+	if h.runtime == machine {
+		h.upKernel()
+		h.patchbay("system", "kernel", "warm", "--quiet")
+	}
 	return h
 }
 

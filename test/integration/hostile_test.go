@@ -3,17 +3,13 @@
 package integration
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
-	"os"
-	"os/exec"
-	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,22 +19,8 @@ import (
 	"patchbay.dev/patchbay/internal/netnstest"
 	"patchbay.dev/patchbay/internal/netnstest/hostile"
 	"patchbay.dev/patchbay/resource"
+	"patchbay.dev/patchbay/test/probe/form"
 )
-
-// frameSender is the program that containers make frames with, built once.
-var frameSender = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "pbf")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	build := exec.Command("go", "build", "-ldflags", "-s -w", "-o", filepath.Join(dir, "sender"), "patchbay.dev/patchbay/test/framesender")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build: %w\n%s", err, out)
-	}
-	return os.ReadFile(filepath.Join(dir, "sender"))
-})
 
 // attacker is a container that makes its frames by itself, whatever it runs in, and
 // its victim on one network.
@@ -47,60 +29,24 @@ type attacker struct {
 	t          *testing.T
 	own, other hostile.Party
 	victim     *netnstest.Wire
-	frames     io.WriteCloser
-	answers    *bufio.Scanner
+	by         *probe
+	nic        string // the interface that the frames are put on
 	marks      int
 }
 
-// arm gives a container the program that sends frames.
-func (h *host) arm(container string) {
-	h.t.Helper()
-	program, err := frameSender()
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	h.must(h.tryInput(string(program), "exec", "-i", "--user", "root", container, "sh", "-c", "cat >/tmp/sender && chmod 755 /tmp/sender"))
-}
-
-// attacker has an armed container face another one on a network until the test
-// ends.
-func (h *host) attacker(t *testing.T, container, victim, network string) *attacker {
+// attacker has the container of a probe face another one on a network.
+func (h *host) attacker(t *testing.T, by *probe, victim, network string) *attacker {
 	t.Helper()
-	own, other := h.attachment(container, network), h.attachment(victim, network)
-	a := &attacker{h: h, t: t, own: hostile.NewParty(own), other: hostile.NewParty(other)}
-	a.victim = netnstest.OpenWire(t, h.namespaceOf(victim), other.InterfaceName)
-	in, frames := io.Pipe()
-	answers, out := io.Pipe()
-	p := h.prepare(in, binary("patchbay"), "exec", "-i", "--user", "root", container, "/tmp/sender", own.InterfaceName)
-	p.Stdout = out
-	if err := h.ns.Do(p.Start); err != nil {
-		t.Fatal(err)
+	own, other := h.attachment(by.container, network), h.attachment(victim, network)
+	return &attacker{
+		h: h, t: t, own: hostile.NewParty(own), other: hostile.NewParty(other), by: by, nic: own.InterfaceName,
+		victim: netnstest.OpenWire(t, h.namespaceOf(victim), other.InterfaceName),
 	}
-	a.frames, a.answers = frames, bufio.NewScanner(answers)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = p.Wait()
-		out.Close()
-	}()
-	t.Cleanup(func() {
-		frames.Close()
-		<-ended
-		if t.Failed() {
-			t.Logf("the sender: %s", p.err.String())
-		}
-	})
-	return a
 }
 
 func (a *attacker) send(frame []byte) {
 	a.t.Helper()
-	if _, err := fmt.Fprintln(a.frames, hex.EncodeToString(frame)); err != nil {
-		a.t.Fatal(err)
-	}
-	if !a.answers.Scan() || a.answers.Text() != "sent" {
-		a.t.Fatalf("frame is not sent: %q, %v", a.answers.Text(), a.answers.Err())
-	}
+	a.by.must(form.Request{Do: form.Frame, Interface: a.nic, Data: frame})
 }
 
 // arrives reports whether the victim gets what is sent.
@@ -217,28 +163,40 @@ func (h *host) bridgeOf(network string) string {
 	return ""
 }
 
-// attackAll is what a hostile container may try, whatever it runs in: it is on the
-// network "web", "db" (internal, by the interface "back") and "user" with the
-// container that it attacks, and armed.
-func (h *host) attackAll(t *testing.T, container, victim string) {
-	h.arm(container)
+// A container with all that it needs to make frames by itself harms nobody, whatever it
+// runs in. It is on networks with the container that it attacks: a bridge, an internal
+// one, and one of a user-mode stack.
+func TestHostileContainer(t *testing.T) {
+	onEachRuntime(t, testHostileContainer)
+}
+
+func testHostileContainer(t *testing.T, h *host) {
+	h.up()
+	h.patchbay("network", "create", "web")
+	h.patchbay("network", "create", "db", "--internal")
+	h.patchbay("network", "create", "user", "--plugin", "usermode")
+	const container, victim = "hostile", "near"
+	on := []string{"--network", "web", "--network", "db,ifname=back", "--network", "user"}
+	h.patchbay(slices.Concat([]string{"run", "-d", "--name", victim}, on, sleeps)...)
+	h.runAsleep(append([]string{"--name", container}, on...)...)
+	by := h.probe(t, container)
 	// Where br_netfilter is on, it checks and changes packets beyond our rules.
 	h.must(h.command(h.ns, "sh", "-c", "for f in /proc/sys/net/bridge/bridge-nf-call-ip*tables; do [ ! -e $f ] || echo 0 >$f; done"))
-	web := h.attacker(t, container, victim, "web")
+	web := h.attacker(t, by, victim, "web")
 	for name, frame := range hostile.Honest(web.own, web.other) {
 		if !web.arrives(hostile.Attack{Frames: [][]byte{frame}}) {
 			t.Errorf("%s, which is honest: does not arrive", name)
 		}
 	}
 	web.wantHarmless()
-	h.attacker(t, container, victim, "user").wantHarmless()
+	h.attacker(t, by, victim, "user").wantHarmless()
 
 	// A network that is connected later is guarded as well.
 	h.patchbay("network", "create", "late")
 	for _, name := range []string{victim, container} {
 		h.patchbay("network", "connect", "late", name)
 	}
-	h.attacker(t, container, victim, "late").wantHarmless()
+	h.attacker(t, by, victim, "late").wantHarmless()
 
 	// Packets to the host's own address on a network are to be passed on: not to
 	// another network, and out of an internal one not at all.
@@ -249,7 +207,7 @@ func (h *host) attackAll(t *testing.T, container, victim string) {
 		far:   netnstest.OpenWire(t, h.internet, "host"),
 		apart: netnstest.OpenWire(t, h.namespaceOf("apart"), apart.InterfaceName), apartAddress: apart.IPv4Address.Addr(),
 		ways: []escape{
-			{"from an internal network to the internet", h.attacker(t, container, victim, "db"), h.macOf(h.bridgeOf("db")), []string{farIPv4, farIPv6}},
+			{"from an internal network to the internet", h.attacker(t, by, victim, "db"), h.macOf(h.bridgeOf("db")), []string{farIPv4, farIPv6}},
 			{"to another network", web, h.macOf(h.bridgeOf("web")), []string{apart.IPv4Address.Addr().String(), apart.IPv6Address.Addr().String()}},
 		},
 	}
@@ -281,16 +239,6 @@ func (h *host) attackAll(t *testing.T, container, victim string) {
 		}
 	})
 	web.wantHarmless() // healed
-	// The victim has believed some of what arrived meanwhile.
-	believed := h.namespaceOf(victim)
-	for _, line := range []string{"neigh flush all", "-4 route flush cache", "-6 route flush cache"} {
-		h.ip(believed, line)
-	}
-	for _, name := range []string{victim, container} {
-		h.patchbay("network", "disconnect", "late", name)
-	}
-	h.patchbay("network", "delete", "late")
-	h.patchbay("delete", "--force", "apart")
 }
 
 // escapes are ways out of a network that there must not be.
@@ -372,16 +320,4 @@ func (h *host) macOf(name string) net.HardwareAddr {
 		h.t.Fatal(err)
 	}
 	return i.MAC.HardwareAddr()
-}
-
-func TestHostileContainer(t *testing.T) {
-	t.Parallel()
-	h := newHost(t).up()
-	h.patchbay("network", "create", "web")
-	h.patchbay("network", "create", "db", "--internal")
-	h.patchbay("network", "create", "user", "--plugin", "usermode")
-	for _, name := range []string{"near", "hostile"} {
-		h.patchbay("run", "-d", "--name", name, "--network", "web", "--network", "db,ifname=back", "--network", "user", "box", "sleep", "1000")
-	}
-	h.attackAll(t, "hostile", "near")
 }

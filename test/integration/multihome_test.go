@@ -5,6 +5,7 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -21,13 +22,16 @@ import (
 // the command line, the right addresses on each, each peer reached, egress
 // through the first only.
 func TestThreeNetworks(t *testing.T) {
-	t.Parallel()
-	h := newHost(t).up()
+	onEachRuntime(t, testThreeNetworks)
+}
+
+func testThreeNetworks(t *testing.T, h *host) {
+	h.up()
 	h.patchbay("network", "create", "web")
 	h.patchbay("network", "create", "db", "--internal")
 	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--option", "parent="+uplink,
 		"--subnet", "10.77.0.0/24", "--subnet-v6", "fd77::/64")
-	h.patchbay("run", "-d", "--name", "multi", "--network", "web", "--network", "db", "--network", "lan", "box", "sleep", "1000")
+	h.runAsleep("--name", "multi", "--network", "web", "--network", "db", "--network", "lan")
 
 	links := h.patchbay("exec", "multi", "ip", "-o", "addr")
 	for place, network := range []string{"web", "db", "lan"} {
@@ -69,8 +73,10 @@ func TestThreeNetworks(t *testing.T) {
 // of the interfaces, or someone far away whom the default route leads to by
 // another one. Reverse path filtering is strict meanwhile.
 func TestAnswersLeaveWhereTheyCameIn(t *testing.T) {
-	t.Parallel()
-	h := newHost(t)
+	onEachRuntime(t, testAnswersLeaveWhereTheyCameIn)
+}
+
+func testAnswersLeaveWhereTheyCameIn(t *testing.T, h *host) {
 	h.ip(h.internet, "addr add 10.77.0.1/24 dev host")
 	h.ip(h.internet, "addr add fd77::1/64 dev host nodad")
 	for _, address := range []string{"198.18.0.1/32", "2001:db8:aaaa::1/128"} {
@@ -83,8 +89,7 @@ func TestAnswersLeaveWhereTheyCameIn(t *testing.T) {
 	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--subnet", "10.77.0.0/24", "--subnet-v6", "fd77::/64",
 		"--option", "parent="+uplink, "--option", "gateway=10.77.0.1", "--option", "gateway-v6=fd77::1",
 		"--route", "198.18.0.0/15", "--route", "2001:db8:aaaa::/48=fd77::1")
-	h.patchbay("run", "-d", "--name", "multi", "--network", "web,"+strict, "--network", "lan,"+strict, "--network", "web,ifname=more,"+strict,
-		"box", "sleep", "1000")
+	h.runAsleep("--name", "multi", "--network", "web,"+strict, "--network", "lan,"+strict, "--network", "web,ifname=more,"+strict)
 	for _, name := range []string{"eth0", "eth1", "more"} {
 		if got := h.patchbay("exec", "multi", "cat", "/proc/sys/net/ipv4/conf/"+name+"/rp_filter"); got != "1" {
 			t.Errorf("rp_filter of %s: got %s, want 1", name, got)
@@ -92,7 +97,8 @@ func TestAnswersLeaveWhereTheyCameIn(t *testing.T) {
 	}
 
 	want := map[netip.Addr]string{}
-	sent := h.captureOf("multi")
+	sent := h.probe(t, "multi")
+	sent.capture()
 	for _, a := range h.container("multi").Status.Attachments {
 		asker, far4, far6 := h.ns, "", ""
 		if a.Network == "lan" {
@@ -202,11 +208,14 @@ func hasAddress(links, name string, address netip.Prefix) bool {
 // Nothing leaves an internal network, by name or by address, even when a
 // container makes itself a route.
 func TestInternalNetworkIsClosed(t *testing.T) {
-	t.Parallel()
-	h := newHost(t).up()
+	onEachRuntime(t, testInternalNetworkIsClosed)
+}
+
+func testInternalNetworkIsClosed(t *testing.T, h *host) {
+	h.up()
 	h.patchbay("network", "create", "web")
 	h.patchbay("network", "create", "db", "--internal")
-	h.patchbay("run", "-d", "--name", "closed", "--cap-add", "NET_ADMIN", "--network", "db", "box", "sleep", "1000")
+	h.runAsleep("--name", "closed", "--network", "db")
 	h.patchbay("run", "-d", "--name", "open", "--network", "web", "box", "sleep", "1000")
 	h.patchbay("run", "-d", "--name", "beside", "--network", "db", "box", "sleep", "1000")
 
@@ -233,26 +242,45 @@ func TestInternalNetworkIsClosed(t *testing.T) {
 // first is where a subnet's gateway is.
 func first(p netip.Prefix) netip.Addr { return p.Masked().Addr().Next() }
 
-// Two networks are strangers to one another.
+// Two networks are strangers to one another, and the host has services for neither.
 func TestNetworksAreIsolated(t *testing.T) {
-	t.Parallel()
-	h := newHost(t).up()
-	for _, network := range []string{"red", "blue"} {
-		h.patchbay("network", "create", network)
-		h.patchbay("run", "-d", "--name", "in-"+network, "--network", network, "box", "sleep", "1000")
-	}
+	onEachRuntime(t, testNetworksAreIsolated)
+}
+
+func testNetworksAreIsolated(t *testing.T, h *host) {
+	h.up()
+	h.patchbay("network", "create", "red")
+	h.patchbay("network", "create", "blue")
+	h.patchbay("network", "create", "open", "--option", "host-access=gateway")
+	h.runAsleep("--name", "in-red", "--network", "red")
+	h.patchbay("run", "-d", "--name", "in-blue", "--network", "blue", "box", "sleep", "1000")
+	red := h.probe(t, "in-red")
 	for _, prefix := range addressesOf(t, h.attachment("in-blue", "blue")) {
 		h.cannotPing("in-red", prefix.Addr())
+	}
+	listenVisitors(t, h.ns, ":80")
+	for _, address := range []string{hostIPv4, hostIPv6, h.network("red").Status.IPv4Gateway.String(), h.network("open").Status.IPv4Gateway.String()} {
+		if said, err := red.dial(net.JoinHostPort(address, "80")); err == nil {
+			t.Errorf("a service of the host at %s says %q, want nobody there", address, said)
+		}
+	}
+	h.patchbay("network", "connect", "open", "in-red")
+	for _, address := range []netip.Addr{h.network("open").Status.IPv4Gateway, h.network("open").Status.IPv6Gateway} {
+		if said, err := red.dial(netip.AddrPortFrom(address, 80).String()); err != nil || said != welcome {
+			t.Errorf("a service that the network opens at %s: %q, %v", address, said, err)
+		}
 	}
 }
 
 // What a user asks of an attachment is what the container gets.
 func TestAttachmentOptions(t *testing.T) {
-	t.Parallel()
-	h := newHost(t).up()
+	onEachRuntime(t, testAttachmentOptions)
+}
+
+func testAttachmentOptions(t *testing.T, h *host) {
+	h.up()
 	h.patchbay("network", "create", "web", "--subnet", "10.40.0.0/24", "--subnet-v6", "fd40::/64")
-	h.patchbay("run", "-d", "--name", "one",
-		"--network", "web,ip=10.40.0.77,ip6=fd40::77,mac=02:00:00:00:00:77,mtu=1400,ifname=lan0", "box", "sleep", "1000")
+	h.runAsleep("--name", "one", "--network", "web,ip=10.40.0.77,ip6=fd40::77,mac=02:00:00:00:00:77,mtu=1400,ifname=lan0")
 	links := h.patchbay("exec", "one", "ip", "-o", "addr", "show", "dev", "lan0")
 	for _, want := range []string{"10.40.0.77/24", "fd40::77/64"} {
 		if !hasAddress(links, "lan0", netip.MustParsePrefix(want)) {
@@ -264,7 +292,7 @@ func TestAttachmentOptions(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", file, got, want)
 		}
 	}
-	if got := h.patchbay("run", "--rm", "--network", "none", "box", "ls", "/sys/class/net"); got != "lo" {
+	if got := h.patchbay("run", "--rm", "--runtime", h.runtime, "--network", "none", "box", "ls", "/sys/class/net"); got != "lo" {
 		t.Errorf("--network none: got interfaces %q, want lo alone", got)
 	}
 }

@@ -11,9 +11,9 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
-	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/netns"
+	"patchbay.dev/patchbay/test/probe/form"
 )
 
 // nameServer serves www.example.org alone, with one address, in a namespace.
@@ -48,42 +48,13 @@ func nameServer(t *testing.T, ns *netns.Namespace, at, answer string) {
 	t.Cleanup(func() { server.Shutdown(); <-done })
 }
 
-// ask asks the resolver of a container, from inside.
-func ask(t *testing.T, inside *netns.Namespace, name string, kind uint16) *dns.Msg {
-	t.Helper()
-	answer, err := tryAsk(inside, name, kind)
-	if err != nil {
-		t.Fatalf("query for %s: %v", name, err)
-	}
-	return answer
-}
-
-func tryAsk(inside *netns.Namespace, name string, kind uint16) (answer *dns.Msg, err error) {
-	err = inside.Do(func() (err error) {
-		answer, _, err = new(dns.Client).Exchange(new(dns.Msg).SetQuestion(dns.Fqdn(name), kind), "127.0.0.11:53")
-		return err
-	})
-	return answer, err
-}
-
 // byTCP asks by TCP, beside somebody who listens on all addresses and shares.
-func byTCP(t *testing.T, inside *netns.Namespace, name, want string) {
-	t.Helper()
-	var answer *dns.Msg
-	err := inside.Do(func() error {
-		shared := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-			return c.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
-		}}
-		l, err := shared.Listen(t.Context(), "tcp4", "0.0.0.0:53")
-		if err != nil {
-			return err
-		}
-		defer l.Close()
-		answer, _, err = (&dns.Client{Net: "tcp"}).Exchange(new(dns.Msg).SetQuestion(dns.Fqdn(name), dns.TypeA), "127.0.0.11:53")
-		return err
-	})
+func (p *probe) byTCP(name, want string) {
+	p.t.Helper()
+	p.must(form.Request{Do: form.Listen, Network: "tcp4", Address: "0.0.0.0:53", Shared: true, Data: []byte("?")})
+	answer, err := p.tryQuery("tcp", name, dns.TypeA)
 	if err != nil || !slices.Equal(resolved(answer), []string{want}) {
-		t.Errorf("%s by tcp: got %v, %v, want %s", name, answer, err, want)
+		p.t.Errorf("%s by tcp: got %v, %v, want %s", name, answer, err, want)
 	}
 }
 
@@ -103,15 +74,16 @@ func (h *host) upWith(resolvConf string) *host {
 	h.t.Helper()
 	h.must(h.command(h.ns, "unshare", "--mount", "--propagation", "slave", "sh", "-c",
 		"mount --bind "+resolvConf+" /etc/resolv.conf && exec "+binary("patchbay")+" system start"))
-	h.importBox()
-	return h
+	return h.ready()
 }
 
 // Names of two networks of two plugins, in the container's own view, without
 // patchbayd; other names from the host's name servers as they are now.
 func TestNames(t *testing.T) {
-	t.Parallel()
-	h := newHost(t)
+	onEachRuntime(t, testNames)
+}
+
+func testNames(t *testing.T, h *host) {
 	nameServer(t, h.internet, "198.51.100.1:53", "203.0.113.1")
 	nameServer(t, h.ns, "127.0.0.53:53", "203.0.113.2")
 	file := h.write("resolv.conf", []byte("nameserver 198.51.100.1\nsearch corp.example\n"), 0o644)
@@ -119,14 +91,13 @@ func TestNames(t *testing.T) {
 	h.patchbay("network", "create", "web")
 	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--subnet", "10.77.0.0/24", "--subnet-v6", "fd77::/64", "--option", "parent="+uplink)
 	h.patchbay("network", "create", "apart", "--internal")
-	sleep := []string{"--stop-signal", "KILL", "box", "sleep", "1000"}
-	run := func(args ...string) { h.patchbay(slices.Concat([]string{"run", "-d"}, args, sleep)...) }
-	run("--name", "asker", "--network", "web", "--network", "lan", "--add-host", "far:192.0.2.7", "--add-host", "host:host-gateway")
+	run := func(args ...string) { h.patchbay(slices.Concat([]string{"run", "-d"}, args, sleeps)...) }
+	h.runAsleep("--name", "asker", "--network", "web", "--network", "lan", "--add-host", "far:192.0.2.7", "--add-host", "host:host-gateway")
 	run("--name", "db", "--network", "web,alias=store,alias=shared", "--hostname", "first")
 	run("--name", "cache", "--network", "lan,alias=shared")
 	run("--name", "secret", "--network", "apart")
 
-	asker := h.namespaceOf("asker")
+	asker := h.probe(t, "asker")
 	db, cache := h.attachment("db", "web"), h.attachment("cache", "lan")
 	db4, db6, cache4 := db.IPv4Address.Addr().String(), db.IPv6Address.Addr().String(), cache.IPv4Address.Addr().String()
 	reverse := func(address string) string {
@@ -160,12 +131,12 @@ func TestNames(t *testing.T) {
 			{reverse(db6), dns.TypePTR, []string{"db.web."}, 0},
 			{reverse(cache4), dns.TypePTR, []string{"cache.lan."}, 0},
 		} {
-			m := ask(t, asker, q.name, q.kind)
+			m := asker.query(q.name, q.kind)
 			if got := resolved(m); !slices.Equal(got, q.want) || m.Rcode != q.code {
 				t.Errorf("%s %s: got %v %s, want %v %s", q.name, dns.TypeToString[q.kind], got, dns.RcodeToString[m.Rcode], q.want, dns.RcodeToString[q.code])
 			}
 		}
-		both := ask(t, asker, "shared", dns.TypeA)
+		both := asker.query("shared", dns.TypeA)
 		if len(both.Answer) != 2 || dns.Field(both.Answer[0], 1) != db4 {
 			t.Errorf("shared: got %v, want the one on the first network first, then the other", both.Answer)
 		}
@@ -180,17 +151,17 @@ func TestNames(t *testing.T) {
 			t.Errorf("hosts: want a line %q:\n%s", line, hosts)
 		}
 	}
-	byTCP(t, asker, "db", db4)
+	asker.byTCP("db", db4)
 	// As programs ask, by the C library or what stands for it.
 	h.patchbay("exec", "asker", "ping", "-c", "1", "-W", "5", "db")
 	// An internal network is no way to ask the world.
-	if m := ask(t, h.namespaceOf("secret"), "www.example.org", dns.TypeA); m.Rcode != dns.RcodeNameError {
+	if m := h.probe(t, "secret").query("www.example.org", dns.TypeA); m.Rcode != dns.RcodeNameError {
 		t.Errorf("on an internal network: got %v", m)
 	}
 
 	outside := func(want string) {
 		t.Helper()
-		if got := resolved(ask(t, asker, "www.example.org", dns.TypeA)); !slices.Equal(got, []string{want}) {
+		if got := resolved(asker.query("www.example.org", dns.TypeA)); !slices.Equal(got, []string{want}) {
 			t.Errorf("www.example.org: got %v, want %s", got, want)
 		}
 	}
@@ -202,13 +173,13 @@ func TestNames(t *testing.T) {
 
 	kill(t, h.daemonPID())
 	for _, name := range []string{"db", "store"} {
-		if got := resolved(ask(t, asker, name, dns.TypeA)); !slices.Equal(got, []string{db4}) {
+		if got := resolved(asker.query(name, dns.TypeA)); !slices.Equal(got, []string{db4}) {
 			t.Errorf("%s without patchbayd: got %v, want %s", name, got, db4)
 		}
 	}
 	h.patchbay("system", "start")
 	h.patchbay("delete", "--force", "db")
-	if m := ask(t, asker, "db", dns.TypeA); m.Rcode != dns.RcodeNameError {
+	if m := asker.query("db", dns.TypeA); m.Rcode != dns.RcodeNameError {
 		t.Errorf("db was deleted: got %v", m)
 	}
 }
@@ -216,19 +187,23 @@ func TestNames(t *testing.T) {
 // What the user says about names comes first; what makes no sense is refused
 // with every fault, and without networks there is nothing to ask.
 func TestNamesByUser(t *testing.T) {
-	t.Parallel()
-	h := newHost(t).up()
+	onEachRuntime(t, testNamesByUser)
+}
+
+func testNamesByUser(t *testing.T, h *host) {
+	h.up()
 	nameServer(t, h.internet, "198.51.100.1:53", "203.0.113.1")
-	h.patchbay("run", "-d", "--name", "own", "--dns", farIPv4, "--dns-search", "a.example", "--dns-option", "ndots:3", "--dns-option", "use-vc",
-		"--stop-signal", "KILL", "box", "sleep", "1000")
+	h.runAsleep("--name", "own", "--dns", farIPv4, "--dns-search", "a.example", "--dns-option", "ndots:3", "--dns-option", "use-vc")
+	own := h.probe(t, "own")
 	if got, want := h.patchbay("exec", "own", "cat", "/etc/resolv.conf"), "nameserver 127.0.0.11\nsearch a.example\noptions ndots:3 use-vc"; !strings.HasPrefix(got, want) {
 		t.Errorf("resolv.conf: got\n%s\nwant\n%s", got, want)
 	}
-	if got := resolved(ask(t, h.namespaceOf("own"), "www.example.org", dns.TypeA)); !slices.Equal(got, []string{"203.0.113.1"}) {
+	if got := resolved(own.query("www.example.org", dns.TypeA)); !slices.Equal(got, []string{"203.0.113.1"}) {
 		t.Errorf("www.example.org: got %v", got)
 	}
-	h.patchbay("run", "-d", "--name", "alone", "--network", "none", "--stop-signal", "KILL", "box", "sleep", "1000")
-	if _, err := tryAsk(h.namespaceOf("alone"), "own", dns.TypeA); err == nil {
+	// Without networks nobody answers.
+	h.patchbay("network", "disconnect", "default", "own")
+	if _, err := own.tryQuery("udp", "www.example.org", dns.TypeA); err == nil {
 		t.Error("a resolver answers in a container without networks")
 	}
 	r := h.try("run", "--dns", "nowhere", "--dns-search", "a..b", "--dns-option", "two words", "--add-host", "x", "box", "true")
@@ -245,21 +220,24 @@ func TestNamesByUser(t *testing.T) {
 
 // A plugin that does not answer costs its own names, and for a short time.
 func TestNamesBesideHangingPlugin(t *testing.T) {
-	t.Parallel()
-	h := newHost(t).up()
+	onEachRuntime(t, testNamesBesideHangingPlugin)
+}
+
+func testNamesBesideHangingPlugin(t *testing.T, h *host) {
+	h.up()
 	h.patchbay("network", "create", "good")
 	h.patchbay("network", "create", "bad")
-	h.patchbay("run", "-d", "--name", "asker", "--network", "bad", "--network", "good", "--stop-signal", "KILL", "box", "sleep", "1000")
-	h.patchbay("run", "-d", "--name", "db", "--network", "good", "--stop-signal", "KILL", "box", "sleep", "1000")
-	asker := h.namespaceOf("asker")
+	h.runAsleep("--name", "asker", "--network", "bad", "--network", "good")
+	h.patchbay("run", "-d", "--name", "db", "--network", "good", "box", "sleep", "1000")
+	asker := h.probe(t, "asker")
 	want := h.attachment("db", "good").IPv4Address.Addr()
 	pid := h.network("bad").Status.PluginPID
 	stopProcess(t, pid)
 	defer syscall.Kill(pid, syscall.SIGCONT)
-	if got := resolved(ask(t, asker, "db", dns.TypeA)); !slices.Equal(got, []string{want.String()}) {
+	if got := resolved(asker.query("db", dns.TypeA)); !slices.Equal(got, []string{want.String()}) {
 		t.Errorf("db: got %v, want %v", got, want)
 	}
-	if m := ask(t, asker, "nobody", dns.TypeA); m.Rcode != dns.RcodeServerFailure {
+	if m := asker.query("nobody", dns.TypeA); m.Rcode != dns.RcodeServerFailure {
 		t.Errorf("a name that the other network may know: got %s, want SERVFAIL", dns.RcodeToString[m.Rcode])
 	}
 }

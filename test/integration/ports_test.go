@@ -5,11 +5,11 @@ package integration
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -37,13 +37,19 @@ func (c caller) call(t *testing.T, v *visitors) {
 		t.Errorf("call of %s: %v", c.to, err)
 		return
 	}
+	v.wantOne(t, c.to, c.seen)
+}
+
+// wantOne wants that a call has come here, from somebody; "": from anybody.
+func (v *visitors) wantOne(t *testing.T, to, seen string) {
+	t.Helper()
 	select {
 	case from := <-v.from:
-		if c.seen != "" && from.String() != c.seen {
-			t.Errorf("call of %s: seen as %v, want %s", c.to, from, c.seen)
+		if seen != "" && from.String() != seen {
+			t.Errorf("call of %s: seen as %v, want %s", to, from, seen)
 		}
 	case <-time.After(settle):
-		t.Errorf("call of %s: was answered by somebody else", c.to)
+		t.Errorf("call of %s: was answered by somebody else", to)
 	}
 }
 
@@ -55,10 +61,9 @@ func (c caller) dial() error {
 		}
 		defer conn.Close()
 		conn.SetDeadline(time.Now().Add(settle))
-		welcome := make([]byte, 16)
-		n, err := conn.Read(welcome)
-		if err == nil && !strings.HasPrefix(string(welcome[:n]), "welcome") {
-			err = fmt.Errorf("got %q", welcome[:n])
+		said, err := io.ReadAll(conn)
+		if err == nil && string(said) != welcome {
+			err = fmt.Errorf("got %q", said)
 		}
 		return err
 	})
@@ -76,12 +81,15 @@ func (h *host) cannotCall(ns *netns.Namespace, to string) {
 // host and from containers reaches the container, which sees who it is; through
 // the deaths of patchbayd and plugin, and a flush of the packet filter.
 func TestPublishedPorts(t *testing.T) {
-	t.Parallel()
-	h := newHost(t).up()
+	onEachRuntime(t, testPublishedPorts)
+}
+
+func testPublishedPorts(t *testing.T, h *host) {
+	h.up()
 	h.patchbay("network", "create", "web")
 	h.patchbay("network", "create", "other")
-	h.patchbay("run", "-d", "--name", "web", "--network", "web",
-		"-p", "8080:80", "-p", hostIPv4+":8081:81", "-p", "127.0.0.1:8082:82", "-p", "85", "-p", "8083-8085:86", "-p", "8090-8091:90-91", "box", "sleep", "1000")
+	h.runAsleep("--name", "web", "--network", "web",
+		"-p", "8080:80", "-p", hostIPv4+":8081:81", "-p", "127.0.0.1:8082:82", "-p", "85", "-p", "8083-8085:86", "-p", "8090-8091:90-91")
 	for _, neighbour := range []string{"web", "other"} {
 		h.patchbay("run", "-d", "--name", "on-"+neighbour, "--network", neighbour, "box", "sleep", "1000")
 	}
@@ -97,7 +105,8 @@ func TestPublishedPorts(t *testing.T) {
 		t.Errorf("list does not show the ports:\n%s", got)
 	}
 
-	serve := func(port string) *visitors { return listenVisitors(t, h.namespaceOf("web"), ":"+port) }
+	web := h.probe(t, "web")
+	serve := func(port string) *visitors { return web.callers(":" + port) }
 	outside := []caller{{h.internet, hostIPv4 + ":8080", neighbourIPv4}, {h.internet, "[" + hostIPv6 + "]:8080", neighbourIPv6}}
 	v := serve("80")
 	for _, c := range append(outside,
@@ -107,11 +116,15 @@ func TestPublishedPorts(t *testing.T) {
 		caller{h.ns, "[::1]:8080", ""},
 		caller{h.namespaceOf("on-web"), hostIPv4 + ":8080", ""},
 		caller{h.namespaceOf("on-web"), "[" + hostIPv6 + "]:8080", ""},
-		caller{h.namespaceOf("web"), hostIPv4 + ":8080", ""},
-		caller{h.namespaceOf("web"), "[" + hostIPv6 + "]:8080", ""},
 		caller{h.namespaceOf("on-other"), hostIPv4 + ":8080", h.attachment("on-other", "other").IPv4Address.Addr().String()},
 	) {
 		c.call(t, v)
+	}
+	for _, itself := range []string{hostIPv4 + ":8080", "[" + hostIPv6 + "]:8080"} {
+		if said, err := web.dial(itself); err != nil || said != welcome {
+			t.Errorf("call of its own %s: %q, %v", itself, said, err)
+		}
+		v.wantOne(t, itself, "")
 	}
 	caller{h.internet, hostIPv4 + ":8081", neighbourIPv4}.call(t, serve("81"))
 	h.cannotCall(h.internet, "["+hostIPv6+"]:8081")
@@ -152,7 +165,7 @@ func TestPublishedPorts(t *testing.T) {
 	if got := h.patchbay("port", "web", "85"); got != strings.Join(random, "\n") {
 		t.Errorf("after stop and start port 85 is at %q, was at %q", got, random)
 	}
-	caller{h.internet, hostIPv4 + ":" + chosen, neighbourIPv4}.call(t, serve("85"))
+	caller{h.internet, hostIPv4 + ":" + chosen, neighbourIPv4}.call(t, h.probe(t, "web").callers(":85"))
 }
 
 // A port that is taken keeps the container from its start; who has it is told,
@@ -236,44 +249,6 @@ func command(t *testing.T) string {
 	return strings.TrimSpace(string(name))
 }
 
-// echoes is a UDP server that answers with its name and tells who asks.
-type echoes struct {
-	conn net.PacketConn
-	from chan netip.AddrPort
-	wait sync.WaitGroup
-}
-
-func answerDatagrams(t *testing.T, ns *netns.Namespace, address, name string) *echoes {
-	t.Helper()
-	e := &echoes{from: make(chan netip.AddrPort, 1)}
-	err := ns.Do(func() (err error) {
-		e.conn, err = net.ListenPacket("udp", address)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	e.wait.Go(func() {
-		buffer := make([]byte, 1<<16)
-		for {
-			_, client, err := e.conn.ReadFrom(buffer)
-			if err != nil {
-				return
-			}
-			e.conn.WriteTo([]byte(name), client)
-			select {
-			case e.from <- netip.MustParseAddrPort(client.String()):
-			default:
-			}
-		}
-	})
-	t.Cleanup(func() {
-		e.conn.Close()
-		e.wait.Wait()
-	})
-	return e
-}
-
 // asker is a UDP client that keeps its socket.
 func asker(t *testing.T, ns *netns.Namespace, to string) net.Conn {
 	t.Helper()
@@ -310,19 +285,22 @@ func askUntilAnswered(t *testing.T, c net.Conn, want string) {
 // A client that keeps sending UDP from one socket reaches the container that has
 // the port now, as itself: the kernel forgets where its flow went before.
 func TestPublishedDatagrams(t *testing.T) {
-	t.Parallel()
-	h := newHost(t).up()
+	onEachRuntime(t, testPublishedDatagrams)
+}
+
+func testPublishedDatagrams(t *testing.T, h *host) {
+	h.up()
 	clients := []net.Conn{asker(t, h.internet, hostIPv4+":5300"), asker(t, h.internet, "["+hostIPv6+"]:5300")}
 	local := []net.Conn{asker(t, h.ns, "127.0.0.1:5300"), asker(t, h.ns, "[::1]:5300")}
 	for _, c := range clients {
 		c.Write([]byte("too early")) // the kernel has a flow to the host itself now
 	}
 	for _, name := range []string{"one", "two"} {
-		h.patchbay("run", "-d", "--name", name, "-p", "5300:5353/udp", "box", "sleep", "1000")
-		e := answerDatagrams(t, h.namespaceOf(name), ":5353", name)
+		h.runAsleep("--name", name, "-p", "5300:5353/udp")
+		from := h.probe(t, name).datagrams(":5353", name)
 		for _, c := range clients {
 			askUntilAnswered(t, c, name)
-			if got, want := (<-e.from).Port(), netip.MustParseAddrPort(c.LocalAddr().String()).Port(); got != want {
+			if got, want := (<-from).From.Port(), netip.MustParseAddrPort(c.LocalAddr().String()).Port(); got != want {
 				t.Errorf("container %s sees port %d as the client's, want %d", name, got, want)
 			}
 		}
@@ -330,31 +308,38 @@ func TestPublishedDatagrams(t *testing.T) {
 			askUntilAnswered(t, c, name)
 		}
 		h.patchbay("stop", "-t", "0", name)
-		for len(e.from) > 0 {
-			<-e.from
-		}
 	}
 }
 
 // A network whose plugin publishes nothing has its ports forwarded by the
 // container's helper.
 func TestPortsOfAnyPlugin(t *testing.T) {
-	t.Parallel()
-	h := newHost(t).up()
+	onEachRuntime(t, testPortsOfAnyPlugin)
+}
+
+func testPortsOfAnyPlugin(t *testing.T, h *host) {
+	h.up()
 	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--option", "parent="+uplink, "--subnet", "10.77.0.0/24", "--subnet-v6", "fd77::/64")
 	h.patchbay("network", "create", "closed", "--internal")
 	h.patchbay("network", "create", "apart", "--plugin", "usermode")
+	h.runAsleep("--name", "app", "--network", "lan", "-p", "80", "-p", "7000", "-p", "5353/udp")
+	app := h.probe(t, "app")
+	v := app.callers(":80")
+	app.datagrams(":5353", "here")
+	at := func(address, port string) string {
+		return net.JoinHostPort(address, strings.TrimPrefix(strings.Split(h.patchbay("port", "app", port), "\n")[0], "0.0.0.0:"))
+	}
+	last := ""
 	for _, network := range []string{"lan", "closed", "apart"} {
-		h.patchbay("run", "-d", "--name", network, "--network", network, "-p", "80", "-p", "7000", "-p", "5353/udp", "box", "sleep", "1000")
-		v := listenVisitors(t, h.namespaceOf(network), ":80")
-		answerDatagrams(t, h.namespaceOf(network), ":5353", network)
-		at := func(address, port string) string {
-			return net.JoinHostPort(address, strings.TrimPrefix(strings.Split(h.patchbay("port", network, port), "\n")[0], "0.0.0.0:"))
+		if last != "" {
+			h.patchbay("network", "connect", network, "app")
+			h.patchbay("network", "disconnect", last, "app")
 		}
+		last = network
 		for _, c := range []caller{{h.internet, at(hostIPv4, "80"), ""}, {h.internet, at(hostIPv6, "80"), ""}, {h.ns, at("127.0.0.1", "80"), ""}, {h.ns, at("::1", "80"), ""}} {
 			c.call(t, v)
 		}
-		askUntilAnswered(t, asker(t, h.internet, at(hostIPv4, "5353/udp")), network)
-		askUntilAnswered(t, asker(t, h.internet, at(hostIPv6, "5353/udp")), network)
+		askUntilAnswered(t, asker(t, h.internet, at(hostIPv4, "5353/udp")), "here")
+		askUntilAnswered(t, asker(t, h.internet, at(hostIPv6, "5353/udp")), "here")
 	}
 }

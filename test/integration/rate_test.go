@@ -66,10 +66,13 @@ func (h *host) wantNoBuckets() {
 // Rates are held in both directions, and nothing of them is left, however a
 // container ends.
 func TestRates(t *testing.T) {
-	t.Parallel()
-	h := newHost(t).up()
+	onEachRuntime(t, testRates)
+}
+
+func testRates(t *testing.T, h *host) {
+	h.up()
 	h.patchbay("network", "create", "web")
-	h.patchbay("run", "-d", "--name", "slow", "--network", "web,rate-in=2mbit,rate-out=0.3gbit", "box", "sleep", "1000")
+	h.runAsleep("--name", "slow", "--network", "web,rate-in=2mbit,rate-out=0.3gbit")
 	gateway := h.network("web").Status.IPv4Gateway.String()
 	h.checkRates("slow", "web", 2e6, 3e8, gateway)
 	h.patchbay("stop", "-t", "0", "slow")

@@ -15,7 +15,20 @@ import (
 	"time"
 
 	"patchbay.dev/patchbay/internal/netns"
+	"patchbay.dev/patchbay/test/probe/form"
 )
+
+// namespaceOf opens the network namespace of a running container that is made of
+// namespaces.
+func (h *host) namespaceOf(container string) *netns.Namespace {
+	h.t.Helper()
+	ns, err := netns.OpenPath(fmt.Sprintf("/proc/%d/ns/net", h.container(container).Status.PID))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { ns.Close() })
+	return ns
+}
 
 // echoCommand is a server in a container that gives back what it gets.
 var echoCommand = []string{"nc", "-ll", "-p", "7000", "-e", "/bin/cat"}
@@ -93,18 +106,42 @@ func (s *stream) alive(t *testing.T) {
 	})
 }
 
-// visitors is a TCP server in a namespace that tells where callers come from.
+// welcome is what a server says that tells where callers come from.
+const welcome = "welcome\n"
+
+// visitors are the callers of such a server.
 type visitors struct {
-	listener net.Listener
-	from     chan netip.Addr
-	wait     sync.WaitGroup
+	from chan netip.Addr
+	wait sync.WaitGroup
+}
+
+// newVisitors are those that a probe tells of.
+func newVisitors(t *testing.T, answers <-chan form.Answer) *visitors {
+	v := &visitors{from: make(chan netip.Addr, 16)}
+	done := make(chan struct{})
+	v.wait.Go(func() {
+		for {
+			select {
+			case a := <-answers:
+				v.from <- a.From.Addr()
+			case <-done:
+				return
+			}
+		}
+	})
+	t.Cleanup(func() {
+		close(done)
+		v.wait.Wait()
+	})
+	return v
 }
 
 func listenVisitors(t *testing.T, ns *netns.Namespace, address string) *visitors {
 	t.Helper()
 	v := &visitors{from: make(chan netip.Addr, 16)}
+	var listener net.Listener
 	err := ns.Do(func() (err error) {
-		v.listener, err = net.Listen("tcp", address)
+		listener, err = net.Listen("tcp", address)
 		return err
 	})
 	if err != nil {
@@ -112,17 +149,17 @@ func listenVisitors(t *testing.T, ns *netns.Namespace, address string) *visitors
 	}
 	v.wait.Go(func() {
 		for {
-			c, err := v.listener.Accept()
+			c, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			io.WriteString(c, "welcome\n")
+			io.WriteString(c, welcome)
 			c.Close()
 			v.from <- netip.MustParseAddrPort(c.RemoteAddr().String()).Addr().Unmap()
 		}
 	})
 	t.Cleanup(func() {
-		v.listener.Close()
+		listener.Close()
 		v.wait.Wait()
 	})
 	return v

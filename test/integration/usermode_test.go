@@ -16,12 +16,15 @@ import (
 // of both are reached, the host gets nothing of the first, and the death of its
 // plugin costs nothing of the second.
 func TestUserModeBesideBridge(t *testing.T) {
-	t.Parallel()
-	h := newHost(t).up()
+	onEachRuntime(t, testUserModeBesideBridge)
+}
+
+func testUserModeBesideBridge(t *testing.T, h *host) {
+	h.up()
 	h.patchbay("network", "create", "web")
 	bare := h.trace()
 	h.patchbay("network", "create", "user", "--plugin", "usermode")
-	h.patchbay(append([]string{"run", "-d", "--name", "server", "--network", "user", "--network", "web", "box"}, echoCommand...)...)
+	h.run(append([]string{"--name", "server", "--network", "user", "--network", "web", "box"}, echoCommand...)...)
 	h.patchbay("run", "-d", "--name", "peer", "--network", "user", "box", "sleep", "1000")
 
 	for address, from := range map[string]string{farIPv4: hostIPv4, farIPv6: hostIPv6} {

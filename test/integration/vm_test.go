@@ -6,27 +6,21 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/resource"
 )
 
-// upVM starts the daemon with an image, and a kernel for virtual machines, which start
-// from a template.
-func (h *host) upVM() *host {
+// ofMachines has the test be about virtual machines, which start from a template.
+func (h *host) ofMachines() *host {
 	h.t.Helper()
-	h.shareMachines().up().upKernel()
-	h.patchbay("system", "kernel", "warm", "--quiet")
-	return h
+	h.runtime = machine
+	return h.shareMachines()
 }
 
 // machines is the directory of disks and saved machines that hosts share. They are
@@ -66,43 +60,16 @@ func (h *host) machinePID(name string) int {
 	return h.container(name).Status.PID
 }
 
-// echoed wants an echo server at an address to give all back, and to end when its
-// client has said all.
-func echoed(t *testing.T, from *netns.Namespace, address string) {
-	t.Helper()
-	err := from.Do(func() error {
-		c, err := net.DialTimeout("tcp", address, settle)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		c.SetDeadline(time.Now().Add(settle))
-		if _, err := io.WriteString(c, "hello"); err != nil {
-			return err
-		}
-		c.(*net.TCPConn).CloseWrite()
-		said, err := io.ReadAll(c)
-		if err == nil && string(said) != "hello" {
-			err = fmt.Errorf("got %q", said)
-		}
-		return err
-	})
-	if err != nil {
-		t.Errorf("echo by %s: %v", address, err)
-	}
-}
-
 func TestVirtualMachineBesideNamespaces(t *testing.T) {
 	t.Parallel()
-	h := newHost(t).upVM()
-	nameServer(t, h.internet, "198.51.100.1:53", "203.0.113.1")
+	h := newHost(t).ofMachines().up()
 	h.patchbay("network", "create", "web")
 	h.patchbay("network", "create", "db", "--internal")
 	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--subnet", "10.77.0.0/24", "--subnet-v6", "fd77::/64", "--option", "parent="+uplink)
 	h.patchbay("network", "create", "user", "--plugin", "usermode")
 	h.patchbay("run", "-d", "--name", "near", "--network", "web", "--network", "db", "--network", "lan", "--network", "user", "box", "sleep", "1000")
 	h.patchbay("run", "-d", "--runtime", "vm", "--name", "vm", "--hostname", "guest", "--env", "A=1", "--user", "user",
-		"--dns", "198.51.100.1", "-p", "7000", "--network", "web,rate-in=700mbit,rate-out=800mbit", "--network", "db,ifname=back", "--network", "lan", "--network", "user", "box", "sleep", "1000")
+		"--network", "web,rate-in=700mbit,rate-out=800mbit", "--network", "db,ifname=back", "--network", "lan", "--network", "user", "box", "sleep", "1000")
 
 	t.Run("is a machine of its own", func(t *testing.T) {
 		own, host := h.patchbay("exec", "vm", "cat", "/proc/sys/kernel/random/boot_id"), h.patchbay("exec", "near", "cat", "/proc/sys/kernel/random/boot_id")
@@ -171,73 +138,6 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 			t.Errorf("inspect: %+v, want at least %+v", traffic["db"], after.Attachments[1])
 		}
 	})
-	t.Run("names", func(t *testing.T) {
-		near := h.attachment("near", "web").IPv4Address.Addr()
-		for name, want := range map[string]string{"near": near.String(), "near.db": h.attachment("near", "db").IPv4Address.Addr().String(), "www.example.org": "203.0.113.1"} {
-			if out := h.patchbay("exec", "vm", "nslookup", "-type=a", name); !strings.Contains(out, want) {
-				t.Errorf("%s: got %s, want %s", name, out, want)
-			}
-		}
-		if r := h.try("exec", "vm", "nslookup", "-type=a", "nobody"); r.code == 0 || !strings.Contains(r.stdout, "NXDOMAIN") {
-			t.Errorf("unknown name: %s", r)
-		}
-		const query = `\000\026\022\064\001\000\000\001\000\000\000\000\000\000\004near\000\000\001\000\001` // by TCP, for near's A
-		out := strings.Fields(h.patchbay("exec", "vm", "sh", "-c", "printf '"+query+"' | nc 127.0.0.11 53 | od -An -v -tu1"))
-		if !strings.Contains(strings.Join(out, "."), near.String()) {
-			t.Errorf("by TCP: got %v, want %v in it", out, near)
-		}
-		if out := h.patchbay("exec", "near", "nslookup", "-type=a", "vm"); !strings.Contains(out, h.attachment("vm", "web").IPv4Address.Addr().String()) {
-			t.Errorf("the machine's name: %s", out)
-		}
-	})
-	t.Run("rates", func(t *testing.T) {
-		h.checkRates("vm", "web", 7e8, 8e8, h.attachment("near", "web").IPv4Address.Addr().String())
-	})
-	t.Run("a hostile guest", func(t *testing.T) {
-		h.attackAll(t, "vm", "near")
-	})
-	t.Run("ports and live changes", func(t *testing.T) {
-		h.patchbay(append([]string{"exec", "-d", "vm"}, echoCommand...)...)
-		connection := openStream(t, h.ns, h.attachment("vm", "web").IPv4Address.Addr())
-		_, port, _ := net.SplitHostPort(strings.Split(h.patchbay("port", "vm", "7000"), "\n")[0])
-		for _, c := range []struct {
-			from *netns.Namespace
-			to   string
-		}{
-			{h.internet, hostIPv4}, {h.internet, hostIPv6}, {h.ns, hostIPv4}, {h.namespaceOf("near"), hostIPv4}, // by the packet filter
-			{h.ns, "127.0.0.1"}, {h.ns, "::1"}, // by the helper
-		} {
-			echoed(t, c.from, net.JoinHostPort(c.to, port))
-		}
-		// The guest sees who it is: 192.0.2.1, as the kernel shows it.
-		openStreamTo(t, h.internet, net.JoinHostPort(hostIPv4, port))
-		if seen := h.patchbay("exec", "vm", "cat", "/proc/net/tcp", "/proc/net/tcp6"); !strings.Contains(seen, "010200C0:") {
-			t.Errorf("nobody from %s among the connections of the guest:\n%s", neighbourIPv4, seen)
-		}
-
-		h.patchbay("network", "create", "more")
-		h.patchbay("network", "connect", "more", "near")
-		if got := h.patchbay("network", "connect", "more,alias=guest", "vm"); got != "eth1" {
-			t.Errorf("interface %q, want eth1", got)
-		}
-		for _, prefix := range addressesOf(t, h.attachment("vm", "more")) {
-			h.mustPing("near", prefix.Addr())
-		}
-		h.patchbay("exec", "near", "ping", "-c", "1", "-W", "5", "guest")
-		h.patchbay("exec", "--user", "root", "vm", "ping", "-c", "1", "-W", "5", "near.more")
-		connection.alive(t)
-		for _, network := range []string{"more", "lan", "user"} {
-			h.patchbay("network", "disconnect", network, "vm")
-		}
-		if got := h.patchbay("exec", "vm", "ls", "/sys/class/net"); got != "back\neth0\nlo" {
-			t.Errorf("interfaces %q", got)
-		}
-		connection.alive(t)
-		if out := h.patchbay("network", "connect", "lan", "vm"); out != "eth1" {
-			t.Errorf("connected again: %q", out)
-		}
-		h.mustPing("near", h.attachment("vm", "lan").IPv4Address.Addr())
-	})
 	t.Run("the daemon may die", func(t *testing.T) {
 		machine := h.machinePID("vm")
 		kill(t, h.daemonPID())
@@ -287,7 +187,7 @@ func TestVirtualMachineRunsToItsEnd(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	h.write("config.toml", nil, 0o644) // KVM, if it works here
-	h.upVM()
+	h.ofMachines().up()
 	var kernel resource.Kernel
 	if err := json.Unmarshal([]byte(h.patchbay("system", "kernel", "status", "--format", "json")), &kernel); err != nil {
 		t.Fatal(err)

@@ -84,7 +84,7 @@ func TestVirtualMachineIsConfined(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	h.write("config.toml", []byte("[vm]\naccelerator = \"tcg\"\nuser-ids = \"1900000000-1900000003\"\n"), 0o644)
-	h.upVM()
+	h.ofMachines().up()
 	h.patchbay("network", "create", "jail", "--label", resource.RuntimeLabel+"=vm")
 	r := h.try("run", "--rm", "--runtime", "oci", "--network", "jail", "box", "true")
 	if want := "patchbay: network jail: is for containers of runtime vm alone (label patchbay.dev/runtime), not of oci\n"; r.code == 0 || r.stderr != want {

@@ -53,7 +53,7 @@ func read(t *testing.T, path string) string {
 
 func TestVirtualMachineSharesFiles(t *testing.T) {
 	t.Parallel()
-	h := newHost(t).upVM()
+	h := newHost(t).ofMachines().up()
 	at := func(name string) string { return filepath.Join(h.dir, name) }
 	h.write("rw,1/deep/file", []byte("of the host\n"), 0o640)
 	h.write("ro/file", []byte("untouched\n"), 0o644)

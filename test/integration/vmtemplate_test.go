@@ -69,7 +69,7 @@ func (h *host) ownMachines() *host {
 
 func TestVirtualMachineGoesOnFromATemplate(t *testing.T) {
 	t.Parallel()
-	h := newHost(t).upVM().ownMachines()
+	h := newHost(t).ofMachines().up().ownMachines()
 	uses := h.usesOf(defaultMemory, 1)
 	h.patchbay("network", "create", "web")
 	h.patchbay("network", "create", "more")

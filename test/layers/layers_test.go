@@ -140,7 +140,7 @@ var layers = []layer{
 	{packages: []string{"test/bench/..."}, imports: with(contract, []string{"resource", "internal/layout", "internal/atomicfile", "internal/netns"})},
 
 	{packages: []string{"test/layers"}},
-	{packages: []string{"test/framesender"}, thirdParty: []string{"golang.org/x/sys/unix"}},
+	{packages: []string{"test/probe/..."}, thirdParty: []string{"golang.org/x/sys/unix"}},
 	{packages: []string{"test/integration"}},
 }
 
