@@ -206,6 +206,24 @@ func (p *probe) dial(to string) (string, error) {
 	return string(a.Data), err
 }
 
+// cannotDial wants nobody to answer at any of some addresses.
+func (p *probe) cannotDial(all ...string) {
+	p.t.Helper()
+	waiting := map[string]<-chan form.Answer{}
+	for _, to := range all {
+		answers, err := p.ask(form.Request{Do: form.Exchange, Network: "tcp", Address: to, Within: time.Second})
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		waiting[to] = answers
+	}
+	for to, answers := range waiting {
+		if a, err := p.next(answers); err == nil {
+			p.t.Errorf("container %s: at %s is somebody who says %q, want nobody", p.container, to, a.Data)
+		}
+	}
+}
+
 // callers listens at an address and tells who calls.
 func (p *probe) callers(address string) *visitors {
 	p.t.Helper()

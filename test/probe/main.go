@@ -42,15 +42,24 @@ func (p *probe) serve(from io.Reader) error {
 			}
 			return err
 		}
-		answer, err := p.do(r)
-		if err != nil {
-			answer.Error = err.Error()
+		if r.Do == form.Exchange { // it waits for others
+			go func() { _ = p.answer(r) }() // who is not told any more has ended
+			continue
 		}
-		answer.ID = r.ID
-		if err := p.say(answer); err != nil {
+		if err := p.answer(r); err != nil {
 			return err
 		}
 	}
+}
+
+// answer does what is asked for and tells what came of it.
+func (p *probe) answer(r form.Request) error {
+	answer, err := p.do(r)
+	if err != nil {
+		answer.Error = err.Error()
+	}
+	answer.ID = r.ID
+	return p.say(answer)
 }
 
 func (p *probe) say(a form.Answer) error {

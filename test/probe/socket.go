@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net"
@@ -13,17 +14,18 @@ import (
 	"patchbay.dev/patchbay/test/probe/form"
 )
 
-// patience bounds an exchange: longer than a resolver takes to give up.
+// patience bounds an exchange when nobody says: longer than a resolver takes to give up.
 const patience = 5 * time.Second
 
 // exchange says something to somebody and returns the answer.
 func exchange(r form.Request) ([]byte, error) {
-	c, err := net.DialTimeout(r.Network, r.Address, patience)
+	within := cmp.Or(r.Within, patience)
+	c, err := net.DialTimeout(r.Network, r.Address, within)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(within)); err != nil {
 		return nil, err
 	}
 	if _, err := c.Write(r.Data); err != nil {

@@ -2,14 +2,17 @@
 // JSON for each request, and one for each answer.
 package form
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // The things that a probe does.
 const (
 	// Frame puts Data on Interface as it is. The answer comes when it is sent.
 	Frame = "frame"
 	// Exchange connects to Address, sends Data, and answers with what comes back: a
-	// datagram, or all until the other side closes. An error after 5 s.
+	// datagram, or all until the other side closes. It may take Within.
 	Exchange = "exchange"
 	// Listen has every caller of Address be told Data. The answer comes when it
 	// listens, and a further one for each caller, with From.
@@ -29,8 +32,9 @@ type Request struct {
 	Network   string `json:",omitempty"` // "tcp" or "udp"
 	Address   string `json:",omitempty"` // with a port
 	// Shared has Listen share its port with others that do.
-	Shared bool   `json:",omitempty"`
-	Data   []byte `json:",omitempty"`
+	Shared bool          `json:",omitempty"`
+	Within time.Duration `json:",omitempty"` // 0: 5 s
+	Data   []byte        `json:",omitempty"`
 }
 
 // Answer is what came of a request.
