@@ -21,12 +21,15 @@ import (
 // The death of patchbayd and of a plugin costs no TCP connection; the death of
 // a runtime helper ends its container and frees its addresses.
 func TestDeathOfEachProcess(t *testing.T) {
-	t.Parallel()
-	h := newHost(t).up()
+	onEachRuntime(t, testDeathOfEachProcess)
+}
+
+func testDeathOfEachProcess(t *testing.T, h *host) {
+	h.up()
 	h.patchbay("network", "create", "web")
 	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--option", "parent="+uplink, "--subnet", "10.77.0.0/24")
 	h.ip(h.internet, "addr add 10.77.0.200/24 dev host")
-	h.patchbay(append([]string{"run", "-d", "--name", "server", "--network", "web", "--network", "lan", "box"}, echoCommand...)...)
+	h.run(append([]string{"--name", "server", "--network", "web", "--network", "lan", "box"}, echoCommand...)...)
 	byBridge := openStream(t, h.ns, h.attachment("server", "web").IPv4Address.Addr())
 	byLAN := openStream(t, h.internet, h.attachment("server", "lan").IPv4Address.Addr())
 	before := h.container("server").Status
@@ -148,11 +151,14 @@ func kill(t *testing.T, pid int) {
 // A plugin that is killed while patchbayd is dead is brought back by the next
 // patchbayd, and a container that ended meanwhile is shown as it is.
 func TestDeathWhileDaemonIsAway(t *testing.T) {
-	t.Parallel()
-	h := newHost(t).up()
+	onEachRuntime(t, testDeathWhileDaemonIsAway)
+}
+
+func testDeathWhileDaemonIsAway(t *testing.T, h *host) {
+	h.up()
 	h.patchbay("network", "create", "web")
-	h.patchbay(append([]string{"run", "-d", "--name", "server", "--network", "web", "box"}, echoCommand...)...)
-	h.patchbay("run", "-d", "--name", "ended", "--network", "web", "box", "sh", "-c", "sleep 1000; exit 3")
+	h.run(append([]string{"--name", "server", "--network", "web", "box"}, echoCommand...)...)
+	h.run("--name", "ended", "--network", "web", "box", "sh", "-c", "sleep 1000; exit 3")
 	h.patchbay("run", "-d", "--rm", "--name", "vanishing", "--network", "web", "box", "sleep", "1000")
 	connection := openStream(t, h.ns, h.attachment("server", "web").IPv4Address.Addr())
 	plugin := h.network("web").Status.PluginPID

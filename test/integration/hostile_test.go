@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/netnstest"
 	"patchbay.dev/patchbay/internal/netnstest/hostile"
 	"patchbay.dev/patchbay/resource"
@@ -212,19 +213,16 @@ func testHostileContainer(t *testing.T, h *host) {
 		},
 	}
 	// The host knows its neighbours: no packet waits for one, and comes after its mark.
-	far, err := netnstest.Link(t, h.internet).Interface("host")
-	if err != nil {
-		t.Fatal(err)
-	}
+	far := macIn(t, h.internet, "host")
 	for _, n := range []struct {
 		address fmt.Stringer
-		mac     resource.MACAddress
+		mac     fmt.Stringer
 		device  string
 	}{
-		{netip.MustParseAddr(neighbourIPv4), far.MAC, uplink},
-		{netip.MustParseAddr(neighbourIPv6), far.MAC, uplink},
-		{apart.IPv4Address.Addr(), apart.MACAddress, h.bridgeOf("default")},
-		{apart.IPv6Address.Addr(), apart.MACAddress, h.bridgeOf("default")},
+		{netip.MustParseAddr(neighbourIPv4), far, uplink},
+		{netip.MustParseAddr(neighbourIPv6), far, uplink},
+		{apart.IPv4Address.Addr(), apart.MACAddress.HardwareAddr(), h.bridgeOf("default")},
+		{apart.IPv6Address.Addr(), apart.MACAddress.HardwareAddr(), h.bridgeOf("default")},
 	} {
 		h.ip(h.ns, fmt.Sprintf("neigh replace %s lladdr %s dev %s nud permanent", n.address, n.mac, n.device))
 	}
@@ -315,9 +313,14 @@ func (a *attacker) routed(gateway net.HardwareAddr, target, text string) []byte 
 // macOf is the MAC address of an interface of the host.
 func (h *host) macOf(name string) net.HardwareAddr {
 	h.t.Helper()
-	i, err := netnstest.Link(h.t, h.ns).Interface(name)
+	return macIn(h.t, h.ns, name)
+}
+
+func macIn(t *testing.T, ns *netns.Namespace, name string) net.HardwareAddr {
+	t.Helper()
+	i, err := netnstest.Link(t, ns).Interface(name)
 	if err != nil {
-		h.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return i.MAC.HardwareAddr()
 }

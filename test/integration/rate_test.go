@@ -88,16 +88,19 @@ func TestRatesAreRefused(t *testing.T) {
 	t.Parallel()
 	h := newHost(t).up()
 	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--option", "parent="+uplink, "--subnet", "10.77.0.0/24")
-	r := h.try("run", "--network", "lan,rate-in=1mbit", "--network", "lan,rate-out=1mbit", "box", "true")
-	for _, line := range []string{
-		"network lan: rate-in: plugin macvlan/bridge makes interfaces by strategy macvlan, on which runtime oci cannot hold a rate",
-		"network lan: rate-out: plugin macvlan/bridge makes interfaces by strategy macvlan",
-	} {
-		if !strings.Contains(r.stderr, line) {
-			t.Errorf("want %q: %s", line, r)
+	h.patchbay("network", "create", "user", "--plugin", "usermode")
+	for _, runtime := range runtimes {
+		r := h.try("run", "--runtime", runtime, "--network", "lan,rate-in=1mbit", "--network", "user,rate-out=1mbit", "box", "true")
+		for _, line := range []string{
+			"network lan: rate-in: plugin macvlan/bridge makes interfaces by strategy macvlan, on which runtime " + runtime + " cannot hold a rate",
+			"network user: rate-out: plugin usermode/nat makes interfaces by strategy tap-stream, on which runtime " + runtime + " cannot hold a rate",
+		} {
+			if !strings.Contains(r.stderr, line) {
+				t.Errorf("want %q: %s", line, r)
+			}
 		}
-	}
-	if r.code == 0 || len(h.containers()) > 0 {
-		t.Errorf("want nothing made: %s", r)
+		if r.code == 0 || len(h.containers()) > 0 {
+			t.Errorf("want nothing made: %s", r)
+		}
 	}
 }
