@@ -16,36 +16,49 @@ import (
 	"patchbay.dev/patchbay/test/probe/form"
 )
 
-// nameServer serves www.example.org alone, with one address, in a namespace.
+// many is how many addresses many.example.org has: too many for a datagram.
+const many = 100
+
+// nameServer serves www.example.org, with one address, and many.example.org, in a
+// namespace.
 func nameServer(t *testing.T, ns *netns.Namespace, at, answer string) {
 	t.Helper()
 	var packet net.PacketConn
+	var stream net.Listener
 	if err := ns.Do(func() (err error) {
-		packet, err = net.ListenPacket("udp", at)
+		if packet, err = net.ListenPacket("udp", at); err != nil {
+			return err
+		}
+		stream, err = net.Listen("tcp", at)
 		return err
 	}); err != nil {
 		t.Fatal(err)
 	}
-	started := make(chan struct{})
-	server := &dns.Server{PacketConn: packet, NotifyStartedFunc: func() { close(started) }}
-	server.Handler = dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+	handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		out := new(dns.Msg)
 		out.SetReply(q)
-		switch q := q.Question[0]; {
-		case q.Name != "www.example.org.":
+		count := map[string]int{"www.example.org.": 1, "many.example.org.": many}[q.Question[0].Name]
+		if count == 0 {
 			out.Rcode = dns.RcodeNameError
-		case q.Qtype == dns.TypeA:
-			out.Answer = []dns.RR{&dns.A{
-				Hdr: dns.RR_Header{Name: q.Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 1},
-				A:   net.ParseIP(answer),
-			}}
+		} else if q.Question[0].Qtype == dns.TypeA {
+			for i := range count {
+				address := net.ParseIP(answer).To4()
+				address[2] += byte(i)
+				out.Answer = append(out.Answer, &dns.A{Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 1}, A: address})
+			}
+		}
+		if w.LocalAddr().Network() == "udp" {
+			out.Truncate(dns.MinMsgSize)
 		}
 		w.WriteMsg(out)
 	})
-	done := make(chan struct{})
-	go func() { defer close(done); server.ActivateAndServe() }()
-	<-started
-	t.Cleanup(func() { server.Shutdown(); <-done })
+	for _, server := range []*dns.Server{{PacketConn: packet, Handler: handler}, {Listener: stream, Handler: handler}} {
+		started, done := make(chan struct{}), make(chan struct{})
+		server.NotifyStartedFunc = func() { close(started) }
+		go func() { defer close(done); server.ActivateAndServe() }()
+		<-started
+		t.Cleanup(func() { server.Shutdown(); <-done })
+	}
 }
 
 // byTCP asks by TCP, beside somebody who listens on all addresses and shares.
@@ -152,6 +165,12 @@ func testNames(t *testing.T, h *host) {
 		}
 	}
 	asker.byTCP("db", db4)
+	if m := asker.query("many.example.org", dns.TypeA); !m.Truncated || len(m.Answer) == 0 || len(m.Answer) >= many {
+		t.Errorf("many.example.org by udp: %d addresses, truncated %v, want some and the rest by tcp", len(m.Answer), m.Truncated)
+	}
+	if m, err := asker.tryQuery("tcp", "many.example.org", dns.TypeA); err != nil || len(m.Answer) != many {
+		t.Errorf("many.example.org by tcp: %v, %v, want %d addresses", m, err, many)
+	}
 	// As programs ask, by the C library or what stands for it.
 	h.patchbay("exec", "asker", "ping", "-c", "1", "-W", "5", "db")
 	// An internal network is no way to ask the world.
