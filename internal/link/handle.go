@@ -236,7 +236,7 @@ func (h *Handle) DefaultRouteInterface() (Interface, error) {
 	return Interface{}, fmt.Errorf("default route: there is none: %w", errdefs.ErrNotFound)
 }
 
-// Delete removes a link. One that has gone already is no error.
+// Delete removes a link as DeleteIndex does. One that has gone already is no error.
 func (h *Handle) Delete(name string) error {
 	l, err := h.byName(name)
 	if errdefs.IsNotFound(err) {
@@ -248,10 +248,13 @@ func (h *Handle) Delete(name string) error {
 	return h.DeleteIndex(l.Attrs().Index)
 }
 
-// DeleteIndex removes the link with that index. Unlike a name, an index is not
-// used again soon, so this cannot hit a successor.
+// DeleteIndex removes the link with that index; one that has gone already is no error.
+// When it returns the link and its peer are gone, and their names may be used again;
+// the kernel's wait for whoever may still look at their memory goes on in the background, also when
+// the handle is closed. Unlike a name, an index is not used again soon, so this cannot
+// hit a successor.
 func (h *Handle) DeleteIndex(index int) error {
-	err := h.nl.LinkDel(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: index}})
+	err := rtnl.DeleteLink(h.at(), index)
 	if err == nil || gone(err) {
 		return nil
 	}

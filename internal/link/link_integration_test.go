@@ -302,6 +302,69 @@ func TestEnsureBridgeAdoptsAndRepairs(t *testing.T) {
 	}
 }
 
+// What is deleted makes room at once, on either side, for one of the same names, MAC
+// address and addresses, though the kernel is not done with it.
+func TestDeletedLinkMakesRoomAtOnce(t *testing.T) {
+	t.Parallel()
+	host, sandbox := netnstest.New(t), netnstest.New(t)
+	h, within := netnstest.Link(t, host), netnstest.Link(t, sandbox)
+	netnstest.Bridge(t, host, "br0", "10.9.0.1/16", "fd09::1/64")
+	const rounds = 20
+	for round := range rounds {
+		if err := attach(h, sandbox); err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		if err := netnstest.Ping(sandbox, "10.9.0.1", "", time.Second); err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		port, err := h.Interface("p0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		// What a bridge says of a port that leaves it is not the end of the port.
+		if err := h.DeleteIndex(port.Index); err != nil {
+			t.Fatal(err)
+		}
+		for name, handle := range map[string]*link.Handle{"p0": h, "eth0": within} {
+			if i, err := handle.Interface(name); !errdefs.IsNotFound(err) {
+				t.Fatalf("round %d: %s after it was deleted: %+v, %v", round, name, i, err)
+			}
+		}
+		if err := h.DeleteIndex(port.Index); err != nil {
+			t.Fatalf("delete it again: %v", err)
+		}
+		left, err := within.Addresses()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range left {
+			if a.Interface != "lo" {
+				t.Errorf("round %d: address %v of %q is left", round, a.Prefix, a.Interface)
+			}
+		}
+	}
+	if err := within.DeleteIndex(1); err == nil {
+		t.Error("the loopback interface can be deleted")
+	}
+}
+
+// BenchmarkDetach is what whoever deletes a link waits for.
+func BenchmarkDetach(b *testing.B) {
+	host, sandbox := netnstest.New(b), netnstest.New(b)
+	netnstest.Bridge(b, host, "br0", "10.9.0.1/16", "fd09::1/64")
+	h, within := netnstest.Link(b, host), netnstest.Link(b, sandbox)
+	for b.Loop() {
+		b.StopTimer()
+		if err := attach(h, sandbox); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		if err := within.Delete("eth0"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkAttach(b *testing.B) {
 	host := netnstest.New(b)
 	netnstest.Bridge(b, host, "br0", "10.9.0.1/16", "fd09::1/64")

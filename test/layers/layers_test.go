@@ -50,7 +50,7 @@ var layers = []layer{
 	{packages: []string{"internal/link/rtnl"}, imports: []string{"resource", "internal/sockfilter"}},
 	{packages: []string{"internal/link"}, imports: []string{"resource", "internal/netns", "internal/revert", "internal/sockfilter", "internal/link/rtnl", "internal/link/sysctl", "internal/link/tuntap"}},
 	{packages: []string{"internal/hostinterface"}, imports: []string{"resource", "internal/netns", "internal/link"}},
-	{packages: []string{"internal/link/rate"}, imports: []string{"resource", "internal/netns", "internal/revert"}, tests: []string{"internal/link"}},
+	{packages: []string{"internal/link/rate"}, imports: []string{"resource", "internal/netns", "internal/revert", "internal/link/rtnl"}, tests: []string{"internal/link"}},
 	{packages: []string{"internal/firewall/interest"}, imports: []string{"internal/sockfilter"}},
 	{packages: []string{"internal/firewall"}, imports: []string{"resource", "internal/netns", "internal/keyed", "internal/firewall/interest"}},
 	{packages: []string{"internal/netnstest/..."}, imports: []string{"resource", "internal/netns", "internal/link"}},

@@ -18,6 +18,7 @@ import (
 	vns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
+	"patchbay.dev/patchbay/internal/link/rtnl"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/revert"
 	"patchbay.dev/patchbay/resource"
@@ -57,20 +58,20 @@ func Apply(ns *netns.Namespace, l Limit) error {
 		}
 	}
 	if l.Out != 0 {
-		return limitOut(h, port, l)
+		return limitOut(h, place(ns), port, l)
 	}
 	return nil
 }
 
 // limitOut leads what comes from the port through a device with the rate.
-func limitOut(h *netlink.Handle, port netlink.Link, l Limit) (err error) {
+func limitOut(h *netlink.Handle, at vns.NsHandle, port netlink.Link, l Limit) (err error) {
 	var undo revert.Stack
 	defer undo.Run(&err)
-	device, err := addDevice(h, l, port.Attrs().MTU)
+	device, err := addDevice(h, at, l, port.Attrs().MTU)
 	if err != nil {
 		return explain("rate-out", err, "ifb")
 	}
-	undo.Add(func() error { return h.LinkDel(device) })
+	undo.Add(func() error { return rtnl.DeleteLink(at, device.Attrs().Index) })
 	if err := h.QdiscReplace(bucket(device.Attrs(), l.Out)); err != nil {
 		return explain("rate-out", err, "sch_tbf")
 	}
@@ -98,7 +99,7 @@ func limitOut(h *netlink.Handle, port netlink.Link, l Limit) (err error) {
 
 // addDevice makes the device for what comes from a port, down. One of that name
 // belonged to a port before, which is gone.
-func addDevice(h *netlink.Handle, l Limit, mtu int) (netlink.Link, error) {
+func addDevice(h *netlink.Handle, at vns.NsHandle, l Limit, mtu int) (netlink.Link, error) {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = deviceName(l.Port)
 	attrs.HardwareAddr = ownerMAC(l.Owner).HardwareAddr()
@@ -110,7 +111,7 @@ func addDevice(h *netlink.Handle, l Limit, mtu int) (netlink.Link, error) {
 		if findErr != nil || left.Type() != device.Type() {
 			return nil, err
 		}
-		if err := h.LinkDel(left); err != nil {
+		if err := rtnl.DeleteLink(at, left.Attrs().Index); err != nil {
 			return nil, err
 		}
 		err = h.LinkAdd(device)
@@ -142,7 +143,7 @@ func Remove(ns *netns.Namespace, owner string) error {
 		if l.Type() != "ifb" || mac != string(ownerMAC(owner)) {
 			continue
 		}
-		if err := h.LinkDel(l); err != nil && !errors.Is(err, unix.ENODEV) {
+		if err := rtnl.DeleteLink(place(ns), l.Attrs().Index); err != nil && !errors.Is(err, unix.ENODEV) {
 			errs = append(errs, fmt.Errorf("delete interface %s: %w", l.Attrs().Name, err))
 		}
 	}
@@ -162,7 +163,7 @@ func RemovePort(ns *netns.Namespace, port string) error {
 		return nil
 	}
 	if err == nil && device.Type() == "ifb" {
-		err = h.LinkDel(device)
+		err = rtnl.DeleteLink(place(ns), device.Attrs().Index)
 	}
 	if err != nil && !errors.Is(err, unix.ENODEV) {
 		return fmt.Errorf("port %s: rate-out: %w", port, err)
@@ -171,15 +172,19 @@ func RemovePort(ns *netns.Namespace, port string) error {
 }
 
 func open(ns *netns.Namespace) (*netlink.Handle, error) {
-	at := vns.None()
-	if ns != nil {
-		at = vns.NsHandle(ns.FD())
-	}
-	h, err := netlink.NewHandleAt(at, unix.NETLINK_ROUTE)
+	h, err := netlink.NewHandleAt(place(ns), unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, fmt.Errorf("open netlink: %w", err)
 	}
 	return h, nil
+}
+
+// place is the namespace as sockets are opened in it.
+func place(ns *netns.Namespace) vns.NsHandle {
+	if ns == nil {
+		return vns.None()
+	}
+	return vns.NsHandle(ns.FD())
 }
 
 // links lists all, again where the list changed under the kernel's hands.

@@ -125,10 +125,12 @@ func (e *Engine) unplug(within *link.Handle, i sandbox.Interface) error {
 	pump := e.pumps[i.Name]
 	delete(e.pumps, i.Name)
 	e.mu.Unlock()
+	// Before the pump's file is closed: that would delete it too, and wait for the kernel.
+	err := within.Delete(i.Name)
 	if pump != nil {
 		pump.Close()
 	}
-	if err := within.Delete(i.Name); err != nil {
+	if err != nil {
 		return err
 	}
 	return e.rates.Lift(i)

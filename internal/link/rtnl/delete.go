@@ -1,0 +1,106 @@
+package rtnl
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"syscall"
+
+	"github.com/vishvananda/netlink/nl"
+	vns "github.com/vishvananda/netns"
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/sockfilter"
+)
+
+// DeleteLink removes a link of a namespace or, without one, that of the calling thread.
+// It returns when the link and, if it is one of a pair, the other end are gone: they have
+// no names, addresses and routes any more, and carry nothing. What the kernel waits for then, until nobody looks at the
+// link's memory (15 to 30 ms), is waited for in the background. One that is not there
+// is unix.ENODEV.
+func DeleteLink(at vns.NsHandle, index int) error {
+	asking, err := Open(at)
+	if err != nil {
+		return fmt.Errorf("open netlink: %w", err)
+	}
+	// The kernel tells of the end before it waits, and answers after that.
+	news, err := watchEnd(at, index)
+	if err != nil {
+		asking.Close()
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ended := make(chan struct{})
+	end := sync.OnceFunc(func() { close(ended) })
+	go Receive(ctx, news, func(messages []syscall.NetlinkMessage) {
+		for _, m := range messages {
+			if isEnd(m, index) {
+				end()
+			}
+		}
+	})
+	answer := make(chan error, 1)
+	go func() {
+		defer asking.Close()
+		answer <- asking.Do(deletion(index))
+	}()
+	select {
+	case <-ended:
+		return nil
+	case err := <-answer:
+		return err
+	}
+}
+
+func deletion(index int) *nl.NetlinkRequest {
+	req := Request(unix.RTM_DELLINK, 0)
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Index = int32(index)
+	req.AddData(msg)
+	return req
+}
+
+// watchEnd subscribes to the end of one link.
+func watchEnd(at vns.NsHandle, index int) (*nl.NetlinkSocket, error) {
+	filter, err := filterEnd(index)
+	if err != nil {
+		return nil, err
+	}
+	socket, err := nl.SubscribeAt(at, vns.None(), unix.NETLINK_ROUTE, unix.RTNLGRP_LINK)
+	if err != nil {
+		return nil, fmt.Errorf("watch interface %d: %w", index, err)
+	}
+	if err := filter.Attach(socket.GetFd()); err != nil {
+		socket.Close()
+		return nil, err
+	}
+	return socket, nil
+}
+
+// indexAt is the place of the link's index in a message about a link, behind struct nlmsghdr.
+const indexAt = 20
+
+// filterEnd passes what isEnd is true of: in the host's namespace much else may happen.
+func filterEnd(index int) (sockfilter.Filter, error) {
+	swapped := binary.BigEndian.Uint32(binary.NativeEndian.AppendUint32(nil, uint32(index))) // as programs load it
+	return sockfilter.Assemble([]bpf.Instruction{
+		bpf.LoadAbsolute{Off: sockfilter.LowByte(typeAt), Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.RTM_DELLINK, SkipTrue: 5},
+		bpf.LoadAbsolute{Off: familyAt, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.AF_UNSPEC, SkipTrue: 3},
+		bpf.LoadAbsolute{Off: indexAt, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: swapped, SkipTrue: 1},
+		sockfilter.Pass,
+		sockfilter.Drop,
+	})
+}
+
+// isEnd tells the message that a link is gone. A bridge says the same, in its own family,
+// of a port that leaves it.
+func isEnd(m syscall.NetlinkMessage, index int) bool {
+	return m.Header.Type == unix.RTM_DELLINK && len(m.Data) >= unix.SizeofIfInfomsg && m.Data[0] == unix.AF_UNSPEC &&
+		int(int32(binary.NativeEndian.Uint32(m.Data[4:]))) == index
+}
