@@ -94,6 +94,8 @@ type Network struct {
 	// applying makes changes in the kernel happen in the order of the changes
 	// of the desired state.
 	applying sync.Mutex
+	// connections are guarded by applying.
+	connections connections
 }
 
 // New returns the network's part, which is nowhere yet.
@@ -162,28 +164,36 @@ func (n *Network) ensure() error {
 // apply adds what is the network's, and before that the tables and their rules
 // unless they are there.
 func (n *Network) apply(plain bool) error {
-	c, err := n.open()
+	set := false
+	err := n.with(func(c *nftables.Conn) (err error) {
+		set, err = sealed(c, tables(plain))
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	if sealed(c, tables(plain)) {
-		err := n.addElements(c, plain)
-		if err == nil {
-			err = c.Flush()
-		}
+	if set {
+		err := n.with(func(c *nftables.Conn) error {
+			if err := n.addElements(c, plain); err != nil {
+				return err
+			}
+			return c.Flush()
+		})
 		if !errors.Is(err, unix.ENOENT) { // the last other network took them away meanwhile
 			return err
 		}
 	}
-	for _, t := range tables(plain) {
-		if err := t.add(c); err != nil {
+	return n.with(func(c *nftables.Conn) error {
+		for _, t := range tables(plain) {
+			if err := t.add(c); err != nil {
+				return err
+			}
+		}
+		if err := n.addElements(c, plain); err != nil {
 			return err
 		}
-	}
-	if err := n.addElements(c, plain); err != nil {
-		return err
-	}
-	return c.Flush()
+		return c.Flush()
+	})
 }
 
 // Admit lets what comes in by the port through.
@@ -221,22 +231,20 @@ func (n *Network) Revoke(p Port) error {
 // change adds or removes elements in one transaction. Removal adds first, so
 // that what is not there is no error.
 func (n *Network) change(all []element, add bool) error {
-	c, err := n.open()
-	if err != nil {
-		return err
-	}
-	for _, e := range all {
-		one := []nftables.SetElement{e.value}
-		if err := c.SetAddElements(e.set, one); err != nil {
-			return err
-		}
-		if !add {
-			if err := c.SetDeleteElements(e.set, one); err != nil {
+	return n.with(func(c *nftables.Conn) error {
+		for _, e := range all {
+			one := []nftables.SetElement{e.value}
+			if err := c.SetAddElements(e.set, one); err != nil {
 				return err
 			}
+			if !add {
+				if err := c.SetDeleteElements(e.set, one); err != nil {
+					return err
+				}
+			}
 		}
-	}
-	return c.Flush()
+		return c.Flush()
+	})
 }
 
 // Remove takes all of the network out of the tables, whichever process put it
@@ -263,67 +271,56 @@ func (n *Network) Remove() error {
 	if err := n.removeTables(); err != nil {
 		return fmt.Errorf("nftables: remove tables: %w", kindOf(err))
 	}
-	return nil
+	return n.connections.close()
 }
 
 // removeElements removes those of the network's elements that are not to stay.
 func (n *Network) removeElements(stay []element) error {
-	c, err := n.open()
-	if err != nil {
-		return err
-	}
-	present, err := presentTables(c)
-	if err != nil {
-		return err
-	}
-	for _, t := range present {
-		for _, s := range t.sets {
-			own, err := n.ownElements(c, s)
-			if err != nil {
-				return err
-			}
-			own = slices.DeleteFunc(own, func(e nftables.SetElement) bool { return isAmong(stay, s, e.Key) })
-			if len(own) == 0 {
-				continue
-			}
-			if err := c.SetDeleteElements(s, own); err != nil {
-				return err
+	return n.with(func(c *nftables.Conn) error {
+		present, err := presentTables(c)
+		if err != nil {
+			return err
+		}
+		for _, t := range present {
+			for _, s := range t.sets {
+				own, err := n.ownElements(c, s)
+				if err != nil {
+					return err
+				}
+				own = slices.DeleteFunc(own, func(e nftables.SetElement) bool { return isAmong(stay, s, e.Key) })
+				if len(own) == 0 {
+					continue
+				}
+				if err := c.SetDeleteElements(s, own); err != nil {
+					return err
+				}
 			}
 		}
-	}
-	return c.Flush()
+		return c.Flush()
+	})
 }
 
 // removeTables removes the tables unless another network is in them.
 func (n *Network) removeTables() error {
-	c, err := n.open()
-	if err != nil {
-		return err
-	}
-	present, err := presentTables(c)
-	if err != nil || len(present) == 0 {
-		return err
-	}
-	for _, t := range present {
-		for _, chain := range t.members() {
-			c.DelChain(chain)
+	err := n.with(func(c *nftables.Conn) error {
+		present, err := presentTables(c)
+		if err != nil {
+			return err
 		}
-	}
-	for _, t := range present {
-		c.DelTable(t.table)
-	}
-	err = c.Flush()
+		for _, t := range present {
+			for _, chain := range t.members() {
+				c.DelChain(chain)
+			}
+		}
+		for _, t := range present {
+			c.DelTable(t.table)
+		}
+		return c.Flush()
+	})
 	if errors.Is(err, unix.EBUSY) || errors.Is(err, unix.ENOENT) {
 		return nil // others are in them, or were quicker
 	}
 	return err
-}
-
-func (n *Network) open() (*nftables.Conn, error) {
-	if n.config.Namespace == nil {
-		return nftables.New()
-	}
-	return nftables.New(nftables.WithNetNSFd(n.config.Namespace.FD()))
 }
 
 func (n *Network) isPlain() bool {

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
-	vns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/resource"
@@ -34,23 +33,20 @@ func (n *Network) forgetFlows(changed []Forward) error {
 	if len(filters) == 0 {
 		return nil
 	}
-	at := vns.None()
-	if n.config.Namespace != nil {
-		at = vns.NsHandle(n.config.Namespace.FD())
-	}
-	handle, err := netlink.NewHandleAt(at, unix.NETLINK_NETFILTER)
-	if err != nil {
-		return fmt.Errorf("conntrack: %w", err)
-	}
-	defer handle.Close()
-	for family, filter := range filters {
-		if _, err := handle.ConntrackDeleteFilters(netlink.ConntrackTable, family, filter); err != nil {
-			if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPROTONOSUPPORT) {
-				n.config.Log.Warn("flows of published udp ports go on as before", "missing", "module nf_conntrack_netlink", "error", err)
-				return nil
+	err := n.withFlows(func(handle *netlink.Handle) error {
+		for family, filter := range filters {
+			if _, err := handle.ConntrackDeleteFilters(netlink.ConntrackTable, family, filter); err != nil {
+				return err
 			}
-			return fmt.Errorf("conntrack: forget flows of published ports: %w", kindOf(err))
 		}
+		return nil
+	})
+	if errors.Is(err, unix.EINVAL) || unsupportedFamily(err) {
+		n.config.Log.Warn("flows of published udp ports go on as before", "missing", "module nf_conntrack_netlink", "error", err)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("conntrack: forget flows of published ports: %w", kindOf(err))
 	}
 	return nil
 }

@@ -46,28 +46,40 @@ func (n *Network) look() []string {
 	if !serving {
 		return nil
 	}
-	c, err := n.open()
+	var faults []string
+	err := n.with(func(c *nftables.Conn) (err error) {
+		faults, err = n.differences(c, plain)
+		return err
+	})
 	if err != nil {
-		return []string{fmt.Sprintf("nftables: %v", err)}
+		faults = append(faults, fmt.Sprintf("nftables: %v", err))
 	}
+	return faults
+}
+
+// differences are the faults up to an error.
+func (n *Network) differences(c *nftables.Conn, plain bool) (faults []string, err error) {
 	present, err := presentTables(c)
 	if err != nil {
-		return []string{fmt.Sprintf("nftables: %v", err)}
+		return nil, err
 	}
 	if len(present) < len(tables(plain)) {
-		return []string{"nftables: the table " + TableName + " is gone"}
+		return []string{"nftables: the table " + TableName + " is gone"}, nil
 	}
-	var faults []string
 	have := map[*nftables.Table]map[string][]nftables.SetElement{}
 	families := map[nftables.TableFamily]*nftables.Table{}
 	for _, t := range present {
 		families[t.table.Family] = t.table
 		have[t.table] = map[string][]nftables.SetElement{}
-		faults = append(faults, ruleFaults(c, t)...)
+		wrong, err := ruleFaults(c, t)
+		faults = append(faults, wrong...)
+		if err != nil {
+			return faults, err
+		}
 		for _, s := range t.sets {
 			own, err := n.ownElements(c, s)
 			if err != nil {
-				faults = append(faults, fmt.Sprintf("nftables: set %s: %v", s.Name, err))
+				return faults, fmt.Errorf("set %s: %w", s.Name, err)
 			}
 			have[t.table][s.Name] = own
 		}
@@ -81,18 +93,21 @@ func (n *Network) look() []string {
 	if missing > 0 {
 		faults = append(faults, fmt.Sprintf("nftables: %d elements of the network are missing", missing))
 	}
-	return faults
+	return faults, nil
 }
 
 // ruleFaults reports the chains of a table that do not have their rules.
-func ruleFaults(c *nftables.Conn, d definition) (faults []string) {
+func ruleFaults(c *nftables.Conn, d definition) (faults []string, err error) {
 	for _, ch := range d.chains {
 		rules, err := c.GetRules(d.table, ch.chain)
-		if err != nil || len(rules) != len(ch.rules) {
+		if err != nil {
+			return faults, fmt.Errorf("chain %s: %w", ch.chain.Name, err)
+		}
+		if len(rules) != len(ch.rules) {
 			faults = append(faults, fmt.Sprintf("nftables: chain %s has %d rules instead of %d", ch.chain.Name, len(rules), len(ch.rules)))
 		}
 	}
-	return faults
+	return faults, nil
 }
 
 // Watch is a subscription to what the kernel tells of the packet filter.

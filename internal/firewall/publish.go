@@ -82,21 +82,19 @@ func (n *Network) forward(all []Forward) error {
 }
 
 func (n *Network) addForwards(all []Forward, replace bool) error {
-	c, err := n.open()
-	if err != nil {
-		return err
-	}
-	for set, elements := range n.forwardElements(all) {
-		if replace {
-			if err := c.SetDeleteElements(set, keysOf(elements)); err != nil {
+	return n.with(func(c *nftables.Conn) error {
+		for set, elements := range n.forwardElements(all) {
+			if replace {
+				if err := c.SetDeleteElements(set, keysOf(elements)); err != nil {
+					return err
+				}
+			}
+			if err := c.SetAddElements(set, elements); err != nil {
 				return err
 			}
 		}
-		if err := c.SetAddElements(set, elements); err != nil {
-			return err
-		}
-	}
-	return c.Flush()
+		return c.Flush()
+	})
 }
 
 // withdraw removes the elements. Removal adds first: what is not there is no
@@ -122,19 +120,17 @@ func (n *Network) withdraw(all []Forward) error {
 }
 
 func (n *Network) removeForwards(all []Forward) error {
-	c, err := n.open()
-	if err != nil {
-		return err
-	}
-	for set, elements := range n.forwardElements(all) {
-		if err := c.SetAddElements(set, elements); err != nil {
-			return err
+	return n.with(func(c *nftables.Conn) error {
+		for set, elements := range n.forwardElements(all) {
+			if err := c.SetAddElements(set, elements); err != nil {
+				return err
+			}
+			if err := c.SetDeleteElements(set, keysOf(elements)); err != nil {
+				return err
+			}
 		}
-		if err := c.SetDeleteElements(set, keysOf(elements)); err != nil {
-			return err
-		}
-	}
-	return c.Flush()
+		return c.Flush()
+	})
 }
 
 // forwardElements are the elements by their maps.
@@ -226,10 +222,6 @@ func addrPortOf(b []byte) (netip.AddrPort, bool) {
 // adopt takes over what an earlier process published for ports that live; the
 // owner of each is the port whose address it leads to.
 func (n *Network) adopt(live []Port) error {
-	c, err := n.open()
-	if err != nil {
-		return err
-	}
 	owners := map[netip.Addr]string{}
 	for _, p := range live {
 		for _, a := range p.Addresses {
@@ -238,17 +230,23 @@ func (n *Network) adopt(live []Port) error {
 	}
 	published := map[string][]Forward{}
 	sets := byName(inetTable())
-	for _, name := range mapsOfForwards {
-		all, err := c.GetSetElements(sets[name])
-		if err != nil {
-			return err
-		}
-		for _, e := range all {
-			f, ok := forwardOf(name, e)
-			if owner := owners[f.Target.Addr()]; ok && owner != "" && e.Comment == n.config.Network {
-				published[owner] = append(published[owner], f)
+	err := n.with(func(c *nftables.Conn) error {
+		for _, name := range mapsOfForwards {
+			all, err := c.GetSetElements(sets[name])
+			if err != nil {
+				return err
+			}
+			for _, e := range all {
+				f, ok := forwardOf(name, e)
+				if owner := owners[f.Target.Addr()]; ok && owner != "" && e.Comment == n.config.Network {
+					published[owner] = append(published[owner], f)
+				}
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()

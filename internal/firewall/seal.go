@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/userdata"
+	"golang.org/x/sys/unix"
 )
 
 // seal is the comment of a chain's first rule: a digest of all of its rules. It
@@ -32,18 +34,21 @@ func (ch chainRules) seal() ([]byte, error) {
 // Setting those anew would be told to every network's process, and each of them
 // would look whether it misses anything: with many networks that takes longer than
 // all else that a new one needs.
-func sealed(c *nftables.Conn, wanted []definition) bool {
+func sealed(c *nftables.Conn, wanted []definition) (bool, error) {
 	for _, d := range wanted {
 		for _, ch := range d.chains {
 			want, err := ch.seal()
 			if err != nil {
-				return false
+				return false, err
 			}
 			have, err := c.GetRules(d.table, ch.chain)
+			if err != nil && !errors.Is(err, unix.ENOENT) && !unsupportedFamily(err) {
+				return false, err
+			}
 			if err != nil || len(have) != len(ch.rules) || !bytes.Equal(have[0].UserData, want) {
-				return false
+				return false, nil
 			}
 		}
 	}
-	return true
+	return true, nil
 }
