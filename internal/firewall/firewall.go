@@ -27,6 +27,7 @@ import (
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 
+	"patchbay.dev/patchbay/internal/firewall/connection"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/resource"
 )
@@ -94,8 +95,7 @@ type Network struct {
 	// applying makes changes in the kernel happen in the order of the changes
 	// of the desired state.
 	applying sync.Mutex
-	// connections are guarded by applying.
-	connections connections
+	kernel   connection.Connection // guarded by applying
 }
 
 // New returns the network's part, which is nowhere yet.
@@ -103,7 +103,7 @@ func New(c Config) *Network {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	return &Network{config: c, ports: map[string]Port{}, published: map[string][]Forward{}}
+	return &Network{config: c, ports: map[string]Port{}, published: map[string][]Forward{}, kernel: connection.To(c.Namespace)}
 }
 
 // Ensure makes the tables and the network's elements what they should be. It
@@ -165,7 +165,7 @@ func (n *Network) ensure() error {
 // unless they are there.
 func (n *Network) apply(plain bool) error {
 	set := false
-	err := n.with(func(c *nftables.Conn) (err error) {
+	err := n.kernel.Tables(func(c *nftables.Conn) (err error) {
 		set, err = sealed(c, tables(plain))
 		return err
 	})
@@ -173,7 +173,7 @@ func (n *Network) apply(plain bool) error {
 		return err
 	}
 	if set {
-		err := n.with(func(c *nftables.Conn) error {
+		err := n.kernel.Tables(func(c *nftables.Conn) error {
 			if err := n.addElements(c, plain); err != nil {
 				return err
 			}
@@ -183,7 +183,7 @@ func (n *Network) apply(plain bool) error {
 			return err
 		}
 	}
-	return n.with(func(c *nftables.Conn) error {
+	return n.kernel.Tables(func(c *nftables.Conn) error {
 		for _, t := range tables(plain) {
 			if err := t.add(c); err != nil {
 				return err
@@ -231,7 +231,7 @@ func (n *Network) Revoke(p Port) error {
 // change adds or removes elements in one transaction. Removal adds first, so
 // that what is not there is no error.
 func (n *Network) change(all []element, add bool) error {
-	return n.with(func(c *nftables.Conn) error {
+	return n.kernel.Tables(func(c *nftables.Conn) error {
 		for _, e := range all {
 			one := []nftables.SetElement{e.value}
 			if err := c.SetAddElements(e.set, one); err != nil {
@@ -271,12 +271,12 @@ func (n *Network) Remove() error {
 	if err := n.removeTables(); err != nil {
 		return fmt.Errorf("nftables: remove tables: %w", kindOf(err))
 	}
-	return n.connections.close()
+	return n.kernel.Close()
 }
 
 // removeElements removes those of the network's elements that are not to stay.
 func (n *Network) removeElements(stay []element) error {
-	return n.with(func(c *nftables.Conn) error {
+	return n.kernel.Tables(func(c *nftables.Conn) error {
 		present, err := presentTables(c)
 		if err != nil {
 			return err
@@ -302,7 +302,7 @@ func (n *Network) removeElements(stay []element) error {
 
 // removeTables removes the tables unless another network is in them.
 func (n *Network) removeTables() error {
-	err := n.with(func(c *nftables.Conn) error {
+	err := n.kernel.Tables(func(c *nftables.Conn) error {
 		present, err := presentTables(c)
 		if err != nil {
 			return err

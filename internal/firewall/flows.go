@@ -33,7 +33,7 @@ func (n *Network) forgetFlows(changed []Forward) error {
 	if len(filters) == 0 {
 		return nil
 	}
-	err := n.withFlows(func(handle *netlink.Handle) error {
+	err := n.kernel.Flows(func(handle *netlink.Handle) error {
 		for family, filter := range filters {
 			if _, err := handle.ConntrackDeleteFilters(netlink.ConntrackTable, family, filter); err != nil {
 				return err

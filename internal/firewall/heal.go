@@ -47,7 +47,7 @@ func (n *Network) look() []string {
 		return nil
 	}
 	var faults []string
-	err := n.with(func(c *nftables.Conn) (err error) {
+	err := n.kernel.Tables(func(c *nftables.Conn) (err error) {
 		faults, err = n.differences(c, plain)
 		return err
 	})

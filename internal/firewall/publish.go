@@ -82,7 +82,7 @@ func (n *Network) forward(all []Forward) error {
 }
 
 func (n *Network) addForwards(all []Forward, replace bool) error {
-	return n.with(func(c *nftables.Conn) error {
+	return n.kernel.Tables(func(c *nftables.Conn) error {
 		for set, elements := range n.forwardElements(all) {
 			if replace {
 				if err := c.SetDeleteElements(set, keysOf(elements)); err != nil {
@@ -120,7 +120,7 @@ func (n *Network) withdraw(all []Forward) error {
 }
 
 func (n *Network) removeForwards(all []Forward) error {
-	return n.with(func(c *nftables.Conn) error {
+	return n.kernel.Tables(func(c *nftables.Conn) error {
 		for set, elements := range n.forwardElements(all) {
 			if err := c.SetAddElements(set, elements); err != nil {
 				return err
@@ -230,7 +230,7 @@ func (n *Network) adopt(live []Port) error {
 	}
 	published := map[string][]Forward{}
 	sets := byName(inetTable())
-	err := n.with(func(c *nftables.Conn) error {
+	err := n.kernel.Tables(func(c *nftables.Conn) error {
 		for _, name := range mapsOfForwards {
 			all, err := c.GetSetElements(sets[name])
 			if err != nil {

@@ -15,6 +15,7 @@ import (
 
 	guestv1 "patchbay.dev/patchbay/api/patchbay/guest/v1"
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/revert"
 	"patchbay.dev/patchbay/internal/runtime/inside"
 	"patchbay.dev/patchbay/internal/runtime/oci/spec"
@@ -128,8 +129,8 @@ func (e *Engine) rewire(ctx context.Context, from, to []sandbox.Interface) error
 	return nil
 }
 
-// unplug takes an interface's device out, and with it the host's end. It may be
-// called of one of which a part was made.
+// unplug takes an interface's device out, and then the host's end. It may be called of one
+// of which a part was made.
 func (e *Engine) unplug(ctx context.Context, i sandbox.Interface) error {
 	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
@@ -142,6 +143,15 @@ func (e *Engine) unplug(ctx context.Context, i sandbox.Interface) error {
 			return err
 		}
 	}
+	// Before the machine closes its files, which would have it wait for the kernel.
+	if err := e.deleteHostEnd(i); err != nil {
+		return err
+	}
+	if plugged {
+		if err := e.machine.CloseNetwork(ctx, deviceID(port)); err != nil && !errdefs.IsNotFound(err) {
+			return err
+		}
+	}
 	if pump != nil {
 		pump.Close()
 	}
@@ -149,17 +159,28 @@ func (e *Engine) unplug(ctx context.Context, i sandbox.Interface) error {
 	delete(e.ports, i.Name)
 	delete(e.pumps, i.Name)
 	e.mu.Unlock()
-	if _, ok := i.Link.(sandbox.Macvlan); ok {
-		apart, err := link.Open(e.namespace)
-		if err != nil {
-			return err
-		}
-		defer apart.Close()
-		if err := apart.Delete(i.Name); err != nil && !errdefs.IsNotFound(err) {
-			return err
-		}
-	}
 	return e.rates.Lift(i)
+}
+
+// deleteHostEnd deletes what hostEnd has made in the kernel. One that is not there is no
+// error.
+func (e *Engine) deleteHostEnd(i sandbox.Interface) error {
+	var at *netns.Namespace // nil: the host's
+	var name string
+	switch l := i.Link.(type) {
+	case sandbox.BridgePort:
+		name = l.Port
+	case sandbox.Macvlan:
+		at, name = e.namespace, i.Name
+	default:
+		return nil
+	}
+	links, err := link.Open(at)
+	if err != nil {
+		return err
+	}
+	defer links.Close()
+	return links.Delete(name)
 }
 
 // Rewrite implements sandbox.Rewirer.

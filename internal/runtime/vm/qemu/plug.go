@@ -147,11 +147,15 @@ func (m *Machine) PlugShare(ctx context.Context, s Share) error {
 	})
 }
 
-// UnplugNetwork removes a network device, when the guest has let go of it, and
-// closes the file of its frames.
+// UnplugNetwork removes a network device when the guest has let go of it. The machine
+// still has the files of its frames, until CloseNetwork.
 func (m *Machine) UnplugNetwork(ctx context.Context, id string) error {
-	if err := m.monitor.removeDevice(ctx, id); err != nil {
-		return err
-	}
+	return m.monitor.removeDevice(ctx, id)
+}
+
+// CloseNetwork closes the files of the frames of a network device that is unplugged. If
+// that ends an interface of the host the machine stands still until the kernel is done
+// with it.
+func (m *Machine) CloseNetwork(ctx context.Context, id string) error {
 	return m.monitor.execute(ctx, "netdev_del", map[string]any{"id": id})
 }
