@@ -2,9 +2,9 @@
 // routes by netlink.
 //
 // Devices of a sandbox are born in its namespace with their final name and
-// MAC address: moving a link between namespaces and deleting a link both make
-// the kernel wait for a grace period (15 to 30 ms), so neither happens on a path
-// that somebody waits for.
+// MAC address, for moving a link between namespaces makes the kernel wait for a grace
+// period (15 to 30 ms). Deleting a link does too; whoever asks for that is told when the
+// link is gone, which is before.
 package link
 
 import (
