@@ -42,10 +42,13 @@ func sealed(c *nftables.Conn, wanted []definition) (bool, error) {
 				return false, err
 			}
 			have, err := c.GetRules(d.table, ch.chain)
-			if err != nil && !errors.Is(err, unix.ENOENT) && !unsupportedFamily(err) {
+			if errors.Is(err, unix.ENOENT) || unsupportedFamily(err) {
+				have, err = nil, nil
+			}
+			if err != nil {
 				return false, err
 			}
-			if err != nil || len(have) != len(ch.rules) || !bytes.Equal(have[0].UserData, want) {
+			if len(have) == 0 || len(have) != len(ch.rules) || !bytes.Equal(have[0].UserData, want) {
 				return false, nil
 			}
 		}
