@@ -3,63 +3,84 @@ package sample
 
 import (
 	"context"
-	"slices"
+	"fmt"
 	"time"
 )
 
+// Step is a part of an operation.
+type Step func(ctx context.Context) error
+
 // Operation is what is timed.
-type Operation func(ctx context.Context) error
+type Operation struct {
+	Name   string
+	Before Step // makes it ready, not timed; may be nil
+	Do     Step // timed
+	After  Step // takes away what the others made, not timed; may be nil
+}
 
-// Series are the times of one operation, a round each.
-type Series []time.Duration
+// Outcome is what became of one operation.
+type Outcome struct {
+	Name  string
+	Times []time.Duration // a round each, from the first one on
+	Err   error           // why there are none after the last of Times; nil: all rounds were done
+}
 
-// Turns times the operations in turns, after each has been done once for what is
-// done for the first time alone. Between two of them is the pause.
-func Turns(ctx context.Context, rounds int, pause time.Duration, operations ...Operation) ([]Series, error) {
-	out := make([]Series, len(operations))
+// Turns does the operations in turns, after each has been done once for what is done
+// for the first time alone; that once does not count. Between two of them is the pause. One that
+// fails is left out of later rounds and has its error in its outcome. The end of the
+// context is an error of the whole.
+func Turns(ctx context.Context, rounds int, pause time.Duration, operations ...Operation) ([]Outcome, error) {
+	out := make([]Outcome, len(operations))
+	for i, o := range operations {
+		out[i].Name = o.Name
+	}
 	for round := -1; round < rounds; round++ {
 		for i, o := range operations {
-			timer := time.NewTimer(pause)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				timer.Stop()
-				return nil, ctx.Err()
+			if out[i].Err != nil {
+				continue
 			}
-			began := time.Now()
-			if err := o(ctx); err != nil {
+			if err := wait(ctx, pause); err != nil {
 				return nil, err
 			}
-			if round >= 0 {
-				out[i] = append(out[i], time.Since(began))
+			took, err := o.once(ctx)
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			if err != nil {
+				out[i].Err = fmt.Errorf("round %d: %w", round+1, err)
+			} else if round >= 0 {
+				out[i].Times = append(out[i].Times, took)
 			}
 		}
 	}
 	return out, nil
 }
 
-// Quantile is the value that a part of a series, from 0 to 1, does not exceed. An
-// empty series has none: 0.
-func (s Series) Quantile(part float64) time.Duration {
-	if len(s) == 0 {
-		return 0
+// once does it once. What Before made is taken away also where Do fails.
+func (o Operation) once(ctx context.Context) (time.Duration, error) {
+	if o.Before != nil {
+		if err := o.Before(ctx); err != nil {
+			return 0, err
+		}
 	}
-	sorted := slices.Sorted(slices.Values(s))
-	return sorted[min(int(part*float64(len(sorted))), len(sorted)-1)]
+	began := time.Now()
+	err := o.Do(ctx)
+	took := time.Since(began)
+	if o.After != nil {
+		if e := o.After(ctx); err == nil {
+			err = e
+		}
+	}
+	return took, err
 }
 
-// Median is the one in the middle.
-func (s Series) Median() time.Duration { return s.Quantile(0.5) }
-
-// Ratio is the median of the ratios of two series, round by round.
-func Ratio(s, base Series) float64 {
-	ratios := make([]float64, min(len(s), len(base)))
-	for i := range ratios {
-		ratios[i] = float64(s[i]) / float64(base[i])
+func wait(ctx context.Context, pause time.Duration) error {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	if len(ratios) == 0 {
-		return 0
-	}
-	slices.Sort(ratios)
-	return ratios[len(ratios)/2]
 }

@@ -11,38 +11,55 @@ import (
 func TestTurns(t *testing.T) {
 	t.Parallel()
 	var done []string
-	note := func(name string) Operation {
-		return func(context.Context) error { done = append(done, name); return nil }
+	note := func(what string) Step {
+		return func(context.Context) error { done = append(done, what); return nil }
 	}
-	got, err := Turns(t.Context(), 2, 0, note("a"), note("b"))
-	if err != nil || len(got) != 2 || len(got[0]) != 2 || len(got[1]) != 2 {
-		t.Errorf("got %v, %v, want two series of two", got, err)
+	got, err := Turns(t.Context(), 2, 0,
+		Operation{Name: "a", Before: note("make"), Do: note("a"), After: note("remove")},
+		Operation{Name: "b", Do: note("b")})
+	if err != nil || len(got) != 2 || got[0].Name != "a" || len(got[0].Times) != 2 || len(got[1].Times) != 2 {
+		t.Errorf("got %v, %v, want two outcomes of two rounds", got, err)
 	}
-	if want := []string{"a", "b", "a", "b", "a", "b"}; !slices.Equal(done, want) {
+	want := slices.Repeat([]string{"make", "a", "remove", "b"}, 3)
+	if !slices.Equal(done, want) {
 		t.Errorf("order %v, want %v: one round that does not count, and turns", done, want)
-	}
-	failure := errors.New("broken")
-	if _, err := Turns(t.Context(), 1, 0, func(context.Context) error { return failure }); !errors.Is(err, failure) {
-		t.Errorf("got %v, want %v", err, failure)
-	}
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := Turns(ended, 1, time.Hour, note("c")); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want it to end with its context", err)
 	}
 }
 
-func TestFigures(t *testing.T) {
+// What fails is left out from then on, and costs the others nothing.
+func TestTurnsOfWhatFails(t *testing.T) {
 	t.Parallel()
-	s := Series{5, 1, 4, 2, 3}
-	if s.Median() != 3 || s.Quantile(0.95) != 5 || s.Quantile(0) != 1 || Series(nil).Median() != 0 {
-		t.Errorf("median %d, p95 %d, least %d", s.Median(), s.Quantile(0.95), s.Quantile(0))
+	failure := errors.New("broken")
+	calls, removals := 0, 0
+	got, err := Turns(t.Context(), 3, 0,
+		Operation{Name: "bad", Do: func(context.Context) error {
+			if calls++; calls == 3 {
+				return failure
+			}
+			return nil
+		}, After: func(context.Context) error { removals++; return nil }},
+		Operation{Name: "good", Do: func(context.Context) error { return nil }})
+	if err != nil {
+		t.Fatal(err)
 	}
-	// The middle of the ratios, not the ratio of the middles.
-	if got := Ratio(Series{10, 40, 90}, Series{10, 20, 30}); got != 2 {
-		t.Errorf("ratio %v, want 2", got)
+	if bad := got[0]; !errors.Is(bad.Err, failure) || len(bad.Times) != 1 || calls != 3 || removals != 3 {
+		t.Errorf("bad: %v after %d calls and %d removals, want one time, the error and no further call", bad, calls, removals)
 	}
-	if got := Ratio(nil, Series{1}); got != 0 {
-		t.Errorf("ratio of nothing: %v", got)
+	if good := got[1]; good.Err != nil || len(good.Times) != 3 {
+		t.Errorf("good: %v, want three times", good)
+	}
+}
+
+func TestTurnsEndWithTheirContext(t *testing.T) {
+	t.Parallel()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Turns(ended, 1, time.Hour, Operation{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("waiting: got %v, want it to end with its context", err)
+	}
+	during, stop := context.WithCancel(t.Context())
+	_, err := Turns(during, 1, 0, Operation{Do: func(context.Context) error { stop(); return errors.New("killed") }})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("doing: got %v, want that of its context", err)
 	}
 }
