@@ -37,7 +37,7 @@ TEST_TIMEOUT  ?= 10m
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build generate check check-lint check-generated check-modules check-dead \
-	test test-unit test-integration test-race soak demo bench bench-quick bench-targets timeline bench-ports bench-scale bench-vm bench-vm-start install uninstall clean
+	test test-unit test-integration test-race soak demo bench bench-quick build-bench bench-micro timeline bench-ports bench-scale bench-vm bench-vm-start install uninstall clean
 
 help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -112,17 +112,17 @@ demo: ## A tour in a host namespace of its own; leaves nothing (needs root).
 	@$(MAKE) --no-print-directory build
 	@scripts/demo.sh
 
-bench: build ## Start to exit of "true" beside other engines (needs root).
+bench: build-bench ## Everything beside other engines, into docs/performance.md: 20 minutes (needs root).
+	@scripts/bench-deps.sh
 	@DOCUMENT=docs/performance.md scripts/bench.sh
 
-bench-targets: build ## The figures to be reached, each beside its target (needs root).
-	@$(GO) build -o $(DIST)/build/bench-targets ./test/bench/targets
-	@DOCUMENT=docs/performance.md scripts/bench-targets.sh
+bench-quick: build-bench ## The same with few rounds, without writing it down: 5 minutes (needs root).
+	@scripts/bench-deps.sh
+	@QUICK=1 RESULTS=$(CURDIR)/$(DIST)/bench-quick scripts/bench.sh
 
-bench-quick: build ## Some minutes of both, without writing them down (needs root).
+build-bench: build
 	@$(GO) build -o $(DIST)/build/bench-targets ./test/bench/targets
-	@RUNS=5 scripts/bench.sh
-	@ROUNDS=10 BURST=20 scripts/bench-targets.sh
+	@$(GO) build -ldflags '-s -w' -o $(DIST)/build/bench-traffic ./test/bench/traffic
 
 timeline: build ## A picture of one start, as strace sees it (needs root).
 	@$(GO) build -o $(DIST)/build/timeline ./test/bench/timeline

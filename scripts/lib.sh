@@ -45,6 +45,7 @@ prepare() {
 # far runs a command in the world outside.
 far() { nsenter --net="/proc/$far/ns/net" -- "$@"; }
 
+# finish ends what was started and removes $work.
 finish() {
 	code=$?
 	trap - EXIT
@@ -58,9 +59,11 @@ finish() {
 	exit "$code"
 }
 
-# rootfs packs busybox and its links into a root file system archive.
+# rootfs ARCHIVE [PROGRAM...] packs busybox and its links into a root file system archive,
+# with further programs that need no libraries.
 rootfs() {
-	local tree=$work/rootfs busybox applet
+	local tree=$work/rootfs busybox applet archive=$1
+	shift
 	busybox=$(command -v busybox)
 	mkdir -p "$tree"/{bin,dev,etc,proc,root,sys,tmp}
 	cp "$busybox" "$tree/bin/busybox"
@@ -69,7 +72,8 @@ rootfs() {
 	done
 	echo 'root:x:0:0:root:/root:/bin/sh' >"$tree/etc/passwd"
 	echo 'root:x:0:' >"$tree/etc/group"
-	tar -C "$tree" -cf "$1" .
+	[ $# = 0 ] || cp "$@" "$tree/bin/"
+	tar -C "$tree" -cf "$archive" .
 }
 
 # one_cgroup_version re-runs the calling script in a mount namespace of its own:
@@ -84,6 +88,31 @@ one_cgroup_version() {
 hide_unified() {
 	! mountpoint -q /sys/fs/cgroup/unified || umount --lazy /sys/fs/cgroup/unified
 	mount -t tmpfs none /sys/fs/cgroup/unified 2>/dev/null || true
+}
+
+# own_processes re-runs the calling script as process 1 of a namespace: whatever it
+# starts ends with it.
+own_processes() {
+	[ -n "${PATCHBAY_PROCESSES:-}" ] || PATCHBAY_PROCESSES=1 exec unshare --pid --fork --kill-child --mount-proc -- "$0" "$@"
+}
+
+# hide_state lets programs write to the places of the file system that they know by name,
+# and takes all of it away with the mount namespace; the host's files can be read as
+# before. It comes after one_cgroup_version and prepare.
+hide_state() {
+	local place resolv resolv_path
+	resolv=$(cat /etc/resolv.conf 2>/dev/null || true)
+	resolv_path=$(realpath -m /etc/resolv.conf)
+	mkdir "$work/hidden"
+	for place in etc opt var/lib; do
+		[ -d "/$place" ] || continue
+		mkdir -p "$work/hidden/$place/upper" "$work/hidden/$place/work"
+		mount -t overlay overlay -o "lowerdir=/$place,upperdir=$work/hidden/$place/upper,workdir=$work/hidden/$place/work" "/$place"
+	done
+	mount -t tmpfs -o mode=755 none /run
+	mount -t tmpfs -o mode=1777 none /dev/shm
+	mkdir -p "$(dirname "$resolv_path")"
+	printf '%s\n' "$resolv" >"$resolv_path"
 }
 
 # bundle RUNTIME DIRECTORY writes what the runtime's "spec" gives, without a terminal,

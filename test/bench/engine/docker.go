@@ -62,7 +62,7 @@ func (d *Docker) Up(ctx context.Context) error {
 	if err := d.do(ctx, "import", d.Rootfs, "box:latest"); err != nil {
 		return err
 	}
-	for _, n := range networks(MostNetworks) {
+	for _, n := range Networks(MostNetworks) {
 		if err := d.do(ctx, "network", "create", n); err != nil {
 			return err
 		}
@@ -102,7 +102,7 @@ func (d *Docker) Run(ctx context.Context, n int) error {
 	if err := d.do(ctx, "create", "--name", name, "--network", first(n), "box", "true"); err != nil {
 		return err
 	}
-	for _, network := range networks(n)[1:] {
+	for _, network := range Networks(n)[1:] {
 		if err := d.do(ctx, "network", "connect", network, name); err != nil {
 			return err
 		}
@@ -117,7 +117,7 @@ func first(n int) string {
 	if n == 0 {
 		return "none"
 	}
-	return networks(1)[0]
+	return Networks(1)[0]
 }
 
 // Start starts a container, and connects it to what is more than one network.
@@ -130,7 +130,7 @@ func (d *Docker) Start(ctx context.Context, b Box) error {
 		return err
 	}
 	for i := 1; i < b.Networks; i++ {
-		if err := d.do(ctx, "network", "connect", networks(b.Networks)[i], b.Name); err != nil {
+		if err := d.do(ctx, "network", "connect", Networks(b.Networks)[i], b.Name); err != nil {
 			return err
 		}
 	}

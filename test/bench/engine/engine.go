@@ -62,8 +62,8 @@ func (b Box) command() []string {
 // MostNetworks is how many networks there are for containers.
 const MostNetworks = 4
 
-// networks are the names of the first n.
-func networks(n int) []string {
+// Networks are the names of the first n.
+func Networks(n int) []string {
 	names := make([]string, n)
 	for i := range names {
 		names[i] = fmt.Sprintf("n%d", i+1)

@@ -34,7 +34,7 @@ func (p Patchbay) do(ctx context.Context, args ...string) error {
 // Up makes the networks: bridges with both families, names and isolation, as is the
 // default.
 func (p Patchbay) Up(ctx context.Context) error {
-	for _, n := range networks(MostNetworks) {
+	for _, n := range Networks(MostNetworks) {
 		if err := p.do(ctx, "network", "create", n); err != nil {
 			return err
 		}
@@ -44,7 +44,7 @@ func (p Patchbay) Up(ctx context.Context) error {
 
 // Down deletes the networks.
 func (p Patchbay) Down(ctx context.Context) error {
-	return p.do(ctx, append([]string{"network", "delete"}, networks(MostNetworks)...)...)
+	return p.do(ctx, append([]string{"network", "delete"}, Networks(MostNetworks)...)...)
 }
 
 // Version of patchbayd.
@@ -60,7 +60,7 @@ func onNetworks(args []string, n int) []string {
 	if n == 0 {
 		return append(args, "--network", "none")
 	}
-	for _, name := range networks(n) {
+	for _, name := range Networks(n) {
 		args = append(args, "--network", name)
 	}
 	return args

@@ -28,10 +28,13 @@ var (
 	_ Keeper = &Podman{}
 )
 
+// HeldPodman is the name of podman with Held.
+const HeldPodman = "podman, networks held"
+
 // Name of the engine.
 func (p *Podman) Name() string {
 	if p.Held {
-		return "podman, networks held"
+		return HeldPodman
 	}
 	return "podman"
 }
@@ -61,7 +64,7 @@ func (p *Podman) Up(ctx context.Context) error {
 	if err := p.do(ctx, "import", "--quiet", p.Rootfs, podmanImage); err != nil {
 		return err
 	}
-	for i, n := range networks(MostNetworks) {
+	for i, n := range Networks(MostNetworks) {
 		if err := p.do(ctx, "network", "create", "--subnet", fmt.Sprintf("10.77.%d.0/24", i+1), n); err != nil {
 			return err
 		}
@@ -100,7 +103,7 @@ func (p *Podman) flags(n int) []string {
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &files) == nil {
 		limit = strconv.FormatUint(files.Max, 10)
 	}
-	list := strings.Join(networks(n), ",")
+	list := strings.Join(Networks(n), ",")
 	if n == 0 {
 		list = "none"
 	}

@@ -64,26 +64,14 @@ func Here(name string, outside int) (*Host, error) {
 }
 
 func (h *Host) wire(ctx context.Context) error {
-	for _, line := range []string{
-		"ip link set lo up",
-		"ip link add uplink type veth peer name lan netns " + Path(h.outside),
-		"ip addr add " + Address + "/24 dev uplink",
-		"ip link set uplink up",
-	} {
-		if err := h.Run(ctx, strings.Fields(line)...); err != nil {
-			return err
-		}
+	if err := each(ctx, h.inside, "ip link set lo up", "ip link add uplink type veth peer name lan netns "+Path(h.outside),
+		"ip addr add "+Address+"/24 dev uplink", "ip link set uplink up"); err != nil {
+		return err
 	}
-	for _, line := range []string{
-		"ip link set lo up",
-		"ip addr add " + Outside + "/24 dev lan",
-		"ip link set lan up",
-	} {
-		if err := Run(ctx, h.outside, strings.Fields(line)...); err != nil {
-			return err
-		}
+	if err := each(ctx, h.outside, "ip link set lo up", "ip addr add "+Outside+"/24 dev lan", "ip link set lan up"); err != nil {
+		return err
 	}
-	return h.Run(ctx, "ip", "route", "add", "default", "via", Outside)
+	return each(ctx, h.inside, "ip route add default via "+Outside)
 }
 
 // Name is that of the tool that has the host to itself.
@@ -107,16 +95,18 @@ func (h *Host) Run(ctx context.Context, command ...string) error {
 // Output is what a program in the host writes to its standard output, without white
 // space around it.
 func (h *Host) Output(ctx context.Context, command ...string) (string, error) {
-	return output(ctx, h.inside, command)
+	return Output(ctx, h.inside, command...)
 }
 
 // Run runs a program in a namespace to its end.
 func Run(ctx context.Context, in *netns.Namespace, command ...string) error {
-	_, err := output(ctx, in, command)
+	_, err := Output(ctx, in, command...)
 	return err
 }
 
-func output(ctx context.Context, in *netns.Namespace, command []string) (string, error) {
+// Output is what a program in a namespace writes to its standard output, without
+// white space around it.
+func Output(ctx context.Context, in *netns.Namespace, command ...string) (string, error) {
 	var out, faults bytes.Buffer
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Stdout, cmd.Stderr = &out, &faults
@@ -139,6 +129,18 @@ func lastLines(text string) string {
 // Start starts a program in a namespace.
 func Start(in *netns.Namespace, cmd *exec.Cmd) error {
 	return in.Do(cmd.Start)
+}
+
+// Background starts a program in a namespace; stop kills it and waits for its end.
+func Background(in *netns.Namespace, command ...string) (stop func(), err error) {
+	cmd := exec.Command(command[0], command[1:]...)
+	if err := Start(in, cmd); err != nil {
+		return nil, err
+	}
+	return func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // killed
+	}, nil
 }
 
 // Path names a namespace to other processes, for as long as it is open.

@@ -1,5 +1,5 @@
-// Package plot draws curves as SVG: small panels beside one another, each with
-// an axis of its own that begins at zero.
+// Package plot draws figures as SVG: curves and bars in small panels beside one another,
+// each with an axis of its own that begins at zero, and ratios as dots.
 package plot
 
 import (
@@ -49,9 +49,7 @@ func SVG(title string, panels []Panel) []byte {
 	rows := (len(panels) + columns - 1) / columns
 	width, height := columns*panelWidth, head+rows*panelHeight
 	var b bytes.Buffer
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="sans-serif" font-size="11">`+"\n", width, height, width, height)
-	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#ffffff"/>`+"\n", width, height)
-	text(&b, 8, 18, "start", "bold", title)
+	open(&b, width, height, title)
 	legend(&b, panels)
 	for i, p := range panels {
 		fmt.Fprintf(&b, `<g transform="translate(%d %d)">`+"\n", i%columns*panelWidth, head+i/columns*panelHeight)
@@ -60,6 +58,13 @@ func SVG(title string, panels []Panel) []byte {
 	}
 	b.WriteString("</svg>\n")
 	return b.Bytes()
+}
+
+// open begins a picture on white.
+func open(b *bytes.Buffer, width, height int, title string) {
+	fmt.Fprintf(b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="sans-serif" font-size="11">`+"\n", width, height, width, height)
+	fmt.Fprintf(b, `<rect width="%d" height="%d" fill="#ffffff"/>`+"\n", width, height)
+	text(b, 8, 18, "start", "bold", title)
 }
 
 func legend(b *bytes.Buffer, panels []Panel) {

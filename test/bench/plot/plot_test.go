@@ -22,6 +22,30 @@ func TestSVG(t *testing.T) {
 		{Title: "one point", Lines: []Line{{"up", []Point{{0, 0}}}}},
 		{Title: "a second row", Lines: []Line{{"up", []Point{{0, 1}, {1000, 0.25}}}}},
 	})
+	golden(t, "testdata/panels.svg", got)
+}
+
+func TestDots(t *testing.T) {
+	t.Parallel()
+	golden(t, "testdata/dots.svg", Dots("shares", []Dot{{"met, by <far>", 0.04, true}, {"just met", 1, true}, {"missed", 3.5, false}}))
+	if got := Dots("nothing", nil); !strings.Contains(string(got), "</svg>") {
+		t.Errorf("no dots: %s", got)
+	}
+}
+
+func TestBars(t *testing.T) {
+	t.Parallel()
+	golden(t, "testdata/bars.svg", Bars("medians", []BarPanel{
+		{"start, ms", []Bar{{"patchbay", 54.1, true}, {"podman", 416, false}}},
+		{"all are nothing", []Bar{{"patchbay", 0, true}, {"podman", 0, false}, {"docker", 0, false}}},
+		{"a second row", []Bar{{"patchbay", 0.123, true}}},
+	}))
+}
+
+// golden compares a picture, which is well-formed and has no coordinates that are no
+// numbers, with a file.
+func golden(t *testing.T, path string, got []byte) {
+	t.Helper()
 	decoder := xml.NewDecoder(strings.NewReader(string(got)))
 	for {
 		if _, err := decoder.Token(); errors.Is(err, io.EOF) {
@@ -33,13 +57,12 @@ func TestSVG(t *testing.T) {
 	if strings.Contains(string(got), "NaN") || strings.Contains(string(got), "Inf") {
 		t.Errorf("has coordinates that are no numbers:\n%s", got)
 	}
-	const golden = "testdata/panels.svg"
 	if *update {
-		if err := os.WriteFile(golden, got, 0o644); err != nil {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(golden)
+	want, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}

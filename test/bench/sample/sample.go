@@ -25,21 +25,30 @@ type Outcome struct {
 	Err   error           // why there are none after the last of Times; nil: all rounds were done
 }
 
-// Turns does the operations in turns, after each has been done once for what is done
-// for the first time alone; that once does not count. Between two of them is the pause. One that
-// fails is left out of later rounds and has its error in its outcome. The end of the
-// context is an error of the whole.
-func Turns(ctx context.Context, rounds int, pause time.Duration, operations ...Operation) ([]Outcome, error) {
+// Plan is how often operations are done.
+type Plan struct {
+	Rounds int
+	Warm   bool          // one round more before the others, which does not count, for what is done for the first time alone
+	Pause  time.Duration // before each operation, so that what another leaves to be done in the background does not meet it
+}
+
+// Turns does the operations in turns. One that fails is left out of later rounds and
+// has its error in its outcome. The end of the context is an error of the whole.
+func Turns(ctx context.Context, plan Plan, operations ...Operation) ([]Outcome, error) {
 	out := make([]Outcome, len(operations))
 	for i, o := range operations {
 		out[i].Name = o.Name
 	}
-	for round := -1; round < rounds; round++ {
+	first := 0
+	if plan.Warm {
+		first = -1
+	}
+	for round := first; round < plan.Rounds; round++ {
 		for i, o := range operations {
 			if out[i].Err != nil {
 				continue
 			}
-			if err := wait(ctx, pause); err != nil {
+			if err := wait(ctx, plan.Pause); err != nil {
 				return nil, err
 			}
 			took, err := o.once(ctx)

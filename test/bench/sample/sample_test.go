@@ -14,7 +14,7 @@ func TestTurns(t *testing.T) {
 	note := func(what string) Step {
 		return func(context.Context) error { done = append(done, what); return nil }
 	}
-	got, err := Turns(t.Context(), 2, 0,
+	got, err := Turns(t.Context(), Plan{Rounds: 2, Warm: true},
 		Operation{Name: "a", Before: note("make"), Do: note("a"), After: note("remove")},
 		Operation{Name: "b", Do: note("b")})
 	if err != nil || len(got) != 2 || got[0].Name != "a" || len(got[0].Times) != 2 || len(got[1].Times) != 2 {
@@ -31,9 +31,9 @@ func TestTurnsOfWhatFails(t *testing.T) {
 	t.Parallel()
 	failure := errors.New("broken")
 	calls, removals := 0, 0
-	got, err := Turns(t.Context(), 3, 0,
+	got, err := Turns(t.Context(), Plan{Rounds: 3},
 		Operation{Name: "bad", Do: func(context.Context) error {
-			if calls++; calls == 3 {
+			if calls++; calls == 2 {
 				return failure
 			}
 			return nil
@@ -42,7 +42,7 @@ func TestTurnsOfWhatFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if bad := got[0]; !errors.Is(bad.Err, failure) || len(bad.Times) != 1 || calls != 3 || removals != 3 {
+	if bad := got[0]; !errors.Is(bad.Err, failure) || len(bad.Times) != 1 || calls != 2 || removals != 2 {
 		t.Errorf("bad: %v after %d calls and %d removals, want one time, the error and no further call", bad, calls, removals)
 	}
 	if good := got[1]; good.Err != nil || len(good.Times) != 3 {
@@ -54,11 +54,11 @@ func TestTurnsEndWithTheirContext(t *testing.T) {
 	t.Parallel()
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Turns(ended, 1, time.Hour, Operation{}); !errors.Is(err, context.Canceled) {
+	if _, err := Turns(ended, Plan{Rounds: 1, Pause: time.Hour}, Operation{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("waiting: got %v, want it to end with its context", err)
 	}
 	during, stop := context.WithCancel(t.Context())
-	_, err := Turns(during, 1, 0, Operation{Do: func(context.Context) error { stop(); return errors.New("killed") }})
+	_, err := Turns(during, Plan{Rounds: 1}, Operation{Do: func(context.Context) error { stop(); return errors.New("killed") }})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("doing: got %v, want that of its context", err)
 	}

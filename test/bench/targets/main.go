@@ -1,9 +1,12 @@
-// Command targets measures the figures that Patchbay is to reach, each beside what
-// it is to be compared with: bare crun with the same root file system, and podman
-// where it is installed with netavark. What is compared takes turns, so that a
-// change of the machine's speed meets both; the ratio of a row is the median of
-// the ratios of its rounds. It talks to a patchbayd that runs already, has no
-// containers and has the image "box:latest"; scripts/bench-targets.sh makes one.
+// Command targets measures Patchbay beside what it is compared with: bare crun, other
+// container engines and network tools, bare bridges of the kernel. What is compared takes
+// turns, so that a change of the machine's speed meets all alike. Each engine has a
+// network namespace that stands for its host. A part, an engine or an operation that fails
+// costs the others nothing.
+//
+// It keeps what it has measured in files, a part each, and writes tables and
+// pictures of all parts that are there. It talks to a patchbayd that runs already and
+// has the image "box" and no networks; scripts/bench.sh makes one.
 package main
 
 import (
@@ -19,7 +22,7 @@ func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer cancel()
 	if err := run(ctx); err != nil {
-		fmt.Fprintf(os.Stderr, "bench-targets: %v\n", err)
+		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
 		os.Exit(1)
 	}
 }
@@ -29,14 +32,14 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b, err := prepare(ctx, s)
+	b, err := open(ctx, s, os.Stderr)
 	if err != nil {
 		return err
 	}
-	defer b.close()
-	rows, err := b.measure(ctx)
+	err = b.measure(ctx)
+	b.close(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
 	}
-	return publish(s, rows)
+	return publish(s, b.versions, os.Stdout)
 }

@@ -4,26 +4,52 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 
 	"patchbay.dev/patchbay/internal/layout"
 )
 
 // settings are what the environment asks for.
 type settings struct {
-	rounds   int    // of each row
-	burst    int    // containers at once
-	bundle   string // OCI bundle with the root file system of box:latest, for crun
-	runRoot  string
-	document string // page that gets the table; empty: none
+	quick    bool     // few rounds
+	parts    []string // to be measured
+	peers    []string // to be measured beside Patchbay
+	burst    int      // containers at once
+	outside  int      // process in the network namespace of the world outside
+	bundle   string   // OCI bundle with the root file system of the image, for crun
+	rootfs   string   // archive of that
+	work     string   // directory for the state of peers
+	runRoot  string   // of the patchbayd that is measured
+	results  string   // directory of what was measured
+	traffic  string   // program of test/bench/traffic
+	cgroup   string   // control group of the containers of peers
+	document string   // page that gets the tables; empty: none
+	images   string   // directory that gets the pictures
 }
+
+// peers are the names of all that may be left out.
+var peers = []string{"podman", "docker", "ctr", "netavark", "cni"}
 
 func fromEnvironment(getenv func(string) string) (settings, error) {
 	var faults []error
-	number := func(name string, preset, least, most int) int {
+	choice := func(name string, all []string) []string {
+		chosen := strings.Fields(getenv(name))
+		for _, c := range chosen {
+			if !slices.Contains(all, c) {
+				faults = append(faults, fmt.Errorf("%s: has %q, want some of: %s", name, c, strings.Join(all, " ")))
+			}
+		}
+		if len(chosen) == 0 {
+			return all
+		}
+		return chosen
+	}
+	number := func(name, preset string, least, most int) int {
 		text := getenv(name)
 		if text == "" {
-			return preset
+			text = preset
 		}
 		v, err := strconv.Atoi(text)
 		if err != nil || v < least || v > most {
@@ -31,10 +57,27 @@ func fromEnvironment(getenv func(string) string) (settings, error) {
 		}
 		return v
 	}
-	s := settings{rounds: number("ROUNDS", 30, 1, 1000), burst: number("BURST", 50, 1, 500), document: getenv("DOCUMENT")}
-	for name, value := range map[string]*string{layout.RunRootVariable: &s.runRoot, "BUNDLE": &s.bundle} {
-		if *value = getenv(name); !filepath.IsAbs(*value) {
-			faults = append(faults, fmt.Errorf("%s=%s: want an absolute path", name, *value))
+	s := settings{
+		quick:    getenv("QUICK") != "",
+		parts:    choice("PARTS", partNames()),
+		peers:    choice("PEERS", peers),
+		burst:    number("BURST", "50", 1, 200),
+		outside:  number("OUTSIDE", "", 1, 1<<22),
+		cgroup:   getenv("CGROUP"),
+		document: getenv("DOCUMENT"),
+	}
+	if !strings.HasPrefix(s.cgroup, "/") || strings.Count(s.cgroup, "/") != 1 {
+		faults = append(faults, fmt.Errorf("CGROUP=%s: want a slash and a name", s.cgroup))
+	}
+	for _, v := range []struct {
+		name  string
+		value *string
+	}{
+		{layout.RunRootVariable, &s.runRoot}, {"BUNDLE", &s.bundle}, {"ROOTFS", &s.rootfs},
+		{"WORK", &s.work}, {"RESULTS", &s.results}, {"IMAGES", &s.images}, {"TRAFFIC", &s.traffic},
+	} {
+		if *v.value = getenv(v.name); !filepath.IsAbs(*v.value) {
+			faults = append(faults, fmt.Errorf("%s=%s: want an absolute path", v.name, *v.value))
 		}
 	}
 	return s, errors.Join(faults...)

@@ -102,12 +102,35 @@ func pss(proc string, pid int) (int64, error) {
 	return 0, fmt.Errorf("%s: has no line \"Pss:\"", path)
 }
 
-// CPU is the processor time that a process has used since its start, in steps
+// CPU is the processor time that the threads of a process have used which it has
+// now. It is exact where the kernel keeps it (CONFIG_SCHED_INFO), else in steps
 // of 10 ms.
 func CPU(pid int) (time.Duration, error) { return cpu("/proc", pid) }
 
 func cpu(proc string, pid int) (time.Duration, error) {
-	path := filepath.Join(proc, strconv.Itoa(pid), "stat")
+	threads, err := filepath.Glob(filepath.Join(proc, strconv.Itoa(pid), "task", "*", "schedstat"))
+	if err != nil {
+		return 0, err
+	}
+	var used time.Duration
+	for _, path := range threads {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			continue // the thread has ended
+		}
+		nanoseconds, err := strconv.ParseInt(strings.Fields(string(content) + " none")[0], 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", path, err)
+		}
+		used += time.Duration(nanoseconds)
+	}
+	if used > 0 {
+		return used, nil
+	}
+	return ticks(filepath.Join(proc, strconv.Itoa(pid), "stat"))
+}
+
+func ticks(path string) (time.Duration, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return 0, err

@@ -60,6 +60,12 @@ func TestPSSAndCPU(t *testing.T) {
 	if got, err := cpu(proc, 7); err != nil || got != 1750*time.Millisecond {
 		t.Errorf("cpu = %v, %v, want 1.75s", got, err)
 	}
+	process(t, proc, "10", map[string]string{"stat": "10 (a) S 1 7 7 0 -1 4194560 1 2 3 4 150 25 0 0 20 0 8 0 99 0 0\n"})
+	process(t, proc, "10/task/10", map[string]string{"schedstat": "1000 5 1\n"})
+	process(t, proc, "10/task/11", map[string]string{"schedstat": "234 5 1\n"})
+	if got, err := cpu(proc, 10); err != nil || got != 1234 {
+		t.Errorf("cpu of two threads = %v, %v, want 1.234µs", got, err)
+	}
 	for _, pid := range []int{8, 9} {
 		if _, err := pss(proc, pid); err == nil {
 			t.Errorf("pss of process %d: want an error", pid)

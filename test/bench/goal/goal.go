@@ -1,0 +1,177 @@
+// Package goal has the figures that Patchbay is to reach and says which of them a
+// run has reached.
+package goal
+
+import "patchbay.dev/patchbay/test/bench/result"
+
+// The subjects that targets name.
+const (
+	Patchbay = "patchbay"
+	Crun     = "crun"
+	Podman   = "podman"
+	Docker   = "docker"
+	Netavark = "netavark"
+	CNI      = "CNI bridge"
+	Kernel   = "kernel"
+	Bridge   = "bare bridge"
+	Direct   = "container's own address"
+	First    = "beside none"
+)
+
+// Target is one figure to be reached.
+type Target struct {
+	ID      string  // of the measurement
+	Subject string  // "": Patchbay
+	Against string  // whose values the ratio is to; "": the value itself is bound
+	Bound   float64 // of the ratio or the value
+	Least   bool    // the bound is the least; else the most
+	// Middles says that the ratio is that of the medians: a round's values do not
+	// belong together, or are differences.
+	Middles bool
+}
+
+// Targets are all of them, in the order of the table.
+var Targets = []Target{
+	{ID: "start-1", Against: Crun, Bound: 2},
+	{ID: "start-1", Against: Podman, Bound: 0.20},
+	{ID: "start-1", Against: Docker, Bound: 0.20},
+	{ID: "start-4", Against: Crun, Bound: 2.4},
+	{ID: "start-4", Against: Podman, Bound: 0.10},
+	{ID: "start-4", Against: Docker, Bound: 0.10},
+	{ID: "further", Against: Kernel, Bound: 3, Middles: true},
+	{ID: "attach", Against: Netavark, Bound: 0.10},
+	{ID: "attach", Against: CNI, Bound: 0.06},
+	{ID: "remove-4", Against: Podman, Bound: 0.10},
+	{ID: "burst-start", Against: Podman, Bound: 0.25},
+	{ID: "burst-start", Against: Docker, Bound: 0.15},
+	{ID: "burst-remove", Against: Podman, Bound: 0.10},
+	{ID: "burst-remove", Against: Docker, Bound: 0.10},
+	{ID: "throughput-containers", Against: Bridge, Bound: 0.98, Least: true},
+	{ID: "throughput-host", Against: Bridge, Bound: 0.98, Least: true},
+	{ID: "roundtrip-containers", Against: Bridge, Bound: 1.03},
+	{ID: "roundtrip-host", Against: Bridge, Bound: 1.03},
+	{ID: "requests-host", Against: Direct, Bound: 0.97, Least: true},
+	{ID: "requests-host", Against: Podman, Bound: 1, Least: true},
+	{ID: "requests-host", Against: Docker, Bound: 1, Least: true},
+	{ID: "requests-loopback", Against: Direct, Bound: 0.6, Least: true},
+	{ID: "requests-loopback", Against: Podman, Bound: 1, Least: true},
+	{ID: "requests-loopback", Against: Docker, Bound: 1, Least: true},
+	{ID: "requests-outside", Against: Podman, Bound: 1, Least: true},
+	{ID: "requests-outside", Against: Docker, Bound: 1, Least: true},
+	{ID: "p99-host", Against: Direct, Bound: 1 / 0.97},
+	{ID: "p99-host", Against: Podman, Bound: 1},
+	{ID: "p99-host", Against: Docker, Bound: 1},
+	{ID: "p99-loopback", Against: Direct, Bound: 1 / 0.6},
+	{ID: "p99-loopback", Against: Podman, Bound: 1},
+	{ID: "p99-loopback", Against: Docker, Bound: 1},
+	{ID: "p99-outside", Against: Podman, Bound: 1},
+	{ID: "p99-outside", Against: Docker, Bound: 1},
+	{ID: "memory-daemon", Bound: 40},
+	{ID: "memory-helper", Bound: 2.6},
+	{ID: "memory-plugin", Bound: 4},
+	{ID: "idle", Bound: 0.2},
+	{ID: "scale-start", Against: First, Bound: 1.2, Middles: true},
+	{ID: "scale-connect", Against: First, Bound: 1.2, Middles: true},
+	{ID: "scale-publish", Against: First, Bound: 1.2, Middles: true},
+	{ID: "scale-resolve", Against: First, Bound: 1.2, Middles: true},
+	{ID: "scale-network", Against: First, Bound: 1.2, Middles: true},
+	{ID: "scale-list", Bound: 50},
+	{ID: "scale-list-line", Bound: 50},
+	{ID: "scale-inspect", Bound: 50},
+	{ID: "scale-inspect-line", Bound: 50},
+}
+
+// State says whether a target is reached.
+type State string
+
+// The states. Unknown is a target of which something was not measured.
+const (
+	Met     State = "yes"
+	Missed  State = "no"
+	Unknown State = "?"
+)
+
+// Verdict is what a run says of a target.
+type Verdict struct {
+	Target
+	What   string             // is measured
+	Of     result.Measurement // without series where it was not measured
+	Ours   result.Series
+	Theirs result.Series // of the subject that it is compared with
+	Value  float64       // of what is bound: the ratio, or the median; 0 where unknown
+	Met    State
+	Why    string // it is unknown
+}
+
+// Judge looks at all targets.
+func Judge(parts []result.Part) []Verdict {
+	out := make([]Verdict, len(Targets))
+	for i, t := range Targets {
+		out[i] = t.judge(parts)
+	}
+	return out
+}
+
+func (t Target) judge(parts []result.Part) Verdict {
+	if t.Subject == "" {
+		t.Subject = Patchbay
+	}
+	v := Verdict{Target: t, What: t.ID, Met: Unknown}
+	m, _, ok := result.Find(parts, t.ID)
+	if !ok {
+		v.Why = "not measured in this run"
+		return v
+	}
+	v.What, v.Of, v.Ours = m.What, m, m.Of(t.Subject)
+	series := []result.Series{v.Ours}
+	if t.Against != "" {
+		v.Theirs = m.Of(t.Against)
+		series = append(series, v.Theirs)
+	}
+	for _, s := range series {
+		if len(s.Values) == 0 {
+			v.Why = s.Subject + ": " + cause(s)
+			return v
+		}
+	}
+	v.Value = t.value(v.Ours.Values, v.Theirs.Values)
+	v.Met = Missed
+	if v.Value <= t.Bound && !t.Least || v.Value >= t.Bound && t.Least {
+		v.Met = Met
+	}
+	return v
+}
+
+func cause(s result.Series) string {
+	if s.Fault != "" {
+		return s.Fault
+	}
+	return "not measured"
+}
+
+func (t Target) value(ours, theirs []float64) float64 {
+	switch {
+	case t.Against == "":
+		return result.Median(ours)
+	case t.Middles:
+		if base := result.Median(theirs); base != 0 {
+			return result.Median(ours) / base
+		}
+		return 0
+	default:
+		return result.Ratio(ours, theirs)
+	}
+}
+
+// Share is which part of its bound a verdict's value takes: at most 1 where it is met.
+// One that is unknown has 0.
+func (v Verdict) Share() float64 {
+	switch {
+	case v.Met == Unknown || v.Value == 0:
+		return 0
+	case v.Least:
+		return v.Bound / v.Value
+	default:
+		return v.Value / v.Bound
+	}
+}

@@ -1,0 +1,104 @@
+package goal
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"patchbay.dev/patchbay/test/bench/result"
+)
+
+func measured(id string, series ...result.Series) []result.Part {
+	return []result.Part{{Measurements: []result.Measurement{{ID: id, What: "what it is", Series: series}}}}
+}
+
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	ours, theirs := result.Series{Subject: Patchbay, Values: []float64{10, 40, 90}}, result.Series{Subject: Podman, Values: []float64{10, 20, 30}}
+	tests := map[string]struct {
+		target Target
+		parts  []result.Part
+		met    State
+		value  float64
+		why    string
+	}{
+		"ratio round by round":    {Target{ID: "x", Against: Podman, Bound: 2}, measured("x", ours, theirs), Met, 2, ""},
+		"over the most":           {Target{ID: "x", Against: Podman, Bound: 1.9}, measured("x", ours, theirs), Missed, 2, ""},
+		"under the least":         {Target{ID: "x", Against: Podman, Bound: 2.1, Least: true}, measured("x", ours, theirs), Missed, 2, ""},
+		"at the least":            {Target{ID: "x", Against: Podman, Bound: 2, Least: true}, measured("x", ours, theirs), Met, 2, ""},
+		"ratio of the middles":    {Target{ID: "x", Against: Podman, Bound: 2, Middles: true}, measured("x", ours, theirs), Met, 2, ""},
+		"the value itself":        {Target{ID: "x", Bound: 39}, measured("x", ours), Missed, 40, ""},
+		"another subject":         {Target{ID: "x", Subject: Podman, Bound: 20}, measured("x", ours, theirs), Met, 20, ""},
+		"not measured":            {Target{ID: "y", Bound: 1}, measured("x", ours), Unknown, 0, "not measured in this run"},
+		"peer is not there":       {Target{ID: "x", Against: Docker, Bound: 1}, measured("x", ours), Unknown, 0, "docker: not measured"},
+		"peer failed":             {Target{ID: "x", Against: Docker, Bound: 1}, measured("x", ours, result.Series{Subject: Docker, Fault: "no overlayfs"}), Unknown, 0, "docker: no overlayfs"},
+		"Patchbay failed":         {Target{ID: "x", Bound: 1}, measured("x", result.Series{Subject: Patchbay, Fault: "broken"}), Unknown, 0, "patchbay: broken"},
+		"one that failed halfway": {Target{ID: "x", Against: Podman, Bound: 1}, measured("x", ours, result.Series{Subject: Podman, Values: []float64{10}, Fault: "broken"}), Met, 1, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := tt.target.judge(tt.parts)
+			if got.Met != tt.met || got.Value != tt.value || got.Why != tt.why {
+				t.Errorf("got %s, %v, %q, want %s, %v, %q", got.Met, got.Value, got.Why, tt.met, tt.value, tt.why)
+			}
+		})
+	}
+}
+
+func TestJudgeAll(t *testing.T) {
+	t.Parallel()
+	got := Judge(nil)
+	if len(got) != len(Targets) {
+		t.Fatalf("%d verdicts, want one for each of %d targets", len(got), len(Targets))
+	}
+	for _, v := range got {
+		if v.Met != Unknown || v.Why == "" {
+			t.Errorf("%s: %s, want it unknown, with the reason", v.ID, v.Met)
+		}
+	}
+}
+
+func TestShare(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		v    Verdict
+		want float64
+	}{
+		{Verdict{Target: Target{Bound: 4}, Value: 2, Met: Met}, 0.5},
+		{Verdict{Target: Target{Bound: 4, Least: true}, Value: 2, Met: Missed}, 2},
+		{Verdict{Target: Target{Bound: 4}, Met: Unknown}, 0},
+	} {
+		if got := tt.v.Share(); got != tt.want {
+			t.Errorf("%+v: share %v, want %v", tt.v, got, tt.want)
+		}
+	}
+}
+
+func TestObstacle(t *testing.T) {
+	t.Parallel()
+	const page = "# Title\n\n## a\n\nOne line\nand another.\n\n## b\n"
+	for id, want := range map[string]string{"a": "One line and another.", "b": "", "c": ""} {
+		if got := obstacle(page, id); got != want {
+			t.Errorf("%s: %q, want %q", id, got, want)
+		}
+	}
+}
+
+// A heading that names no measurement of a target would never be shown.
+func TestObstaclesNameTargets(t *testing.T) {
+	t.Parallel()
+	headings := regexp.MustCompile(`(?m)^## (.+)$`).FindAllStringSubmatch(obstacles, -1)
+	if len(headings) == 0 {
+		t.Error("no heading found")
+	}
+	for _, h := range headings {
+		if !slices.ContainsFunc(Targets, func(t Target) bool { return t.ID == strings.TrimSpace(h[1]) }) {
+			t.Errorf("heading %q: names no measurement of a target", h[1])
+		}
+		if Obstacle(h[1]) == "" {
+			t.Errorf("heading %q: has no text", h[1])
+		}
+	}
+}
