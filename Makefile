@@ -139,7 +139,7 @@ bench-vm-start: build ## Start of virtual machines, with and without a boot (nee
 
 bench-scale: build ## Cost of everything beside CONTAINERS=1000 others (needs root).
 	@$(GO) build -o $(DIST)/build/bench-scale ./test/bench/scale
-	@DOCUMENT=docs/performance.md PICTURE=docs/images/scale.svg scripts/bench-scale.sh
+	@DOCUMENT=docs/performance.md PICTURE=docs/images/scale.svg RESULTS=$(CURDIR)/$(DIST)/bench scripts/bench-scale.sh
 
 install: build ## Install below $(DESTDIR)$(PREFIX).
 	install -d -m 755 $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/patchbay/plugins

@@ -6,7 +6,8 @@
 # as containers), PORTS (10 for each container), ROUNDS (5), LEVELS (5), IDLE
 # (30, seconds), DOCUMENT (a page that gets the tables between the lines
 # "<!-- bench-scale -->" and "<!-- /bench-scale -->"), PICTURE (an SVG file that
-# gets the curves).
+# gets the curves), RESULTS (a directory that gets what scripts/bench.sh puts beside
+# the targets).
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 enter_host "$@"

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
@@ -97,11 +99,26 @@ func writeImage(path, rootfs string) error {
 	if err != nil {
 		return err
 	}
+	// containerd takes no image of an unknown platform.
+	if image, err = mutate.ConfigFile(image, platform(image)); err != nil {
+		return err
+	}
 	tag, err := name.NewTag(ctrImage)
 	if err != nil {
 		return err
 	}
 	return tarball.WriteToFile(path, tag, image)
+}
+
+// platform is the configuration of an image for this machine.
+func platform(image v1.Image) *v1.ConfigFile {
+	c, err := image.ConfigFile()
+	if err != nil {
+		c = &v1.ConfigFile{}
+	}
+	c = c.DeepCopy()
+	c.OS, c.Architecture = "linux", runtime.GOARCH
+	return c
 }
 
 // Down ends containerd; Run leaves no containers.

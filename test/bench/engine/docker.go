@@ -122,7 +122,7 @@ func first(n int) string {
 
 // Start starts a container, and connects it to what is more than one network.
 func (d *Docker) Start(ctx context.Context, b Box) error {
-	args := []string{"run", "--detach", "--name", b.Name, "--network", first(b.Networks)}
+	args := []string{"run", "--detach", "--name", b.Name, "--network", first(b.networks())}
 	if b.Publish != "" {
 		args = append(args, "--publish", b.Publish)
 	}

@@ -50,6 +50,9 @@ type Box struct {
 	Networks int      // on the first so many
 	Publish  string   // "HOST-PORT:CONTAINER-PORT", TCP; "": none
 	Command  []string // nil: one that waits
+	// ReachesHost asks for a way to services of the host, where that is not
+	// so for every container. It takes the place of Networks.
+	ReachesHost bool
 }
 
 func (b Box) command() []string {
@@ -57,6 +60,14 @@ func (b Box) command() []string {
 		return []string{"sleep", "1000000"}
 	}
 	return b.Command
+}
+
+// networks is how many it has where each of them reaches the host.
+func (b Box) networks() int {
+	if b.ReachesHost {
+		return 1
+	}
+	return b.Networks
 }
 
 // MostNetworks is how many networks there are for containers.

@@ -39,12 +39,15 @@ func (p Patchbay) Up(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return p.do(ctx, "network", "create", open, "--option", "host-access=gateway")
 }
+
+// open is the network whose containers reach services of the host.
+const open = "open"
 
 // Down deletes the networks.
 func (p Patchbay) Down(ctx context.Context) error {
-	return p.do(ctx, append([]string{"network", "delete"}, Networks(MostNetworks)...)...)
+	return p.do(ctx, append([]string{"network", "delete", open}, Networks(MostNetworks)...)...)
 }
 
 // Version of patchbayd.
@@ -73,7 +76,12 @@ func (p Patchbay) Run(ctx context.Context, networks int) error {
 
 // Start starts a container.
 func (p Patchbay) Start(ctx context.Context, b Box) error {
-	args := onNetworks([]string{"run", "--detach", "--name", b.Name}, b.Networks)
+	args := []string{"run", "--detach", "--name", b.Name}
+	if b.ReachesHost {
+		args = append(args, "--network", open)
+	} else {
+		args = onNetworks(args, b.Networks)
+	}
 	if b.Publish != "" {
 		args = append(args, "--publish", b.Publish)
 	}

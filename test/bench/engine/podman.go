@@ -118,7 +118,7 @@ func (p *Podman) Run(ctx context.Context, networks int) error {
 
 // Start starts a container.
 func (p *Podman) Start(ctx context.Context, b Box) error {
-	args := append([]string{"run", "--detach", "--name", b.Name}, p.flags(b.Networks)...)
+	args := append([]string{"run", "--detach", "--name", b.Name}, p.flags(b.networks())...)
 	if b.Publish != "" {
 		args = append(args, "--publish", b.Publish)
 	}

@@ -25,9 +25,6 @@ type Target struct {
 	Against string  // whose values the ratio is to; "": the value itself is bound
 	Bound   float64 // of the ratio or the value
 	Least   bool    // the bound is the least; else the most
-	// Middles says that the ratio is that of the medians: a round's values do not
-	// belong together, or are differences.
-	Middles bool
 }
 
 // Targets are all of them, in the order of the table.
@@ -38,7 +35,7 @@ var Targets = []Target{
 	{ID: "start-4", Against: Crun, Bound: 2.4},
 	{ID: "start-4", Against: Podman, Bound: 0.10},
 	{ID: "start-4", Against: Docker, Bound: 0.10},
-	{ID: "further", Against: Kernel, Bound: 3, Middles: true},
+	{ID: "further", Against: Kernel, Bound: 3},
 	{ID: "attach", Against: Netavark, Bound: 0.10},
 	{ID: "attach", Against: CNI, Bound: 0.06},
 	{ID: "remove-4", Against: Podman, Bound: 0.10},
@@ -70,16 +67,53 @@ var Targets = []Target{
 	{ID: "memory-helper", Bound: 2.6},
 	{ID: "memory-plugin", Bound: 4},
 	{ID: "idle", Bound: 0.2},
-	{ID: "scale-start", Against: First, Bound: 1.2, Middles: true},
-	{ID: "scale-connect", Against: First, Bound: 1.2, Middles: true},
-	{ID: "scale-publish", Against: First, Bound: 1.2, Middles: true},
-	{ID: "scale-resolve", Against: First, Bound: 1.2, Middles: true},
-	{ID: "scale-network", Against: First, Bound: 1.2, Middles: true},
+	{ID: "scale-start", Against: First, Bound: 1.2},
+	{ID: "scale-connect", Against: First, Bound: 1.2},
+	{ID: "scale-publish", Against: First, Bound: 1.2},
+	{ID: "scale-resolve", Against: First, Bound: 1.2},
+	{ID: "scale-network", Against: First, Bound: 1.2},
 	{ID: "scale-list", Bound: 50},
 	{ID: "scale-list-line", Bound: 50},
 	{ID: "scale-inspect", Bound: 50},
 	{ID: "scale-inspect-line", Bound: 50},
 }
+
+// names are those of measurements that are not there.
+var names = map[string]string{
+	"start-1":               "start to exit of `run --rm box true`, 1 network",
+	"start-4":               "start to exit of it on 4 networks",
+	"further":               "each further network",
+	"attach":                "attach + detach one network",
+	"remove-4":              "stop + delete a running container on 4 networks",
+	"burst-start":           "burst: start containers at once, 1 network",
+	"burst-remove":          "burst: remove them at once",
+	"throughput-containers": "TCP throughput, container to container",
+	"throughput-host":       "TCP throughput, container to host",
+	"roundtrip-containers":  "1-byte round trip, container to container",
+	"roundtrip-host":        "1-byte round trip, container to host",
+	"requests-host":         "published port from the host, its address",
+	"requests-loopback":     "published port from the host, 127.0.0.1",
+	"requests-outside":      "published port from outside",
+	"p99-host":              "published port from the host, its address: 99th percentile",
+	"p99-loopback":          "published port from the host, 127.0.0.1: 99th percentile",
+	"p99-outside":           "published port from outside: 99th percentile",
+	"memory-daemon":         "memory (PSS) of patchbayd with 100 containers",
+	"memory-helper":         "memory of a runtime helper",
+	"memory-plugin":         "memory of a network plugin",
+	"idle":                  "processor time of everything while 100 containers idle",
+	"scale-start":           "start beside 1000 containers",
+	"scale-connect":         "connect beside 1000 containers",
+	"scale-publish":         "start with 10 ports beside 10000 of others",
+	"scale-resolve":         "resolve beside 1000 containers",
+	"scale-network":         "create a network beside 1000 others",
+	"scale-list":            "list 1000 containers by the API",
+	"scale-list-line":       "`patchbay list` of 1000 containers",
+	"scale-inspect":         "inspect beside 1000 containers, by the API",
+	"scale-inspect-line":    "`patchbay inspect` beside 1000 containers",
+}
+
+// Name is what a measurement is about, for who measures it.
+func Name(id string) string { return names[id] }
 
 // State says whether a target is reached.
 type State string
@@ -116,10 +150,10 @@ func (t Target) judge(parts []result.Part) Verdict {
 	if t.Subject == "" {
 		t.Subject = Patchbay
 	}
-	v := Verdict{Target: t, What: t.ID, Met: Unknown}
+	v := Verdict{Target: t, What: names[t.ID], Met: Unknown}
 	m, _, ok := result.Find(parts, t.ID)
 	if !ok {
-		v.Why = "not measured in this run"
+		v.Why = "not measured"
 		return v
 	}
 	v.What, v.Of, v.Ours = m.What, m, m.Of(t.Subject)
@@ -134,7 +168,10 @@ func (t Target) judge(parts []result.Part) Verdict {
 			return v
 		}
 	}
-	v.Value = t.value(v.Ours.Values, v.Theirs.Values)
+	v.Value = result.Median(v.Ours.Values)
+	if t.Against != "" {
+		v.Value = m.Ratio(v.Ours, v.Theirs)
+	}
 	v.Met = Missed
 	if v.Value <= t.Bound && !t.Least || v.Value >= t.Bound && t.Least {
 		v.Met = Met
@@ -147,20 +184,6 @@ func cause(s result.Series) string {
 		return s.Fault
 	}
 	return "not measured"
-}
-
-func (t Target) value(ours, theirs []float64) float64 {
-	switch {
-	case t.Against == "":
-		return result.Median(ours)
-	case t.Middles:
-		if base := result.Median(theirs); base != 0 {
-			return result.Median(ours) / base
-		}
-		return 0
-	default:
-		return result.Ratio(ours, theirs)
-	}
 }
 
 // Share is which part of its bound a verdict's value takes: at most 1 where it is met.

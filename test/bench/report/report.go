@@ -5,6 +5,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,10 +78,12 @@ func unknowns(verdicts []goal.Verdict) string {
 		if rows[v.Why] == nil {
 			order = append(order, v.Why)
 		}
-		rows[v.Why] = append(rows[v.Why], v.What)
+		if !slices.Contains(rows[v.Why], v.What) {
+			rows[v.Why] = append(rows[v.Why], v.What)
+		}
 	}
 	for _, why := range order {
-		fmt.Fprintf(&b, "* %s: %s.\n", why, strings.Join(rows[why], "; "))
+		fmt.Fprintf(&b, "* %s: %s.\n", cell(why), strings.Join(rows[why], "; "))
 	}
 	return b.String()
 }
@@ -113,7 +116,7 @@ func Figures(parts []result.Part) string {
 		for _, note := range p.Notes {
 			fmt.Fprintf(&b, "%s\n\n", note)
 		}
-		b.WriteString("| what | who | rounds | median | p95 | fastest | slowest | patchbay's ratio to it |\n|---|---|---:|---:|---:|---:|---:|---:|\n")
+		b.WriteString("| what | who | rounds | median | p95 | best | worst | patchbay's ratio to it |\n|---|---|---:|---:|---:|---:|---:|---:|\n")
 		for _, m := range p.Measurements {
 			figures(&b, m)
 		}
@@ -137,7 +140,7 @@ func figures(b *strings.Builder, m result.Measurement) {
 			}
 			ratio := ""
 			if s.Subject != goal.Patchbay && len(ours.Values) > 0 {
-				ratio = digits(result.Ratio(ours.Values, s.Values))
+				ratio = digits(m.Ratio(ours, s))
 			}
 			who := s.Subject
 			if s.Fault != "" {

@@ -19,11 +19,14 @@ type Part struct {
 
 // Measurement is one thing that several subjects did in turns.
 type Measurement struct {
-	ID     string   `json:"id"`
-	What   string   `json:"what"`
-	Unit   string   `json:"unit"`   // of all values
-	Higher bool     `json:"higher"` // the higher a value, the better
-	Series []Series `json:"series"`
+	ID     string `json:"id"`
+	What   string `json:"what"`
+	Unit   string `json:"unit"`   // of all values
+	Higher bool   `json:"higher"` // the higher a value, the better
+	// Unpaired says that the values of a round do not belong together, or are
+	// differences.
+	Unpaired bool     `json:"unpaired,omitempty"`
+	Series   []Series `json:"series"`
 }
 
 // Series is what one subject did.
@@ -50,6 +53,18 @@ func (m Measurement) Worst(s Series) float64 {
 		return Quantile(s.Values, 0.05)
 	}
 	return Quantile(s.Values, 0.95)
+}
+
+// Ratio is that of two series: the median of the ratios, round by round, or the
+// ratio of the medians where that says nothing. Without values it is 0.
+func (m Measurement) Ratio(s, base Series) float64 {
+	if !m.Unpaired {
+		return Ratio(s.Values, base.Values)
+	}
+	if middle := Median(base.Values); middle != 0 {
+		return Median(s.Values) / middle
+	}
+	return 0
 }
 
 // Find looks for a measurement in all parts.

@@ -40,6 +40,21 @@ func TestFigures(t *testing.T) {
 	}
 }
 
+func TestRatioOfMiddles(t *testing.T) {
+	t.Parallel()
+	ours, theirs := Series{Values: []float64{10, 40, 90}}, Series{Values: []float64{10, 20, 30}}
+	if got := (Measurement{}).Ratio(ours, theirs); got != 2 {
+		t.Errorf("round by round: %v, want 2", got)
+	}
+	ours.Values = []float64{5, 60, 90}
+	if got := (Measurement{Unpaired: true}).Ratio(ours, theirs); got != 3 {
+		t.Errorf("of what is unpaired: %v, want 3", got)
+	}
+	if got := (Measurement{Unpaired: true}).Ratio(ours, Series{}); got != 0 {
+		t.Errorf("to nothing: %v", got)
+	}
+}
+
 func TestWorst(t *testing.T) {
 	t.Parallel()
 	s := Series{Values: []float64{1, 2, 3}}

@@ -9,6 +9,7 @@ import (
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/test/bench/curve"
+	"patchbay.dev/patchbay/test/bench/machine"
 )
 
 // extra is the network that the probe is connected to and disconnected from.
@@ -57,7 +58,7 @@ func measure(ctx context.Context, s settings, progress io.Writer) (_ report, err
 			err = errors.Join(err, c.clear(context.WithoutCancel(ctx)))
 		}
 	}()
-	r := report{settings: s, begun: time.Now(), load: load()}
+	r := report{settings: s, begun: time.Now(), load: machine.Load()}
 	if err := c.up(ctx); err != nil {
 		return report{}, err
 	}

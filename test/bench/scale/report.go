@@ -4,17 +4,18 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/atomicfile"
 	"patchbay.dev/patchbay/test/bench/curve"
 	"patchbay.dev/patchbay/test/bench/document"
+	"patchbay.dev/patchbay/test/bench/goal"
+	"patchbay.dev/patchbay/test/bench/machine"
 	"patchbay.dev/patchbay/test/bench/plot"
+	"patchbay.dev/patchbay/test/bench/result"
 )
 
 // marker is the name of the report's place in a page.
@@ -45,10 +46,46 @@ func (r report) publish(w io.Writer) error {
 			return err
 		}
 	}
+	if r.results != "" {
+		if err := result.Save(r.results, r.part()); err != nil {
+			return err
+		}
+	}
 	if r.document != "" {
 		return document.Put(r.document, marker, tables)
 	}
 	return nil
+}
+
+// part is what the targets are judged by: the operations beside the most containers,
+// and beside none.
+func (r report) part() result.Part {
+	p := result.Part{Name: "scale", Begun: r.begun, Took: r.took, Load: r.load}
+	add := func(id string, last, first []time.Duration) {
+		p.Measurements = append(p.Measurements, result.Measurement{ID: id, What: r.named(id), Unit: "ms", Unpaired: true, Series: []result.Series{
+			{Subject: goal.Patchbay, Values: result.Milliseconds(last)}, {Subject: goal.First, Values: result.Milliseconds(first)},
+		}})
+	}
+	for id, operation := range map[string]string{
+		"scale-start": opStart, "scale-publish": opPublish, "scale-connect": opConnect, "scale-resolve": opResolve,
+		"scale-list": opList, "scale-list-line": opListLine, "scale-inspect": opInspect, "scale-inspect-line": opLine,
+	} {
+		for _, c := range r.curves {
+			if levels := c.Levels(); c.Name == operation && len(levels) > 1 {
+				add(id, levels[len(levels)-1].Times, levels[0].Times)
+			}
+		}
+	}
+	if part := len(r.networks) / windows; part > 0 {
+		add("scale-network", r.networks[len(r.networks)-part:], r.networks[:part])
+	}
+	slices.SortFunc(p.Measurements, func(a, b result.Measurement) int { return strings.Compare(a.ID, b.ID) })
+	return p
+}
+
+// named is the name of a measurement, with this run's number of containers.
+func (r report) named(id string) string {
+	return strings.NewReplacer("10000", fmt.Sprint(r.ports), "1000", fmt.Sprint(r.containers)).Replace(goal.Name(id))
 }
 
 func (r report) title() string {
@@ -58,10 +95,10 @@ func (r report) title() string {
 func (r report) tables() string {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%d processors, Linux %s, %s, load %s; %d containers on %d networks each, of %d, %d published TCP ports; %v in all.\n\n",
-		runtime.NumCPU(), release(), r.begun.UTC().Format(time.DateOnly), r.load,
+		runtime.NumCPU(), machine.Release(), r.begun.UTC().Format(time.DateOnly), r.load,
 		r.containers, r.networksEach, r.settings.networks, r.ports, r.took.Round(time.Second))
 	r.levels(&b)
-	r.windows(&b)
+	r.sequences(&b)
 	r.uses(&b)
 	return b.String()
 }
@@ -83,9 +120,12 @@ func (r report) levels(b *bytes.Buffer) {
 	b.WriteString("\n")
 }
 
-// windows is the table of what was done one after the other.
-func (r report) windows(b *bytes.Buffer) {
-	const count = 5
+// windows is how many parts of equal length a table has of what was done one after the
+// other.
+const windows = 5
+
+// sequences is the table of what was done one after the other.
+func (r report) sequences(b *bytes.Buffer) {
 	b.WriteString("| of each fifth, median ms | first | second | third | fourth | last |\n|---|---:|---:|---:|---:|---:|\n")
 	for _, row := range []struct {
 		name  string
@@ -95,9 +135,9 @@ func (r report) windows(b *bytes.Buffer) {
 		{"start, with its share of the ports", r.starts},
 		{"stop + delete, the last container first", r.removals},
 	} {
-		if windows := curve.Windows(row.times, count); len(windows) == count {
+		if all := curve.Windows(row.times, windows); len(all) == windows {
 			fmt.Fprintf(b, "| %s", row.name)
-			for _, w := range windows {
+			for _, w := range all {
 				fmt.Fprintf(b, " | %s", milliseconds(w.Median))
 			}
 			b.WriteString(" |\n")
@@ -136,21 +176,3 @@ func points(way []curve.Point) []plot.Point {
 func milliseconds(d time.Duration) string { return fmt.Sprintf("%.1f", d.Seconds()*1000) }
 
 func mebibytes(bytes int64) float64 { return float64(bytes) / (1 << 20) }
-
-// load is the machine's load average of the last minute.
-func load() string {
-	content, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return "unknown"
-	}
-	first, _, _ := strings.Cut(string(content), " ")
-	return first
-}
-
-func release() string {
-	var name unix.Utsname
-	if err := unix.Uname(&name); err != nil {
-		return "unknown"
-	}
-	return unix.ByteSliceToString(name.Release[:])
-}

@@ -20,6 +20,7 @@ type settings struct {
 	levels       int // between none and all
 	idle         time.Duration
 	runRoot      string
+	results      string // directory that gets what the targets need; empty: none
 	document     string // page that gets the tables; empty: none
 	picture      string // that gets the curves; empty: none
 }
@@ -56,7 +57,7 @@ func fromEnvironment(getenv func(string) string) (settings, error) {
 	s.rounds = number("ROUNDS", 5, 1, 100)
 	s.levels = number("LEVELS", 5, 1, 100)
 	s.idle = time.Duration(number("IDLE", 30, 1, 600)) * time.Second
-	s.document, s.picture = getenv("DOCUMENT"), getenv("PICTURE")
+	s.document, s.picture, s.results = getenv("DOCUMENT"), getenv("PICTURE"), getenv("RESULTS")
 	if s.runRoot = getenv(layout.RunRootVariable); !filepath.IsAbs(s.runRoot) {
 		faults = append(faults, fmt.Errorf("%s=%s: want the run root of a patchbayd, an absolute path", layout.RunRootVariable, s.runRoot))
 	}

@@ -17,7 +17,7 @@ func (b *bench) bursts(ctx context.Context, p *result.Part) (err error) {
 	p.Notes = []string{"As many commands at once as there are containers start them, until the last has returned; one command removes all. A failure of one is one of the burst."}
 	measurements := []result.Measurement{
 		{ID: "burst-start", What: fmt.Sprintf("burst: start %d containers at once, 1 network", b.burst), Unit: "ms", Series: b.absent(goal.Podman, goal.Docker)},
-		{ID: "burst-remove", What: "burst: remove them at once", Unit: "ms", Series: b.absent(goal.Podman, goal.Docker)},
+		{ID: "burst-remove", What: goal.Name("burst-remove"), Unit: "ms", Series: b.absent(goal.Podman, goal.Docker)},
 	}
 	names := make([]string, b.burst)
 	for i := range names {

@@ -26,7 +26,7 @@ func (b *bench) changes(ctx context.Context, p *result.Part) error {
 // attachments are onto one network and off it.
 func (b *bench) attachments(ctx context.Context) (result.Measurement, error) {
 	const extra, box = "extra", "rewired"
-	out := result.Measurement{ID: "attach", What: "attach + detach one network", Unit: "ms", Series: b.absent(goal.Netavark, goal.CNI)}
+	out := result.Measurement{ID: "attach", What: goal.Name("attach"), Unit: "ms", Series: b.absent(goal.Netavark, goal.CNI)}
 	if err := errors.Join(b.network(ctx, extra, ""), b.start(ctx, box, all[0])); err != nil {
 		return out, err
 	}
@@ -61,7 +61,7 @@ func attachment(t attach.Tool) sample.Operation {
 func (b *bench) ends(ctx context.Context) ([]result.Measurement, error) {
 	const box = "ending"
 	measurements := []result.Measurement{
-		{ID: "remove-4", What: "stop + delete a running container on 4 networks", Unit: "ms", Series: b.absent(goal.Podman, goal.Docker)},
+		{ID: "remove-4", What: goal.Name("remove-4"), Unit: "ms", Series: b.absent(goal.Podman, goal.Docker)},
 		{ID: "up-4", What: "create + start a container on 4 networks, until the command line returns", Unit: "ms", Series: b.absent(goal.Podman, goal.Docker)},
 	}
 	var entries []entry

@@ -40,9 +40,9 @@ func (b *bench) idle(ctx context.Context, p *result.Part) (err error) {
 		kind     usage.Kind
 		id, what string
 	}{
-		{usage.Daemon, "memory-daemon", fmt.Sprintf("memory (PSS) of patchbayd with %d containers", containers)},
-		{usage.Helper, "memory-helper", "memory of a runtime helper"},
-		{usage.Plugin, "memory-plugin", "memory of a network plugin"},
+		{usage.Daemon, "memory-daemon", goal.Name("memory-daemon")},
+		{usage.Helper, "memory-helper", goal.Name("memory-helper")},
+		{usage.Plugin, "memory-plugin", goal.Name("memory-plugin")},
 	} {
 		sizes, err := sizes(processes, m.kind)
 		if err != nil {
@@ -55,7 +55,7 @@ func (b *bench) idle(ctx context.Context, p *result.Part) (err error) {
 		return err
 	}
 	p.Measurements = append(p.Measurements, result.Measurement{
-		ID: "idle", What: fmt.Sprintf("processor time of everything while %d containers idle", containers), Unit: "% of a core",
+		ID: "idle", What: goal.Name("idle"), Unit: "% of a core",
 		Series: []result.Series{{Subject: goal.Patchbay, Values: []float64{share}}},
 	})
 	return nil

@@ -43,12 +43,10 @@ func (b *bench) ports(ctx context.Context, p *result.Part) (err error) {
 		}
 		readings = append(readings, b.portReadings(e, address)...)
 	}
-	for _, where := range []struct{ id, what string }{
-		{"host", "from the host, its address"}, {"loopback", "from the host, 127.0.0.1"}, {"outside", "from outside"},
-	} {
+	for _, where := range []string{"host", "loopback", "outside"} {
 		p.Measurements = append(p.Measurements,
-			result.Measurement{ID: "requests-" + where.id, What: "published port " + where.what, Unit: "requests/s", Higher: true, Series: faults},
-			result.Measurement{ID: "p99-" + where.id, What: "published port " + where.what + ": 99th percentile of the answer's time", Unit: "µs", Series: faults})
+			result.Measurement{ID: "requests-" + where, What: goal.Name("requests-" + where), Unit: "requests/s", Higher: true, Series: faults},
+			result.Measurement{ID: "p99-" + where, What: goal.Name("p99-" + where), Unit: "µs", Series: faults})
 	}
 	if err := b.read(ctx, b.rounds(12, 3), p.Measurements, readings); err != nil {
 		return err

@@ -18,8 +18,8 @@ func (b *bench) starts(ctx context.Context, p *result.Part) error {
 		"\"Networks held\": a container that stays holds podman's bridges, which go with the last container else."}
 	plan := sample.Plan{Rounds: b.rounds(20, 5), Warm: true, Pause: pause}
 	measurements := []result.Measurement{
-		{ID: "start-1", What: "start to exit of `run --rm box true`, 1 network", Unit: "ms"},
-		{ID: "start-4", What: "start to exit of it on 4 networks", Unit: "ms"},
+		{ID: "start-1", What: goal.Name("start-1"), Unit: "ms"},
+		{ID: "start-4", What: goal.Name("start-4"), Unit: "ms"},
 		{ID: "start-0", What: "start to exit of it without a network", Unit: "ms"},
 	}
 	var entries []entry
@@ -40,7 +40,7 @@ func (b *bench) starts(ctx context.Context, p *result.Part) error {
 		return err
 	}
 	kernel, err := b.floor(ctx)
-	further := result.Measurement{ID: "further", What: "each further network", Unit: "ms"}
+	further := result.Measurement{ID: "further", What: goal.Name("further"), Unit: "ms", Unpaired: true}
 	for _, s := range measurements[1].Series {
 		if one := measurements[0].Of(s.Subject); len(one.Values) > 0 && len(s.Values) > 0 && s.Subject != goal.Crun {
 			further.Series = append(further.Series, result.Series{Subject: s.Subject, Values: thirds(s.Values, one.Values)})
