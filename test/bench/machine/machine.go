@@ -71,7 +71,7 @@ func fileSystem(directory string) string {
 		unix.EXT4_SUPER_MAGIC: "ext4", unix.XFS_SUPER_MAGIC: "xfs", unix.BTRFS_SUPER_MAGIC: "btrfs",
 		unix.TMPFS_MAGIC: "tmpfs", unix.OVERLAYFS_SUPER_MAGIC: "overlayfs",
 	} {
-		if int64(s.Type) == magic {
+		if s.Type == magic {
 			return name
 		}
 	}

@@ -73,8 +73,13 @@ func fromEnvironment(getenv func(string) string) (settings, error) {
 		name  string
 		value *string
 	}{
-		{layout.RunRootVariable, &s.runRoot}, {"BUNDLE", &s.bundle}, {"ROOTFS", &s.rootfs},
-		{"WORK", &s.work}, {"RESULTS", &s.results}, {"IMAGES", &s.images}, {"TRAFFIC", &s.traffic},
+		{layout.RunRootVariable, &s.runRoot},
+		{"BUNDLE", &s.bundle},
+		{"ROOTFS", &s.rootfs},
+		{"WORK", &s.work},
+		{"RESULTS", &s.results},
+		{"IMAGES", &s.images},
+		{"TRAFFIC", &s.traffic},
 	} {
 		if *v.value = getenv(v.name); !filepath.IsAbs(*v.value) {
 			faults = append(faults, fmt.Errorf("%s=%s: want an absolute path", v.name, *v.value))
