@@ -94,6 +94,8 @@ type ContainerStatus struct {
 	// Traffic is that of the attachments, where one container is asked for and its
 	// runtime helper tells it in time.
 	Traffic []AttachmentTraffic `json:"traffic,omitempty"`
+	// Machine is the virtual machine of one that runs in one.
+	Machine *MachineStatus `json:"machine,omitempty"`
 }
 
 // ContainerTemplate is a container as a user asks for it; what is left out

@@ -11,10 +11,11 @@ import (
 // VirtualMachines is how virtual machines are run, as the configuration says. It is
 // told to the programs of a runtime as JSON.
 type VirtualMachines struct {
-	Accelerator Accelerator   `json:"accelerator"`
-	UserIDs     UserRange     `json:"userIds"`     // a machine's process gets one of them for itself
-	BootTimeout time.Duration `json:"bootTimeout"` // until a guest must have answered
-	Templates   bool          `json:"templates"`   // machines go on from one that was booted before
+	Accelerator Accelerator    `json:"accelerator"`
+	Channel     MachineChannel `json:"channel"`
+	UserIDs     UserRange      `json:"userIds"`     // a machine's process gets one of them for itself
+	BootTimeout time.Duration  `json:"bootTimeout"` // until a guest must have answered
+	Templates   bool           `json:"templates"`   // machines go on from one that was booted before
 }
 
 // DefaultVirtualMachines is what holds where nobody says anything else. The ids are
@@ -23,6 +24,7 @@ type VirtualMachines struct {
 func DefaultVirtualMachines() VirtualMachines {
 	return VirtualMachines{
 		Accelerator: AcceleratorAuto,
+		Channel:     ChannelAuto,
 		UserIDs:     UserRange{First: 0x70000000, Last: 0x7000ffff},
 		BootTimeout: 90 * time.Second,
 		Templates:   true,
@@ -46,6 +48,50 @@ func (a Accelerator) Validate() error {
 		return nil
 	}
 	return fmt.Errorf("%q: want %q, %q or %q", string(a), AcceleratorAuto, AcceleratorKVM, AcceleratorTCG)
+}
+
+// MachineChannel says by which way helper and agent speak to each other.
+type MachineChannel string
+
+// The channels that can be chosen.
+const (
+	ChannelAuto   MachineChannel = "auto"   // vsock where host and guest have it
+	ChannelVsock  MachineChannel = "vsock"  // a socket between guest and host, or no machine at all
+	ChannelSerial MachineChannel = "serial" // a virtio-serial port
+)
+
+// Validate refuses what is none of the channels.
+func (c MachineChannel) Validate() error {
+	switch c {
+	case ChannelAuto, ChannelVsock, ChannelSerial:
+		return nil
+	}
+	return fmt.Errorf("%q: want %q, %q or %q", string(c), ChannelAuto, ChannelVsock, ChannelSerial)
+}
+
+// MachineType is the kind of computer that a virtual machine is.
+type MachineType string
+
+// The types that can be chosen.
+const (
+	MachineAuto MachineType = "auto" // q35, but for a machine that can be a microvm for good
+	MachineQ35  MachineType = "q35"  // with PCI: devices are plugged in and out while it runs
+	// MachineMicroVM has no PCI: it boots faster, and has for good what it began with.
+	MachineMicroVM MachineType = "microvm"
+)
+
+// ChannelStatus is the channel of a machine that runs.
+type ChannelStatus struct {
+	Channel MachineChannel `json:"channel"` // "vsock" or "serial"
+	Reason  string         `json:"reason"`  // in words for the user
+}
+
+// MachineStatus is what a virtual machine is that runs.
+type MachineStatus struct {
+	Type        MachineType   `json:"type"`        // "q35" or "microvm"
+	Accelerator Accelerator   `json:"accelerator"` // "kvm" or "tcg"
+	Channel     ChannelStatus `json:"channel"`
+	Template    bool          `json:"template"` // it went on from one; else it has booted
 }
 
 // UserRange is all user ids from First to Last, both of them included. Its text is

@@ -11,6 +11,7 @@ import (
 // virtualMachines is the table "vm" of config.toml.
 type virtualMachines struct {
 	Accelerator *string `toml:"accelerator"`
+	Channel     *string `toml:"channel"`
 	UserIDs     *string `toml:"user-ids"`
 	BootTimeout *string `toml:"boot-timeout"`
 	Templates   *bool   `toml:"templates"`
@@ -23,6 +24,12 @@ func (v virtualMachines) complete() (resource.VirtualMachines, error) {
 		out.Accelerator = resource.Accelerator(*v.Accelerator)
 		if err := out.Accelerator.Validate(); err != nil {
 			faults = append(faults, fmt.Errorf("vm.accelerator: %w", err))
+		}
+	}
+	if v.Channel != nil {
+		out.Channel = resource.MachineChannel(*v.Channel)
+		if err := out.Channel.Validate(); err != nil {
+			faults = append(faults, fmt.Errorf("vm.channel: %w", err))
 		}
 	}
 	if v.UserIDs != nil {

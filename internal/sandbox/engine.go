@@ -39,6 +39,12 @@ type Warner interface {
 	Warnings() []string
 }
 
+// Machined is an Engine whose sandboxes are virtual machines.
+type Machined interface {
+	// Machine says what it has made, when that has been made.
+	Machine() resource.MachineStatus
+}
+
 // Process is one process of a sandbox.
 type Process interface {
 	// PID is the process's number as the host sees it.

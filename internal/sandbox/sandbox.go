@@ -427,6 +427,7 @@ type Status struct {
 	Exit        ExitStatus // when Stopped
 	Attachments []resource.Attachment
 	Faults      []string
+	Machine     *resource.MachineStatus // nil: it is none
 }
 
 // Status says what is true now.
@@ -437,6 +438,10 @@ func (s *Sandbox) Status() Status {
 	out := Status{State: s.state, StartedAt: s.startedAt, Exit: s.exit, Attachments: s.design.Attachments, Faults: faults}
 	if s.main != nil && s.state != Stopped {
 		out.PID = s.main.PID()
+		if m, ok := s.engine().(Machined); ok {
+			machine := m.Machine()
+			out.Machine = &machine
+		}
 	}
 	return out
 }

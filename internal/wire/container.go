@@ -95,7 +95,30 @@ func ContainerToProto(c resource.Container) *apiserverv1.Container {
 			Faults:      s.Faults,
 			Ports:       PublishedPortsToProto(s.Ports),
 			Traffic:     attachmentTrafficToProto(s.Traffic),
+			Machine:     MachineToProto(s.Machine),
 		},
+	}
+}
+
+// MachineToProto converts what a virtual machine is; nil: there is none.
+func MachineToProto(m *resource.MachineStatus) *typesv1.Machine {
+	if m == nil {
+		return nil
+	}
+	return &typesv1.Machine{
+		Type: string(m.Type), Accelerator: string(m.Accelerator),
+		Channel: string(m.Channel.Channel), ChannelReason: m.Channel.Reason, Template: m.Template,
+	}
+}
+
+// MachineFromProto converts what a virtual machine is.
+func MachineFromProto(m *typesv1.Machine) *resource.MachineStatus {
+	if m == nil {
+		return nil
+	}
+	return &resource.MachineStatus{
+		Type: resource.MachineType(m.GetType()), Accelerator: resource.Accelerator(m.GetAccelerator()), Template: m.GetTemplate(),
+		Channel: resource.ChannelStatus{Channel: resource.MachineChannel(m.GetChannel()), Reason: m.GetChannelReason()},
 	}
 }
 
@@ -142,6 +165,7 @@ func ContainerFromProto(c *apiserverv1.Container) (resource.Container, error) {
 			Faults:      s.GetFaults(),
 			Ports:       publishedPorts(&f, s.GetPorts()),
 			Traffic:     attachmentTrafficFromProto(s.GetTraffic()),
+			Machine:     MachineFromProto(s.GetMachine()),
 		},
 	}
 	return out, f.err()

@@ -77,6 +77,20 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 			t.Errorf("boot id %q, the host's %q", own, host)
 		}
 	})
+	t.Run("is told of", func(t *testing.T) {
+		want := resource.MachineStatus{Type: resource.MachineQ35, Accelerator: resource.AcceleratorTCG, Template: true, Channel: resource.ChannelStatus{
+			Channel: resource.ChannelSerial, Reason: "there is no /dev/vhost-vsock: load the module vhost_vsock",
+		}}
+		if _, err := os.Stat("/dev/vhost-vsock"); err == nil {
+			want.Channel = resource.ChannelStatus{Channel: resource.ChannelVsock, Reason: "/dev/vhost-vsock opens"}
+		}
+		if got := h.container("vm").Status.Machine; got == nil || *got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+		if got := h.container("near").Status.Machine; got != nil {
+			t.Errorf("of namespaces: %+v", got)
+		}
+	})
 	t.Run("exec", func(t *testing.T) {
 		out := h.patchbay("exec", "vm", "sh", "-c", "hostname; id -un; echo $A; echo to-stderr >&2; ip -o link | wc -l")
 		if out != "guest\nuser\n1\n5" {

@@ -5,6 +5,7 @@ package integration
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -158,6 +159,31 @@ func TestVirtualMachineIsConfined(t *testing.T) {
 		})
 		if out := h.patchbay("list", "--all"); !strings.Contains(out, "memory") {
 			t.Errorf("list: %s", out)
+		}
+	})
+	t.Run("sockets to the host", func(t *testing.T) {
+		// This host's kernel may have none, the guest's has: the helper's part and the agent's,
+		// both in the guest.
+		h.patchbay("start", "vm")
+		program := filepath.Join(h.dir, "sockets")
+		build := exec.Command("go", "test", "-c", "-tags", "guest", "-ldflags=-s -w", "-o", program, "patchbay.dev/patchbay/internal/runtime/vm/control")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		h.patchbay("cp", program, "vm:/sockets")
+		load := "/sockets -test.run BySockets"
+		for _, module := range []string{"vsock_loopback", "vmw_vsock_virtio_transport_common", "vsock"} {
+			files, err := filepath.Glob("../../dist/kernel/lib/modules/*/kernel/net/vmw_vsock/" + module + ".ko")
+			if err != nil || len(files) != 1 {
+				t.Fatalf("module %s: %v, %v", module, files, err)
+			}
+			h.patchbay("cp", files[0], "vm:/")
+			load = "insmod /" + module + ".ko; " + load
+		}
+		out := h.patchbay("exec", "--privileged", "--user", "root", "vm", "sh", "-c", load)
+		if out != "carried 8388608 <nil> vsock\nPASS" {
+			t.Errorf("got %s", out)
 		}
 	})
 	t.Run("its kernel panics", func(t *testing.T) {

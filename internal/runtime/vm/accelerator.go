@@ -14,6 +14,7 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/vm/console"
 	"patchbay.dev/patchbay/internal/runtime/vm/kernel"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
+	"patchbay.dev/patchbay/resource"
 )
 
 // chooser decides what executes the guests of this host. Without a host, whose
@@ -82,6 +83,7 @@ func (e *Engine) accelerator() (qemu.Accelerator, error) {
 		return "", err
 	}
 	e.verdict = v
+	e.status.Type, e.status.Accelerator = resource.MachineQ35, resource.Accelerator(v.Accelerator)
 	if v.Untried {
 		ctx, cancel := context.WithCancel(context.Background())
 		e.stopTrial = cancel

@@ -20,7 +20,7 @@ import (
 	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/internal/runtime/oci/spec"
 	"patchbay.dev/patchbay/internal/runtime/vm/bare"
-	"patchbay.dev/patchbay/internal/runtime/vm/channel"
+	"patchbay.dev/patchbay/internal/runtime/vm/control"
 	"patchbay.dev/patchbay/internal/runtime/vm/image"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
 	"patchbay.dev/patchbay/internal/runtime/vm/share"
@@ -44,9 +44,18 @@ func (e *Engine) boot(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	restored, errand := e.restore(ctx, config)
+	chooser := control.Chooser{Wish: e.config.Machines.Channel, Kernel: config.Booted, Open: control.Open}
+	restored, errand, err := e.restore(ctx, config, chooser)
+	if err != nil {
+		return err
+	}
+	e.status.Template = restored
 	if !restored {
-		if err := e.launch(ctx, config.Config, e.config.Machines.BootTimeout, bare.NoAnswer(e.config.Machines.BootTimeout)); err != nil {
+		way, err := chooser.Choose()
+		if err != nil {
+			return err
+		}
+		if err := e.launch(ctx, config.Config, way, e.config.Machines.BootTimeout, bare.NoAnswer(e.config.Machines.BootTimeout)); err != nil {
 			return err
 		}
 		e.errand = errand
@@ -59,16 +68,16 @@ func (e *Engine) boot(ctx context.Context) (err error) {
 
 // restore has the machine go on from a template and reports whether it does, and if
 // not, with what this program makes one. A template that fails is not used again.
-func (e *Engine) restore(ctx context.Context, m *bare.Machine) (restored bool, errand []string) {
+func (e *Engine) restore(ctx context.Context, m *bare.Machine, chooser control.Chooser) (restored bool, errand []string, err error) {
 	if root, err := m.Disks[bare.RootDisk].File.Stat(); err != nil || root.Size() != image.Size || !e.config.Machines.Templates {
-		return false, nil
+		return false, nil, nil
 	}
 	shares := m.Shares
 	m.Shares = nil // no template has any
 	defer func() { m.Shares = shares }()
 	key, err := m.Key()
 	if err != nil {
-		return false, nil
+		return false, nil, nil
 	}
 	templates := e.config.Source.Templates()
 	defer func() {
@@ -78,33 +87,38 @@ func (e *Engine) restore(ctx context.Context, m *bare.Machine) (restored bool, e
 	}()
 	t, err := templates.Open(key)
 	if err != nil {
-		return false, nil
+		return false, nil, nil
 	}
 	defer t.Close()
-	err = e.goOn(ctx, m, t, shares)
-	if err == nil {
-		return true, nil
+	way, err := chooser.Choose()
+	if err != nil {
+		return false, nil, err
+	}
+	fault := e.goOn(ctx, m, way, t, shares)
+	if fault == nil {
+		return true, nil, nil
 	}
 	if ctx.Err() == nil {
-		slog.Warn("a virtual machine does not go on from its template, which is given up; it boots", "error", errors.Join(err, templates.Drop(t)))
+		slog.Warn("a virtual machine does not go on from its template, which is given up; it boots", "error", errors.Join(fault, templates.Drop(t)))
 	}
-	return false, nil
+	return false, nil, nil
 }
 
 // goOn has the machine go on from a template. What the host shares is plugged in then:
 // its daemon has to see the machine's memory, which is a copy for that.
-func (e *Engine) goOn(ctx context.Context, m *bare.Machine, t *template.Template, shares []qemu.Share) error {
+func (e *Engine) goOn(ctx context.Context, m *bare.Machine, way *control.Way, t *template.Template, shares []qemu.Share) error {
 	c := m.Config
 	c.Kernel, c.Memory, c.Saved = m.Stub, t.Memory, t.Saved
 	if len(shares) > 0 {
 		memory, err := t.Copy()
 		if err != nil {
+			way.Close()
 			return err
 		}
 		defer memory.Close()
 		c.Memory, c.Shared = memory, true
 	}
-	if err := e.launch(ctx, c, restoreTimeout, errNotRestored); err != nil {
+	if err := e.launch(ctx, c, way, restoreTimeout, errNotRestored); err != nil {
 		return err
 	}
 	for _, s := range shares {
@@ -122,10 +136,12 @@ func (e *Engine) Errand() []string { return e.errand }
 
 var errNotRestored = fmt.Errorf("the agent does not answer within %v: %w", restoreTimeout, errdefs.ErrUnavailable)
 
-// launch starts the machine and waits for its agent.
-func (e *Engine) launch(ctx context.Context, c qemu.Config, limit time.Duration, late error) (err error) {
+// launch starts the machine and waits for its agent. The way is closed.
+func (e *Engine) launch(ctx context.Context, c qemu.Config, way *control.Way, limit time.Duration, late error) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, late)
 	defer cancel()
+	defer way.Close()
+	c.Sockets = way.Sockets()
 	machine, err := qemu.Start(ctx, c)
 	if err != nil {
 		return cmp.Or(context.Cause(ctx), e.blameShares(err))
@@ -134,7 +150,7 @@ func (e *Engine) launch(ctx context.Context, c qemu.Config, limit time.Duration,
 	if e.server != nil {
 		go e.watchShares(machine)
 	}
-	if e.session, err = channel.Connect(ctx, machine.Agent()); err != nil {
+	if e.session, e.status.Channel, err = way.Connect(ctx, machine.Agent()); err != nil {
 		defer machine.Kill()
 		return e.explain(cmp.Or(context.Cause(ctx), err))
 	}

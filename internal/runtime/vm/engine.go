@@ -47,6 +47,7 @@ type Engine struct {
 
 	// Set before booted is closed:
 	machine *qemu.Machine
+	status  resource.MachineStatus
 	errand  []string
 	server  *share.Server // nil without mounts of the host
 	session *yamux.Session
@@ -74,6 +75,7 @@ var (
 	_ sandbox.Engine   = (*Engine)(nil)
 	_ sandbox.Warner   = (*Engine)(nil)
 	_ sandbox.Errander = (*Engine)(nil)
+	_ sandbox.Machined = (*Engine)(nil)
 )
 
 // New returns the engine of the helper, which is process 1 of its PID namespace.
@@ -118,6 +120,9 @@ func (e *Engine) Prepare(ctx context.Context, c sandbox.Configuration) error {
 	close(e.booted)
 	return nil
 }
+
+// Machine implements sandbox.Machined.
+func (e *Engine) Machine() resource.MachineStatus { return e.status }
 
 // Create has the agent make the main process.
 func (e *Engine) Create(ctx context.Context) (sandbox.MainProcess, error) {

@@ -135,6 +135,7 @@ func (h *harness) State(context.Context, *sandboxv1.StateRequest) (*sandboxv1.St
 		StartedAt:   timestamp(s.StartedAt),
 		Attachments: wire.AttachmentsToProto(s.Attachments),
 		Faults:      s.Faults,
+		Machine:     wire.MachineToProto(s.Machine),
 	}
 	if s.State != sandbox.Empty {
 		out.StdioSocket = h.sandbox.StdioSocket()

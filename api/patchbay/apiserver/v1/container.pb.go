@@ -845,6 +845,7 @@ type ContainerStatus struct {
 	Faults        []string                `protobuf:"bytes,10,rep,name=faults,proto3" json:"faults,omitempty"`
 	Ports         []*v1.PublishedPort     `protobuf:"bytes,11,rep,name=ports,proto3" json:"ports,omitempty"`     // open now
 	Traffic       []*v1.AttachmentTraffic `protobuf:"bytes,12,rep,name=traffic,proto3" json:"traffic,omitempty"` // of Get, if the runtime helper tells it in time
+	Machine       *v1.Machine             `protobuf:"bytes,13,opt,name=machine,proto3" json:"machine,omitempty"` // unset: it runs in none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -959,6 +960,13 @@ func (x *ContainerStatus) GetPorts() []*v1.PublishedPort {
 func (x *ContainerStatus) GetTraffic() []*v1.AttachmentTraffic {
 	if x != nil {
 		return x.Traffic
+	}
+	return nil
+}
+
+func (x *ContainerStatus) GetMachine() *v1.Machine {
+	if x != nil {
+		return x.Machine
 	}
 	return nil
 }
@@ -2886,7 +2894,7 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\x03dns\x18\x10 \x01(\v2#.patchbay.types.v1.DNSConfigurationR\x03dns\x12=\n" +
 	"\vextra_hosts\x18\x11 \x03(\v2\x1c.patchbay.types.v1.ExtraHostR\n" +
 	"extraHosts\x126\n" +
-	"\x05ports\x18\x12 \x03(\v2 .patchbay.types.v1.PublishedPortR\x05ports\"\x9f\x04\n" +
+	"\x05ports\x18\x12 \x03(\v2 .patchbay.types.v1.PublishedPortR\x05ports\"\xd5\x04\n" +
 	"\x0fContainerStatus\x12;\n" +
 	"\x05state\x18\x01 \x01(\x0e2%.patchbay.apiserver.v1.ContainerStateR\x05state\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x10\n" +
@@ -2902,7 +2910,8 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\x06faults\x18\n" +
 	" \x03(\tR\x06faults\x126\n" +
 	"\x05ports\x18\v \x03(\v2 .patchbay.types.v1.PublishedPortR\x05ports\x12>\n" +
-	"\atraffic\x18\f \x03(\v2$.patchbay.types.v1.AttachmentTrafficR\atraffic\"\xf6\a\n" +
+	"\atraffic\x18\f \x03(\v2$.patchbay.types.v1.AttachmentTrafficR\atraffic\x124\n" +
+	"\amachine\x18\r \x01(\v2\x1a.patchbay.types.v1.MachineR\amachine\"\xf6\a\n" +
 	"\x11ContainerTemplate\x12\x14\n" +
 	"\x05image\x18\x01 \x01(\tR\x05image\x12\x1a\n" +
 	"\bhostname\x18\x02 \x01(\tR\bhostname\x12\x1e\n" +
@@ -3151,7 +3160,8 @@ var file_patchbay_apiserver_v1_container_proto_goTypes = []any{
 	(*v1.PublishedPort)(nil),                   // 59: patchbay.types.v1.PublishedPort
 	(*timestamppb.Timestamp)(nil),              // 60: google.protobuf.Timestamp
 	(*v1.AttachmentTraffic)(nil),               // 61: patchbay.types.v1.AttachmentTraffic
-	(*v1.CopyPart)(nil),                        // 62: patchbay.types.v1.CopyPart
+	(*v1.Machine)(nil),                         // 62: patchbay.types.v1.Machine
+	(*v1.CopyPart)(nil),                        // 63: patchbay.types.v1.CopyPart
 }
 var file_patchbay_apiserver_v1_container_proto_depIdxs = []int32{
 	48, // 0: patchbay.apiserver.v1.ContainerServiceExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
@@ -3176,71 +3186,72 @@ var file_patchbay_apiserver_v1_container_proto_depIdxs = []int32{
 	51, // 19: patchbay.apiserver.v1.ContainerStatus.attachments:type_name -> patchbay.types.v1.Attachment
 	59, // 20: patchbay.apiserver.v1.ContainerStatus.ports:type_name -> patchbay.types.v1.PublishedPort
 	61, // 21: patchbay.apiserver.v1.ContainerStatus.traffic:type_name -> patchbay.types.v1.AttachmentTraffic
-	54, // 22: patchbay.apiserver.v1.ContainerTemplate.mounts:type_name -> patchbay.types.v1.Mount
-	50, // 23: patchbay.apiserver.v1.ContainerTemplate.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
-	55, // 24: patchbay.apiserver.v1.ContainerTemplate.resources:type_name -> patchbay.types.v1.Resources
-	56, // 25: patchbay.apiserver.v1.ContainerTemplate.stop_timeout:type_name -> google.protobuf.Duration
-	57, // 26: patchbay.apiserver.v1.ContainerTemplate.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	58, // 27: patchbay.apiserver.v1.ContainerTemplate.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
-	59, // 28: patchbay.apiserver.v1.ContainerTemplate.ports:type_name -> patchbay.types.v1.PublishedPort
-	47, // 29: patchbay.apiserver.v1.ContainerServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
-	14, // 30: patchbay.apiserver.v1.ContainerServiceCreateRequest.template:type_name -> patchbay.apiserver.v1.ContainerTemplate
-	11, // 31: patchbay.apiserver.v1.ContainerServiceCreateResponse.container:type_name -> patchbay.apiserver.v1.Container
-	56, // 32: patchbay.apiserver.v1.ContainerServiceStopRequest.timeout:type_name -> google.protobuf.Duration
-	56, // 33: patchbay.apiserver.v1.ContainerServiceRestartRequest.timeout:type_name -> google.protobuf.Duration
-	1,  // 34: patchbay.apiserver.v1.ContainerServiceWaitRequest.condition:type_name -> patchbay.apiserver.v1.WaitCondition
-	11, // 35: patchbay.apiserver.v1.ContainerServiceListResponse.containers:type_name -> patchbay.apiserver.v1.Container
-	11, // 36: patchbay.apiserver.v1.ContainerServiceGetResponse.container:type_name -> patchbay.apiserver.v1.Container
-	60, // 37: patchbay.apiserver.v1.ContainerServiceLogsRequest.since:type_name -> google.protobuf.Timestamp
-	60, // 38: patchbay.apiserver.v1.ContainerServiceLogsResponse.time:type_name -> google.protobuf.Timestamp
-	53, // 39: patchbay.apiserver.v1.ContainerServiceExecRequest.process:type_name -> patchbay.types.v1.Process
-	62, // 40: patchbay.apiserver.v1.ContainerServiceCopyFromResponse.part:type_name -> patchbay.types.v1.CopyPart
-	62, // 41: patchbay.apiserver.v1.ContainerServiceCopyToRequest.part:type_name -> patchbay.types.v1.CopyPart
-	15, // 42: patchbay.apiserver.v1.ContainerService.Create:input_type -> patchbay.apiserver.v1.ContainerServiceCreateRequest
-	17, // 43: patchbay.apiserver.v1.ContainerService.Start:input_type -> patchbay.apiserver.v1.ContainerServiceStartRequest
-	19, // 44: patchbay.apiserver.v1.ContainerService.Stop:input_type -> patchbay.apiserver.v1.ContainerServiceStopRequest
-	21, // 45: patchbay.apiserver.v1.ContainerService.Kill:input_type -> patchbay.apiserver.v1.ContainerServiceKillRequest
-	23, // 46: patchbay.apiserver.v1.ContainerService.Restart:input_type -> patchbay.apiserver.v1.ContainerServiceRestartRequest
-	25, // 47: patchbay.apiserver.v1.ContainerService.Wait:input_type -> patchbay.apiserver.v1.ContainerServiceWaitRequest
-	27, // 48: patchbay.apiserver.v1.ContainerService.List:input_type -> patchbay.apiserver.v1.ContainerServiceListRequest
-	29, // 49: patchbay.apiserver.v1.ContainerService.Get:input_type -> patchbay.apiserver.v1.ContainerServiceGetRequest
-	31, // 50: patchbay.apiserver.v1.ContainerService.Delete:input_type -> patchbay.apiserver.v1.ContainerServiceDeleteRequest
-	33, // 51: patchbay.apiserver.v1.ContainerService.Logs:input_type -> patchbay.apiserver.v1.ContainerServiceLogsRequest
-	35, // 52: patchbay.apiserver.v1.ContainerService.Exec:input_type -> patchbay.apiserver.v1.ContainerServiceExecRequest
-	37, // 53: patchbay.apiserver.v1.ContainerService.WaitExec:input_type -> patchbay.apiserver.v1.ContainerServiceWaitExecRequest
-	39, // 54: patchbay.apiserver.v1.ContainerService.KillExec:input_type -> patchbay.apiserver.v1.ContainerServiceKillExecRequest
-	41, // 55: patchbay.apiserver.v1.ContainerService.Resize:input_type -> patchbay.apiserver.v1.ContainerServiceResizeRequest
-	43, // 56: patchbay.apiserver.v1.ContainerService.CopyFrom:input_type -> patchbay.apiserver.v1.ContainerServiceCopyFromRequest
-	45, // 57: patchbay.apiserver.v1.ContainerService.CopyTo:input_type -> patchbay.apiserver.v1.ContainerServiceCopyToRequest
-	2,  // 58: patchbay.apiserver.v1.ContainerService.Explain:input_type -> patchbay.apiserver.v1.ContainerServiceExplainRequest
-	4,  // 59: patchbay.apiserver.v1.ContainerService.Stats:input_type -> patchbay.apiserver.v1.ContainerServiceStatsRequest
-	7,  // 60: patchbay.apiserver.v1.ContainerService.Connect:input_type -> patchbay.apiserver.v1.ContainerServiceConnectRequest
-	9,  // 61: patchbay.apiserver.v1.ContainerService.Disconnect:input_type -> patchbay.apiserver.v1.ContainerServiceDisconnectRequest
-	16, // 62: patchbay.apiserver.v1.ContainerService.Create:output_type -> patchbay.apiserver.v1.ContainerServiceCreateResponse
-	18, // 63: patchbay.apiserver.v1.ContainerService.Start:output_type -> patchbay.apiserver.v1.ContainerServiceStartResponse
-	20, // 64: patchbay.apiserver.v1.ContainerService.Stop:output_type -> patchbay.apiserver.v1.ContainerServiceStopResponse
-	22, // 65: patchbay.apiserver.v1.ContainerService.Kill:output_type -> patchbay.apiserver.v1.ContainerServiceKillResponse
-	24, // 66: patchbay.apiserver.v1.ContainerService.Restart:output_type -> patchbay.apiserver.v1.ContainerServiceRestartResponse
-	26, // 67: patchbay.apiserver.v1.ContainerService.Wait:output_type -> patchbay.apiserver.v1.ContainerServiceWaitResponse
-	28, // 68: patchbay.apiserver.v1.ContainerService.List:output_type -> patchbay.apiserver.v1.ContainerServiceListResponse
-	30, // 69: patchbay.apiserver.v1.ContainerService.Get:output_type -> patchbay.apiserver.v1.ContainerServiceGetResponse
-	32, // 70: patchbay.apiserver.v1.ContainerService.Delete:output_type -> patchbay.apiserver.v1.ContainerServiceDeleteResponse
-	34, // 71: patchbay.apiserver.v1.ContainerService.Logs:output_type -> patchbay.apiserver.v1.ContainerServiceLogsResponse
-	36, // 72: patchbay.apiserver.v1.ContainerService.Exec:output_type -> patchbay.apiserver.v1.ContainerServiceExecResponse
-	38, // 73: patchbay.apiserver.v1.ContainerService.WaitExec:output_type -> patchbay.apiserver.v1.ContainerServiceWaitExecResponse
-	40, // 74: patchbay.apiserver.v1.ContainerService.KillExec:output_type -> patchbay.apiserver.v1.ContainerServiceKillExecResponse
-	42, // 75: patchbay.apiserver.v1.ContainerService.Resize:output_type -> patchbay.apiserver.v1.ContainerServiceResizeResponse
-	44, // 76: patchbay.apiserver.v1.ContainerService.CopyFrom:output_type -> patchbay.apiserver.v1.ContainerServiceCopyFromResponse
-	46, // 77: patchbay.apiserver.v1.ContainerService.CopyTo:output_type -> patchbay.apiserver.v1.ContainerServiceCopyToResponse
-	3,  // 78: patchbay.apiserver.v1.ContainerService.Explain:output_type -> patchbay.apiserver.v1.ContainerServiceExplainResponse
-	5,  // 79: patchbay.apiserver.v1.ContainerService.Stats:output_type -> patchbay.apiserver.v1.ContainerServiceStatsResponse
-	8,  // 80: patchbay.apiserver.v1.ContainerService.Connect:output_type -> patchbay.apiserver.v1.ContainerServiceConnectResponse
-	10, // 81: patchbay.apiserver.v1.ContainerService.Disconnect:output_type -> patchbay.apiserver.v1.ContainerServiceDisconnectResponse
-	62, // [62:82] is the sub-list for method output_type
-	42, // [42:62] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	62, // 22: patchbay.apiserver.v1.ContainerStatus.machine:type_name -> patchbay.types.v1.Machine
+	54, // 23: patchbay.apiserver.v1.ContainerTemplate.mounts:type_name -> patchbay.types.v1.Mount
+	50, // 24: patchbay.apiserver.v1.ContainerTemplate.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
+	55, // 25: patchbay.apiserver.v1.ContainerTemplate.resources:type_name -> patchbay.types.v1.Resources
+	56, // 26: patchbay.apiserver.v1.ContainerTemplate.stop_timeout:type_name -> google.protobuf.Duration
+	57, // 27: patchbay.apiserver.v1.ContainerTemplate.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	58, // 28: patchbay.apiserver.v1.ContainerTemplate.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
+	59, // 29: patchbay.apiserver.v1.ContainerTemplate.ports:type_name -> patchbay.types.v1.PublishedPort
+	47, // 30: patchbay.apiserver.v1.ContainerServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
+	14, // 31: patchbay.apiserver.v1.ContainerServiceCreateRequest.template:type_name -> patchbay.apiserver.v1.ContainerTemplate
+	11, // 32: patchbay.apiserver.v1.ContainerServiceCreateResponse.container:type_name -> patchbay.apiserver.v1.Container
+	56, // 33: patchbay.apiserver.v1.ContainerServiceStopRequest.timeout:type_name -> google.protobuf.Duration
+	56, // 34: patchbay.apiserver.v1.ContainerServiceRestartRequest.timeout:type_name -> google.protobuf.Duration
+	1,  // 35: patchbay.apiserver.v1.ContainerServiceWaitRequest.condition:type_name -> patchbay.apiserver.v1.WaitCondition
+	11, // 36: patchbay.apiserver.v1.ContainerServiceListResponse.containers:type_name -> patchbay.apiserver.v1.Container
+	11, // 37: patchbay.apiserver.v1.ContainerServiceGetResponse.container:type_name -> patchbay.apiserver.v1.Container
+	60, // 38: patchbay.apiserver.v1.ContainerServiceLogsRequest.since:type_name -> google.protobuf.Timestamp
+	60, // 39: patchbay.apiserver.v1.ContainerServiceLogsResponse.time:type_name -> google.protobuf.Timestamp
+	53, // 40: patchbay.apiserver.v1.ContainerServiceExecRequest.process:type_name -> patchbay.types.v1.Process
+	63, // 41: patchbay.apiserver.v1.ContainerServiceCopyFromResponse.part:type_name -> patchbay.types.v1.CopyPart
+	63, // 42: patchbay.apiserver.v1.ContainerServiceCopyToRequest.part:type_name -> patchbay.types.v1.CopyPart
+	15, // 43: patchbay.apiserver.v1.ContainerService.Create:input_type -> patchbay.apiserver.v1.ContainerServiceCreateRequest
+	17, // 44: patchbay.apiserver.v1.ContainerService.Start:input_type -> patchbay.apiserver.v1.ContainerServiceStartRequest
+	19, // 45: patchbay.apiserver.v1.ContainerService.Stop:input_type -> patchbay.apiserver.v1.ContainerServiceStopRequest
+	21, // 46: patchbay.apiserver.v1.ContainerService.Kill:input_type -> patchbay.apiserver.v1.ContainerServiceKillRequest
+	23, // 47: patchbay.apiserver.v1.ContainerService.Restart:input_type -> patchbay.apiserver.v1.ContainerServiceRestartRequest
+	25, // 48: patchbay.apiserver.v1.ContainerService.Wait:input_type -> patchbay.apiserver.v1.ContainerServiceWaitRequest
+	27, // 49: patchbay.apiserver.v1.ContainerService.List:input_type -> patchbay.apiserver.v1.ContainerServiceListRequest
+	29, // 50: patchbay.apiserver.v1.ContainerService.Get:input_type -> patchbay.apiserver.v1.ContainerServiceGetRequest
+	31, // 51: patchbay.apiserver.v1.ContainerService.Delete:input_type -> patchbay.apiserver.v1.ContainerServiceDeleteRequest
+	33, // 52: patchbay.apiserver.v1.ContainerService.Logs:input_type -> patchbay.apiserver.v1.ContainerServiceLogsRequest
+	35, // 53: patchbay.apiserver.v1.ContainerService.Exec:input_type -> patchbay.apiserver.v1.ContainerServiceExecRequest
+	37, // 54: patchbay.apiserver.v1.ContainerService.WaitExec:input_type -> patchbay.apiserver.v1.ContainerServiceWaitExecRequest
+	39, // 55: patchbay.apiserver.v1.ContainerService.KillExec:input_type -> patchbay.apiserver.v1.ContainerServiceKillExecRequest
+	41, // 56: patchbay.apiserver.v1.ContainerService.Resize:input_type -> patchbay.apiserver.v1.ContainerServiceResizeRequest
+	43, // 57: patchbay.apiserver.v1.ContainerService.CopyFrom:input_type -> patchbay.apiserver.v1.ContainerServiceCopyFromRequest
+	45, // 58: patchbay.apiserver.v1.ContainerService.CopyTo:input_type -> patchbay.apiserver.v1.ContainerServiceCopyToRequest
+	2,  // 59: patchbay.apiserver.v1.ContainerService.Explain:input_type -> patchbay.apiserver.v1.ContainerServiceExplainRequest
+	4,  // 60: patchbay.apiserver.v1.ContainerService.Stats:input_type -> patchbay.apiserver.v1.ContainerServiceStatsRequest
+	7,  // 61: patchbay.apiserver.v1.ContainerService.Connect:input_type -> patchbay.apiserver.v1.ContainerServiceConnectRequest
+	9,  // 62: patchbay.apiserver.v1.ContainerService.Disconnect:input_type -> patchbay.apiserver.v1.ContainerServiceDisconnectRequest
+	16, // 63: patchbay.apiserver.v1.ContainerService.Create:output_type -> patchbay.apiserver.v1.ContainerServiceCreateResponse
+	18, // 64: patchbay.apiserver.v1.ContainerService.Start:output_type -> patchbay.apiserver.v1.ContainerServiceStartResponse
+	20, // 65: patchbay.apiserver.v1.ContainerService.Stop:output_type -> patchbay.apiserver.v1.ContainerServiceStopResponse
+	22, // 66: patchbay.apiserver.v1.ContainerService.Kill:output_type -> patchbay.apiserver.v1.ContainerServiceKillResponse
+	24, // 67: patchbay.apiserver.v1.ContainerService.Restart:output_type -> patchbay.apiserver.v1.ContainerServiceRestartResponse
+	26, // 68: patchbay.apiserver.v1.ContainerService.Wait:output_type -> patchbay.apiserver.v1.ContainerServiceWaitResponse
+	28, // 69: patchbay.apiserver.v1.ContainerService.List:output_type -> patchbay.apiserver.v1.ContainerServiceListResponse
+	30, // 70: patchbay.apiserver.v1.ContainerService.Get:output_type -> patchbay.apiserver.v1.ContainerServiceGetResponse
+	32, // 71: patchbay.apiserver.v1.ContainerService.Delete:output_type -> patchbay.apiserver.v1.ContainerServiceDeleteResponse
+	34, // 72: patchbay.apiserver.v1.ContainerService.Logs:output_type -> patchbay.apiserver.v1.ContainerServiceLogsResponse
+	36, // 73: patchbay.apiserver.v1.ContainerService.Exec:output_type -> patchbay.apiserver.v1.ContainerServiceExecResponse
+	38, // 74: patchbay.apiserver.v1.ContainerService.WaitExec:output_type -> patchbay.apiserver.v1.ContainerServiceWaitExecResponse
+	40, // 75: patchbay.apiserver.v1.ContainerService.KillExec:output_type -> patchbay.apiserver.v1.ContainerServiceKillExecResponse
+	42, // 76: patchbay.apiserver.v1.ContainerService.Resize:output_type -> patchbay.apiserver.v1.ContainerServiceResizeResponse
+	44, // 77: patchbay.apiserver.v1.ContainerService.CopyFrom:output_type -> patchbay.apiserver.v1.ContainerServiceCopyFromResponse
+	46, // 78: patchbay.apiserver.v1.ContainerService.CopyTo:output_type -> patchbay.apiserver.v1.ContainerServiceCopyToResponse
+	3,  // 79: patchbay.apiserver.v1.ContainerService.Explain:output_type -> patchbay.apiserver.v1.ContainerServiceExplainResponse
+	5,  // 80: patchbay.apiserver.v1.ContainerService.Stats:output_type -> patchbay.apiserver.v1.ContainerServiceStatsResponse
+	8,  // 81: patchbay.apiserver.v1.ContainerService.Connect:output_type -> patchbay.apiserver.v1.ContainerServiceConnectResponse
+	10, // 82: patchbay.apiserver.v1.ContainerService.Disconnect:output_type -> patchbay.apiserver.v1.ContainerServiceDisconnectResponse
+	63, // [63:83] is the sub-list for method output_type
+	43, // [43:63] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_apiserver_v1_container_proto_init() }

@@ -856,7 +856,8 @@ type StateResponse struct {
 	Exit          *ExitStatus            `protobuf:"bytes,4,opt,name=exit,proto3" json:"exit,omitempty"` // stopped only
 	Attachments   []*v1.Attachment       `protobuf:"bytes,5,rep,name=attachments,proto3" json:"attachments,omitempty"`
 	StdioSocket   string                 `protobuf:"bytes,6,opt,name=stdio_socket,json=stdioSocket,proto3" json:"stdio_socket,omitempty"`
-	Faults        []string               `protobuf:"bytes,7,rep,name=faults,proto3" json:"faults,omitempty"` // e.g. a lease whose plugin does not answer
+	Faults        []string               `protobuf:"bytes,7,rep,name=faults,proto3" json:"faults,omitempty"`   // e.g. a lease whose plugin does not answer
+	Machine       *v1.Machine            `protobuf:"bytes,8,opt,name=machine,proto3" json:"machine,omitempty"` // unset: it is none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -936,6 +937,13 @@ func (x *StateResponse) GetStdioSocket() string {
 func (x *StateResponse) GetFaults() []string {
 	if x != nil {
 		return x.Faults
+	}
+	return nil
+}
+
+func (x *StateResponse) GetMachine() *v1.Machine {
+	if x != nil {
+		return x.Machine
 	}
 	return nil
 }
@@ -1990,7 +1998,7 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\rStartResponse\x129\n" +
 	"\n" +
 	"started_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\"\x0e\n" +
-	"\fStateRequest\"\xc6\x02\n" +
+	"\fStateRequest\"\xfc\x02\n" +
 	"\rStateResponse\x127\n" +
 	"\x05state\x18\x01 \x01(\x0e2!.patchbay.sandbox.v1.SandboxStateR\x05state\x12\x10\n" +
 	"\x03pid\x18\x02 \x01(\x03R\x03pid\x129\n" +
@@ -1999,7 +2007,8 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x04exit\x18\x04 \x01(\v2\x1f.patchbay.sandbox.v1.ExitStatusR\x04exit\x12?\n" +
 	"\vattachments\x18\x05 \x03(\v2\x1d.patchbay.types.v1.AttachmentR\vattachments\x12!\n" +
 	"\fstdio_socket\x18\x06 \x01(\tR\vstdioSocket\x12\x16\n" +
-	"\x06faults\x18\a \x03(\tR\x06faults\"\x97\x01\n" +
+	"\x06faults\x18\a \x03(\tR\x06faults\x124\n" +
+	"\amachine\x18\b \x01(\v2\x1a.patchbay.types.v1.MachineR\amachine\"\x97\x01\n" +
 	"\n" +
 	"ExitStatus\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x127\n" +
@@ -2146,8 +2155,9 @@ var file_patchbay_sandbox_v1_sandbox_proto_goTypes = []any{
 	(*v1.PublishedPort)(nil),       // 42: patchbay.types.v1.PublishedPort
 	(*v1.Attachment)(nil),          // 43: patchbay.types.v1.Attachment
 	(*timestamppb.Timestamp)(nil),  // 44: google.protobuf.Timestamp
-	(*v1.Sample)(nil),              // 45: patchbay.types.v1.Sample
-	(*v1.CopyPart)(nil),            // 46: patchbay.types.v1.CopyPart
+	(*v1.Machine)(nil),             // 45: patchbay.types.v1.Machine
+	(*v1.Sample)(nil),              // 46: patchbay.types.v1.Sample
+	(*v1.CopyPart)(nil),            // 47: patchbay.types.v1.CopyPart
 }
 var file_patchbay_sandbox_v1_sandbox_proto_depIdxs = []int32{
 	35, // 0: patchbay.sandbox.v1.ExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
@@ -2167,52 +2177,53 @@ var file_patchbay_sandbox_v1_sandbox_proto_depIdxs = []int32{
 	44, // 14: patchbay.sandbox.v1.StateResponse.started_at:type_name -> google.protobuf.Timestamp
 	14, // 15: patchbay.sandbox.v1.StateResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
 	43, // 16: patchbay.sandbox.v1.StateResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	44, // 17: patchbay.sandbox.v1.ExitStatus.exited_at:type_name -> google.protobuf.Timestamp
-	14, // 18: patchbay.sandbox.v1.WaitResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
-	36, // 19: patchbay.sandbox.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
-	45, // 20: patchbay.sandbox.v1.StatsResponse.sample:type_name -> patchbay.types.v1.Sample
-	38, // 21: patchbay.sandbox.v1.ConnectRequest.attachment:type_name -> patchbay.types.v1.AllocatedAttachment
-	43, // 22: patchbay.sandbox.v1.ConnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	43, // 23: patchbay.sandbox.v1.DisconnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	46, // 24: patchbay.sandbox.v1.CopyFromResponse.part:type_name -> patchbay.types.v1.CopyPart
-	46, // 25: patchbay.sandbox.v1.CopyToRequest.part:type_name -> patchbay.types.v1.CopyPart
-	3,  // 26: patchbay.sandbox.v1.SandboxService.Hello:input_type -> patchbay.sandbox.v1.HelloRequest
-	5,  // 27: patchbay.sandbox.v1.SandboxService.Bootstrap:input_type -> patchbay.sandbox.v1.BootstrapRequest
-	8,  // 28: patchbay.sandbox.v1.SandboxService.Open:input_type -> patchbay.sandbox.v1.OpenRequest
-	10, // 29: patchbay.sandbox.v1.SandboxService.Start:input_type -> patchbay.sandbox.v1.StartRequest
-	12, // 30: patchbay.sandbox.v1.SandboxService.State:input_type -> patchbay.sandbox.v1.StateRequest
-	15, // 31: patchbay.sandbox.v1.SandboxService.Wait:input_type -> patchbay.sandbox.v1.WaitRequest
-	17, // 32: patchbay.sandbox.v1.SandboxService.Signal:input_type -> patchbay.sandbox.v1.SignalRequest
-	19, // 33: patchbay.sandbox.v1.SandboxService.Exec:input_type -> patchbay.sandbox.v1.ExecRequest
-	21, // 34: patchbay.sandbox.v1.SandboxService.Resize:input_type -> patchbay.sandbox.v1.ResizeRequest
-	31, // 35: patchbay.sandbox.v1.SandboxService.CopyFrom:input_type -> patchbay.sandbox.v1.CopyFromRequest
-	33, // 36: patchbay.sandbox.v1.SandboxService.CopyTo:input_type -> patchbay.sandbox.v1.CopyToRequest
-	1,  // 37: patchbay.sandbox.v1.SandboxService.Explain:input_type -> patchbay.sandbox.v1.ExplainRequest
-	23, // 38: patchbay.sandbox.v1.SandboxService.Stats:input_type -> patchbay.sandbox.v1.StatsRequest
-	25, // 39: patchbay.sandbox.v1.SandboxService.Connect:input_type -> patchbay.sandbox.v1.ConnectRequest
-	27, // 40: patchbay.sandbox.v1.SandboxService.Disconnect:input_type -> patchbay.sandbox.v1.DisconnectRequest
-	29, // 41: patchbay.sandbox.v1.SandboxService.Shutdown:input_type -> patchbay.sandbox.v1.ShutdownRequest
-	4,  // 42: patchbay.sandbox.v1.SandboxService.Hello:output_type -> patchbay.sandbox.v1.HelloResponse
-	7,  // 43: patchbay.sandbox.v1.SandboxService.Bootstrap:output_type -> patchbay.sandbox.v1.BootstrapResponse
-	9,  // 44: patchbay.sandbox.v1.SandboxService.Open:output_type -> patchbay.sandbox.v1.OpenResponse
-	11, // 45: patchbay.sandbox.v1.SandboxService.Start:output_type -> patchbay.sandbox.v1.StartResponse
-	13, // 46: patchbay.sandbox.v1.SandboxService.State:output_type -> patchbay.sandbox.v1.StateResponse
-	16, // 47: patchbay.sandbox.v1.SandboxService.Wait:output_type -> patchbay.sandbox.v1.WaitResponse
-	18, // 48: patchbay.sandbox.v1.SandboxService.Signal:output_type -> patchbay.sandbox.v1.SignalResponse
-	20, // 49: patchbay.sandbox.v1.SandboxService.Exec:output_type -> patchbay.sandbox.v1.ExecResponse
-	22, // 50: patchbay.sandbox.v1.SandboxService.Resize:output_type -> patchbay.sandbox.v1.ResizeResponse
-	32, // 51: patchbay.sandbox.v1.SandboxService.CopyFrom:output_type -> patchbay.sandbox.v1.CopyFromResponse
-	34, // 52: patchbay.sandbox.v1.SandboxService.CopyTo:output_type -> patchbay.sandbox.v1.CopyToResponse
-	2,  // 53: patchbay.sandbox.v1.SandboxService.Explain:output_type -> patchbay.sandbox.v1.ExplainResponse
-	24, // 54: patchbay.sandbox.v1.SandboxService.Stats:output_type -> patchbay.sandbox.v1.StatsResponse
-	26, // 55: patchbay.sandbox.v1.SandboxService.Connect:output_type -> patchbay.sandbox.v1.ConnectResponse
-	28, // 56: patchbay.sandbox.v1.SandboxService.Disconnect:output_type -> patchbay.sandbox.v1.DisconnectResponse
-	30, // 57: patchbay.sandbox.v1.SandboxService.Shutdown:output_type -> patchbay.sandbox.v1.ShutdownResponse
-	42, // [42:58] is the sub-list for method output_type
-	26, // [26:42] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	45, // 17: patchbay.sandbox.v1.StateResponse.machine:type_name -> patchbay.types.v1.Machine
+	44, // 18: patchbay.sandbox.v1.ExitStatus.exited_at:type_name -> google.protobuf.Timestamp
+	14, // 19: patchbay.sandbox.v1.WaitResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
+	36, // 20: patchbay.sandbox.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
+	46, // 21: patchbay.sandbox.v1.StatsResponse.sample:type_name -> patchbay.types.v1.Sample
+	38, // 22: patchbay.sandbox.v1.ConnectRequest.attachment:type_name -> patchbay.types.v1.AllocatedAttachment
+	43, // 23: patchbay.sandbox.v1.ConnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	43, // 24: patchbay.sandbox.v1.DisconnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	47, // 25: patchbay.sandbox.v1.CopyFromResponse.part:type_name -> patchbay.types.v1.CopyPart
+	47, // 26: patchbay.sandbox.v1.CopyToRequest.part:type_name -> patchbay.types.v1.CopyPart
+	3,  // 27: patchbay.sandbox.v1.SandboxService.Hello:input_type -> patchbay.sandbox.v1.HelloRequest
+	5,  // 28: patchbay.sandbox.v1.SandboxService.Bootstrap:input_type -> patchbay.sandbox.v1.BootstrapRequest
+	8,  // 29: patchbay.sandbox.v1.SandboxService.Open:input_type -> patchbay.sandbox.v1.OpenRequest
+	10, // 30: patchbay.sandbox.v1.SandboxService.Start:input_type -> patchbay.sandbox.v1.StartRequest
+	12, // 31: patchbay.sandbox.v1.SandboxService.State:input_type -> patchbay.sandbox.v1.StateRequest
+	15, // 32: patchbay.sandbox.v1.SandboxService.Wait:input_type -> patchbay.sandbox.v1.WaitRequest
+	17, // 33: patchbay.sandbox.v1.SandboxService.Signal:input_type -> patchbay.sandbox.v1.SignalRequest
+	19, // 34: patchbay.sandbox.v1.SandboxService.Exec:input_type -> patchbay.sandbox.v1.ExecRequest
+	21, // 35: patchbay.sandbox.v1.SandboxService.Resize:input_type -> patchbay.sandbox.v1.ResizeRequest
+	31, // 36: patchbay.sandbox.v1.SandboxService.CopyFrom:input_type -> patchbay.sandbox.v1.CopyFromRequest
+	33, // 37: patchbay.sandbox.v1.SandboxService.CopyTo:input_type -> patchbay.sandbox.v1.CopyToRequest
+	1,  // 38: patchbay.sandbox.v1.SandboxService.Explain:input_type -> patchbay.sandbox.v1.ExplainRequest
+	23, // 39: patchbay.sandbox.v1.SandboxService.Stats:input_type -> patchbay.sandbox.v1.StatsRequest
+	25, // 40: patchbay.sandbox.v1.SandboxService.Connect:input_type -> patchbay.sandbox.v1.ConnectRequest
+	27, // 41: patchbay.sandbox.v1.SandboxService.Disconnect:input_type -> patchbay.sandbox.v1.DisconnectRequest
+	29, // 42: patchbay.sandbox.v1.SandboxService.Shutdown:input_type -> patchbay.sandbox.v1.ShutdownRequest
+	4,  // 43: patchbay.sandbox.v1.SandboxService.Hello:output_type -> patchbay.sandbox.v1.HelloResponse
+	7,  // 44: patchbay.sandbox.v1.SandboxService.Bootstrap:output_type -> patchbay.sandbox.v1.BootstrapResponse
+	9,  // 45: patchbay.sandbox.v1.SandboxService.Open:output_type -> patchbay.sandbox.v1.OpenResponse
+	11, // 46: patchbay.sandbox.v1.SandboxService.Start:output_type -> patchbay.sandbox.v1.StartResponse
+	13, // 47: patchbay.sandbox.v1.SandboxService.State:output_type -> patchbay.sandbox.v1.StateResponse
+	16, // 48: patchbay.sandbox.v1.SandboxService.Wait:output_type -> patchbay.sandbox.v1.WaitResponse
+	18, // 49: patchbay.sandbox.v1.SandboxService.Signal:output_type -> patchbay.sandbox.v1.SignalResponse
+	20, // 50: patchbay.sandbox.v1.SandboxService.Exec:output_type -> patchbay.sandbox.v1.ExecResponse
+	22, // 51: patchbay.sandbox.v1.SandboxService.Resize:output_type -> patchbay.sandbox.v1.ResizeResponse
+	32, // 52: patchbay.sandbox.v1.SandboxService.CopyFrom:output_type -> patchbay.sandbox.v1.CopyFromResponse
+	34, // 53: patchbay.sandbox.v1.SandboxService.CopyTo:output_type -> patchbay.sandbox.v1.CopyToResponse
+	2,  // 54: patchbay.sandbox.v1.SandboxService.Explain:output_type -> patchbay.sandbox.v1.ExplainResponse
+	24, // 55: patchbay.sandbox.v1.SandboxService.Stats:output_type -> patchbay.sandbox.v1.StatsResponse
+	26, // 56: patchbay.sandbox.v1.SandboxService.Connect:output_type -> patchbay.sandbox.v1.ConnectResponse
+	28, // 57: patchbay.sandbox.v1.SandboxService.Disconnect:output_type -> patchbay.sandbox.v1.DisconnectResponse
+	30, // 58: patchbay.sandbox.v1.SandboxService.Shutdown:output_type -> patchbay.sandbox.v1.ShutdownResponse
+	43, // [43:59] is the sub-list for method output_type
+	27, // [27:43] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_sandbox_v1_sandbox_proto_init() }

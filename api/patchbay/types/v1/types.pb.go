@@ -1896,6 +1896,83 @@ func (x *CopyPart) GetLeftOut() []string {
 	return nil
 }
 
+// Machine is a virtual machine that runs.
+type Machine struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Type          string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`                                        // "q35" or "microvm"
+	Accelerator   string                 `protobuf:"bytes,2,opt,name=accelerator,proto3" json:"accelerator,omitempty"`                          // "kvm" or "tcg", software emulation
+	Channel       string                 `protobuf:"bytes,3,opt,name=channel,proto3" json:"channel,omitempty"`                                  // "vsock" or "serial": how its runtime helper speaks to it
+	ChannelReason string                 `protobuf:"bytes,4,opt,name=channel_reason,json=channelReason,proto3" json:"channel_reason,omitempty"` // in words for the user
+	Template      bool                   `protobuf:"varint,5,opt,name=template,proto3" json:"template,omitempty"`                               // it went on from one that was booted before
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Machine) Reset() {
+	*x = Machine{}
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Machine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Machine) ProtoMessage() {}
+
+func (x *Machine) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Machine.ProtoReflect.Descriptor instead.
+func (*Machine) Descriptor() ([]byte, []int) {
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *Machine) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *Machine) GetAccelerator() string {
+	if x != nil {
+		return x.Accelerator
+	}
+	return ""
+}
+
+func (x *Machine) GetChannel() string {
+	if x != nil {
+		return x.Channel
+	}
+	return ""
+}
+
+func (x *Machine) GetChannelReason() string {
+	if x != nil {
+		return x.ChannelReason
+	}
+	return ""
+}
+
+func (x *Machine) GetTemplate() bool {
+	if x != nil {
+		return x.Template
+	}
+	return false
+}
+
 var File_patchbay_types_v1_types_proto protoreflect.FileDescriptor
 
 const file_patchbay_types_v1_types_proto_rawDesc = "" +
@@ -2070,7 +2147,13 @@ const file_patchbay_types_v1_types_proto_rawDesc = "" +
 	"\bCopyPart\x125\n" +
 	"\x06source\x18\x01 \x01(\v2\x1d.patchbay.types.v1.CopySourceR\x06source\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12\x19\n" +
-	"\bleft_out\x18\x03 \x03(\tR\aleftOut*i\n" +
+	"\bleft_out\x18\x03 \x03(\tR\aleftOut\"\x9c\x01\n" +
+	"\aMachine\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12 \n" +
+	"\vaccelerator\x18\x02 \x01(\tR\vaccelerator\x12\x18\n" +
+	"\achannel\x18\x03 \x01(\tR\achannel\x12%\n" +
+	"\x0echannel_reason\x18\x04 \x01(\tR\rchannelReason\x12\x1a\n" +
+	"\btemplate\x18\x05 \x01(\bR\btemplate*i\n" +
 	"\tMountType\x12\x1a\n" +
 	"\x16MOUNT_TYPE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fMOUNT_TYPE_BIND\x10\x01\x12\x14\n" +
@@ -2090,7 +2173,7 @@ func file_patchbay_types_v1_types_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_types_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_patchbay_types_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_patchbay_types_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_patchbay_types_v1_types_proto_goTypes = []any{
 	(MountType)(0),                  // 0: patchbay.types.v1.MountType
 	(*Metadata)(nil),                // 1: patchbay.types.v1.Metadata
@@ -2117,20 +2200,21 @@ var file_patchbay_types_v1_types_proto_goTypes = []any{
 	(*Traffic)(nil),                 // 22: patchbay.types.v1.Traffic
 	(*CopySource)(nil),              // 23: patchbay.types.v1.CopySource
 	(*CopyPart)(nil),                // 24: patchbay.types.v1.CopyPart
-	nil,                             // 25: patchbay.types.v1.Metadata.LabelsEntry
-	nil,                             // 26: patchbay.types.v1.AttachmentConfiguration.OptionsEntry
-	nil,                             // 27: patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
-	nil,                             // 28: patchbay.types.v1.Attachment.SysctlsEntry
-	(*timestamppb.Timestamp)(nil),   // 29: google.protobuf.Timestamp
+	(*Machine)(nil),                 // 25: patchbay.types.v1.Machine
+	nil,                             // 26: patchbay.types.v1.Metadata.LabelsEntry
+	nil,                             // 27: patchbay.types.v1.AttachmentConfiguration.OptionsEntry
+	nil,                             // 28: patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
+	nil,                             // 29: patchbay.types.v1.Attachment.SysctlsEntry
+	(*timestamppb.Timestamp)(nil),   // 30: google.protobuf.Timestamp
 }
 var file_patchbay_types_v1_types_proto_depIdxs = []int32{
-	29, // 0: patchbay.types.v1.Metadata.created_at:type_name -> google.protobuf.Timestamp
-	25, // 1: patchbay.types.v1.Metadata.labels:type_name -> patchbay.types.v1.Metadata.LabelsEntry
-	26, // 2: patchbay.types.v1.AttachmentConfiguration.options:type_name -> patchbay.types.v1.AttachmentConfiguration.OptionsEntry
-	27, // 3: patchbay.types.v1.AttachmentConfiguration.sysctls:type_name -> patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
+	30, // 0: patchbay.types.v1.Metadata.created_at:type_name -> google.protobuf.Timestamp
+	26, // 1: patchbay.types.v1.Metadata.labels:type_name -> patchbay.types.v1.Metadata.LabelsEntry
+	27, // 2: patchbay.types.v1.AttachmentConfiguration.options:type_name -> patchbay.types.v1.AttachmentConfiguration.OptionsEntry
+	28, // 3: patchbay.types.v1.AttachmentConfiguration.sysctls:type_name -> patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
 	3,  // 4: patchbay.types.v1.Attachment.routes:type_name -> patchbay.types.v1.Route
 	4,  // 5: patchbay.types.v1.Attachment.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	28, // 6: patchbay.types.v1.Attachment.sysctls:type_name -> patchbay.types.v1.Attachment.SysctlsEntry
+	29, // 6: patchbay.types.v1.Attachment.sysctls:type_name -> patchbay.types.v1.Attachment.SysctlsEntry
 	8,  // 7: patchbay.types.v1.Explanation.names:type_name -> patchbay.types.v1.Explained
 	8,  // 8: patchbay.types.v1.Explanation.source:type_name -> patchbay.types.v1.Explained
 	8,  // 9: patchbay.types.v1.Explanation.rule:type_name -> patchbay.types.v1.Explained
@@ -2144,7 +2228,7 @@ var file_patchbay_types_v1_types_proto_depIdxs = []int32{
 	2,  // 17: patchbay.types.v1.AllocatedAttachment.plugin:type_name -> patchbay.types.v1.PluginInfo
 	11, // 18: patchbay.types.v1.AllocatedAttachment.lease:type_name -> patchbay.types.v1.LeaseReference
 	0,  // 19: patchbay.types.v1.Mount.type:type_name -> patchbay.types.v1.MountType
-	29, // 20: patchbay.types.v1.Sample.time:type_name -> google.protobuf.Timestamp
+	30, // 20: patchbay.types.v1.Sample.time:type_name -> google.protobuf.Timestamp
 	17, // 21: patchbay.types.v1.Sample.cpu:type_name -> patchbay.types.v1.CPUUse
 	18, // 22: patchbay.types.v1.Sample.memory:type_name -> patchbay.types.v1.MemoryUse
 	19, // 23: patchbay.types.v1.Sample.processes:type_name -> patchbay.types.v1.ProcessUse
@@ -2171,7 +2255,7 @@ func file_patchbay_types_v1_types_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_types_v1_types_proto_rawDesc), len(file_patchbay_types_v1_types_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   28,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

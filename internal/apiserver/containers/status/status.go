@@ -53,7 +53,7 @@ func told(status resource.ContainerStatus, answer *sandboxv1.StateResponse) reso
 		}
 	}
 	status.PID, status.Message = int(answer.GetPid()), ""
-	status.Faults = answer.GetFaults()
+	status.Faults, status.Machine = answer.GetFaults(), wire.MachineFromProto(answer.GetMachine())
 	if attachments, err := wire.AttachmentsFromProto(answer.GetAttachments()); err == nil {
 		status.Attachments = attachments
 	} else {

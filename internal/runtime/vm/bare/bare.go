@@ -76,8 +76,10 @@ type Machine struct {
 	qemu.Config
 	// Stub takes the place of the kernel in a machine that goes on from a template: QEMU
 	// wants one, and would keep it in memory, but nobody starts it any more.
-	Stub          *os.File
-	kernel, agent string // what tells them from all others
+	Stub *os.File
+	// Booted is the kernel of the guest.
+	Booted kernel.Kernel
+	agent  string // what tells it from all others
 }
 
 // Close closes the files of the configuration, but for those that the caller has
@@ -114,7 +116,7 @@ func (s Source) Open(accelerator qemu.Accelerator, size Size) (*Machine, error) 
 	if err != nil {
 		return nil, errors.Join(err, bzImage.Close(), initrd.Close())
 	}
-	return &Machine{kernel: k.Digest, agent: agent, Stub: stub, Config: qemu.Config{
+	return &Machine{Booted: k, agent: agent, Stub: stub, Config: qemu.Config{
 		Accelerator: accelerator, MemoryBytes: size.MemoryBytes &^ (1<<20 - 1), CPUs: size.CPUs, Agent: channel.PortName,
 		Kernel: bzImage, Initrd: initrd, KernelArguments: early.Arguments(drivers(k)),
 		Disks: []qemu.Disk{
@@ -127,7 +129,7 @@ func (s Source) Open(accelerator qemu.Accelerator, size Size) (*Machine, error) 
 // drivers are what the guest needs beside what every machine does, as far as its kernel
 // has it.
 func drivers(k kernel.Kernel) []string {
-	return slices.DeleteFunc([]string{kernel.DriverPanic}, func(driver string) bool { return !k.Has(driver) })
+	return slices.DeleteFunc([]string{early.DriverPanic}, func(driver string) bool { return !k.Has(driver) })
 }
 
 // stubBytes are the header of a bootable image and a little more (The Linux/x86 Boot
@@ -174,7 +176,7 @@ func (m *Machine) Key() (template.Key, error) {
 		return template.Key{}, err
 	}
 	return template.Key{
-		Host: host, QEMU: program, Kernel: m.kernel, Agent: m.agent, Machine: m.Class(),
+		Host: host, QEMU: program, Kernel: m.Booted.Digest, Agent: m.agent, Machine: m.Class(),
 		Accelerator: string(m.Accelerator), MemoryBytes: m.MemoryBytes, CPUs: m.CPUs,
 	}, nil
 }
@@ -199,7 +201,7 @@ func (s Source) Save(ctx context.Context, m *Machine, limit time.Duration, step 
 		defer machine.Kill()
 		waiting, cancel := context.WithTimeoutCause(ctx, limit, NoAnswer(limit))
 		defer cancel()
-		if err := channel.Await(waiting, machine.Agent()); err != nil {
+		if _, err := channel.Greet(waiting, machine.Agent()); err != nil {
 			return cmp.Or(context.Cause(waiting), err)
 		}
 		step("save it")

@@ -1,16 +1,20 @@
 // Package channel is the one connection between a runtime helper and the agent
 // in its virtual machine: a multiplexed session over the bytes of a virtio-serial
-// port.
+// port, or over a socket between guest and host (vsock(7)) that they agree on by
+// the port.
 //
 // A port has no beginning and no end that both sides see: bytes of an earlier
 // connection may be in it, and the guest can miss that the host was away. So the
 // host says hello again and again with a number of its own, the guest repeats it
-// once, and both drop all else until the other's has come.
+// once, and both drop all else until the other's has come. Then the host says which
+// way the session takes. Only helper and agent have the ends of the port, so that
+// whoever knows the number is one of them.
 package channel
 
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -18,6 +22,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -26,7 +31,7 @@ import (
 
 // protocol is the version of the handshake and of the service behind it. Helper
 // and agent come from one build; a difference means a mixed installation.
-const protocol = "1"
+const protocol = "2"
 
 // PortName is the name of the virtio-serial port.
 const PortName = "patchbay"
@@ -47,49 +52,70 @@ func config() *yamux.Config {
 	return c
 }
 
-// Connect is the host's side: it waits for the agent and returns the session,
-// whose client the host is. The end of ctx closes the connection.
-func Connect(ctx context.Context, conn net.Conn) (*yamux.Session, error) {
-	nonce, reader, err := greet(ctx, conn)
+// Greeting is an agent that waits for a session to begin, at the host's side. It
+// does so by whatever connection: a guest that is saved now is greeted again when it
+// goes on.
+type Greeting struct {
+	port   net.Conn
+	reader *bufio.Reader // of the port; it may have read ahead
+	nonce  string
+}
+
+// Greet waits for the agent at the other end of a virtio-serial port. The end of ctx
+// closes the port.
+func Greet(ctx context.Context, port net.Conn) (*Greeting, error) {
+	g := &Greeting{port: port, reader: bufio.NewReaderSize(port, maxLine), nonce: rand.Text()}
+	if err := g.greet(ctx); err != nil {
+		return nil, lost(err)
+	}
+	return g, nil
+}
+
+// lost says of whom an error is. That the port has ended, as it does with the machine,
+// is errdefs.ErrUnavailable.
+func lost(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+		err = fmt.Errorf("%w: %w", errdefs.ErrUnavailable, err)
+	}
+	return fmt.Errorf("agent in the guest: %w", err)
+}
+
+// Connect is Greet and Begin.
+func Connect(ctx context.Context, port net.Conn) (*yamux.Session, error) {
+	g, err := Greet(ctx, port)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := io.WriteString(conn, "GO "+nonce+"\n"); err != nil {
-		return nil, fmt.Errorf("agent in the guest: %w", err)
+	return g.Begin()
+}
+
+// Begin begins the session over the port. The host is its client.
+func (g *Greeting) Begin() (*yamux.Session, error) {
+	if _, err := io.WriteString(g.port, "GO "+g.nonce+"\n"); err != nil {
+		return nil, lost(err)
 	}
-	return yamux.Client(&buffered{Conn: conn, reader: reader}, config())
+	return yamux.Client(&buffered{Conn: g.port, reader: g.reader}, config())
 }
 
-// Await returns when the agent waits for a session to begin. It then does so, by
-// whatever connection: a guest that is saved now takes part in a Connect when it
-// goes on. The end of ctx closes the connection.
-func Await(ctx context.Context, conn net.Conn) error {
-	_, _, err := greet(ctx, conn)
-	return err
-}
-
-// greet says hello until the agent has answered, with the nonce that is returned.
-// What is read beyond its answer is in the reader.
-func greet(ctx context.Context, conn net.Conn) (nonce string, reader *bufio.Reader, err error) {
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	nonce = rand.Text()
+// greet says hello until the agent has answered.
+func (g *Greeting) greet(ctx context.Context) error {
+	defer context.AfterFunc(ctx, func() { g.port.Close() })()
 	heard := make(chan struct{})
 	told := make(chan error, 1)
-	go func() { told <- repeatHello(conn, nonce, heard) }()
-	reader = bufio.NewReaderSize(conn, maxLine)
-	err = awaitLine(reader, "HELLO "+protocol+" "+nonce)
+	go func() { told <- repeatHello(g.port, g.nonce, heard) }()
+	err := awaitLine(g.reader, g.hello())
 	close(heard)
 	if helloErr := <-told; err == nil {
 		err = helloErr
 	}
 	if err != nil {
-		if ctx.Err() != nil {
-			err = ctx.Err()
-		}
-		return "", nil, fmt.Errorf("agent in the guest: %w", err)
+		return cmp.Or(ctx.Err(), err)
 	}
-	return nonce, reader, nil
+	return nil
 }
+
+// hello is the line that says who speaks.
+func (g *Greeting) hello() string { return "HELLO " + protocol + " " + g.nonce }
 
 func repeatHello(conn net.Conn, nonce string, heard <-chan struct{}) error {
 	ticker := time.NewTicker(helloInterval)
@@ -128,8 +154,9 @@ func awaitLine(r *bufio.Reader, want string) error {
 }
 
 // Accept is the guest's side: it waits for the host and returns the session, whose
-// server the guest is. Port is the virtio-serial port.
-func Accept(port io.ReadWriteCloser) (*yamux.Session, error) {
+// server the guest is. Port is the virtio-serial port; dial connects to a port of the
+// host by a socket, where the host wants that.
+func Accept(port io.ReadWriteCloser, dial func(port uint32) (net.Conn, error)) (*yamux.Session, error) {
 	reader := bufio.NewReaderSize(port, maxLine)
 	var nonce string
 	for {
@@ -148,6 +175,14 @@ func Accept(port io.ReadWriteCloser) (*yamux.Session, error) {
 			}
 		case len(fields) == 2 && fields[0] == "GO" && fields[1] == nonce:
 			return yamux.Server(&bufferedPort{ReadWriteCloser: port, reader: reader}, config())
+		case len(fields) == 3 && fields[0] == "DIAL" && fields[1] == nonce:
+			conn, err := detour(fields[2], nonce, dial)
+			if err == nil {
+				return yamux.Server(conn, config())
+			}
+			if _, err := io.WriteString(port, cannot(nonce, err)); err != nil {
+				return nil, err
+			}
 		}
 	}
 }

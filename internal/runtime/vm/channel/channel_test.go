@@ -37,7 +37,7 @@ func TestSessionBeginsAfterWhateverElseIsInThePort(t *testing.T) {
 	accepted := make(chan error, 1)
 	want := &guestv1.StreamHeader{ProcessId: "exec1", Kind: guestv1.StreamKind_STREAM_KIND_STDERR}
 	go func() {
-		session, err := Accept(&noisy{Conn: guest, noise: strings.NewReader(noise + strings.Repeat("x", 3*maxLine) + "\n")})
+		session, err := Accept(&noisy{Conn: guest, noise: strings.NewReader(noise + strings.Repeat("x", 3*maxLine) + "\n")}, nil)
 		if err != nil {
 			accepted <- err
 			return

@@ -8,6 +8,16 @@ import (
 	"strings"
 )
 
+// The drivers that a guest can do without, as the kernel calls them.
+const (
+	// DriverPanic tells the machine of a panic of the guest's kernel.
+	DriverPanic = "pvpanic_mmio"
+	// DriverSockets is the guest's end of sockets to the host (vsock(7)).
+	DriverSockets = "vmw_vsock_virtio_transport"
+	// DriverMMIO is the bus of machines without PCI.
+	DriverMMIO = "virtio_mmio"
+)
+
 // Modules is the directory of the modules.
 const Modules = "/modules"
 

@@ -7,8 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"connectrpc.com/connect/v2"
 	"github.com/hashicorp/yamux"
@@ -17,7 +15,7 @@ import (
 	"patchbay.dev/patchbay/api/patchbay/guest/v1/guestv1connect"
 	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/internal/runtime/vm/channel"
-	"patchbay.dev/patchbay/internal/runtime/vm/early"
+	"patchbay.dev/patchbay/internal/runtime/vm/guest/devices"
 )
 
 // Main boots the guest and serves the host until it is gone; then it powers the
@@ -38,17 +36,17 @@ func serve(log *slog.Logger) error {
 	if err := mountInitial(); err != nil {
 		return err
 	}
-	if err := loadUsual(); err != nil {
+	if err := devices.LoadUsual(); err != nil {
 		return err
 	}
 	if err := loopbackUp(); err != nil {
 		return err
 	}
-	port, err := openPort(context.Background())
+	port, err := devices.Port(context.Background())
 	if err != nil {
 		return err
 	}
-	session, err := channel.Accept(port)
+	session, err := channel.Accept(port, devices.DialHost)
 	if err != nil {
 		return fmt.Errorf("channel: %w", err)
 	}
@@ -85,83 +83,4 @@ func mountInitial() error {
 		}
 	}
 	return nil
-}
-
-// loadUsual loads the drivers that every machine needs and those that this one is told
-// to.
-func loadUsual() error {
-	line, err := os.ReadFile("/proc/cmdline")
-	if err != nil {
-		return err
-	}
-	for _, driver := range append([]string{""}, early.Drivers(string(line))...) {
-		if err := load(driver); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// load loads the modules of a driver, in their order; with "" those of all that every
-// machine needs. One that the kernel has already is not an error.
-func load(driver string) error {
-	list, err := os.ReadFile(early.List(driver))
-	if err != nil {
-		return fmt.Errorf("driver %s: %w", driver, err)
-	}
-	for name := range strings.FieldsSeq(string(list)) {
-		f, err := os.Open(filepath.Join(early.Modules, name))
-		if err != nil {
-			return err
-		}
-		err = unix.FinitModule(int(f.Fd()), "", 0)
-		f.Close()
-		if err != nil && !errors.Is(err, unix.EEXIST) {
-			return fmt.Errorf("load module %s: %w", name, err)
-		}
-	}
-	return nil
-}
-
-// openPort opens the virtio-serial port by its name, as soon as it is there and
-// the host is connected to it.
-func openPort(ctx context.Context) (io.ReadWriteCloser, error) {
-	device, err := awaitDevice(ctx, func() (string, error) { return byAttribute("/sys/class/virtio-ports/*/name", channel.PortName) })
-	if err != nil {
-		return nil, fmt.Errorf("virtio-serial port %q: %w", channel.PortName, err)
-	}
-	fd, err := unix.Open(filepath.Join("/dev", device), unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open /dev/%s: %w", device, err)
-	}
-	// Without a host at the other end reads tell the end of the file at once.
-	for {
-		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		if _, err := unix.Poll(fds, -1); err != nil && !errors.Is(err, unix.EINTR) {
-			return nil, fmt.Errorf("/dev/%s: %w", device, err)
-		}
-		if fds[0].Revents&unix.POLLHUP == 0 {
-			break
-		}
-	}
-	return os.NewFile(uintptr(fd), "/dev/"+device), nil
-}
-
-// byAttribute returns the device of which the sysfs file that a pattern finds
-// holds a value; "" when there is none.
-func byAttribute(pattern, value string) (string, error) {
-	files, err := filepath.Glob(pattern)
-	if err != nil {
-		return "", err
-	}
-	for _, f := range files {
-		content, err := os.ReadFile(f)
-		if err != nil {
-			continue // just unplugged
-		}
-		if strings.TrimSpace(string(content)) == value {
-			return filepath.Base(filepath.Dir(f)), nil
-		}
-	}
-	return "", nil
 }

@@ -1,7 +1,6 @@
 package guest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -182,20 +181,4 @@ func makeNode(path string, device uint64) error {
 func makeReadOnly() error {
 	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
 	return unix.MountSetattr(unix.AT_FDCWD, newRoot, 0, &attr)
-}
-
-// mountShare mounts what the host shares at its place in the guest, as soon as the
-// device is there.
-func mountShare(ctx context.Context, tag string) error {
-	_, err := awaitDevice(ctx, func() (string, error) {
-		err := unix.Mount(tag, sharesDir, "virtiofs", 0, "")
-		if errors.Is(err, unix.EINVAL) { // no device has the tag (fs/fuse/virtio_fs.c)
-			return "", nil
-		}
-		return tag, err
-	})
-	if err != nil {
-		return fmt.Errorf("mount share %s: %w", tag, err)
-	}
-	return nil
 }

@@ -10,6 +10,7 @@ import (
 	guestv1 "patchbay.dev/patchbay/api/patchbay/guest/v1"
 	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/runtime/inside"
+	"patchbay.dev/patchbay/internal/runtime/vm/guest/devices"
 	"patchbay.dev/patchbay/internal/runtime/vm/plan"
 	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/sandbox/explain"
@@ -91,9 +92,9 @@ func loopbackUp() error {
 
 // adopt gives the network device with a planned MAC address its name.
 func adopt(ctx context.Context, h *link.Handle, i sandbox.Interface) error {
-	device, err := awaitDevice(ctx, func() (string, error) { return byAttribute("/sys/class/net/*/address", string(i.MAC)) })
+	device, err := devices.Network(ctx, string(i.MAC))
 	if err != nil {
-		return fmt.Errorf("network device %s: %w", i.MAC, err)
+		return err
 	}
 	return h.Rename(device, i.Name, i.MTU)
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	guestv1 "patchbay.dev/patchbay/api/patchbay/guest/v1"
+	"patchbay.dev/patchbay/internal/runtime/vm/guest/devices"
 )
 
 // seed makes the guest's random numbers its own, whatever image of memory it
@@ -65,7 +66,7 @@ func mountRoot(ctx context.Context, rootSerial, scratchSerial string) error {
 			return err
 		}
 	}
-	image, err := disk(ctx, rootSerial)
+	image, err := devices.Disk(ctx, rootSerial)
 	if err != nil {
 		return fmt.Errorf("image: %w", err)
 	}
@@ -76,7 +77,7 @@ func mountRoot(ctx context.Context, rootSerial, scratchSerial string) error {
 		err = unix.Mount("scratch", "/scratch", "tmpfs", 0, "mode=755")
 	} else {
 		var scratch string
-		if scratch, err = disk(ctx, scratchSerial); err == nil {
+		if scratch, err = devices.Disk(ctx, scratchSerial); err == nil {
 			err = unix.Mount(scratch, "/scratch", "ext4", 0, "")
 		}
 	}
@@ -92,15 +93,6 @@ func mountRoot(ctx context.Context, rootSerial, scratchSerial string) error {
 		return fmt.Errorf("mount the root file system: %w", err)
 	}
 	return nil
-}
-
-// disk returns the path of the disk with a serial number, when it is there.
-func disk(ctx context.Context, serial string) (string, error) {
-	name, err := awaitDevice(ctx, func() (string, error) { return byAttribute("/sys/block/*/serial", serial) })
-	if err != nil {
-		return "", fmt.Errorf("disk %s: %w", serial, err)
-	}
-	return filepath.Join("/dev", name), nil
 }
 
 // writeFiles writes the files that are laid over those of the image and returns

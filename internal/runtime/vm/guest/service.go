@@ -20,6 +20,7 @@ import (
 	guestv1 "patchbay.dev/patchbay/api/patchbay/guest/v1"
 	"patchbay.dev/patchbay/internal/runtime/oci/rootfs"
 	"patchbay.dev/patchbay/internal/runtime/oci/spec"
+	"patchbay.dev/patchbay/internal/runtime/vm/guest/devices"
 	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
@@ -57,7 +58,7 @@ func (s *service) Configure(ctx context.Context, r *guestv1.ConfigureRequest) (*
 		return nil, err
 	}
 	if tag := r.GetShare(); tag != "" {
-		if err := mountShare(ctx, tag); err != nil {
+		if err := devices.MountShare(ctx, tag, sharesDir); err != nil {
 			return nil, err
 		}
 	}

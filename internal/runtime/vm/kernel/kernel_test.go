@@ -13,6 +13,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
+
+	"patchbay.dev/patchbay/internal/runtime/vm/early"
 )
 
 const release = "6.1.0-test"
@@ -146,11 +148,11 @@ func TestSetKeepsWhatAGuestNeedsInOrder(t *testing.T) {
 		"overlay.ko", "crc32c_fast.ko", "libcrc32c.ko", "erofs.ko", "fuse.ko", "virtiofs.ko",
 	}
 	// One as modules, one built in; of a third a part is not there.
-	extras := map[string][]string{DriverPanic: {"pvpanic.ko", "pvpanic_mmio.ko"}, DriverMMIO: {}}
-	if !maps.EqualFunc(k.Extras, extras, slices.Equal) || !k.Has(DriverMMIO) || k.Has(DriverSockets) {
+	extras := map[string][]string{early.DriverPanic: {"pvpanic.ko", "pvpanic_mmio.ko"}, early.DriverMMIO: {}}
+	if !maps.EqualFunc(k.Extras, extras, slices.Equal) || !k.Has(early.DriverMMIO) || k.Has(early.DriverSockets) {
 		t.Errorf("extras %v, want %v", k.Extras, extras)
 	}
-	if files := k.Files(); !slices.Equal(files, append(slices.Clone(want), extras[DriverPanic]...)) {
+	if files := k.Files(); !slices.Equal(files, append(slices.Clone(want), extras[early.DriverPanic]...)) {
 		t.Errorf("files %v", files)
 	}
 	if k.Release != release || !slices.Equal(k.Modules, want) {

@@ -16,6 +16,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
+
+	"patchbay.dev/patchbay/internal/runtime/vm/early"
 )
 
 // drivers are what a guest needs of its kernel, built in or as modules.
@@ -24,18 +26,8 @@ var drivers = []string{
 	"overlay", "erofs", "ext4", "virtiofs",
 }
 
-// The drivers that a guest can do without.
-const (
-	// DriverPanic tells the machine of a panic of the guest's kernel.
-	DriverPanic = "pvpanic_mmio"
-	// DriverSockets is the guest's end of sockets to the host (vsock(7)).
-	DriverSockets = "vmw_vsock_virtio_transport"
-	// DriverMMIO is the bus of machines without PCI.
-	DriverMMIO = "virtio_mmio"
-)
-
 // extras are the drivers of which a guest has those that its kernel has.
-var extras = []string{DriverPanic, DriverSockets, DriverMMIO}
+var extras = []string{early.DriverPanic, early.DriverSockets, early.DriverMMIO}
 
 // maxModule bounds a module that is unpacked.
 const maxModule = 64 << 20

@@ -66,6 +66,45 @@ func TestArguments(t *testing.T) {
 	}
 }
 
+// What the command line has more for all that a machine can be given, and that a template
+// does not depend on sockets.
+func TestArgumentsOfAll(t *testing.T) {
+	t.Parallel()
+	file := null(t)
+	c := Config{Accelerator: KVM, CPUs: 1, MemoryBytes: 128 << 20, Agent: "agent", Kernel: file, Initrd: file, Console: file}
+	bare := pairs(arguments(c, &inherited{}, file, file))
+	c.KernelArguments = "patchbay.drivers=one,two"
+	c.Shares = []Share{{Tag: "shares", Socket: file}}
+	c.Sockets = &Sockets{CID: 77777, File: file}
+	golden(t, "arguments-all", added(bare, pairs(arguments(c, &inherited{}, file, file))))
+	without := c
+	without.Sockets = nil
+	if !slices.Equal(c.Class(), without.Class()) {
+		t.Errorf("class %q, without sockets %q", c.Class(), without.Class())
+	}
+	// One that goes on from a template has the device plugged in.
+	c.Saved = []byte{1}
+	if line := pairs(arguments(c, &inherited{}, file, file)); strings.Contains(line, "vsock") {
+		t.Errorf("got %s", line)
+	}
+	device, err := json.Marshal(c.Sockets.device("sockets"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "sockets", string(device)+"\n")
+}
+
+// added are the lines that a text has and another one has not.
+func added(before, after string) string {
+	var out strings.Builder
+	for line := range strings.Lines(after) {
+		if !strings.Contains(before, line) {
+			out.WriteString(line)
+		}
+	}
+	return out.String()
+}
+
 // What a network device is with each number of queues, with and without the kernel's
 // part.
 func TestNetworkDevice(t *testing.T) {

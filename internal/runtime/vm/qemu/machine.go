@@ -43,9 +43,14 @@ const TranslationBytes = 128 << 20
 // memoryPath is by what the process opens Config.Memory; nothing is there.
 const memoryPath = "/nowhere/memory"
 
-// ports is how many network devices can be plugged in later, one at each root port.
-// The port after them is for what the host shares.
-const ports = 16
+// Root ports are for one device each that is plugged in later: so many for network
+// devices, and the ones after them.
+const (
+	ports       = 16
+	sharePort   = ports     // for what the host shares
+	socketsPort = ports + 1 // for sockets to the host
+	allPorts    = ports + 2
+)
 
 // Disk is a block device of the guest.
 type Disk struct {
@@ -61,6 +66,12 @@ type Share struct {
 	Socket *os.File // connected to it
 }
 
+// Sockets is the guest's device for sockets between it and the host (vsock(7)).
+type Sockets struct {
+	CID  uint32   // the guest's
+	File *os.File // the kernel's end, which has the CID
+}
+
 // Config says what the machine is.
 type Config struct {
 	Accelerator Accelerator
@@ -71,6 +82,7 @@ type Config struct {
 	Console     *os.File // gets what the guest says on its serial port
 	Disks       []Disk
 	Shares      []Share
+	Sockets     *Sockets // nil: the guest cannot connect to the host
 	// KernelArguments are further words of the kernel's command line.
 	KernelArguments string
 	// Agent is the name of the virtio-serial port that leads to the agent.
@@ -151,6 +163,11 @@ func Start(ctx context.Context, c Config) (m *Machine, err error) {
 	if c.Saved != nil {
 		if err := m.restore(ctx, c.Saved); err != nil {
 			return nil, m.explain(err)
+		}
+		if c.Sockets != nil {
+			if err := m.plugSockets(ctx, *c.Sockets); err != nil {
+				return nil, m.explain(err)
+			}
 		}
 	}
 	undo.Success()
@@ -245,7 +262,10 @@ func arguments(c Config, files *inherited, qmp, agent *os.File) []string {
 			"-chardev", fmt.Sprintf("socket,id=share%d,fd=%d", i, files.add(s.Socket)),
 			"-device", fmt.Sprintf("vhost-user-fs-pci,chardev=share%d,tag=%s", i, s.Tag))
 	}
-	for i := range ports + 1 {
+	if c.Sockets != nil && c.Saved == nil { // else it is plugged in
+		args = append(args, "-device", fmt.Sprintf("vhost-vsock-pci,guest-cid=%d,vhostfd=%d", c.Sockets.CID, files.add(c.Sockets.File)))
+	}
+	for i := range allPorts {
 		args = append(args, "-device", fmt.Sprintf("pcie-root-port,id=port%d,chassis=0,slot=%d,bus=pcie.0,io-reserve=0", i, i+1))
 	}
 	if c.Saved != nil {

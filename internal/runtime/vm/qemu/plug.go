@@ -143,8 +143,24 @@ func (m *Machine) PlugShare(ctx context.Context, s Share) error {
 		return err
 	}
 	return m.monitor.execute(ctx, "device_add", map[string]any{
-		"driver": "vhost-user-fs-pci", "id": id, "chardev": id, "tag": s.Tag, "bus": fmt.Sprintf("port%d", ports),
+		"driver": "vhost-user-fs-pci", "id": id, "chardev": id, "tag": s.Tag, "bus": fmt.Sprintf("port%d", sharePort),
 	})
+}
+
+// device is the guest's device, whose file the monitor knows by the same id.
+func (s Sockets) device(id string) map[string]any {
+	return map[string]any{
+		"driver": "vhost-vsock-pci", "id": id, "guest-cid": s.CID, "vhostfd": id, "bus": fmt.Sprintf("port%d", socketsPort),
+	}
+}
+
+// plugSockets plugs in the device for sockets to the host.
+func (m *Machine) plugSockets(ctx context.Context, s Sockets) error {
+	const id = "sockets"
+	if err := m.monitor.execute(ctx, "getfd", map[string]any{"fdname": id}, s.File); err != nil {
+		return err
+	}
+	return m.monitor.execute(ctx, "device_add", s.device(id))
 }
 
 // UnplugNetwork removes a network device when the guest has let go of it. The machine

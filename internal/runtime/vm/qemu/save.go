@@ -17,7 +17,7 @@ const stateFile = "state"
 // Class returns what two machines must have in common for one to go on from where
 // the other was saved: the command line, but for the files that are behind devices.
 func (c Config) Class() []string {
-	c.Memory, c.Saved, c.Shared = nil, nil, false
+	c.Memory, c.Saved, c.Shared, c.Sockets = nil, nil, false, nil
 	c.Disks = slices.Clone(c.Disks)
 	for i, d := range c.Disks {
 		if d.File != nil {
