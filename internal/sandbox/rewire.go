@@ -98,6 +98,7 @@ func (s *Sandbox) rewire(ctx context.Context, engine Rewirer, from, to design) (
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.design = to
+	s.bumpLocked()
 	return nil
 }
 

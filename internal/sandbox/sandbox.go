@@ -86,6 +86,7 @@ type Sandbox struct {
 	design    design        // guarded by mu; as it is made
 	startedAt time.Time     // guarded by mu
 	exit      ExitStatus    // written once, before exited is closed
+	changed   chan struct{} // guarded by mu; closed and replaced when the status is another
 
 	execs execs
 }
@@ -100,9 +101,10 @@ func New(c Config) *Sandbox {
 		exited:   make(chan struct{}),
 		done:     make(chan struct{}),
 		changing: make(chan struct{}, 1),
+		changed:  make(chan struct{}),
 	}
 	s.self.Store(&identity{id: c.ID, stateDir: c.StateDir})
-	s.leases.Again = s.ports.Again
+	s.leases.Again, s.leases.Changed = s.ports.Again, s.bump
 	s.finish = sync.OnceFunc(func() { close(s.done) })
 	s.life, s.end = context.WithCancel(context.Background())
 	return s
@@ -238,6 +240,7 @@ func (s *Sandbox) bootstrap(ctx context.Context, c BootstrapConfig) (main MainPr
 	server.Add("", main.Streams())
 	s.mu.Lock()
 	s.state, s.main, s.stdio, s.design = Created, main, server, d
+	s.bumpLocked()
 	s.mu.Unlock()
 	undo.Success()
 	s.running.Go(func() { s.watch(main, server, log) })
@@ -353,6 +356,7 @@ func (s *Sandbox) watch(main MainProcess, server *stdio.Server, log *containerlo
 
 	s.mu.Lock()
 	s.state, s.exit = Stopped, exit
+	s.bumpLocked()
 	s.mu.Unlock()
 	s.execs.close()
 	close(s.exited)
@@ -373,6 +377,7 @@ func (s *Sandbox) Start(ctx context.Context) (time.Time, error) {
 	s.mu.Unlock()
 	err := main.Start(ctx)
 	s.mu.Lock()
+	defer s.bumpLocked()
 	if err != nil {
 		if s.state == Running {
 			s.state = Created
@@ -417,33 +422,6 @@ func (s *Sandbox) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// Status is what is true of a sandbox.
-type Status struct {
-	State       State
-	PID         int
-	StartedAt   time.Time
-	Exit        ExitStatus // when Stopped
-	Attachments []resource.Attachment
-	Faults      []string
-	Machine     *resource.MachineStatus // nil: it is none
-}
-
-// Status says what is true now.
-func (s *Sandbox) Status() Status {
-	faults := s.leases.Faults()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := Status{State: s.state, StartedAt: s.startedAt, Exit: s.exit, Attachments: s.design.Attachments, Faults: faults}
-	if s.main != nil && s.state != Stopped {
-		out.PID = s.main.PID()
-		if m, ok := s.engine().(Machined); ok {
-			machine := m.Machine()
-			out.Machine = &machine
-		}
-	}
-	return out
 }
 
 // String returns the state's name.

@@ -3,7 +3,9 @@ package containers_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -334,4 +336,56 @@ func TestListOfMany(t *testing.T) {
 		list, err := w.service.List(context.Background(), false)
 		return err == nil && len(list) == len(pids)-1
 	})
+}
+
+// What changes in a helper is known without asking it, and to one that took over from
+// an earlier patchbayd. A helper of an earlier version is asked.
+func TestHelpersTell(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx := context.Background()
+	web := w.create(t, "web", "run")
+	old := w.createFrom(t, "old", resource.ContainerTemplate{Image: "box", Command: []string{"run"}, Runtime: "old", Networks: on("a")})
+	w.start(t, "web")
+	w.start(t, "old")
+	faultsOf := func(name string) string {
+		for _, c := range w.service.Known() {
+			if c.Name == name {
+				return strings.Join(c.Status.Faults, "\n")
+			}
+		}
+		t.Fatalf("container %s: not known", name)
+		return ""
+	}
+	tell := func(signal, want string) {
+		t.Helper()
+		if err := w.service.Kill(ctx, "web", signal); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, fmt.Sprintf("fault %q after %s", want, signal), func() bool { return faultsOf("web") == want })
+	}
+	const fault = "lease a is not held"
+	tell("WINCH", fault)
+	tell("CONT", "")
+	if _, err := os.Stat(filepath.Join(w.roots.Sandbox(web), asked)); !os.IsNotExist(err) {
+		t.Errorf("the helper of web was asked: %v", err)
+	}
+	w.restart(t)
+	tell("WINCH", fault)
+
+	if err := w.service.Kill(ctx, "old", "WINCH"); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.status(t, "old").Faults; len(got) != 1 || faultsOf("old") != fault {
+		t.Errorf("faults of old: %v, then known: %q", got, faultsOf("old"))
+	}
+	for name, id := range map[string]string{"web": web, "old": old} {
+		if err := w.service.Kill(ctx, name, "TERM"); err != nil {
+			t.Fatal(err)
+		}
+		if exit := w.wait(t, name); exit.Code != 143 {
+			t.Errorf("%s: exit %+v", name, exit)
+		}
+		w.checkGoneOf(t, id)
+	}
 }

@@ -75,7 +75,7 @@ func fakeHelper(stateDir string, args []string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	f := &fake{dir: stateDir, state: sandboxv1.SandboxState_SANDBOX_STATE_EMPTY, exited: make(chan struct{}), gone: make(chan struct{})}
+	f := &fake{dir: stateDir, state: sandboxv1.SandboxState_SANDBOX_STATE_EMPTY, exited: make(chan struct{}), gone: make(chan struct{}), changed: make(chan struct{})}
 	server := rpc.NewServer(rpc.ServerConfig{
 		Log:      slog.New(slog.DiscardHandler),
 		Register: func(s *connect.Server) { sandboxv1connect.RegisterSandboxServiceHandler(s, f) },
@@ -90,7 +90,8 @@ func fakeHelper(stateDir string, args []string) int {
 
 // fake is a sandbox whose main process is a word of the command:
 //
-//	run            runs until a signal; ignores all but KILL after "deaf"
+//	run            runs until a signal; ignores all but KILL after "deaf"; has a fault
+//	               from SIGWINCH until SIGCONT
 //	exit N         ends at once
 //	exit N errand PATH  wants an errand
 //	anything else  see Bootstrap and Start
@@ -107,6 +108,8 @@ type fake struct {
 	started     time.Time
 	exit        *sandboxv1.ExitStatus
 	attachments []*typesv1.Attachment
+	faults      []string
+	changed     chan struct{} // closed and replaced with each change
 }
 
 func (f *fake) Hello(context.Context, *sandboxv1.HelloRequest) (*sandboxv1.HelloResponse, error) {
@@ -218,6 +221,7 @@ func (f *fake) finish(code int) {
 	}
 	os.Remove(residue(f.dir))
 	close(f.exited)
+	f.setFaults()
 	if f.args[0] != "stays" {
 		f.leave()
 	}
@@ -225,14 +229,48 @@ func (f *fake) finish(code int) {
 
 func (f *fake) leave() { f.end.Do(func() { close(f.gone) }) }
 
+// asked is the file that a fake helper leaves when it is asked for its state.
+const asked = "asked"
+
 func (f *fake) State(context.Context, *sandboxv1.StateRequest) (*sandboxv1.StateResponse, error) {
+	now, _ := f.now()
+	return now, os.WriteFile(filepath.Join(f.dir, asked), nil, 0o600)
+}
+
+func (f *fake) Watch(ctx context.Context, r *sandboxv1.WatchRequest, stream sandboxv1connect.SandboxServiceWatchServerStream) error {
+	if os.Getenv(manner) == "old" {
+		return f.UnimplementedSandboxServiceHandler.Watch(ctx, r, stream)
+	}
+	for {
+		now, changed := f.now()
+		if err := stream.Send(&sandboxv1.WatchResponse{State: now}); err != nil || now.GetExit() != nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (f *fake) now() (*sandboxv1.StateResponse, <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r := &sandboxv1.StateResponse{State: f.state, Pid: int64(os.Getpid()), Exit: f.exit, Attachments: f.attachments}
+	r := &sandboxv1.StateResponse{State: f.state, Pid: int64(os.Getpid()), Exit: f.exit, Attachments: f.attachments, Faults: f.faults}
 	if !f.started.IsZero() {
 		r.StartedAt = timestamppb.New(f.started)
 	}
-	return r, nil
+	return r, f.changed
+}
+
+// setFaults is a change that nobody but the helper knows of.
+func (f *fake) setFaults(faults ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.faults = faults
+	close(f.changed)
+	f.changed = make(chan struct{})
 }
 
 // Stats counts by the places of the attachments.
@@ -325,6 +363,10 @@ func (f *fake) Signal(_ context.Context, r *sandboxv1.SignalRequest) (*sandboxv1
 	case !running:
 		return nil, fmt.Errorf("no main process: %w", errdefs.ErrFailedPrecondition)
 	case f.args[0] == "immortal":
+	case r.GetSignal() == int32(syscall.SIGWINCH):
+		f.setFaults("lease a is not held")
+	case r.GetSignal() == int32(syscall.SIGCONT):
+		f.setFaults()
 	case f.args[0] == "deaf" && r.GetSignal() != 9:
 	default:
 		go f.finish(128 + int(r.GetSignal()))

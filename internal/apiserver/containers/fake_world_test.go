@@ -268,7 +268,7 @@ func (fakeRuntimes) Runtime(name string) (manifest.Plugin, error) {
 		p.Binary = "/nonexistent/runtime"
 	case "poor":
 		p.Strategies = []string{resource.StrategyMacvlan}
-	case "good", "dies", "hangs", "future":
+	case "good", "dies", "hangs", "future", "old":
 	default:
 		return manifest.Plugin{}, fmt.Errorf("runtime plugin %q: not found, there is good: %w", name, errdefs.ErrNotFound)
 	}

@@ -4,13 +4,14 @@ import (
 	"context"
 	"slices"
 
+	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/internal/apiserver/containers/status"
 	"patchbay.dev/patchbay/resource"
 )
 
-// List returns the containers, the youngest first: those that run, or all. Where many
-// run, helpers that were asked last are not asked again but described by what they
-// said; a death is known without asking.
+// List returns the containers, the youngest first: those that run, or all. Helpers
+// tell what changes by themselves, and their deaths are seen. Asked are a few, in turn:
+// nothing else shows that one does not answer any more.
 func (s *Service) List(ctx context.Context, all bool) ([]resource.Container, error) {
 	entries := s.all()
 	described := make([]resource.Container, len(entries))
@@ -53,7 +54,10 @@ func (s *Service) known(e *entry) (resource.ContainerStatus, *run, status.Candid
 		return known, nil, status.Candidate{}
 	}
 	known.HelperPID = r.Process.PID()
-	return r.told.Complete(known), r, status.Candidate{Died: r.Process.Done(), At: r.told.At}
+	if r.told.Ended != nil {
+		return r.told.Complete(known), nil, status.Candidate{}
+	}
+	return r.told.Complete(known), r, status.Candidate{Died: r.Process.Done(), Followed: r.told.Followed, At: r.told.At}
 }
 
 // ask completes what is known by what the helper says. One that hangs costs the
@@ -64,6 +68,13 @@ func (s *Service) ask(ctx context.Context, e *entry, r *run, known resource.Cont
 	now := status.Ask(ctx, r.Helper, s.config.Roots.Sandbox(e.id()), known)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r.told = status.Remember(now)
+	r.told = r.told.Remember(now)
 	return now
+}
+
+// hear takes in what the helper of a run says by itself; nil: it is no longer heard.
+func (s *Service) hear(r *run, state *sandboxv1.StateResponse) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.told = r.told.Hear(state)
 }

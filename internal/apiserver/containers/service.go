@@ -91,9 +91,8 @@ type Config struct {
 	// StatusTimeout bounds how long it may take to tell its state; default
 	// 500 ms.
 	StatusTimeout time.Duration
-	// AskedByList is how many helpers a list asks for their state at most: on most
-	// hosts all there are; beyond that it would take the longer the more containers
-	// run. Default 64.
+	// AskedByList is how many helpers a list asks at most whether they still answer.
+	// Default 16.
 	AskedByList int
 	// StatsTimeout bounds how long it may take to tell what its container has used;
 	// default 1 s.
@@ -108,7 +107,7 @@ type Config struct {
 }
 
 func (c *Config) complete() {
-	c.AskedByList = cmp.Or(c.AskedByList, 64)
+	c.AskedByList = cmp.Or(c.AskedByList, 16)
 	for value, fallback := range map[*time.Duration]time.Duration{
 		&c.ReadyTimeout:  10 * time.Second,
 		&c.StartTimeout:  2 * time.Minute,

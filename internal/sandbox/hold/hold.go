@@ -45,8 +45,10 @@ type Leases struct {
 	// Again is called when a lease is held anew, with the socket of its plugin;
 	// nil: nothing.
 	Again func(ctx context.Context, socket string)
-	dial  Dial
-	log   *slog.Logger
+	// Changed is called when Faults are others than before; nil: nothing.
+	Changed func()
+	dial    Dial
+	log     *slog.Logger
 
 	mu      sync.Mutex
 	keepers map[string]*keeper // guarded by mu; by key
@@ -137,12 +139,16 @@ func (l *Leases) Faults() []string {
 
 func (l *Leases) setFault(key, fault string) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	changed := l.faults[key] != fault
 	if fault == "" {
 		delete(l.faults, key)
-		return
+	} else {
+		l.faults[key] = fault
 	}
-	l.faults[key] = fault
+	l.mu.Unlock()
+	if changed && l.Changed != nil {
+		l.Changed()
+	}
 }
 
 // keeper keeps the stream of one lease.

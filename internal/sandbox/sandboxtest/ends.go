@@ -44,7 +44,11 @@ func testEnd(t *testing.T, c Config) {
 		}
 		waited <- answer
 	}()
+	watched := h.watch()
 	got := h.Attach(made.GetStdioSocket(), "", "hello\n")
+	if states := <-watched; len(states) < 2 || states[len(states)-1] != sandboxv1.SandboxState_SANDBOX_STATE_STOPPED {
+		t.Errorf("Watch: %v, want the last of several states to be that it has stopped", states)
+	}
 	if answer := <-waited; answer.GetExit().GetCode() != 7 || answer.GetExit().GetExitedAt() == nil {
 		t.Errorf("Wait: %v, want code 7 and a time", answer)
 	}
@@ -62,6 +66,36 @@ func testEnd(t *testing.T, c Config) {
 		t.Errorf("log has %d bytes (%v), want all of the output", len(log), err)
 	}
 	h.WantNothingLeft() // by itself, without the verb
+}
+
+// watch opens a stream of states and then collects them until it ends.
+func (h *Helper) watch() <-chan []sandboxv1.SandboxState {
+	h.T.Helper()
+	stream, err := h.Client.Watch(h.Context(), &sandboxv1.WatchRequest{})
+	if err != nil {
+		h.T.Fatal(err)
+	}
+	first, err := stream.Receive()
+	if err != nil {
+		h.T.Fatalf("Watch: %v", err)
+	}
+	collected := make(chan []sandboxv1.SandboxState, 1)
+	go func() {
+		defer stream.Close()
+		all := []sandboxv1.SandboxState{first.GetState().GetState()}
+		for {
+			message, err := stream.Receive()
+			if err != nil {
+				if !errors.Is(err, io.EOF) {
+					h.T.Errorf("Watch, after %v: %v", all, err)
+				}
+				collected <- all
+				return
+			}
+			all = append(all, message.GetState().GetState())
+		}
+	}()
+	return collected
 }
 
 // until is a writer that tells when a text has come.

@@ -162,24 +162,32 @@ func (a *alive) wantDefault(t *testing.T, name string) {
 // pluginDies: the fault shows, traffic goes on, and the leases are held again when
 // the plugin is back.
 func (a *alive) pluginDies(t *testing.T) {
-	a.plugin.die()
-	a.plugin.wantHeld(t)
-	ctx := bounded(t)
-	for { // the helper is told by its stream, not by us
-		s := a.state(t)
-		if faults := s.GetFaults(); len(faults) == len(a.config.Strategies) && strings.Contains(strings.Join(faults, "\n"), key(a.Helper, 0)) {
-			break
-		}
-		if ctx.Err() != nil {
-			t.Fatalf("faults %v", s.GetFaults())
+	states, err := a.Client.Watch(bounded(t), &sandboxv1.WatchRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer states.Close()
+	await := func(number int) {
+		t.Helper()
+		for last := (*sandboxv1.StateResponse)(nil); ; {
+			message, err := states.Receive()
+			if err != nil {
+				t.Fatalf("the stream of states ends: %v, after %v", err, last)
+			}
+			last = message.GetState()
+			if faults := last.GetFaults(); len(faults) == number && (number == 0 || strings.Contains(strings.Join(faults, "\n"), key(a.Helper, 0))) {
+				return
+			}
 		}
 	}
+	await(0)
+	a.plugin.die()
+	a.plugin.wantHeld(t)
+	await(len(a.config.Strategies)) // the helper is told by its stream, not by us
 	a.world.networks[0].wantReached(t)
 	a.plugin.begin(t)
 	a.plugin.wantHeld(t, a.keys()...)
-	for len(a.state(t).GetFaults()) > 0 && ctx.Err() == nil {
-		continue
-	}
+	await(0)
 	if s := a.state(t); len(s.GetFaults()) > 0 || s.GetState() != sandboxv1.SandboxState_SANDBOX_STATE_RUNNING {
 		t.Errorf("state %v, want no fault", s)
 	}

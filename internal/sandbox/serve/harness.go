@@ -128,7 +128,17 @@ var states = map[sandbox.State]sandboxv1.SandboxState{
 
 // State says what is true now.
 func (h *harness) State(context.Context, *sandboxv1.StateRequest) (*sandboxv1.StateResponse, error) {
-	s := h.sandbox.Status()
+	return h.state(h.sandbox.Status()), nil
+}
+
+// Watch sends the state and its changes.
+func (h *harness) Watch(ctx context.Context, _ *sandboxv1.WatchRequest, stream sandboxv1connect.SandboxServiceWatchServerStream) error {
+	return h.sandbox.Watch(ctx, func(s sandbox.Status) error {
+		return stream.Send(&sandboxv1.WatchResponse{State: h.state(s)})
+	})
+}
+
+func (h *harness) state(s sandbox.Status) *sandboxv1.StateResponse {
 	out := &sandboxv1.StateResponse{
 		State:       states[s.State],
 		Pid:         int64(s.PID),
@@ -143,7 +153,7 @@ func (h *harness) State(context.Context, *sandboxv1.StateRequest) (*sandboxv1.St
 	if s.State == sandbox.Stopped {
 		out.Exit = exitToProto(s.Exit)
 	}
-	return out, nil
+	return out
 }
 
 func timestamp(t time.Time) *timestamppb.Timestamp {

@@ -14,7 +14,7 @@ import (
 func learnMessages() {
 	for _, m := range []proto.Message{
 		&sandboxv1.BootstrapRequest{}, &sandboxv1.RootFilesystem{}, &sandboxv1.BootstrapResponse{},
-		&sandboxv1.WaitRequest{}, &sandboxv1.WaitResponse{}, &sandboxv1.ExitStatus{},
+		&sandboxv1.WatchRequest{}, &sandboxv1.WatchResponse{}, &sandboxv1.StateResponse{}, &sandboxv1.ExitStatus{},
 		&typesv1.Process{}, &typesv1.Mount{}, &typesv1.Resources{}, &typesv1.DNSConfiguration{},
 		&typesv1.AllocatedAttachment{}, &typesv1.Attachment{}, &typesv1.PublishedPort{},
 		&pluginv1.HoldRequest{}, &pluginv1.HoldResponse{},

@@ -948,6 +948,86 @@ func (x *StateResponse) GetMachine() *v1.Machine {
 	return nil
 }
 
+type WatchRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRequest) Reset() {
+	*x = WatchRequest{}
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRequest) ProtoMessage() {}
+
+func (x *WatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
+func (*WatchRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{13}
+}
+
+type WatchResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	State         *StateResponse         `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchResponse) Reset() {
+	*x = WatchResponse{}
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchResponse) ProtoMessage() {}
+
+func (x *WatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
+func (*WatchResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *WatchResponse) GetState() *StateResponse {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
 type ExitStatus struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Code          int32                  `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"` // 128 + n for signal n
@@ -960,7 +1040,7 @@ type ExitStatus struct {
 
 func (x *ExitStatus) Reset() {
 	*x = ExitStatus{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[13]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -972,7 +1052,7 @@ func (x *ExitStatus) String() string {
 func (*ExitStatus) ProtoMessage() {}
 
 func (x *ExitStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[13]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -985,7 +1065,7 @@ func (x *ExitStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExitStatus.ProtoReflect.Descriptor instead.
 func (*ExitStatus) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{13}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExitStatus) GetCode() int32 {
@@ -1025,7 +1105,7 @@ type WaitRequest struct {
 
 func (x *WaitRequest) Reset() {
 	*x = WaitRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[14]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1037,7 +1117,7 @@ func (x *WaitRequest) String() string {
 func (*WaitRequest) ProtoMessage() {}
 
 func (x *WaitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[14]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1050,7 +1130,7 @@ func (x *WaitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitRequest.ProtoReflect.Descriptor instead.
 func (*WaitRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{14}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WaitRequest) GetProcessId() string {
@@ -1069,7 +1149,7 @@ type WaitResponse struct {
 
 func (x *WaitResponse) Reset() {
 	*x = WaitResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[15]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1081,7 +1161,7 @@ func (x *WaitResponse) String() string {
 func (*WaitResponse) ProtoMessage() {}
 
 func (x *WaitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[15]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1094,7 +1174,7 @@ func (x *WaitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitResponse.ProtoReflect.Descriptor instead.
 func (*WaitResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{15}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *WaitResponse) GetExit() *ExitStatus {
@@ -1115,7 +1195,7 @@ type SignalRequest struct {
 
 func (x *SignalRequest) Reset() {
 	*x = SignalRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[16]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1127,7 +1207,7 @@ func (x *SignalRequest) String() string {
 func (*SignalRequest) ProtoMessage() {}
 
 func (x *SignalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[16]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1140,7 +1220,7 @@ func (x *SignalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalRequest.ProtoReflect.Descriptor instead.
 func (*SignalRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{16}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SignalRequest) GetProcessId() string {
@@ -1172,7 +1252,7 @@ type SignalResponse struct {
 
 func (x *SignalResponse) Reset() {
 	*x = SignalResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[17]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1184,7 +1264,7 @@ func (x *SignalResponse) String() string {
 func (*SignalResponse) ProtoMessage() {}
 
 func (x *SignalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[17]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1197,7 +1277,7 @@ func (x *SignalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalResponse.ProtoReflect.Descriptor instead.
 func (*SignalResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{17}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{19}
 }
 
 type ExecRequest struct {
@@ -1211,7 +1291,7 @@ type ExecRequest struct {
 
 func (x *ExecRequest) Reset() {
 	*x = ExecRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[18]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1223,7 +1303,7 @@ func (x *ExecRequest) String() string {
 func (*ExecRequest) ProtoMessage() {}
 
 func (x *ExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[18]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1236,7 +1316,7 @@ func (x *ExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRequest.ProtoReflect.Descriptor instead.
 func (*ExecRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{18}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ExecRequest) GetProcess() *v1.Process {
@@ -1270,7 +1350,7 @@ type ExecResponse struct {
 
 func (x *ExecResponse) Reset() {
 	*x = ExecResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[19]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1282,7 +1362,7 @@ func (x *ExecResponse) String() string {
 func (*ExecResponse) ProtoMessage() {}
 
 func (x *ExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[19]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1295,7 +1375,7 @@ func (x *ExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResponse.ProtoReflect.Descriptor instead.
 func (*ExecResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{19}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ExecResponse) GetProcessId() string {
@@ -1323,7 +1403,7 @@ type ResizeRequest struct {
 
 func (x *ResizeRequest) Reset() {
 	*x = ResizeRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[20]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1335,7 +1415,7 @@ func (x *ResizeRequest) String() string {
 func (*ResizeRequest) ProtoMessage() {}
 
 func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[20]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1348,7 +1428,7 @@ func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeRequest.ProtoReflect.Descriptor instead.
 func (*ResizeRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{20}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ResizeRequest) GetProcessId() string {
@@ -1380,7 +1460,7 @@ type ResizeResponse struct {
 
 func (x *ResizeResponse) Reset() {
 	*x = ResizeResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[21]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1392,7 +1472,7 @@ func (x *ResizeResponse) String() string {
 func (*ResizeResponse) ProtoMessage() {}
 
 func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[21]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1405,7 +1485,7 @@ func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeResponse.ProtoReflect.Descriptor instead.
 func (*ResizeResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{21}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{23}
 }
 
 type StatsRequest struct {
@@ -1416,7 +1496,7 @@ type StatsRequest struct {
 
 func (x *StatsRequest) Reset() {
 	*x = StatsRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[22]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1428,7 +1508,7 @@ func (x *StatsRequest) String() string {
 func (*StatsRequest) ProtoMessage() {}
 
 func (x *StatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[22]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1441,7 +1521,7 @@ func (x *StatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsRequest.ProtoReflect.Descriptor instead.
 func (*StatsRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{22}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{24}
 }
 
 type StatsResponse struct {
@@ -1453,7 +1533,7 @@ type StatsResponse struct {
 
 func (x *StatsResponse) Reset() {
 	*x = StatsResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[23]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1465,7 +1545,7 @@ func (x *StatsResponse) String() string {
 func (*StatsResponse) ProtoMessage() {}
 
 func (x *StatsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[23]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1478,7 +1558,7 @@ func (x *StatsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsResponse.ProtoReflect.Descriptor instead.
 func (*StatsResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{23}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *StatsResponse) GetSample() *v1.Sample {
@@ -1497,7 +1577,7 @@ type ConnectRequest struct {
 
 func (x *ConnectRequest) Reset() {
 	*x = ConnectRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[24]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1509,7 +1589,7 @@ func (x *ConnectRequest) String() string {
 func (*ConnectRequest) ProtoMessage() {}
 
 func (x *ConnectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[24]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1522,7 +1602,7 @@ func (x *ConnectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectRequest.ProtoReflect.Descriptor instead.
 func (*ConnectRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{24}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ConnectRequest) GetAttachment() *v1.AllocatedAttachment {
@@ -1541,7 +1621,7 @@ type ConnectResponse struct {
 
 func (x *ConnectResponse) Reset() {
 	*x = ConnectResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[25]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1553,7 +1633,7 @@ func (x *ConnectResponse) String() string {
 func (*ConnectResponse) ProtoMessage() {}
 
 func (x *ConnectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[25]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1566,7 +1646,7 @@ func (x *ConnectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectResponse.ProtoReflect.Descriptor instead.
 func (*ConnectResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{25}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ConnectResponse) GetAttachments() []*v1.Attachment {
@@ -1585,7 +1665,7 @@ type DisconnectRequest struct {
 
 func (x *DisconnectRequest) Reset() {
 	*x = DisconnectRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[26]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1597,7 +1677,7 @@ func (x *DisconnectRequest) String() string {
 func (*DisconnectRequest) ProtoMessage() {}
 
 func (x *DisconnectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[26]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1610,7 +1690,7 @@ func (x *DisconnectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectRequest.ProtoReflect.Descriptor instead.
 func (*DisconnectRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{26}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *DisconnectRequest) GetInterfaceName() string {
@@ -1629,7 +1709,7 @@ type DisconnectResponse struct {
 
 func (x *DisconnectResponse) Reset() {
 	*x = DisconnectResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[27]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1641,7 +1721,7 @@ func (x *DisconnectResponse) String() string {
 func (*DisconnectResponse) ProtoMessage() {}
 
 func (x *DisconnectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[27]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1654,7 +1734,7 @@ func (x *DisconnectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectResponse.ProtoReflect.Descriptor instead.
 func (*DisconnectResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{27}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *DisconnectResponse) GetAttachments() []*v1.Attachment {
@@ -1672,7 +1752,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[28]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1684,7 +1764,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[28]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1697,7 +1777,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{28}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{30}
 }
 
 type ShutdownResponse struct {
@@ -1708,7 +1788,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[29]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1720,7 +1800,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[29]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1733,7 +1813,7 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{29}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{31}
 }
 
 type CopyFromRequest struct {
@@ -1746,7 +1826,7 @@ type CopyFromRequest struct {
 
 func (x *CopyFromRequest) Reset() {
 	*x = CopyFromRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[30]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1758,7 +1838,7 @@ func (x *CopyFromRequest) String() string {
 func (*CopyFromRequest) ProtoMessage() {}
 
 func (x *CopyFromRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[30]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1771,7 +1851,7 @@ func (x *CopyFromRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopyFromRequest.ProtoReflect.Descriptor instead.
 func (*CopyFromRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{30}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *CopyFromRequest) GetPath() string {
@@ -1797,7 +1877,7 @@ type CopyFromResponse struct {
 
 func (x *CopyFromResponse) Reset() {
 	*x = CopyFromResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[31]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1809,7 +1889,7 @@ func (x *CopyFromResponse) String() string {
 func (*CopyFromResponse) ProtoMessage() {}
 
 func (x *CopyFromResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[31]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1822,7 +1902,7 @@ func (x *CopyFromResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopyFromResponse.ProtoReflect.Descriptor instead.
 func (*CopyFromResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{31}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *CopyFromResponse) GetPart() *v1.CopyPart {
@@ -1843,7 +1923,7 @@ type CopyToRequest struct {
 
 func (x *CopyToRequest) Reset() {
 	*x = CopyToRequest{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[32]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1855,7 +1935,7 @@ func (x *CopyToRequest) String() string {
 func (*CopyToRequest) ProtoMessage() {}
 
 func (x *CopyToRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[32]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1868,7 +1948,7 @@ func (x *CopyToRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopyToRequest.ProtoReflect.Descriptor instead.
 func (*CopyToRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{32}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *CopyToRequest) GetPath() string {
@@ -1901,7 +1981,7 @@ type CopyToResponse struct {
 
 func (x *CopyToResponse) Reset() {
 	*x = CopyToResponse{}
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[33]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1913,7 +1993,7 @@ func (x *CopyToResponse) String() string {
 func (*CopyToResponse) ProtoMessage() {}
 
 func (x *CopyToResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[33]
+	mi := &file_patchbay_sandbox_v1_sandbox_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1926,7 +2006,7 @@ func (x *CopyToResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopyToResponse.ProtoReflect.Descriptor instead.
 func (*CopyToResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{33}
+	return file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CopyToResponse) GetLeftOut() []string {
@@ -2008,7 +2088,10 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\vattachments\x18\x05 \x03(\v2\x1d.patchbay.types.v1.AttachmentR\vattachments\x12!\n" +
 	"\fstdio_socket\x18\x06 \x01(\tR\vstdioSocket\x12\x16\n" +
 	"\x06faults\x18\a \x03(\tR\x06faults\x124\n" +
-	"\amachine\x18\b \x01(\v2\x1a.patchbay.types.v1.MachineR\amachine\"\x97\x01\n" +
+	"\amachine\x18\b \x01(\v2\x1a.patchbay.types.v1.MachineR\amachine\"\x0e\n" +
+	"\fWatchRequest\"I\n" +
+	"\rWatchResponse\x128\n" +
+	"\x05state\x18\x01 \x01(\v2\".patchbay.sandbox.v1.StateResponseR\x05state\"\x97\x01\n" +
 	"\n" +
 	"ExitStatus\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x127\n" +
@@ -2074,14 +2157,14 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x13SANDBOX_STATE_EMPTY\x10\x01\x12\x19\n" +
 	"\x15SANDBOX_STATE_CREATED\x10\x02\x12\x19\n" +
 	"\x15SANDBOX_STATE_RUNNING\x10\x03\x12\x19\n" +
-	"\x15SANDBOX_STATE_STOPPED\x10\x042\xcd\n" +
-	"\n" +
+	"\x15SANDBOX_STATE_STOPPED\x10\x042\x9f\v\n" +
 	"\x0eSandboxService\x12N\n" +
 	"\x05Hello\x12!.patchbay.sandbox.v1.HelloRequest\x1a\".patchbay.sandbox.v1.HelloResponse\x12Z\n" +
 	"\tBootstrap\x12%.patchbay.sandbox.v1.BootstrapRequest\x1a&.patchbay.sandbox.v1.BootstrapResponse\x12K\n" +
 	"\x04Open\x12 .patchbay.sandbox.v1.OpenRequest\x1a!.patchbay.sandbox.v1.OpenResponse\x12N\n" +
 	"\x05Start\x12!.patchbay.sandbox.v1.StartRequest\x1a\".patchbay.sandbox.v1.StartResponse\x12N\n" +
-	"\x05State\x12!.patchbay.sandbox.v1.StateRequest\x1a\".patchbay.sandbox.v1.StateResponse\x12K\n" +
+	"\x05State\x12!.patchbay.sandbox.v1.StateRequest\x1a\".patchbay.sandbox.v1.StateResponse\x12P\n" +
+	"\x05Watch\x12!.patchbay.sandbox.v1.WatchRequest\x1a\".patchbay.sandbox.v1.WatchResponse0\x01\x12K\n" +
 	"\x04Wait\x12 .patchbay.sandbox.v1.WaitRequest\x1a!.patchbay.sandbox.v1.WaitResponse\x12Q\n" +
 	"\x06Signal\x12\".patchbay.sandbox.v1.SignalRequest\x1a#.patchbay.sandbox.v1.SignalResponse\x12K\n" +
 	"\x04Exec\x12 .patchbay.sandbox.v1.ExecRequest\x1a!.patchbay.sandbox.v1.ExecResponse\x12Q\n" +
@@ -2108,7 +2191,7 @@ func file_patchbay_sandbox_v1_sandbox_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_sandbox_v1_sandbox_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_patchbay_sandbox_v1_sandbox_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_patchbay_sandbox_v1_sandbox_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_patchbay_sandbox_v1_sandbox_proto_goTypes = []any{
 	(SandboxState)(0),              // 0: patchbay.sandbox.v1.SandboxState
 	(*ExplainRequest)(nil),         // 1: patchbay.sandbox.v1.ExplainRequest
@@ -2124,106 +2207,111 @@ var file_patchbay_sandbox_v1_sandbox_proto_goTypes = []any{
 	(*StartResponse)(nil),          // 11: patchbay.sandbox.v1.StartResponse
 	(*StateRequest)(nil),           // 12: patchbay.sandbox.v1.StateRequest
 	(*StateResponse)(nil),          // 13: patchbay.sandbox.v1.StateResponse
-	(*ExitStatus)(nil),             // 14: patchbay.sandbox.v1.ExitStatus
-	(*WaitRequest)(nil),            // 15: patchbay.sandbox.v1.WaitRequest
-	(*WaitResponse)(nil),           // 16: patchbay.sandbox.v1.WaitResponse
-	(*SignalRequest)(nil),          // 17: patchbay.sandbox.v1.SignalRequest
-	(*SignalResponse)(nil),         // 18: patchbay.sandbox.v1.SignalResponse
-	(*ExecRequest)(nil),            // 19: patchbay.sandbox.v1.ExecRequest
-	(*ExecResponse)(nil),           // 20: patchbay.sandbox.v1.ExecResponse
-	(*ResizeRequest)(nil),          // 21: patchbay.sandbox.v1.ResizeRequest
-	(*ResizeResponse)(nil),         // 22: patchbay.sandbox.v1.ResizeResponse
-	(*StatsRequest)(nil),           // 23: patchbay.sandbox.v1.StatsRequest
-	(*StatsResponse)(nil),          // 24: patchbay.sandbox.v1.StatsResponse
-	(*ConnectRequest)(nil),         // 25: patchbay.sandbox.v1.ConnectRequest
-	(*ConnectResponse)(nil),        // 26: patchbay.sandbox.v1.ConnectResponse
-	(*DisconnectRequest)(nil),      // 27: patchbay.sandbox.v1.DisconnectRequest
-	(*DisconnectResponse)(nil),     // 28: patchbay.sandbox.v1.DisconnectResponse
-	(*ShutdownRequest)(nil),        // 29: patchbay.sandbox.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),       // 30: patchbay.sandbox.v1.ShutdownResponse
-	(*CopyFromRequest)(nil),        // 31: patchbay.sandbox.v1.CopyFromRequest
-	(*CopyFromResponse)(nil),       // 32: patchbay.sandbox.v1.CopyFromResponse
-	(*CopyToRequest)(nil),          // 33: patchbay.sandbox.v1.CopyToRequest
-	(*CopyToResponse)(nil),         // 34: patchbay.sandbox.v1.CopyToResponse
-	(*v1.Explanation)(nil),         // 35: patchbay.types.v1.Explanation
-	(*v1.Process)(nil),             // 36: patchbay.types.v1.Process
-	(*v1.Mount)(nil),               // 37: patchbay.types.v1.Mount
-	(*v1.AllocatedAttachment)(nil), // 38: patchbay.types.v1.AllocatedAttachment
-	(*v1.Resources)(nil),           // 39: patchbay.types.v1.Resources
-	(*v1.DNSConfiguration)(nil),    // 40: patchbay.types.v1.DNSConfiguration
-	(*v1.ExtraHost)(nil),           // 41: patchbay.types.v1.ExtraHost
-	(*v1.PublishedPort)(nil),       // 42: patchbay.types.v1.PublishedPort
-	(*v1.Attachment)(nil),          // 43: patchbay.types.v1.Attachment
-	(*timestamppb.Timestamp)(nil),  // 44: google.protobuf.Timestamp
-	(*v1.Machine)(nil),             // 45: patchbay.types.v1.Machine
-	(*v1.Sample)(nil),              // 46: patchbay.types.v1.Sample
-	(*v1.CopyPart)(nil),            // 47: patchbay.types.v1.CopyPart
+	(*WatchRequest)(nil),           // 14: patchbay.sandbox.v1.WatchRequest
+	(*WatchResponse)(nil),          // 15: patchbay.sandbox.v1.WatchResponse
+	(*ExitStatus)(nil),             // 16: patchbay.sandbox.v1.ExitStatus
+	(*WaitRequest)(nil),            // 17: patchbay.sandbox.v1.WaitRequest
+	(*WaitResponse)(nil),           // 18: patchbay.sandbox.v1.WaitResponse
+	(*SignalRequest)(nil),          // 19: patchbay.sandbox.v1.SignalRequest
+	(*SignalResponse)(nil),         // 20: patchbay.sandbox.v1.SignalResponse
+	(*ExecRequest)(nil),            // 21: patchbay.sandbox.v1.ExecRequest
+	(*ExecResponse)(nil),           // 22: patchbay.sandbox.v1.ExecResponse
+	(*ResizeRequest)(nil),          // 23: patchbay.sandbox.v1.ResizeRequest
+	(*ResizeResponse)(nil),         // 24: patchbay.sandbox.v1.ResizeResponse
+	(*StatsRequest)(nil),           // 25: patchbay.sandbox.v1.StatsRequest
+	(*StatsResponse)(nil),          // 26: patchbay.sandbox.v1.StatsResponse
+	(*ConnectRequest)(nil),         // 27: patchbay.sandbox.v1.ConnectRequest
+	(*ConnectResponse)(nil),        // 28: patchbay.sandbox.v1.ConnectResponse
+	(*DisconnectRequest)(nil),      // 29: patchbay.sandbox.v1.DisconnectRequest
+	(*DisconnectResponse)(nil),     // 30: patchbay.sandbox.v1.DisconnectResponse
+	(*ShutdownRequest)(nil),        // 31: patchbay.sandbox.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),       // 32: patchbay.sandbox.v1.ShutdownResponse
+	(*CopyFromRequest)(nil),        // 33: patchbay.sandbox.v1.CopyFromRequest
+	(*CopyFromResponse)(nil),       // 34: patchbay.sandbox.v1.CopyFromResponse
+	(*CopyToRequest)(nil),          // 35: patchbay.sandbox.v1.CopyToRequest
+	(*CopyToResponse)(nil),         // 36: patchbay.sandbox.v1.CopyToResponse
+	(*v1.Explanation)(nil),         // 37: patchbay.types.v1.Explanation
+	(*v1.Process)(nil),             // 38: patchbay.types.v1.Process
+	(*v1.Mount)(nil),               // 39: patchbay.types.v1.Mount
+	(*v1.AllocatedAttachment)(nil), // 40: patchbay.types.v1.AllocatedAttachment
+	(*v1.Resources)(nil),           // 41: patchbay.types.v1.Resources
+	(*v1.DNSConfiguration)(nil),    // 42: patchbay.types.v1.DNSConfiguration
+	(*v1.ExtraHost)(nil),           // 43: patchbay.types.v1.ExtraHost
+	(*v1.PublishedPort)(nil),       // 44: patchbay.types.v1.PublishedPort
+	(*v1.Attachment)(nil),          // 45: patchbay.types.v1.Attachment
+	(*timestamppb.Timestamp)(nil),  // 46: google.protobuf.Timestamp
+	(*v1.Machine)(nil),             // 47: patchbay.types.v1.Machine
+	(*v1.Sample)(nil),              // 48: patchbay.types.v1.Sample
+	(*v1.CopyPart)(nil),            // 49: patchbay.types.v1.CopyPart
 }
 var file_patchbay_sandbox_v1_sandbox_proto_depIdxs = []int32{
-	35, // 0: patchbay.sandbox.v1.ExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
-	36, // 1: patchbay.sandbox.v1.BootstrapRequest.process:type_name -> patchbay.types.v1.Process
+	37, // 0: patchbay.sandbox.v1.ExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
+	38, // 1: patchbay.sandbox.v1.BootstrapRequest.process:type_name -> patchbay.types.v1.Process
 	6,  // 2: patchbay.sandbox.v1.BootstrapRequest.root_filesystem:type_name -> patchbay.sandbox.v1.RootFilesystem
-	37, // 3: patchbay.sandbox.v1.BootstrapRequest.mounts:type_name -> patchbay.types.v1.Mount
-	38, // 4: patchbay.sandbox.v1.BootstrapRequest.attachments:type_name -> patchbay.types.v1.AllocatedAttachment
-	39, // 5: patchbay.sandbox.v1.BootstrapRequest.resources:type_name -> patchbay.types.v1.Resources
-	40, // 6: patchbay.sandbox.v1.BootstrapRequest.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	41, // 7: patchbay.sandbox.v1.BootstrapRequest.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
-	42, // 8: patchbay.sandbox.v1.BootstrapRequest.ports:type_name -> patchbay.types.v1.PublishedPort
-	43, // 9: patchbay.sandbox.v1.BootstrapResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	44, // 10: patchbay.sandbox.v1.BootstrapResponse.started_at:type_name -> google.protobuf.Timestamp
+	39, // 3: patchbay.sandbox.v1.BootstrapRequest.mounts:type_name -> patchbay.types.v1.Mount
+	40, // 4: patchbay.sandbox.v1.BootstrapRequest.attachments:type_name -> patchbay.types.v1.AllocatedAttachment
+	41, // 5: patchbay.sandbox.v1.BootstrapRequest.resources:type_name -> patchbay.types.v1.Resources
+	42, // 6: patchbay.sandbox.v1.BootstrapRequest.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	43, // 7: patchbay.sandbox.v1.BootstrapRequest.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
+	44, // 8: patchbay.sandbox.v1.BootstrapRequest.ports:type_name -> patchbay.types.v1.PublishedPort
+	45, // 9: patchbay.sandbox.v1.BootstrapResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	46, // 10: patchbay.sandbox.v1.BootstrapResponse.started_at:type_name -> google.protobuf.Timestamp
 	5,  // 11: patchbay.sandbox.v1.OpenRequest.container:type_name -> patchbay.sandbox.v1.BootstrapRequest
-	44, // 12: patchbay.sandbox.v1.StartResponse.started_at:type_name -> google.protobuf.Timestamp
+	46, // 12: patchbay.sandbox.v1.StartResponse.started_at:type_name -> google.protobuf.Timestamp
 	0,  // 13: patchbay.sandbox.v1.StateResponse.state:type_name -> patchbay.sandbox.v1.SandboxState
-	44, // 14: patchbay.sandbox.v1.StateResponse.started_at:type_name -> google.protobuf.Timestamp
-	14, // 15: patchbay.sandbox.v1.StateResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
-	43, // 16: patchbay.sandbox.v1.StateResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	45, // 17: patchbay.sandbox.v1.StateResponse.machine:type_name -> patchbay.types.v1.Machine
-	44, // 18: patchbay.sandbox.v1.ExitStatus.exited_at:type_name -> google.protobuf.Timestamp
-	14, // 19: patchbay.sandbox.v1.WaitResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
-	36, // 20: patchbay.sandbox.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
-	46, // 21: patchbay.sandbox.v1.StatsResponse.sample:type_name -> patchbay.types.v1.Sample
-	38, // 22: patchbay.sandbox.v1.ConnectRequest.attachment:type_name -> patchbay.types.v1.AllocatedAttachment
-	43, // 23: patchbay.sandbox.v1.ConnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	43, // 24: patchbay.sandbox.v1.DisconnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	47, // 25: patchbay.sandbox.v1.CopyFromResponse.part:type_name -> patchbay.types.v1.CopyPart
-	47, // 26: patchbay.sandbox.v1.CopyToRequest.part:type_name -> patchbay.types.v1.CopyPart
-	3,  // 27: patchbay.sandbox.v1.SandboxService.Hello:input_type -> patchbay.sandbox.v1.HelloRequest
-	5,  // 28: patchbay.sandbox.v1.SandboxService.Bootstrap:input_type -> patchbay.sandbox.v1.BootstrapRequest
-	8,  // 29: patchbay.sandbox.v1.SandboxService.Open:input_type -> patchbay.sandbox.v1.OpenRequest
-	10, // 30: patchbay.sandbox.v1.SandboxService.Start:input_type -> patchbay.sandbox.v1.StartRequest
-	12, // 31: patchbay.sandbox.v1.SandboxService.State:input_type -> patchbay.sandbox.v1.StateRequest
-	15, // 32: patchbay.sandbox.v1.SandboxService.Wait:input_type -> patchbay.sandbox.v1.WaitRequest
-	17, // 33: patchbay.sandbox.v1.SandboxService.Signal:input_type -> patchbay.sandbox.v1.SignalRequest
-	19, // 34: patchbay.sandbox.v1.SandboxService.Exec:input_type -> patchbay.sandbox.v1.ExecRequest
-	21, // 35: patchbay.sandbox.v1.SandboxService.Resize:input_type -> patchbay.sandbox.v1.ResizeRequest
-	31, // 36: patchbay.sandbox.v1.SandboxService.CopyFrom:input_type -> patchbay.sandbox.v1.CopyFromRequest
-	33, // 37: patchbay.sandbox.v1.SandboxService.CopyTo:input_type -> patchbay.sandbox.v1.CopyToRequest
-	1,  // 38: patchbay.sandbox.v1.SandboxService.Explain:input_type -> patchbay.sandbox.v1.ExplainRequest
-	23, // 39: patchbay.sandbox.v1.SandboxService.Stats:input_type -> patchbay.sandbox.v1.StatsRequest
-	25, // 40: patchbay.sandbox.v1.SandboxService.Connect:input_type -> patchbay.sandbox.v1.ConnectRequest
-	27, // 41: patchbay.sandbox.v1.SandboxService.Disconnect:input_type -> patchbay.sandbox.v1.DisconnectRequest
-	29, // 42: patchbay.sandbox.v1.SandboxService.Shutdown:input_type -> patchbay.sandbox.v1.ShutdownRequest
-	4,  // 43: patchbay.sandbox.v1.SandboxService.Hello:output_type -> patchbay.sandbox.v1.HelloResponse
-	7,  // 44: patchbay.sandbox.v1.SandboxService.Bootstrap:output_type -> patchbay.sandbox.v1.BootstrapResponse
-	9,  // 45: patchbay.sandbox.v1.SandboxService.Open:output_type -> patchbay.sandbox.v1.OpenResponse
-	11, // 46: patchbay.sandbox.v1.SandboxService.Start:output_type -> patchbay.sandbox.v1.StartResponse
-	13, // 47: patchbay.sandbox.v1.SandboxService.State:output_type -> patchbay.sandbox.v1.StateResponse
-	16, // 48: patchbay.sandbox.v1.SandboxService.Wait:output_type -> patchbay.sandbox.v1.WaitResponse
-	18, // 49: patchbay.sandbox.v1.SandboxService.Signal:output_type -> patchbay.sandbox.v1.SignalResponse
-	20, // 50: patchbay.sandbox.v1.SandboxService.Exec:output_type -> patchbay.sandbox.v1.ExecResponse
-	22, // 51: patchbay.sandbox.v1.SandboxService.Resize:output_type -> patchbay.sandbox.v1.ResizeResponse
-	32, // 52: patchbay.sandbox.v1.SandboxService.CopyFrom:output_type -> patchbay.sandbox.v1.CopyFromResponse
-	34, // 53: patchbay.sandbox.v1.SandboxService.CopyTo:output_type -> patchbay.sandbox.v1.CopyToResponse
-	2,  // 54: patchbay.sandbox.v1.SandboxService.Explain:output_type -> patchbay.sandbox.v1.ExplainResponse
-	24, // 55: patchbay.sandbox.v1.SandboxService.Stats:output_type -> patchbay.sandbox.v1.StatsResponse
-	26, // 56: patchbay.sandbox.v1.SandboxService.Connect:output_type -> patchbay.sandbox.v1.ConnectResponse
-	28, // 57: patchbay.sandbox.v1.SandboxService.Disconnect:output_type -> patchbay.sandbox.v1.DisconnectResponse
-	30, // 58: patchbay.sandbox.v1.SandboxService.Shutdown:output_type -> patchbay.sandbox.v1.ShutdownResponse
-	43, // [43:59] is the sub-list for method output_type
-	27, // [27:43] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	46, // 14: patchbay.sandbox.v1.StateResponse.started_at:type_name -> google.protobuf.Timestamp
+	16, // 15: patchbay.sandbox.v1.StateResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
+	45, // 16: patchbay.sandbox.v1.StateResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	47, // 17: patchbay.sandbox.v1.StateResponse.machine:type_name -> patchbay.types.v1.Machine
+	13, // 18: patchbay.sandbox.v1.WatchResponse.state:type_name -> patchbay.sandbox.v1.StateResponse
+	46, // 19: patchbay.sandbox.v1.ExitStatus.exited_at:type_name -> google.protobuf.Timestamp
+	16, // 20: patchbay.sandbox.v1.WaitResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
+	38, // 21: patchbay.sandbox.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
+	48, // 22: patchbay.sandbox.v1.StatsResponse.sample:type_name -> patchbay.types.v1.Sample
+	40, // 23: patchbay.sandbox.v1.ConnectRequest.attachment:type_name -> patchbay.types.v1.AllocatedAttachment
+	45, // 24: patchbay.sandbox.v1.ConnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	45, // 25: patchbay.sandbox.v1.DisconnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	49, // 26: patchbay.sandbox.v1.CopyFromResponse.part:type_name -> patchbay.types.v1.CopyPart
+	49, // 27: patchbay.sandbox.v1.CopyToRequest.part:type_name -> patchbay.types.v1.CopyPart
+	3,  // 28: patchbay.sandbox.v1.SandboxService.Hello:input_type -> patchbay.sandbox.v1.HelloRequest
+	5,  // 29: patchbay.sandbox.v1.SandboxService.Bootstrap:input_type -> patchbay.sandbox.v1.BootstrapRequest
+	8,  // 30: patchbay.sandbox.v1.SandboxService.Open:input_type -> patchbay.sandbox.v1.OpenRequest
+	10, // 31: patchbay.sandbox.v1.SandboxService.Start:input_type -> patchbay.sandbox.v1.StartRequest
+	12, // 32: patchbay.sandbox.v1.SandboxService.State:input_type -> patchbay.sandbox.v1.StateRequest
+	14, // 33: patchbay.sandbox.v1.SandboxService.Watch:input_type -> patchbay.sandbox.v1.WatchRequest
+	17, // 34: patchbay.sandbox.v1.SandboxService.Wait:input_type -> patchbay.sandbox.v1.WaitRequest
+	19, // 35: patchbay.sandbox.v1.SandboxService.Signal:input_type -> patchbay.sandbox.v1.SignalRequest
+	21, // 36: patchbay.sandbox.v1.SandboxService.Exec:input_type -> patchbay.sandbox.v1.ExecRequest
+	23, // 37: patchbay.sandbox.v1.SandboxService.Resize:input_type -> patchbay.sandbox.v1.ResizeRequest
+	33, // 38: patchbay.sandbox.v1.SandboxService.CopyFrom:input_type -> patchbay.sandbox.v1.CopyFromRequest
+	35, // 39: patchbay.sandbox.v1.SandboxService.CopyTo:input_type -> patchbay.sandbox.v1.CopyToRequest
+	1,  // 40: patchbay.sandbox.v1.SandboxService.Explain:input_type -> patchbay.sandbox.v1.ExplainRequest
+	25, // 41: patchbay.sandbox.v1.SandboxService.Stats:input_type -> patchbay.sandbox.v1.StatsRequest
+	27, // 42: patchbay.sandbox.v1.SandboxService.Connect:input_type -> patchbay.sandbox.v1.ConnectRequest
+	29, // 43: patchbay.sandbox.v1.SandboxService.Disconnect:input_type -> patchbay.sandbox.v1.DisconnectRequest
+	31, // 44: patchbay.sandbox.v1.SandboxService.Shutdown:input_type -> patchbay.sandbox.v1.ShutdownRequest
+	4,  // 45: patchbay.sandbox.v1.SandboxService.Hello:output_type -> patchbay.sandbox.v1.HelloResponse
+	7,  // 46: patchbay.sandbox.v1.SandboxService.Bootstrap:output_type -> patchbay.sandbox.v1.BootstrapResponse
+	9,  // 47: patchbay.sandbox.v1.SandboxService.Open:output_type -> patchbay.sandbox.v1.OpenResponse
+	11, // 48: patchbay.sandbox.v1.SandboxService.Start:output_type -> patchbay.sandbox.v1.StartResponse
+	13, // 49: patchbay.sandbox.v1.SandboxService.State:output_type -> patchbay.sandbox.v1.StateResponse
+	15, // 50: patchbay.sandbox.v1.SandboxService.Watch:output_type -> patchbay.sandbox.v1.WatchResponse
+	18, // 51: patchbay.sandbox.v1.SandboxService.Wait:output_type -> patchbay.sandbox.v1.WaitResponse
+	20, // 52: patchbay.sandbox.v1.SandboxService.Signal:output_type -> patchbay.sandbox.v1.SignalResponse
+	22, // 53: patchbay.sandbox.v1.SandboxService.Exec:output_type -> patchbay.sandbox.v1.ExecResponse
+	24, // 54: patchbay.sandbox.v1.SandboxService.Resize:output_type -> patchbay.sandbox.v1.ResizeResponse
+	34, // 55: patchbay.sandbox.v1.SandboxService.CopyFrom:output_type -> patchbay.sandbox.v1.CopyFromResponse
+	36, // 56: patchbay.sandbox.v1.SandboxService.CopyTo:output_type -> patchbay.sandbox.v1.CopyToResponse
+	2,  // 57: patchbay.sandbox.v1.SandboxService.Explain:output_type -> patchbay.sandbox.v1.ExplainResponse
+	26, // 58: patchbay.sandbox.v1.SandboxService.Stats:output_type -> patchbay.sandbox.v1.StatsResponse
+	28, // 59: patchbay.sandbox.v1.SandboxService.Connect:output_type -> patchbay.sandbox.v1.ConnectResponse
+	30, // 60: patchbay.sandbox.v1.SandboxService.Disconnect:output_type -> patchbay.sandbox.v1.DisconnectResponse
+	32, // 61: patchbay.sandbox.v1.SandboxService.Shutdown:output_type -> patchbay.sandbox.v1.ShutdownResponse
+	45, // [45:62] is the sub-list for method output_type
+	28, // [28:45] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_sandbox_v1_sandbox_proto_init() }
@@ -2237,7 +2325,7 @@ func file_patchbay_sandbox_v1_sandbox_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_sandbox_v1_sandbox_proto_rawDesc), len(file_patchbay_sandbox_v1_sandbox_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   34,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

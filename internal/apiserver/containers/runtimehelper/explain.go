@@ -7,8 +7,6 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
-	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 )
 
@@ -29,24 +27,4 @@ func (h Helper) Explain(container string, grace time.Duration, err error) error 
 		return unavailable("died: %s", h.Process.Death())
 	}
 	return unavailable("does not answer: %w", err)
-}
-
-// AwaitEnd returns true when the helper of a sandbox is gone, false when ctx has ended
-// before. One that stays after its main process has ended is killed.
-func (p *Programs) AwaitEnd(ctx context.Context, id string, h Helper) bool {
-	for {
-		_, err := h.Client.Wait(ctx, &sandboxv1.WaitRequest{})
-		if Within(ctx, p.GraceTimeout, h.Process.Done()) {
-			return true
-		}
-		if ctx.Err() != nil {
-			return false
-		}
-		if err == nil || disk.ReadExit(p.Roots.Sandbox(id)) != nil {
-			p.Log.Warn("a runtime helper stays after its container has ended, and is killed", "container", id)
-			h.Process.Kill()
-			return true
-		}
-		// No answer, yet alive: ask again.
-	}
 }

@@ -45,12 +45,8 @@ func Ask(ctx context.Context, h runtimehelper.Helper, directory string, known re
 
 // told completes a status by what the helper says.
 func told(status resource.ContainerStatus, answer *sandboxv1.StateResponse) resource.ContainerStatus {
-	if exit := answer.GetExit(); answer.GetState() == sandboxv1.SandboxState_SANDBOX_STATE_STOPPED && exit != nil {
-		return resource.ContainerStatus{
-			State: resource.ContainerStopped, Message: exit.GetMessage(),
-			StartedAt: status.StartedAt, ExitedAt: exit.GetExitedAt().AsTime(),
-			ExitCode: int(exit.GetCode()), OutOfMemory: exit.GetOutOfMemory(),
-		}
+	if end := endOf(answer); end != nil {
+		return Told{Ended: end}.Complete(status)
 	}
 	status.PID, status.Message = int(answer.GetPid()), ""
 	status.Faults, status.Machine = answer.GetFaults(), wire.MachineFromProto(answer.GetMachine())
@@ -68,4 +64,16 @@ func told(status resource.ContainerStatus, answer *sandboxv1.StateResponse) reso
 // HasEnded reports whether nothing of a container runs or is about to.
 func HasEnded(state resource.ContainerState) bool {
 	return state == resource.ContainerCreated || state == resource.ContainerStopped
+}
+
+// endOf returns how the main process ended, if a state says that it has.
+func endOf(state *sandboxv1.StateResponse) *disk.Exit {
+	exit := state.GetExit()
+	if state.GetState() != sandboxv1.SandboxState_SANDBOX_STATE_STOPPED || exit == nil {
+		return nil
+	}
+	return &disk.Exit{
+		Code: int(exit.GetCode()), ExitedAt: exit.GetExitedAt().AsTime(),
+		OutOfMemory: exit.GetOutOfMemory(), Message: exit.GetMessage(),
+	}
 }

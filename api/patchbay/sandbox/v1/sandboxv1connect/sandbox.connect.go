@@ -48,6 +48,8 @@ const (
 	SandboxServiceStartProcedure = "/patchbay.sandbox.v1.SandboxService/Start"
 	// SandboxServiceStateProcedure is the procedure name of the SandboxService's State RPC.
 	SandboxServiceStateProcedure = "/patchbay.sandbox.v1.SandboxService/State"
+	// SandboxServiceWatchProcedure is the procedure name of the SandboxService's Watch RPC.
+	SandboxServiceWatchProcedure = "/patchbay.sandbox.v1.SandboxService/Watch"
 	// SandboxServiceWaitProcedure is the procedure name of the SandboxService's Wait RPC.
 	SandboxServiceWaitProcedure = "/patchbay.sandbox.v1.SandboxService/Wait"
 	// SandboxServiceSignalProcedure is the procedure name of the SandboxService's Signal RPC.
@@ -106,6 +108,13 @@ var (
 			StreamType: connect.StreamTypeUnary,
 			Schema:     v1.File_patchbay_sandbox_v1_sandbox_proto.Services().ByName("SandboxService").Methods().ByName("State"),
 			Procedure:  SandboxServiceStateProcedure,
+		}
+	})
+	sandboxServiceWatchSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeServer,
+			Schema:     v1.File_patchbay_sandbox_v1_sandbox_proto.Services().ByName("SandboxService").Methods().ByName("Watch"),
+			Procedure:  SandboxServiceWatchProcedure,
 		}
 	})
 	sandboxServiceWaitSpec = sync.OnceValue(func() connect.Spec {
@@ -204,6 +213,9 @@ type SandboxServiceClient interface {
 	Start(context.Context, *v1.StartRequest) (*v1.StartResponse, error)
 	// State says what is true now.
 	State(context.Context, *v1.StateRequest) (*v1.StateResponse, error)
+	// Watch sends the state now and then each change of it. The last one is that the
+	// sandbox has stopped; a stream that ends with another one was cut.
+	Watch(context.Context, *v1.WatchRequest) (SandboxServiceWatchClientStream, error)
 	// Wait returns when a process has exited.
 	Wait(context.Context, *v1.WaitRequest) (*v1.WaitResponse, error)
 	// Signal sends a signal to a process, or to all of the sandbox's.
@@ -238,6 +250,26 @@ type SandboxServiceClient interface {
 // Multiple service clients may share a single connect.Client.
 func NewSandboxServiceClient(client *connect.Client) SandboxServiceClient {
 	return &sandboxServiceClient{client: client}
+}
+
+// SandboxServiceWatchClientStream is the client stream for the SandboxService's Watch RPC.
+type SandboxServiceWatchClientStream struct {
+	stream connect.ClientStream
+}
+
+// Receive returns the next response message from the server.
+func (s SandboxServiceWatchClientStream) Receive() (*v1.WatchResponse, error) {
+	var res v1.WatchResponse
+	if err := s.stream.Receive(&res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+// Close releases the stream's resources. It is idempotent and is typically deferred to clean up a
+// stream abandoned before io.EOF.
+func (s SandboxServiceWatchClientStream) Close() error {
+	return s.stream.Close()
 }
 
 // SandboxServiceCopyFromClientStream is the client stream for the SandboxService's CopyFrom RPC.
@@ -306,6 +338,9 @@ type SandboxServiceHandler interface {
 	Start(context.Context, *v1.StartRequest) (*v1.StartResponse, error)
 	// State says what is true now.
 	State(context.Context, *v1.StateRequest) (*v1.StateResponse, error)
+	// Watch sends the state now and then each change of it. The last one is that the
+	// sandbox has stopped; a stream that ends with another one was cut.
+	Watch(context.Context, *v1.WatchRequest, SandboxServiceWatchServerStream) error
 	// Wait returns when a process has exited.
 	Wait(context.Context, *v1.WaitRequest) (*v1.WaitResponse, error)
 	// Signal sends a signal to a process, or to all of the sandbox's.
@@ -346,6 +381,7 @@ func RegisterSandboxServiceHandler(server *connect.Server, svc SandboxServiceHan
 		connect.Method{Spec: sandboxServiceOpenSpec(), Handler: adapter.open},
 		connect.Method{Spec: sandboxServiceStartSpec(), Handler: adapter.start},
 		connect.Method{Spec: sandboxServiceStateSpec(), Handler: adapter.state},
+		connect.Method{Spec: sandboxServiceWatchSpec(), Handler: adapter.watch},
 		connect.Method{Spec: sandboxServiceWaitSpec(), Handler: adapter.wait},
 		connect.Method{Spec: sandboxServiceSignalSpec(), Handler: adapter.signal},
 		connect.Method{Spec: sandboxServiceExecSpec(), Handler: adapter.exec},
@@ -358,6 +394,21 @@ func RegisterSandboxServiceHandler(server *connect.Server, svc SandboxServiceHan
 		connect.Method{Spec: sandboxServiceDisconnectSpec(), Handler: adapter.disconnect},
 		connect.Method{Spec: sandboxServiceShutdownSpec(), Handler: adapter.shutdown},
 	)
+}
+
+// SandboxServiceWatchServerStream is the server stream for the SandboxService's Watch RPC.
+type SandboxServiceWatchServerStream struct {
+	stream connect.ServerStream
+}
+
+// SendHeaders flushes the response headers without a message. The first Send does this implicitly.
+func (s SandboxServiceWatchServerStream) SendHeaders() error {
+	return s.stream.SendHeaders()
+}
+
+// Send sends a response message to the client.
+func (s SandboxServiceWatchServerStream) Send(res *v1.WatchResponse) error {
+	return s.stream.Send(res)
 }
 
 // SandboxServiceCopyFromServerStream is the server stream for the SandboxService's CopyFrom RPC.
@@ -410,6 +461,10 @@ func (UnimplementedSandboxServiceHandler) Start(context.Context, *v1.StartReques
 
 func (UnimplementedSandboxServiceHandler) State(context.Context, *v1.StateRequest) (*v1.StateResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.sandbox.v1.SandboxService.State is not implemented")
+}
+
+func (UnimplementedSandboxServiceHandler) Watch(context.Context, *v1.WatchRequest, SandboxServiceWatchServerStream) error {
+	return connect.NewError(connect.CodeUnimplemented, "patchbay.sandbox.v1.SandboxService.Watch is not implemented")
 }
 
 func (UnimplementedSandboxServiceHandler) Wait(context.Context, *v1.WaitRequest) (*v1.WaitResponse, error) {
@@ -498,6 +553,14 @@ func (c *sandboxServiceClient) State(ctx context.Context, req *v1.StateRequest) 
 		return nil, err
 	}
 	return &res, nil
+}
+
+func (c *sandboxServiceClient) Watch(ctx context.Context, req *v1.WatchRequest) (SandboxServiceWatchClientStream, error) {
+	stream, err := c.client.CallServerStream(ctx, sandboxServiceWatchSpec(), req)
+	if err != nil {
+		return SandboxServiceWatchClientStream{}, err
+	}
+	return SandboxServiceWatchClientStream{stream: stream}, nil
 }
 
 func (c *sandboxServiceClient) Wait(ctx context.Context, req *v1.WaitRequest) (*v1.WaitResponse, error) {
@@ -648,6 +711,14 @@ func (h sandboxServiceHandler) state(ctx context.Context, _ connect.Spec, stream
 		return err
 	}
 	return stream.Send(res)
+}
+
+func (h sandboxServiceHandler) watch(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.WatchRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	return h.svc.Watch(ctx, &req, SandboxServiceWatchServerStream{stream: stream})
 }
 
 func (h sandboxServiceHandler) wait(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
