@@ -682,9 +682,13 @@ func (s fakeContainers) List(_ context.Context, r *apiserverv1.ContainerServiceL
 	s.server.mu.Lock()
 	defer s.server.mu.Unlock()
 	out := &apiserverv1.ContainerServiceListResponse{}
+	convert := wire.ContainerToProto
+	if r.GetBrief() {
+		convert = wire.ContainerBriefToProto
+	}
 	for _, c := range s.server.containers {
 		if r.GetAll() || c.Status.State == resource.ContainerRunning {
-			out.Containers = append(out.Containers, wire.ContainerToProto(c.Container))
+			out.Containers = append(out.Containers, convert(c.Container))
 		}
 	}
 	return out, nil

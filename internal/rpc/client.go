@@ -7,8 +7,10 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connecthttp"
@@ -43,27 +45,54 @@ func Dial(socket string) *Connection {
 // this host.
 func DialBy(reach func(context.Context) (net.Conn, error)) *Connection {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return reach(ctx) }
-	one, two := new(http.Protocols), new(http.Protocols)
-	one.SetHTTP1(true)
-	two.SetUnencryptedHTTP2(true)
-	h1 := &http.Transport{DialContext: dial, Protocols: one, MaxIdleConnsPerHost: 16}
+	h1 := overHTTP(1, dial)
 	noting := &http.Client{Transport: refusals{h1}}
-	h2 := &http.Transport{DialContext: dial, Protocols: two}
-	// To compress an answer takes a process that is just beginning milliseconds,
-	// and to send it to the same machine nothing.
-	plain := connecthttp.WithCompressors()
+	var h2 atomic.Pointer[http.Transport] // few servers are ever called in all ways
 	transport := &hybrid{
-		binary: connecthttp.NewTransport(noting, "http://patchbay", plain),
-		text:   connecthttp.NewTransport(noting, "http://patchbay", plain, connecthttp.WithProtoJSON()),
-		twoWay: connecthttp.NewTransport(&http.Client{Transport: h2}, "http://patchbay", plain),
+		binary: lazily(func() connect.Transport { return connecthttp.NewTransport(noting, authority, plain) }),
+		text: lazily(func() connect.Transport {
+			return connecthttp.NewTransport(noting, authority, plain, connecthttp.WithProtoJSON())
+		}),
+		twoWay: lazily(func() connect.Transport {
+			h2.Store(overHTTP(2, dial))
+			return connecthttp.NewTransport(&http.Client{Transport: h2.Load()}, authority, plain)
+		}),
 	}
 	return &Connection{
 		Client:    connect.NewClient(transport, edge),
 		transport: transport,
 		close: func() {
 			h1.CloseIdleConnections()
-			h2.CloseIdleConnections()
+			if used := h2.Load(); used != nil {
+				used.CloseIdleConnections()
+			}
 		},
+	}
+}
+
+// authority stands for the server in requests; nobody looks at it.
+const authority = "http://patchbay"
+
+// plain has answers not compressed: that takes a process that is just beginning
+// milliseconds, and to send them to the same machine nothing.
+var plain = connecthttp.WithCompressors()
+
+const (
+	// idleTimeout is how long a connection waits for a further call. It takes some 30
+	// KiB of both sides, and to make another one 0.1 ms.
+	idleTimeout = time.Second
+	// bufferSize is that of a connection, in bytes, for each direction. Messages are
+	// mostly smaller, and large ones go past the buffers.
+	bufferSize = 1 << 10
+)
+
+func overHTTP(version int, dial func(context.Context, string, string) (net.Conn, error)) *http.Transport {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(version == 1)
+	protocols.SetUnencryptedHTTP2(version == 2)
+	return &http.Transport{
+		DialContext: dial, Protocols: protocols, MaxIdleConnsPerHost: 16, IdleConnTimeout: idleTimeout,
+		ReadBufferSize: bufferSize, WriteBufferSize: bufferSize,
 	}
 }
 
@@ -74,13 +103,15 @@ func (c *Connection) Close() { c.close() }
 // hybrid sends what needs no HTTP/2 over HTTP/1.1, which takes two thirds of
 // the time for a small call.
 type hybrid struct {
-	binary, text, twoWay connect.Transport
+	binary, text, twoWay func() connect.Transport
 	json                 atomic.Bool
 }
 
+func lazily(f func() connect.Transport) func() connect.Transport { return sync.OnceValue(f) }
+
 func (h *hybrid) NewClientStream(ctx context.Context, spec connect.Spec) (connect.ClientStream, error) {
 	if spec.StreamType&connect.StreamTypeClient != 0 {
-		return h.twoWay.NewClientStream(ctx, spec)
+		return h.twoWay().NewClientStream(ctx, spec)
 	}
 	return h.negotiate(ctx, spec)
 }

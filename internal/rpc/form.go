@@ -24,9 +24,9 @@ func (h *hybrid) negotiate(ctx context.Context, spec connect.Spec) (connect.Clie
 
 func (h *hybrid) form(json bool) connect.Transport {
 	if json {
-		return h.text
+		return h.text()
 	}
-	return h.binary
+	return h.binary()
 }
 
 // formStream makes its call once more, in the other form, when the server does

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -183,6 +184,60 @@ func TestStreamEndsWhenServerGoes(t *testing.T) {
 	if _, err := stream.Receive(); !errors.Is(err, errdefs.ErrUnavailable) {
 		t.Errorf("got %v, want unavailable", err)
 	}
+}
+
+// A connection that nobody needs any more is closed, also at the server's side.
+func TestIdleConnectionsEnd(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	watched := &watchedListener{Listener: l, ends: make(chan struct{}, 8)}
+	server := rpc.NewServer(rpc.ServerConfig{
+		Register: func(s *connect.Server) {
+			pluginv1connect.RegisterNetworkPluginServiceHandler(s, &plugin{hello: func() error { return nil }})
+		},
+		Private: true,
+		Log:     slog.New(slog.DiscardHandler),
+	})
+	done := make(chan error)
+	go func() { done <- server.Serve(watched) }()
+	defer func() { server.Close(); <-done }()
+	client := pluginv1connect.NewNetworkPluginServiceClient(rpc.Dial(socket).Client)
+	hello := func() {
+		t.Helper()
+		if _, err := client.Hello(t.Context(), &pluginv1.HelloRequest{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hello()
+	<-watched.ends
+	hello()
+}
+
+// watchedListener tells of each of its connections that was closed.
+type watchedListener struct {
+	net.Listener
+	ends chan struct{}
+}
+
+func (l *watchedListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &watchedConn{c.(*net.UnixConn), sync.OnceFunc(func() { l.ends <- struct{}{} })}, nil
+}
+
+type watchedConn struct {
+	*net.UnixConn
+	closed func()
+}
+
+func (c *watchedConn) Close() error {
+	defer c.closed()
+	return c.UnixConn.Close()
 }
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -5,7 +5,6 @@ import (
 	"os"
 	"sync"
 
-	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/report"
 )
@@ -13,8 +12,7 @@ import (
 // watch waits for the end of a run and takes away what it leaves. It ends early
 // when the service is closed: the next patchbayd takes over then.
 func (s *Service) watch(e *entry, r *run) {
-	told := func(state *sandboxv1.StateResponse) { s.hear(r, state) }
-	if r.Process != nil && !s.programs.Follow(s.life, e.id(), r.Helper, told) {
+	if r.Process != nil && !s.programs.Follow(s.life, e.id(), r.Helper, r.told.Hear) {
 		return
 	}
 	s.finish(e, r)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 
-	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/internal/apiserver/containers/status"
 	"patchbay.dev/patchbay/resource"
 )
@@ -54,10 +53,8 @@ func (s *Service) known(e *entry) (resource.ContainerStatus, *run, status.Candid
 		return known, nil, status.Candidate{}
 	}
 	known.HelperPID = r.Process.PID()
-	if r.told.Ended != nil {
-		return r.told.Complete(known), nil, status.Candidate{}
-	}
-	return r.told.Complete(known), r, status.Candidate{Died: r.Process.Done(), Followed: r.told.Followed, At: r.told.At}
+	known, helper := r.told.Complete(known, r.Process.Done())
+	return known, r, helper
 }
 
 // ask completes what is known by what the helper says. One that hangs costs the
@@ -66,15 +63,6 @@ func (s *Service) ask(ctx context.Context, e *entry, r *run, known resource.Cont
 	ctx, cancel := context.WithTimeout(ctx, s.config.StatusTimeout)
 	defer cancel()
 	now := status.Ask(ctx, r.Helper, s.config.Roots.Sandbox(e.id()), known)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r.told = r.told.Remember(now)
+	r.told.Remember(now)
 	return now
-}
-
-// hear takes in what the helper of a run says by itself; nil: it is no longer heard.
-func (s *Service) hear(r *run, state *sandboxv1.StateResponse) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r.told = r.told.Hear(state)
 }

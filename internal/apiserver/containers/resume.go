@@ -99,8 +99,8 @@ func (s *Service) wasStarted(e *entry, r *run) bool {
 	if err != nil {
 		return true
 	}
+	r.told.Began(int(answer.GetPid()))
 	s.mu.Lock()
-	r.told.PID = int(answer.GetPid())
 	if answer.GetStartedAt() != nil {
 		r.startedAt = answer.GetStartedAt().AsTime()
 	}

@@ -32,8 +32,9 @@ type run struct {
 	removing    bool                    // has ended and is removed, too late to keep it
 	startedAt   time.Time
 	attachments []resource.Attachment
-	told        status.Told
 	outcome     *disk.Exit // how it ended, while what it leaves is taken away
+
+	told status.Told
 }
 
 // Start allocates on all networks, starts a runtime helper and the main process
@@ -126,7 +127,7 @@ func (s *Service) launch(ctx context.Context, e *entry, r *run, attach bool) (re
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r.Helper, r.state, r.startedAt, r.attachments = made.Helper, resource.ContainerRunning, made.StartedAt, made.Attachments
-	r.told.PID = made.PID
+	r.told.Began(made.PID)
 	report.Change(s.config.Events, e.described(), event.ActionStart)
 	return made.Answer, nil
 }

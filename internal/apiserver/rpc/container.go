@@ -121,11 +121,15 @@ func (h *containerHarness) List(ctx context.Context, r *apiserverv1.ContainerSer
 	if err != nil {
 		return nil, err
 	}
-	var out apiserverv1.ContainerServiceListResponse
-	for _, c := range list {
-		out.Containers = append(out.Containers, wire.ContainerToProto(c))
+	convert := wire.ContainerToProto
+	if r.GetBrief() {
+		convert = wire.ContainerBriefToProto
 	}
-	return &out, nil
+	out := &apiserverv1.ContainerServiceListResponse{Containers: make([]*apiserverv1.Container, len(list))}
+	for i, c := range list {
+		out.Containers[i] = convert(c)
+	}
+	return out, nil
 }
 
 func (h *containerHarness) Get(ctx context.Context, r *apiserverv1.ContainerServiceGetRequest) (*apiserverv1.ContainerServiceGetResponse, error) {

@@ -16,6 +16,7 @@ import (
 	"connectrpc.com/connect/v2"
 	"github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -312,6 +313,15 @@ func TestContainerCalls(t *testing.T) {
 	list, err := c.List(ctx, &apiserverv1.ContainerServiceListRequest{All: true})
 	if err != nil || len(list.GetContainers()) != 2 || <-fake.calls != "list true" {
 		t.Errorf("list: %v, %v", list, err)
+	}
+	brief, err := c.List(ctx, &apiserverv1.ContainerServiceListRequest{All: true, Brief: true})
+	if err != nil || len(brief.GetContainers()) != 2 || <-fake.calls != "list true" {
+		t.Errorf("brief list: %v, %v", brief, err)
+	}
+	for i, b := range brief.GetContainers() {
+		if b.GetMetadata().GetId() != list.GetContainers()[i].GetMetadata().GetId() || proto.Size(b) >= proto.Size(list.GetContainers()[i]) {
+			t.Errorf("brief: %v, want less of %v", b, list.GetContainers()[i])
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/cli/output"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -59,7 +60,7 @@ type listClients struct {
 }
 
 func runList(ctx context.Context, api listClients, out io.Writer, o containerListOptions) error {
-	answer, err := api.containers.List(ctx, &apiserverv1.ContainerServiceListRequest{All: o.all})
+	answer, err := api.containers.List(ctx, &apiserverv1.ContainerServiceListRequest{All: o.all, Brief: !o.Whole()})
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,9 @@ func runList(ctx context.Context, api listClients, out io.Writer, o containerLis
 	return frame.List[resource.Container]{
 		Items: containers,
 		Quiet: func(c resource.Container) string { return c.ID },
-		Table: containerTable(named(ctx, api.networks, containers), time.Now(), o.NoTrunc),
+		Table: func() *output.Table {
+			return containerTable(named(ctx, api.networks, containers), time.Now(), o.NoTrunc)
+		},
 	}.Show(out, o.ListOptions)
 }
 

@@ -30,11 +30,14 @@ func (o *ListOptions) Bind(f *Frame, c *cobra.Command, what string) {
 	c.Flags().BoolVar(&o.NoTrunc, "no-trunc", false, "cut nothing short")
 }
 
+// Whole reports whether resources are shown with all there is of them.
+func (o ListOptions) Whole() bool { return o.format == output.FormatJSON }
+
 // List is resources to be listed.
 type List[T any] struct {
 	Items []T
 	Quiet func(T) string
-	Table *output.Table
+	Table func() *output.Table
 }
 
 // Show writes the list as the options say.
@@ -49,7 +52,7 @@ func (l List[T]) Show(out io.Writer, o ListOptions) error {
 		}
 		return Lines(out, words)
 	}
-	return l.Table.Write(out)
+	return l.Table().Write(out)
 }
 
 // Some returns an empty slice for nil, which JSON knows as a list.

@@ -9,6 +9,7 @@ import (
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/cli/output"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -62,6 +63,6 @@ func runImageList(ctx context.Context, api imageLister, out io.Writer, o frame.L
 	return frame.List[resource.Image]{
 		Items: images,
 		Quiet: func(i resource.Image) string { return i.Configuration.Digest },
-		Table: imageTable(images, time.Now(), o.NoTrunc),
+		Table: func() *output.Table { return imageTable(images, time.Now(), o.NoTrunc) },
 	}.Show(out, o)
 }

@@ -47,13 +47,16 @@ func runRegistryList(ctx context.Context, api registryLister, out io.Writer, o f
 	if err != nil {
 		return err
 	}
-	l := frame.List[registryView]{
-		Quiet: func(v registryView) string { return v.Registry },
-		Table: output.NewTable("REGISTRY", "USER"),
-	}
+	l := frame.List[registryView]{Quiet: func(v registryView) string { return v.Registry }}
 	for _, login := range answer.GetLogins() {
 		l.Items = append(l.Items, registryView{Registry: login.GetRegistry(), Username: login.GetUsername()})
-		l.Table.Add(login.GetRegistry(), login.GetUsername())
+	}
+	l.Table = func() *output.Table {
+		t := output.NewTable("REGISTRY", "USER")
+		for _, v := range l.Items {
+			t.Add(v.Registry, v.Username)
+		}
+		return t
 	}
 	return l.Show(out, o)
 }

@@ -9,6 +9,7 @@ import (
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/cli/output"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -51,6 +52,6 @@ func runNetworkList(ctx context.Context, api networkLister, out io.Writer, o fra
 	return frame.List[resource.Network]{
 		Items: networks,
 		Quiet: func(n resource.Network) string { return n.Name },
-		Table: networkTable(networks, time.Now(), o.NoTrunc),
+		Table: func() *output.Table { return networkTable(networks, time.Now(), o.NoTrunc) },
 	}.Show(out, o)
 }

@@ -76,6 +76,9 @@ func (t *Table) Write(w io.Writer) error {
 }
 
 func printable(s string) string {
+	if strings.IndexFunc(s, unicode.IsControl) < 0 {
+		return s
+	}
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return '?'

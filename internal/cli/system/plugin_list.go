@@ -9,6 +9,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 
 	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/cli/output"
 )
 
 func newPluginList(f *frame.Frame) *cobra.Command {
@@ -50,6 +51,6 @@ func runPluginList(ctx context.Context, api pluginLister, out io.Writer, o frame
 	return frame.List[pluginView]{
 		Items: plugins,
 		Quiet: func(p pluginView) string { return p.Name },
-		Table: pluginTable(plugins, o.NoTrunc),
+		Table: func() *output.Table { return pluginTable(plugins, o.NoTrunc) },
 	}.Show(out, o)
 }

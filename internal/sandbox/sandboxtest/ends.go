@@ -36,21 +36,10 @@ func testEnd(t *testing.T, c Config) {
 	r.RootFilesystem.ReadOnly = true
 	r.CapabilitiesDrop, r.CapabilitiesAdd = []string{"ALL"}, []string{"CAP_NET_ADMIN"}
 	made := h.Begin(r)
-	waited := make(chan *sandboxv1.WaitResponse, 1)
-	go func() {
-		answer, err := h.Client.Wait(h.Context(), &sandboxv1.WaitRequest{})
-		if err != nil {
-			t.Errorf("Wait: %v", err)
-		}
-		waited <- answer
-	}()
-	watched := h.watch()
+	last := h.await(func(s *sandboxv1.StateResponse) bool { return s.GetExit() != nil })
 	got := h.Attach(made.GetStdioSocket(), "", "hello\n")
-	if states := <-watched; len(states) < 2 || states[len(states)-1] != sandboxv1.SandboxState_SANDBOX_STATE_STOPPED {
-		t.Errorf("Watch: %v, want the last of several states to be that it has stopped", states)
-	}
-	if answer := <-waited; answer.GetExit().GetCode() != 7 || answer.GetExit().GetExitedAt() == nil {
-		t.Errorf("Wait: %v, want code 7 and a time", answer)
+	if s := <-last; s.GetState() != sandboxv1.SandboxState_SANDBOX_STATE_STOPPED || s.GetExit().GetCode() != 7 || s.GetExit().GetExitedAt() == nil {
+		t.Errorf("Watch ends with %v, want code 7 and a time", s)
 	}
 	got.Stdout = strings.TrimSuffix(got.Stdout, strings.Repeat("x", filler)) + "x"
 	want := Output{Stdout: "hello\nboxhost /root /made/by/us\n0\nrefused\nhosts writable\nCapBnd:\t0000000000001000\nbelow an init\nx", Stderr: "bad\n", Code: 7}
@@ -68,34 +57,29 @@ func testEnd(t *testing.T, c Config) {
 	h.WantNothingLeft() // by itself, without the verb
 }
 
-// watch opens a stream of states and then collects them until it ends.
-func (h *Helper) watch() <-chan []sandboxv1.SandboxState {
+// await follows the states of the sandbox from now on until one is as wanted, and tells
+// it.
+func (h *Helper) await(want func(*sandboxv1.StateResponse) bool) <-chan *sandboxv1.StateResponse {
 	h.T.Helper()
-	stream, err := h.Client.Watch(h.Context(), &sandboxv1.WatchRequest{})
-	if err != nil {
-		h.T.Fatal(err)
-	}
-	first, err := stream.Receive()
+	states, err := h.Client.Watch(h.Context(), &sandboxv1.WatchRequest{})
 	if err != nil {
 		h.T.Fatalf("Watch: %v", err)
 	}
-	collected := make(chan []sandboxv1.SandboxState, 1)
+	met := make(chan *sandboxv1.StateResponse, 1)
 	go func() {
-		defer stream.Close()
-		all := []sandboxv1.SandboxState{first.GetState().GetState()}
-		for {
-			message, err := stream.Receive()
+		defer states.Close()
+		var state *sandboxv1.StateResponse
+		for state == nil || !want(state) {
+			message, err := states.Receive()
 			if err != nil {
-				if !errors.Is(err, io.EOF) {
-					h.T.Errorf("Watch, after %v: %v", all, err)
-				}
-				collected <- all
-				return
+				h.T.Errorf("Watch, after %v: %v", state, err)
+				break
 			}
-			all = append(all, message.GetState().GetState())
+			state = message.GetState()
 		}
+		met <- state
 	}()
-	return collected
+	return met
 }
 
 // until is a writer that tells when a text has come.

@@ -162,23 +162,12 @@ func (a *alive) wantDefault(t *testing.T, name string) {
 // pluginDies: the fault shows, traffic goes on, and the leases are held again when
 // the plugin is back.
 func (a *alive) pluginDies(t *testing.T) {
-	states, err := a.Client.Watch(bounded(t), &sandboxv1.WatchRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer states.Close()
 	await := func(number int) {
 		t.Helper()
-		for last := (*sandboxv1.StateResponse)(nil); ; {
-			message, err := states.Receive()
-			if err != nil {
-				t.Fatalf("the stream of states ends: %v, after %v", err, last)
-			}
-			last = message.GetState()
-			if faults := last.GetFaults(); len(faults) == number && (number == 0 || strings.Contains(strings.Join(faults, "\n"), key(a.Helper, 0))) {
-				return
-			}
-		}
+		<-a.await(func(s *sandboxv1.StateResponse) bool {
+			faults := s.GetFaults()
+			return len(faults) == number && (number == 0 || strings.Contains(strings.Join(faults, "\n"), key(a.Helper, 0)))
+		})
 	}
 	await(0)
 	a.plugin.die()

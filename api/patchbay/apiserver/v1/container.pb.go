@@ -1810,8 +1810,13 @@ func (x *ContainerServiceWaitResponse) GetMessage() string {
 }
 
 type ContainerServiceListRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	All           bool                   `protobuf:"varint,1,opt,name=all,proto3" json:"all,omitempty"` // stopped ones too
+	state protoimpl.MessageState `protogen:"open.v1"`
+	All   bool                   `protobuf:"varint,1,opt,name=all,proto3" json:"all,omitempty"` // stopped ones too
+	// Leave out what a table of many has no column for. There are metadata without
+	// labels, image, arguments and ports of the configuration, and the status with
+	// network and addresses of each attachment; of a container without attachments
+	// the networks that it is configured for.
+	Brief         bool `protobuf:"varint,2,opt,name=brief,proto3" json:"brief,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1849,6 +1854,13 @@ func (*ContainerServiceListRequest) Descriptor() ([]byte, []int) {
 func (x *ContainerServiceListRequest) GetAll() bool {
 	if x != nil {
 		return x.All
+	}
+	return false
+}
+
+func (x *ContainerServiceListRequest) GetBrief() bool {
+	if x != nil {
+		return x.Brief
 	}
 	return false
 }
@@ -2981,9 +2993,10 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\tcondition\x18\x02 \x01(\x0e2$.patchbay.apiserver.v1.WaitConditionR\tcondition\"U\n" +
 	"\x1cContainerServiceWaitResponse\x12\x1b\n" +
 	"\texit_code\x18\x01 \x01(\x05R\bexitCode\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage\"/\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\"E\n" +
 	"\x1bContainerServiceListRequest\x12\x10\n" +
-	"\x03all\x18\x01 \x01(\bR\x03all\"`\n" +
+	"\x03all\x18\x01 \x01(\bR\x03all\x12\x14\n" +
+	"\x05brief\x18\x02 \x01(\bR\x05brief\"`\n" +
 	"\x1cContainerServiceListResponse\x12@\n" +
 	"\n" +
 	"containers\x18\x01 \x03(\v2 .patchbay.apiserver.v1.ContainerR\n" +

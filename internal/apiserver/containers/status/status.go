@@ -28,7 +28,7 @@ func Ended(last *disk.Exit) resource.ContainerStatus {
 func Ask(ctx context.Context, h runtimehelper.Helper, directory string, known resource.ContainerStatus) resource.ContainerStatus {
 	answer, err := h.Client.State(ctx, &sandboxv1.StateRequest{})
 	if err == nil {
-		return told(known, answer)
+		return answered(known, answer)
 	}
 	if written := disk.ReadExit(directory); written != nil {
 		return Ended(written)
@@ -43,10 +43,12 @@ func Ask(ctx context.Context, h runtimehelper.Helper, directory string, known re
 	}
 }
 
-// told completes a status by what the helper says.
-func told(status resource.ContainerStatus, answer *sandboxv1.StateResponse) resource.ContainerStatus {
+// answered completes a status by what the helper says.
+func answered(status resource.ContainerStatus, answer *sandboxv1.StateResponse) resource.ContainerStatus {
 	if end := endOf(answer); end != nil {
-		return Told{Ended: end}.Complete(status)
+		ended := Ended(end)
+		ended.StartedAt = status.StartedAt
+		return ended
 	}
 	status.PID, status.Message = int(answer.GetPid()), ""
 	status.Faults, status.Machine = answer.GetFaults(), wire.MachineFromProto(answer.GetMachine())

@@ -2,6 +2,7 @@ package status
 
 import (
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,60 +15,76 @@ import (
 // askedAtOnce bounds the helpers that AskOldest asks at a time.
 const askedAtOnce = 32
 
-// Told is what is known of a container by what its helper said.
+// Told is what is known of a container by what its helper said. It is safe for
+// concurrent use.
 type Told struct {
-	// Followed says that the helper tells each change as it happens, and all but the
-	// Message is as it is now.
-	Followed bool
-	At       time.Time // when the helper was heard last; zero: never
-	PID      int       // of the main process
-	Faults   []string
-	Message  string // why there was no answer when it was asked last
-	// Ended is set when the main process has ended.
-	Ended *disk.Exit
+	mu   sync.Mutex
+	what told // guarded by mu
 }
 
-// Hear is what is known then when a helper that is followed has told a state; nil: it
-// is no longer heard.
-func (t Told) Hear(state *sandboxv1.StateResponse) Told {
+type told struct {
+	// followed says that the helper tells each change as it happens, and all but the
+	// message is as it is now.
+	followed bool
+	at       time.Time // when the helper was heard last; zero: never
+	pid      int       // of the main process
+	faults   []string
+	message  string     // why there was no answer when it was asked last
+	ended    *disk.Exit // how the main process has, or nil
+}
+
+// Hear takes in a state that the helper has told by itself; nil: it is no longer heard.
+func (t *Told) Hear(state *sandboxv1.StateResponse) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if state == nil {
-		t.Followed = false
-		return t
+		t.what.followed = false
+		return
 	}
-	return Told{Followed: true, At: time.Now(), PID: int(state.GetPid()), Faults: state.GetFaults(), Ended: endOf(state)}
+	t.what = told{followed: true, at: time.Now(), pid: int(state.GetPid()), faults: state.GetFaults(), ended: endOf(state)}
 }
 
-// Remember is what is known then when a helper was asked, of which s came. What it
-// tells by itself is never older than an answer.
-func (t Told) Remember(s resource.ContainerStatus) Told {
-	t.At, t.Message = time.Now(), s.Message
-	if !t.Followed {
-		t.PID, t.Faults = s.PID, s.Faults
+// Remember takes in what came of asking the helper. What it tells by itself is never
+// older than an answer.
+func (t *Told) Remember(s resource.ContainerStatus) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.what.at, t.what.message = time.Now(), s.Message
+	if !t.what.followed {
+		t.what.pid, t.what.faults = s.PID, s.Faults
 	}
-	return t
 }
 
-// Complete adds it to what else is known of a container that runs.
-func (t Told) Complete(known resource.ContainerStatus) resource.ContainerStatus {
-	if t.Ended != nil {
-		ended := Ended(t.Ended)
+// Began takes in the main process, as the answer to the start has it.
+func (t *Told) Began(pid int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.what.pid = pid
+}
+
+// Complete adds it to what else is known of a container that runs, and says whether its
+// helper is worth asking for more.
+func (t *Told) Complete(known resource.ContainerStatus, died <-chan struct{}) (resource.ContainerStatus, Candidate) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.what.ended != nil {
+		ended := Ended(t.what.ended)
 		ended.StartedAt = known.StartedAt
-		return ended
+		return ended, Candidate{}
 	}
-	known.PID, known.Faults, known.Message = t.PID, t.Faults, t.Message
-	return known
+	known.PID, known.Faults, known.Message = t.what.pid, t.what.faults, t.what.message
+	return known, Candidate{died: died, at: t.what.at}
 }
 
 // Candidate is a helper that could be asked.
 type Candidate struct {
-	Died     <-chan struct{} // nil: there is nobody to ask
-	Followed bool
-	At       time.Time // when it was heard last
+	died <-chan struct{} // nil: there is nobody to ask
+	at   time.Time       // when it was heard last
 }
 
-// AskOldest calls ask with the places of all helpers that have died and of others, at
-// most most: those first that are not followed, and then those that have not been
-// heard for the longest time. It asks several at once, and returns when all have been.
+// AskOldest calls ask with the places of all helpers that have died and of those of
+// the others, at most most, that have not been heard for the longest time. It asks
+// several at once, and returns when all have been.
 func AskOldest(all []Candidate, most int, ask func(place int)) {
 	var group errgroup.Group
 	group.SetLimit(askedAtOnce)
@@ -80,24 +97,16 @@ func AskOldest(all []Candidate, most int, ask func(place int)) {
 func toAsk(all []Candidate, most int) []int {
 	var dead, alive []int
 	for place, c := range all {
-		if c.Died == nil {
+		if c.died == nil {
 			continue
 		}
 		select {
-		case <-c.Died:
+		case <-c.died:
 			dead = append(dead, place)
 		default:
 			alive = append(alive, place)
 		}
 	}
-	slices.SortStableFunc(alive, func(a, b int) int {
-		if all[a].Followed != all[b].Followed {
-			if all[b].Followed {
-				return -1
-			}
-			return 1
-		}
-		return all[a].At.Compare(all[b].At)
-	})
+	slices.SortStableFunc(alive, func(a, b int) int { return all[a].at.Compare(all[b].at) })
 	return append(dead, alive[:min(len(alive), most)]...)
 }
