@@ -4,6 +4,7 @@ package integration
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -61,6 +62,13 @@ func TestCounts(t *testing.T) {
 			h.patchbay(o...)
 		}
 		counts, now := trace.settle(), h.descriptors()
+		// Connections that nobody uses end after a while, which nothing else tells.
+		_ = poll(settle, func() error {
+			if now = h.descriptors(); now-open != expected(t, len(lines)) && !*updateCounts {
+				return errors.New("other descriptors are open than are expected")
+			}
+			return nil
+		})
 		lines = append(lines, fmt.Sprintf("%s\t%d\t%s\t%+d", what, networks, strings.Join(counts, "\t"), now-open))
 		open = now
 	}
@@ -77,6 +85,26 @@ func TestCounts(t *testing.T) {
 		count("end", n, []string{"delete", "--force", "one"})
 	}
 	compareCounts(t, lines)
+}
+
+// expected returns the descriptors of a row of the golden file, from 0.
+func expected(t *testing.T, row int) int {
+	t.Helper()
+	golden, err := os.ReadFile(filepath.Join("testdata", "counts.golden"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if lines := strings.Split(string(golden), "\n"); row+1 < len(lines) {
+		line, _, _ := strings.Cut(lines[row+1], "#")
+		if f := strings.Fields(line); len(f) > 0 {
+			_, err = fmt.Sscan(f[len(f)-1], &n)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // ofRuntime are files that the Go runtime keeps open where a control group limits
