@@ -9,6 +9,7 @@ import (
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
+	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -29,8 +30,9 @@ type told struct {
 	at       time.Time // when the helper was heard last; zero: never
 	pid      int       // of the main process
 	faults   []string
-	message  string     // why there was no answer when it was asked last
-	ended    *disk.Exit // how the main process has, or nil
+	machine  *resource.MachineStatus // nil: it is none, or nobody has told
+	message  string                  // why there was no answer when it was asked last
+	ended    *disk.Exit              // how the main process has, or nil
 }
 
 // Hear takes in a state that the helper has told by itself; nil: it is no longer heard.
@@ -41,7 +43,10 @@ func (t *Told) Hear(state *sandboxv1.StateResponse) {
 		t.what.followed = false
 		return
 	}
-	t.what = told{followed: true, at: time.Now(), pid: int(state.GetPid()), faults: state.GetFaults(), ended: endOf(state)}
+	t.what = told{
+		followed: true, at: time.Now(), pid: int(state.GetPid()), faults: state.GetFaults(),
+		machine: wire.MachineFromProto(state.GetMachine()), ended: endOf(state),
+	}
 }
 
 // Remember takes in what came of asking the helper. What it tells by itself is never
@@ -51,7 +56,7 @@ func (t *Told) Remember(s resource.ContainerStatus) {
 	defer t.mu.Unlock()
 	t.what.at, t.what.message = time.Now(), s.Message
 	if !t.what.followed {
-		t.what.pid, t.what.faults = s.PID, s.Faults
+		t.what.pid, t.what.faults, t.what.machine = s.PID, s.Faults, s.Machine
 	}
 }
 
@@ -72,7 +77,7 @@ func (t *Told) Complete(known resource.ContainerStatus, died <-chan struct{}) (r
 		ended.StartedAt = known.StartedAt
 		return ended, Candidate{}
 	}
-	known.PID, known.Faults, known.Message = t.what.pid, t.what.faults, t.what.message
+	known.PID, known.Faults, known.Machine, known.Message = t.what.pid, t.what.faults, t.what.machine, t.what.message
 	return known, Candidate{died: died, at: t.what.at}
 }
 
