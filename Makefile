@@ -112,17 +112,25 @@ demo: ## A tour in a host namespace of its own; leaves nothing (needs root).
 	@$(MAKE) --no-print-directory build
 	@scripts/demo.sh
 
-bench: build-bench ## Everything beside other engines, into docs/performance.md: 20 minutes (needs root).
+bench: ## Everything beside other engines, into docs/performance.md: 20 minutes (needs root).
+	@scripts/deps.sh
 	@scripts/bench-deps.sh
+	@$(MAKE) --no-print-directory build-bench
 	@DOCUMENT=docs/performance.md scripts/bench.sh
 
-bench-quick: build-bench ## The same with few rounds, without writing it down: 5 minutes (needs root).
+bench-quick: ## The same with few rounds, written to dist/bench-quick: 5 minutes (needs root).
+	@scripts/deps.sh
 	@scripts/bench-deps.sh
+	@$(MAKE) --no-print-directory build-bench
 	@QUICK=1 RESULTS=$(CURDIR)/$(DIST)/bench-quick scripts/bench.sh
 
 build-bench: build
 	@$(GO) build -o $(DIST)/build/bench-targets ./test/bench/targets
 	@$(GO) build -ldflags '-s -w' -o $(DIST)/build/bench-traffic ./test/bench/traffic
+
+bench-micro: ## The benchmarks of hot paths, a second each (needs root).
+	@$(GO) test -tags integration -run '^$$' -bench . -benchtime 1s \
+		$$(grep -rl --include='*_test.go' '^func Benchmark' internal networkplugin | xargs dirname | sort -u | sed 's|^|./|')
 
 timeline: build ## A picture of one start, as strace sees it (needs root).
 	@$(GO) build -o $(DIST)/build/timeline ./test/bench/timeline

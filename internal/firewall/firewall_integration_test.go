@@ -235,19 +235,3 @@ func TestOthersChangesWakeNobody(t *testing.T) {
 		watch.Close()
 	}
 }
-
-func BenchmarkAdmitRevoke(b *testing.B) {
-	ns := netnstest.New(b)
-	n := network(ns, "a", firewall.NAT)
-	if err := n.Ensure(); err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		if err := n.Admit(port("0")); err != nil {
-			b.Fatal(err)
-		}
-		if err := n.Revoke(port("0")); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

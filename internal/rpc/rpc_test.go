@@ -44,12 +44,12 @@ func (p *plugin) Hold(ctx context.Context, _ *pluginv1.HoldRequest, stream plugi
 	return ctx.Err()
 }
 
-func serve(t *testing.T, p *plugin) (string, *rpc.Server) {
+func serve(t testing.TB, p *plugin) (string, *rpc.Server) {
 	t.Helper()
 	return serveObserved(t, p, nil)
 }
 
-func serveObserved(t *testing.T, p *plugin, observe func(string) func(string)) (string, *rpc.Server) {
+func serveObserved(t testing.TB, p *plugin, observe func(string) func(string)) (string, *rpc.Server) {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", socket)

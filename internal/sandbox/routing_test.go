@@ -14,7 +14,7 @@ import (
 // asked makes an attachment out of words: addresses with a length, gateways
 // after "via", routes as DESTINATION or DESTINATION=GATEWAY after "to", and a
 // gateway priority after "priority".
-func asked(t *testing.T, words string) resource.Attachment {
+func asked(t testing.TB, words string) resource.Attachment {
 	t.Helper()
 	var a resource.Attachment
 	kind := "address"

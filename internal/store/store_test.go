@@ -30,7 +30,7 @@ type thing struct {
 	Size int    `json:"size"`
 }
 
-func open(t *testing.T, path string) *Store {
+func open(t testing.TB, path string) *Store {
 	t.Helper()
 	s, err := Open(path)
 	if err != nil {
@@ -40,7 +40,7 @@ func open(t *testing.T, path string) *Store {
 	return s
 }
 
-func things(t *testing.T, s *Store, c CollectionConfig) *Collection[thing] {
+func things(t testing.TB, s *Store, c CollectionConfig) *Collection[thing] {
 	t.Helper()
 	c.Name = "things"
 	out, err := NewCollection[thing](s, c)

@@ -16,8 +16,8 @@ type Dot struct {
 // Sizes of pictures of a line for each value, in pixels.
 const (
 	lineHeight = 18
-	nameWidth  = 430
-	dotsWidth  = 900
+	nameWidth  = 500
+	dotsWidth  = 1000
 )
 
 // Colors of what is good, and of what is not: the first two of lines.
@@ -29,7 +29,7 @@ func Dots(title string, dots []Dot) []byte {
 	for _, d := range dots {
 		least, most = min(least, d.Value), max(most, d.Value)
 	}
-	x := scale{math.Log10(least) - 0.1, math.Log10(most) + 0.1, nameWidth, dotsWidth - right}
+	x := scale{math.Log10(least) - 0.15, math.Log10(most) + 0.15, nameWidth, dotsWidth - right}
 	at := func(v float64) float64 { return x.at(math.Log10(v)) }
 	height := head + lineHeight*len(dots) + bottom
 	var b bytes.Buffer

@@ -62,7 +62,7 @@ func (b *bench) ends(ctx context.Context) ([]result.Measurement, error) {
 	const box = "ending"
 	measurements := []result.Measurement{
 		{ID: "remove-4", What: goal.Name("remove-4"), Unit: "ms", Series: b.absent(goal.Podman, goal.Docker)},
-		{ID: "up-4", What: "create + start a container on 4 networks, until the command line returns", Unit: "ms", Series: b.absent(goal.Podman, goal.Docker)},
+		{ID: "up-4", What: "create + start a container on 4 networks", Unit: "ms", Series: b.absent(goal.Podman, goal.Docker)},
 	}
 	var entries []entry
 	add := func(name string, start, remove sample.Step) {
