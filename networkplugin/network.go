@@ -104,9 +104,19 @@ type Updater interface {
 	Update(ctx context.Context, c Configuration) (Realization, error)
 }
 
-// Delegate is a Network that makes interfaces itself (strategy "delegated").
+// Delegate is a Network that makes interfaces itself (strategy "delegated"), because
+// Patchbay knows no such kind of link, or because others make them. What Plan returns for
+// such a network nobody reads.
 type Delegate interface {
+	// Attach makes the interface of a port that is held, in p.NetworkNamespace, with this
+	// name and the MAC address and MTU of p.Attachment, up or down. The runtime gives it
+	// addresses, routes and settings; that of a virtual machine takes its frames by a tap
+	// beside it. What an earlier Attach of the port left is replaced. It returns
+	// p.Attachment: an interface, or addresses, other than those allocated are refused.
 	Attach(ctx context.Context, p Port, interfaceName string) (resource.Attachment, error)
+	// Detach removes the interface, all of it or what an Attach that failed has made, and
+	// succeeds when there is nothing left. It is not called where the namespace ends with
+	// its sandbox: Expel is, in any case, and removes what the host still has.
 	Detach(ctx context.Context, p Port, interfaceName string) error
 }
 

@@ -10,7 +10,7 @@ const (
 	StrategyIPvlan     = "ipvlan"
 	StrategyHostDevice = "host-device"
 	StrategyTapStream  = "tap-stream"
-	StrategyDelegated  = "delegated"
+	StrategyDelegated  = "delegated" // the plugin makes the interface; no parameters
 )
 
 // BridgePortParameters is the additional data for StrategyBridgePort: a port

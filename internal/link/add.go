@@ -15,8 +15,9 @@ import (
 
 // Numbers of include/uapi/linux/if_link.h.
 const (
-	macvlanPrivate = 1
-	macvlanBridge  = 4
+	macvlanPrivate  = 1
+	macvlanBridge   = 4
+	macvlanPassthru = 8
 )
 
 // AddBridgePort makes a port of a bridge: a veth pair whose inner end is born
@@ -77,15 +78,15 @@ func (h *Handle) carry(port string, inner Peer) error {
 // AddMacvlan makes a macvlan on parent that is born in the namespace of inner,
 // down and without addresses.
 func (h *Handle) AddMacvlan(parent string, mode resource.MacvlanMode, inner Peer) error {
-	return h.addMacvlan("macvlan", parent, mode, inner)
-}
-
-// addMacvlan makes a link of a kind that is one by mode and parent.
-func (h *Handle) addMacvlan(kind, parent string, mode resource.MacvlanMode, inner Peer) error {
 	number, err := macvlanMode(mode)
 	if err != nil {
 		return err
 	}
+	return h.addMacvlan("macvlan", parent, number, inner)
+}
+
+// addMacvlan makes a link of a kind that is one by mode and parent.
+func (h *Handle) addMacvlan(kind, parent string, mode uint32, inner Peer) error {
 	below, err := h.byName(parent)
 	if err != nil {
 		return fmt.Errorf("parent %s: %w", parent, err)
@@ -98,7 +99,7 @@ func (h *Handle) addMacvlan(kind, parent string, mode resource.MacvlanMode, inne
 	}
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated(kind))
-	info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.IFLA_MACVLAN_MODE, nl.Uint32Attr(number))
+	info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.IFLA_MACVLAN_MODE, nl.Uint32Attr(mode))
 	req.AddData(info)
 	if err := h.raw.Do(req); err != nil {
 		return rtnl.Explain(err, kind, fmt.Sprintf("%s %s on parent %s", kind, inner.Name, parent))

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/link/rtnl"
+	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/internal/link/tuntap"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/resource"
@@ -20,6 +21,32 @@ import (
 // and without addresses, and returns the files of its queues through which its frames go,
 // each with a header as those of AddBridgeTap. The interface is gone with its namespace.
 func (h *Handle) AddMacvtap(parent string, mode resource.MacvlanMode, inner Peer, queues int) ([]*os.File, error) {
+	number, err := macvlanMode(mode)
+	if err != nil {
+		return nil, err
+	}
+	return h.addMacvtap(parent, number, inner, queues)
+}
+
+// Tap makes a macvtap, in the namespace of inner, that has all frames of an interface and
+// its MAC address. Nothing else can be made on that any more, and its namespace has no IPv6 on
+// it: who has the frames speaks for the address. The rest is as for AddMacvtap.
+func (h *Handle) Tap(name string, inner Peer, queues int) ([]*os.File, error) {
+	if err := h.Inside(func() error {
+		if !sysctl.HasIPv6() {
+			return nil
+		}
+		return sysctl.SetInterface(name, sysctl.Interface{Key: "net.ipv6.conf.IFNAME.disable_ipv6", Value: "1"})
+	}); err != nil {
+		return nil, err
+	}
+	if err := h.raw.Do(rtnl.Up(name)); err != nil {
+		return nil, fmt.Errorf("interface %s: set up: %w", name, err)
+	}
+	return h.addMacvtap(name, macvlanPassthru, inner, queues)
+}
+
+func (h *Handle) addMacvtap(parent string, mode uint32, inner Peer, queues int) ([]*os.File, error) {
 	if err := h.addMacvlan("macvtap", parent, mode, inner); err != nil {
 		return nil, err
 	}

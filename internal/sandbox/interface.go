@@ -55,10 +55,17 @@ type TapStream struct {
 	Socket string // absolute path
 }
 
+// Delegated is an interface that the plugin which gave its lease makes itself, in the
+// network namespace that it is told.
+type Delegated struct {
+	Lease resource.LeaseReference
+}
+
 func (BridgePort) link() {}
 func (Macvlan) link()    {}
 func (HostDevice) link() {}
 func (TapStream) link()  {}
+func (Delegated) link()  {}
 
 // InterfaceStrategy turns an allocation into a plan without routes, which depend
 // on all of the sandbox. It is pure: index is the place of the attachment among

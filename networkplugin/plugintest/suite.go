@@ -13,6 +13,7 @@
 package plugintest
 
 import (
+	"net"
 	"os/exec"
 	"testing"
 
@@ -37,6 +38,10 @@ type Config struct {
 	// NetworkNamespace makes the network namespace of a sandbox and returns a
 	// path by which the plugin can open it; nil: sandboxes have none.
 	NetworkNamespace func(t *testing.T) string
+	// Interface looks for an interface in a namespace that NetworkNamespace has made;
+	// nil where it is not there. The field is for networks that make interfaces
+	// themselves (strategy "delegated"); nil for others.
+	Interface func(t *testing.T, namespace, name string) *net.Interface
 	// Residue lists what a network has on the host, one line each; nil: that is
 	// not looked at.
 	Residue func(t *testing.T, networkID string) []string
@@ -78,6 +83,7 @@ func Run(t *testing.T, c Config) {
 		{"Forget", true, false, testForget},
 		{"Lookup", false, false, testLookup},
 		{"Watch", false, false, testWatch},
+		{"MakesInterfaces", false, false, testMakesInterfaces},
 		{"StopLeavesNothing", false, false, testStopLeavesNothing},
 		{"StopAfterKill", false, false, testStopAfterKill},
 	} {

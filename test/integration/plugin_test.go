@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"patchbay.dev/patchbay/resource"
@@ -36,53 +38,113 @@ strategy = %q
 `, name, strategy), 0o644)
 }
 
-// A plugin from outside of this module, built by itself and dropped into a
-// directory of a running daemon, serves a container.
-func TestToyPlugin(t *testing.T) {
-	t.Parallel()
-	h := newHost(t).up()
+// toyPlugin is the program of a plugin from outside of this module, built by itself, once.
+var toyPlugin = sync.OnceValues(func() (program []byte, err error) {
 	repository, err := filepath.Abs("../..")
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	source := filepath.Join(h.dir, "toyplugin")
+	dir, err := os.MkdirTemp("", "pbtoy")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	source := filepath.Join(dir, "source")
 	if err := os.CopyFS(source, os.DirFS("../toyplugin")); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	program := filepath.Join(h.dir, "toy")
 	for _, args := range [][]string{
 		{"mod", "edit", "-replace", "patchbay.dev/patchbay=" + repository},
-		{"build", "-mod=mod", "-o", program, "."},
+		{"build", "-mod=mod", "-o", filepath.Join(dir, "toy"), "."},
 	} {
 		build := exec.Command("go", args...)
 		build.Dir = source
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("go %v: %v\n%s", args, err, out)
+			return nil, fmt.Errorf("go %v: %w\n%s", args, err, out)
 		}
 	}
-	if r := h.try("network", "create", "toys", "--plugin", "toy"); r.code != 1 {
-		t.Errorf("before the plugin is there: want the network refused: %s", r)
+	return os.ReadFile(filepath.Join(dir, "toy"))
+})
+
+// A plugin from outside of this module, dropped into a directory of a running daemon,
+// serves a container: on one network by a port that the runtime makes, on another by an
+// interface that it makes itself. The latter comes and goes while the container runs, the
+// plugin may die, and nothing of it outlives the container.
+func TestToyPlugin(t *testing.T) {
+	onEachRuntime(t, testToyPlugin)
+}
+
+func testToyPlugin(t *testing.T, h *host) {
+	program, err := toyPlugin()
+	if err != nil {
+		t.Fatal(err)
 	}
 	manifest, err := os.ReadFile("../toyplugin/plugin.toml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	content, err := os.ReadFile(program)
-	if err != nil {
-		t.Fatal(err)
+	h.up()
+	if r := h.try("network", "create", "toys", "--plugin", "toy"); r.code != 1 {
+		t.Errorf("before the plugin is there: want the network refused: %s", r)
 	}
-	h.write("plugins/toy/bin/toy", content, 0o755)
+	h.plugin("toy", "", program)
 	h.write("plugins/toy/plugin.toml", manifest, 0o644)
 
 	if out := h.patchbay("plugin", "list"); !strings.Contains(out, "toy") {
 		t.Errorf("plugin list: want the toy in it:\n%s", out)
 	}
 	h.patchbay("network", "create", "toys", "--plugin", "toy")
+	h.patchbay("network", "create", "own", "--plugin", "toy", "--plugin-variant", "own", "--mtu", "1400")
 	h.patchbay("network", "create", "web")
-	h.patchbay("run", "-d", "--name", "one", "--network", "toys", "--network", "web", "box", "sleep", "1000")
-	h.patchbay("run", "-d", "--name", "two", "--network", "toys", "box", "sleep", "1000")
-	h.mustPing("one", h.attachment("two", "toys").IPv4Address.Addr())
+	if r := h.try("run", "--runtime", h.runtime, "--network", "own,rate-in=1mbit", "box", "true"); r.code == 0 || !strings.Contains(r.stderr, "strategy delegated, on which runtime "+h.runtime+" cannot hold a rate") {
+		t.Errorf("a rate on what a plugin makes: %s", r)
+	}
+	h.patchbay("run", "-d", "--name", "two", "--network", "toys", "--network", "own", "box", "sleep", "1000")
+	h.run(slices.Concat([]string{"--name", "one", "--network", "toys", "--network", "web", "--network", "own,ifname=made", "box"}, echoCommand)...)
+	reached := func() {
+		t.Helper()
+		for _, network := range []string{"toys", "own"} {
+			for _, a := range addressesOf(t, h.attachment("two", network)) {
+				h.mustPing("one", a.Addr())
+			}
+			for _, a := range addressesOf(t, h.attachment("one", network)) {
+				h.mustPing("two", a.Addr())
+			}
+		}
+		h.patchbay("exec", "one", "ping", "-c", "1", "-W", "5", "two.own")
+	}
+	reached()
+	a := h.attachment("one", "own")
+	if got := h.patchbay("exec", "one", "cat", "/sys/class/net/made/address", "/sys/class/net/made/mtu"); got != string(a.MACAddress)+"\n1400" {
+		t.Errorf("the interface: %q, want %s and 1400", got, a.MACAddress)
+	}
+	stream := openStream(t, h.namespaceOf("two"), h.attachment("one", "own").IPv4Address.Addr())
+	other := openStream(t, h.ns, h.attachment("one", "web").IPv4Address.Addr())
+	kill(t, h.network("own").Status.PluginPID)
+	stream.alive(t)
+	h.patchbay("network", "disconnect", "own", "one") // dead or not
+	h.inUse("own", 1)
+	if got := h.interfaces("one"); strings.Contains(got, "made") {
+		t.Errorf("interfaces %q after the network was left", got)
+	}
+	h.patchbay("network", "connect", "own,ifname=made", "one")
+	reached()
+	other.alive(t)
+
+	h.patchbay("network", "disconnect", "web", "one")
+	ports := func() int {
+		t.Helper()
+		return strings.Count(h.ip(h.ns, "-o link"), "toyp")
+	}
+	before := ports()
+	kill(t, h.container("one").Status.HelperPID)
+	eventually(t, settle, func() error {
+		if now := ports(); now != before-2 {
+			return fmt.Errorf("%d ports are on the bridges of the plugin, want %d", now, before-2)
+		}
+		return nil
+	})
 }
 
 // A plugin that dies at start makes the network fail at once, in its own words.

@@ -81,7 +81,7 @@ var layers = []layer{
 	{packages: []string{"internal/stdio"}, imports: basics},
 	{packages: []string{"internal/containerlog"}, imports: basics},
 	{
-		packages: []string{"internal/sandbox/sandboxtest"},
+		packages: []string{"internal/sandbox/sandboxtest", "internal/sandbox/sandboxtest/world"},
 		imports:  with(basics, contract, []string{"internal/sandbox", "internal/stdio", "internal/netns", "internal/netnstest", "internal/link", "internal/tapstream"}),
 	},
 	{packages: []string{"internal/sandbox/..."}, imports: with(basics, contract, []string{"internal/stdio", "internal/containerlog", "internal/resolver", "internal/forward", "internal/treecopy/..."})},

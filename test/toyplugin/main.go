@@ -1,6 +1,7 @@
 // Command toy is a network plugin in a module of its own: the example for
 // authors. Its networks are plain Linux bridges, on which containers reach each
-// other and nothing else.
+// other and nothing else. In the variant "flat" it says what the runtime is to make, in
+// "own" it makes the interfaces of containers itself.
 //
 // To try it, build it and put it beside its manifest where patchbayd looks for
 // plugins; no daemon has to be told or restarted:
@@ -38,13 +39,16 @@ type toy struct {
 	bridge string // host interface
 }
 
-var _ networkplugin.Network = (*toy)(nil)
+var (
+	_ networkplugin.Network  = (*toy)(nil)
+	_ networkplugin.Delegate = (*toy)(nil)
+)
 
 // newToy checks the configuration and touches nothing yet.
 func newToy(c networkplugin.Configuration) (networkplugin.Network, error) {
 	var err error
-	if c.Variant != "flat" { // one for each [variants.*] of the manifest
-		err = fmt.Errorf("variant %q: want \"flat\": %w", c.Variant, errdefs.ErrInvalidArgument)
+	if c.Variant != "flat" && c.Variant != "own" { // one for each [variants.*] of the manifest
+		err = fmt.Errorf("variant %q: want \"flat\" or \"own\": %w", c.Variant, errdefs.ErrInvalidArgument)
 	}
 	if err := errors.Join(err, networkplugin.RefuseUnknown(c.Options)); err != nil {
 		return nil, err
@@ -110,8 +114,8 @@ func prefixOf(n *net.IPNet) (netip.Prefix, bool) {
 	return netip.PrefixFrom(address.Unmap(), bits), ok
 }
 
-// Plan answers with the parameters of the strategy that the manifest names. It
-// touches nothing: the runtime makes the port.
+// Plan answers with the parameters of the strategy that the manifest names for "flat";
+// for "own" nobody reads them. It touches nothing: the runtime makes the port.
 func (n *toy) Plan(p networkplugin.Port, options map[string]string) (any, error) {
 	return resource.BridgePortParameters{Bridge: n.bridge, Port: n.port(p)}, networkplugin.RefuseUnknown(options)
 }

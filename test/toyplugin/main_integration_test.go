@@ -3,6 +3,9 @@
 package main
 
 import (
+	"fmt"
+	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -24,10 +27,16 @@ func TestContract(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
+	for _, variant := range []string{"flat", "own"} {
+		t.Run(variant, func(t *testing.T) { testContract(t, binary, variant) })
+	}
+}
+
+func testContract(t *testing.T, binary, variant string) {
 	host := newHost(t)
-	plugintest.Run(t, plugintest.Config{
+	c := plugintest.Config{
 		Binary:  binary,
-		Variant: "flat",
+		Variant: variant,
 		Start: func(t *testing.T, c *exec.Cmd) (err error) {
 			inside(t, host, func() { err = c.Start() })
 			return err
@@ -46,7 +55,20 @@ func TestContract(t *testing.T) {
 			})
 			return left
 		},
-	})
+	}
+	if variant == "own" {
+		c.NetworkNamespace = func(t *testing.T) string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), newHost(t)) }
+		c.Interface = func(t *testing.T, namespace, name string) (found *net.Interface) {
+			sandbox, err := netns.GetFromPath(namespace)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer sandbox.Close()
+			inside(t, sandbox, func() { found, _ = net.InterfaceByName(name) })
+			return found
+		}
+	}
+	plugintest.Run(t, c)
 }
 
 // newHost makes a network namespace that stands for the host.

@@ -74,10 +74,15 @@ func (e *Engine) Isolate(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("network namespace: %w", made.err)
 		}
 		e.namespace = made.namespace
-		return fmt.Sprintf("/proc/%d/fd/%d", e.host.PID(), e.namespace.FD()), nil
+		return e.reach(), nil
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
+}
+
+// reach is the path by which network plugins open the network namespace.
+func (e *Engine) reach() string {
+	return fmt.Sprintf("/proc/%d/fd/%d", e.host.PID(), e.namespace.FD())
 }
 
 // Prepare mounts the root file system, fills volumes, and writes the generated

@@ -9,6 +9,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/revert"
+	"patchbay.dev/patchbay/internal/runtime/delegated"
 	"patchbay.dev/patchbay/internal/runtime/inside"
 	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/tapstream"
@@ -38,7 +39,7 @@ func (e *Engine) Rewire(ctx context.Context, from, to []sandbox.Interface) error
 			return err
 		}
 		for _, i := range inside.Without(from, to) {
-			if err := e.unplug(within, i); err != nil {
+			if err := e.unplug(ctx, within, i); err != nil {
 				return err
 			}
 		}
@@ -65,10 +66,10 @@ func (e *Engine) plugAll(ctx context.Context, interfaces []sandbox.Interface, co
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := e.plug(ctx, outside, i); err != nil {
+		if err := e.plug(ctx, outside, within, i); err != nil {
 			return fmt.Errorf("interface %s: %w", i.Name, err)
 		}
-		undo.Add(func() error { return e.unplug(within, i) })
+		undo.Add(func() error { return e.unplug(context.WithoutCancel(ctx), within, i) })
 		if err := e.rates.Apply(i); err != nil {
 			return fmt.Errorf("interface %s: %w", i.Name, err)
 		}
@@ -80,7 +81,7 @@ func (e *Engine) plugAll(ctx context.Context, interfaces []sandbox.Interface, co
 	return nil
 }
 
-func (e *Engine) plug(ctx context.Context, outside *link.Handle, i sandbox.Interface) error {
+func (e *Engine) plug(ctx context.Context, outside, within *link.Handle, i sandbox.Interface) error {
 	peer := link.Peer{Namespace: e.namespace, Name: i.Name, MAC: i.MAC, MTU: i.MTU}
 	switch l := i.Link.(type) {
 	case sandbox.BridgePort:
@@ -91,6 +92,8 @@ func (e *Engine) plug(ctx context.Context, outside *link.Handle, i sandbox.Inter
 		return e.plugBorrowed(outside, l.Device, peer)
 	case sandbox.TapStream:
 		return e.plugTap(ctx, l.Socket, peer)
+	case sandbox.Delegated:
+		return delegated.Place{Within: within, Path: e.reach()}.Attach(ctx, l.Lease, i)
 	}
 	return fmt.Errorf("link %T: not known to this runtime: %w", i.Link, errdefs.ErrNotImplemented)
 }
@@ -114,7 +117,7 @@ func (e *Engine) plugTap(ctx context.Context, socket string, peer link.Peer) err
 
 // unplug removes an interface and what serves it, unless it is a device of the
 // host: its network takes that back.
-func (e *Engine) unplug(within *link.Handle, i sandbox.Interface) error {
+func (e *Engine) unplug(ctx context.Context, within *link.Handle, i sandbox.Interface) error {
 	_, borrowed := i.Link.(sandbox.HostDevice)
 	e.mu.Lock()
 	delete(e.borrowed, i.Name)
@@ -125,6 +128,9 @@ func (e *Engine) unplug(within *link.Handle, i sandbox.Interface) error {
 	pump := e.pumps[i.Name]
 	delete(e.pumps, i.Name)
 	e.mu.Unlock()
+	if l, ok := i.Link.(sandbox.Delegated); ok {
+		return delegated.Place{Within: within, Path: e.reach()}.Detach(ctx, l.Lease, i.Name)
+	}
 	// Before the pump's file is closed: that would delete it too, and wait for the kernel.
 	err := within.Delete(i.Name)
 	if pump != nil {

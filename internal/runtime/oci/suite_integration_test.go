@@ -38,7 +38,7 @@ func prepare(dir string) error {
 	}
 	config = sandboxtest.Config{
 		Name: "oci", Binary: filepath.Join(dir, "patchbay-runtime-oci"), Layer: filepath.Join(dir, "layer"),
-		Strategies: []string{resource.StrategyBridgePort, resource.StrategyMacvlan, resource.StrategyTapStream, resource.StrategyHostDevice},
+		Strategies: []string{resource.StrategyBridgePort, resource.StrategyMacvlan, resource.StrategyTapStream, resource.StrategyHostDevice, resource.StrategyDelegated},
 	}
 	build := exec.Command("go", "build", "-o", config.Binary, "patchbay.dev/patchbay/cmd/patchbay-runtime-oci")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")

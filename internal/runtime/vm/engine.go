@@ -105,7 +105,12 @@ func (e *Engine) Isolate(context.Context) (string, error) {
 		return "", err
 	}
 	e.namespace = ns
-	return fmt.Sprintf("/proc/%d/fd/%d", e.host.PID(), ns.FD()), nil
+	return e.reach(), nil
+}
+
+// reach is the path by which network plugins open the namespace.
+func (e *Engine) reach() string {
+	return fmt.Sprintf("/proc/%d/fd/%d", e.host.PID(), e.namespace.FD())
 }
 
 // Prepare boots the machine and has the agent make the root file system.

@@ -15,7 +15,6 @@ import (
 
 	guestv1 "patchbay.dev/patchbay/api/patchbay/guest/v1"
 	"patchbay.dev/patchbay/internal/link"
-	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/revert"
 	"patchbay.dev/patchbay/internal/runtime/inside"
 	"patchbay.dev/patchbay/internal/runtime/oci/spec"
@@ -60,7 +59,8 @@ func (e *Engine) Plug(ctx context.Context, interfaces []sandbox.Interface) error
 
 // plug makes the host's end of an interface and plugs its device in.
 func (e *Engine) plug(ctx context.Context, outside *link.Handle, i sandbox.Interface) error {
-	frames, err := e.hostEnd(ctx, outside, i)
+	port := e.takePort(i.Name)
+	frames, err := e.hostEnd(ctx, outside, i, port)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,6 @@ func (e *Engine) plug(ctx context.Context, outside *link.Handle, i sandbox.Inter
 	if err := e.rates.Apply(i); err != nil {
 		return err
 	}
-	port := e.takePort(i.Name)
 	return e.machine.PlugNetwork(ctx, deviceID(port), port, frames, i.MAC)
 }
 
@@ -144,7 +143,7 @@ func (e *Engine) unplug(ctx context.Context, i sandbox.Interface) error {
 		}
 	}
 	// Before the machine closes its files, which would have it wait for the kernel.
-	if err := e.deleteHostEnd(i); err != nil {
+	if err := e.deleteHostEnd(ctx, i, port); err != nil {
 		return err
 	}
 	if plugged {
@@ -160,27 +159,6 @@ func (e *Engine) unplug(ctx context.Context, i sandbox.Interface) error {
 	delete(e.pumps, i.Name)
 	e.mu.Unlock()
 	return e.rates.Lift(i)
-}
-
-// deleteHostEnd deletes what hostEnd has made in the kernel. One that is not there is no
-// error.
-func (e *Engine) deleteHostEnd(i sandbox.Interface) error {
-	var at *netns.Namespace // nil: the host's
-	var name string
-	switch l := i.Link.(type) {
-	case sandbox.BridgePort:
-		name = l.Port
-	case sandbox.Macvlan:
-		at, name = e.namespace, i.Name
-	default:
-		return nil
-	}
-	links, err := link.Open(at)
-	if err != nil {
-		return err
-	}
-	defer links.Close()
-	return links.Delete(name)
 }
 
 // Rewrite implements sandbox.Rewirer.
@@ -218,12 +196,14 @@ func (e *Engine) queues() int {
 }
 
 // hostEnd makes the host's end of an interface.
-func (e *Engine) hostEnd(ctx context.Context, outside *link.Handle, i sandbox.Interface) (f qemu.Frames, err error) {
+func (e *Engine) hostEnd(ctx context.Context, outside *link.Handle, i sandbox.Interface, port int) (f qemu.Frames, err error) {
 	switch l := i.Link.(type) {
 	case sandbox.BridgePort:
 		f.Queues, err = outside.AddBridgeTap(l.Bridge, l.Port, i.MTU, e.queues())
 	case sandbox.Macvlan:
 		f.Queues, err = outside.AddMacvtap(l.Parent, l.Mode, link.Peer{Namespace: e.namespace, Name: i.Name, MAC: i.MAC, MTU: i.MTU}, e.queues())
+	case sandbox.Delegated:
+		f.Queues, err = e.tapDelegated(ctx, l.Lease, i, port)
 	case sandbox.TapStream:
 		f.Datagrams = true
 		var frames *os.File

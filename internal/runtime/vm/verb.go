@@ -32,7 +32,7 @@ const AgentName = "patchbay-guest"
 
 // Strategies are the strategies that a machine's interfaces can be made by.
 func Strategies() []string {
-	return []string{resource.StrategyBridgePort, resource.StrategyMacvlan, resource.StrategyTapStream}
+	return []string{resource.StrategyBridgePort, resource.StrategyMacvlan, resource.StrategyTapStream, resource.StrategyDelegated}
 }
 
 // Verb does what the runtime's program is asked for beside being a helper.

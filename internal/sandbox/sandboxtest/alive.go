@@ -17,14 +17,15 @@ import (
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
+	"patchbay.dev/patchbay/internal/sandbox/sandboxtest/world"
 	"patchbay.dev/patchbay/resource"
 )
 
 // alive is a sandbox with everything, which the checks of its scene share.
 type alive struct {
 	*Helper
-	world   *world
-	plugin  *plugin
+	world   *world.World
+	plugin  *world.Plugin
 	outside string // directory of the host that is bound to /out and /ro
 	volume  string // directory of the host for /data, empty at first
 	pid     int    // of the main process
@@ -33,8 +34,8 @@ type alive struct {
 // testAlive has one sandbox with a network of each strategy, mounts, limits and
 // names, asks it for all that can be asked of one that runs, and kills its helper.
 func testAlive(t *testing.T, c Config) {
-	w := newWorld(t, c.Strategies)
-	a := &alive{Helper: Start(t, c, w.host), world: w, plugin: servePlugin(t, filepath.Join(w.dir, "p.sock")), outside: t.TempDir(), volume: t.TempDir()}
+	w := world.New(t, c.Strategies)
+	a := &alive{Helper: Start(t, c, w.Host), world: w, plugin: world.ServePlugin(t, filepath.Join(w.Dir, "p.sock")), outside: t.TempDir(), volume: t.TempDir()}
 	for _, step := range []struct {
 		name string
 		run  func(*testing.T)
@@ -74,7 +75,7 @@ func (a *alive) request(t *testing.T) *sandboxv1.BootstrapRequest {
 		{Type: typesv1.MountType_MOUNT_TYPE_VOLUME, Source: a.volume, Target: "/data"},
 	}
 	for place := range a.config.Strategies {
-		r.Attachments = append(r.Attachments, a.world.attachment(t, a.Helper, a.plugin, place))
+		r.Attachments = append(r.Attachments, a.world.Attachment(t, a.ID, a.plugin, place))
 	}
 	r.Attachments[1].Attachment.InterfaceName = "lan"
 	r.Attachments[1].Attachment.GatewayPriority = 5
@@ -85,7 +86,7 @@ func (a *alive) request(t *testing.T) *sandboxv1.BootstrapRequest {
 func (a *alive) keys() []string {
 	var all []string
 	for place := range a.config.Strategies {
-		all = append(all, key(a.Helper, place))
+		all = append(all, world.Key(a.ID, place))
 	}
 	return all
 }
@@ -126,8 +127,8 @@ func (a *alive) bootstrap(t *testing.T) {
 	if !slices.Equal(names, want) || len(names) != len(a.config.Strategies) {
 		t.Errorf("interfaces %v, want %v", names, want)
 	}
-	a.plugin.wantHeld(t, a.keys()...)
-	a.plugin.wantReachable(t)
+	a.plugin.WantHeld(t, a.keys()...)
+	a.plugin.WantReachable(t)
 	if s := a.state(t); s.GetState() != sandboxv1.SandboxState_SANDBOX_STATE_CREATED || s.GetPid() != made.GetPid() || made.GetPid() <= 0 || len(s.GetFaults()) > 0 {
 		t.Errorf("state %v, made %v", s, made)
 	}
@@ -147,7 +148,7 @@ func (a *alive) start(t *testing.T) {
 	wantKind(t, "start again", err, errdefs.ErrFailedPrecondition, "running")
 	_, err = a.Client.Bootstrap(bounded(t), a.request(t))
 	wantKind(t, "bootstrap again", err, errdefs.ErrFailedPrecondition, "bootstrapped already")
-	a.plugin.wantHeld(t, a.keys()...) // the second one took nothing away
+	a.plugin.WantHeld(t, a.keys()...) // the second one took nothing away
 }
 
 // execs are commands with what comes of them.
@@ -184,7 +185,7 @@ func (a *alive) execs(t *testing.T) {
 		{"tmpfs", sh("df -k /scratch | awk 'NR==2 {print $2}'; stat -c %a /scratch"), "", Output{Stdout: "1024\n1777\n"}},
 		{"bind mounts", sh("echo written >/out/file; cat /ro/file; touch /ro/x 2>/dev/null || echo refused"), "", Output{Stdout: "written\nrefused\n"}},
 		{"volume with the image's content", sh("cat /data/from-image; stat -c %u /data/from-image"), "", Output{Stdout: "content\n1000\n"}},
-		{"process 1 and few others", sh("tr '\\0' ' ' </proc/1/cmdline | cut -d' ' -f1; test $(ls -d /proc/[0-9]* | wc -l) -lt 9 && echo few"), "", Output{Stdout: "sh\nfew\n"}},
+		{"process 1 and few others", sh("tr '\\0' ' ' </proc/1/cmdline | cut -d' ' -f1; set -- /proc/[0-9]*; test $# -lt 9 && echo few"), "", Output{Stdout: "sh\nfew\n"}},
 		{"open files", sh("ulimit -Sn"), "", Output{Stdout: "1024\n"}},
 	} {
 		t.Run(x.name, func(t *testing.T) {
@@ -342,7 +343,7 @@ func (a *alive) helperDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	for ctx := bounded(t); ; {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(patience.Milliseconds()))
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(world.Patience.Milliseconds()))
 		if n == 1 {
 			break
 		}
@@ -351,10 +352,10 @@ func (a *alive) helperDies(t *testing.T) {
 		}
 	}
 	a.Gone()
-	a.plugin.wantHeld(t)
+	a.plugin.WantHeld(t)
 	for place, s := range a.config.Strategies {
-		if s == resource.StrategyBridgePort {
-			a.world.wantPorts(t, bridgeOf(place), 0)
+		if s == resource.StrategyBridgePort || s == resource.StrategyDelegated {
+			a.world.WantPorts(t, world.BridgeOf(place), 0)
 		}
 	}
 	a.CleanUp()

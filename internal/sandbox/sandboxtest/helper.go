@@ -24,12 +24,10 @@ import (
 	"patchbay.dev/patchbay/internal/client"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/internal/sandbox/sandboxtest/world"
 	"patchbay.dev/patchbay/internal/stdio"
 	"patchbay.dev/patchbay/resource"
 )
-
-// patience bounds every call and every wait: far longer than any of them takes.
-const patience = 2 * time.Minute
 
 // The limits of all sandboxes of the suite: bounds that every runtime can hold, and
 // that a test can reach.
@@ -179,7 +177,7 @@ func (h *Helper) Request(args ...string) *sandboxv1.BootstrapRequest {
 func (h *Helper) Context() context.Context { return bounded(h.T) }
 
 func bounded(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), world.Patience)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -255,7 +253,7 @@ func (h *Helper) Gone() {
 	h.T.Helper()
 	select {
 	case <-h.died:
-	case <-time.After(patience):
+	case <-time.After(world.Patience):
 		h.T.Fatalf("the helper is still there; stderr:\n%s", h.stderr.String())
 	}
 }

@@ -13,6 +13,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
+	"patchbay.dev/patchbay/internal/sandbox/sandboxtest/world"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -20,9 +21,9 @@ import (
 func (a *alive) interfaces(t *testing.T) {
 	var names, want []string
 	for place := range a.config.Strategies {
-		name, own := interfaceAt(place), addressesAt(place, 2)
+		name, own := interfaceAt(place), world.AddressesAt(place, 2)
 		names = append(names, name)
-		want = append(want, name+" "+own[0], name+" "+strings.ReplaceAll(own[1], "fd00:9:0::", "fd00:9::"), macAt(place), "1400")
+		want = append(want, name+" "+own[0], name+" "+strings.ReplaceAll(own[1], "fd00:9:0::", "fd00:9::"), world.MACAt(place), "1400")
 	}
 	got := a.sh(t, `
 		for i in `+strings.Join(names, " ")+`; do
@@ -36,8 +37,8 @@ func (a *alive) interfaces(t *testing.T) {
 		t.Errorf("inside (-want +got):\n%s", diff)
 	}
 	for place := range a.config.Strategies {
-		a.world.networks[place].wantReached(t)
-		a.world.networks[place].wantAnswered(t)
+		a.world.Networks[place].WantReached(t)
+		a.world.Networks[place].WantAnswered(t)
 	}
 }
 
@@ -77,15 +78,15 @@ func (a *alive) stats(t *testing.T) {
 // connect adds the world's last network, and removes it again.
 func (a *alive) connect(t *testing.T) {
 	ctx, place := bounded(t), len(a.config.Strategies)
-	more := a.world.attachment(t, a.Helper, a.plugin, place)
+	more := a.world.Attachment(t, a.ID, a.plugin, place)
 	more.Attachment.InterfaceName = "more"
 	for range 2 { // a second time as well as the first
 		made, err := a.Client.Connect(ctx, &sandboxv1.ConnectRequest{Attachment: more})
 		if err != nil || len(made.GetAttachments()) != place+1 {
 			t.Fatalf("Connect: %v, %v", made, err)
 		}
-		a.plugin.wantHeld(t, append(a.keys(), key(a.Helper, place))...)
-		a.world.networks[place].wantReached(t)
+		a.plugin.WantHeld(t, append(a.keys(), world.Key(a.ID, place))...)
+		a.world.Networks[place].WantReached(t)
 		if got := len(a.state(t).GetAttachments()); got != place+1 {
 			t.Errorf("%d attachments, want %d", got, place+1)
 		}
@@ -93,8 +94,8 @@ func (a *alive) connect(t *testing.T) {
 		if err != nil || len(left.GetAttachments()) != place {
 			t.Fatalf("Disconnect: %v, %v", left, err)
 		}
-		a.plugin.wantHeld(t, a.keys()...)
-		a.world.wantPorts(t, bridgeOf(place), 0)
+		a.plugin.WantHeld(t, a.keys()...)
+		a.world.WantPorts(t, world.BridgeOf(place), 0)
 	}
 	_, err := a.Client.Disconnect(ctx, &sandboxv1.DisconnectRequest{InterfaceName: "more"})
 	wantKind(t, "disconnect again", err, errdefs.ErrNotFound, "more")
@@ -106,12 +107,12 @@ func (a *alive) connect(t *testing.T) {
 	more.Attachment.InterfaceName, more.AdditionalData = "more", []byte(`{"bridge":"nobridge","port":"port9"}`)
 	_, err = a.Client.Connect(ctx, &sandboxv1.ConnectRequest{Attachment: more})
 	wantKind(t, "no bridge", err, errdefs.ErrNotFound, "nobridge")
-	a.plugin.wantHeld(t, a.keys()...)
+	a.plugin.WantHeld(t, a.keys()...)
 	if got := a.sh(t, "ls /sys/class/net"); strings.Contains(got.Stdout, "more") {
 		t.Errorf("interfaces: %+v", got)
 	}
 	for place := range a.config.Strategies {
-		a.world.networks[place].wantReached(t)
+		a.world.Networks[place].WantReached(t)
 	}
 }
 
@@ -121,7 +122,7 @@ func (a *alive) reconnect(t *testing.T) {
 	ctx := bounded(t)
 	order := a.keys()
 	byPriority := func() string {
-		if slices.Contains(order, key(a.Helper, 1)) {
+		if slices.Contains(order, world.Key(a.ID, 1)) {
 			return interfaceAt(1)
 		}
 		return interfaceAt(slices.Index(a.keys(), order[0]))
@@ -135,18 +136,18 @@ func (a *alive) reconnect(t *testing.T) {
 		if _, err := a.Client.Disconnect(ctx, &sandboxv1.DisconnectRequest{InterfaceName: interfaceAt(place)}); err != nil {
 			t.Fatalf("Disconnect %s: %v", interfaceAt(place), err)
 		}
-		own := key(a.Helper, place)
+		own := world.Key(a.ID, place)
 		order = slices.DeleteFunc(order, func(k string) bool { return k == own })
-		a.plugin.wantHeld(t, order...)
+		a.plugin.WantHeld(t, order...)
 		a.wantDefault(t, byPriority())
 		if _, err := a.Client.Connect(ctx, &sandboxv1.ConnectRequest{Attachment: again}); err != nil {
 			t.Fatalf("Connect %s: %v", interfaceAt(place), err)
 		}
 		order = append(order, own)
-		a.plugin.wantHeld(t, order...)
+		a.plugin.WantHeld(t, order...)
 		a.wantDefault(t, byPriority())
-		a.world.networks[place].wantReached(t)
-		a.world.networks[place].wantAnswered(t)
+		a.world.Networks[place].WantReached(t)
+		a.world.Networks[place].WantAnswered(t)
 	}
 }
 
@@ -166,16 +167,16 @@ func (a *alive) pluginDies(t *testing.T) {
 		t.Helper()
 		<-a.await(func(s *sandboxv1.StateResponse) bool {
 			faults := s.GetFaults()
-			return len(faults) == number && (number == 0 || strings.Contains(strings.Join(faults, "\n"), key(a.Helper, 0)))
+			return len(faults) == number && (number == 0 || strings.Contains(strings.Join(faults, "\n"), world.Key(a.ID, 0)))
 		})
 	}
 	await(0)
-	a.plugin.die()
-	a.plugin.wantHeld(t)
+	a.plugin.Die()
+	a.plugin.WantHeld(t)
 	await(len(a.config.Strategies)) // the helper is told by its stream, not by us
-	a.world.networks[0].wantReached(t)
-	a.plugin.begin(t)
-	a.plugin.wantHeld(t, a.keys()...)
+	a.world.Networks[0].WantReached(t)
+	a.plugin.Begin(t)
+	a.plugin.WantHeld(t, a.keys()...)
 	await(0)
 	if s := a.state(t); len(s.GetFaults()) > 0 || s.GetState() != sandboxv1.SandboxState_SANDBOX_STATE_RUNNING {
 		t.Errorf("state %v, want no fault", s)

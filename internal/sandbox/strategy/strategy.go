@@ -34,6 +34,7 @@ func Table() map[string]sandbox.InterfaceStrategy {
 		resource.StrategyMacvlan:    Macvlan{},
 		resource.StrategyHostDevice: HostDevice{},
 		resource.StrategyTapStream:  TapStream{},
+		resource.StrategyDelegated:  Delegated{},
 	}
 }
 
@@ -119,6 +120,17 @@ func (TapStream) Interface(a resource.AllocatedAttachment, index int) (sandbox.I
 		return sandbox.Interface{}, bad(a, fmt.Sprintf("socket %q: want an absolute path of at most %d bytes", p.Socket, maxSocket))
 	}
 	return plan(a, index, sandbox.TapStream{Socket: p.Socket})
+}
+
+// Delegated plans an interface that its plugin makes.
+type Delegated struct{}
+
+var _ sandbox.InterfaceStrategy = Delegated{}
+
+// Interface implements sandbox.InterfaceStrategy. The additional data is of no account: the
+// plugin knows best what it means to make.
+func (Delegated) Interface(a resource.AllocatedAttachment, index int) (sandbox.Interface, error) {
+	return plan(a, index, sandbox.Delegated{Lease: a.Lease})
 }
 
 func bad(a resource.AllocatedAttachment, text string) error {

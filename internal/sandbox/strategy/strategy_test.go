@@ -52,6 +52,7 @@ func TestInterface(t *testing.T) {
 		text           string
 	}{
 		"bridge port": {strategy: "bridge-port", data: bridgeData, index: 2, want: base(bridge, "eth2")},
+		"delegated":   {strategy: "delegated", data: `"whatever"`, want: base(sandbox.Delegated{}, "eth0")},
 		"own name": {
 			strategy: "bridge-port", data: bridgeData, change: func(a *resource.Attachment) { a.InterfaceName = "lan" }, index: 1,
 			want: base(bridge, "lan"),

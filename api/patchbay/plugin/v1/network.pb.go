@@ -2256,7 +2256,7 @@ func (x *AttachRequest) GetInterfaceName() string {
 
 type AttachResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Attachment    *v1.Attachment         `protobuf:"bytes,1,opt,name=attachment,proto3" json:"attachment,omitempty"`
+	Attachment    *v1.Attachment         `protobuf:"bytes,1,opt,name=attachment,proto3" json:"attachment,omitempty"` // as it was allocated: others are refused
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

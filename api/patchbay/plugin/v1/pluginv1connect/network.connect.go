@@ -263,8 +263,14 @@ type NetworkPluginServiceClient interface {
 	// calls again when it has to hold its lease anew.
 	Publish(context.Context, *v1.PublishRequest) (*v1.PublishResponse, error)
 	Unpublish(context.Context, *v1.UnpublishRequest) (*v1.UnpublishResponse, error)
-	// Attach makes the interface inside a network namespace, Detach removes it
-	// (capability "delegated").
+	// Attach makes the interface of a held lease inside a network namespace, with
+	// the name that is asked for and the MAC address and MTU that were allocated
+	// (capability "delegated", for networks of that strategy). It replaces what an
+	// earlier one left. The runtime gives the interface its addresses and routes, or
+	// takes its frames by a tap beside it. Detach removes the interface, or what a
+	// failed Attach has made, and succeeds when there is nothing. It is not called
+	// where the namespace ends with its sandbox: what is left then goes as the port
+	// leaves the network at the end of Hold.
 	Attach(context.Context, *v1.AttachRequest) (*v1.AttachResponse, error)
 	Detach(context.Context, *v1.DetachRequest) (*v1.DetachResponse, error)
 	// Watch sends the state now and then each change of it.
@@ -365,8 +371,14 @@ type NetworkPluginServiceHandler interface {
 	// calls again when it has to hold its lease anew.
 	Publish(context.Context, *v1.PublishRequest) (*v1.PublishResponse, error)
 	Unpublish(context.Context, *v1.UnpublishRequest) (*v1.UnpublishResponse, error)
-	// Attach makes the interface inside a network namespace, Detach removes it
-	// (capability "delegated").
+	// Attach makes the interface of a held lease inside a network namespace, with
+	// the name that is asked for and the MAC address and MTU that were allocated
+	// (capability "delegated", for networks of that strategy). It replaces what an
+	// earlier one left. The runtime gives the interface its addresses and routes, or
+	// takes its frames by a tap beside it. Detach removes the interface, or what a
+	// failed Attach has made, and succeeds when there is nothing. It is not called
+	// where the namespace ends with its sandbox: what is left then goes as the port
+	// leaves the network at the end of Hold.
 	Attach(context.Context, *v1.AttachRequest) (*v1.AttachResponse, error)
 	Detach(context.Context, *v1.DetachRequest) (*v1.DetachResponse, error)
 	// Watch sends the state now and then each change of it.

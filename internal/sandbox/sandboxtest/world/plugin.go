@@ -1,6 +1,6 @@
 //go:build integration
 
-package sandboxtest
+package world
 
 import (
 	"context"
@@ -17,35 +17,39 @@ import (
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/api/patchbay/plugin/v1/pluginv1connect"
+	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/rpc"
 )
 
-// plugin is a network plugin that confirms every Hold and tells of its beginning
+// Plugin is a network plugin that confirms every Hold and tells of its beginning
 // and end.
-type plugin struct {
+type Plugin struct {
 	pluginv1connect.UnimplementedNetworkPluginServiceHandler
 	socket    string
-	refused   string     // a key of a lease that it does not know
-	reachable chan error // whether the namespace path could be opened
+	Refused   string           // a key of a lease that it does not know
+	reachable chan error       // whether the namespace path could be opened
+	Spoil     func(*link.Peer) // makes another interface of one that it is to make; nil: nothing
 
-	mu      sync.Mutex
-	held    map[string]bool // by key; guarded by mu
-	changed chan struct{}   // closed when held changes; guarded by mu
-	server  *rpc.Server     // nil: it is not there; guarded by mu
-	running sync.WaitGroup
+	mu          sync.Mutex
+	held        map[string]bool       // by key; guarded by mu
+	delegations map[string]delegation // by key; guarded by mu
+	changed     chan struct{}         // closed when held changes; guarded by mu
+	server      *rpc.Server           // nil: it is not there; guarded by mu
+	running     sync.WaitGroup
 }
 
-// servePlugin serves a plugin at a socket until the test ends.
-func servePlugin(t *testing.T, socket string) *plugin {
+// ServePlugin serves a plugin at a socket until the test ends.
+func ServePlugin(t *testing.T, socket string) *Plugin {
 	t.Helper()
-	p := &plugin{socket: socket, reachable: make(chan error, 64), held: map[string]bool{}, changed: make(chan struct{})}
-	p.begin(t)
-	t.Cleanup(p.die)
+	p := &Plugin{socket: socket, reachable: make(chan error, 64), held: map[string]bool{}, delegations: map[string]delegation{}, changed: make(chan struct{})}
+	p.Begin(t)
+	t.Cleanup(p.Die)
 	return p
 }
 
-func (p *plugin) begin(t *testing.T) {
+// Begin serves again at the socket.
+func (p *Plugin) Begin(t *testing.T) {
 	t.Helper()
 	_ = os.Remove(p.socket) // where a former life has ended
 	l, err := net.Listen("unix", p.socket)
@@ -62,8 +66,8 @@ func (p *plugin) begin(t *testing.T) {
 	p.running.Go(func() { _ = server.Serve(l) })
 }
 
-// die cuts all streams.
-func (p *plugin) die() {
+// Die cuts all streams.
+func (p *Plugin) Die() {
 	p.mu.Lock()
 	server := p.server
 	p.server = nil
@@ -74,11 +78,18 @@ func (p *plugin) die() {
 	p.running.Wait()
 }
 
-func (p *plugin) Hold(ctx context.Context, r *pluginv1.HoldRequest, s pluginv1connect.NetworkPluginServiceHoldServerStream) error {
+func (p *Plugin) dying() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.server == nil
+}
+
+// Hold implements the contract of plugins.
+func (p *Plugin) Hold(ctx context.Context, r *pluginv1.HoldRequest, s pluginv1connect.NetworkPluginServiceHoldServerStream) error {
 	if err := s.SendHeaders(); err != nil {
 		return err
 	}
-	if slices.Contains(r.GetKeys(), p.refused) {
+	if slices.Contains(r.GetKeys(), p.Refused) {
 		return connect.NewError(connect.CodeNotFound, "no such lease")
 	}
 	ns, err := netns.OpenPath(r.GetNetworkNamespace())
@@ -86,16 +97,19 @@ func (p *plugin) Hold(ctx context.Context, r *pluginv1.HoldRequest, s pluginv1co
 		err = ns.Close()
 	}
 	p.reachable <- err
+	p.note(r.GetKeys(), true) // whoever is told may want an interface at once
+	defer p.note(r.GetKeys(), false)
 	if err := s.Send(&pluginv1.HoldResponse{}); err != nil {
 		return err
 	}
-	p.note(r.GetKeys(), true)
 	<-ctx.Done()
-	p.note(r.GetKeys(), false)
+	if !p.dying() { // as a plugin that dies leaves the kernel's part as it is
+		p.expel(r.GetKeys())
+	}
 	return nil
 }
 
-func (p *plugin) note(keys []string, held bool) {
+func (p *Plugin) note(keys []string, held bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, key := range keys {
@@ -109,14 +123,14 @@ func (p *plugin) note(keys []string, held bool) {
 	p.changed = make(chan struct{})
 }
 
-// wantHeld waits until just these keys are held.
-func (p *plugin) wantHeld(t *testing.T, keys ...string) {
+// WantHeld waits until just these keys are held.
+func (p *Plugin) WantHeld(t *testing.T, keys ...string) {
 	t.Helper()
 	want := map[string]bool{}
 	for _, key := range keys {
 		want[key] = true
 	}
-	limit := time.After(patience)
+	limit := time.After(Patience)
 	for {
 		p.mu.Lock()
 		diff, changed := cmp.Diff(want, p.held), p.changed
@@ -132,9 +146,9 @@ func (p *plugin) wantHeld(t *testing.T, keys ...string) {
 	}
 }
 
-// wantReachable wants that the plugin could open what it was told of each
+// WantReachable wants that the plugin could open what it was told of each
 // sandbox's network namespace.
-func (p *plugin) wantReachable(t *testing.T) {
+func (p *Plugin) WantReachable(t *testing.T) {
 	t.Helper()
 	for len(p.reachable) > 0 {
 		if err := <-p.reachable; err != nil {

@@ -1,6 +1,8 @@
 //go:build integration
 
-package sandboxtest
+// Package world is what runtimes of the contract suite meet: a host with networks of every
+// strategy, neighbours on them, and a plugin that gives leases.
+package world
 
 import (
 	"encoding/json"
@@ -22,46 +24,52 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-// world is a host with networks of every strategy, each with a neighbour that a
+// Patience bounds every call and every wait: far longer than any of them takes.
+const Patience = 2 * time.Minute
+
+// World is a host with networks of every strategy, each with a neighbour that a
 // sandbox can reach.
-type world struct {
-	host     *netns.Namespace
+type World struct {
+	Host     *netns.Namespace
 	links    *link.Handle
-	dir      string
-	networks []network
+	Dir      string // for sockets
+	Networks []Network
 }
 
-// network is one network of a world. That at place n has 10.9.n.0/24 and
+// Network is one network of a world. That at place n has 10.9.n.0/24 and
 // fd00:9:n::/64, and its neighbour the first address of each.
-type network struct {
+type Network struct {
 	place      int
 	strategy   string
 	parameters any
 	neighbour  *netns.Namespace
 }
 
-// bridgeOf is the bridge of the network at a place.
-func bridgeOf(place int) string { return fmt.Sprintf("br%d", place) }
+// BridgeOf is the bridge of the network at a place.
+func BridgeOf(place int) string { return fmt.Sprintf("br%d", place) }
 
-// newWorld makes a network for each of the strategies, and one more bridge: for
+// portOf is the port of that bridge that the sandbox is to have.
+func portOf(place int) string { return fmt.Sprintf("port%d", place) }
+
+// New makes a network for each of the strategies, and one more bridge: for
 // what is done while a sandbox lives.
-func newWorld(t *testing.T, strategies []string) *world {
+func New(t *testing.T, strategies []string) *World {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "pbw") // short, for sockets
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	w := &world{host: netnstest.New(t), dir: dir}
-	w.links = netnstest.Link(t, w.host)
+	w := &World{Host: netnstest.New(t), Dir: dir}
+	w.links = netnstest.Link(t, w.Host)
 	for place, s := range append(slices.Clone(strategies), resource.StrategyBridgePort) {
 		n := w.network(t, place, s)
-		if far := farAddresses(); n.neighbour != w.host || place == 0 {
+		if far := farAddresses(); n.neighbour != w.Host || place == 0 {
 			if err := netnstest.Link(t, n.neighbour).Configure("lo", []netip.Prefix{far[0], far[1]}, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
-		w.networks = append(w.networks, n)
+		w.Networks = append(w.Networks, n)
 	}
 	return w
 }
@@ -72,29 +80,34 @@ func farAddresses() [2]netip.Prefix {
 	return [2]netip.Prefix{netip.MustParsePrefix("203.0.113.1/32"), netip.MustParsePrefix("2001:db8:77::1/128")}
 }
 
-func addressesAt(place, host int) []string {
+// AddressesAt are those of a host on the network at a place: 1 is the neighbour, 2 the
+// sandbox.
+func AddressesAt(place, host int) []string {
 	return []string{fmt.Sprintf("10.9.%d.%d/24", place, host), fmt.Sprintf("fd00:9:%d::%d/64", place, host)}
 }
 
-func (w *world) network(t *testing.T, place int, strategy string) network {
+func (w *World) network(t *testing.T, place int, strategy string) Network {
 	t.Helper()
-	n := network{place: place, strategy: strategy}
-	neighbour := addressesAt(place, 1)
+	n := Network{place: place, strategy: strategy}
+	neighbour := AddressesAt(place, 1)
 	switch strategy {
 	case resource.StrategyBridgePort:
-		netnstest.Bridge(t, w.host, bridgeOf(place), neighbour...)
-		n.neighbour, n.parameters = w.host, resource.BridgePortParameters{Bridge: bridgeOf(place), Port: fmt.Sprintf("port%d", place)}
+		netnstest.Bridge(t, w.Host, BridgeOf(place), neighbour...)
+		n.neighbour, n.parameters = w.Host, resource.BridgePortParameters{Bridge: BridgeOf(place), Port: portOf(place)}
 	case resource.StrategyMacvlan:
 		n.neighbour = netnstest.New(t)
-		netnstest.Pair(t, netnstest.End{Namespace: w.host, Name: "up0"}, netnstest.End{Namespace: n.neighbour, Name: "lan0", Addresses: neighbour})
+		netnstest.Pair(t, netnstest.End{Namespace: w.Host, Name: "up0"}, netnstest.End{Namespace: n.neighbour, Name: "lan0", Addresses: neighbour})
 		n.parameters = resource.MacvlanParameters{Parent: "up0", Mode: resource.MacvlanBridge}
 	case resource.StrategyHostDevice:
 		n.neighbour = netnstest.New(t)
-		netnstest.Pair(t, netnstest.End{Namespace: w.host, Name: "spare0"}, netnstest.End{Namespace: n.neighbour, Name: "wire0", Addresses: neighbour})
-		n.parameters = resource.HostDeviceParameters{Device: "spare0", MAC: resource.MACAddress(macAt(place))}
+		netnstest.Pair(t, netnstest.End{Namespace: w.Host, Name: "spare0"}, netnstest.End{Namespace: n.neighbour, Name: "wire0", Addresses: neighbour})
+		n.parameters = resource.HostDeviceParameters{Device: "spare0", MAC: resource.MACAddress(MACAt(place))}
+	case resource.StrategyDelegated: // its plugin makes a port of a bridge
+		netnstest.Bridge(t, w.Host, BridgeOf(place), neighbour...)
+		n.neighbour, n.parameters = w.Host, "the plugin's own business"
 	case resource.StrategyTapStream:
 		n.neighbour = netnstest.New(t)
-		socket := filepath.Join(w.dir, "frames.sock")
+		socket := filepath.Join(w.Dir, "frames.sock")
 		serveFrames(t, n.neighbour, socket, neighbour)
 		n.parameters = resource.TapStreamParameters{Socket: socket}
 	default:
@@ -172,30 +185,34 @@ func serveFrames(t *testing.T, ns *netns.Namespace, socket string, addresses []s
 	})
 }
 
-func macAt(place int) string { return fmt.Sprintf("02:00:00:00:%02x:02", place) }
+// MACAt is the MAC address of the sandbox on the network at a place.
+func MACAt(place int) string { return fmt.Sprintf("02:00:00:00:%02x:02", place) }
 
-func key(h *Helper, place int) string { return fmt.Sprintf("%s/%d", h.ID, place) }
+// Key is that of the lease of a sandbox on the network at a place.
+func Key(sandbox string, place int) string { return fmt.Sprintf("%s/%d", sandbox, place) }
 
-// attachment is what the network at a place gives to the helper's sandbox.
-func (w *world) attachment(t *testing.T, h *Helper, p *plugin, place int) *typesv1.AllocatedAttachment {
+// Attachment is what the network at a place gives to a sandbox.
+func (w *World) Attachment(t *testing.T, sandbox string, p *Plugin, place int) *typesv1.AllocatedAttachment {
 	t.Helper()
-	n := w.networks[place]
+	n := w.Networks[place]
 	data, err := json.Marshal(n.parameters)
 	if err != nil {
 		t.Fatal(err)
 	}
-	own := addressesAt(place, 2)
+	own := AddressesAt(place, 2)
+	attachment := &typesv1.Attachment{
+		NetworkId: fmt.Sprintf("%016x", place), Network: fmt.Sprintf("net%d", place),
+		Ipv4Address: own[0], Ipv4Gateway: fmt.Sprintf("10.9.%d.1", place),
+		Ipv6Address: own[1], Ipv6Gateway: fmt.Sprintf("fd00:9:%d::1", place),
+		MacAddress: MACAt(place), Mtu: 1400,
+	}
+	p.delegate(Key(sandbox, place), delegation{links: w.links, bridge: BridgeOf(place), port: portOf(place), attachment: attachment})
 	return &typesv1.AllocatedAttachment{
-		Attachment: &typesv1.Attachment{
-			NetworkId: fmt.Sprintf("%016x", place), Network: fmt.Sprintf("net%d", place),
-			Ipv4Address: own[0], Ipv4Gateway: fmt.Sprintf("10.9.%d.1", place),
-			Ipv6Address: own[1], Ipv6Gateway: fmt.Sprintf("fd00:9:%d::1", place),
-			MacAddress: macAt(place), Mtu: 1400,
-		},
+		Attachment:     attachment,
 		Plugin:         &typesv1.PluginInfo{Plugin: "fake", Variant: "only"},
 		Strategy:       n.strategy,
 		AdditionalData: data,
-		Lease:          &typesv1.LeaseReference{Key: key(h, place), Socket: p.socket},
+		Lease:          &typesv1.LeaseReference{Key: Key(sandbox, place), Socket: p.socket},
 	}
 }
 
@@ -203,25 +220,25 @@ func (w *world) attachment(t *testing.T, h *Helper, p *plugin, place int) *types
 // neighbours learn where an address is.
 const tries = 10
 
-// wantReached wants that the sandbox's neighbour on a network reaches it, by both
+// WantReached wants that the sandbox's neighbour on a network reaches it, by both
 // families.
-func (n network) wantReached(t *testing.T) {
+func (n Network) WantReached(t *testing.T) {
 	t.Helper()
 	n.reach(t, "", "")
 }
 
-// wantAnswered wants that questions from afar, which came in by this network, are
+// WantAnswered wants that questions from afar, which came in by this network, are
 // answered by it too, wherever the default route leads.
-func (n network) wantAnswered(t *testing.T) {
+func (n Network) WantAnswered(t *testing.T) {
 	t.Helper()
 	far := farAddresses()
 	n.reach(t, far[0].Addr().String(), far[1].Addr().String())
 }
 
 // reach asks from an address of each family; "": from the neighbour's own.
-func (n network) reach(t *testing.T, from ...string) {
+func (n Network) reach(t *testing.T, from ...string) {
 	t.Helper()
-	for i, address := range addressesAt(n.place, 2) {
+	for i, address := range AddressesAt(n.place, 2) {
 		to, err := netip.MustParsePrefix(address).Addr().String(), error(nil)
 		for range tries {
 			if err = netnstest.Ping(n.neighbour, to, from[i], 2*time.Second); err == nil {
@@ -234,11 +251,11 @@ func (n network) reach(t *testing.T, from ...string) {
 	}
 }
 
-// wantPorts waits until a bridge has as many ports: the kernel takes those of a
+// WantPorts waits until a bridge has as many ports: the kernel takes those of a
 // namespace that is gone off by itself.
-func (w *world) wantPorts(t *testing.T, bridge string, want int) {
+func (w *World) WantPorts(t *testing.T, bridge string, want int) {
 	t.Helper()
-	limit := time.After(patience)
+	limit := time.After(Patience)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
