@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/link/rtnl"
+	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -30,11 +31,7 @@ func (h *Handle) AddBridgePort(bridge, port string, inner Peer) error {
 		return fmt.Errorf("bridge %s: %w", bridge, err)
 	}
 	add := func() error {
-		return h.raw.Do(
-			vethRequest(master.Attrs().Index, port, inner),
-			rtnl.Optional(rtnl.NoLinkLocal(port)),
-			rtnl.Up(port),
-		)
+		return h.raw.Do(vethRequest(master.Attrs().Index, port, inner), rtnl.Optional(rtnl.NoLinkLocal(port)))
 	}
 	err = add()
 	if errors.Is(err, unix.EEXIST) {
@@ -45,9 +42,8 @@ func (h *Handle) AddBridgePort(bridge, port string, inner Peer) error {
 			err = add()
 		}
 	}
-	var failed rtnl.StepError
-	made := err == nil || errors.As(err, &failed) && failed.Step > 0
-	if err == nil {
+	made := err == nil
+	if made {
 		err = h.carry(port, inner)
 	}
 	if err == nil {
@@ -60,10 +56,13 @@ func (h *Handle) AddBridgePort(bridge, port string, inner Peer) error {
 	return err
 }
 
-// carry sets the inner end up, which gives both ends a carrier, and has the
+// carry sets both ends up, which gives them a carrier, and has the
 // kernel act on that now: it does so before it answers a request for the link
 // (rtnl_getlink), else when it comes to it, and drops frames until then.
 func (h *Handle) carry(port string, inner Peer) error {
+	if err := h.upWithoutIPv6(port); err != nil {
+		return err
+	}
 	inside, err := rtnl.Open(vns.NsHandle(inner.Namespace.FD()))
 	if err != nil {
 		return err
@@ -73,6 +72,15 @@ func (h *Handle) carry(port string, inner Peer) error {
 		return err
 	}
 	return h.raw.Do(rtnl.Get(port))
+}
+
+// upWithoutIPv6 sets the host's end of a port up, further requests before that. It is the
+// bridge that has addresses.
+func (h *Handle) upWithoutIPv6(port string, before ...*nl.NetlinkRequest) error {
+	if err := h.Inside(func() error { return sysctl.WithoutIPv6(port) }); err != nil {
+		return err
+	}
+	return h.raw.Do(append(before, rtnl.Up(port))...)
 }
 
 // AddMacvlan makes a macvlan on parent that is born in the namespace of inner,

@@ -59,7 +59,7 @@ func (h *Handle) AddBridgeTap(bridge, port string, mtu, queues int) ([]*os.File,
 	if mtu != 0 {
 		enslave.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(mtu))))
 	}
-	if err := h.raw.Do(rtnl.Optional(rtnl.NoLinkLocal(port)), enslave, rtnl.Up(port)); err != nil {
+	if err := h.upWithoutIPv6(port, rtnl.Optional(rtnl.NoLinkLocal(port)), enslave); err != nil {
 		tuntap.Close(tap) // and with them the port
 		return nil, fmt.Errorf("port %s of bridge %s: %w", port, bridge, err)
 	}

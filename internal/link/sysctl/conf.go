@@ -65,6 +65,18 @@ func Quiet(name string) error {
 	return nil
 }
 
+// WithoutIPv6 has an interface that is down take no part in IPv6, as nothing but a
+// port of a bridge does: the kernel goes through the multicast routes of all interfaces that do for each of
+// them that comes or goes, and for each multicast packet. Where /proc/sys is read-only
+// it takes part.
+func WithoutIPv6(name string) error {
+	err := Set(filepath.Join("ipv6/conf", name, "disable_ipv6"), "1")
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.EROFS) {
+		return nil
+	}
+	return err
+}
+
 // sandbox are the settings of an interface whose addresses and routes are all
 // given: it tells its neighbours when the MAC address that belongs to them may
 // have changed, has IPv6 whatever the host's default is, and listens to no
