@@ -72,10 +72,13 @@ const (
 	redirect4              = 5
 	echoRequest4           = 8
 	echoRequest6           = 128
+	listenerReport         = 131
+	listenerDone           = 132
 	routerAdvertisement    = 134
 	neighbourSolicitation  = 135
 	neighbourAdvertisement = 136
 	redirect6              = 137
+	listenerReport2        = 143
 )
 
 // Types of options of neighbour discovery (RFC 4861, RFC 3971).

@@ -117,7 +117,13 @@ func (s *senders) addICMP6() {
 		rule(option(optionTarget), sender(ndOptionMAC), in(s.ports), accept),
 		rule(option(optionNonce), accept),
 		rule(drop))
+	// Bridges flood multicast frames, whoever listens to what: reports of listeners
+	// (RFC 2710, RFC 3810), four for each interface that comes, would but wake all
+	// containers of the network.
 	s.chain(sub("port-icmp6"),
+		rule(icmp(unix.IPPROTO_ICMPV6, listenerReport), drop),
+		rule(icmp(unix.IPPROTO_ICMPV6, listenerDone), drop),
+		rule(icmp(unix.IPPROTO_ICMPV6, listenerReport2), drop),
 		rule(icmp(unix.IPPROTO_ICMPV6, routerAdvertisement), drop),
 		rule(icmp(unix.IPPROTO_ICMPV6, redirect6), drop),
 		rule(icmp(unix.IPPROTO_ICMPV6, neighbourSolicitation), goTo("port-neighbour")),

@@ -88,15 +88,26 @@ var sandbox = []struct{ family, key, value string }{
 	{"ipv6", "accept_ra", "0"},
 }
 
-// Prepare applies the settings of a sandbox's interface, then those that
-// somebody asked for. Where /proc/sys is read-only, the kernel's defaults
-// have to do for the former.
-func Prepare(name string, asked []Interface) error {
+// PrepareNamespace makes the settings of a sandbox's interfaces what interfaces are born
+// with, so that Prepare finds them right.
+func PrepareNamespace() error { return prepare("default") }
+
+func prepare(name string) error {
 	for _, s := range sandbox {
 		err := Set(filepath.Join(s.family, "conf", name, s.key), s.value)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EROFS) {
 			return err
 		}
+	}
+	return nil
+}
+
+// Prepare applies the settings of a sandbox's interface, then those that
+// somebody asked for. Where /proc/sys is read-only, the kernel's defaults
+// have to do for the former.
+func Prepare(name string, asked []Interface) error {
+	if err := prepare(name); err != nil {
+		return err
 	}
 	var faults []error
 	for _, s := range asked {

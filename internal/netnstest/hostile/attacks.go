@@ -126,6 +126,21 @@ func Attacks(a, v Party) map[string]Attack {
 	return all
 }
 
+// Needless is what a says by right and no other container needs to hear, with the rules
+// of a bridge network that see to it.
+func Needless(a, v Party) map[string]Attack {
+	report := func(kind byte, name string) Attack {
+		frame := Ethernet(v.MAC, a.MAC, 0x86dd, IPv6(a.LinkLocal, nodes6, headerOptions,
+			append([]byte{protocolICMP6, 0, 5, 2, 0, 0, 1, 0}, icmp6(a.LinkLocal, nodes6, kind, make([]byte, 20))...)))
+		return Attack{Frames: [][]byte{frame}, Rules: [][2]string{{"port-icmp6", "icmpv6 type " + name + " drop"}}}
+	}
+	return map[string]Attack{
+		"listener report":    report(131, "mld-listener-report"),
+		"listener done":      report(132, "mld-listener-done"),
+		"listener report v2": report(143, "mld2-listener-report"),
+	}
+}
+
 // Honest is what a says by right.
 func Honest(a, v Party) map[string][]byte {
 	to6 := func(payload []byte) []byte { return Ethernet(v.MAC, a.MAC, 0x86dd, payload) }
@@ -147,6 +162,5 @@ func Honest(a, v Party) map[string][]byte {
 		"advertisement":               nd(typeNA, a.IPv6, a.IPv6, option6(optionTargetMAC, a.MAC)),
 		"advertisement of link-local": nd(typeNA, a.LinkLocal, a.LinkLocal),
 		"router solicitation":         to6(IPv6(none6, nodes6, protocolICMP6, icmp6(none6, nodes6, 133, make([]byte, 4)))),
-		"listener report":             to6(IPv6(none6, nodes6, 0, append([]byte{protocolICMP6, 0, 5, 2, 0, 0, 1, 0}, icmp6(none6, nodes6, 143, make([]byte, 4))...))),
 	}
 }

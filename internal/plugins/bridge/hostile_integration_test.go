@@ -5,6 +5,7 @@ package bridge
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os/exec"
 	"strings"
 	"testing"
@@ -104,7 +105,9 @@ func TestHostileContainer(t *testing.T) {
 			}
 		})
 	}
-	for name, x := range hostile.Attacks(a.Party, v.Party) {
+	refused := hostile.Attacks(a.Party, v.Party)
+	maps.Copy(refused, hostile.Needless(a.Party, v.Party))
+	for name, x := range refused {
 		t.Run(name, func(t *testing.T) {
 			if arrives(t, x) {
 				t.Error("arrives")

@@ -7,6 +7,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/runtime/oci/cgroup"
 	"patchbay.dev/patchbay/internal/runtime/oci/program"
@@ -82,7 +83,8 @@ func (p *Preparation) Engine(id, stateDir string) (*Engine, error) {
 	}, nil
 }
 
-// makeNetwork makes a network namespace with its loopback up.
+// makeNetwork makes a network namespace with its loopback up and the settings of its
+// interfaces to come.
 func makeNetwork() madeNetwork {
 	ns, err := netns.New()
 	if err != nil {
@@ -90,7 +92,7 @@ func makeNetwork() madeNetwork {
 	}
 	within, err := link.Open(ns)
 	if err == nil {
-		err = within.LoopbackUp()
+		err = errors.Join(within.LoopbackUp(), within.Inside(sysctl.PrepareNamespace))
 		within.Close()
 	}
 	if err != nil {
