@@ -78,6 +78,13 @@ func TestBridgePortsReachOneAnotherAtOnce(t *testing.T) {
 			t.Errorf("the host's end has address %v", address.Prefix)
 		}
 	}
+	// Else each port makes each other one's coming and going dearer.
+	netnstest.Do(t, host, func() error {
+		if off := sysctl.Get("ipv6/conf/p0/disable_ipv6"); off != "1" {
+			t.Errorf("the host's end takes part in IPv6: disable_ipv6 is %q", off)
+		}
+		return nil
+	})
 }
 
 func TestAddBridgePortErrors(t *testing.T) {
