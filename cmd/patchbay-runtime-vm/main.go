@@ -10,11 +10,11 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"patchbay.dev/patchbay/internal/runtime/vm"
-	"patchbay.dev/patchbay/internal/runtime/vm/bare"
+	"patchbay.dev/patchbay/internal/runtime/vm/site"
+	"patchbay.dev/patchbay/internal/runtime/vm/verbs"
 	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/sandbox/serve"
 	"patchbay.dev/patchbay/internal/sandbox/strategy"
@@ -35,33 +35,19 @@ func run(args []string) error {
 	if len(args) == 0 {
 		return serve.Main(serve.Config{Name: "vm", Version: version.Version(), Strategies: strategy.Only(vm.Strategies()...), Engine: newEngine})
 	}
-	c, err := config()
+	here, err := site.Here()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), verbTimeout)
 	defer cancel()
-	return c.Verb(ctx, os.Stdout, args)
+	return verbs.Verbs{Site: here}.Run(ctx, os.Stdout, args)
 }
 
 func newEngine(id, stateDir string) (sandbox.Engine, error) {
-	c, err := config()
+	here, err := site.Here()
 	if err != nil {
 		return nil, err
 	}
-	c.ID, c.StateDir = id, stateDir
-	return vm.New(c)
-}
-
-// config is what the environment says.
-func config() (vm.Config, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return vm.Config{}, err
-	}
-	machines, err := vm.Machines()
-	return vm.Config{Machines: machines, Source: bare.Source{
-		CacheDir: os.Getenv(sandbox.CacheDirVariable), KernelDir: os.Getenv(vm.KernelDirVariable),
-		Agent: filepath.Join(filepath.Dir(self), vm.AgentName),
-	}}, err
+	return vm.New(vm.Config{ID: id, StateDir: stateDir, Site: here})
 }

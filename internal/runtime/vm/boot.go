@@ -24,9 +24,9 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/vm/image"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
 	"patchbay.dev/patchbay/internal/runtime/vm/share"
+	"patchbay.dev/patchbay/internal/runtime/vm/site"
 	"patchbay.dev/patchbay/internal/runtime/vm/template"
 	"patchbay.dev/patchbay/internal/wire"
-	"patchbay.dev/patchbay/resource"
 )
 
 const (
@@ -82,7 +82,7 @@ func (e *Engine) restore(ctx context.Context, m *bare.Machine, chooser control.C
 	templates := e.config.Source.Templates()
 	defer func() {
 		if !restored && templates.Wanted(key) {
-			errand = warmInBackground(e.sandbox.Resources)
+			errand = site.WarmInBackground(e.sandbox.Resources)
 		}
 	}()
 	t, err := templates.Open(key)
@@ -179,7 +179,7 @@ func (e *Engine) machineConfig(ctx context.Context) (m *bare.Machine, files *ope
 	if err != nil {
 		return nil, files, err
 	}
-	m, err = e.config.Source.Open(accelerator, sizeFor(e.sandbox.Resources))
+	m, err = e.config.Source.Open(accelerator, site.SizeFor(e.sandbox.Resources))
 	if err != nil {
 		return nil, files, err
 	}
@@ -221,19 +221,6 @@ func (e *Engine) keepsWrites() bool { return !e.sandbox.RootFilesystem.Discardab
 
 func (e *Engine) scratchPath() string {
 	return filepath.Join(e.sandbox.RootFilesystem.UpperDirectory, "scratch.ext4")
-}
-
-// sizeFor is the size of the machine of a container.
-func sizeFor(r resource.Resources) bare.Size {
-	return bare.Size{MemoryBytes: cmp.Or(r.MemoryBytes, bare.DefaultMemory), CPUs: processors(r)}
-}
-
-// processors is how many of them the guest sees: as many as its limit fills.
-func processors(r resource.Resources) int {
-	if r.NanoCPUs == 0 {
-		return 1
-	}
-	return int((r.NanoCPUs + 1e9 - 1) / 1e9)
 }
 
 // configuration is what the guest is told of itself.

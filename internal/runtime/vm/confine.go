@@ -2,12 +2,9 @@ package vm
 
 import (
 	"context"
-	"path/filepath"
 
 	"patchbay.dev/patchbay/internal/runtime/oci/cgroup"
-	"patchbay.dev/patchbay/internal/runtime/outer"
 	"patchbay.dev/patchbay/internal/runtime/vm/accel"
-	"patchbay.dev/patchbay/internal/runtime/vm/hostuser"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
 	"patchbay.dev/patchbay/internal/runtime/vm/share"
 )
@@ -40,18 +37,10 @@ func limits(c qemu.Config, shares bool) cgroup.Limits {
 	return l
 }
 
-// users is what the ids of machines' processes are lent from.
-func (c Config) users(host *outer.Host) hostuser.Pool {
-	return hostuser.Pool{
-		Range: c.Machines.UserIDs, Locks: filepath.Join(c.Source.Directory(), "users.lock"),
-		Accounts: "/etc/passwd", Subordinates: "/etc/subuid", Busy: host.Users,
-	}
-}
-
 // confine has the machine's process run as a user of its own, and all that is started
 // for it within limits.
 func (e *Engine) confine(c *qemu.Config) (err error) {
-	if e.user, err = e.config.users(e.host).Lend(); err != nil {
+	if e.user, err = e.config.Users(e.host).Lend(); err != nil {
 		return err
 	}
 	if c.Accelerator == qemu.KVM {

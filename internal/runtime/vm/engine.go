@@ -19,23 +19,27 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/oci/cgroup"
 	"patchbay.dev/patchbay/internal/runtime/outer"
 	"patchbay.dev/patchbay/internal/runtime/vm/accel"
-	"patchbay.dev/patchbay/internal/runtime/vm/bare"
 	"patchbay.dev/patchbay/internal/runtime/vm/console"
 	"patchbay.dev/patchbay/internal/runtime/vm/hostuser"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
 	"patchbay.dev/patchbay/internal/runtime/vm/share"
+	"patchbay.dev/patchbay/internal/runtime/vm/site"
 	"patchbay.dev/patchbay/internal/runtime/vm/streams"
 	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/tapstream"
 	"patchbay.dev/patchbay/resource"
 )
 
+// Strategies are the strategies that a machine's interfaces can be made by.
+func Strategies() []string {
+	return []string{resource.StrategyBridgePort, resource.StrategyMacvlan, resource.StrategyTapStream, resource.StrategyDelegated}
+}
+
 // Config is what an Engine needs.
 type Config struct {
 	ID       string // of the sandbox
 	StateDir string // absolute; the helper's own directory
-	Source   bare.Source
-	Machines resource.VirtualMachines
+	site.Site
 }
 
 // Engine makes one virtual machine.

@@ -20,6 +20,7 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/oci/spec"
 	"patchbay.dev/patchbay/internal/runtime/vm/plan"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
+	"patchbay.dev/patchbay/internal/runtime/vm/site"
 	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/tapstream"
 )
@@ -192,7 +193,7 @@ func (e *Engine) queues() int {
 	if e.verdict.Accelerator != qemu.KVM {
 		return 1
 	}
-	return min(processors(e.sandbox.Resources), maxQueues)
+	return min(site.Processors(e.sandbox.Resources), maxQueues)
 }
 
 // hostEnd makes the host's end of an interface.

@@ -15,6 +15,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/runtime/vm"
 	"patchbay.dev/patchbay/internal/runtime/vm/kernel"
+	"patchbay.dev/patchbay/internal/runtime/vm/site"
 	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/sandbox/sandboxtest"
 )
@@ -38,9 +39,9 @@ func prepare(dir string) (sandboxtest.Config, error) {
 	}
 	c := sandboxtest.Config{
 		Name: "vm", Binary: filepath.Join(dir, "patchbay-runtime-vm"), Layer: filepath.Join(dir, "layer"), Strategies: vm.Strategies(), Dear: true,
-		Environment: []string{sandbox.CacheDirVariable + "=" + filepath.Join(dir, "cache"), vm.KernelDirVariable + "=" + filepath.Join(dir, "kernel")},
+		Environment: []string{sandbox.CacheDirVariable + "=" + filepath.Join(dir, "cache"), site.KernelDirVariable + "=" + filepath.Join(dir, "kernel")},
 	}
-	for _, program := range []string{"patchbay-runtime-vm", vm.AgentName} {
+	for _, program := range []string{"patchbay-runtime-vm", site.AgentName} {
 		build := exec.Command("go", "build", "-o", filepath.Join(dir, program), "patchbay.dev/patchbay/cmd/"+program)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {

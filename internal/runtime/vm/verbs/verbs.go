@@ -1,4 +1,7 @@
-package vm
+// Package verbs is what the runtime's program does beside being a helper: it says what
+// there is on the host, keeps the kernel of machines, saves machines for others to
+// go on from, and removes what a killed helper left.
+package verbs
 
 import (
 	"context"
@@ -13,43 +16,34 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/runtime/oci/cgroup"
 	"patchbay.dev/patchbay/internal/runtime/outer"
 	"patchbay.dev/patchbay/internal/runtime/vm/kernel"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
 	"patchbay.dev/patchbay/internal/runtime/vm/share"
+	"patchbay.dev/patchbay/internal/runtime/vm/site"
 	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/wire"
-	"patchbay.dev/patchbay/resource"
 )
 
-// KernelDirVariable names the directory of the kernel that machines boot.
-const KernelDirVariable = "PATCHBAY_KERNEL_DIR"
+// Verbs are those of a site.
+type Verbs struct{ site.Site }
 
-// AgentName is the name of the guest's agent, which is beside the runtime's program.
-const AgentName = "patchbay-guest"
-
-// Strategies are the strategies that a machine's interfaces can be made by.
-func Strategies() []string {
-	return []string{resource.StrategyBridgePort, resource.StrategyMacvlan, resource.StrategyTapStream, resource.StrategyDelegated}
-}
-
-// Verb does what the runtime's program is asked for beside being a helper.
-func (c Config) Verb(ctx context.Context, out io.Writer, args []string) error {
+// Run does what the program's arguments ask for.
+func (v Verbs) Run(ctx context.Context, out io.Writer, args []string) error {
 	switch strings.Join(args[:min(2, len(args))], " ") {
 	case "cleanup":
 		return cleanUp(ctx, os.Getenv(sandbox.IDVariable))
 	case "check":
-		return json.NewEncoder(out).Encode(map[string]any{"checks": c.checks(ctx)})
+		return json.NewEncoder(out).Encode(map[string]any{"checks": v.checks(ctx)})
 	case "kernel status":
-		return c.kernelStatus(out)
+		return v.kernelStatus(out)
 	case "kernel set":
-		return kernelSet(ctx, out, c.Source, args[2:])
+		return kernelSet(ctx, out, v.Source, args[2:])
 	case "kernel warm":
-		return c.kernelWarm(ctx, out, args[2:])
+		return v.kernelWarm(ctx, out, args[2:])
 	case "kernel try":
-		return c.kernelTry(ctx, out)
+		return v.kernelTry(ctx, out)
 	}
 	return fmt.Errorf("arguments %q: want none, cleanup, check, or kernel with status, set, warm or try: %w", args, errdefs.ErrInvalidArgument)
 }
@@ -64,20 +58,6 @@ func cleanUp(ctx context.Context, id string) error {
 	return errors.Join(group.Remove(ctx), outer.RemoveRates(id))
 }
 
-// Machines is how the configuration wants machines to be run, as the daemon tells
-// this program.
-func Machines() (resource.VirtualMachines, error) {
-	machines := resource.DefaultVirtualMachines()
-	text := os.Getenv(layout.VirtualMachinesVariable)
-	if text == "" {
-		return machines, nil
-	}
-	if err := json.Unmarshal([]byte(text), &machines); err != nil {
-		return machines, fmt.Errorf("%s=%q: %w: %w", layout.VirtualMachinesVariable, text, errdefs.ErrInvalidArgument, err)
-	}
-	return machines, nil
-}
-
 // Check is one thing that this runtime needs of the host.
 type Check struct {
 	Name   string `json:"name"`
@@ -85,13 +65,13 @@ type Check struct {
 	Detail string `json:"detail"` // what there is, or what is missing
 }
 
-func (c Config) checks(ctx context.Context) []Check {
+func (v Verbs) checks(ctx context.Context) []Check {
 	return []Check{
 		checkProgram(ctx, "qemu", qemu.Binary, "qemu-system-x86"),
 		checkProgram(ctx, "erofs", "mkfs.erofs", "erofs-utils"),
 		checkShares(ctx),
-		checkKernel(c.Source.KernelDir),
-		c.checkAccelerator(),
+		checkKernel(v.Source.KernelDir),
+		v.checkAccelerator(),
 		checkTap(),
 	}
 }
@@ -126,13 +106,13 @@ func checkKernel(dir string) Check {
 }
 
 // checkAccelerator wants KVM, unless the configuration does not.
-func (c Config) checkAccelerator() Check {
-	k, err := kernel.Load(c.Source.KernelDir)
+func (v Verbs) checkAccelerator() Check {
+	k, err := kernel.Load(v.Source.KernelDir)
 	if err != nil {
 		return Check{Name: "accelerator", Detail: "not known before there is a kernel for virtual machines"}
 	}
-	v := c.known(k)
-	return Check{Name: "accelerator", OK: v.Accelerator != "" && !v.Emulated(), Detail: v.String()}
+	verdict := v.Known(k)
+	return Check{Name: "accelerator", OK: verdict.Accelerator != "" && !verdict.Emulated(), Detail: verdict.String()}
 }
 
 func checkTap() Check {

@@ -1,4 +1,4 @@
-package vm
+package verbs
 
 import (
 	"context"
@@ -20,6 +20,7 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/vm/console"
 	"patchbay.dev/patchbay/internal/runtime/vm/kernel"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
+	"patchbay.dev/patchbay/internal/runtime/vm/site"
 	"patchbay.dev/patchbay/internal/runtime/vm/template"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
@@ -55,43 +56,34 @@ func answer(out io.Writer, a kernelAnswer, err error) error {
 }
 
 // kernelStatus tells the kernel and the templates.
-func (c Config) kernelStatus(out io.Writer) error {
-	k, err := kernel.Load(c.Source.KernelDir)
+func (v Verbs) kernelStatus(out io.Writer) error {
+	k, err := kernel.Load(v.Source.KernelDir)
 	if err != nil {
 		return answer(out, kernelAnswer{}, err)
 	}
-	all, err := c.Source.Templates().List()
-	a := kernelAnswer{Kernel: shownKernel{k, c.known(k).Status()}}
+	all, err := v.Source.Templates().List()
+	a := kernelAnswer{Kernel: shownKernel{k, v.Known(k).Status()}}
 	for _, t := range all {
 		a.Templates = append(a.Templates, templateOf(t))
 	}
 	return answer(out, a, err)
 }
 
-// known is what executes guests, as far as it is known.
-func (c Config) known(k kernel.Kernel) accel.Verdict {
-	v, err := c.chooser(k, nil).Known()
-	if err != nil {
-		return accel.Verdict{Reason: wire.Text(err)}
-	}
-	return v
-}
-
 // kernelTry finds out what executes guests, where that is not known yet.
-func (c Config) kernelTry(ctx context.Context, out io.Writer) error {
-	k, err := kernel.Load(c.Source.KernelDir)
+func (v Verbs) kernelTry(ctx context.Context, out io.Writer) error {
+	k, err := kernel.Load(v.Source.KernelDir)
 	if err != nil {
 		return answer(out, kernelAnswer{}, err)
 	}
-	host, err := c.moveIn()
+	host, err := v.moveIn()
 	if err != nil {
 		return err
 	}
-	_, err = c.chooser(k, host).Decide(ctx)
+	_, err = v.Chooser(k, host).Decide(ctx)
 	if err != nil && !errdefs.IsFailedPrecondition(err) { // which the answer says
 		return err
 	}
-	return answer(out, kernelAnswer{Kernel: shownKernel{k, c.known(k).Status()}}, nil)
+	return answer(out, kernelAnswer{Kernel: shownKernel{k, v.Known(k).Status()}}, nil)
 }
 
 // kernelSet takes the path of an image and the directory of its modules, or
@@ -107,7 +99,7 @@ func kernelSet(ctx context.Context, out io.Writer, s bare.Source, args []string)
 
 func setKernel(ctx context.Context, dir string, args []string) (kernel.Kernel, error) {
 	if dir == "" {
-		return kernel.Kernel{}, fmt.Errorf("%s is not set: this program is started by patchbayd: %w", KernelDirVariable, errdefs.ErrFailedPrecondition)
+		return kernel.Kernel{}, fmt.Errorf("%s is not set: this program is started by patchbayd: %w", site.KernelDirVariable, errdefs.ErrFailedPrecondition)
 	}
 	switch {
 	case len(args) == 1 && args[0] == "--debian":
@@ -120,19 +112,10 @@ func setKernel(ctx context.Context, dir string, args []string) (kernel.Kernel, e
 	return kernel.Kernel{}, fmt.Errorf("want the path of a kernel, and perhaps that of its modules: %w", errdefs.ErrInvalidArgument)
 }
 
-// background is a last argument of "kernel warm": the machine is to get in nobody's
-// way.
-const background = "background"
-
-// warmInBackground are the arguments that make a template for containers like one.
-func warmInBackground(r resource.Resources) []string {
-	return []string{"kernel", "warm", strconv.FormatInt(r.MemoryBytes, 10), strconv.FormatInt(r.NanoCPUs, 10), background}
-}
-
 // kernelWarm makes a template, if there is none yet, of a machine with as many bytes
 // of memory and billionths of processors as the arguments say, 0 for the usual.
-func (c Config) kernelWarm(ctx context.Context, out io.Writer, args []string) error {
-	idle := len(args) > 0 && args[len(args)-1] == background
+func (v Verbs) kernelWarm(ctx context.Context, out io.Writer, args []string) error {
+	idle := len(args) > 0 && args[len(args)-1] == site.Background
 	if idle {
 		args = args[:len(args)-1]
 	}
@@ -140,7 +123,7 @@ func (c Config) kernelWarm(ctx context.Context, out io.Writer, args []string) er
 	if err != nil {
 		return err
 	}
-	t, err := c.warm(ctx, resources, idle, func(step string) {
+	t, err := v.warm(ctx, resources, idle, func(step string) {
 		_ = json.NewEncoder(out).Encode(kernelAnswer{Step: step}) // whoever is gone cancels ctx
 	})
 	return answer(out, kernelAnswer{Templates: []resource.KernelTemplate{templateOf(t)}}, err)
@@ -160,12 +143,12 @@ func sizeOf(args []string) (resource.Resources, error) {
 
 // moveIn makes the namespaces that this program was started in usable. What it leaves
 // there is gone with it.
-func (c Config) moveIn() (*outer.Host, error) {
+func (v Verbs) moveIn() (*outer.Host, error) {
 	host, err := outer.MoveIn()
 	if err != nil {
 		return nil, err
 	}
-	return host, host.OwnTemporary(filepath.Join(c.Source.Directory(), "tmp"))
+	return host, host.OwnTemporary(filepath.Join(v.Source.Directory(), "tmp"))
 }
 
 // idleFactor is how much longer a guest may take that gets in nobody's way.
@@ -180,23 +163,23 @@ func startIdle(cmd *exec.Cmd) error {
 	return cmd.Start()
 }
 
-func (c Config) warm(ctx context.Context, r resource.Resources, idle bool, step func(string)) (t template.Info, err error) {
-	if !c.Machines.Templates {
+func (v Verbs) warm(ctx context.Context, r resource.Resources, idle bool, step func(string)) (t template.Info, err error) {
+	if !v.Machines.Templates {
 		return t, fmt.Errorf("machines always boot: the configuration says so (vm.templates): %w", errdefs.ErrFailedPrecondition)
 	}
-	k, err := kernel.Load(c.Source.KernelDir)
+	k, err := kernel.Load(v.Source.KernelDir)
 	if err != nil {
 		return t, err
 	}
-	host, err := c.moveIn()
+	host, err := v.moveIn()
 	if err != nil {
 		return t, err
 	}
-	v, err := c.chooser(k, host).Decide(ctx)
+	verdict, err := v.Chooser(k, host).Decide(ctx)
 	if err != nil {
 		return t, err
 	}
-	m, err := c.Source.Open(v.Accelerator, sizeFor(r))
+	m, err := v.Source.Open(verdict.Accelerator, site.SizeFor(r))
 	if err != nil {
 		return t, err
 	}
@@ -211,23 +194,23 @@ func (c Config) warm(ctx context.Context, r resource.Resources, idle bool, step 
 		return t, err
 	}
 	defer m.Console.Close()
-	user, err := c.users(host).Lend()
+	user, err := v.Users(host).Lend()
 	if err != nil {
 		return t, err
 	}
 	defer func() { _ = user.Close() }() // it is given back at the latest with this process
 	m.User, m.Start = user.ID, (*exec.Cmd).Start
-	limit := c.Machines.BootTimeout
+	limit := v.Machines.BootTimeout
 	if idle {
 		m.Start = startIdle
 		limit *= idleFactor
 	}
-	if v.Accelerator == qemu.KVM {
+	if verdict.Accelerator == qemu.KVM {
 		if err := accel.Lend(user.ID, filepath.Join(dir, "kvm")); err != nil {
 			return t, err
 		}
 	}
-	if t, err = c.Source.Save(ctx, m, limit, step); err != nil {
+	if t, err = v.Source.Save(ctx, m, limit, step); err != nil {
 		err = console.Explain(err, "", path)
 	}
 	return t, err
