@@ -71,6 +71,18 @@ func TestVirtualMachineSharesFiles(t *testing.T) {
 	h.patchbay("create", "--runtime", "vm", "--name", "vm", "--network", "none", "-v", at("rw,1")+":/srv/rw", "-v", at("ro")+":/srv/ro:ro",
 		"-v", at("nested")+":/srv/rw/deep/nested:noexec", "-v", at("app.conf")+":/etc/app.conf", "--mount", "type=bind,source="+at("app.conf")+",target=/new/place/app.conf,readonly",
 		"-v", "/etc", "-v", "/vol", "--mount", "type=volume,target=/root,readonly", "box", "sleep", "1000")
+	t.Run("copies before its first start", func(t *testing.T) {
+		note := h.write("note", []byte("note\n"), 0o644)
+		h.patchbay("cp", note, "vm:/opt")
+		if r := h.try("cp", note, "vm:/srv/ro/x"); r.code != 1 || !strings.Contains(r.stderr, "read-only file system") || strings.Count(r.stderr, "\n") != 1 {
+			t.Errorf("where it may only read: %s", r)
+		}
+		h.patchbay("create", "--runtime", "vm", "--rm", "--name", "once", "--network", "none", "box", "cat", "/opt")
+		h.patchbay("cp", "vm:/opt", "once:/opt")
+		if out := h.patchbay("start", "--attach", "once"); out != "note" {
+			t.Errorf("in one that keeps nothing: %q", out)
+		}
+	})
 	uses := h.usesOf(defaultMemory, 1)
 	h.patchbay("start", "vm")
 	if now := h.usesOf(defaultMemory, 1); now <= uses { // others use it too
@@ -182,8 +194,19 @@ func TestVirtualMachineSharesFiles(t *testing.T) {
 		if left := h.processesOf("virtiofsd"); len(left) != 0 {
 			t.Errorf("processes after the helper's death: %v", left)
 		}
-		if r := h.try("cp", "vm:/etc/written", h.dir); !strings.Contains(r.stderr, "start it first") {
-			t.Errorf("copy from a machine that does not run: %s", r)
+		// What its guest wrote is read by a guest, and what is shared with it is there.
+		h.patchbay("cp", "vm:/pub", at("stopped"))
+		if got := read(t, at("stopped/sub/tool")); got != "tool\n" {
+			t.Errorf("copied out of one that is stopped: %q", got)
+		}
+		if r := h.try("cp", "-L", "vm:/pub/absolute", at("stolen")); r.code != 1 || !strings.Contains(r.stderr, "no such file") {
+			t.Errorf("a link out of the container: %s", r)
+		}
+		if r := h.try("cp", "vm:/srv/ro/file", "-"); r.code != 0 || !strings.Contains(r.stdout, "untouched\n") {
+			t.Errorf("of what is shared: %s", r)
+		}
+		if left := h.processesOf("qemu-system-x86_64"); len(left) != 0 {
+			t.Errorf("machines after the copies: %v", left)
 		}
 		h.patchbay("start", "vm")
 		if out := sh("cat /etc/written /srv/rw/made"); out != "x\nnew" {

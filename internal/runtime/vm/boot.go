@@ -216,8 +216,15 @@ func (e *Engine) machineConfig(ctx context.Context) (m *bare.Machine, files *ope
 	return m, files, nil
 }
 
-// keepsWrites says whether what the container writes outlives the machine.
-func (e *Engine) keepsWrites() bool { return !e.sandbox.RootFilesystem.Discardable }
+// keepsWrites says whether what the container writes outlives the machine. What was
+// copied into it before its first start has to.
+func (e *Engine) keepsWrites() bool {
+	if !e.sandbox.RootFilesystem.Discardable || e.opened {
+		return true
+	}
+	_, err := os.Stat(e.scratchPath())
+	return err == nil
+}
 
 func (e *Engine) scratchPath() string {
 	return filepath.Join(e.sandbox.RootFilesystem.UpperDirectory, "scratch.ext4")

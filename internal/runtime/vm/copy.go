@@ -5,11 +5,33 @@ import (
 
 	guestv1 "patchbay.dev/patchbay/api/patchbay/guest/v1"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
+	"patchbay.dev/patchbay/internal/runtime/vm/share"
+	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/sandbox/copying"
 	"patchbay.dev/patchbay/internal/treecopy/parts"
+	"patchbay.dev/patchbay/internal/wire"
 )
 
-var _ copying.Copier = (*Engine)(nil)
+var (
+	_ copying.Copier = (*Engine)(nil)
+	_ sandbox.Opener = (*Engine)(nil)
+)
+
+// Open implements sandbox.Opener: a machine without a network has the container's disks
+// and shares. The host does not look into a file system that a guest has written.
+func (e *Engine) Open(ctx context.Context, c sandbox.Configuration) error {
+	e.opened = true
+	if err := e.Prepare(ctx, c); err != nil {
+		return err
+	}
+	if _, err := e.guest.Configure(ctx, e.configuration()); err != nil {
+		return e.explain(err)
+	}
+	if _, err := e.guest.Open(ctx, &guestv1.OpenRequest{Mounts: wire.MountsToProto(share.Shared(c.Mounts))}); err != nil {
+		return e.explain(err)
+	}
+	return nil
+}
 
 // CopyFrom implements copying.Copier: the agent copies.
 func (e *Engine) CopyFrom(ctx context.Context, path string, follow bool, send func(*typesv1.CopyPart) error) error {

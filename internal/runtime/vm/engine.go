@@ -59,6 +59,7 @@ type Engine struct {
 	calls   *rpc.Connection
 	sandbox sandbox.Configuration
 
+	opened    bool             // set by Open: for copies alone
 	namespace *netns.Namespace // set by Isolate
 	streams   *streams.Streams
 	rates     outer.Rates

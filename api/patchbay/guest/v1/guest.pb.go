@@ -1,8 +1,7 @@
 // Package patchbay.guest.v1 is the contract between the runtime vm and the agent
 // that is process 1 of its virtual machine.
 //
-// Both speak through one virtio-serial port, whose bytes carry a multiplexed
-// session. The host opens its streams for calls of this service (Connect
+// Both speak through one connection, whose bytes carry a multiplexed session. The host opens its streams for calls of this service (Connect
 // protocol, HTTP/1.1), the guest opens one for each standard stream of a process
 // and begins it with a StreamHeader, preceded by its length in one byte.
 
@@ -1660,6 +1659,86 @@ func (x *WaitResponse) GetOutOfMemory() bool {
 	return false
 }
 
+type OpenRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Mounts        []*v1.Mount            `protobuf:"bytes,1,rep,name=mounts,proto3" json:"mounts,omitempty"` // as those of CreateRequest
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenRequest) Reset() {
+	*x = OpenRequest{}
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenRequest) ProtoMessage() {}
+
+func (x *OpenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenRequest.ProtoReflect.Descriptor instead.
+func (*OpenRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *OpenRequest) GetMounts() []*v1.Mount {
+	if x != nil {
+		return x.Mounts
+	}
+	return nil
+}
+
+type OpenResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenResponse) Reset() {
+	*x = OpenResponse{}
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenResponse) ProtoMessage() {}
+
+func (x *OpenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenResponse.ProtoReflect.Descriptor instead.
+func (*OpenResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{32}
+}
+
 type CopyFromRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
@@ -1670,7 +1749,7 @@ type CopyFromRequest struct {
 
 func (x *CopyFromRequest) Reset() {
 	*x = CopyFromRequest{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[31]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1682,7 +1761,7 @@ func (x *CopyFromRequest) String() string {
 func (*CopyFromRequest) ProtoMessage() {}
 
 func (x *CopyFromRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[31]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1695,7 +1774,7 @@ func (x *CopyFromRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopyFromRequest.ProtoReflect.Descriptor instead.
 func (*CopyFromRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{31}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *CopyFromRequest) GetPath() string {
@@ -1721,7 +1800,7 @@ type CopyFromResponse struct {
 
 func (x *CopyFromResponse) Reset() {
 	*x = CopyFromResponse{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[32]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1733,7 +1812,7 @@ func (x *CopyFromResponse) String() string {
 func (*CopyFromResponse) ProtoMessage() {}
 
 func (x *CopyFromResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[32]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1746,7 +1825,7 @@ func (x *CopyFromResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopyFromResponse.ProtoReflect.Descriptor instead.
 func (*CopyFromResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{32}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *CopyFromResponse) GetPart() *v1.CopyPart {
@@ -1767,7 +1846,7 @@ type CopyToRequest struct {
 
 func (x *CopyToRequest) Reset() {
 	*x = CopyToRequest{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[33]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1779,7 +1858,7 @@ func (x *CopyToRequest) String() string {
 func (*CopyToRequest) ProtoMessage() {}
 
 func (x *CopyToRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[33]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1792,7 +1871,7 @@ func (x *CopyToRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopyToRequest.ProtoReflect.Descriptor instead.
 func (*CopyToRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{33}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CopyToRequest) GetPath() string {
@@ -1825,7 +1904,7 @@ type CopyToResponse struct {
 
 func (x *CopyToResponse) Reset() {
 	*x = CopyToResponse{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[34]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1837,7 +1916,7 @@ func (x *CopyToResponse) String() string {
 func (*CopyToResponse) ProtoMessage() {}
 
 func (x *CopyToResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[34]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1850,7 +1929,7 @@ func (x *CopyToResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopyToResponse.ProtoReflect.Descriptor instead.
 func (*CopyToResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{34}
+	return file_patchbay_guest_v1_guest_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CopyToResponse) GetLeftOut() []string {
@@ -1871,7 +1950,7 @@ type RewriteRequest_Change struct {
 
 func (x *RewriteRequest_Change) Reset() {
 	*x = RewriteRequest_Change{}
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[36]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1883,7 +1962,7 @@ func (x *RewriteRequest_Change) String() string {
 func (*RewriteRequest_Change) ProtoMessage() {}
 
 func (x *RewriteRequest_Change) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[36]
+	mi := &file_patchbay_guest_v1_guest_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2028,7 +2107,10 @@ const file_patchbay_guest_v1_guest_proto_rawDesc = "" +
 	"process_id\x18\x01 \x01(\tR\tprocessId\"F\n" +
 	"\fWaitResponse\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\"\n" +
-	"\rout_of_memory\x18\x02 \x01(\bR\voutOfMemory\"=\n" +
+	"\rout_of_memory\x18\x02 \x01(\bR\voutOfMemory\"?\n" +
+	"\vOpenRequest\x120\n" +
+	"\x06mounts\x18\x01 \x03(\v2\x18.patchbay.types.v1.MountR\x06mounts\"\x0e\n" +
+	"\fOpenResponse\"=\n" +
 	"\x0fCopyFromRequest\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
 	"\x06follow\x18\x02 \x01(\bR\x06follow\"C\n" +
@@ -2049,7 +2131,7 @@ const file_patchbay_guest_v1_guest_proto_rawDesc = "" +
 	"\x12STREAM_KIND_STDERR\x10\x03\x12\x1f\n" +
 	"\x1bSTREAM_KIND_NAMES_DATAGRAMS\x10\x04\x12 \n" +
 	"\x1cSTREAM_KIND_NAMES_CONNECTION\x10\x05\x12\x16\n" +
-	"\x12STREAM_KIND_DIALED\x10\x062\x82\n" +
+	"\x12STREAM_KIND_DIALED\x10\x062\xcb\n" +
 	"\n" +
 	"\fGuestService\x12V\n" +
 	"\tConfigure\x12#.patchbay.guest.v1.ConfigureRequest\x1a$.patchbay.guest.v1.ConfigureResponse\x12G\n" +
@@ -2065,7 +2147,8 @@ const file_patchbay_guest_v1_guest_proto_rawDesc = "" +
 	"\x04Exec\x12\x1e.patchbay.guest.v1.ExecRequest\x1a\x1f.patchbay.guest.v1.ExecResponse\x12M\n" +
 	"\x06Signal\x12 .patchbay.guest.v1.SignalRequest\x1a!.patchbay.guest.v1.SignalResponse\x12M\n" +
 	"\x06Resize\x12 .patchbay.guest.v1.ResizeRequest\x1a!.patchbay.guest.v1.ResizeResponse\x12G\n" +
-	"\x04Wait\x12\x1e.patchbay.guest.v1.WaitRequest\x1a\x1f.patchbay.guest.v1.WaitResponse\x12U\n" +
+	"\x04Wait\x12\x1e.patchbay.guest.v1.WaitRequest\x1a\x1f.patchbay.guest.v1.WaitResponse\x12G\n" +
+	"\x04Open\x12\x1e.patchbay.guest.v1.OpenRequest\x1a\x1f.patchbay.guest.v1.OpenResponse\x12U\n" +
 	"\bCopyFrom\x12\".patchbay.guest.v1.CopyFromRequest\x1a#.patchbay.guest.v1.CopyFromResponse0\x01\x12O\n" +
 	"\x06CopyTo\x12 .patchbay.guest.v1.CopyToRequest\x1a!.patchbay.guest.v1.CopyToResponse(\x01B5Z3patchbay.dev/patchbay/api/patchbay/guest/v1;guestv1b\x06proto3"
 
@@ -2082,7 +2165,7 @@ func file_patchbay_guest_v1_guest_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_guest_v1_guest_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_patchbay_guest_v1_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_patchbay_guest_v1_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_patchbay_guest_v1_guest_proto_goTypes = []any{
 	(StreamKind)(0),               // 0: patchbay.guest.v1.StreamKind
 	(*StreamHeader)(nil),          // 1: patchbay.guest.v1.StreamHeader
@@ -2116,71 +2199,76 @@ var file_patchbay_guest_v1_guest_proto_goTypes = []any{
 	(*ResizeResponse)(nil),        // 29: patchbay.guest.v1.ResizeResponse
 	(*WaitRequest)(nil),           // 30: patchbay.guest.v1.WaitRequest
 	(*WaitResponse)(nil),          // 31: patchbay.guest.v1.WaitResponse
-	(*CopyFromRequest)(nil),       // 32: patchbay.guest.v1.CopyFromRequest
-	(*CopyFromResponse)(nil),      // 33: patchbay.guest.v1.CopyFromResponse
-	(*CopyToRequest)(nil),         // 34: patchbay.guest.v1.CopyToRequest
-	(*CopyToResponse)(nil),        // 35: patchbay.guest.v1.CopyToResponse
-	nil,                           // 36: patchbay.guest.v1.Interface.SysctlsEntry
-	(*RewriteRequest_Change)(nil), // 37: patchbay.guest.v1.RewriteRequest.Change
-	(*v1.Route)(nil),              // 38: patchbay.types.v1.Route
-	(*v1.Sample)(nil),             // 39: patchbay.types.v1.Sample
-	(*v1.Process)(nil),            // 40: patchbay.types.v1.Process
-	(*v1.Mount)(nil),              // 41: patchbay.types.v1.Mount
-	(*v1.CopyPart)(nil),           // 42: patchbay.types.v1.CopyPart
+	(*OpenRequest)(nil),           // 32: patchbay.guest.v1.OpenRequest
+	(*OpenResponse)(nil),          // 33: patchbay.guest.v1.OpenResponse
+	(*CopyFromRequest)(nil),       // 34: patchbay.guest.v1.CopyFromRequest
+	(*CopyFromResponse)(nil),      // 35: patchbay.guest.v1.CopyFromResponse
+	(*CopyToRequest)(nil),         // 36: patchbay.guest.v1.CopyToRequest
+	(*CopyToResponse)(nil),        // 37: patchbay.guest.v1.CopyToResponse
+	nil,                           // 38: patchbay.guest.v1.Interface.SysctlsEntry
+	(*RewriteRequest_Change)(nil), // 39: patchbay.guest.v1.RewriteRequest.Change
+	(*v1.Route)(nil),              // 40: patchbay.types.v1.Route
+	(*v1.Sample)(nil),             // 41: patchbay.types.v1.Sample
+	(*v1.Process)(nil),            // 42: patchbay.types.v1.Process
+	(*v1.Mount)(nil),              // 43: patchbay.types.v1.Mount
+	(*v1.CopyPart)(nil),           // 44: patchbay.types.v1.CopyPart
 }
 var file_patchbay_guest_v1_guest_proto_depIdxs = []int32{
 	0,  // 0: patchbay.guest.v1.StreamHeader.kind:type_name -> patchbay.guest.v1.StreamKind
 	4,  // 1: patchbay.guest.v1.ConfigureRequest.files:type_name -> patchbay.guest.v1.File
 	6,  // 2: patchbay.guest.v1.PlugRequest.interface:type_name -> patchbay.guest.v1.Interface
-	38, // 3: patchbay.guest.v1.Interface.routes:type_name -> patchbay.types.v1.Route
-	38, // 4: patchbay.guest.v1.Interface.own_routes:type_name -> patchbay.types.v1.Route
-	36, // 5: patchbay.guest.v1.Interface.sysctls:type_name -> patchbay.guest.v1.Interface.SysctlsEntry
+	40, // 3: patchbay.guest.v1.Interface.routes:type_name -> patchbay.types.v1.Route
+	40, // 4: patchbay.guest.v1.Interface.own_routes:type_name -> patchbay.types.v1.Route
+	38, // 5: patchbay.guest.v1.Interface.sysctls:type_name -> patchbay.guest.v1.Interface.SysctlsEntry
 	6,  // 6: patchbay.guest.v1.RewireRequest.from:type_name -> patchbay.guest.v1.Interface
 	6,  // 7: patchbay.guest.v1.RewireRequest.to:type_name -> patchbay.guest.v1.Interface
-	37, // 8: patchbay.guest.v1.RewriteRequest.changes:type_name -> patchbay.guest.v1.RewriteRequest.Change
-	39, // 9: patchbay.guest.v1.StatsResponse.sample:type_name -> patchbay.types.v1.Sample
-	40, // 10: patchbay.guest.v1.CreateRequest.process:type_name -> patchbay.types.v1.Process
-	41, // 11: patchbay.guest.v1.CreateRequest.mounts:type_name -> patchbay.types.v1.Mount
-	40, // 12: patchbay.guest.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
-	42, // 13: patchbay.guest.v1.CopyFromResponse.part:type_name -> patchbay.types.v1.CopyPart
-	42, // 14: patchbay.guest.v1.CopyToRequest.part:type_name -> patchbay.types.v1.CopyPart
-	2,  // 15: patchbay.guest.v1.GuestService.Configure:input_type -> patchbay.guest.v1.ConfigureRequest
-	5,  // 16: patchbay.guest.v1.GuestService.Plug:input_type -> patchbay.guest.v1.PlugRequest
-	8,  // 17: patchbay.guest.v1.GuestService.Rewire:input_type -> patchbay.guest.v1.RewireRequest
-	10, // 18: patchbay.guest.v1.GuestService.Rewrite:input_type -> patchbay.guest.v1.RewriteRequest
-	12, // 19: patchbay.guest.v1.GuestService.Route:input_type -> patchbay.guest.v1.RouteRequest
-	14, // 20: patchbay.guest.v1.GuestService.Stats:input_type -> patchbay.guest.v1.StatsRequest
-	16, // 21: patchbay.guest.v1.GuestService.ListenNames:input_type -> patchbay.guest.v1.ListenNamesRequest
-	18, // 22: patchbay.guest.v1.GuestService.Dial:input_type -> patchbay.guest.v1.DialRequest
-	20, // 23: patchbay.guest.v1.GuestService.Create:input_type -> patchbay.guest.v1.CreateRequest
-	22, // 24: patchbay.guest.v1.GuestService.Start:input_type -> patchbay.guest.v1.StartRequest
-	24, // 25: patchbay.guest.v1.GuestService.Exec:input_type -> patchbay.guest.v1.ExecRequest
-	26, // 26: patchbay.guest.v1.GuestService.Signal:input_type -> patchbay.guest.v1.SignalRequest
-	28, // 27: patchbay.guest.v1.GuestService.Resize:input_type -> patchbay.guest.v1.ResizeRequest
-	30, // 28: patchbay.guest.v1.GuestService.Wait:input_type -> patchbay.guest.v1.WaitRequest
-	32, // 29: patchbay.guest.v1.GuestService.CopyFrom:input_type -> patchbay.guest.v1.CopyFromRequest
-	34, // 30: patchbay.guest.v1.GuestService.CopyTo:input_type -> patchbay.guest.v1.CopyToRequest
-	3,  // 31: patchbay.guest.v1.GuestService.Configure:output_type -> patchbay.guest.v1.ConfigureResponse
-	7,  // 32: patchbay.guest.v1.GuestService.Plug:output_type -> patchbay.guest.v1.PlugResponse
-	9,  // 33: patchbay.guest.v1.GuestService.Rewire:output_type -> patchbay.guest.v1.RewireResponse
-	11, // 34: patchbay.guest.v1.GuestService.Rewrite:output_type -> patchbay.guest.v1.RewriteResponse
-	13, // 35: patchbay.guest.v1.GuestService.Route:output_type -> patchbay.guest.v1.RouteResponse
-	15, // 36: patchbay.guest.v1.GuestService.Stats:output_type -> patchbay.guest.v1.StatsResponse
-	17, // 37: patchbay.guest.v1.GuestService.ListenNames:output_type -> patchbay.guest.v1.ListenNamesResponse
-	19, // 38: patchbay.guest.v1.GuestService.Dial:output_type -> patchbay.guest.v1.DialResponse
-	21, // 39: patchbay.guest.v1.GuestService.Create:output_type -> patchbay.guest.v1.CreateResponse
-	23, // 40: patchbay.guest.v1.GuestService.Start:output_type -> patchbay.guest.v1.StartResponse
-	25, // 41: patchbay.guest.v1.GuestService.Exec:output_type -> patchbay.guest.v1.ExecResponse
-	27, // 42: patchbay.guest.v1.GuestService.Signal:output_type -> patchbay.guest.v1.SignalResponse
-	29, // 43: patchbay.guest.v1.GuestService.Resize:output_type -> patchbay.guest.v1.ResizeResponse
-	31, // 44: patchbay.guest.v1.GuestService.Wait:output_type -> patchbay.guest.v1.WaitResponse
-	33, // 45: patchbay.guest.v1.GuestService.CopyFrom:output_type -> patchbay.guest.v1.CopyFromResponse
-	35, // 46: patchbay.guest.v1.GuestService.CopyTo:output_type -> patchbay.guest.v1.CopyToResponse
-	31, // [31:47] is the sub-list for method output_type
-	15, // [15:31] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	39, // 8: patchbay.guest.v1.RewriteRequest.changes:type_name -> patchbay.guest.v1.RewriteRequest.Change
+	41, // 9: patchbay.guest.v1.StatsResponse.sample:type_name -> patchbay.types.v1.Sample
+	42, // 10: patchbay.guest.v1.CreateRequest.process:type_name -> patchbay.types.v1.Process
+	43, // 11: patchbay.guest.v1.CreateRequest.mounts:type_name -> patchbay.types.v1.Mount
+	42, // 12: patchbay.guest.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
+	43, // 13: patchbay.guest.v1.OpenRequest.mounts:type_name -> patchbay.types.v1.Mount
+	44, // 14: patchbay.guest.v1.CopyFromResponse.part:type_name -> patchbay.types.v1.CopyPart
+	44, // 15: patchbay.guest.v1.CopyToRequest.part:type_name -> patchbay.types.v1.CopyPart
+	2,  // 16: patchbay.guest.v1.GuestService.Configure:input_type -> patchbay.guest.v1.ConfigureRequest
+	5,  // 17: patchbay.guest.v1.GuestService.Plug:input_type -> patchbay.guest.v1.PlugRequest
+	8,  // 18: patchbay.guest.v1.GuestService.Rewire:input_type -> patchbay.guest.v1.RewireRequest
+	10, // 19: patchbay.guest.v1.GuestService.Rewrite:input_type -> patchbay.guest.v1.RewriteRequest
+	12, // 20: patchbay.guest.v1.GuestService.Route:input_type -> patchbay.guest.v1.RouteRequest
+	14, // 21: patchbay.guest.v1.GuestService.Stats:input_type -> patchbay.guest.v1.StatsRequest
+	16, // 22: patchbay.guest.v1.GuestService.ListenNames:input_type -> patchbay.guest.v1.ListenNamesRequest
+	18, // 23: patchbay.guest.v1.GuestService.Dial:input_type -> patchbay.guest.v1.DialRequest
+	20, // 24: patchbay.guest.v1.GuestService.Create:input_type -> patchbay.guest.v1.CreateRequest
+	22, // 25: patchbay.guest.v1.GuestService.Start:input_type -> patchbay.guest.v1.StartRequest
+	24, // 26: patchbay.guest.v1.GuestService.Exec:input_type -> patchbay.guest.v1.ExecRequest
+	26, // 27: patchbay.guest.v1.GuestService.Signal:input_type -> patchbay.guest.v1.SignalRequest
+	28, // 28: patchbay.guest.v1.GuestService.Resize:input_type -> patchbay.guest.v1.ResizeRequest
+	30, // 29: patchbay.guest.v1.GuestService.Wait:input_type -> patchbay.guest.v1.WaitRequest
+	32, // 30: patchbay.guest.v1.GuestService.Open:input_type -> patchbay.guest.v1.OpenRequest
+	34, // 31: patchbay.guest.v1.GuestService.CopyFrom:input_type -> patchbay.guest.v1.CopyFromRequest
+	36, // 32: patchbay.guest.v1.GuestService.CopyTo:input_type -> patchbay.guest.v1.CopyToRequest
+	3,  // 33: patchbay.guest.v1.GuestService.Configure:output_type -> patchbay.guest.v1.ConfigureResponse
+	7,  // 34: patchbay.guest.v1.GuestService.Plug:output_type -> patchbay.guest.v1.PlugResponse
+	9,  // 35: patchbay.guest.v1.GuestService.Rewire:output_type -> patchbay.guest.v1.RewireResponse
+	11, // 36: patchbay.guest.v1.GuestService.Rewrite:output_type -> patchbay.guest.v1.RewriteResponse
+	13, // 37: patchbay.guest.v1.GuestService.Route:output_type -> patchbay.guest.v1.RouteResponse
+	15, // 38: patchbay.guest.v1.GuestService.Stats:output_type -> patchbay.guest.v1.StatsResponse
+	17, // 39: patchbay.guest.v1.GuestService.ListenNames:output_type -> patchbay.guest.v1.ListenNamesResponse
+	19, // 40: patchbay.guest.v1.GuestService.Dial:output_type -> patchbay.guest.v1.DialResponse
+	21, // 41: patchbay.guest.v1.GuestService.Create:output_type -> patchbay.guest.v1.CreateResponse
+	23, // 42: patchbay.guest.v1.GuestService.Start:output_type -> patchbay.guest.v1.StartResponse
+	25, // 43: patchbay.guest.v1.GuestService.Exec:output_type -> patchbay.guest.v1.ExecResponse
+	27, // 44: patchbay.guest.v1.GuestService.Signal:output_type -> patchbay.guest.v1.SignalResponse
+	29, // 45: patchbay.guest.v1.GuestService.Resize:output_type -> patchbay.guest.v1.ResizeResponse
+	31, // 46: patchbay.guest.v1.GuestService.Wait:output_type -> patchbay.guest.v1.WaitResponse
+	33, // 47: patchbay.guest.v1.GuestService.Open:output_type -> patchbay.guest.v1.OpenResponse
+	35, // 48: patchbay.guest.v1.GuestService.CopyFrom:output_type -> patchbay.guest.v1.CopyFromResponse
+	37, // 49: patchbay.guest.v1.GuestService.CopyTo:output_type -> patchbay.guest.v1.CopyToResponse
+	33, // [33:50] is the sub-list for method output_type
+	16, // [16:33] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_guest_v1_guest_proto_init() }
@@ -2194,7 +2282,7 @@ func file_patchbay_guest_v1_guest_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_guest_v1_guest_proto_rawDesc), len(file_patchbay_guest_v1_guest_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   37,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

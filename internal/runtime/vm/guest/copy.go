@@ -3,12 +3,34 @@ package guest
 import (
 	"context"
 
+	"golang.org/x/sys/unix"
+
 	guestv1 "patchbay.dev/patchbay/api/patchbay/guest/v1"
 	"patchbay.dev/patchbay/api/patchbay/guest/v1/guestv1connect"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
+	"patchbay.dev/patchbay/internal/runtime/oci/rootfs"
 	"patchbay.dev/patchbay/internal/treecopy"
 	"patchbay.dev/patchbay/internal/treecopy/parts"
+	"patchbay.dev/patchbay/internal/wire"
 )
+
+// Open makes the mounts of what the host shares.
+func (s *service) Open(_ context.Context, r *guestv1.OpenRequest) (*guestv1.OpenResponse, error) {
+	root, err := rootfs.Open(newRoot)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	if err := root.Bind(shared(wire.MountsFromProto(r.GetMounts()))); err != nil {
+		return nil, err
+	}
+	if s.readOnly {
+		if err := makeReadOnly(); err != nil {
+			return nil, err
+		}
+	}
+	return &guestv1.OpenResponse{}, nil
+}
 
 // CopyFrom sends the archive of a path.
 func (s *service) CopyFrom(ctx context.Context, r *guestv1.CopyFromRequest, stream guestv1connect.GuestServiceCopyFromServerStream) error {
@@ -37,6 +59,9 @@ func (s *service) CopyTo(ctx context.Context, stream guestv1connect.GuestService
 		message, err := stream.Receive()
 		return message.GetPart(), err
 	}))
+	if _, gone := s.process(""); gone != nil {
+		unix.Sync() // there is no end of a process that would do so, and then the machine is ended
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,8 +1,7 @@
 // Package patchbay.guest.v1 is the contract between the runtime vm and the agent
 // that is process 1 of its virtual machine.
 //
-// Both speak through one virtio-serial port, whose bytes carry a multiplexed
-// session. The host opens its streams for calls of this service (Connect
+// Both speak through one connection, whose bytes carry a multiplexed session. The host opens its streams for calls of this service (Connect
 // protocol, HTTP/1.1), the guest opens one for each standard stream of a process
 // and begins it with a StreamHeader, preceded by its length in one byte.
 
@@ -60,6 +59,8 @@ const (
 	GuestServiceResizeProcedure = "/patchbay.guest.v1.GuestService/Resize"
 	// GuestServiceWaitProcedure is the procedure name of the GuestService's Wait RPC.
 	GuestServiceWaitProcedure = "/patchbay.guest.v1.GuestService/Wait"
+	// GuestServiceOpenProcedure is the procedure name of the GuestService's Open RPC.
+	GuestServiceOpenProcedure = "/patchbay.guest.v1.GuestService/Open"
 	// GuestServiceCopyFromProcedure is the procedure name of the GuestService's CopyFrom RPC.
 	GuestServiceCopyFromProcedure = "/patchbay.guest.v1.GuestService/CopyFrom"
 	// GuestServiceCopyToProcedure is the procedure name of the GuestService's CopyTo RPC.
@@ -165,6 +166,13 @@ var (
 			Procedure:  GuestServiceWaitProcedure,
 		}
 	})
+	guestServiceOpenSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_patchbay_guest_v1_guest_proto.Services().ByName("GuestService").Methods().ByName("Open"),
+			Procedure:  GuestServiceOpenProcedure,
+		}
+	})
 	guestServiceCopyFromSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeServer,
@@ -220,6 +228,9 @@ type GuestServiceClient interface {
 	Resize(context.Context, *v1.ResizeRequest) (*v1.ResizeResponse, error)
 	// Wait returns when a process has ended.
 	Wait(context.Context, *v1.WaitRequest) (*v1.WaitResponse, error)
+	// Open makes the container's mounts of what the host shares, for copies alone: there
+	// will be no process.
+	Open(context.Context, *v1.OpenRequest) (*v1.OpenResponse, error)
 	// CopyFrom sends the archive of a path of the container.
 	CopyFrom(context.Context, *v1.CopyFromRequest) (GuestServiceCopyFromClientStream, error)
 	// CopyTo unpacks an archive to a path of the container, by the rules of cp.
@@ -320,6 +331,9 @@ type GuestServiceHandler interface {
 	Resize(context.Context, *v1.ResizeRequest) (*v1.ResizeResponse, error)
 	// Wait returns when a process has ended.
 	Wait(context.Context, *v1.WaitRequest) (*v1.WaitResponse, error)
+	// Open makes the container's mounts of what the host shares, for copies alone: there
+	// will be no process.
+	Open(context.Context, *v1.OpenRequest) (*v1.OpenResponse, error)
 	// CopyFrom sends the archive of a path of the container.
 	CopyFrom(context.Context, *v1.CopyFromRequest, GuestServiceCopyFromServerStream) error
 	// CopyTo unpacks an archive to a path of the container, by the rules of cp.
@@ -345,6 +359,7 @@ func RegisterGuestServiceHandler(server *connect.Server, svc GuestServiceHandler
 		connect.Method{Spec: guestServiceSignalSpec(), Handler: adapter.signal},
 		connect.Method{Spec: guestServiceResizeSpec(), Handler: adapter.resize},
 		connect.Method{Spec: guestServiceWaitSpec(), Handler: adapter.wait},
+		connect.Method{Spec: guestServiceOpenSpec(), Handler: adapter.open},
 		connect.Method{Spec: guestServiceCopyFromSpec(), Handler: adapter.copyFrom},
 		connect.Method{Spec: guestServiceCopyToSpec(), Handler: adapter.copyTo},
 	)
@@ -436,6 +451,10 @@ func (UnimplementedGuestServiceHandler) Resize(context.Context, *v1.ResizeReques
 
 func (UnimplementedGuestServiceHandler) Wait(context.Context, *v1.WaitRequest) (*v1.WaitResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.guest.v1.GuestService.Wait is not implemented")
+}
+
+func (UnimplementedGuestServiceHandler) Open(context.Context, *v1.OpenRequest) (*v1.OpenResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.guest.v1.GuestService.Open is not implemented")
 }
 
 func (UnimplementedGuestServiceHandler) CopyFrom(context.Context, *v1.CopyFromRequest, GuestServiceCopyFromServerStream) error {
@@ -557,6 +576,14 @@ func (c *guestServiceClient) Resize(ctx context.Context, req *v1.ResizeRequest) 
 func (c *guestServiceClient) Wait(ctx context.Context, req *v1.WaitRequest) (*v1.WaitResponse, error) {
 	var res v1.WaitResponse
 	if err := c.client.CallUnary(ctx, guestServiceWaitSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *guestServiceClient) Open(ctx context.Context, req *v1.OpenRequest) (*v1.OpenResponse, error) {
+	var res v1.OpenResponse
+	if err := c.client.CallUnary(ctx, guestServiceOpenSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -742,6 +769,18 @@ func (h guestServiceHandler) wait(ctx context.Context, _ connect.Spec, stream co
 		return err
 	}
 	res, err := h.svc.Wait(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h guestServiceHandler) open(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.OpenRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Open(ctx, &req)
 	if err != nil {
 		return err
 	}
