@@ -132,8 +132,7 @@ bench-micro: ## The benchmarks of hot paths, a second each (needs root).
 	@$(GO) test -tags integration -run '^$$' -bench . -benchtime 1s \
 		$$(grep -rl --include='*_test.go' '^func Benchmark' internal networkplugin | xargs dirname | sort -u | sed 's|^|./|')
 
-timeline: build ## A picture of one start, as strace sees it (needs root).
-	@$(GO) build -o $(DIST)/build/timeline ./test/bench/timeline
+timeline: build ## A picture of one start, as "patchbay system trace" tells of it (needs root).
 	@PICTURE=docs/images/start.svg scripts/timeline.sh
 
 bench-ports: build ## Start of 200 containers with 64 published ports each (needs root).

@@ -14,6 +14,7 @@ import (
 	"patchbay.dev/patchbay/api/patchbay/plugin/v1/pluginv1connect"
 	"patchbay.dev/patchbay/internal/lease"
 	"patchbay.dev/patchbay/internal/rpc"
+	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -140,6 +141,7 @@ func (h *harness) Hold(ctx context.Context, r *pluginv1.HoldRequest, stream plug
 	if err := stream.Send(&pluginv1.HoldResponse{}); err != nil {
 		return err // the sandbox has gone already
 	}
+	trace.Current(ctx).End(nil) // from here on it is a hold, not work
 	select {
 	case <-ctx.Done():
 		return ctx.Err()

@@ -18,6 +18,7 @@ import (
 	"patchbay.dev/patchbay/api/patchbay/plugin/v1/pluginv1connect"
 	"patchbay.dev/patchbay/internal/footprint"
 	"patchbay.dev/patchbay/internal/rpc"
+	"patchbay.dev/patchbay/internal/trace"
 )
 
 // The environment of a plugin process, beside rpc.ListenFDVariable.
@@ -99,7 +100,8 @@ func run(p Plugin, log *slog.Logger) error {
 		Register: func(s *connect.Server) {
 			pluginv1connect.RegisterNetworkPluginServiceHandler(s, &harness{service: service})
 		},
-		Log: log,
+		Trace: trace.FromEnvironment(filepath.Base(os.Args[0])),
+		Log:   log,
 	})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

@@ -23,12 +23,14 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/plugins"
 	harness "patchbay.dev/patchbay/internal/apiserver/rpc"
 	"patchbay.dev/patchbay/internal/apiserver/system"
+	"patchbay.dev/patchbay/internal/apiserver/traces"
 	"patchbay.dev/patchbay/internal/config"
 	"patchbay.dev/patchbay/internal/footprint"
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/manifest"
 	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/internal/store"
+	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/resource/event"
 )
 
@@ -53,6 +55,7 @@ type server struct {
 	networks   *networks.Service
 	containers *containers.Service
 	system     *system.Service
+	traces     *traces.Service
 	metrics    *meter // nil: nobody wants them
 }
 
@@ -97,7 +100,7 @@ func Run(ctx context.Context, c Config) error {
 
 // open makes the services from what is stored; nothing runs yet.
 func open(c Config, exit func()) (_ *server, err error) {
-	s := &server{config: c, plugins: plugins.New(plugins.Config{Directories: manifest.Directories(c.Settings.PluginDirectories)})}
+	s := &server{config: c, traces: traces.New(c.Roots.TraceSocket()), plugins: plugins.New(plugins.Config{Directories: manifest.Directories(c.Settings.PluginDirectories)})}
 	if s.store, err = store.Open(c.Roots.Database()); err != nil {
 		return nil, err
 	}
@@ -167,7 +170,7 @@ func (s *server) close() {
 }
 
 func (s *server) register(r *connect.Server) {
-	apiserverv1connect.RegisterSystemServiceHandler(r, harness.NewSystem(s.system))
+	apiserverv1connect.RegisterSystemServiceHandler(r, harness.NewSystem(s.system, s.traces))
 	apiserverv1connect.RegisterPluginServiceHandler(r, harness.NewPlugins(s.plugins))
 	apiserverv1connect.RegisterNetworkServiceHandler(r, harness.NewNetworks(s.networks))
 	apiserverv1connect.RegisterContainerServiceHandler(r, harness.NewContainers(s.containers))
@@ -194,7 +197,8 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	trimmer := footprint.New()
 	defer trimmer.Close()
 	calls := rpc.NewServer(rpc.ServerConfig{
-		Register: s.register, AllowedUIDs: s.config.Settings.AllowedUIDs, Observe: both(trimmer.Observe, s.metrics.observer()), Log: s.config.Log,
+		Register: s.register, AllowedUIDs: s.config.Settings.AllowedUIDs, Observe: both(trimmer.Observe, s.metrics.observer()),
+		Trace: trace.NewRecorder("patchbayd", s.traces), Log: s.config.Log,
 	})
 	s.metrics.serve()
 	failed := make(chan error, 1)

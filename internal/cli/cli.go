@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/trace"
 )
 
 // Config is what the command line gets from its process.
@@ -31,10 +32,12 @@ func Main(c Config) int {
 	root.SetArgs(c.Args)
 	root.SetOut(c.Stdout)
 	root.SetErr(c.Stderr)
-	err := root.ExecuteContext(ctx)
+	traced, span := trace.FromEnvironment("patchbay").Join(ctx, "command line", trace.Program, trace.ParentFromEnvironment())
+	err := root.ExecuteContext(traced)
 	if isParseError(err) {
 		err = frame.NewUsageError(usageFaults(c.Args))
 	}
+	span.End(err)
 	return frame.Finish(ctx, err, c.Stderr)
 }
 

@@ -1,13 +1,18 @@
 package cli_test
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/containerd/errdefs"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
@@ -100,4 +105,31 @@ func (s fakeSystem) Events(ctx context.Context, r *apiserverv1.EventsRequest, st
 			return ctx.Err()
 		}
 	}
+}
+
+// Trace tells of one span of whatever is asked, and of another one that goes on.
+func (s fakeSystem) Trace(_ context.Context, stream apiserverv1connect.SystemServiceTraceServerStream) error {
+	r, err := stream.Receive()
+	if err != nil {
+		return err
+	}
+	s.server.record("System.Trace", &apiserverv1.TraceRequest{Allocations: r.GetAllocations()}) // the id is made up
+	if err := stream.Send(&apiserverv1.TraceResponse{}); err != nil {
+		return err
+	}
+	span := &apiserverv1.Span{
+		TraceId: cmp.Or(r.GetTraceId(), "4bf92f3577b34da6a3ce929d0e0e4736"), SpanId: "00f067aa0ba902b7",
+		Name: "Start", Process: "patchbayd", Pid: 1, Kind: "serve", Start: timestamppb.Now(),
+	}
+	if err := stream.Send(&apiserverv1.TraceResponse{Span: span}); err != nil {
+		return err
+	}
+	span.Duration = durationpb.New(time.Millisecond)
+	if err := stream.Send(&apiserverv1.TraceResponse{Span: span}); err != nil {
+		return err
+	}
+	if _, err := stream.Receive(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("the end of the requests: %w", err)
+	}
+	return stream.Send(&apiserverv1.TraceResponse{Lost: 3})
 }

@@ -85,6 +85,10 @@ func (r Roots) Kernel() string { return filepath.Join(r.Root, "kernel") }
 // APISocket is the socket of patchbayd.
 func (r Roots) APISocket() string { return filepath.Join(r.RunRoot, "patchbayd.sock") }
 
+// TraceSocket is the socket to which processes tell their spans, while somebody
+// traces.
+func (r Roots) TraceSocket() string { return filepath.Join(r.RunRoot, "trace.sock") }
+
 // Lock is the file that the one patchbayd of an instance holds locked.
 func (r Roots) Lock() string { return filepath.Join(r.RunRoot, "patchbayd.lock") }
 

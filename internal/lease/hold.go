@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -28,6 +29,8 @@ type Hold struct {
 	keys []string      // sorted
 	over chan struct{} // closed when another stream has taken a key over, or the network was deleted
 	once sync.Once     // for over
+	// cause is what the hold is part of; nil: not traced.
+	cause *trace.Span
 }
 
 // Over is closed when another stream has taken a lease over, or the lease was
@@ -41,7 +44,7 @@ func (h *Hold) close() { h.once.Do(func() { close(h.over) }) }
 // that dials again wins over its own stale stream. One that another process
 // keeps is waited for, then refused with errdefs.ErrFailedPrecondition.
 func (t *Table) Hold(ctx context.Context, keys []string, namespace string, peer int) (*Hold, error) {
-	h := &Hold{peer: peer, keys: slices.Compact(slices.Sorted(slices.Values(keys))), over: make(chan struct{})}
+	h := &Hold{cause: trace.Current(ctx), peer: peer, keys: slices.Compact(slices.Sorted(slices.Values(keys))), over: make(chan struct{})}
 	if len(keys) == 0 || len(h.keys) != len(keys) {
 		return nil, fmt.Errorf("keys %q: want one or more, each once: %w", keys, errdefs.ErrInvalidArgument)
 	}
@@ -166,7 +169,10 @@ func (t *Table) admit(ctx context.Context, network *Opened, key, namespace strin
 	if err != nil {
 		return err
 	}
-	return network.Admit(ctx, port)
+	ctx, span := trace.Start(ctx, "admit the port")
+	err = network.Admit(ctx, port)
+	span.End(err)
+	return err
 }
 
 // unadmit takes ports off again that were pending before; one that cannot be
@@ -217,6 +223,8 @@ func (t *Table) end(key string, h *Hold) {
 	}
 	awaited := e.Lease.successors > 0
 	t.mu.Unlock()
+	_, span := trace.Start(trace.With(context.Background(), h.cause), "take the port off")
+	defer span.End(nil)
 	if awaited {
 		t.handOver(key)
 	} else {

@@ -59,7 +59,7 @@ func DialBy(reach func(context.Context) (net.Conn, error)) *Connection {
 		}),
 	}
 	return &Connection{
-		Client:    connect.NewClient(transport, edge),
+		Client:    connect.NewClient(transport, tracedCall, edge),
 		transport: transport,
 		close: func() {
 			h1.CloseIdleConnections()

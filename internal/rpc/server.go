@@ -18,6 +18,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/internal/wire"
 )
 
@@ -68,13 +69,15 @@ type ServerConfig struct {
 	// returned when the call has ended: "ok" or the name of an RPC code. Streams
 	// end with their last message. Nil: nobody is told.
 	Observe func(procedure string) (ended func(code string))
-	Log     *slog.Logger
+	// Trace records the calls, and is nil where nobody could trace.
+	Trace *trace.Recorder
+	Log   *slog.Logger
 }
 
 // NewServer returns a server that is ready to Serve.
 func NewServer(c ServerConfig) *Server {
 	s := &Server{log: c.Log, observe: c.Observe, busy: make(map[net.Conn]bool), quiet: make(chan struct{})}
-	services := connect.NewServer(s.observed, s.edge)
+	services := connect.NewServer(s.observed, traced(c.Trace), s.edge)
 	c.Register(services)
 	mux := http.NewServeMux()
 	connecthttp.Mount(mux, services)

@@ -8,6 +8,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/revert"
+	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -80,6 +81,8 @@ func (s *Sandbox) Disconnect(ctx context.Context, interfaceName string) ([]resou
 
 // rewire makes one design of another. All or nothing.
 func (s *Sandbox) rewire(ctx context.Context, engine Rewirer, from, to design) (err error) {
+	ctx, span := trace.Start(ctx, "change the interfaces")
+	defer span.EndBy(&err)
 	var undo revert.Stack
 	defer undo.Run(&err)
 	undo.Add(func() error { return engine.Rewrite(from.Configuration) })

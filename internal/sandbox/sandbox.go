@@ -14,13 +14,13 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"golang.org/x/sync/errgroup"
 
 	"patchbay.dev/patchbay/internal/containerlog"
 	"patchbay.dev/patchbay/internal/revert"
 	"patchbay.dev/patchbay/internal/sandbox/hold"
 	"patchbay.dev/patchbay/internal/sandbox/ports"
 	"patchbay.dev/patchbay/internal/stdio"
+	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -85,10 +85,13 @@ type Sandbox struct {
 	stdio     *stdio.Server // guarded by mu; nil before Created
 	design    design        // guarded by mu; as it is made
 	startedAt time.Time     // guarded by mu
+	command   *trace.Span   // guarded by mu; the life of the main process; nil: not traced
 	exit      ExitStatus    // written once, before exited is closed
 	changed   chan struct{} // guarded by mu; closed and replaced when the status is another
 
 	execs execs
+	// Cause is the call that began the sandbox, or is to end it.
+	Cause trace.Cause
 }
 
 // New returns an empty sandbox.
@@ -263,42 +266,6 @@ func (s *Sandbox) identify(c BootstrapConfig) (err error) {
 	return nil
 }
 
-// make makes the isolation, then the interfaces and, beside them, the resolver and
-// the main process: it does not begin before Start.
-func (s *Sandbox) make(ctx context.Context, d *design, undo *revert.Stack) (main MainProcess, err error) {
-	if d.namespace, err = s.engine().Isolate(ctx); err != nil {
-		return nil, err
-	}
-	undo.Add(func() error { s.leases.Release(); return nil })
-	undo.Add(func() error { s.closePorts(ctx); return nil })
-	undo.Add(func() error { s.names.close(); return nil })
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() (err error) {
-		if err := s.engine().Prepare(ctx, d.Configuration); err != nil {
-			return err
-		}
-		if err := s.names.serve(ctx, s.engine(), d.wished, d.allocated, s.config.Log); err != nil {
-			return err
-		}
-		main, err = s.engine().Create(ctx)
-		return err
-	})
-	group.Go(func() error {
-		if err := s.leases.Hold(ctx, d.allocated, d.namespace); err != nil {
-			return err
-		}
-		if err := s.engine().Plug(ctx, d.plans); err != nil {
-			return err
-		}
-		return s.ports.Publish(ctx, byPriority(d.allocated), reachOf(s.engine()))
-	})
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	s.ports.Serve()
-	return main, nil
-}
-
 func openLog(c *Configuration, path string) (*containerlog.Writer, error) {
 	if path == "" {
 		path = os.DevNull
@@ -329,6 +296,13 @@ func (s *Sandbox) serveStdio() (*stdio.Server, error) {
 // then does anybody hear of it.
 func (s *Sandbox) watch(main MainProcess, server *stdio.Server, log *containerlog.Writer) {
 	<-main.Done()
+	s.mu.Lock()
+	command := s.command
+	s.mu.Unlock()
+	command.End(nil)
+	tracing, span := trace.Start(s.Cause.Context(), "take the sandbox down")
+	defer span.End(nil)
+	_, keeping := trace.Start(tracing, "keep what it wrote and how it ended")
 	exit := ExitStatus{Code: main.Code(), ExitedAt: time.Now().UTC(), OutOfMemory: main.OutOfMemory()}
 	if explained, ok := main.(Explained); ok {
 		exit.Message = explained.Reason()
@@ -344,15 +318,18 @@ func (s *Sandbox) watch(main MainProcess, server *stdio.Server, log *containerlo
 	if err := writeExit(s.self.Load().stateDir, exit); err != nil {
 		s.config.Log.Error("exit status not kept", "error", err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
+	keeping.End(nil)
+	ctx, cancel := context.WithTimeout(tracing, cleanupTimeout)
 	defer cancel()
 	s.endChanges(ctx)
 	s.names.close()
 	s.closePorts(ctx)
-	if err := s.engine().Destroy(ctx); err != nil {
+	if err := trace.Do(ctx, "remove what the engine made", s.engine().Destroy); err != nil {
 		s.config.Log.Error("take the sandbox down", "error", err)
 	}
+	_, releasing := trace.Start(ctx, "let the leases go")
 	s.leases.Release()
+	releasing.End(nil)
 
 	s.mu.Lock()
 	s.state, s.exit = Stopped, exit
@@ -374,6 +351,8 @@ func (s *Sandbox) Start(ctx context.Context) (time.Time, error) {
 	}
 	main := s.main
 	s.state, s.startedAt = Running, time.Now().UTC()
+	_, s.command = trace.StartLife(ctx, "the command runs")
+	s.Cause.Note(ctx)
 	s.mu.Unlock()
 	err := main.Start(ctx)
 	s.mu.Lock()
@@ -390,6 +369,7 @@ func (s *Sandbox) Start(ctx context.Context) (time.Time, error) {
 // Shutdown kills all processes, gives the leases up and ends the sandbox. It
 // returns when that is done, or with ctx's error.
 func (s *Sandbox) Shutdown(ctx context.Context) error {
+	s.Cause.Note(ctx)
 	s.end()
 	s.mu.Lock()
 	begun := s.begun

@@ -24,7 +24,7 @@ type layer struct {
 // Small packages without knowledge of Patchbay, and the nouns: everybody above
 // them may use them.
 var (
-	basics   = []string{"resource", "resource/event", "internal/version", "internal/backoff", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile", "internal/footprint"}
+	basics   = []string{"resource", "resource/event", "internal/version", "internal/backoff", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile", "internal/footprint", "internal/trace"}
 	contract = []string{"api/...", "internal/wire", "internal/rpc", "internal/client"}
 )
 
@@ -36,11 +36,13 @@ var layers = []layer{
 	{packages: []string{"api/..."}},
 	{packages: []string{"resource"}, thirdParty: []string{"github.com/containerd/errdefs"}},
 	{packages: []string{"resource/event"}, imports: []string{"resource"}, thirdParty: []string{"github.com/containerd/errdefs"}},
-	{packages: []string{"internal/version", "internal/backoff", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile", "internal/footprint"}, apart: true},
+	{packages: []string{"internal/version", "internal/backoff", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile", "internal/footprint", "internal/trace"}, apart: true},
+
+	{packages: []string{"internal/trace/collect"}, imports: []string{"internal/trace"}},
 
 	// The contracts as Go sees them.
-	{packages: []string{"internal/wire"}, imports: []string{"api/...", "resource", "resource/event"}},
-	{packages: []string{"internal/rpc"}, imports: []string{"internal/wire", "api/..."}},
+	{packages: []string{"internal/wire"}, imports: []string{"api/...", "resource", "resource/event", "internal/trace"}},
+	{packages: []string{"internal/rpc"}, imports: []string{"internal/wire", "internal/trace", "api/..."}},
 	{packages: []string{"internal/client"}, imports: []string{"api/...", "internal/rpc", "internal/wire", "resource"}},
 
 	// Linux mechanics.
@@ -104,17 +106,18 @@ var layers = []layer{
 		imports:  with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/apiserver/networks/addressing", "internal/apiserver/networks/amend", "internal/apiserver/networks/program"}),
 		tests:    []string{"internal/apiserver/plugins"},
 	},
-	{packages: []string{"internal/apiserver/networks/program"}, imports: []string{"resource", "internal/layout", "internal/helper", "internal/manifest"}},
+	{packages: []string{"internal/apiserver/networks/program"}, imports: []string{"resource", "internal/layout", "internal/helper", "internal/manifest", "internal/trace"}},
 	{packages: []string{"internal/apiserver/networks/amend"}, imports: []string{"resource", "internal/apiserver/networks/addressing"}},
 	{packages: []string{"internal/apiserver/networks/addressing"}, imports: []string{"api/...", "resource"}},
 	{packages: []string{"internal/apiserver/containers/..."}, imports: with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/containerlog", "internal/treecopy/parts"})},
 	{packages: []string{"internal/apiserver/images"}, imports: with(basics, []string{"internal/store", "internal/imagestore", "internal/imagearchive", "internal/registry"}), tests: []string{"internal/wire"}},
 	{packages: []string{"internal/apiserver/events"}, imports: basics},
+	{packages: []string{"internal/apiserver/traces"}, imports: []string{"internal/trace", "internal/trace/collect"}},
 	{packages: []string{"internal/apiserver/system"}, imports: with(basics, []string{"internal/apiserver/plugins", "internal/config", "internal/helper", "internal/manifest"})},
 	{packages: []string{"internal/apiserver/metrics"}, imports: with(basics, []string{"internal/rpc", "internal/config", "internal/apiserver/networks"})},
 	// Harnesses see the requests of services as values, beside the interfaces
 	// that they declare.
-	{packages: []string{"internal/apiserver/rpc"}, imports: with(basics, []string{"api/...", "internal/wire", "internal/rpc", "internal/client", "internal/apiserver/networks", "internal/treecopy/parts"})},
+	{packages: []string{"internal/apiserver/rpc"}, imports: with(basics, []string{"api/...", "internal/wire", "internal/rpc", "internal/client", "internal/apiserver/networks", "internal/apiserver/traces", "internal/treecopy/parts"})},
 	{
 		packages: []string{"internal/apiserver"},
 		imports: with(basics, contract, []string{
@@ -124,7 +127,7 @@ var layers = []layer{
 
 	// The command line.
 	{packages: []string{"internal/netimport"}, imports: []string{"resource"}},
-	{packages: []string{"internal/cli/..."}, imports: with(basics, contract, []string{"internal/netimport", "internal/stdio", "internal/treecopy/..."})},
+	{packages: []string{"internal/cli/..."}, imports: with(basics, contract, []string{"internal/netimport", "internal/stdio", "internal/treecopy/...", "internal/trace/collect"})},
 
 	// Programs: each only wires.
 	{packages: []string{"cmd/patchbay"}, imports: []string{"internal/cli", "internal/version"}},

@@ -9,6 +9,7 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/internal/apiserver/containers/report"
 	"patchbay.dev/patchbay/internal/apiserver/containers/wiring"
+	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/resource"
 	"patchbay.dev/patchbay/resource/event"
 )
@@ -146,9 +147,11 @@ func (s *Service) change(e *entry, r *run) wiring.Change {
 	c := wiring.Change{
 		Container: e.wishes(),
 		Networks:  s.config.Networks,
-		Store:     func(wishes []resource.AttachmentConfiguration) error { return s.storeNetworks(e, wishes) },
-		Timeout:   s.config.GraceTimeout,
-		Log:       s.config.Log,
+		Store: func(ctx context.Context, w []resource.AttachmentConfiguration) error {
+			return s.storeNetworks(ctx, e, w)
+		},
+		Timeout: s.config.GraceTimeout,
+		Log:     s.config.Log,
 	}
 	if r == nil {
 		return c
@@ -172,10 +175,10 @@ func (s *Service) change(e *entry, r *run) wiring.Change {
 }
 
 // storeNetworks stores which networks a container is on.
-func (s *Service) storeNetworks(e *entry, wishes []resource.AttachmentConfiguration) error {
+func (s *Service) storeNetworks(ctx context.Context, e *entry, wishes []resource.AttachmentConfiguration) error {
 	changed := e.record()
 	changed.Configuration.Networks = wishes
-	if err := s.config.Records.Put(e.id(), changed); err != nil {
+	if err := trace.Do(ctx, "write the record", func(context.Context) error { return s.config.Records.Put(e.id(), changed) }); err != nil {
 		return e.errorf(fault.KindOfFile(err), "%w", err)
 	}
 	e.configuration.Store(&changed.Configuration)

@@ -15,6 +15,7 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/containers/report"
 	"patchbay.dev/patchbay/internal/apiserver/containers/request"
 	"patchbay.dev/patchbay/internal/revert"
+	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/resource"
 	"patchbay.dev/patchbay/resource/event"
 )
@@ -25,7 +26,7 @@ import (
 // errdefs.ErrInvalidArgument if any of it is a fault of form.
 func (s *Service) Create(ctx context.Context, name string, labels map[string]string, t resource.ContainerTemplate) (resource.Container, []string, error) {
 	r := &request.Request{Name: name, Labels: labels, Template: t}
-	if err := s.checker.Check(ctx, r); err != nil {
+	if err := trace.Do(ctx, "check the request", func(ctx context.Context) error { return s.checker.Check(ctx, r) }); err != nil {
 		return resource.Container{}, nil, err
 	}
 	release, err := s.use(r)
@@ -124,7 +125,7 @@ func (s *Service) store(ctx context.Context, e *entry) (err error) {
 	if err := disk.Make(s.config.Roots.Container(e.id()), e.config().Mounts); err != nil {
 		return e.errorf(fault.KindOfFile(err), "%w", err)
 	}
-	if err := s.config.Records.Put(e.id(), e.record()); err != nil {
+	if err := trace.Do(ctx, "write the record", func(context.Context) error { return s.config.Records.Put(e.id(), e.record()) }); err != nil {
 		return err
 	}
 	undo.Success()

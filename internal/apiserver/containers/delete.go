@@ -11,6 +11,7 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/internal/apiserver/containers/report"
+	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/resource"
 	"patchbay.dev/patchbay/resource/event"
 )
@@ -43,12 +44,12 @@ func (s *Service) Delete(ctx context.Context, name string, force bool) error {
 			return err
 		}
 	}
-	return s.remove(e)
+	return s.remove(ctx, e)
 }
 
 // remove deletes a container that does not run. Who comes second waits for the
 // first.
-func (s *Service) remove(e *entry) error {
+func (s *Service) remove(ctx context.Context, e *entry) error {
 	s.mu.Lock()
 	for e.change != nil { // it takes a bounded time, unless it is a copy
 		if e.copying {
@@ -78,7 +79,7 @@ func (s *Service) remove(e *entry) error {
 	e.deletion = d
 	s.mu.Unlock()
 
-	d.err = s.purge(e)
+	d.err = s.purge(ctx, e)
 	s.mu.Lock()
 	e.deletion = nil
 	s.mu.Unlock()
@@ -92,12 +93,15 @@ func (s *Service) remove(e *entry) error {
 
 // purge takes away all that a container is. From the first step on it is marked
 // in the records; on a full disk it goes on without that, for it makes room. One
-// that is removed when it ends has been marked by its start.
-func (s *Service) purge(e *entry) error {
+// that is removed when it ends has been marked by its start. It goes on when ctx ends.
+func (s *Service) purge(ctx context.Context, e *entry) (err error) {
+	ctx, span := trace.Start(context.WithoutCancel(ctx), "remove the container")
+	defer span.EndBy(&err)
 	if !s.endedUnseen(e) {
 		marked := e.record()
 		marked.Deleting = true
-		if err := s.config.Records.Put(e.id(), marked); err != nil && !errors.Is(err, errdefs.ErrResourceExhausted) {
+		err := trace.Do(ctx, "write the record", func(context.Context) error { return s.config.Records.Put(e.id(), marked) })
+		if err != nil && !errors.Is(err, errdefs.ErrResourceExhausted) {
 			return err
 		}
 	}
@@ -107,9 +111,9 @@ func (s *Service) purge(e *entry) error {
 	s.mu.Unlock()
 	var parallel sync.WaitGroup
 	if !released {
-		parallel.Go(func() { s.release(context.Background(), e, true) })
+		parallel.Go(func() { s.release(ctx, e, true) })
 	}
-	err := errors.Join(
+	err = errors.Join(
 		os.RemoveAll(s.config.Roots.Sandbox(e.id())),
 		disk.Empty(s.config.Roots.Container(e.id())),
 	)
@@ -117,7 +121,8 @@ func (s *Service) purge(e *entry) error {
 	if err != nil {
 		return e.errorf(fault.KindOfFile(err), "cannot be removed: %w", err)
 	}
-	if err := s.config.Records.Delete(e.id()); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
+	err = trace.Do(ctx, "write the record", func(context.Context) error { return s.config.Records.Delete(e.id()) })
+	if err != nil && !errors.Is(err, errdefs.ErrNotFound) {
 		return err
 	}
 	s.removeStray(s.config.Roots.Container(e.id()))

@@ -7,6 +7,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/report"
+	"patchbay.dev/patchbay/internal/trace"
 )
 
 // watch waits for the end of a run and takes away what it leaves. It ends early
@@ -22,6 +23,8 @@ func (s *Service) watch(e *entry, r *run) {
 // can go on wherever this one dies.
 func (s *Service) finish(e *entry, r *run) {
 	defer s.programs.Busy()()
+	ctx, span := trace.Start(r.cause.Context(), "take away what is left of the run")
+	defer span.End(nil)
 	directory := s.config.Roots.Sandbox(e.id())
 	last := disk.ReadExit(directory)
 	if last == nil {
@@ -40,7 +43,7 @@ func (s *Service) finish(e *entry, r *run) {
 
 	// Only now the plugins know that the streams are gone, whatever happened.
 	var parallel sync.WaitGroup
-	parallel.Go(func() { s.release(context.Background(), e, removing) })
+	parallel.Go(func() { s.release(ctx, e, removing) })
 	s.programs.CleanUp(e.id(), r.Helper)
 	if !removing {
 		parallel.Wait()
@@ -59,7 +62,7 @@ func (s *Service) finish(e *entry, r *run) {
 	parallel.Wait()
 	s.endRun(e, r, last)
 	if removing {
-		if err := s.remove(e); err != nil {
+		if err := s.remove(ctx, e); err != nil {
 			s.config.Log.Error("cannot remove a container that has ended", "container", e.id(), "error", err)
 		}
 	}

@@ -2,11 +2,11 @@ package containers
 
 import (
 	"context"
-	"os"
 	"slices"
 
+	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/status"
-	"patchbay.dev/patchbay/internal/containerlog"
+	"patchbay.dev/patchbay/internal/apiserver/containers/waits"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -123,20 +123,14 @@ func (s *Service) Logs(ctx context.Context, name string, q resource.LogQuery, f 
 	if err != nil {
 		return err
 	}
-	options := containerlog.ReadOptions{Tail: q.Tail, Since: q.Since}
+	var end <-chan struct{}
 	if q.Follow {
-		options.Follow = s.runEnd(e)
+		end = s.runEnd(e)
 		var cancel context.CancelFunc
-		ctx, cancel = s.waiting(ctx)
+		ctx, cancel = s.waits.Bound(ctx)
 		defer cancel()
 	}
-	err = containerlog.Read(ctx, s.config.Roots.ContainerLog(e.id()), options, func(l containerlog.Entry) error {
-		return f(resource.LogEntry{Time: l.Time, Stderr: l.Stderr, Data: l.Data})
-	})
-	if os.IsNotExist(err) {
-		return nil // it has never written anything
-	}
-	return s.goingDown(err)
+	return s.waits.Explain(disk.ReadLog(ctx, s.config.Roots.ContainerLog(e.id()), q, end, f))
 }
 
 // runEnd is closed when the container's present run has ended, if there is one.
@@ -166,8 +160,8 @@ func (s *Service) Wait(ctx context.Context, name string, deleted bool) (resource
 	case <-event:
 	case <-ctx.Done():
 		return resource.ContainerExit{}, ctx.Err()
-	case <-s.waits.Done():
-		return resource.ContainerExit{}, errGoingDown
+	case <-s.waits.Ended():
+		return resource.ContainerExit{}, waits.ErrGoingDown
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

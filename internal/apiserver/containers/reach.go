@@ -39,11 +39,11 @@ func (s reachable) AllRunning() []reach.Running {
 
 // Waiting implements reach.Containers.
 func (s reachable) Waiting(ctx context.Context) (context.Context, context.CancelFunc) {
-	return s.waiting(ctx)
+	return s.waits.Bound(ctx)
 }
 
 // GoingDown implements reach.Containers.
-func (s reachable) GoingDown(err error) error { return s.goingDown(err) }
+func (s reachable) GoingDown(err error) error { return s.waits.Explain(err) }
 
 func (s *Service) reaching(e *entry, r *run) reach.Running {
 	return reach.Running{

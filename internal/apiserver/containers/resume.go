@@ -145,7 +145,7 @@ func (s *Service) removalIsDue(e *entry) bool {
 }
 
 func (s *Service) finishRemoval(e *entry) {
-	if err := s.remove(e); err != nil {
+	if err := s.remove(s.life, e); err != nil {
 		s.config.Log.Error("cannot finish the deletion of a container", "container", e.id(), "error", err)
 	}
 }

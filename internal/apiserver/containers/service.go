@@ -20,7 +20,6 @@ package containers
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -41,6 +40,7 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/containers/report"
 	"patchbay.dev/patchbay/internal/apiserver/containers/request"
 	"patchbay.dev/patchbay/internal/apiserver/containers/runtimehelper"
+	"patchbay.dev/patchbay/internal/apiserver/containers/waits"
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/resource"
@@ -133,11 +133,10 @@ type Service struct {
 	launcher launch.Launcher
 	errands  *errand.Errands
 
-	life     context.Context // ends with Close
-	end      context.CancelFunc
-	waits    context.Context // ends with Drain
-	endWaits context.CancelFunc
-	running  sync.WaitGroup // watchers and deletions that nobody waits for
+	life    context.Context // ends with Close
+	end     context.CancelFunc
+	waits   waits.Waits    // end with Drain
+	running sync.WaitGroup // watchers and deletions that nobody waits for
 
 	// choosing is held while host ports are chosen and until they are known by
 	// an entry: nobody else chooses the same ones.
@@ -222,7 +221,7 @@ func New(c Config) (*Service, error) {
 	}
 	s.errands = errand.New(s.programs.Errand, c.Log)
 	s.life, s.end = context.WithCancel(context.Background())
-	s.waits, s.endWaits = context.WithCancel(s.life)
+	s.waits = waits.New(s.life)
 	s.launcher = launch.Launcher{
 		Roots: c.Roots, Images: c.Images, Networks: c.Networks, Runtimes: c.Runtimes, Programs: s.programs,
 		Timeout: c.StartTimeout, Grace: c.GraceTimeout, Log: c.Log,
@@ -243,26 +242,7 @@ func (s *Service) Drain() {
 	s.mu.Lock()
 	s.draining = true
 	s.mu.Unlock()
-	s.endWaits()
-}
-
-// errGoingDown is what waiting calls fail with.
-var errGoingDown = fault.New(errdefs.ErrUnavailable, "patchbayd is going down, its containers go on")
-
-// waiting returns a context that ends with ctx and with Drain. Its calls' errors
-// are to go through goingDown.
-func (s *Service) waiting(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(s.waits, cancel)
-	return ctx, func() { stop(); cancel() }
-}
-
-// goingDown says so if that is why a waiting call failed.
-func (s *Service) goingDown(err error) error {
-	if errors.Is(err, context.Canceled) && s.waits.Err() != nil {
-		return errGoingDown
-	}
-	return err
+	s.waits.End()
 }
 
 // Close ends watching and waits for it, and ends helpers that wait for a container.

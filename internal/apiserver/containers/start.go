@@ -11,6 +11,7 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/containers/report"
 	"patchbay.dev/patchbay/internal/apiserver/containers/runtimehelper"
 	"patchbay.dev/patchbay/internal/apiserver/containers/status"
+	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/resource"
 	"patchbay.dev/patchbay/resource/event"
 )
@@ -20,6 +21,7 @@ import (
 type run struct {
 	abort context.CancelFunc // ends a start in progress
 	ended chan struct{}      // closed when nothing is left
+	cause trace.Cause        // the call that started it, or is to end it
 
 	// Helper is set before the state is running, then constant. Its process is nil if
 	// it died while no patchbayd ran.
@@ -60,6 +62,7 @@ func (s *Service) start(ctx context.Context, e *entry, attach bool) (resource.St
 	if err != nil {
 		return resource.StartedContainer{}, err
 	}
+	r.cause.Note(ctx)
 	defer s.programs.Busy()()
 	started, err := s.launch(ctx, e, r, attach)
 	if err != nil {

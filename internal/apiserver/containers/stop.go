@@ -49,6 +49,7 @@ func (s *Service) stop(ctx context.Context, e *entry, timeout time.Duration) err
 		r.stops--
 		s.mu.Unlock()
 	}()
+	r.cause.Note(ctx)
 	if starting {
 		r.abort()
 	} else if r.Process != nil {
@@ -83,6 +84,7 @@ func (s *Service) Kill(ctx context.Context, name, signal string) error {
 	if err != nil {
 		return err
 	}
+	r.cause.Note(ctx)
 	asking, cancel := context.WithTimeout(ctx, s.config.GraceTimeout)
 	defer cancel()
 	_, err = r.Client.Signal(asking, &sandboxv1.SignalRequest{Signal: int32(number)})

@@ -11,6 +11,7 @@ import (
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/internal/apiserver/networks/addressing"
+	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -102,7 +103,12 @@ func (s *Service) Reserve(ctx context.Context, networkID string, r wire.Reservat
 
 // lease makes a call about a lease. All of them can be made again without harm,
 // which is done once when the plugin dies under the call.
-func (n *network) lease(ctx context.Context, f func(context.Context) error) error {
+func (n *network) lease(ctx context.Context, f func(context.Context) error) (err error) {
+	ctx, span := trace.Start(ctx, "ask the network")
+	defer span.EndBy(&err)
+	if span != nil {
+		span.Note("network", n.name())
+	}
 	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
 	defer cancel()
 	for again := true; ; again = false {

@@ -7,6 +7,8 @@ import (
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
+	"patchbay.dev/patchbay/internal/apiserver/traces"
+	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 	"patchbay.dev/patchbay/resource/event"
@@ -23,14 +25,20 @@ type System interface {
 	Events(ctx context.Context, q event.Query, send func(event.Event) error) error
 }
 
+// Traces is who collects spans.
+type Traces interface {
+	Listen(ctx context.Context, q traces.Query, finish <-chan struct{}, ready func() error, send func(trace.Record) error) (lost uint64, err error)
+}
+
 type systemHarness struct {
 	apiserverv1connect.UnimplementedSystemServiceHandler
 	service System
+	traces  Traces
 }
 
 // NewSystem returns the harness of the system service.
-func NewSystem(s System) apiserverv1connect.SystemServiceHandler {
-	return &systemHarness{service: s}
+func NewSystem(s System, t Traces) apiserverv1connect.SystemServiceHandler {
+	return &systemHarness{service: s, traces: t}
 }
 
 func (h *systemHarness) Info(ctx context.Context, _ *apiserverv1.InfoRequest) (*apiserverv1.InfoResponse, error) {
@@ -83,4 +91,31 @@ func (h *systemHarness) Events(ctx context.Context, r *apiserverv1.EventsRequest
 	return h.service.Events(ctx, wire.EventQueryFromProto(r), func(e event.Event) error {
 		return stream.Send(&apiserverv1.EventsResponse{Event: wire.EventToProto(e)})
 	})
+}
+
+func (h *systemHarness) Trace(ctx context.Context, stream apiserverv1connect.SystemServiceTraceServerStream) error {
+	r, err := stream.Receive()
+	if err != nil {
+		return err
+	}
+	id, err := wire.TraceIDFromProto(r.GetTraceId())
+	if err != nil {
+		return err
+	}
+	finish := make(chan struct{})
+	go func() { // ends with the call
+		defer close(finish)
+		for {
+			if _, err := stream.Receive(); err != nil {
+				return
+			}
+		}
+	}()
+	lost, err := h.traces.Listen(ctx, traces.Query{Trace: id, Allocations: r.GetAllocations()}, finish,
+		func() error { return stream.Send(&apiserverv1.TraceResponse{}) },
+		func(r trace.Record) error { return stream.Send(&apiserverv1.TraceResponse{Span: wire.SpanToProto(r)}) })
+	if err != nil {
+		return err
+	}
+	return stream.Send(&apiserverv1.TraceResponse{Lost: lost})
 }

@@ -56,7 +56,7 @@ func NewTable(header ...string) *Table {
 func (t *Table) Add(cells ...string) {
 	row := make([]string, len(cells))
 	for i, c := range cells {
-		row[i] = printable(c)
+		row[i] = Printable(c)
 		if c == "" {
 			row[i] = "-"
 		}
@@ -75,7 +75,9 @@ func (t *Table) Write(w io.Writer) error {
 	return tw.Flush()
 }
 
-func printable(s string) string {
+// Printable is s with "?" in place of control characters: what others have named is
+// shown on a terminal.
+func Printable(s string) string {
 	if strings.IndexFunc(s, unicode.IsControl) < 0 {
 		return s
 	}

@@ -14,13 +14,13 @@ type Sheet struct {
 }
 
 // Headline begins a block.
-func (s *Sheet) Headline(text string) { s.lines = append(s.lines, printable(text)) }
+func (s *Sheet) Headline(text string) { s.lines = append(s.lines, Printable(text)) }
 
 // Row adds a row to the block. Control characters become "?".
 func (s *Sheet) Row(cells ...string) {
 	shown := make([]string, len(cells))
 	for i, c := range cells {
-		shown[i] = printable(c)
+		shown[i] = Printable(c)
 	}
 	s.lines = append(s.lines, "  "+strings.Join(shown, "\t"))
 }

@@ -9,5 +9,5 @@ import (
 // New returns the command "system".
 func New(f *frame.Frame) *cobra.Command {
 	return frame.Group(f, "system", "The server, patchbayd",
-		newSystemStart(f), newSystemStop(f), newSystemStatus(f), newSystemInfo(f), newSystemVersion(f), newSystemLogs(f), newSystemEvents(f), newSystemKernel(f))
+		newSystemStart(f), newSystemStop(f), newSystemStatus(f), newSystemInfo(f), newSystemVersion(f), newSystemLogs(f), newSystemEvents(f), newSystemTrace(f), newSystemKernel(f))
 }

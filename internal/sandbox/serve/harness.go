@@ -179,7 +179,8 @@ func (h *harness) Wait(ctx context.Context, r *sandboxv1.WaitRequest) (*sandboxv
 }
 
 // Signal sends a signal.
-func (h *harness) Signal(_ context.Context, r *sandboxv1.SignalRequest) (*sandboxv1.SignalResponse, error) {
+func (h *harness) Signal(ctx context.Context, r *sandboxv1.SignalRequest) (*sandboxv1.SignalResponse, error) {
+	h.sandbox.Cause.Note(ctx)
 	return &sandboxv1.SignalResponse{}, h.sandbox.Signal(r.GetProcessId(), syscall.Signal(r.GetSignal()), r.GetAll())
 }
 

@@ -21,6 +21,7 @@ import (
 	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/sandbox/copying"
+	"patchbay.dev/patchbay/internal/trace"
 )
 
 // answerTimeout is how long an ended helper lets running calls take their answers.
@@ -29,9 +30,10 @@ const answerTimeout = 5 * time.Second
 // serve answers calls on l until the sandbox has ended: by its main process, a
 // failed Bootstrap, a Shutdown or SIGTERM. The last answers are delivered before
 // it returns.
-func serve(s *sandbox.Sandbox, h *harness, l net.Listener, log *slog.Logger) error {
+func serve(s *sandbox.Sandbox, h *harness, l net.Listener, recorder *trace.Recorder, log *slog.Logger) error {
 	server := rpc.NewServer(rpc.ServerConfig{
 		Register: func(c *connect.Server) { sandboxv1connect.RegisterSandboxServiceHandler(c, h) },
+		Trace:    recorder,
 		Log:      log,
 	})
 	failed := make(chan error, 1)
@@ -91,6 +93,10 @@ func Main(c Config) error {
 		return fmt.Errorf("%s=%q, %s=%q: want an id and an absolute path, or neither; this program is started by patchbayd: %w",
 			sandbox.IDVariable, id, sandbox.StateDirVariable, dir, errdefs.ErrFailedPrecondition)
 	}
+	recorder := trace.FromEnvironment("patchbay-runtime-" + c.Name)
+	_, span := recorder.Join(context.Background(), "begin", trace.Program, trace.ParentFromEnvironment())
 	s := sandbox.New(sandbox.Config{ID: id, StateDir: dir, Engine: c.Engine, Strategies: c.Strategies, Log: log})
-	return serve(s, &harness{copying.Service{Files: s.Files}, s, c}, listener, log)
+	h := &harness{copying.Service{Files: s.Files}, s, c}
+	span.End(nil) // from here on it answers
+	return serve(s, h, listener, recorder, log)
 }

@@ -16,6 +16,7 @@ package apiserverv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -295,6 +296,246 @@ func (x *Event) GetAttributes() map[string]string {
 	return nil
 }
 
+type TraceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 32 hexadecimal digits: of the calls that have this one in their header traceparent
+	// (W3C Trace Context). Empty: all calls; those without a header are traces of their
+	// own.
+	TraceId       string `protobuf:"bytes,1,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	Allocations   bool   `protobuf:"varint,2,opt,name=allocations,proto3" json:"allocations,omitempty"` // say what processes allocate
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceRequest) Reset() {
+	*x = TraceRequest{}
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceRequest) ProtoMessage() {}
+
+func (x *TraceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceRequest.ProtoReflect.Descriptor instead.
+func (*TraceRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *TraceRequest) GetTraceId() string {
+	if x != nil {
+		return x.TraceId
+	}
+	return ""
+}
+
+func (x *TraceRequest) GetAllocations() bool {
+	if x != nil {
+		return x.Allocations
+	}
+	return false
+}
+
+type TraceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Span          *Span                  `protobuf:"bytes,1,opt,name=span,proto3" json:"span,omitempty"`  // absent: of the first answer, and of the last
+	Lost          uint64                 `protobuf:"varint,2,opt,name=lost,proto3" json:"lost,omitempty"` // of the last: how many could not be told
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceResponse) Reset() {
+	*x = TraceResponse{}
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceResponse) ProtoMessage() {}
+
+func (x *TraceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceResponse.ProtoReflect.Descriptor instead.
+func (*TraceResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *TraceResponse) GetSpan() *Span {
+	if x != nil {
+		return x.Span
+	}
+	return nil
+}
+
+func (x *TraceResponse) GetLost() uint64 {
+	if x != nil {
+		return x.Lost
+	}
+	return 0
+}
+
+// Span is a part of an operation.
+type Span struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	TraceId        string                 `protobuf:"bytes,1,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`    // 32 hexadecimal digits
+	SpanId         string                 `protobuf:"bytes,2,opt,name=span_id,json=spanId,proto3" json:"span_id,omitempty"`       // 16
+	ParentId       string                 `protobuf:"bytes,3,opt,name=parent_id,json=parentId,proto3" json:"parent_id,omitempty"` // empty: none
+	Name           string                 `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
+	Process        string                 `protobuf:"bytes,5,opt,name=process,proto3" json:"process,omitempty"` // name of the program
+	Pid            int64                  `protobuf:"varint,6,opt,name=pid,proto3" json:"pid,omitempty"`
+	Kind           string                 `protobuf:"bytes,7,opt,name=kind,proto3" json:"kind,omitempty"` // "call" of another process, "serve" one, "program", or empty: a step
+	Start          *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=start,proto3" json:"start,omitempty"`
+	Duration       *durationpb.Duration   `protobuf:"bytes,9,opt,name=duration,proto3" json:"duration,omitempty"` // absent: it goes on
+	Error          string                 `protobuf:"bytes,10,opt,name=error,proto3" json:"error,omitempty"`
+	AllocatedBytes uint64                 `protobuf:"varint,11,opt,name=allocated_bytes,json=allocatedBytes,proto3" json:"allocated_bytes,omitempty"` // by its process since that was started
+	Notes          map[string]string      `protobuf:"bytes,12,rep,name=notes,proto3" json:"notes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Span) Reset() {
+	*x = Span{}
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Span) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Span) ProtoMessage() {}
+
+func (x *Span) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Span.ProtoReflect.Descriptor instead.
+func (*Span) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Span) GetTraceId() string {
+	if x != nil {
+		return x.TraceId
+	}
+	return ""
+}
+
+func (x *Span) GetSpanId() string {
+	if x != nil {
+		return x.SpanId
+	}
+	return ""
+}
+
+func (x *Span) GetParentId() string {
+	if x != nil {
+		return x.ParentId
+	}
+	return ""
+}
+
+func (x *Span) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Span) GetProcess() string {
+	if x != nil {
+		return x.Process
+	}
+	return ""
+}
+
+func (x *Span) GetPid() int64 {
+	if x != nil {
+		return x.Pid
+	}
+	return 0
+}
+
+func (x *Span) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Span) GetStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *Span) GetDuration() *durationpb.Duration {
+	if x != nil {
+		return x.Duration
+	}
+	return nil
+}
+
+func (x *Span) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *Span) GetAllocatedBytes() uint64 {
+	if x != nil {
+		return x.AllocatedBytes
+	}
+	return 0
+}
+
+func (x *Span) GetNotes() map[string]string {
+	if x != nil {
+		return x.Notes
+	}
+	return nil
+}
+
 type InfoRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -303,7 +544,7 @@ type InfoRequest struct {
 
 func (x *InfoRequest) Reset() {
 	*x = InfoRequest{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[4]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -315,7 +556,7 @@ func (x *InfoRequest) String() string {
 func (*InfoRequest) ProtoMessage() {}
 
 func (x *InfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[4]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -328,7 +569,7 @@ func (x *InfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InfoRequest.ProtoReflect.Descriptor instead.
 func (*InfoRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{4}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{7}
 }
 
 type InfoResponse struct {
@@ -359,7 +600,7 @@ type InfoResponse struct {
 
 func (x *InfoResponse) Reset() {
 	*x = InfoResponse{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[5]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -371,7 +612,7 @@ func (x *InfoResponse) String() string {
 func (*InfoResponse) ProtoMessage() {}
 
 func (x *InfoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[5]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -384,7 +625,7 @@ func (x *InfoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InfoResponse.ProtoReflect.Descriptor instead.
 func (*InfoResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{5}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *InfoResponse) GetVersion() string {
@@ -537,7 +778,7 @@ type SetKernelRequest struct {
 
 func (x *SetKernelRequest) Reset() {
 	*x = SetKernelRequest{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[6]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -549,7 +790,7 @@ func (x *SetKernelRequest) String() string {
 func (*SetKernelRequest) ProtoMessage() {}
 
 func (x *SetKernelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[6]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -562,7 +803,7 @@ func (x *SetKernelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetKernelRequest.ProtoReflect.Descriptor instead.
 func (*SetKernelRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{6}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SetKernelRequest) GetImage() string {
@@ -588,7 +829,7 @@ type SetKernelResponse struct {
 
 func (x *SetKernelResponse) Reset() {
 	*x = SetKernelResponse{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[7]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -600,7 +841,7 @@ func (x *SetKernelResponse) String() string {
 func (*SetKernelResponse) ProtoMessage() {}
 
 func (x *SetKernelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[7]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -613,7 +854,7 @@ func (x *SetKernelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetKernelResponse.ProtoReflect.Descriptor instead.
 func (*SetKernelResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{7}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SetKernelResponse) GetKernel() *Kernel {
@@ -631,7 +872,7 @@ type GetKernelRequest struct {
 
 func (x *GetKernelRequest) Reset() {
 	*x = GetKernelRequest{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[8]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -643,7 +884,7 @@ func (x *GetKernelRequest) String() string {
 func (*GetKernelRequest) ProtoMessage() {}
 
 func (x *GetKernelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[8]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -656,7 +897,7 @@ func (x *GetKernelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKernelRequest.ProtoReflect.Descriptor instead.
 func (*GetKernelRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{8}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{11}
 }
 
 type GetKernelResponse struct {
@@ -668,7 +909,7 @@ type GetKernelResponse struct {
 
 func (x *GetKernelResponse) Reset() {
 	*x = GetKernelResponse{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[9]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -680,7 +921,7 @@ func (x *GetKernelResponse) String() string {
 func (*GetKernelResponse) ProtoMessage() {}
 
 func (x *GetKernelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[9]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -693,7 +934,7 @@ func (x *GetKernelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKernelResponse.ProtoReflect.Descriptor instead.
 func (*GetKernelResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{9}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetKernelResponse) GetKernel() *Kernel {
@@ -719,7 +960,7 @@ type Kernel struct {
 
 func (x *Kernel) Reset() {
 	*x = Kernel{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[10]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -731,7 +972,7 @@ func (x *Kernel) String() string {
 func (*Kernel) ProtoMessage() {}
 
 func (x *Kernel) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[10]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -744,7 +985,7 @@ func (x *Kernel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Kernel.ProtoReflect.Descriptor instead.
 func (*Kernel) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{10}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Kernel) GetRelease() string {
@@ -813,7 +1054,7 @@ type KernelTemplate struct {
 
 func (x *KernelTemplate) Reset() {
 	*x = KernelTemplate{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[11]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -825,7 +1066,7 @@ func (x *KernelTemplate) String() string {
 func (*KernelTemplate) ProtoMessage() {}
 
 func (x *KernelTemplate) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[11]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -838,7 +1079,7 @@ func (x *KernelTemplate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KernelTemplate.ProtoReflect.Descriptor instead.
 func (*KernelTemplate) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{11}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *KernelTemplate) GetMemoryBytes() int64 {
@@ -901,7 +1142,7 @@ type WarmKernelRequest struct {
 
 func (x *WarmKernelRequest) Reset() {
 	*x = WarmKernelRequest{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[12]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -913,7 +1154,7 @@ func (x *WarmKernelRequest) String() string {
 func (*WarmKernelRequest) ProtoMessage() {}
 
 func (x *WarmKernelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[12]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -926,7 +1167,7 @@ func (x *WarmKernelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WarmKernelRequest.ProtoReflect.Descriptor instead.
 func (*WarmKernelRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{12}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *WarmKernelRequest) GetMemoryBytes() int64 {
@@ -953,7 +1194,7 @@ type WarmKernelResponse struct {
 
 func (x *WarmKernelResponse) Reset() {
 	*x = WarmKernelResponse{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[13]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -965,7 +1206,7 @@ func (x *WarmKernelResponse) String() string {
 func (*WarmKernelResponse) ProtoMessage() {}
 
 func (x *WarmKernelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[13]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -978,7 +1219,7 @@ func (x *WarmKernelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WarmKernelResponse.ProtoReflect.Descriptor instead.
 func (*WarmKernelResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{13}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WarmKernelResponse) GetStep() string {
@@ -1008,7 +1249,7 @@ type HostCheck struct {
 
 func (x *HostCheck) Reset() {
 	*x = HostCheck{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[14]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1020,7 +1261,7 @@ func (x *HostCheck) String() string {
 func (*HostCheck) ProtoMessage() {}
 
 func (x *HostCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[14]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1033,7 +1274,7 @@ func (x *HostCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostCheck.ProtoReflect.Descriptor instead.
 func (*HostCheck) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{14}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *HostCheck) GetName() string {
@@ -1066,7 +1307,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[15]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1078,7 +1319,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[15]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1091,7 +1332,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{15}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ShutdownRequest) GetStopTimeoutSeconds() uint32 {
@@ -1110,7 +1351,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[16]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1122,7 +1363,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[16]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1135,7 +1376,7 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{16}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ShutdownResponse) GetFaults() []string {
@@ -1168,7 +1409,7 @@ type Plugin struct {
 
 func (x *Plugin) Reset() {
 	*x = Plugin{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[17]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1180,7 +1421,7 @@ func (x *Plugin) String() string {
 func (*Plugin) ProtoMessage() {}
 
 func (x *Plugin) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[17]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1193,7 +1434,7 @@ func (x *Plugin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plugin.ProtoReflect.Descriptor instead.
 func (*Plugin) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{17}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Plugin) GetName() string {
@@ -1290,7 +1531,7 @@ type Variant struct {
 
 func (x *Variant) Reset() {
 	*x = Variant{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[18]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1302,7 +1543,7 @@ func (x *Variant) String() string {
 func (*Variant) ProtoMessage() {}
 
 func (x *Variant) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[18]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1315,7 +1556,7 @@ func (x *Variant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Variant.ProtoReflect.Descriptor instead.
 func (*Variant) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{18}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Variant) GetName() string {
@@ -1345,7 +1586,7 @@ type PluginInstance struct {
 
 func (x *PluginInstance) Reset() {
 	*x = PluginInstance{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[19]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1357,7 +1598,7 @@ func (x *PluginInstance) String() string {
 func (*PluginInstance) ProtoMessage() {}
 
 func (x *PluginInstance) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[19]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1370,7 +1611,7 @@ func (x *PluginInstance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginInstance.ProtoReflect.Descriptor instead.
 func (*PluginInstance) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{19}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PluginInstance) GetResource() string {
@@ -1409,7 +1650,7 @@ type PluginServiceListRequest struct {
 
 func (x *PluginServiceListRequest) Reset() {
 	*x = PluginServiceListRequest{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[20]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1421,7 +1662,7 @@ func (x *PluginServiceListRequest) String() string {
 func (*PluginServiceListRequest) ProtoMessage() {}
 
 func (x *PluginServiceListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[20]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1434,7 +1675,7 @@ func (x *PluginServiceListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginServiceListRequest.ProtoReflect.Descriptor instead.
 func (*PluginServiceListRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{20}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{23}
 }
 
 type PluginServiceListResponse struct {
@@ -1446,7 +1687,7 @@ type PluginServiceListResponse struct {
 
 func (x *PluginServiceListResponse) Reset() {
 	*x = PluginServiceListResponse{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[21]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1458,7 +1699,7 @@ func (x *PluginServiceListResponse) String() string {
 func (*PluginServiceListResponse) ProtoMessage() {}
 
 func (x *PluginServiceListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[21]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1471,7 +1712,7 @@ func (x *PluginServiceListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginServiceListResponse.ProtoReflect.Descriptor instead.
 func (*PluginServiceListResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{21}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PluginServiceListResponse) GetPlugins() []*Plugin {
@@ -1490,7 +1731,7 @@ type PluginServiceGetRequest struct {
 
 func (x *PluginServiceGetRequest) Reset() {
 	*x = PluginServiceGetRequest{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[22]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1502,7 +1743,7 @@ func (x *PluginServiceGetRequest) String() string {
 func (*PluginServiceGetRequest) ProtoMessage() {}
 
 func (x *PluginServiceGetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[22]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1515,7 +1756,7 @@ func (x *PluginServiceGetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginServiceGetRequest.ProtoReflect.Descriptor instead.
 func (*PluginServiceGetRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{22}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *PluginServiceGetRequest) GetName() string {
@@ -1534,7 +1775,7 @@ type PluginServiceGetResponse struct {
 
 func (x *PluginServiceGetResponse) Reset() {
 	*x = PluginServiceGetResponse{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[23]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1546,7 +1787,7 @@ func (x *PluginServiceGetResponse) String() string {
 func (*PluginServiceGetResponse) ProtoMessage() {}
 
 func (x *PluginServiceGetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[23]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1559,7 +1800,7 @@ func (x *PluginServiceGetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginServiceGetResponse.ProtoReflect.Descriptor instead.
 func (*PluginServiceGetResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{23}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *PluginServiceGetResponse) GetPlugin() *Plugin {
@@ -1579,7 +1820,7 @@ type PluginServiceRestartRequest struct {
 
 func (x *PluginServiceRestartRequest) Reset() {
 	*x = PluginServiceRestartRequest{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[24]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1591,7 +1832,7 @@ func (x *PluginServiceRestartRequest) String() string {
 func (*PluginServiceRestartRequest) ProtoMessage() {}
 
 func (x *PluginServiceRestartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[24]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1604,7 +1845,7 @@ func (x *PluginServiceRestartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginServiceRestartRequest.ProtoReflect.Descriptor instead.
 func (*PluginServiceRestartRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{24}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *PluginServiceRestartRequest) GetName() string {
@@ -1630,7 +1871,7 @@ type PluginServiceRestartResponse struct {
 
 func (x *PluginServiceRestartResponse) Reset() {
 	*x = PluginServiceRestartResponse{}
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[25]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1642,7 +1883,7 @@ func (x *PluginServiceRestartResponse) String() string {
 func (*PluginServiceRestartResponse) ProtoMessage() {}
 
 func (x *PluginServiceRestartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[25]
+	mi := &file_patchbay_apiserver_v1_system_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1655,7 +1896,7 @@ func (x *PluginServiceRestartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginServiceRestartResponse.ProtoReflect.Descriptor instead.
 func (*PluginServiceRestartResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{25}
+	return file_patchbay_apiserver_v1_system_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PluginServiceRestartResponse) GetInstances() []*PluginInstance {
@@ -1669,7 +1910,7 @@ var File_patchbay_apiserver_v1_system_proto protoreflect.FileDescriptor
 
 const file_patchbay_apiserver_v1_system_proto_rawDesc = "" +
 	"\n" +
-	"\"patchbay/apiserver/v1/system.proto\x12\x15patchbay.apiserver.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd8\x01\n" +
+	"\"patchbay/apiserver/v1/system.proto\x12\x15patchbay.apiserver.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd8\x01\n" +
 	"\rEventsRequest\x12%\n" +
 	"\x0eafter_revision\x18\x01 \x01(\x04R\rafterRevision\x120\n" +
 	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
@@ -1695,6 +1936,30 @@ const file_patchbay_apiserver_v1_system_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"K\n" +
+	"\fTraceRequest\x12\x19\n" +
+	"\btrace_id\x18\x01 \x01(\tR\atraceId\x12 \n" +
+	"\vallocations\x18\x02 \x01(\bR\vallocations\"T\n" +
+	"\rTraceResponse\x12/\n" +
+	"\x04span\x18\x01 \x01(\v2\x1b.patchbay.apiserver.v1.SpanR\x04span\x12\x12\n" +
+	"\x04lost\x18\x02 \x01(\x04R\x04lost\"\xcb\x03\n" +
+	"\x04Span\x12\x19\n" +
+	"\btrace_id\x18\x01 \x01(\tR\atraceId\x12\x17\n" +
+	"\aspan_id\x18\x02 \x01(\tR\x06spanId\x12\x1b\n" +
+	"\tparent_id\x18\x03 \x01(\tR\bparentId\x12\x12\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name\x12\x18\n" +
+	"\aprocess\x18\x05 \x01(\tR\aprocess\x12\x10\n" +
+	"\x03pid\x18\x06 \x01(\x03R\x03pid\x12\x12\n" +
+	"\x04kind\x18\a \x01(\tR\x04kind\x120\n" +
+	"\x05start\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x125\n" +
+	"\bduration\x18\t \x01(\v2\x19.google.protobuf.DurationR\bduration\x12\x14\n" +
+	"\x05error\x18\n" +
+	" \x01(\tR\x05error\x12'\n" +
+	"\x0fallocated_bytes\x18\v \x01(\x04R\x0eallocatedBytes\x12<\n" +
+	"\x05notes\x18\f \x03(\v2&.patchbay.apiserver.v1.Span.NotesEntryR\x05notes\x1a8\n" +
+	"\n" +
+	"NotesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\r\n" +
 	"\vInfoRequest\"\xeb\x05\n" +
@@ -1799,7 +2064,7 @@ const file_patchbay_apiserver_v1_system_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\anetwork\x18\x02 \x01(\tR\anetwork\"c\n" +
 	"\x1cPluginServiceRestartResponse\x12C\n" +
-	"\tinstances\x18\x01 \x03(\v2%.patchbay.apiserver.v1.PluginInstanceR\tinstances2\xbb\x04\n" +
+	"\tinstances\x18\x01 \x03(\v2%.patchbay.apiserver.v1.PluginInstanceR\tinstances2\x93\x05\n" +
 	"\rSystemService\x12O\n" +
 	"\x04Info\x12\".patchbay.apiserver.v1.InfoRequest\x1a#.patchbay.apiserver.v1.InfoResponse\x12[\n" +
 	"\bShutdown\x12&.patchbay.apiserver.v1.ShutdownRequest\x1a'.patchbay.apiserver.v1.ShutdownResponse\x12^\n" +
@@ -1807,7 +2072,8 @@ const file_patchbay_apiserver_v1_system_proto_rawDesc = "" +
 	"\tGetKernel\x12'.patchbay.apiserver.v1.GetKernelRequest\x1a(.patchbay.apiserver.v1.GetKernelResponse\x12c\n" +
 	"\n" +
 	"WarmKernel\x12(.patchbay.apiserver.v1.WarmKernelRequest\x1a).patchbay.apiserver.v1.WarmKernelResponse0\x01\x12W\n" +
-	"\x06Events\x12$.patchbay.apiserver.v1.EventsRequest\x1a%.patchbay.apiserver.v1.EventsResponse0\x012\xd6\x02\n" +
+	"\x06Events\x12$.patchbay.apiserver.v1.EventsRequest\x1a%.patchbay.apiserver.v1.EventsResponse0\x01\x12V\n" +
+	"\x05Trace\x12#.patchbay.apiserver.v1.TraceRequest\x1a$.patchbay.apiserver.v1.TraceResponse(\x010\x012\xd6\x02\n" +
 	"\rPluginService\x12i\n" +
 	"\x04List\x12/.patchbay.apiserver.v1.PluginServiceListRequest\x1a0.patchbay.apiserver.v1.PluginServiceListResponse\x12f\n" +
 	"\x03Get\x12..patchbay.apiserver.v1.PluginServiceGetRequest\x1a/.patchbay.apiserver.v1.PluginServiceGetResponse\x12r\n" +
@@ -1825,82 +2091,93 @@ func file_patchbay_apiserver_v1_system_proto_rawDescGZIP() []byte {
 	return file_patchbay_apiserver_v1_system_proto_rawDescData
 }
 
-var file_patchbay_apiserver_v1_system_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_patchbay_apiserver_v1_system_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_patchbay_apiserver_v1_system_proto_goTypes = []any{
 	(*EventsRequest)(nil),                // 0: patchbay.apiserver.v1.EventsRequest
 	(*EventFilter)(nil),                  // 1: patchbay.apiserver.v1.EventFilter
 	(*EventsResponse)(nil),               // 2: patchbay.apiserver.v1.EventsResponse
 	(*Event)(nil),                        // 3: patchbay.apiserver.v1.Event
-	(*InfoRequest)(nil),                  // 4: patchbay.apiserver.v1.InfoRequest
-	(*InfoResponse)(nil),                 // 5: patchbay.apiserver.v1.InfoResponse
-	(*SetKernelRequest)(nil),             // 6: patchbay.apiserver.v1.SetKernelRequest
-	(*SetKernelResponse)(nil),            // 7: patchbay.apiserver.v1.SetKernelResponse
-	(*GetKernelRequest)(nil),             // 8: patchbay.apiserver.v1.GetKernelRequest
-	(*GetKernelResponse)(nil),            // 9: patchbay.apiserver.v1.GetKernelResponse
-	(*Kernel)(nil),                       // 10: patchbay.apiserver.v1.Kernel
-	(*KernelTemplate)(nil),               // 11: patchbay.apiserver.v1.KernelTemplate
-	(*WarmKernelRequest)(nil),            // 12: patchbay.apiserver.v1.WarmKernelRequest
-	(*WarmKernelResponse)(nil),           // 13: patchbay.apiserver.v1.WarmKernelResponse
-	(*HostCheck)(nil),                    // 14: patchbay.apiserver.v1.HostCheck
-	(*ShutdownRequest)(nil),              // 15: patchbay.apiserver.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),             // 16: patchbay.apiserver.v1.ShutdownResponse
-	(*Plugin)(nil),                       // 17: patchbay.apiserver.v1.Plugin
-	(*Variant)(nil),                      // 18: patchbay.apiserver.v1.Variant
-	(*PluginInstance)(nil),               // 19: patchbay.apiserver.v1.PluginInstance
-	(*PluginServiceListRequest)(nil),     // 20: patchbay.apiserver.v1.PluginServiceListRequest
-	(*PluginServiceListResponse)(nil),    // 21: patchbay.apiserver.v1.PluginServiceListResponse
-	(*PluginServiceGetRequest)(nil),      // 22: patchbay.apiserver.v1.PluginServiceGetRequest
-	(*PluginServiceGetResponse)(nil),     // 23: patchbay.apiserver.v1.PluginServiceGetResponse
-	(*PluginServiceRestartRequest)(nil),  // 24: patchbay.apiserver.v1.PluginServiceRestartRequest
-	(*PluginServiceRestartResponse)(nil), // 25: patchbay.apiserver.v1.PluginServiceRestartResponse
-	nil,                                  // 26: patchbay.apiserver.v1.Event.LabelsEntry
-	nil,                                  // 27: patchbay.apiserver.v1.Event.AttributesEntry
-	(*timestamppb.Timestamp)(nil),        // 28: google.protobuf.Timestamp
+	(*TraceRequest)(nil),                 // 4: patchbay.apiserver.v1.TraceRequest
+	(*TraceResponse)(nil),                // 5: patchbay.apiserver.v1.TraceResponse
+	(*Span)(nil),                         // 6: patchbay.apiserver.v1.Span
+	(*InfoRequest)(nil),                  // 7: patchbay.apiserver.v1.InfoRequest
+	(*InfoResponse)(nil),                 // 8: patchbay.apiserver.v1.InfoResponse
+	(*SetKernelRequest)(nil),             // 9: patchbay.apiserver.v1.SetKernelRequest
+	(*SetKernelResponse)(nil),            // 10: patchbay.apiserver.v1.SetKernelResponse
+	(*GetKernelRequest)(nil),             // 11: patchbay.apiserver.v1.GetKernelRequest
+	(*GetKernelResponse)(nil),            // 12: patchbay.apiserver.v1.GetKernelResponse
+	(*Kernel)(nil),                       // 13: patchbay.apiserver.v1.Kernel
+	(*KernelTemplate)(nil),               // 14: patchbay.apiserver.v1.KernelTemplate
+	(*WarmKernelRequest)(nil),            // 15: patchbay.apiserver.v1.WarmKernelRequest
+	(*WarmKernelResponse)(nil),           // 16: patchbay.apiserver.v1.WarmKernelResponse
+	(*HostCheck)(nil),                    // 17: patchbay.apiserver.v1.HostCheck
+	(*ShutdownRequest)(nil),              // 18: patchbay.apiserver.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),             // 19: patchbay.apiserver.v1.ShutdownResponse
+	(*Plugin)(nil),                       // 20: patchbay.apiserver.v1.Plugin
+	(*Variant)(nil),                      // 21: patchbay.apiserver.v1.Variant
+	(*PluginInstance)(nil),               // 22: patchbay.apiserver.v1.PluginInstance
+	(*PluginServiceListRequest)(nil),     // 23: patchbay.apiserver.v1.PluginServiceListRequest
+	(*PluginServiceListResponse)(nil),    // 24: patchbay.apiserver.v1.PluginServiceListResponse
+	(*PluginServiceGetRequest)(nil),      // 25: patchbay.apiserver.v1.PluginServiceGetRequest
+	(*PluginServiceGetResponse)(nil),     // 26: patchbay.apiserver.v1.PluginServiceGetResponse
+	(*PluginServiceRestartRequest)(nil),  // 27: patchbay.apiserver.v1.PluginServiceRestartRequest
+	(*PluginServiceRestartResponse)(nil), // 28: patchbay.apiserver.v1.PluginServiceRestartResponse
+	nil,                                  // 29: patchbay.apiserver.v1.Event.LabelsEntry
+	nil,                                  // 30: patchbay.apiserver.v1.Event.AttributesEntry
+	nil,                                  // 31: patchbay.apiserver.v1.Span.NotesEntry
+	(*timestamppb.Timestamp)(nil),        // 32: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),          // 33: google.protobuf.Duration
 }
 var file_patchbay_apiserver_v1_system_proto_depIdxs = []int32{
-	28, // 0: patchbay.apiserver.v1.EventsRequest.since:type_name -> google.protobuf.Timestamp
-	28, // 1: patchbay.apiserver.v1.EventsRequest.until:type_name -> google.protobuf.Timestamp
+	32, // 0: patchbay.apiserver.v1.EventsRequest.since:type_name -> google.protobuf.Timestamp
+	32, // 1: patchbay.apiserver.v1.EventsRequest.until:type_name -> google.protobuf.Timestamp
 	1,  // 2: patchbay.apiserver.v1.EventsRequest.filters:type_name -> patchbay.apiserver.v1.EventFilter
 	3,  // 3: patchbay.apiserver.v1.EventsResponse.event:type_name -> patchbay.apiserver.v1.Event
-	28, // 4: patchbay.apiserver.v1.Event.time:type_name -> google.protobuf.Timestamp
-	26, // 5: patchbay.apiserver.v1.Event.labels:type_name -> patchbay.apiserver.v1.Event.LabelsEntry
-	27, // 6: patchbay.apiserver.v1.Event.attributes:type_name -> patchbay.apiserver.v1.Event.AttributesEntry
-	28, // 7: patchbay.apiserver.v1.InfoResponse.started_at:type_name -> google.protobuf.Timestamp
-	14, // 8: patchbay.apiserver.v1.InfoResponse.checks:type_name -> patchbay.apiserver.v1.HostCheck
-	10, // 9: patchbay.apiserver.v1.SetKernelResponse.kernel:type_name -> patchbay.apiserver.v1.Kernel
-	10, // 10: patchbay.apiserver.v1.GetKernelResponse.kernel:type_name -> patchbay.apiserver.v1.Kernel
-	11, // 11: patchbay.apiserver.v1.Kernel.templates:type_name -> patchbay.apiserver.v1.KernelTemplate
-	28, // 12: patchbay.apiserver.v1.KernelTemplate.built_at:type_name -> google.protobuf.Timestamp
-	28, // 13: patchbay.apiserver.v1.KernelTemplate.used_at:type_name -> google.protobuf.Timestamp
-	11, // 14: patchbay.apiserver.v1.WarmKernelResponse.template:type_name -> patchbay.apiserver.v1.KernelTemplate
-	18, // 15: patchbay.apiserver.v1.Plugin.variants:type_name -> patchbay.apiserver.v1.Variant
-	19, // 16: patchbay.apiserver.v1.Plugin.instances:type_name -> patchbay.apiserver.v1.PluginInstance
-	17, // 17: patchbay.apiserver.v1.PluginServiceListResponse.plugins:type_name -> patchbay.apiserver.v1.Plugin
-	17, // 18: patchbay.apiserver.v1.PluginServiceGetResponse.plugin:type_name -> patchbay.apiserver.v1.Plugin
-	19, // 19: patchbay.apiserver.v1.PluginServiceRestartResponse.instances:type_name -> patchbay.apiserver.v1.PluginInstance
-	4,  // 20: patchbay.apiserver.v1.SystemService.Info:input_type -> patchbay.apiserver.v1.InfoRequest
-	15, // 21: patchbay.apiserver.v1.SystemService.Shutdown:input_type -> patchbay.apiserver.v1.ShutdownRequest
-	6,  // 22: patchbay.apiserver.v1.SystemService.SetKernel:input_type -> patchbay.apiserver.v1.SetKernelRequest
-	8,  // 23: patchbay.apiserver.v1.SystemService.GetKernel:input_type -> patchbay.apiserver.v1.GetKernelRequest
-	12, // 24: patchbay.apiserver.v1.SystemService.WarmKernel:input_type -> patchbay.apiserver.v1.WarmKernelRequest
-	0,  // 25: patchbay.apiserver.v1.SystemService.Events:input_type -> patchbay.apiserver.v1.EventsRequest
-	20, // 26: patchbay.apiserver.v1.PluginService.List:input_type -> patchbay.apiserver.v1.PluginServiceListRequest
-	22, // 27: patchbay.apiserver.v1.PluginService.Get:input_type -> patchbay.apiserver.v1.PluginServiceGetRequest
-	24, // 28: patchbay.apiserver.v1.PluginService.Restart:input_type -> patchbay.apiserver.v1.PluginServiceRestartRequest
-	5,  // 29: patchbay.apiserver.v1.SystemService.Info:output_type -> patchbay.apiserver.v1.InfoResponse
-	16, // 30: patchbay.apiserver.v1.SystemService.Shutdown:output_type -> patchbay.apiserver.v1.ShutdownResponse
-	7,  // 31: patchbay.apiserver.v1.SystemService.SetKernel:output_type -> patchbay.apiserver.v1.SetKernelResponse
-	9,  // 32: patchbay.apiserver.v1.SystemService.GetKernel:output_type -> patchbay.apiserver.v1.GetKernelResponse
-	13, // 33: patchbay.apiserver.v1.SystemService.WarmKernel:output_type -> patchbay.apiserver.v1.WarmKernelResponse
-	2,  // 34: patchbay.apiserver.v1.SystemService.Events:output_type -> patchbay.apiserver.v1.EventsResponse
-	21, // 35: patchbay.apiserver.v1.PluginService.List:output_type -> patchbay.apiserver.v1.PluginServiceListResponse
-	23, // 36: patchbay.apiserver.v1.PluginService.Get:output_type -> patchbay.apiserver.v1.PluginServiceGetResponse
-	25, // 37: patchbay.apiserver.v1.PluginService.Restart:output_type -> patchbay.apiserver.v1.PluginServiceRestartResponse
-	29, // [29:38] is the sub-list for method output_type
-	20, // [20:29] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	32, // 4: patchbay.apiserver.v1.Event.time:type_name -> google.protobuf.Timestamp
+	29, // 5: patchbay.apiserver.v1.Event.labels:type_name -> patchbay.apiserver.v1.Event.LabelsEntry
+	30, // 6: patchbay.apiserver.v1.Event.attributes:type_name -> patchbay.apiserver.v1.Event.AttributesEntry
+	6,  // 7: patchbay.apiserver.v1.TraceResponse.span:type_name -> patchbay.apiserver.v1.Span
+	32, // 8: patchbay.apiserver.v1.Span.start:type_name -> google.protobuf.Timestamp
+	33, // 9: patchbay.apiserver.v1.Span.duration:type_name -> google.protobuf.Duration
+	31, // 10: patchbay.apiserver.v1.Span.notes:type_name -> patchbay.apiserver.v1.Span.NotesEntry
+	32, // 11: patchbay.apiserver.v1.InfoResponse.started_at:type_name -> google.protobuf.Timestamp
+	17, // 12: patchbay.apiserver.v1.InfoResponse.checks:type_name -> patchbay.apiserver.v1.HostCheck
+	13, // 13: patchbay.apiserver.v1.SetKernelResponse.kernel:type_name -> patchbay.apiserver.v1.Kernel
+	13, // 14: patchbay.apiserver.v1.GetKernelResponse.kernel:type_name -> patchbay.apiserver.v1.Kernel
+	14, // 15: patchbay.apiserver.v1.Kernel.templates:type_name -> patchbay.apiserver.v1.KernelTemplate
+	32, // 16: patchbay.apiserver.v1.KernelTemplate.built_at:type_name -> google.protobuf.Timestamp
+	32, // 17: patchbay.apiserver.v1.KernelTemplate.used_at:type_name -> google.protobuf.Timestamp
+	14, // 18: patchbay.apiserver.v1.WarmKernelResponse.template:type_name -> patchbay.apiserver.v1.KernelTemplate
+	21, // 19: patchbay.apiserver.v1.Plugin.variants:type_name -> patchbay.apiserver.v1.Variant
+	22, // 20: patchbay.apiserver.v1.Plugin.instances:type_name -> patchbay.apiserver.v1.PluginInstance
+	20, // 21: patchbay.apiserver.v1.PluginServiceListResponse.plugins:type_name -> patchbay.apiserver.v1.Plugin
+	20, // 22: patchbay.apiserver.v1.PluginServiceGetResponse.plugin:type_name -> patchbay.apiserver.v1.Plugin
+	22, // 23: patchbay.apiserver.v1.PluginServiceRestartResponse.instances:type_name -> patchbay.apiserver.v1.PluginInstance
+	7,  // 24: patchbay.apiserver.v1.SystemService.Info:input_type -> patchbay.apiserver.v1.InfoRequest
+	18, // 25: patchbay.apiserver.v1.SystemService.Shutdown:input_type -> patchbay.apiserver.v1.ShutdownRequest
+	9,  // 26: patchbay.apiserver.v1.SystemService.SetKernel:input_type -> patchbay.apiserver.v1.SetKernelRequest
+	11, // 27: patchbay.apiserver.v1.SystemService.GetKernel:input_type -> patchbay.apiserver.v1.GetKernelRequest
+	15, // 28: patchbay.apiserver.v1.SystemService.WarmKernel:input_type -> patchbay.apiserver.v1.WarmKernelRequest
+	0,  // 29: patchbay.apiserver.v1.SystemService.Events:input_type -> patchbay.apiserver.v1.EventsRequest
+	4,  // 30: patchbay.apiserver.v1.SystemService.Trace:input_type -> patchbay.apiserver.v1.TraceRequest
+	23, // 31: patchbay.apiserver.v1.PluginService.List:input_type -> patchbay.apiserver.v1.PluginServiceListRequest
+	25, // 32: patchbay.apiserver.v1.PluginService.Get:input_type -> patchbay.apiserver.v1.PluginServiceGetRequest
+	27, // 33: patchbay.apiserver.v1.PluginService.Restart:input_type -> patchbay.apiserver.v1.PluginServiceRestartRequest
+	8,  // 34: patchbay.apiserver.v1.SystemService.Info:output_type -> patchbay.apiserver.v1.InfoResponse
+	19, // 35: patchbay.apiserver.v1.SystemService.Shutdown:output_type -> patchbay.apiserver.v1.ShutdownResponse
+	10, // 36: patchbay.apiserver.v1.SystemService.SetKernel:output_type -> patchbay.apiserver.v1.SetKernelResponse
+	12, // 37: patchbay.apiserver.v1.SystemService.GetKernel:output_type -> patchbay.apiserver.v1.GetKernelResponse
+	16, // 38: patchbay.apiserver.v1.SystemService.WarmKernel:output_type -> patchbay.apiserver.v1.WarmKernelResponse
+	2,  // 39: patchbay.apiserver.v1.SystemService.Events:output_type -> patchbay.apiserver.v1.EventsResponse
+	5,  // 40: patchbay.apiserver.v1.SystemService.Trace:output_type -> patchbay.apiserver.v1.TraceResponse
+	24, // 41: patchbay.apiserver.v1.PluginService.List:output_type -> patchbay.apiserver.v1.PluginServiceListResponse
+	26, // 42: patchbay.apiserver.v1.PluginService.Get:output_type -> patchbay.apiserver.v1.PluginServiceGetResponse
+	28, // 43: patchbay.apiserver.v1.PluginService.Restart:output_type -> patchbay.apiserver.v1.PluginServiceRestartResponse
+	34, // [34:44] is the sub-list for method output_type
+	24, // [24:34] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_apiserver_v1_system_proto_init() }
@@ -1914,7 +2191,7 @@ func file_patchbay_apiserver_v1_system_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_apiserver_v1_system_proto_rawDesc), len(file_patchbay_apiserver_v1_system_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   28,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -22,6 +22,7 @@ import (
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/manifest"
 	"patchbay.dev/patchbay/internal/revert"
+	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -188,7 +189,9 @@ func (l Launcher) unmark(c Container) {
 // startHelper starts a helper and waits until it answers. What there is of it is
 // returned with an error too.
 func (l Launcher) startHelper(ctx context.Context, c Container, plugin manifest.Plugin) (runtimehelper.Helper, error) {
+	ctx, span := trace.Start(ctx, "get a runtime helper")
 	h, err := l.Programs.Start(ctx, c.Metadata.ID, plugin)
+	span.End(err)
 	if err != nil {
 		return h, c.errorf(wire.Kind(err), "%w", err)
 	}

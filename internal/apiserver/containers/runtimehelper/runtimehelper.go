@@ -18,6 +18,7 @@ import (
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/manifest"
+	"patchbay.dev/patchbay/internal/trace"
 )
 
 // Config is what Programs need.
@@ -64,14 +65,16 @@ func (p *Programs) Start(ctx context.Context, id string, plugin manifest.Plugin)
 // launch starts a helper and waits until it answers.
 func (p *Programs) launch(ctx context.Context, plugin manifest.Plugin, directory string, environment []string) (h Helper, err error) {
 	socket := filepath.Join(directory, layout.SandboxSocketName)
+	_, span := trace.Start(ctx, "execute the program")
 	h.Process, err = p.Launch(helper.Config{
 		Directory:   directory,
 		Socket:      socket,
 		Binary:      plugin.Binary,
 		Name:        nameOf(plugin.Name),
-		Environment: environment,
+		Environment: append(environment, trace.Environment(ctx)...),
 		Isolate:     true,
 	})
+	span.End(err)
 	if err != nil {
 		return h, fmt.Errorf("runtime %s: %w", plugin.Name, err)
 	}
@@ -107,7 +110,9 @@ func (p *Programs) environment(id string) []string {
 // shared is what all of them get: where they keep what they share, and how the
 // configuration wants them to work.
 func (p *Programs) shared() []string {
-	return append([]string{"PATCHBAY_CACHE_DIR=" + p.Roots.Cache(), "PATCHBAY_KERNEL_DIR=" + p.Roots.Kernel()}, p.Settings...)
+	return append([]string{
+		"PATCHBAY_CACHE_DIR=" + p.Roots.Cache(), "PATCHBAY_KERNEL_DIR=" + p.Roots.Kernel(), trace.SocketVariable + "=" + p.Roots.TraceSocket(),
+	}, p.Settings...)
 }
 
 // Errand runs a runtime's program with the arguments that one of its helpers has

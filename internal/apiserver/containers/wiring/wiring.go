@@ -45,7 +45,7 @@ type Change struct {
 	// Explain says why a call of the sandbox failed.
 	Explain func(error) error
 	// Store stores which networks the container is on.
-	Store func([]resource.AttachmentConfiguration) error
+	Store func(context.Context, []resource.AttachmentConfiguration) error
 	// Applied is told the attachments of the sandbox whenever they have changed.
 	Applied func([]resource.Attachment)
 	// Ended reports whether nothing of the sandbox is left, or nothing will be
@@ -66,14 +66,14 @@ func (c Change) Connect(ctx context.Context, wish resource.AttachmentConfigurati
 	if err := leases.Reserve(ctx, c.Networks, one); err != nil {
 		return made, err
 	}
-	if err := c.Store(append(slices.Clone(c.Container.Wishes), wish)); err != nil {
+	if err := c.Store(ctx, append(slices.Clone(c.Container.Wishes), wish)); err != nil {
 		return made, err
 	}
 	if c.Sandbox == nil {
 		undo.Success()
 		return resource.Attachment{NetworkID: wish.Network, InterfaceName: wish.InterfaceName}, nil
 	}
-	undo.Add(func() error { return c.Store(c.Container.Wishes) })
+	undo.Add(func() error { return c.Store(ctx, c.Container.Wishes) })
 	allocated, err := leases.Allocate(ctx, c.Networks, one)
 	if err != nil {
 		return made, err
@@ -107,10 +107,10 @@ func (c Change) Disconnect(ctx context.Context, place int, force bool) (err erro
 	wish := c.Container.Wishes[place]
 	var undo revert.Stack
 	defer undo.Run(&err)
-	if err := c.Store(slices.Delete(slices.Clone(c.Container.Wishes), place, place+1)); err != nil {
+	if err := c.Store(ctx, slices.Delete(slices.Clone(c.Container.Wishes), place, place+1)); err != nil {
 		return err
 	}
-	undo.Add(func() error { return c.Store(c.Container.Wishes) })
+	undo.Add(func() error { return c.Store(ctx, c.Container.Wishes) })
 	if c.Sandbox != nil {
 		err := c.takeOut(ctx, wish.InterfaceName)
 		if err != nil && !force {
@@ -146,7 +146,7 @@ func (c Change) Reconcile(ctx context.Context, attachments []resource.Attachment
 		c.release(ctx, w)
 	}
 	if len(left) < len(c.Container.Wishes) {
-		faults = append(faults, c.Store(left))
+		faults = append(faults, c.Store(ctx, left))
 	}
 	for _, a := range attachments {
 		if slices.ContainsFunc(c.Container.Wishes, func(w resource.AttachmentConfiguration) bool { return w.InterfaceName == a.InterfaceName }) {

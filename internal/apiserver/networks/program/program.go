@@ -9,6 +9,7 @@ import (
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/manifest"
+	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -27,6 +28,7 @@ func Start(roots layout.Roots, network, name, binary string) (*helper.Process, e
 			"PATCHBAY_NETWORK_ID=" + network,
 			"PATCHBAY_STATE_DIR=" + state,
 			layout.RunRootVariable + "=" + roots.RunRoot,
+			trace.SocketVariable + "=" + roots.TraceSocket(),
 		},
 	})
 }

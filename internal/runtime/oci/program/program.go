@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/runtime/oci/reaper"
+	"patchbay.dev/patchbay/internal/trace"
 )
 
 // Variable names the environment variable that chooses the OCI runtime by name
@@ -146,7 +147,10 @@ func (p Program) Exec(ctx context.Context, name, processFile string, c Child) er
 }
 
 // run runs one command; its last log line is the error.
-func (p Program) run(ctx context.Context, name string, args []string, files []*os.File) error {
+func (p Program) run(ctx context.Context, name string, args []string, files []*os.File) (err error) {
+	_, span := trace.Start(ctx, "run the OCI runtime")
+	defer span.EndBy(&err)
+	span.Note("command", args[0])
 	log := filepath.Join(p.StateDir, name+".log")
 	defer os.Remove(log)
 	status, err := p.Reaper.Run(ctx, reaper.Command{

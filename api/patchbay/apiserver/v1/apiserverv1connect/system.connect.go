@@ -45,6 +45,8 @@ const (
 	SystemServiceWarmKernelProcedure = "/patchbay.apiserver.v1.SystemService/WarmKernel"
 	// SystemServiceEventsProcedure is the procedure name of the SystemService's Events RPC.
 	SystemServiceEventsProcedure = "/patchbay.apiserver.v1.SystemService/Events"
+	// SystemServiceTraceProcedure is the procedure name of the SystemService's Trace RPC.
+	SystemServiceTraceProcedure = "/patchbay.apiserver.v1.SystemService/Trace"
 	// PluginServiceListProcedure is the procedure name of the PluginService's List RPC.
 	PluginServiceListProcedure = "/patchbay.apiserver.v1.PluginService/List"
 	// PluginServiceGetProcedure is the procedure name of the PluginService's Get RPC.
@@ -96,6 +98,13 @@ var (
 			Procedure:  SystemServiceEventsProcedure,
 		}
 	})
+	systemServiceTraceSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeBidi,
+			Schema:     v1.File_patchbay_apiserver_v1_system_proto.Services().ByName("SystemService").Methods().ByName("Trace"),
+			Procedure:  SystemServiceTraceProcedure,
+		}
+	})
 )
 
 // SystemServiceClient is a client for the patchbay.apiserver.v1.SystemService service.
@@ -117,6 +126,12 @@ type SystemServiceClient interface {
 	// revision are no longer kept, and with unavailable, after the last event, when
 	// patchbayd ends.
 	Events(context.Context, *v1.EventsRequest) (SystemServiceEventsClientStream, error)
+	// Trace tells of what operations consist of, in patchbayd and the processes that it
+	// calls, while it goes on: each span when it begins and when it ends. The first
+	// answer says that nothing is missed from then on. When the caller has ended the
+	// stream of its requests, of which the first counts, it goes on until what has begun
+	// has ended, for a few seconds at most.
+	Trace(context.Context) (SystemServiceTraceClientStream, error)
 }
 
 // NewSystemServiceClient constructs a client for the patchbay.apiserver.v1.SystemService service.
@@ -165,6 +180,42 @@ func (s SystemServiceEventsClientStream) Close() error {
 	return s.stream.Close()
 }
 
+// SystemServiceTraceClientStream is the client stream for the SystemService's Trace RPC.
+type SystemServiceTraceClientStream struct {
+	stream connect.ClientStream
+}
+
+// SendHeaders opens the stream and flushes the request headers without a message. The first Send or
+// Receive does this implicitly.
+func (s SystemServiceTraceClientStream) SendHeaders() error {
+	return s.stream.SendHeaders()
+}
+
+// Send sends a request message to the server.
+func (s SystemServiceTraceClientStream) Send(req *v1.TraceRequest) error {
+	return s.stream.Send(req)
+}
+
+// CloseSend closes the request side of the stream.
+func (s SystemServiceTraceClientStream) CloseSend() error {
+	return s.stream.CloseSend()
+}
+
+// Receive returns the next response message from the server.
+func (s SystemServiceTraceClientStream) Receive() (*v1.TraceResponse, error) {
+	var res v1.TraceResponse
+	if err := s.stream.Receive(&res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+// Close releases the stream's resources. It is idempotent and is typically deferred to clean up a
+// stream abandoned before io.EOF.
+func (s SystemServiceTraceClientStream) Close() error {
+	return s.stream.Close()
+}
+
 // SystemServiceHandler is an implementation of the patchbay.apiserver.v1.SystemService service.
 type SystemServiceHandler interface {
 	// Info describes the server and the host as far as they decide what works.
@@ -184,6 +235,12 @@ type SystemServiceHandler interface {
 	// revision are no longer kept, and with unavailable, after the last event, when
 	// patchbayd ends.
 	Events(context.Context, *v1.EventsRequest, SystemServiceEventsServerStream) error
+	// Trace tells of what operations consist of, in patchbayd and the processes that it
+	// calls, while it goes on: each span when it begins and when it ends. The first
+	// answer says that nothing is missed from then on. When the caller has ended the
+	// stream of its requests, of which the first counts, it goes on until what has begun
+	// has ended, for a few seconds at most.
+	Trace(context.Context, SystemServiceTraceServerStream) error
 }
 
 // RegisterSystemServiceHandler registers svc as the patchbay.apiserver.v1.SystemService
@@ -197,6 +254,7 @@ func RegisterSystemServiceHandler(server *connect.Server, svc SystemServiceHandl
 		connect.Method{Spec: systemServiceGetKernelSpec(), Handler: adapter.getKernel},
 		connect.Method{Spec: systemServiceWarmKernelSpec(), Handler: adapter.warmKernel},
 		connect.Method{Spec: systemServiceEventsSpec(), Handler: adapter.events},
+		connect.Method{Spec: systemServiceTraceSpec(), Handler: adapter.trace},
 	)
 }
 
@@ -230,6 +288,30 @@ func (s SystemServiceEventsServerStream) Send(res *v1.EventsResponse) error {
 	return s.stream.Send(res)
 }
 
+// SystemServiceTraceServerStream is the server stream for the SystemService's Trace RPC.
+type SystemServiceTraceServerStream struct {
+	stream connect.ServerStream
+}
+
+// Receive returns the next request message from the client.
+func (s SystemServiceTraceServerStream) Receive() (*v1.TraceRequest, error) {
+	var req v1.TraceRequest
+	if err := s.stream.Receive(&req); err != nil {
+		return nil, err
+	}
+	return &req, nil
+}
+
+// SendHeaders flushes the response headers without a message. The first Send does this implicitly.
+func (s SystemServiceTraceServerStream) SendHeaders() error {
+	return s.stream.SendHeaders()
+}
+
+// Send sends a response message to the client.
+func (s SystemServiceTraceServerStream) Send(res *v1.TraceResponse) error {
+	return s.stream.Send(res)
+}
+
 // UnimplementedSystemServiceHandler returns CodeUnimplemented from all methods.
 type UnimplementedSystemServiceHandler struct{}
 
@@ -255,6 +337,10 @@ func (UnimplementedSystemServiceHandler) WarmKernel(context.Context, *v1.WarmKer
 
 func (UnimplementedSystemServiceHandler) Events(context.Context, *v1.EventsRequest, SystemServiceEventsServerStream) error {
 	return connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.SystemService.Events is not implemented")
+}
+
+func (UnimplementedSystemServiceHandler) Trace(context.Context, SystemServiceTraceServerStream) error {
+	return connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.SystemService.Trace is not implemented")
 }
 
 type systemServiceClient struct {
@@ -307,6 +393,14 @@ func (c *systemServiceClient) Events(ctx context.Context, req *v1.EventsRequest)
 		return SystemServiceEventsClientStream{}, err
 	}
 	return SystemServiceEventsClientStream{stream: stream}, nil
+}
+
+func (c *systemServiceClient) Trace(ctx context.Context) (SystemServiceTraceClientStream, error) {
+	stream, err := c.client.CallClientStream(ctx, systemServiceTraceSpec())
+	if err != nil {
+		return SystemServiceTraceClientStream{}, err
+	}
+	return SystemServiceTraceClientStream{stream: stream}, nil
 }
 
 type systemServiceHandler struct{ svc SystemServiceHandler }
@@ -373,6 +467,10 @@ func (h systemServiceHandler) events(ctx context.Context, _ connect.Spec, stream
 		return err
 	}
 	return h.svc.Events(ctx, &req, SystemServiceEventsServerStream{stream: stream})
+}
+
+func (h systemServiceHandler) trace(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	return h.svc.Trace(ctx, SystemServiceTraceServerStream{stream: stream})
 }
 
 var (

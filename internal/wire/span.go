@@ -1,0 +1,50 @@
+package wire
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	"patchbay.dev/patchbay/internal/trace"
+)
+
+// SpanToProto converts what is told of a span.
+func SpanToProto(r trace.Record) *apiserverv1.Span {
+	s := &apiserverv1.Span{
+		TraceId: r.Trace.String(), SpanId: r.Span.String(), Name: r.Name, Process: r.Process, Pid: int64(r.PID), Kind: string(r.Kind),
+		Start: timestamppb.New(time.Unix(0, r.Start)), Error: r.Error, AllocatedBytes: r.Allocated, Notes: r.Notes,
+	}
+	if r.Parent != (trace.SpanID{}) {
+		s.ParentId = r.Parent.String()
+	}
+	if r.Ended {
+		s.Duration = durationpb.New(r.Duration)
+	}
+	return s
+}
+
+// SpanFromProto converts what is told of a span.
+func SpanFromProto(s *apiserverv1.Span) (trace.Record, error) {
+	r := trace.Record{
+		Name: s.GetName(), Process: s.GetProcess(), PID: int(s.GetPid()), Kind: trace.Kind(s.GetKind()),
+		Start: s.GetStart().AsTime().UnixNano(), Error: s.GetError(), Allocated: s.GetAllocatedBytes(), Notes: s.GetNotes(),
+		Ended: s.Duration != nil, Duration: s.GetDuration().AsDuration(),
+	}
+	var f faults
+	f.add(r.Trace.UnmarshalText([]byte(s.GetTraceId())))
+	f.add(r.Span.UnmarshalText([]byte(s.GetSpanId())))
+	if s.GetParentId() != "" {
+		f.add(r.Parent.UnmarshalText([]byte(s.GetParentId())))
+	}
+	return r, f.err()
+}
+
+// TraceIDFromProto converts the id of a trace; empty is the zero one.
+func TraceIDFromProto(s string) (id trace.ID, err error) {
+	if s == "" {
+		return id, nil
+	}
+	return id, id.UnmarshalText([]byte(s))
+}
