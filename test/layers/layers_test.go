@@ -25,7 +25,7 @@ type layer struct {
 // them may use them.
 var (
 	basics   = []string{"resource", "resource/event", "internal/version", "internal/backoff", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile", "internal/footprint", "internal/trace"}
-	contract = []string{"api/...", "internal/wire", "internal/rpc", "internal/client"}
+	contract = []string{"api/...", "internal/wire", "internal/wire/span", "internal/rpc", "internal/client"}
 )
 
 func with(groups ...[]string) []string { return slices.Concat(groups...) }
@@ -41,7 +41,8 @@ var layers = []layer{
 	{packages: []string{"internal/trace/collect"}, imports: []string{"internal/trace"}},
 
 	// The contracts as Go sees them.
-	{packages: []string{"internal/wire"}, imports: []string{"api/...", "resource", "resource/event", "internal/trace"}},
+	{packages: []string{"internal/wire"}, imports: []string{"api/...", "resource", "resource/event"}},
+	{packages: []string{"internal/wire/span"}, imports: []string{"api/...", "internal/trace"}},
 	{packages: []string{"internal/rpc"}, imports: []string{"internal/wire", "internal/trace", "api/..."}},
 	{packages: []string{"internal/client"}, imports: []string{"api/...", "internal/rpc", "internal/wire", "resource"}},
 
@@ -117,7 +118,7 @@ var layers = []layer{
 	{packages: []string{"internal/apiserver/metrics"}, imports: with(basics, []string{"internal/rpc", "internal/config", "internal/apiserver/networks"})},
 	// Harnesses see the requests of services as values, beside the interfaces
 	// that they declare.
-	{packages: []string{"internal/apiserver/rpc"}, imports: with(basics, []string{"api/...", "internal/wire", "internal/rpc", "internal/client", "internal/apiserver/networks", "internal/apiserver/traces", "internal/treecopy/parts"})},
+	{packages: []string{"internal/apiserver/rpc"}, imports: with(basics, []string{"api/...", "internal/wire", "internal/wire/span", "internal/rpc", "internal/client", "internal/apiserver/networks", "internal/apiserver/traces", "internal/treecopy/parts"})},
 	{
 		packages: []string{"internal/apiserver"},
 		imports: with(basics, contract, []string{

@@ -10,6 +10,7 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/traces"
 	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/span"
 	"patchbay.dev/patchbay/resource"
 	"patchbay.dev/patchbay/resource/event"
 )
@@ -98,7 +99,7 @@ func (h *systemHarness) Trace(ctx context.Context, stream apiserverv1connect.Sys
 	if err != nil {
 		return err
 	}
-	id, err := wire.TraceIDFromProto(r.GetTraceId())
+	id, err := span.TraceID(r.GetTraceId())
 	if err != nil {
 		return err
 	}
@@ -113,7 +114,7 @@ func (h *systemHarness) Trace(ctx context.Context, stream apiserverv1connect.Sys
 	}()
 	lost, err := h.traces.Listen(ctx, traces.Query{Trace: id, Allocations: r.GetAllocations()}, finish,
 		func() error { return stream.Send(&apiserverv1.TraceResponse{}) },
-		func(r trace.Record) error { return stream.Send(&apiserverv1.TraceResponse{Span: wire.SpanToProto(r)}) })
+		func(r trace.Record) error { return stream.Send(&apiserverv1.TraceResponse{Span: span.ToProto(r)}) })
 	if err != nil {
 		return err
 	}

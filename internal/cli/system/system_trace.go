@@ -23,7 +23,7 @@ import (
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/internal/trace/collect"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/span"
 )
 
 type traceOptions struct {
@@ -123,7 +123,7 @@ func (t tracer) hear(stream apiserverv1connect.SystemServiceTraceClientStream, e
 			t.kept.Lose(message.GetLost())
 			continue
 		}
-		r, err := wire.SpanFromProto(message.GetSpan())
+		r, err := span.FromProto(message.GetSpan())
 		if err != nil {
 			return err
 		}

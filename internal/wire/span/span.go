@@ -1,6 +1,8 @@
-package wire
+// Package span converts what is told of spans.
+package span
 
 import (
+	"errors"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -10,8 +12,8 @@ import (
 	"patchbay.dev/patchbay/internal/trace"
 )
 
-// SpanToProto converts what is told of a span.
-func SpanToProto(r trace.Record) *apiserverv1.Span {
+// ToProto converts what is told of a span.
+func ToProto(r trace.Record) *apiserverv1.Span {
 	s := &apiserverv1.Span{
 		TraceId: r.Trace.String(), SpanId: r.Span.String(), Name: r.Name, Process: r.Process, Pid: int64(r.PID), Kind: string(r.Kind),
 		Start: timestamppb.New(time.Unix(0, r.Start)), Error: r.Error, AllocatedBytes: r.Allocated, Notes: r.Notes,
@@ -25,24 +27,22 @@ func SpanToProto(r trace.Record) *apiserverv1.Span {
 	return s
 }
 
-// SpanFromProto converts what is told of a span.
-func SpanFromProto(s *apiserverv1.Span) (trace.Record, error) {
+// FromProto converts what is told of a span.
+func FromProto(s *apiserverv1.Span) (trace.Record, error) {
 	r := trace.Record{
 		Name: s.GetName(), Process: s.GetProcess(), PID: int(s.GetPid()), Kind: trace.Kind(s.GetKind()),
 		Start: s.GetStart().AsTime().UnixNano(), Error: s.GetError(), Allocated: s.GetAllocatedBytes(), Notes: s.GetNotes(),
 		Ended: s.Duration != nil, Duration: s.GetDuration().AsDuration(),
 	}
-	var f faults
-	f.add(r.Trace.UnmarshalText([]byte(s.GetTraceId())))
-	f.add(r.Span.UnmarshalText([]byte(s.GetSpanId())))
+	faults := []error{r.Trace.UnmarshalText([]byte(s.GetTraceId())), r.Span.UnmarshalText([]byte(s.GetSpanId()))}
 	if s.GetParentId() != "" {
-		f.add(r.Parent.UnmarshalText([]byte(s.GetParentId())))
+		faults = append(faults, r.Parent.UnmarshalText([]byte(s.GetParentId())))
 	}
-	return r, f.err()
+	return r, errors.Join(faults...) // each of errdefs.ErrInvalidArgument
 }
 
-// TraceIDFromProto converts the id of a trace; empty is the zero one.
-func TraceIDFromProto(s string) (id trace.ID, err error) {
+// TraceID converts the id of a trace; empty is the zero one.
+func TraceID(s string) (id trace.ID, err error) {
 	if s == "" {
 		return id, nil
 	}
