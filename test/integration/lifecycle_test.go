@@ -125,9 +125,12 @@ func TestStandardStreams(t *testing.T) {
 }
 
 func TestLogs(t *testing.T) {
-	t.Parallel()
-	h := newHost(t).up()
-	h.patchbay("run", "-d", "--name", "one", "--network", "none", "box", "sh", "-c",
+	onEachRuntime(t, testLogs)
+}
+
+func testLogs(t *testing.T, h *host) {
+	h.up()
+	h.run("--name", "one", "--network", "none", "box", "sh", "-c",
 		"for i in 1 2 3; do echo line $i; done; echo complaint >&2; while [ ! -e /tmp/go ]; do sleep 0.1; done; echo last")
 	eventually(t, settle, func() error {
 		if r := h.try("logs", "one"); r.stdout != "line 1\nline 2\nline 3\n" || r.stderr != "complaint\n" {
@@ -152,11 +155,14 @@ func TestLogs(t *testing.T) {
 	}
 }
 
-func TestSignals(t *testing.T) {
-	t.Parallel()
-	h := newHost(t).up()
-	h.patchbay("run", "-d", "--name", "one", "--network", "none", "box", "sh", "-c",
-		"trap 'exit 9' TERM; trap 'echo hup' HUP; echo ready; while true; do sleep 0.1; done")
+func TestStop(t *testing.T) {
+	onEachRuntime(t, testStop)
+}
+
+func testStop(t *testing.T, h *host) {
+	h.up()
+	h.run("--name", "one", "--network", "none", "box", "sh", "-c",
+		"[ -e /again ] || trap 'exit 9' TERM; echo >/again; trap 'echo hup' HUP; echo ready; while true; do sleep 0.1; done")
 	ready := func() error {
 		if r := h.try("logs", "one"); !strings.Contains(r.stdout, "ready") {
 			return fmt.Errorf("%s", r)
@@ -175,6 +181,17 @@ func TestSignals(t *testing.T) {
 	if s := h.container("one").Status; s.State != resource.ContainerStopped || s.ExitCode != 9 {
 		t.Errorf("stop: got %+v, want the exit code 9 of the trap", s)
 	}
+	// One that does not end in time is killed: its process 1 has no handler this time.
+	h.patchbay("start", "one")
+	h.patchbay("stop", "-t", "1", "one")
+	if s := h.container("one").Status; s.State != resource.ContainerStopped || s.ExitCode != 137 {
+		t.Errorf("stop of one that goes on: got %+v, want the exit code 137", s)
+	}
+}
+
+func TestSignals(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
 	// Neither the init's threads nor its variables are the command's.
 	if r := h.try("run", "--rm", "--init", "--pids-limit", "1", "-e", "GOMAXPROCS=3", "--network", "none", "box", "sh", "-c", "echo $GOMAXPROCS"); r.stdout != "3\n" || r.code != 0 {
 		t.Errorf("one process with --init: %s", r)

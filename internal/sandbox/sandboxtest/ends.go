@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -154,6 +155,9 @@ func testTerminal(t *testing.T, c Config) {
 	}
 	session("37 91\r\n", "typed\n")
 	session("ended: 137\r\n")
+	if r.GetRootFilesystem().GetDiscardable() {
+		h.wantNoDisk()
+	}
 	if _, err := h.Client.Signal(h.Context(), &sandboxv1.SignalRequest{Signal: int32(unix.SIGTERM)}); err != nil {
 		t.Error(err)
 	}
@@ -165,6 +169,21 @@ func testTerminal(t *testing.T, c Config) {
 		t.Errorf("exit = %+v, want 4 and that memory has run out", exit)
 	}
 	h.WantNothingLeft()
+}
+
+// wantNoDisk wants that a sandbox which runs, and has written, has nothing on the disk of
+// what need not be kept.
+func (h *Helper) wantNoDisk() {
+	h.T.Helper()
+	err := filepath.WalkDir(h.Root, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Type().IsRegular() && path != filepath.Join(h.Root, "log") {
+			h.T.Errorf("%s is there, though nothing is to be kept", path)
+		}
+		return err
+	})
+	if err != nil {
+		h.T.Error(err)
+	}
 }
 
 // testShutdown ends sandboxes in each of their states, in both ways.

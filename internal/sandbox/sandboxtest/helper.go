@@ -4,6 +4,7 @@ package sandboxtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"net"
@@ -56,11 +57,18 @@ type Helper struct {
 // it leaves is cleaned up; the test fails if something is left then.
 func Start(t *testing.T, c Config, host *netns.Namespace) *Helper {
 	t.Helper()
+	return startOn(t, c, host, "")
+}
+
+// startOn starts one whose container goes on with what another one has written to root;
+// "": with nothing.
+func startOn(t *testing.T, c Config, host *netns.Namespace, root string) *Helper {
+	t.Helper()
 	base, err := os.MkdirTemp("/tmp", "pbh")
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &Helper{T: t, ID: resource.NewID(), Dir: filepath.Join(base, "s"), Root: filepath.Join(base, "c"), config: c, died: make(chan struct{})}
+	h := &Helper{T: t, ID: resource.NewID(), Dir: filepath.Join(base, "s"), Root: cmp.Or(root, filepath.Join(base, "c")), config: c, died: make(chan struct{})}
 	for _, d := range []string{h.Dir, filepath.Join(h.Root, "upper"), filepath.Join(h.Root, "work")} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			t.Fatal(err)

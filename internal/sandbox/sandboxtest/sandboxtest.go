@@ -40,6 +40,7 @@ func Run(t *testing.T, c Config) {
 	t.Run("empty", func(t *testing.T) { t.Parallel(); testEmpty(t, c) })
 	t.Run("alive", func(t *testing.T) { t.Parallel(); testAlive(t, c) })
 	t.Run("to its end", func(t *testing.T) { t.Parallel(); testEnd(t, c) })
+	t.Run("kept", func(t *testing.T) { t.Parallel(); testKept(t, c) })
 	t.Run("terminal", func(t *testing.T) { t.Parallel(); testTerminal(t, c) })
 	t.Run("refused", func(t *testing.T) { t.Parallel(); testRefused(t, c) })
 	t.Run("shutdown", func(t *testing.T) { t.Parallel(); testShutdown(t, c) })
