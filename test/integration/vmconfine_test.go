@@ -204,6 +204,17 @@ func TestVirtualMachineIsConfined(t *testing.T) {
 			return nil
 		})
 	})
+	t.Run("it is switched off from inside", func(t *testing.T) {
+		h.patchbay("start", "vm")
+		h.try("exec", "--privileged", "--user", "root", "vm", "sh", "-c", "echo o >/proc/sysrq-trigger")
+		eventually(t, settle, func() error {
+			s := h.container("vm").Status
+			if s.State != resource.ContainerStopped || s.ExitCode != 137 || !strings.HasPrefix(s.Message, "the guest has switched the machine off") {
+				return fmt.Errorf("status %+v", s)
+			}
+			return nil
+		})
+	})
 	t.Run("its helper is killed", func(t *testing.T) {
 		h.patchbay("start", "vm")
 		kill(t, h.container("vm").Status.HelperPID)

@@ -174,16 +174,19 @@ func (e *Engine) explain(err error) error {
 	return console.Explain(err, cmp.Or(fate, e.machine.Reason()), e.console)
 }
 
-// loss says why the machine is gone, or is about to be; "" if that was wanted.
-func (e *Engine) loss() string {
+// loss says why the machine is gone, or its agent, which so was not heard of; "" if that was
+// wanted.
+func (e *Engine) loss(err error) string {
+	silent := ""
 	select {
 	case <-e.machine.Done():
-	case <-time.After(answerTimeout): // it has lost its agent, and says nothing
+	case <-time.After(answerTimeout):
+		silent = fmt.Sprintf("the guest's agent is lost, though %s runs: %v", qemu.Binary, err)
 	}
 	e.mu.Lock()
 	fate := e.fate
 	e.mu.Unlock()
-	reason := cmp.Or(fate, e.machine.Reason())
+	reason := cmp.Or(fate, e.machine.Reason(), silent)
 	if reason == "" {
 		return ""
 	}

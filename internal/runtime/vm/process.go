@@ -82,7 +82,7 @@ func (p *process) wait() {
 	defer close(p.done)
 	answer, err := p.engine.guest.Wait(context.Background(), &guestv1.WaitRequest{ProcessId: p.id})
 	if err != nil { // the machine is gone
-		p.code, p.outOfMemory, p.reason = lostCode, p.engine.group.OOMKills() > 0, p.engine.loss()
+		p.code, p.outOfMemory, p.reason = lostCode, p.engine.group.OOMKills() > 0, p.engine.loss(err)
 		return
 	}
 	p.code, p.outOfMemory = int(answer.GetCode()), answer.GetOutOfMemory()

@@ -113,6 +113,9 @@ func startOn(t *testing.T, c Config, host *netns.Namespace, root string) *Helper
 		h.WantNothingLeft()
 		if t.Failed() {
 			t.Logf("helper's stderr:\n%s", h.stderr.String())
+			if exit, err := os.ReadFile(filepath.Join(h.Dir, sandbox.ExitFile)); err == nil {
+				t.Logf("its sandbox has ended: %s", exit)
+			}
 		}
 		os.RemoveAll(base)
 	})

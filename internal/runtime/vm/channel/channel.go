@@ -45,7 +45,11 @@ const maxLine = 256
 
 func config() *yamux.Config {
 	c := yamux.DefaultConfig()
-	c.EnableKeepAlive = false // a paused machine is not a dead one
+	// A machine that is paused, or gets no processor, is not a dead one. The end of
+	// the machine is the end of the connection.
+	c.EnableKeepAlive = false
+	c.StreamOpenTimeout = 0
+	c.StreamCloseTimeout = 0
 	c.ConnectionWriteTimeout = time.Minute
 	c.MaxStreamWindowSize = 4 << 20
 	c.LogOutput = io.Discard

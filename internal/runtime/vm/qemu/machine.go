@@ -367,7 +367,7 @@ func (m *Machine) PID() int { return m.cmd.Process.Pid }
 func (m *Machine) Done() <-chan struct{} { return m.done }
 
 // Reason is why the machine went down, as far as it or its process has said: ""
-// while it runs, after Kill, and when the guest wanted it.
+// while it runs and after Kill.
 func (m *Machine) Reason() string {
 	select {
 	case <-m.done:

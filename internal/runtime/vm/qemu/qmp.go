@@ -97,7 +97,11 @@ func (m *monitor) tell(e event) {
 			m.moved <- e.Data.Status == "completed" // a machine migrates once
 		}
 	case "SHUTDOWN":
-		if m.last == "" && e.Data.Reason != "guest-shutdown" {
+		switch {
+		case m.last != "":
+		case e.Data.Reason == "guest-shutdown":
+			m.last = "the guest has switched the machine off"
+		default:
 			m.last = "the machine went down (" + e.Data.Reason + ")"
 		}
 	}

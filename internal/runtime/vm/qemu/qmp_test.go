@@ -105,7 +105,7 @@ func TestReason(t *testing.T) {
 		events []string
 		want   string
 	}{
-		"shut down by the guest": {[]string{`{"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}}`}, ""},
+		"shut down by the guest": {[]string{`{"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}}`}, "the guest has switched the machine off"},
 		"reset":                  {[]string{`{"event": "SHUTDOWN", "data": {"reason": "guest-reset"}}`}, "the machine went down (guest-reset)"},
 		"panic, then reset": {[]string{
 			`{"event": "GUEST_PANICKED", "data": {"action": "poweroff"}}`, `{"event": "SHUTDOWN", "data": {"reason": "guest-reset"}}`,
