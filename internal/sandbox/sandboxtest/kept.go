@@ -40,7 +40,7 @@ func testKept(t *testing.T, c Config) {
 	r.Resources.NanoCpus = NanoCPUs / 2
 	r.Attachments = []*typesv1.AllocatedAttachment{w.Attachment(t, second.ID, p, 0)}
 	pid := int(second.Begin(r).GetPid())
-	got := second.Exec(&typesv1.Process{Args: []string{"sh", "-c", "cat /link /srv/plain; test -e /etc/plain || echo moved; until echo >/tmp/go; do :; done"}})
+	got := second.Exec(&typesv1.Process{Args: []string{"sh", "-c", "cat /link /srv/plain; test -e /etc/plain || echo moved; until [ -p /tmp/go ]; do sleep 0.1; done; echo >/tmp/go"}})
 	if want := "one\nnot a program\nmoved\n"; got.Stdout != want || got.Code != 0 {
 		t.Errorf("what the first one has written: %+v, want %q", got, want)
 	}
