@@ -137,7 +137,7 @@ func bind(path string) (*os.File, error) {
 }
 
 // inherited are the variables that helpers get from patchbayd's environment.
-var inherited = []string{"PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "GOCOVERDIR", "GODEBUG", "GOTRACEBACK"}
+var inherited = []string{"PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "GOCOVERDIR", "GODEBUG", "GOTRACEBACK", "GOMAXPROCS", "GOGC"}
 
 func environment(own []string) []string {
 	var out []string

@@ -21,6 +21,8 @@ type traced struct {
 			Name, Span, Parent, Error string
 			Network                   string
 			Allocated                 uint64 `json:"allocated bytes"`
+			Before                    uint64 `json:"allocated before"`
+			After                     uint64 `json:"allocated after"`
 		}
 	}
 }

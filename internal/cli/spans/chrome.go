@@ -56,7 +56,8 @@ func eventsOf(s *Span, begun int64, pid, row int) []event {
 		arguments["error"] = s.Error
 	}
 	if spent := s.Spent(); spent > 0 {
-		arguments["allocated bytes"] = spent
+		// Of its process since that began: spans that overlap can be added up by these.
+		arguments["allocated bytes"], arguments["allocated before"], arguments["allocated after"] = spent, s.Allocated-spent, s.Allocated
 	}
 	category := string(s.Kind)
 	if category == "" {
