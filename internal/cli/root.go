@@ -2,13 +2,12 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/images"
-	"patchbay.dev/patchbay/internal/cli/networks"
-	"patchbay.dev/patchbay/internal/cli/system"
 	"patchbay.dev/patchbay/internal/layout"
 )
 
@@ -16,10 +15,9 @@ import (
 func newRoot(f *frame.Frame) *cobra.Command {
 	root := bareRoot(f)
 	addGroup(root, "containers", "Containers:", containerCommands(f)...)
-	addGroup(root, "nouns", "Resources, each with commands of its own:",
-		newContainer(f), networks.New(f), images.New(f), images.NewRegistry(f), system.NewPlugin(f))
+	addGroup(root, "nouns", "Resources, each with commands of its own:", commands(f, nouns)...)
 	addGroup(root, "images", "Images, for short:", images.NewPull(f), images.NewPush(f), images.NewList(f))
-	addGroup(root, "system", "The system:", system.New(f), system.NewVersion(f), newCompletion(f, root))
+	addGroup(root, "system", "The system:", append(commands(f, ofSystem), newCompletion(f, root))...)
 	root.AddCommand(newHelpExitCodes())
 	finishTree(root)
 	return root
@@ -29,10 +27,10 @@ func newRoot(f *frame.Frame) *cobra.Command {
 // all commands takes longer than to parse those of one.
 func newRootFor(f *frame.Frame, args []string) *cobra.Command {
 	if len(args) > 0 {
-		for _, verb := range containerVerbs {
-			if verb.name == args[0] {
+		for _, c := range slices.Concat(containerVerbs, nouns, ofSystem) {
+			if c.name == args[0] {
 				root := bareRoot(f)
-				addGroup(root, "containers", "Containers:", verb.make(f))
+				addGroup(root, "only", "Commands:", c.make(f))
 				addGroup(root, "system", "The system:")
 				finishTree(root)
 				return root

@@ -5,15 +5,43 @@ import (
 
 	"patchbay.dev/patchbay/internal/cli/containers"
 	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/cli/images"
+	"patchbay.dev/patchbay/internal/cli/networks"
 	"patchbay.dev/patchbay/internal/cli/running"
+	"patchbay.dev/patchbay/internal/cli/system"
 )
 
-// containerVerbs are the commands for containers, which are at the top as well
-// as below "container", by their names.
-var containerVerbs = []struct {
+// command is one at the top, made only when it is needed.
+type command struct {
 	name string
 	make func(*frame.Frame) *cobra.Command
-}{
+}
+
+func commands(f *frame.Frame, all []command) []*cobra.Command {
+	out := make([]*cobra.Command, len(all))
+	for i, c := range all {
+		out[i] = c.make(f)
+	}
+	return out
+}
+
+// nouns are the commands with commands of their own.
+var nouns = []command{
+	{"container", newContainer},
+	{"network", networks.New},
+	{"image", images.New},
+	{"registry", images.NewRegistry},
+	{"plugin", system.NewPlugin},
+}
+
+var ofSystem = []command{
+	{"system", system.New},
+	{"version", system.NewVersion},
+}
+
+// containerVerbs are the commands for containers, which are at the top as well
+// as below "container".
+var containerVerbs = []command{
 	{"run", running.NewRun},
 	{"create", running.NewCreate},
 	{"start", running.NewStart},
@@ -33,11 +61,7 @@ var containerVerbs = []struct {
 }
 
 func containerCommands(f *frame.Frame) []*cobra.Command {
-	var out []*cobra.Command
-	for _, verb := range containerVerbs {
-		out = append(out, verb.make(f))
-	}
-	return out
+	return commands(f, containerVerbs)
 }
 
 func newContainer(f *frame.Frame) *cobra.Command {
