@@ -12,6 +12,7 @@ import (
 // told to the programs of a runtime as JSON.
 type VirtualMachines struct {
 	Accelerator Accelerator    `json:"accelerator"`
+	Type        MachineType    `json:"type"`
 	Channel     MachineChannel `json:"channel"`
 	UserIDs     UserRange      `json:"userIds"`     // a machine's process gets one of them for itself
 	BootTimeout time.Duration  `json:"bootTimeout"` // until a guest must have answered
@@ -24,6 +25,7 @@ type VirtualMachines struct {
 func DefaultVirtualMachines() VirtualMachines {
 	return VirtualMachines{
 		Accelerator: AcceleratorAuto,
+		Type:        MachineAuto,
 		Channel:     ChannelAuto,
 		UserIDs:     UserRange{First: 0x70000000, Last: 0x7000ffff},
 		BootTimeout: 90 * time.Second,
@@ -74,11 +76,20 @@ type MachineType string
 
 // The types that can be chosen.
 const (
-	MachineAuto MachineType = "auto" // q35, but for a machine that can be a microvm for good
+	MachineAuto MachineType = "auto" // q35, but for what a microvm does as well and sooner
 	MachineQ35  MachineType = "q35"  // with PCI: devices are plugged in and out while it runs
 	// MachineMicroVM has no PCI: it boots faster, and has for good what it began with.
 	MachineMicroVM MachineType = "microvm"
 )
+
+// Validate refuses what is none of the types.
+func (t MachineType) Validate() error {
+	switch t {
+	case MachineAuto, MachineQ35, MachineMicroVM:
+		return nil
+	}
+	return fmt.Errorf("%q: want %q, %q or %q", string(t), MachineAuto, MachineQ35, MachineMicroVM)
+}
 
 // ChannelStatus is the channel of a machine that runs.
 type ChannelStatus struct {

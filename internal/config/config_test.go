@@ -58,6 +58,7 @@ plugin-ready = "1500ms"
 listen = "127.0.0.1:9100"
 [vm]
 accelerator = "tcg"
+machine = "microvm"
 channel = "serial"
 user-ids = "200000-200099"
 boot-timeout = "2m"
@@ -70,7 +71,7 @@ templates = false
 			IPv4Pools: []resource.SubnetPool{{Base: netip.MustParsePrefix("10.0.0.0/8"), Size: 24}, {Base: netip.MustParsePrefix("172.20.0.0/14"), Size: 30}},
 			IPv6Pools: []resource.SubnetPool{{Base: netip.MustParsePrefix("fd12:3456:789a::/48"), Size: 64}},
 			VirtualMachines: resource.VirtualMachines{
-				Accelerator: resource.AcceleratorTCG, Channel: resource.ChannelSerial, UserIDs: resource.UserRange{First: 200000, Last: 200099},
+				Accelerator: resource.AcceleratorTCG, Type: resource.MachineMicroVM, Channel: resource.ChannelSerial, UserIDs: resource.UserRange{First: 200000, Last: 200099},
 				BootTimeout: 2 * time.Minute, Templates: false,
 			},
 		}},
@@ -114,6 +115,7 @@ func TestFaults(t *testing.T) {
 		"metrics":     {"[metrics]\nlisten = \"localhost\"", `metrics.listen: "localhost": want`},
 		"metrics off": {"[metrics]\nlisten = \"\"", `metrics.listen: "": want`},
 		"accelerator": {"[vm]\naccelerator = \"xen\"", `vm.accelerator: "xen": want "auto", "kvm" or "tcg"`},
+		"machine":     {"[vm]\nmachine = \"pc\"", `vm.machine: "pc": want "auto", "q35" or "microvm"`},
 		"channel":     {"[vm]\nchannel = \"pigeon\"", `vm.channel: "pigeon": want "auto", "vsock" or "serial"`},
 		"user ids":    {"[vm]\nuser-ids = \"0-10\"", `vm.user-ids: "0-10": want FIRST-LAST`},
 		"boot":        {"[vm]\nboot-timeout = \"0\"", `vm.boot-timeout: "0": want a duration like "90s"`},

@@ -11,6 +11,7 @@ import (
 // virtualMachines is the table "vm" of config.toml.
 type virtualMachines struct {
 	Accelerator *string `toml:"accelerator"`
+	Machine     *string `toml:"machine"`
 	Channel     *string `toml:"channel"`
 	UserIDs     *string `toml:"user-ids"`
 	BootTimeout *string `toml:"boot-timeout"`
@@ -24,6 +25,12 @@ func (v virtualMachines) complete() (resource.VirtualMachines, error) {
 		out.Accelerator = resource.Accelerator(*v.Accelerator)
 		if err := out.Accelerator.Validate(); err != nil {
 			faults = append(faults, fmt.Errorf("vm.accelerator: %w", err))
+		}
+	}
+	if v.Machine != nil {
+		out.Type = resource.MachineType(*v.Machine)
+		if err := out.Type.Validate(); err != nil {
+			faults = append(faults, fmt.Errorf("vm.machine: %w", err))
 		}
 	}
 	if v.Channel != nil {

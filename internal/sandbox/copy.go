@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/containerd/errdefs"
@@ -9,8 +10,7 @@ import (
 
 // Opener is an Engine that can make the root file system of a sandbox alone.
 type Opener interface {
-	// Open makes it, with its mounts, instead of all else. What it makes goes with
-	// the helper.
+	// Open makes it, with its mounts, instead of all else, until Destroy.
 	Open(ctx context.Context, c Configuration) error
 }
 
@@ -27,6 +27,7 @@ func (s *Sandbox) Open(ctx context.Context, c BootstrapConfig) error {
 		err = s.open(ctx, c.Configuration)
 	}
 	if err != nil {
+		err = errors.Join(err, s.close(ctx))
 		s.finish()
 		return err
 	}
@@ -34,6 +35,17 @@ func (s *Sandbox) Open(ctx context.Context, c BootstrapConfig) error {
 	defer s.mu.Unlock()
 	s.opened = true
 	return nil
+}
+
+// close undoes what Open has made, or a part of it.
+func (s *Sandbox) close(ctx context.Context) error {
+	engine := s.engine()
+	if engine == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	return engine.Destroy(ctx)
 }
 
 func (s *Sandbox) open(ctx context.Context, c Configuration) error {

@@ -386,10 +386,14 @@ func (s *Sandbox) Shutdown(ctx context.Context) error {
 		return ctx.Err()
 	}
 	s.mu.Lock()
-	main := s.main
+	main, opened := s.main, s.opened
+	s.opened = false
 	s.mu.Unlock()
 	if main == nil { // Bootstrap failed and has undone everything, or there are only files
-		s.finish()
+		defer s.finish()
+		if opened {
+			return s.close(ctx)
+		}
 		return nil
 	}
 	main.Streams().Release()

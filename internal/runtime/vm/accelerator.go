@@ -23,7 +23,8 @@ func (e *Engine) accelerator() (qemu.Accelerator, error) {
 		return "", err
 	}
 	e.verdict = v
-	e.status.Type, e.status.Accelerator = resource.MachineQ35, resource.Accelerator(v.Accelerator)
+	e.status.Accelerator = resource.Accelerator(v.Accelerator)
+	close(e.chosen)
 	if v.Untried {
 		ctx, cancel := context.WithCancel(context.Background())
 		e.stopTrial = cancel

@@ -44,6 +44,9 @@ func (e *Engine) boot(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := e.chooseType(ctx, config, files); err != nil {
+		return err
+	}
 	chooser := control.Chooser{Wish: e.config.Machines.Channel, Kernel: config.Booted, Open: control.Open}
 	restored, errand, err := e.restore(ctx, config, chooser)
 	if err != nil {
@@ -69,7 +72,7 @@ func (e *Engine) boot(ctx context.Context) (err error) {
 // restore has the machine go on from a template and reports whether it does, and if
 // not, with what this program makes one. A template that fails is not used again.
 func (e *Engine) restore(ctx context.Context, m *bare.Machine, chooser control.Chooser) (restored bool, errand []string, err error) {
-	if root, err := m.Disks[bare.RootDisk].File.Stat(); err != nil || root.Size() != image.Size || !e.config.Machines.Templates {
+	if root, err := m.Disks[bare.RootDisk].File.Stat(); err != nil || root.Size() != image.Size || m.MicroVM || !e.config.Machines.Templates {
 		return false, nil, nil
 	}
 	shares := m.Shares

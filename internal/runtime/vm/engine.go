@@ -46,8 +46,10 @@ type Config struct {
 type Engine struct {
 	config  Config
 	host    *outer.Host
-	console string        // path of what the guest has said on its serial port
-	booted  chan struct{} // closed when guest can be called, or failure is set
+	console string              // path of what the guest has said on its serial port
+	booted  chan struct{}       // closed when guest can be called, or failure is set
+	chosen  chan struct{}       // closed when verdict is set
+	wired   chan []qemu.Network // what a microvm begins with
 
 	// Set before booted is closed:
 	machine *qemu.Machine
@@ -95,7 +97,7 @@ func New(c Config) (*Engine, error) {
 	}
 	return &Engine{
 		config: c, host: h, group: group, console: filepath.Join(c.StateDir, "console.log"),
-		booted: make(chan struct{}), streams: streams.New(),
+		booted: make(chan struct{}), chosen: make(chan struct{}), wired: make(chan []qemu.Network, 1), streams: streams.New(),
 		pumps: make(map[string]*tapstream.Pump), ports: make(map[string]int), rates: outer.Rates{Sandbox: c.ID},
 	}, nil
 }

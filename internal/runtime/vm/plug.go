@@ -34,7 +34,7 @@ const changeTimeout = 30 * time.Second
 // Plug plugs network devices in and has the agent make them interfaces. The host's
 // ends go with the machine.
 func (e *Engine) Plug(ctx context.Context, interfaces []sandbox.Interface) error {
-	if len(interfaces) == 0 {
+	if len(interfaces) == 0 && !e.fixed() {
 		return nil
 	}
 	outside, err := link.Open(nil)
@@ -42,39 +42,67 @@ func (e *Engine) Plug(ctx context.Context, interfaces []sandbox.Interface) error
 		return err
 	}
 	defer outside.Close()
-	select {
-	case <-e.booted:
-	case <-ctx.Done():
-		return ctx.Err()
+	if e.fixed() {
+		return e.begin(ctx, outside, interfaces)
+	}
+	if err := e.await(ctx, e.booted); err != nil {
+		return err
 	}
 	for _, i := range interfaces {
 		if err := e.plug(ctx, outside, i); err != nil {
 			return fmt.Errorf("interface %s: %w", i.Name, err)
 		}
-		if _, err := e.guest.Plug(ctx, &guestv1.PlugRequest{Interface: plan.ToProto(i)}); err != nil {
-			return fmt.Errorf("interface %s: %w", i.Name, e.explain(err))
+		if err := e.adopt(ctx, i); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+// adopt has the agent make a network device an interface.
+func (e *Engine) adopt(ctx context.Context, i sandbox.Interface) error {
+	if _, err := e.guest.Plug(ctx, &guestv1.PlugRequest{Interface: plan.ToProto(i)}); err != nil {
+		return fmt.Errorf("interface %s: %w", i.Name, e.explain(err))
+	}
+	return nil
+}
+
+// await returns when something has been done.
+func (e *Engine) await(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // plug makes the host's end of an interface and plugs its device in.
 func (e *Engine) plug(ctx context.Context, outside *link.Handle, i sandbox.Interface) error {
-	port := e.takePort(i.Name)
-	frames, err := e.hostEnd(ctx, outside, i, port)
+	port, frames, err := e.outside(ctx, outside, i)
 	if err != nil {
 		return err
 	}
 	defer frames.Close() // the machine has them
-	if e.verdict.Accelerator == qemu.KVM && !frames.Datagrams {
-		if err := frames.Accelerate(); err != nil {
-			return err
-		}
-	}
-	if err := e.rates.Apply(i); err != nil {
-		return err
-	}
 	return e.machine.PlugNetwork(ctx, deviceID(port), port, frames, i.MAC)
+}
+
+// outside makes all of an interface that is the host's.
+func (e *Engine) outside(ctx context.Context, outside *link.Handle, i sandbox.Interface) (port int, f qemu.Frames, err error) {
+	port = e.takePort(i.Name)
+	if f, err = e.hostEnd(ctx, outside, i, port); err != nil {
+		return port, f, err
+	}
+	if e.verdict.Accelerator == qemu.KVM && !f.Datagrams {
+		err = f.Accelerate()
+	}
+	if err == nil {
+		err = e.rates.Apply(i)
+	}
+	if err != nil {
+		f.Close()
+	}
+	return port, f, err
 }
 
 // takePort gives an interface the lowest port that is free.
@@ -93,6 +121,9 @@ func deviceID(port int) string { return fmt.Sprintf("net%d", port) }
 
 // Rewire implements sandbox.Rewirer.
 func (e *Engine) Rewire(ctx context.Context, from, to []sandbox.Interface) (err error) {
+	if err := e.canRewire(from, to); err != nil {
+		return err
+	}
 	outside, err := link.Open(nil)
 	if err != nil {
 		return err

@@ -118,7 +118,7 @@ func (s Source) Open(accelerator qemu.Accelerator, size Size) (*Machine, error) 
 	}
 	return &Machine{Booted: k, agent: agent, Stub: stub, Config: qemu.Config{
 		Accelerator: accelerator, MemoryBytes: size.MemoryBytes &^ (1<<20 - 1), CPUs: size.CPUs, Agent: channel.PortName,
-		Kernel: bzImage, Initrd: initrd, KernelArguments: early.Arguments(drivers(k)),
+		Kernel: bzImage, Initrd: initrd, KernelArguments: early.Arguments(drivers(k, early.DriverPanic)),
 		Disks: []qemu.Disk{
 			RootDisk:    {Size: image.Size, Serial: RootSerial, ReadOnly: true},
 			ScratchDisk: {Size: image.Size, Serial: ScratchSerial},
@@ -126,10 +126,9 @@ func (s Source) Open(accelerator qemu.Accelerator, size Size) (*Machine, error) 
 	}}, nil
 }
 
-// drivers are what the guest needs beside what every machine does, as far as its kernel
-// has it.
-func drivers(k kernel.Kernel) []string {
-	return slices.DeleteFunc([]string{early.DriverPanic}, func(driver string) bool { return !k.Has(driver) })
+// drivers are those of wanted ones that a kernel has.
+func drivers(k kernel.Kernel, wanted ...string) []string {
+	return slices.DeleteFunc(wanted, func(driver string) bool { return !k.Has(driver) })
 }
 
 // stubBytes are the header of a bootable image and a little more (The Linux/x86 Boot

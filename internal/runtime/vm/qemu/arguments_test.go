@@ -94,6 +94,28 @@ func TestArgumentsOfAll(t *testing.T) {
 	golden(t, "sockets", string(device)+"\n")
 }
 
+// A machine without PCI has all that it will ever have in its command line.
+func TestArgumentsOfAMicroVM(t *testing.T) {
+	t.Parallel()
+	file := null(t)
+	four := []*os.File{file, file, file, file}
+	c := Config{
+		MicroVM: true, Accelerator: KVM, CPUs: 4, MemoryBytes: 128 << 20, Agent: "agent", Kernel: file, Initrd: file, Console: file,
+		Disks:  []Disk{{File: file, Serial: "root", ReadOnly: true}, {Size: 1 << 30, Serial: "scratch"}},
+		Shares: []Share{{Tag: "shares", Socket: file}}, Sockets: &Sockets{CID: 77777, File: file},
+		Networks: []Network{
+			{ID: "net0", MAC: "02:00:00:00:00:01", Frames: Frames{Queues: four[:1]}},
+			{ID: "net1", MAC: "02:00:00:00:00:02", Frames: Frames{Queues: four, Vhost: four}},
+			{ID: "net2", MAC: "02:00:00:00:00:03", Frames: Frames{Queues: four[:1], Datagrams: true}},
+		},
+	}
+	line := pairs(arguments(c, &inherited{}, file, file))
+	golden(t, "arguments-microvm", line)
+	if strings.Contains(line, "-pci") || strings.Contains(line, "pcie") {
+		t.Error("it has no PCI")
+	}
+}
+
 // added are the lines that a text has and another one has not.
 func added(before, after string) string {
 	var out strings.Builder

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -22,6 +21,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/revert"
 	"patchbay.dev/patchbay/internal/runtime/vm/lend"
+	"patchbay.dev/patchbay/resource"
 )
 
 // Binary is the name of the program.
@@ -43,13 +43,15 @@ const TranslationBytes = 128 << 20
 // memoryPath is by what the process opens Config.Memory; nothing is there.
 const memoryPath = "/nowhere/memory"
 
-// Root ports are for one device each that is plugged in later: so many for network
-// devices, and the ones after them.
+// MaxNetworks is how many network devices a machine can have.
+const MaxNetworks = 16
+
+// Root ports are for one device each that is plugged in later: those of network devices
+// come first.
 const (
-	ports       = 16
-	sharePort   = ports     // for what the host shares
-	socketsPort = ports + 1 // for sockets to the host
-	allPorts    = ports + 2
+	sharePort   = MaxNetworks     // for what the host shares
+	socketsPort = MaxNetworks + 1 // for sockets to the host
+	allPorts    = MaxNetworks + 2
 )
 
 // Disk is a block device of the guest.
@@ -72,8 +74,18 @@ type Sockets struct {
 	File *os.File // the kernel's end, which has the CID
 }
 
+// Network is a network device that the machine has from its start on.
+type Network struct {
+	ID     string // of letters and digits
+	Frames Frames
+	MAC    resource.MACAddress
+}
+
 // Config says what the machine is.
 type Config struct {
+	// MicroVM is that the machine has no PCI: it has no devices but those of this
+	// configuration, of which there can be 24, and it cannot be saved. It boots faster.
+	MicroVM     bool
 	Accelerator Accelerator
 	MemoryBytes int64
 	CPUs        int
@@ -83,6 +95,7 @@ type Config struct {
 	Disks       []Disk
 	Shares      []Share
 	Sockets     *Sockets // nil: the guest cannot connect to the host
+	Networks    []Network
 	// KernelArguments are further words of the kernel's command line.
 	KernelArguments string
 	// Agent is the name of the virtio-serial port that leads to the agent.
@@ -224,107 +237,6 @@ func (m *Machine) lastWords() string {
 	said := strings.TrimSpace(m.stderr.String())
 	return strings.TrimPrefix(said[strings.LastIndexByte(said, '\n')+1:], Binary+": ")
 }
-
-// arguments is the command line.
-func arguments(c Config, files *inherited, qmp, agent *os.File) []string {
-	args := []string{
-		"-M", "q35,smbus=off,sata=off,usb=off,hpet=off,vmport=off,mem-merge=off,dump-guest-core=off,memory-backend=mem",
-		"-object", memoryBackend(c) + fmt.Sprintf(",id=mem,size=%d", c.MemoryBytes), "-m", fmt.Sprintf("%dB", c.MemoryBytes),
-		"-accel", c.accelerator(), "-cpu", c.model(), "-smp", strconv.Itoa(c.CPUs),
-		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-		"-kernel", files.path(c.Kernel), "-initrd", files.path(c.Initrd), "-append", kernelArguments(c),
-		"-chardev", fmt.Sprintf("socket,id=qmp,fd=%d", files.add(qmp)), "-mon", "chardev=qmp,mode=control",
-		"-device", "virtio-serial-pci,id=serial,max_ports=2",
-		"-chardev", fmt.Sprintf("socket,id=agent,fd=%d", files.add(agent)),
-		"-device", "virtserialport,bus=serial.0,chardev=agent,name=" + c.Agent,
-		"-add-fd", fmt.Sprintf("fd=%d,set=1", files.add(c.Console)),
-		"-chardev", "file,id=console,path=/dev/fdset/1,append=on", "-serial", "chardev:console",
-		"-device", "virtio-rng-pci", "-device", "pvpanic",
-		"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
-	}
-	for i, d := range c.Disks {
-		onOff := "off"
-		if d.ReadOnly {
-			onOff = "on"
-		}
-		if d.File == nil {
-			args = append(args, "-blockdev", fmt.Sprintf("driver=null-co,node-name=disk%d,read-only=%s,size=%d,read-zeroes=on", i, onOff, d.Size))
-		} else {
-			args = append(args,
-				"-add-fd", fmt.Sprintf("fd=%d,set=%d", files.add(d.File), 2+i),
-				"-blockdev", fmt.Sprintf("driver=raw,node-name=disk%d,read-only=%s,discard=unmap,file.driver=file,file.filename=/dev/fdset/%d", i, onOff, 2+i))
-		}
-		args = append(args,
-			"-device", fmt.Sprintf("virtio-blk-pci,drive=disk%d,serial=%s", i, d.Serial))
-	}
-	for i, s := range c.Shares {
-		args = append(args,
-			"-chardev", fmt.Sprintf("socket,id=share%d,fd=%d", i, files.add(s.Socket)),
-			"-device", fmt.Sprintf("vhost-user-fs-pci,chardev=share%d,tag=%s", i, s.Tag))
-	}
-	if c.Sockets != nil && c.Saved == nil { // else it is plugged in
-		args = append(args, "-device", fmt.Sprintf("vhost-vsock-pci,guest-cid=%d,vhostfd=%d", c.Sockets.CID, files.add(c.Sockets.File)))
-	}
-	for i := range allPorts {
-		args = append(args, "-device", fmt.Sprintf("pcie-root-port,id=port%d,chassis=0,slot=%d,bus=pcie.0,io-reserve=0", i, i+1))
-	}
-	if c.Saved != nil {
-		args = append(args, "-incoming", "defer")
-	}
-	return args
-}
-
-// accelerator is the option -accel.
-func (c Config) accelerator() string {
-	if c.Accelerator == TCG {
-		return fmt.Sprintf("tcg,tb-size=%d", TranslationBytes>>20)
-	}
-	return string(c.Accelerator)
-}
-
-// model is all that the processors, or their emulation, can do.
-func (c Config) model() string {
-	if c.Accelerator == TCG {
-		return "max"
-	}
-	return "host"
-}
-
-// memoryBackend is the kind of object that the guest's memory is.
-func memoryBackend(c Config) string {
-	switch {
-	case c.Saved != nil && !c.Shared:
-		return "memory-backend-file,mem-path=" + memoryPath + ",share=off"
-	case c.Memory != nil:
-		return "memory-backend-file,mem-path=" + memoryPath + ",share=on"
-	case len(c.Shares) > 0: // the daemon that serves them looks into it
-		return "memory-backend-memfd,share=on"
-	}
-	return "memory-backend-ram"
-}
-
-// kernelArguments make the guest boot fast and end with its first panic
-// (Documentation/admin-guide/kernel-parameters.txt).
-func kernelArguments(c Config) string {
-	args := "console=ttyS0 quiet loglevel=1 panic=-1 reboot=t cryptomgr.notests no_timer_check random.trust_cpu=on 8250.nr_uarts=1 i8042.noaux i8042.nokbd"
-	if c.Accelerator == TCG {
-		args += " mitigations=off nokaslr" // nothing runs at full speed, and nobody's secrets are near
-	}
-	if c.KernelArguments != "" {
-		args += " " + c.KernelArguments
-	}
-	return args
-}
-
-// inherited are the files that the process gets, from descriptor 3 on.
-type inherited struct{ all []*os.File }
-
-func (i *inherited) add(f *os.File) int {
-	i.all = append(i.all, f)
-	return 2 + len(i.all)
-}
-
-func (i *inherited) path(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", i.add(f)) }
 
 // socketPair returns our end of a connection and the file of theirs.
 func socketPair() (*net.UnixConn, *os.File, error) {

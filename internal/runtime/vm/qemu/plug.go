@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -104,10 +105,43 @@ func (f Frames) device(id string, port int, mac resource.MACAddress) map[string]
 	return out
 }
 
+// argument is netdev for the command line, where files are told by their numbers.
+func (f Frames) argument(id string, files *inherited) string {
+	numbers := func(all []*os.File) string {
+		var out []string
+		for _, file := range all {
+			out = append(out, strconv.Itoa(files.add(file)))
+		}
+		return strings.Join(out, ":")
+	}
+	if f.Datagrams {
+		return fmt.Sprintf("dgram,id=%s,local.type=fd,local.str=%s", id, numbers(f.Queues))
+	}
+	plural := ""
+	if len(f.Queues) > 1 {
+		plural = "s"
+	}
+	out := fmt.Sprintf("tap,id=%s,fd%s=%s", id, plural, numbers(f.Queues))
+	if len(f.Vhost) > 0 {
+		out += fmt.Sprintf(",vhost=on,vhostfd%s=%s", plural, numbers(f.Vhost))
+	}
+	return out
+}
+
+// deviceArgument is device for the command line, without the interrupts that buses
+// without PCI do not have.
+func (f Frames) deviceArgument(driver, id string, mac resource.MACAddress) string {
+	out := fmt.Sprintf("%s,id=%s,netdev=%s,mac=%s", driver, id, id, mac)
+	if len(f.Queues) > 1 {
+		out += ",mq=on"
+	}
+	return out
+}
+
 // PlugNetwork plugs a network device in at a port. Its id is of letters and digits.
 func (m *Machine) PlugNetwork(ctx context.Context, id string, port int, frames Frames, mac resource.MACAddress) (err error) {
-	if port >= ports {
-		return fmt.Errorf("machine: has %d ports for network devices, all are in use: %w", ports, errdefs.ErrResourceExhausted)
+	if port >= MaxNetworks {
+		return fmt.Errorf("machine: has %d ports for network devices, all are in use: %w", MaxNetworks, errdefs.ErrResourceExhausted)
 	}
 	var undo revert.Stack
 	defer undo.Run(&err)
