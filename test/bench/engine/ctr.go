@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync/atomic"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -131,7 +132,12 @@ func (c *Ctr) Down(context.Context) error {
 
 // Version of containerd.
 func (c *Ctr) Version(ctx context.Context) (string, error) {
-	return firstLine(c.At.Output(ctx, "containerd", "--version"))
+	line, err := firstLine(c.At.Output(ctx, "containerd", "--version"))
+	words := strings.Fields(line) // with the name of its module
+	if err != nil || len(words) < 3 {
+		return line, err
+	}
+	return "containerd " + words[2], nil
 }
 
 // MostNetworks of Run.

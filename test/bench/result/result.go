@@ -13,6 +13,7 @@ type Part struct {
 	Begun        time.Time     `json:"begun"`
 	Took         time.Duration `json:"took"`
 	Load         string        `json:"load"` // load average of a minute, when it began
+	Versions     []string      `json:"versions"` // of what took part
 	Measurements []Measurement `json:"measurements"`
 	Notes        []string      `json:"notes,omitempty"` // what a reader has to know beside the figures
 }
@@ -65,6 +66,19 @@ func (m Measurement) Ratio(s, base Series) float64 {
 		return Median(s.Values) / middle
 	}
 	return 0
+}
+
+// Versions are those of all parts, each once.
+func Versions(parts []Part) []string {
+	var out []string
+	for _, p := range parts {
+		for _, v := range p.Versions {
+			if !slices.Contains(out, v) {
+				out = append(out, v)
+			}
+		}
+	}
+	return out
 }
 
 // Find looks for a measurement in all parts.

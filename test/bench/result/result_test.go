@@ -3,6 +3,7 @@ package result
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,8 +74,8 @@ func TestSaveAndLoad(t *testing.T) {
 		t.Errorf("of no directory: %v, %v", parts, err)
 	}
 	want := []Part{
-		{Name: "ports", Measurements: []Measurement{{ID: "p"}}},
-		{Name: "starts", Begun: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Took: time.Minute, Load: "0.10", Measurements: []Measurement{
+		{Name: "ports", Versions: []string{"podman 4", "docker 20"}, Measurements: []Measurement{{ID: "p"}}},
+		{Name: "starts", Begun: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Took: time.Minute, Load: "0.10", Versions: []string{"podman 4"}, Measurements: []Measurement{
 			{ID: "start", What: "start to exit", Unit: "ms", Series: []Series{{"patchbay", []float64{1, 2.5}, ""}, {"podman", nil, "not installed"}}},
 		}},
 	}
@@ -91,6 +92,9 @@ func TestSaveAndLoad(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("parts (-want +got):\n%s", diff)
+	}
+	if v := Versions(got); !slices.Equal(v, []string{"podman 4", "docker 20"}) {
+		t.Errorf("versions %v, want each once", v)
 	}
 	m, p, ok := Find(got, "start")
 	if !ok || p.Name != "starts" || m.Of("patchbay").Values[1] != 2.5 || m.Of("docker").Values != nil {

@@ -157,7 +157,7 @@ func (b *bench) measure(ctx context.Context) error {
 			continue
 		}
 		b.say("measure %s", p.name)
-		out := result.Part{Name: p.name, Begun: time.Now(), Load: machine.Load()}
+		out := result.Part{Name: p.name, Begun: time.Now(), Load: machine.Load(), Versions: b.versions}
 		err := p.measure(b, ctx, &out)
 		if ctx.Err() != nil {
 			return ctx.Err()

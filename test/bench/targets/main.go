@@ -41,5 +41,5 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return publish(s, b.versions, os.Stdout)
+	return publish(s, os.Stdout)
 }

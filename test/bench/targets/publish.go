@@ -17,7 +17,7 @@ import (
 
 // publish writes the tables of all parts that are there to w and, where the
 // settings say so, into a page, with pictures.
-func publish(s settings, versions []string, w io.Writer) error {
+func publish(s settings, w io.Writer) error {
 	parts, err := result.Load(s.results)
 	if err != nil {
 		return err
@@ -27,7 +27,7 @@ func publish(s settings, versions []string, w io.Writer) error {
 	slices.SortFunc(own, func(a, b result.Part) int {
 		return slices.Index(partNames(), a.Name) - slices.Index(partNames(), b.Name)
 	})
-	head := fmt.Sprintf("%s.\n\n%s.\n\n", machine.Describe(s.work), strings.Join(versions, ", "))
+	head := fmt.Sprintf("%s.\n\n%s.\n\n", machine.Describe(s.work), strings.Join(result.Versions(own), ", "))
 	first, second := head+report.Verdicts(verdicts), report.Figures(own)
 	if _, err := io.WriteString(w, first+"\n"+second); err != nil || s.document == "" {
 		return err
