@@ -44,8 +44,9 @@ func bridgeTable() definition {
 	s.addIP6()
 	s.addICMP6()
 	s.chain(sub("port"),
-		rule(sender(etherSource), notIn(s.ports), drop),
+		// IPv4 leaves by port-source4 alone, which looks at the MAC address too.
 		rule(equal(etherType, []byte{0x08, 0x00}), goTo("port-ip4")),
+		rule(sender(etherSource), notIn(s.ports), drop),
 		rule(equal(etherType, []byte{0x08, 0x06}), goTo("port-arp")),
 		rule(equal(etherType, []byte{0x86, 0xdd}), goTo("port-ip6")),
 		rule(drop))
@@ -70,10 +71,12 @@ func (s *senders) addARP() {
 }
 
 // addIP4 checks IPv4 packets. A later fragment has no header of the protocol
-// above to look at, and is nothing without the first one.
+// above to look at, and is nothing without the first one. TCP comes first, as most
+// packets do: nothing but its source matters.
 func (s *senders) addIP4() {
 	s.chain(sub("port-source4"), rule(source(etherSource, ip4Source), in(s.sources4), accept), rule(drop))
 	s.chain(sub("port-ip4"),
+		rule(l4proto(unix.IPPROTO_TCP), goTo("port-source4")),
 		rule(load(ip4Fragment, firstField), anyBit([]byte{0x1f, 0xff}), goTo("port-source4")),
 		rule(l4proto(unix.IPPROTO_UDP), equal(sourcePort, number(dhcp4Server)), drop),
 		rule(l4proto(unix.IPPROTO_UDP), equal(targetPort, number(dhcp4Client)), drop),

@@ -101,8 +101,9 @@ func (i Inspection[T]) Run(ctx context.Context, out io.Writer, names []string, f
 	return errors.Join(append(errs, err)...)
 }
 
-// parallelism bounds how many names a command works on at once.
-const parallelism = 16
+// parallelism bounds how many names a command works on at once. Most of the end of a
+// container is waiting for the kernel: few at once would wait one after the other.
+const parallelism = 64
 
 // ForEachName does something to each name, several at once, and shows the names
 // it was done to in their order. One failure does not keep the others.
