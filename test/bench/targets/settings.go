@@ -13,20 +13,20 @@ import (
 
 // settings are what the environment asks for.
 type settings struct {
-	quick    bool     // few rounds
-	parts    []string // to be measured
-	peers    []string // to be measured beside Patchbay
-	burst    int      // containers at once
-	outside  int      // process in the network namespace of the world outside
-	bundle   string   // OCI bundle with the root file system of the image, for crun
-	rootfs   string   // archive of that
-	work     string   // directory for the state of peers
-	runRoot  string   // of the patchbayd that is measured
-	results  string   // directory of what was measured
-	traffic  string   // program of test/bench/traffic
-	cgroup   string   // control group of the containers of peers
-	document string   // page that gets the tables; empty: none
-	images   string   // directory that gets the pictures
+	quick          bool     // few rounds
+	parts          []string // to be measured
+	peers          []string // to be measured beside Patchbay
+	burst          int      // containers at once
+	outside        int      // process in the network namespace of the world outside
+	bundle         string   // OCI bundle with the root file system of the image, for crun
+	rootfs         string   // archive of that
+	work           string   // directory for the state of peers
+	runRoot        string   // of the patchbayd that is measured
+	results        string   // directory of what was measured
+	trafficProgram string   // program of test/bench/traffic
+	cgroup         string   // control group of the containers of peers
+	document       string   // page that gets the tables; empty: none
+	images         string   // directory that gets the pictures
 }
 
 // peers are the names of all that may be left out.
@@ -79,7 +79,7 @@ func fromEnvironment(getenv func(string) string) (settings, error) {
 		{"WORK", &s.work},
 		{"RESULTS", &s.results},
 		{"IMAGES", &s.images},
-		{"TRAFFIC", &s.traffic},
+		{"TRAFFIC", &s.trafficProgram},
 	} {
 		if *v.value = getenv(v.name); !filepath.IsAbs(*v.value) {
 			faults = append(faults, fmt.Errorf("%s=%s: want an absolute path", v.name, *v.value))

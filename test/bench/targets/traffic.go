@@ -24,7 +24,7 @@ type figures struct {
 
 // client runs one in a namespace.
 func (b *bench) client(ctx context.Context, in *netns.Namespace, args ...string) (figures, error) {
-	out, err := host.Output(ctx, in, append([]string{b.settings.traffic}, args...)...)
+	out, err := host.Output(ctx, in, append([]string{b.trafficProgram}, args...)...)
 	if err != nil {
 		return figures{}, err
 	}
@@ -122,7 +122,7 @@ func (b *bench) bareRoutes(ctx context.Context) ([]route, func() error, error) {
 
 // serve starts a server in a namespace; clients wait until it listens.
 func (b *bench) serve(in *netns.Namespace) (stop func(), err error) {
-	return host.Background(in, b.settings.traffic, "serve")
+	return host.Background(in, b.trafficProgram, "serve")
 }
 
 // boxRoutes are those of an engine's containers.
