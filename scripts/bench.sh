@@ -33,9 +33,24 @@ remove_groups() {
 		find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
 	done
 }
-# Mounts of those that were killed in the middle.
-unmount() { awk -v below="$work/" 'index($2, below) == 1 { print $2 }' /proc/self/mounts | tac | while read -r place; do umount --lazy "$place" || true; done; }
-trap 'code=$?; remove_groups; unmount; (exit $code); finish' EXIT
+
+# end takes away what a driver has left that was killed in the middle: this is process
+# 1 of its namespace, so that all others can be ended, and what was mounted is below $work.
+end() {
+	code=$?
+	trap - EXIT
+	set +e
+	patchbay system stop >/dev/null 2>&1 || true
+	disown -a # or each that is killed is told of
+	kill -KILL -1 2>/dev/null || true
+	awk -v below="$work/" 'index($2, below) == 1 { print $2 }' /proc/self/mounts | tac | while read -r place; do
+		umount --lazy "$place" || true
+	done
+	remove_groups
+	(exit $code)
+	finish
+}
+trap end EXIT
 
 rootfs "$ROOTFS" "$TRAFFIC"
 bundle crun "$BUNDLE"

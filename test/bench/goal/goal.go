@@ -172,6 +172,10 @@ func (t Target) judge(parts []result.Part) Verdict {
 	if t.Against != "" {
 		v.Value = m.Ratio(v.Ours, v.Theirs)
 	}
+	if v.Value < 0 {
+		v.Value, v.Why = 0, "the difference is smaller than what the machine's speed did meanwhile"
+		return v
+	}
 	v.Met = Missed
 	if v.Value <= t.Bound && !t.Least || v.Value >= t.Bound && t.Least {
 		v.Met = Met

@@ -29,6 +29,7 @@ func TestJudge(t *testing.T) {
 		"at the least":            {Target{ID: "x", Against: Podman, Bound: 2, Least: true}, measured("x", ours, theirs), Met, 2, ""},
 		"the value itself":        {Target{ID: "x", Bound: 39}, measured("x", ours), Missed, 40, ""},
 		"another subject":         {Target{ID: "x", Subject: Podman, Bound: 20}, measured("x", ours, theirs), Met, 20, ""},
+		"lost in the noise":       {Target{ID: "x", Bound: 1}, measured("x", result.Series{Subject: Patchbay, Values: []float64{-3, -1, 2}}), Unknown, 0, "the difference is smaller than what the machine's speed did meanwhile"},
 		"not measured":            {Target{ID: "y", Bound: 1}, measured("x", ours), Unknown, 0, "not measured"},
 		"peer is not there":       {Target{ID: "x", Against: Docker, Bound: 1}, measured("x", ours), Unknown, 0, "docker: not measured"},
 		"peer failed":             {Target{ID: "x", Against: Docker, Bound: 1}, measured("x", ours, result.Series{Subject: Docker, Fault: "no overlayfs"}), Unknown, 0, "docker: no overlayfs"},
