@@ -78,8 +78,8 @@ func TestShare(t *testing.T) {
 
 func TestObstacle(t *testing.T) {
 	t.Parallel()
-	const page = "# Title\n\n## a\n\nOne line\nand another.\n\n## b\n"
-	for id, want := range map[string]string{"a": "One line and another.", "b": "", "c": ""} {
+	const page = "# Title\n\n## a\n\nOne line\nand [another](../../../docs/a.md).\n\n## b\n"
+	for id, want := range map[string]string{"a": "One line and [another](a.md).", "b": "", "c": ""} {
 		if got := obstacle(page, id); got != want {
 			t.Errorf("%s: %q, want %q", id, got, want)
 		}

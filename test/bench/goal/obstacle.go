@@ -12,14 +12,14 @@ import (
 var obstacles string
 
 // Obstacle is what is known to stand in the way of a measurement's targets; "" if
-// nobody has written it down.
+// nobody has written it down. Its links are those of a page in docs.
 func Obstacle(id string) string { return obstacle(obstacles, id) }
 
 func obstacle(page, id string) string {
 	for section := range strings.SplitSeq("\n"+page, "\n## ") {
 		heading, text, _ := strings.Cut(section, "\n")
 		if strings.TrimSpace(heading) == id {
-			return strings.Join(strings.Fields(text), " ")
+			return strings.ReplaceAll(strings.Join(strings.Fields(text), " "), "](../../../docs/", "](")
 		}
 	}
 	return ""

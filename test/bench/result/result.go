@@ -12,7 +12,7 @@ type Part struct {
 	Name         string        `json:"name"`
 	Begun        time.Time     `json:"begun"`
 	Took         time.Duration `json:"took"`
-	Load         string        `json:"load"` // load average of a minute, when it began
+	Load         string        `json:"load"`     // load average of a minute, when it began
 	Versions     []string      `json:"versions"` // of what took part
 	Measurements []Measurement `json:"measurements"`
 	Notes        []string      `json:"notes,omitempty"` // what a reader has to know beside the figures
