@@ -50,15 +50,19 @@ type RoutingChange struct {
 // gap. What is already as it is to be is no error.
 func (h *Handle) Reroute(changes ...RoutingChange) error {
 	var tables, mains, removals []rtnl.Step
+	var several []string // that have neighbours in another one's subnet, possibly
+	for _, c := range changes {
+		if slices.ContainsFunc(c.To.Own, func(r resource.Route) bool { return r.Destination.Addr().Is4() }) {
+			several = append(several, c.Interface)
+		}
+	}
+	if err := h.answerForThemselves(several); err != nil {
+		return err
+	}
 	for _, c := range changes {
 		l, err := h.byName(c.Interface)
 		if err != nil {
 			return err
-		}
-		if slices.ContainsFunc(c.To.Own, func(r resource.Route) bool { return r.Destination.Addr().Is4() }) {
-			if err := h.Inside(func() error { return sysctl.AnswerForItself(c.Interface) }); err != nil {
-				return err
-			}
 		}
 		from, to := c.From.entries(c.Interface, l.Attrs().Index), c.To.entries(c.Interface, l.Attrs().Index)
 		tables = append(tables, added(without(to.own, from.own))...)
@@ -67,6 +71,21 @@ func (h *Handle) Reroute(changes ...RoutingChange) error {
 		removals = append(removals, removed(without(from.own, to.own))...)
 	}
 	return h.raw.Run(slices.Concat(tables, mains, removals))
+}
+
+// answerForThemselves has each of the interfaces answer for its own addresses alone.
+func (h *Handle) answerForThemselves(interfaces []string) error {
+	if len(interfaces) == 0 {
+		return nil
+	}
+	return h.Inside(func() error {
+		for _, name := range interfaces {
+			if err := sysctl.AnswerForItself(name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // routingEntry is a route or a rule, comparable.

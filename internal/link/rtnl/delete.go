@@ -69,13 +69,9 @@ func watchEnd(at vns.NsHandle, index int) (*nl.NetlinkSocket, error) {
 	if err != nil {
 		return nil, err
 	}
-	socket, err := nl.SubscribeAt(at, vns.None(), unix.NETLINK_ROUTE, unix.RTNLGRP_LINK)
+	socket, err := subscribe(at, filter, unix.RTNLGRP_LINK)
 	if err != nil {
 		return nil, fmt.Errorf("watch interface %d: %w", index, err)
-	}
-	if err := filter.Attach(socket.GetFd()); err != nil {
-		socket.Close()
-		return nil, err
 	}
 	return socket, nil
 }

@@ -51,16 +51,31 @@ func WatchPrefixes(at vns.NsHandle, subnets []netip.Prefix) (News, error) {
 	if err != nil {
 		return News{}, err
 	}
-	socket, err := nl.SubscribeAt(at, vns.None(), unix.NETLINK_ROUTE,
+	socket, err := subscribe(at, filter,
 		unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE)
 	if err != nil {
 		return News{}, err
 	}
-	if err := filter.Attach(socket.GetFd()); err != nil {
-		socket.Close()
-		return News{}, err
-	}
 	return News{socket, subnets, filter}, nil
+}
+
+// subscribe receives of groups what passes a filter, and nothing else from the beginning.
+func subscribe(at vns.NsHandle, filter sockfilter.Filter, groups ...int) (*nl.NetlinkSocket, error) {
+	socket, err := nl.SubscribeAt(at, vns.None(), unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, err
+	}
+	err = filter.Attach(socket.GetFd())
+	for _, group := range groups {
+		if err == nil {
+			err = unix.SetsockoptInt(socket.GetFd(), unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, group)
+		}
+	}
+	if err != nil {
+		socket.Close()
+		return nil, err
+	}
+	return socket, nil
 }
 
 // Concern tells the messages that speak of a prefix which overlaps a subnet.

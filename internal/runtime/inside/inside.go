@@ -16,10 +16,12 @@ import (
 // Configure gives interfaces that are there and down what their plans say, and
 // sets them up. The handle is on their namespace.
 func Configure(h *link.Handle, interfaces ...sandbox.Interface) error {
-	for _, i := range interfaces {
-		if err := h.Configure(i.Name, i.Addresses, i.Routes, sysctls(i)...); err != nil {
-			return err
-		}
+	all := make([]link.Configuration, len(interfaces))
+	for place, i := range interfaces {
+		all[place] = link.Configuration{Interface: i.Name, Addresses: i.Addresses, Routes: i.Routes, Sysctls: sysctls(i)}
+	}
+	if err := h.ConfigureAll(all...); err != nil {
+		return err
 	}
 	return h.Reroute(ownTables(interfaces)...)
 }
@@ -48,12 +50,11 @@ func sysctls(i sandbox.Interface) []sysctl.Interface {
 // Address sets interfaces that are there and down up, with their addresses and
 // without routes. The handle is on their namespace.
 func Address(h *link.Handle, interfaces ...sandbox.Interface) error {
-	for _, i := range interfaces {
-		if err := h.Configure(i.Name, i.Addresses, nil, sysctls(i)...); err != nil {
-			return err
-		}
+	all := make([]link.Configuration, len(interfaces))
+	for place, i := range interfaces {
+		all[place] = link.Configuration{Interface: i.Name, Addresses: i.Addresses, Sysctls: sysctls(i)}
 	}
-	return nil
+	return h.ConfigureAll(all...)
 }
 
 // Reroute changes the routes of all interfaces from those of one plan to those of
