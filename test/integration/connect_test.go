@@ -98,6 +98,18 @@ func testLiveChanges(t *testing.T, h *host) {
 	}
 	connection.alive(t)
 
+	// What has left has made room: for one of the same name and addresses, at once.
+	for range 3 {
+		for network, neighbour := range map[string]string{"db": "on-db", "lan": "on-lan"} {
+			h.patchbay("network", "connect", network+",ifname=again,mac=02:00:00:00:00:07", "app")
+			h.mustPing("app", h.attachment(neighbour, network).IPv4Address.Addr())
+			h.patchbay("network", "disconnect", network, "app")
+			if got := h.interfaces("app"); got != "eth0" {
+				t.Errorf("interfaces right after leaving %s: %q, want eth0", network, got)
+			}
+		}
+	}
+
 	// Loopback alone, and back.
 	h.patchbay("network", "disconnect", "web", "app")
 	if got := h.interfaces("app"); got != "" {
