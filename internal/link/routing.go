@@ -167,39 +167,11 @@ func removed(entries []routingEntry) []rtnl.Step {
 func (e routingEntry) message(req *nl.NetlinkRequest) *nl.NetlinkRequest {
 	switch {
 	case e.rule:
-		return e.ruleMessage(req)
+		return rtnl.RuleMessage(req, rtnl.Rule{Family: e.family, Source: e.source, Bound: e.bound, Priority: ownRulePriority, Table: e.table})
 	case e.index == 0:
-		return e.nowhereMessage(req)
+		return rtnl.NowhereMessage(req, e.family, e.table, lastResort)
 	}
 	return rtnl.RouteMessage(req, e.index, e.table, e.route)
-}
-
-// ruleMessage fills a request about a rule (struct fib_rule_hdr has the form of
-// struct rtmsg).
-func (e routingEntry) ruleMessage(req *nl.NetlinkRequest) *nl.NetlinkRequest {
-	msg := &nl.RtMsg{}
-	msg.Family, msg.Type = uint8(e.family), nl.FR_ACT_TO_TBL
-	msg.Src_len = uint8(max(0, e.source.BitLen()))
-	req.AddData(msg)
-	if e.source.IsValid() {
-		req.AddData(nl.NewRtAttr(nl.FRA_SRC, e.source.AsSlice()))
-	}
-	if e.bound != "" {
-		req.AddData(nl.NewRtAttr(nl.FRA_OIFNAME, nl.ZeroTerminated(e.bound)))
-	}
-	req.AddData(nl.NewRtAttr(nl.FRA_PRIORITY, nl.Uint32Attr(ownRulePriority)))
-	req.AddData(nl.NewRtAttr(nl.FRA_TABLE, nl.Uint32Attr(uint32(e.table))))
-	req.AddData(nl.NewRtAttr(nl.FRA_PROTOCOL, nl.Uint8Attr(unix.RTPROT_STATIC)))
-	return req
-}
-
-func (e routingEntry) nowhereMessage(req *nl.NetlinkRequest) *nl.NetlinkRequest {
-	msg := &nl.RtMsg{}
-	msg.Family, msg.Type, msg.Protocol = uint8(e.family), unix.RTN_UNREACHABLE, unix.RTPROT_STATIC
-	req.AddData(msg)
-	req.AddData(nl.NewRtAttr(unix.RTA_PRIORITY, nl.Uint32Attr(lastResort)))
-	req.AddData(nl.NewRtAttr(unix.RTA_TABLE, nl.Uint32Attr(uint32(e.table))))
-	return req
 }
 
 // String says what the entry is, for errors.

@@ -78,3 +78,41 @@ func FamilyOf(a netip.Addr) int {
 	}
 	return unix.AF_INET6
 }
+
+// Rule leads packets to a routing table.
+type Rule struct {
+	Family   int        // unix.AF_INET or unix.AF_INET6
+	Source   netip.Addr // of packets; zero: any
+	Bound    string     // interface that the packet's socket is bound to; empty: any
+	Priority uint32     // the lowest first
+	Table    int
+}
+
+// RuleMessage fills a request about a rule (struct fib_rule_hdr has the form of struct
+// rtmsg).
+func RuleMessage(req *nl.NetlinkRequest, r Rule) *nl.NetlinkRequest {
+	msg := &nl.RtMsg{}
+	msg.Family, msg.Type = uint8(r.Family), nl.FR_ACT_TO_TBL
+	msg.Src_len = uint8(max(0, r.Source.BitLen()))
+	req.AddData(msg)
+	if r.Source.IsValid() {
+		req.AddData(nl.NewRtAttr(nl.FRA_SRC, r.Source.AsSlice()))
+	}
+	if r.Bound != "" {
+		req.AddData(nl.NewRtAttr(nl.FRA_OIFNAME, nl.ZeroTerminated(r.Bound)))
+	}
+	req.AddData(nl.NewRtAttr(nl.FRA_PRIORITY, nl.Uint32Attr(r.Priority)))
+	req.AddData(nl.NewRtAttr(nl.FRA_TABLE, nl.Uint32Attr(uint32(r.Table))))
+	req.AddData(nl.NewRtAttr(nl.FRA_PROTOCOL, nl.Uint8Attr(unix.RTPROT_STATIC)))
+	return req
+}
+
+// NowhereMessage fills a request about a default route that refuses packets.
+func NowhereMessage(req *nl.NetlinkRequest, family, table int, metric uint32) *nl.NetlinkRequest {
+	msg := &nl.RtMsg{}
+	msg.Family, msg.Type, msg.Protocol = uint8(family), unix.RTN_UNREACHABLE, unix.RTPROT_STATIC
+	req.AddData(msg)
+	req.AddData(nl.NewRtAttr(unix.RTA_PRIORITY, nl.Uint32Attr(metric)))
+	req.AddData(nl.NewRtAttr(unix.RTA_TABLE, nl.Uint32Attr(uint32(table))))
+	return req
+}
