@@ -32,6 +32,7 @@ func resident(t *testing.T) int {
 // TestTrim: when nothing has been called for a while, what is no longer used goes back
 // to the kernel, and from then on the heap grows little.
 func TestTrim(t *testing.T) {
+	t.Setenv("GOGC", "")
 	before := debug.SetGCPercent(100)
 	defer debug.SetGCPercent(before)
 	work := make([]byte, 64<<20)
@@ -60,5 +61,16 @@ func TestTrim(t *testing.T) {
 	}
 	if got := debug.SetGCPercent(growth); got != growth {
 		t.Errorf("heap grows by %d percent, want %d", got, growth)
+	}
+}
+
+// Who says when garbage is to be collected is not overruled.
+func TestCollectionIsSomebodyElses(t *testing.T) {
+	t.Setenv("GOGC", "off")
+	trimmer := New()
+	defer trimmer.Close()
+	trimmer.Observe("call")("ok")
+	if trimmer.timer != nil {
+		t.Error("memory is given back though GOGC says when")
 	}
 }
