@@ -31,13 +31,16 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q
 apt-get install -q -y --no-install-recommends "${missing[@]}"
+# They are not to be started at the next boot either; those of packages that were
+# there before stay as they are.
+services=()
 for service in docker.service docker.socket containerd.service podman.socket podman.service podman-restart.service podman-auto-update.timer; do
-	# Those of packages that were there before stay as they are.
-	package=$(dpkg-query -S "/lib/systemd/system/$service" 2>/dev/null | cut -d: -f1) || continue
-	[[ " ${missing[*]} " == *" $package "* ]] || continue
-	if [ -d /run/systemd/system ]; then
-		systemctl --quiet disable "$service" 2>/dev/null || true
-	else
-		deb-systemd-helper disable "$service" >/dev/null 2>&1 || true
-	fi
+	package=$(dpkg-query -S "*/systemd/system/$service" 2>/dev/null | cut -d: -f1 | head -n 1) || true
+	[[ " ${missing[*]} " != *" $package "* ]] || services+=("$service")
 done
+if [ ${#services[@]} -gt 0 ] && command -v systemctl >/dev/null; then
+	# On the disk, whether or not this host runs systemd.
+	systemctl --quiet --root=/ disable "${services[@]}"
+	[ ! -d /run/systemd/system ] || systemctl daemon-reload
+	echo "installed, and not to be started: ${services[*]}"
+fi
