@@ -10,19 +10,25 @@ set -euo pipefail
 enter_host "$@"
 prepare
 rounds=${ROUNDS:-10}
-trap 'booting system stop -t 0 >/dev/null 2>&1 || true; finish' EXIT
+trap 'micro system stop -t 0 >/dev/null 2>&1 || true; booting system stop -t 0 >/dev/null 2>&1 || true; finish' EXIT
 
 # booting speaks to an instance of its own, in the other namespace, whose machines
 # always boot.
 booting() {
 	PATCHBAY_ROOT=$work/root2 PATCHBAY_RUN_ROOT=$work/run2 PATCHBAY_CONFIG=$work/config2.toml far patchbay "$@"
 }
-printf '[vm]\ntemplates = false\n' >"$work/config2.toml"
+printf '[vm]\ntemplates = false\nmachine = "q35"\n' >"$work/config2.toml"
+
+# micro is one more, whose machines are microvms.
+micro() {
+	PATCHBAY_ROOT=$work/root3 PATCHBAY_RUN_ROOT=$work/run3 PATCHBAY_CONFIG=$work/config3.toml far patchbay "$@"
+}
+printf '[vm]\nmachine = "microvm"\n' >"$work/config3.toml"
 
 rootfs "$work/rootfs.tar"
 kernel=$(scripts/kernel.sh)
 mkdir "$work/shared"
-for instance in patchbay booting; do
+for instance in patchbay booting micro; do
 	$instance system start >/dev/null
 	$instance image import "$work/rootfs.tar" box:latest >/dev/null
 	$instance network create web >/dev/null
@@ -48,6 +54,7 @@ measure() {
 
 for ((i = 0; i < rounds; i++)); do
 	measure boot booting --runtime vm --network web
+	measure micro micro --runtime vm --network web
 	measure restore patchbay --runtime vm --network web
 	measure bare patchbay --runtime vm --network none
 	measure shares patchbay --runtime vm --network web -v "$work/shared:/shared"
@@ -65,6 +72,7 @@ report=$work/report
 	echo "| \`run -d\`, until the command runs | median ms | fastest | slowest | median ms until an \`exec\` beside it has ended |"
 	echo "|---|---:|---:|---:|---:|"
 	row "a virtual machine that boots, 1 network" boot
+	row "one of type microvm, which boots too, 1 network" micro
 	row "one that goes on from a template, 1 network" restore
 	row "the same without a network" bare
 	row "the same with 1 network and 1 bind mount" shares

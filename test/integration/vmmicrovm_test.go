@@ -3,7 +3,9 @@
 package integration
 
 import (
+	"errors"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,7 +18,9 @@ func TestMicroVM(t *testing.T) {
 	t.Parallel()
 	h := newHost(t).shareMachines()
 	h.write("config.toml", []byte("[vm]\nmachine = \"microvm\"\naccelerator = \"tcg\"\n"), 0o644)
-	h.up().upKernel()
+	h.up()
+	h.refuseDeadKernel()
+	h.upKernel()
 	h.write("shared/file", []byte("of the host\n"), 0o644)
 	h.patchbay("network", "create", "web")
 	h.patchbay("network", "create", "user", "--plugin", "usermode")
@@ -63,5 +67,29 @@ func TestMicroVM(t *testing.T) {
 	h.patchbay("network", "connect", "more", "vm") // while it does not run
 	if got := h.patchbay("cp", "vm:/kept", "-"); !strings.Contains(got, "kept\n") {
 		t.Errorf("copied out of one that is stopped: %q", got)
+	}
+}
+
+// refuseDeadKernel starts a container with what looks like a kernel and ends at once.
+func (h *host) refuseDeadKernel() {
+	h.t.Helper()
+	images, err := filepath.Glob("../../dist/kernel/boot/vmlinuz-*")
+	modules, err2 := filepath.Glob("../../dist/kernel/lib/modules/*")
+	if err := errors.Join(err, err2); err != nil || len(images) != 1 || len(modules) != 1 {
+		h.t.Fatalf("kernels %v, modules %v, %v: run \"make deps\" first", images, modules, err)
+	}
+	image, err := os.ReadFile(images[0])
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	clear(image[40<<10:]) // after the header and the code that only a BIOS runs
+	tree, err := filepath.Abs(modules[0])
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.patchbay("system", "kernel", "set", "--modules", tree, h.write("dead", image, 0o644))
+	r := h.try("run", "--rm", "--runtime", "vm", "--network", "none", "box", "true")
+	if r.code == 0 || strings.Count(r.stderr, "\n") != 1 || !strings.Contains(r.stderr, "the guest has ended before its agent answered; the machine went down (guest-reset)") {
+		h.t.Errorf("a kernel that ends at once: %s", r)
 	}
 }

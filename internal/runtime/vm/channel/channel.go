@@ -79,7 +79,7 @@ func Greet(ctx context.Context, port net.Conn) (*Greeting, error) {
 // is errdefs.ErrUnavailable.
 func lost(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
-		err = fmt.Errorf("%w: %w", errdefs.ErrUnavailable, err)
+		return fmt.Errorf("the guest has ended before its agent answered: %w", errdefs.ErrUnavailable)
 	}
 	return fmt.Errorf("agent in the guest: %w", err)
 }

@@ -2,10 +2,11 @@
 package console
 
 import (
-	"fmt"
 	"os"
 	"slices"
 	"strings"
+
+	"patchbay.dev/patchbay/internal/wire"
 )
 
 const (
@@ -52,10 +53,19 @@ func panicOf(path string) string {
 // what its guest said last, in the same line.
 func Explain(err error, reason, path string) error {
 	if text := Ending(reason, path); text != "" {
-		return fmt.Errorf("%w; %s", err, text)
+		return &explained{text: wire.Text(err) + "; " + text, err: err}
 	}
 	return err
 }
+
+// explained is an error with more text, which is not behind the name of its kind.
+type explained struct {
+	text string
+	err  error
+}
+
+func (e *explained) Error() string { return e.text }
+func (e *explained) Unwrap() error { return e.err }
 
 // Ending is why a machine went down and what its guest said last.
 func Ending(reason, path string) string {

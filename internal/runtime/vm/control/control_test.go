@@ -107,6 +107,9 @@ func TestChoose(t *testing.T) {
 			if s := way.Sockets(); (s != nil) != tt.socket || opened != tt.socket || s != nil && s.CID != 77777 || !strings.HasPrefix(way.reason, tt.reason) {
 				t.Errorf("sockets %+v, opened %v, reason %q", s, opened, way.reason)
 			}
+			if kind, _, _ := strings.Cut(way.String(), ": "); (kind == "vsock") != tt.socket {
+				t.Errorf("told as %q", way)
+			}
 			way.Close()
 			way.Close() // once more is nothing
 			if way.Sockets() != nil {

@@ -22,6 +22,14 @@ type Way struct {
 	reason   string
 }
 
+// String is a line for the user.
+func (w *Way) String() string {
+	if w.endpoint == nil {
+		return "serial port: " + w.reason
+	}
+	return "vsock: " + w.reason
+}
+
 // Sockets is the device that the machine needs; nil: none.
 func (w *Way) Sockets() *qemu.Sockets {
 	if w.endpoint == nil {

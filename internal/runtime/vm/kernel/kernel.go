@@ -174,6 +174,13 @@ func replace(fresh, dir string) error {
 	return os.RemoveAll(old)
 }
 
+// A bzImage says in a bit of its header that its kernel is one of 64 bits (The Linux/x86 Boot
+// Protocol, xloadflags, XLF_KERNEL_64).
+const (
+	xloadflags = 0x236
+	kernel64   = 1
+)
+
 // releaseOf returns the release of a bzImage for x86 (The Linux/x86 Boot Protocol,
 // Documentation/arch/x86/boot.rst): the magic number HdrS at 0x202, and at 0x20e
 // where the text of the version is, less 0x200.
@@ -181,6 +188,9 @@ func releaseOf(image []byte) (string, error) {
 	bad := fmt.Errorf("is not a bootable Linux image for x86-64 (vmlinuz): %w", errdefs.ErrInvalidArgument)
 	if len(image) < 0x210 || !bytes.Equal(image[0x202:0x206], []byte("HdrS")) {
 		return "", bad
+	}
+	if len(image) <= xloadflags || image[xloadflags]&kernel64 == 0 {
+		return "", fmt.Errorf("is a kernel for x86 of 32 bits or older than Linux 3.8, want one for x86-64: %w", errdefs.ErrInvalidArgument)
 	}
 	at := int(image[0x20e]) + int(image[0x20f])<<8 + 0x200
 	if at >= len(image) {

@@ -23,6 +23,7 @@ const release = "6.1.0-test"
 func bzImage(release string) []byte {
 	image := make([]byte, 0x400)
 	copy(image[0x202:], "HdrS")
+	image[xloadflags] = kernel64
 	binary.LittleEndian.PutUint16(image[0x20e:], 0x100)
 	copy(image[0x300:], release+" (build@host) #1 SMP\x00")
 	return image
@@ -184,6 +185,16 @@ func TestARefusedKernelLeavesTheEarlierOne(t *testing.T) {
 	oddlyPacked["kernel/fs/erofs/erofs.ko.lz4"] = []byte("x")
 	broken := complete(t)
 	broken["kernel/fs/erofs/erofs.ko"] = []byte("not an ELF file")
+	foreign := complete(t)
+	module := modinfo("depends=")
+	binary.LittleEndian.PutUint16(module[18:], 183) // e_machine: EM_AARCH64
+	foreign["kernel/fs/erofs/erofs.ko"] = module
+	narrow := filepath.Join(t.TempDir(), "vmlinuz-686")
+	image := bzImage(release)
+	image[xloadflags] = 0
+	if err := os.WriteFile(narrow, image, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	notAKernel := filepath.Join(t.TempDir(), "vmlinuz")
 	if err := os.WriteFile(notAKernel, []byte("#!/bin/sh\n"), 0o644); err != nil {
 		t.Fatal(err)
@@ -195,6 +206,8 @@ func TestARefusedKernelLeavesTheEarlierOne(t *testing.T) {
 	}{
 		"no such file":            {"/nowhere/vmlinuz", errdefs.IsInvalidArgument, "no such file"},
 		"not a kernel":            {notAKernel, errdefs.IsInvalidArgument, "is not a bootable Linux image for x86-64"},
+		"of 32 bits":              {narrow, errdefs.IsInvalidArgument, "vmlinuz-686: is a kernel for x86 of 32 bits"},
+		"foreign modules":         {unpacked(t, foreign), errdefs.IsInvalidArgument, "erofs.ko: is for another architecture (EM_AARCH64), want x86-64"},
 		"all drivers that lack":   {without("kernel/fs/erofs/erofs.ko", "kernel/drivers/net/virtio_net.ko.zst"), errdefs.IsFailedPrecondition, "lacks erofs, virtio_net, neither"},
 		"a dependency that lacks": {without("kernel/net/failover.ko"), errdefs.IsFailedPrecondition, "lacks failover"},
 		"no modules":              {without("modules.builtin"), errdefs.IsFailedPrecondition, "--modules"},

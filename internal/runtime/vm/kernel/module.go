@@ -219,6 +219,9 @@ func dependencies(content []byte) (needs, wishes []string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if file.Machine != elf.EM_X86_64 {
+		return nil, nil, fmt.Errorf("is for another architecture (%v), want x86-64: %w", file.Machine, errdefs.ErrInvalidArgument)
+	}
 	section := file.Section(".modinfo")
 	if section == nil {
 		return nil, nil, fmt.Errorf("has no section .modinfo: %w", errdefs.ErrFailedPrecondition)

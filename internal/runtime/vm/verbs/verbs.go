@@ -18,6 +18,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/runtime/oci/cgroup"
 	"patchbay.dev/patchbay/internal/runtime/outer"
+	"patchbay.dev/patchbay/internal/runtime/vm/control"
 	"patchbay.dev/patchbay/internal/runtime/vm/kernel"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
 	"patchbay.dev/patchbay/internal/runtime/vm/share"
@@ -72,6 +73,7 @@ func (v Verbs) checks(ctx context.Context) []Check {
 		checkShares(ctx),
 		checkKernel(v.Source.KernelDir),
 		v.checkAccelerator(),
+		v.checkChannel(),
 		checkTap(),
 	}
 }
@@ -113,6 +115,20 @@ func (v Verbs) checkAccelerator() Check {
 	}
 	verdict := v.Known(k)
 	return Check{Name: "accelerator", OK: verdict.Accelerator != "" && !verdict.Emulated(), Detail: verdict.String()}
+}
+
+// checkChannel says by which way the next machine is spoken to.
+func (v Verbs) checkChannel() Check {
+	k, err := kernel.Load(v.Source.KernelDir)
+	if err != nil {
+		return Check{Name: "channel", Detail: "not known before there is a kernel for virtual machines"}
+	}
+	way, err := control.Chooser{Wish: v.Machines.Channel, Kernel: k, Open: control.Open}.Choose()
+	if err != nil {
+		return Check{Name: "channel", Detail: wire.Text(err)}
+	}
+	defer way.Close()
+	return Check{Name: "channel", OK: true, Detail: way.String()}
 }
 
 func checkTap() Check {
