@@ -103,9 +103,10 @@ RACE_PACKAGES ?= $(addprefix ./,networkplugin $(addprefix internal/,apiserver/co
 test-race: ## The packages that share state, with the race detector (needs gcc).
 	CGO_ENABLED=1 $(GO) test -race -parallel 4 -timeout $(TEST_TIMEOUT) $(RACE_PACKAGES)
 
-soak: build ## The long runs: 1,000 lives of a container, 60 s of changing networks (needs root).
+soak: build ## The long runs: 1,000 lives of a container, 60 s of changing networks, all of networking on machines (needs root).
 	PATCHBAY_SOAK_CYCLES=$${PATCHBAY_SOAK_CYCLES:-1000} PATCHBAY_SOAK_SECONDS=$${PATCHBAY_SOAK_SECONDS:-60} \
 		$(GO) test -tags integration -count 1 -timeout 1h -run Cycles -v ./test/integration
+	PATCHBAY_SOAK_MACHINES=1 $(GO) test -tags integration -count 1 -timeout 1h ./test/integration
 
 demo: ## A tour in a host namespace of its own; leaves nothing (needs root).
 	@$(MAKE) --no-print-directory deps

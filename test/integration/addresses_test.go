@@ -24,7 +24,11 @@ func testOneAddressFamily(t *testing.T, h *host) {
 	h.up()
 	h.patchbay("network", "create", "four", "--ipv6=false")
 	h.patchbay("network", "create", "six", "--ipv4=false")
+	h.patchbay("network", "update", "four", "--mtu", "1400")
 	h.runAsleep("--name", "one", "--network", "four", "--network", "six")
+	if mtu := h.patchbay("exec", "one", "cat", "/sys/class/net/eth0/mtu", "/sys/class/net/eth1/mtu"); mtu != "1400\n1500" {
+		t.Errorf("mtu of both: %q, want 1400, as the first was updated, and 1500", mtu)
+	}
 	for _, tt := range []struct{ name, by, far string }{
 		{"four", "eth0", farIPv4},
 		{"six", "eth1", farIPv6},
@@ -56,7 +60,7 @@ func testOneAddressFamily(t *testing.T, h *host) {
 // name servers, under a running container, over the death of the plugin and of
 // patchbayd; one that is refused changes nothing.
 func TestNetworkUpdate(t *testing.T) {
-	onEachRuntime(t, testNetworkUpdate)
+	onEachRuntimeAtLength(t, testNetworkUpdate)
 }
 
 func testNetworkUpdate(t *testing.T, h *host) {

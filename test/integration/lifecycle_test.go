@@ -23,7 +23,7 @@ import (
 // Stop and start keep addresses and MACs, static ones even from others that
 // ask meanwhile.
 func TestRestartKeepsAddresses(t *testing.T) {
-	onEachRuntime(t, testRestartKeepsAddresses)
+	onEachRuntimeAtLength(t, testRestartKeepsAddresses)
 }
 
 func testRestartKeepsAddresses(t *testing.T, h *host) {
@@ -125,7 +125,7 @@ func TestStandardStreams(t *testing.T) {
 }
 
 func TestLogs(t *testing.T) {
-	onEachRuntime(t, testLogs)
+	onEachRuntimeAtLength(t, testLogs)
 }
 
 func testLogs(t *testing.T, h *host) {

@@ -22,7 +22,7 @@ import (
 // the command line, the right addresses on each, each peer reached, egress
 // through the first only.
 func TestThreeNetworks(t *testing.T) {
-	onEachRuntime(t, testThreeNetworks)
+	onEachRuntimeAtLength(t, testThreeNetworks)
 }
 
 func testThreeNetworks(t *testing.T, h *host) {
@@ -138,6 +138,9 @@ func testAnswersLeaveWhereTheyCameIn(t *testing.T, h *host) {
 		"multi.lan":  {"", "", "", "local", "", h.attachment("multi", "lan").IPv4Address.Addr().String()},
 	})
 
+	if h.dear() {
+		return
+	}
 	// Names, order and addresses are the same at every start.
 	before := h.container("multi").Status.Attachments
 	h.patchbay("restart", "-t", "0", "multi")
@@ -274,7 +277,7 @@ func testNetworksAreIsolated(t *testing.T, h *host) {
 
 // What a user asks of an attachment is what the container gets.
 func TestAttachmentOptions(t *testing.T) {
-	onEachRuntime(t, testAttachmentOptions)
+	onEachRuntimeAtLength(t, testAttachmentOptions)
 }
 
 func testAttachmentOptions(t *testing.T, h *host) {

@@ -239,7 +239,7 @@ func testNamesByUser(t *testing.T, h *host) {
 
 // A plugin that does not answer costs its own names, and for a short time.
 func TestNamesBesideHangingPlugin(t *testing.T) {
-	onEachRuntime(t, testNamesBesideHangingPlugin)
+	onEachRuntimeAtLength(t, testNamesBesideHangingPlugin)
 }
 
 func testNamesBesideHangingPlugin(t *testing.T, h *host) {

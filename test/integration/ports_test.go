@@ -161,6 +161,9 @@ func testPublishedPorts(t *testing.T, h *host) {
 
 	h.patchbay("stop", "-t", "0", "web")
 	h.cannotCall(h.internet, hostIPv4+":8080")
+	if h.dear() {
+		return
+	}
 	h.patchbay("start", "web")
 	if got := h.patchbay("port", "web", "85"); got != strings.Join(random, "\n") {
 		t.Errorf("after stop and start port 85 is at %q, was at %q", got, random)
@@ -285,7 +288,7 @@ func askUntilAnswered(t *testing.T, c net.Conn, want string) {
 // A client that keeps sending UDP from one socket reaches the container that has
 // the port now, as itself: the kernel forgets where its flow went before.
 func TestPublishedDatagrams(t *testing.T) {
-	onEachRuntime(t, testPublishedDatagrams)
+	onEachRuntimeAtLength(t, testPublishedDatagrams)
 }
 
 func testPublishedDatagrams(t *testing.T, h *host) {
@@ -312,7 +315,7 @@ func testPublishedDatagrams(t *testing.T, h *host) {
 }
 
 // A network whose plugin publishes nothing has its ports forwarded by the
-// container's helper.
+// container's helper, which takes over from one that does.
 func TestPortsOfAnyPlugin(t *testing.T) {
 	onEachRuntime(t, testPortsOfAnyPlugin)
 }
@@ -320,9 +323,10 @@ func TestPortsOfAnyPlugin(t *testing.T) {
 func testPortsOfAnyPlugin(t *testing.T, h *host) {
 	h.up()
 	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--option", "parent="+uplink, "--subnet", "10.77.0.0/24", "--subnet-v6", "fd77::/64")
+	h.patchbay("network", "create", "web")
 	h.patchbay("network", "create", "closed", "--internal")
 	h.patchbay("network", "create", "apart", "--plugin", "usermode")
-	h.runAsleep("--name", "app", "--network", "lan", "-p", "80", "-p", "7000", "-p", "5353/udp")
+	h.runAsleep("--name", "app", "--network", "web", "-p", "80", "-p", "7000", "-p", "5353/udp")
 	app := h.probe(t, "app")
 	v := app.callers(":80")
 	app.datagrams(":5353", "here")
@@ -330,7 +334,7 @@ func testPortsOfAnyPlugin(t *testing.T, h *host) {
 		return net.JoinHostPort(address, strings.TrimPrefix(strings.Split(h.patchbay("port", "app", port), "\n")[0], "0.0.0.0:"))
 	}
 	last := ""
-	for _, network := range []string{"lan", "closed", "apart"} {
+	for _, network := range []string{"web", "lan", "closed", "apart"} {
 		if last != "" {
 			h.patchbay("network", "connect", network, "app")
 			h.patchbay("network", "disconnect", last, "app")

@@ -75,10 +75,12 @@ func testRates(t *testing.T, h *host) {
 	h.runAsleep("--name", "slow", "--network", "web,rate-in=2mbit,rate-out=0.3gbit")
 	gateway := h.network("web").Status.IPv4Gateway.String()
 	h.checkRates("slow", "web", 2e6, 3e8, gateway)
-	h.patchbay("stop", "-t", "0", "slow")
-	h.wantNoBuckets()
-	h.patchbay("start", "slow")
-	h.checkRates("slow", "web", 2e6, 3e8, gateway)
+	if !h.dear() {
+		h.patchbay("stop", "-t", "0", "slow")
+		h.wantNoBuckets()
+		h.patchbay("start", "slow")
+		h.checkRates("slow", "web", 2e6, 3e8, gateway)
+	}
 	kill(t, h.container("slow").Status.HelperPID)
 	h.wantNoBuckets()
 }

@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"os"
 	"slices"
 	"testing"
 )
@@ -21,6 +22,29 @@ var runtimes = []string{namespaces, machine}
 // made of namespaces.
 func onEachRuntime(t *testing.T, test func(t *testing.T, h *host)) {
 	t.Parallel()
+	on(t, runtimes, test)
+}
+
+// soakMachines has every test of networking run on machines.
+const soakMachines = "PATCHBAY_SOAK_MACHINES"
+
+// onEachRuntimeAtLength is onEachRuntime for a test that shows nothing of machines that
+// others do not: a machine costs seconds, so that it is left to those who have the time.
+func onEachRuntimeAtLength(t *testing.T, test func(t *testing.T, h *host)) {
+	t.Parallel()
+	if os.Getenv(soakMachines) == "" {
+		on(t, []string{namespaces}, test)
+		return
+	}
+	on(t, runtimes, test)
+}
+
+// dear says that the rest of a test, which needs a machine once more, is left to those who
+// have the time.
+func (h *host) dear() bool { return h.runtime == machine && os.Getenv(soakMachines) == "" }
+
+func on(t *testing.T, runtimes []string, test func(t *testing.T, h *host)) {
+	t.Helper()
 	for _, runtime := range runtimes {
 		t.Run(runtime, func(t *testing.T) {
 			t.Parallel()
