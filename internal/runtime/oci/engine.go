@@ -134,7 +134,11 @@ func (e *Engine) Prepare(_ context.Context, c sandbox.Configuration) error {
 	if cache := newFilterCache(e.config.CacheDir, e.program.Path, s); !cache.apply(s) {
 		e.filters = cache
 	}
-	return writeJSON(e.path("config.json"), s)
+	document, err := spec.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return write(e.path("config.json"), document)
 }
 
 // forInit gives the minimal init what it needs beside the command. What further
@@ -196,6 +200,10 @@ func writeJSON(path string, v any) error {
 	if err != nil {
 		return err
 	}
+	return write(path, data)
+}
+
+func write(path string, data []byte) error {
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}

@@ -1,17 +1,14 @@
 package oci
 
 import (
-	"encoding/json"
 	"errors"
-
-	"github.com/opencontainers/runtime-spec/specs-go"
-
 	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/runtime/oci/cgroup"
 	"patchbay.dev/patchbay/internal/runtime/oci/program"
 	"patchbay.dev/patchbay/internal/runtime/oci/reaper"
+	"patchbay.dev/patchbay/internal/runtime/oci/spec"
 	"patchbay.dev/patchbay/internal/runtime/outer"
 	"patchbay.dev/patchbay/internal/tapstream"
 )
@@ -61,8 +58,8 @@ func Prepare(cacheDir string) (*Preparation, error) {
 	// what to make, there is some.
 	go func() {
 		p.network <- makeNetwork()
-		_, _ = json.Marshal(&specs.Spec{}) // learns the type, which Engine.Prepare needs
-		copied, _ := program.Load(path)    // without one the program sees to it
+		spec.Learn()                    // Engine.Prepare needs it
+		copied, _ := program.Load(path) // without one the program sees to it
 		p.copied <- copied
 	}()
 	return p, nil

@@ -12,6 +12,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"patchbay.dev/patchbay/internal/runtime/oci/spec"
@@ -80,6 +81,9 @@ func TestGolden(t *testing.T) {
 			if s.Linux.Seccomp == nil || len(s.Linux.Seccomp.Syscalls) == 0 || s.Linux.Seccomp.DefaultAction != specs.ActErrno {
 				t.Errorf("seccomp = %v, want a filter that refuses by default", s.Linux.Seccomp)
 			}
+			s.Annotations = map[string]string{"run.oci.keep_original_groups": "1"}
+			wantSame(t, s)
+			s.Annotations = nil
 			s.Linux.Seccomp = nil // of a library, and long
 			got, err := json.MarshalIndent(s, "", "  ")
 			if err != nil {
@@ -99,6 +103,22 @@ func TestGolden(t *testing.T) {
 				t.Errorf("config.json (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// wantSame wants the document to have all that the specification does.
+func wantSame(t *testing.T, s *specs.Spec) {
+	t.Helper()
+	document, err := spec.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got specs.Spec
+	if err := json.Unmarshal(document, &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(s, &got, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("config.json, read again (-want +got):\n%s", diff)
 	}
 }
 
