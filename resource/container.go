@@ -27,6 +27,7 @@ type ContainerConfiguration struct {
 	Runtime          string                    `json:"runtime"`
 	StopSignal       string                    `json:"stopSignal"`
 	StopTimeout      time.Duration             `json:"stopTimeout"` // nanoseconds
+	Log              LogLimits                 `json:"log,omitzero"`
 }
 
 // Process is one command in a sandbox.
@@ -127,4 +128,5 @@ type ContainerTemplate struct {
 	Runtime          string // empty: the default
 	StopSignal       string
 	StopTimeout      *time.Duration // nil: the default
+	Log              LogLimits
 }

@@ -62,6 +62,7 @@ func (t ContainerTemplate) Validate() error {
 			add(fmt.Errorf("capability %q: want a name like NET_ADMIN, or ALL", c))
 		}
 	}
+	add(t.Log.Validate())
 	if t.StopTimeout != nil && *t.StopTimeout < 0 {
 		add(fmt.Errorf("stop timeout %v: want 0 or more", *t.StopTimeout))
 	}

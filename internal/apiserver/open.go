@@ -100,6 +100,7 @@ func openContainers(s *server, environment []string) (*containers.Service, error
 		Runtimes:       s.plugins,
 		DefaultRuntime: s.config.Settings.DefaultRuntime,
 		Standby:        s.config.Settings.StandbyHelpers,
+		LogLimits:      s.config.Settings.Log,
 		ReadyTimeout:   s.config.Settings.ReadyTimeout,
 		StartTimeout:   startTimeout + s.config.Settings.VirtualMachines.BootTimeout,
 		Log:            s.config.Log,

@@ -32,7 +32,8 @@ type Config struct {
 	// Subnets that nobody gives come from these, in order. None: for IPv4 those of
 	// plugins, for IPv6 the prefix of this installation.
 	IPv4Pools, IPv6Pools []resource.SubnetPool
-	Metrics              *Endpoint // nil: they are not served
+	Metrics              *Endpoint          // nil: they are not served
+	Log                  resource.LogLimits // where a container has none of its own
 	VirtualMachines      resource.VirtualMachines
 }
 
@@ -63,6 +64,10 @@ type file struct {
 	Metrics struct {
 		Listen *string `toml:"listen"`
 	} `toml:"metrics"`
+	Log struct {
+		MaxSize *string `toml:"max-size"`
+		MaxFile *int    `toml:"max-file"`
+	} `toml:"log"`
 	VM virtualMachines `toml:"vm"`
 }
 
@@ -156,6 +161,13 @@ func (f file) complete(path string) (Config, error) {
 		endpoint.Setting = path + ": metrics.listen"
 		c.Metrics = &endpoint
 	}
+	c.Log = resource.DefaultLogLimits()
+	if size := f.Log.MaxSize; size != nil {
+		faults = append(faults, inTable("log", c.Log.Set("max-size", *size)))
+	}
+	if number := f.Log.MaxFile; number != nil {
+		faults = append(faults, inTable("log", c.Log.Set("max-file", strconv.Itoa(*number))))
+	}
 	var vmErr error
 	c.VirtualMachines, vmErr = f.VM.complete()
 	faults = append(faults, vmErr)
@@ -163,6 +175,14 @@ func (f file) complete(path string) (Config, error) {
 		return Config{}, fmt.Errorf("%s: %w: %w", path, err, errdefs.ErrInvalidArgument)
 	}
 	return c, nil
+}
+
+// inTable says in which table of the file a fault is.
+func inTable(table string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("[%s]: %w", table, err)
 }
 
 // pools checks the pools of one family. Those that overlap are refused: one

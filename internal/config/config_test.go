@@ -18,7 +18,7 @@ import (
 
 var defaults = Config{
 	DefaultRuntime: "oci", DefaultNetwork: resource.PluginInfo{Plugin: "bridge"}, ReadyTimeout: 10 * time.Second, StandbyHelpers: 1,
-	VirtualMachines: resource.DefaultVirtualMachines(),
+	VirtualMachines: resource.DefaultVirtualMachines(), Log: resource.DefaultLogLimits(),
 }
 
 func load(t *testing.T, text string) (Config, error) {
@@ -56,6 +56,9 @@ directories = ["/opt/plugins"]
 plugin-ready = "1500ms"
 [metrics]
 listen = "127.0.0.1:9100"
+[log]
+max-size = "1m"
+max-file = 5
 [vm]
 accelerator = "tcg"
 machine = "microvm"
@@ -67,6 +70,7 @@ templates = false
 			DefaultRuntime: "vm", DefaultNetwork: resource.PluginInfo{Plugin: "macvlan", Variant: "private"},
 			InsecureRegistries: []string{"box:5000"}, AllowedUIDs: []int{1000, 1001, 0},
 			PluginDirectories: []string{"/opt/plugins"}, ReadyTimeout: 1500 * time.Millisecond, StandbyHelpers: 3,
+			Log:       resource.LogLimits{MaxBytes: 1 << 20, MaxFiles: 5},
 			Metrics:   &Endpoint{Network: "tcp", Address: "127.0.0.1:9100"},
 			IPv4Pools: []resource.SubnetPool{{Base: netip.MustParsePrefix("10.0.0.0/8"), Size: 24}, {Base: netip.MustParsePrefix("172.20.0.0/14"), Size: 30}},
 			IPv6Pools: []resource.SubnetPool{{Base: netip.MustParsePrefix("fd12:3456:789a::/48"), Size: 64}},
@@ -107,6 +111,8 @@ func TestFaults(t *testing.T) {
 		"directory":   {"[plugins]\ndirectories = [\"x\"]", `plugins.directories: "x": want an absolute path`},
 		"user":        {"[api]\nallowed-users = [\"no such user\"]", `api.allowed-users: "no such user": there is no such user`},
 		"uid":         {"[api]\nallowed-users = [-1]", "api.allowed-users: -1: want a name or a uid"},
+		"log size":    {"[log]\nmax-size = \"1\"", "[log]: log max-size 1: want at least 65536 bytes"},
+		"log files":   {"[log]\nmax-file = 0", `[log]: log max-file "0": want 1 to 100`},
 		"timeout":     {"[timeouts]\nplugin-ready = \"10\"", `timeouts.plugin-ready: "10": want a duration like "10s"`},
 		"pool":        {"[pools]\nipv4 = [{base = \"10.0.0.0\"}]", `pools.ipv4: base "10.0.0.0": want a prefix`},
 		"pool family": {"[pools]\nipv4 = [{base = \"fd00::/8\"}]", `pools.ipv4: base fd00::/8: is of the other address family`},

@@ -16,11 +16,12 @@ import (
 	"pgregory.net/rapid"
 
 	"patchbay.dev/patchbay/internal/containerlog"
+	"patchbay.dev/patchbay/resource"
 )
 
 func create(t *testing.T, path string) *containerlog.Writer {
 	t.Helper()
-	w, err := containerlog.Create(path)
+	w, err := containerlog.Create(path, resource.LogLimits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +185,7 @@ func TestAnyBytes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		path := filepath.Join(dir, "log")
 		_ = os.Remove(path)
-		w, err := containerlog.Create(path)
+		w, err := containerlog.Create(path, resource.LogLimits{})
 		if err != nil {
 			t.Fatal(err)
 		}

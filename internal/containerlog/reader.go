@@ -28,8 +28,9 @@ type ReadOptions struct {
 	Follow <-chan struct{}
 }
 
-// Read calls f for each chosen entry of the log at path, in order, and returns
-// f's error, or that of ctx. A file that does not exist is an empty log. Lines
+// Read calls f for each chosen entry of the log at path and of the files that were set
+// aside before it, in order, and returns f's error, or that of ctx. A file that does
+// not exist is an empty log. Lines
 // that are not entries, such as one a writer died in the middle of, are left
 // out.
 func Read(ctx context.Context, path string, o ReadOptions, f func(Entry) error) error {
@@ -91,16 +92,12 @@ type reader struct {
 	options ReadOptions
 	f       func(Entry) error
 
-	file    *os.File
+	files   []*os.File // the one that is read, and those that come after it
 	buf     *bufio.Reader
 	partial []byte // of a line whose end is not written yet
 }
 
-func (r *reader) close() {
-	if r.file != nil {
-		r.file.Close()
-	}
-}
+func (r *reader) close() { closeAll(r.files) }
 
 // wait returns when the log may have grown, or true when the writer has ended.
 func (r *reader) wait(ctx context.Context, changes *fsnotify.Watcher) (ended bool, err error) {
@@ -123,13 +120,39 @@ func (r *reader) wait(ctx context.Context, changes *fsnotify.Watcher) (ended boo
 	}
 }
 
-// drain reads to the present end of the file.
+// drain reads to the present end of the log.
 func (r *reader) drain(ctx context.Context) error {
-	if r.file == nil {
-		if err := r.open(); err != nil || r.file == nil {
+	if len(r.files) == 0 {
+		if err := r.open(); err != nil || len(r.files) == 0 {
 			return err
 		}
 	}
+	for {
+		if err := r.drainFile(ctx); err != nil {
+			return err
+		}
+		if len(r.files) > 1 {
+			r.next()
+			continue
+		}
+		newer, err := newerThan(r.path, r.files[0])
+		if err != nil || len(newer) == 0 {
+			return err
+		}
+		// What was written before it was set aside may not have been read yet.
+		r.files = append(r.files, newer...)
+	}
+}
+
+// next goes on to the next file. A line has its end in the file it begins in.
+func (r *reader) next() {
+	r.files[0].Close()
+	r.files = r.files[1:]
+	r.buf, r.partial = bufio.NewReader(r.files[0]), r.partial[:0]
+}
+
+// drainFile reads to the present end of the file.
+func (r *reader) drainFile(ctx context.Context) error {
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -155,52 +178,75 @@ func (r *reader) drain(ctx context.Context) error {
 	}
 }
 
-// open opens the file, if there is one yet, at the place where the tail begins.
+// open opens the files, if there are any yet, at the place where the tail begins.
 func (r *reader) open() error {
-	f, err := os.Open(r.path)
-	if errors.Is(err, os.ErrNotExist) {
+	files, err := newerThan(r.path, nil)
+	if err != nil {
+		return err
+	}
+	if len(files) == 0 {
 		r.options.Tail = -1 // all that comes is new
 		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("container log: %w", err)
-	}
+	r.files = files
 	if r.options.Tail >= 0 {
-		start, err := tailOffset(f, r.options.Tail)
-		if err == nil {
-			_, err = f.Seek(start, io.SeekStart)
-		}
-		if err != nil {
-			f.Close()
+		if err := r.seekTail(); err != nil {
 			return fmt.Errorf("container log %s: %w", r.path, err)
 		}
 	}
-	r.file, r.buf = f, bufio.NewReader(f)
+	r.buf = bufio.NewReader(r.files[0])
 	return nil
 }
 
-// tailOffset returns where the last n lines of output begin. An unfinished last
-// line counts as a line.
-func tailOffset(f *os.File, n int64) (int64, error) {
+// seekTail goes to where the last lines of output begin, and closes the files before
+// that. An unfinished last line counts as a line.
+func (r *reader) seekTail() error {
+	want := lastLines{n: r.options.Tail}
+	place := len(r.files) - 1
+	start, err := want.startIn(r.files[place])
+	for err == nil && !want.found && place > 0 {
+		place--
+		start, err = want.startIn(r.files[place])
+	}
+	if err != nil {
+		return err
+	}
+	closeAll(r.files[:place])
+	r.files = r.files[place:]
+	_, err = r.files[0].Seek(start, io.SeekStart)
+	return err
+}
+
+// lastLines looks for the beginning of the last n lines, from the youngest file to
+// the oldest.
+type lastLines struct {
+	n, seen int64
+	begun   bool // an entry has been met
+	found   bool // the lines begin in the file that was looked at last
+}
+
+// startIn returns where the lines begin, as far as this file has them.
+func (l *lastLines) startIn(f *os.File) (int64, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return 0, err
 	}
-	end := info.Size()
-	if n == 0 {
-		return end, nil
+	start := info.Size()
+	if l.n == 0 {
+		l.found = true
+		return start, nil
 	}
-	start, lines, first := end, int64(0), true
-	err = backwards(f, end, func(line []byte, offset int64) bool {
+	err = backwards(f, start, func(line []byte, offset int64) bool {
 		e, ok := parseEntry(line)
 		if !ok {
 			return true
 		}
-		if e.Complete() || first {
-			lines++
+		if e.Complete() || !l.begun {
+			l.seen++
 		}
-		first = false
-		if lines > n {
+		l.begun = true
+		if l.seen > l.n {
+			l.found = true
 			return false
 		}
 		start = offset

@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"patchbay.dev/patchbay/resource"
 )
 
 // maxData is the longest piece of a line in one entry.
@@ -14,26 +16,49 @@ const maxData = 16 << 10
 
 // Writer appends to a log file. It is safe for concurrent use.
 type Writer struct {
-	file *os.File
+	path   string
+	limits resource.LogLimits
+
 	mu   sync.Mutex
-	buf  []byte // guarded by mu; reused from write to write
+	file *os.File // guarded by mu
+	size int64    // guarded by mu
+	buf  []byte   // guarded by mu; reused from write to write
 }
 
 // Create opens the log file at path for appending and makes it where it is not
 // there. A line that an earlier writer died in the middle of is ended, so that
-// it costs no further entry.
-func Create(path string) (*Writer, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("container log: %w", err)
+// it costs no further entry. A file that the next entry would make too long is set
+// aside before, as path.1, and those set aside before that as path.2 and so on; what
+// is older than the limits allow is removed. Limits that are zero are none.
+func Create(path string, limits resource.LogLimits) (*Writer, error) {
+	w := &Writer{path: path, limits: limits}
+	if err := w.open(); err != nil {
+		return nil, err
 	}
-	w := &Writer{file: f}
-	if err := w.endBrokenLine(); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("container log %s: %w", path, err)
+	if w.isLimited() {
+		removeFrom(path, max(limits.MaxFiles, 1))
 	}
 	return w, nil
 }
+
+func (w *Writer) open() error {
+	f, err := os.OpenFile(w.path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("container log: %w", err)
+	}
+	w.file = f
+	if err = w.endBrokenLine(); err == nil {
+		var info os.FileInfo
+		if info, err = f.Stat(); err == nil {
+			w.size = info.Size()
+			return nil
+		}
+	}
+	f.Close()
+	return fmt.Errorf("container log %s: %w", w.path, err)
+}
+
+func (w *Writer) isLimited() bool { return w.limits.MaxBytes > 0 }
 
 func (w *Writer) endBrokenLine() error {
 	info, err := w.file.Stat()
@@ -52,7 +77,11 @@ func (w *Writer) endBrokenLine() error {
 func (w *Writer) Stream(stderr bool) io.Writer { return stream{w, stderr} }
 
 // Close closes the file. Nothing is buffered.
-func (w *Writer) Close() error { return w.file.Close() }
+func (w *Writer) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.file.Close()
+}
 
 type stream struct {
 	w      *Writer
@@ -74,8 +103,28 @@ func (s stream) Write(p []byte) (int, error) {
 		s.w.buf = appendEntry(s.w.buf, Entry{Time: now, Stderr: s.stderr, Data: rest[:n]})
 		rest = rest[n:]
 	}
-	if _, err := s.w.file.Write(s.w.buf); err != nil {
+	s.w.rotateFor(int64(len(s.w.buf)))
+	n, err := s.w.file.Write(s.w.buf)
+	s.w.size += int64(n)
+	if err != nil {
 		return 0, err
 	}
 	return len(p), nil
+}
+
+// rotateFor sets the file aside if n bytes more would make it too long. Where that
+// cannot be done the file grows: what a process writes is worth more than the limit.
+func (w *Writer) rotateFor(n int64) {
+	if !w.isLimited() || w.size == 0 || w.size+n <= w.limits.MaxBytes {
+		return
+	}
+	if setAside(w.path, max(w.limits.MaxFiles, 1)) != nil {
+		return
+	}
+	former := w.file
+	if err := w.open(); err != nil {
+		w.file = former // which readers find as the youngest that was set aside
+		return
+	}
+	_ = former.Close() // nothing is buffered
 }

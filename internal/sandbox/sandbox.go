@@ -136,7 +136,8 @@ type BootstrapConfig struct {
 	Hosts     []resource.ExtraHost
 	Ports     []resource.PublishedPort
 	LogPath   string // file for the output of the main process; empty: none
-	Start     bool   // start the main process too
+	LogLimits resource.LogLimits
+	Start     bool // start the main process too
 }
 
 // Bootstrapped is what Bootstrap made.
@@ -221,7 +222,7 @@ func (s *Sandbox) bootstrap(ctx context.Context, c BootstrapConfig) (main MainPr
 		return nil, err
 	}
 	undo.Add(func() error { s.closePorts(ctx); return nil })
-	log, err := openLog(&d.Configuration, c.LogPath)
+	log, err := openLog(&d.Configuration, c.LogPath, c.LogLimits)
 	if err != nil {
 		return nil, err
 	}
@@ -266,11 +267,11 @@ func (s *Sandbox) identify(c BootstrapConfig) (err error) {
 	return nil
 }
 
-func openLog(c *Configuration, path string) (*containerlog.Writer, error) {
+func openLog(c *Configuration, path string, limits resource.LogLimits) (*containerlog.Writer, error) {
 	if path == "" {
-		path = os.DevNull
+		path, limits = os.DevNull, resource.LogLimits{}
 	}
-	log, err := containerlog.Create(path)
+	log, err := containerlog.Create(path, limits)
 	if err != nil {
 		return nil, err
 	}

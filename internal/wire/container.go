@@ -142,6 +142,7 @@ func containerConfigurationToProto(c resource.ContainerConfiguration) *apiserver
 		Runtime:          c.Runtime,
 		StopSignal:       c.StopSignal,
 		StopTimeout:      durationpb.New(c.StopTimeout),
+		Log:              LogLimitsToProto(c.Log),
 	}
 }
 
@@ -193,6 +194,7 @@ func containerConfiguration(f *faults, c *apiserverv1.ContainerConfiguration) re
 		Runtime:          c.GetRuntime(),
 		StopSignal:       c.GetStopSignal(),
 		StopTimeout:      c.GetStopTimeout().AsDuration(),
+		Log:              LogLimitsFromProto(c.GetLog()),
 	}
 }
 
@@ -224,6 +226,7 @@ func ContainerTemplateToProto(t resource.ContainerTemplate) *apiserverv1.Contain
 		AutoRemove:       t.AutoRemove,
 		Runtime:          t.Runtime,
 		StopSignal:       t.StopSignal,
+		Log:              LogLimitsToProto(t.Log),
 	}
 	if t.StopTimeout != nil {
 		out.StopTimeout = durationpb.New(*t.StopTimeout)
@@ -262,6 +265,7 @@ func ContainerTemplateFromProto(t *apiserverv1.ContainerTemplate) (resource.Cont
 		AutoRemove:       t.GetAutoRemove(),
 		Runtime:          t.GetRuntime(),
 		StopSignal:       t.GetStopSignal(),
+		Log:              LogLimitsFromProto(t.GetLog()),
 	}
 	if t.GetStopTimeout() != nil {
 		d := t.GetStopTimeout().AsDuration()

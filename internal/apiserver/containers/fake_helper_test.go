@@ -26,6 +26,7 @@ import (
 	"patchbay.dev/patchbay/internal/atomicfile"
 	"patchbay.dev/patchbay/internal/containerlog"
 	"patchbay.dev/patchbay/internal/rpc"
+	"patchbay.dev/patchbay/resource"
 )
 
 // manner tells a fake helper how to behave before it knows its container.
@@ -145,7 +146,7 @@ func (f *fake) Bootstrap(ctx context.Context, r *sandboxv1.BootstrapRequest) (*s
 	case "rendezvous":
 		meet(variable(r.GetProcess(), "PLACE"), 2)
 	}
-	log, err := containerlog.Create(r.GetLogPath())
+	log, err := containerlog.Create(r.GetLogPath(), resource.LogLimits{})
 	if err != nil {
 		return nil, err
 	}

@@ -78,6 +78,8 @@ type Config struct {
 	Runtimes request.Runtimes
 	// DefaultRuntime is that of containers which name none.
 	DefaultRuntime string
+	// LogLimits are those of containers that have none of their own.
+	LogLimits resource.LogLimits
 	// Standby is how many runtime helpers wait for a container; 0: none.
 	Standby int
 	// ReadyTimeout bounds how long a runtime helper may take until it answers;
@@ -107,6 +109,7 @@ type Config struct {
 }
 
 func (c *Config) complete() {
+	c.LogLimits = c.LogLimits.Or(resource.DefaultLogLimits())
 	c.AskedByList = cmp.Or(c.AskedByList, 16)
 	for value, fallback := range map[*time.Duration]time.Duration{
 		&c.ReadyTimeout:  10 * time.Second,
@@ -224,7 +227,7 @@ func New(c Config) (*Service, error) {
 	s.waits = waits.New(s.life)
 	s.launcher = launch.Launcher{
 		Roots: c.Roots, Images: c.Images, Networks: c.Networks, Runtimes: c.Runtimes, Programs: s.programs,
-		Timeout: c.StartTimeout, Grace: c.GraceTimeout, Log: c.Log,
+		Timeout: c.StartTimeout, Grace: c.GraceTimeout, LogLimits: c.LogLimits, Log: c.Log,
 	}
 	s.Calls = reach.Calls{Containers: reachable{s}, Timeout: c.StartTimeout, GraceTimeout: c.GraceTimeout, StatsTimeout: c.StatsTimeout}
 	for _, r := range stored {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,6 +29,7 @@ type containerFlags struct {
 	publish                               []string
 	env, envFiles, volumes, mounts, tmpfs []string
 	stopTimeout                           time.Duration
+	logOptions                            []string
 	pull                                  pull.Policy
 	platform                              string
 }
@@ -99,6 +101,8 @@ func (o *containerFlags) bindLimits(f *frame.Frame, flags *pflag.FlagSet) {
 	flags.StringSliceVar(&t.CapabilitiesDrop, "cap-drop", nil, "capability to lack, or ALL (repeatable)")
 	flags.VarP(frame.Checked(f, &t.Resources.MemoryBytes, "size", parse.Memory), "memory", "m", "most memory, like 512m or 2g")
 	flags.Var(frame.Checked(f, &t.Resources.NanoCPUs, "number", parse.CPUs), "cpus", "most processors, like 1.5")
+	flags.StringArrayVar(&o.logOptions, "log-opt", nil,
+		"max-size=SIZE of each file of the log, like 10m, or -1 for one that grows; max-file=NUMBER of them (repeatable; default: the configured ones, 10m and 3)")
 	flags.Var(frame.Checked(f, &t.Resources.PIDs, "number", func(s string) (int64, error) { return parse.Count("pids-limit", s) }),
 		"pids-limit", "most processes and threads; those of --init do not count")
 }
@@ -119,6 +123,7 @@ func (o *containerFlags) request(f *frame.Frame, c *cobra.Command, args []string
 	f.Fault(err)
 	labels, err := parse.Pairs("label", o.labels, true)
 	f.Fault(errors.Join(err, resource.ValidateLabels(labels)))
+	f.Fault(o.setLogLimits())
 	t.Env = o.environment(f)
 	t.Mounts = o.allMounts(f)
 	if c.Flags().Changed("stop-timeout") {
@@ -202,4 +207,16 @@ func (o *containerFlags) allMounts(f *frame.Frame) []resource.Mount {
 		add(parse.Mount("type=tmpfs,target="+v, directory))
 	}
 	return out
+}
+
+// setLogLimits takes the limits of the log from --log-opt.
+func (o *containerFlags) setLogLimits() error {
+	var faults []error
+	for _, option := range o.logOptions {
+		key, value, _ := strings.Cut(option, "=")
+		if err := o.template.Log.Set(key, value); err != nil {
+			faults = append(faults, fmt.Errorf("--log-opt %s: %w", option, err))
+		}
+	}
+	return errors.Join(faults...)
 }

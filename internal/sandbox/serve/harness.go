@@ -106,6 +106,7 @@ func bootstrapConfig(r *sandboxv1.BootstrapRequest) (sandbox.BootstrapConfig, er
 		Hosts:     hosts,
 		Ports:     ports,
 		LogPath:   r.GetLogPath(),
+		LogLimits: wire.LogLimitsFromProto(r.GetLogLimits()),
 		Start:     r.GetStart(),
 	}, nil
 }

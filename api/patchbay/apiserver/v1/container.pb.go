@@ -671,6 +671,7 @@ type ContainerConfiguration struct {
 	Dns              *v1.DNSConfiguration          `protobuf:"bytes,16,opt,name=dns,proto3" json:"dns,omitempty"`
 	ExtraHosts       []*v1.ExtraHost               `protobuf:"bytes,17,rep,name=extra_hosts,json=extraHosts,proto3" json:"extra_hosts,omitempty"`
 	Ports            []*v1.PublishedPort           `protobuf:"bytes,18,rep,name=ports,proto3" json:"ports,omitempty"` // each with its host port
+	Log              *v1.LogLimits                 `protobuf:"bytes,19,opt,name=log,proto3" json:"log,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -827,6 +828,13 @@ func (x *ContainerConfiguration) GetExtraHosts() []*v1.ExtraHost {
 func (x *ContainerConfiguration) GetPorts() []*v1.PublishedPort {
 	if x != nil {
 		return x.Ports
+	}
+	return nil
+}
+
+func (x *ContainerConfiguration) GetLog() *v1.LogLimits {
+	if x != nil {
+		return x.Log
 	}
 	return nil
 }
@@ -1001,6 +1009,7 @@ type ContainerTemplate struct {
 	ExtraHosts       []*v1.ExtraHost               `protobuf:"bytes,24,rep,name=extra_hosts,json=extraHosts,proto3" json:"extra_hosts,omitempty"`
 	Ports            []*v1.PublishedPort           `protobuf:"bytes,25,rep,name=ports,proto3" json:"ports,omitempty"`
 	PublishAll       bool                          `protobuf:"varint,26,opt,name=publish_all,json=publishAll,proto3" json:"publish_all,omitempty"` // the ports that the image exposes too, on chosen host ports
+	Log              *v1.LogLimits                 `protobuf:"bytes,27,opt,name=log,proto3" json:"log,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -1215,6 +1224,13 @@ func (x *ContainerTemplate) GetPublishAll() bool {
 		return x.PublishAll
 	}
 	return false
+}
+
+func (x *ContainerTemplate) GetLog() *v1.LogLimits {
+	if x != nil {
+		return x.Log
+	}
+	return nil
 }
 
 type ContainerServiceCreateRequest struct {
@@ -2883,7 +2899,7 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\tContainer\x127\n" +
 	"\bmetadata\x18\x01 \x01(\v2\x1b.patchbay.types.v1.MetadataR\bmetadata\x12S\n" +
 	"\rconfiguration\x18\x02 \x01(\v2-.patchbay.apiserver.v1.ContainerConfigurationR\rconfiguration\x12>\n" +
-	"\x06status\x18\x03 \x01(\v2&.patchbay.apiserver.v1.ContainerStatusR\x06status\"\xaa\x06\n" +
+	"\x06status\x18\x03 \x01(\v2&.patchbay.apiserver.v1.ContainerStatusR\x06status\"\xda\x06\n" +
 	"\x16ContainerConfiguration\x12\x14\n" +
 	"\x05image\x18\x01 \x01(\tR\x05image\x12!\n" +
 	"\fimage_digest\x18\x02 \x01(\tR\vimageDigest\x12\x1a\n" +
@@ -2906,7 +2922,8 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\x03dns\x18\x10 \x01(\v2#.patchbay.types.v1.DNSConfigurationR\x03dns\x12=\n" +
 	"\vextra_hosts\x18\x11 \x03(\v2\x1c.patchbay.types.v1.ExtraHostR\n" +
 	"extraHosts\x126\n" +
-	"\x05ports\x18\x12 \x03(\v2 .patchbay.types.v1.PublishedPortR\x05ports\"\xd5\x04\n" +
+	"\x05ports\x18\x12 \x03(\v2 .patchbay.types.v1.PublishedPortR\x05ports\x12.\n" +
+	"\x03log\x18\x13 \x01(\v2\x1c.patchbay.types.v1.LogLimitsR\x03log\"\xd5\x04\n" +
 	"\x0fContainerStatus\x12;\n" +
 	"\x05state\x18\x01 \x01(\x0e2%.patchbay.apiserver.v1.ContainerStateR\x05state\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x10\n" +
@@ -2923,7 +2940,7 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	" \x03(\tR\x06faults\x126\n" +
 	"\x05ports\x18\v \x03(\v2 .patchbay.types.v1.PublishedPortR\x05ports\x12>\n" +
 	"\atraffic\x18\f \x03(\v2$.patchbay.types.v1.AttachmentTrafficR\atraffic\x124\n" +
-	"\amachine\x18\r \x01(\v2\x1a.patchbay.types.v1.MachineR\amachine\"\xf6\a\n" +
+	"\amachine\x18\r \x01(\v2\x1a.patchbay.types.v1.MachineR\amachine\"\xa6\b\n" +
 	"\x11ContainerTemplate\x12\x14\n" +
 	"\x05image\x18\x01 \x01(\tR\x05image\x12\x1a\n" +
 	"\bhostname\x18\x02 \x01(\tR\bhostname\x12\x1e\n" +
@@ -2958,7 +2975,8 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"extraHosts\x126\n" +
 	"\x05ports\x18\x19 \x03(\v2 .patchbay.types.v1.PublishedPortR\x05ports\x12\x1f\n" +
 	"\vpublish_all\x18\x1a \x01(\bR\n" +
-	"publishAll\"\x8e\x02\n" +
+	"publishAll\x12.\n" +
+	"\x03log\x18\x1b \x01(\v2\x1c.patchbay.types.v1.LogLimitsR\x03log\"\x8e\x02\n" +
 	"\x1dContainerServiceCreateRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12X\n" +
 	"\x06labels\x18\x02 \x03(\v2@.patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntryR\x06labels\x12D\n" +
@@ -3171,10 +3189,11 @@ var file_patchbay_apiserver_v1_container_proto_goTypes = []any{
 	(*v1.DNSConfiguration)(nil),                // 57: patchbay.types.v1.DNSConfiguration
 	(*v1.ExtraHost)(nil),                       // 58: patchbay.types.v1.ExtraHost
 	(*v1.PublishedPort)(nil),                   // 59: patchbay.types.v1.PublishedPort
-	(*timestamppb.Timestamp)(nil),              // 60: google.protobuf.Timestamp
-	(*v1.AttachmentTraffic)(nil),               // 61: patchbay.types.v1.AttachmentTraffic
-	(*v1.Machine)(nil),                         // 62: patchbay.types.v1.Machine
-	(*v1.CopyPart)(nil),                        // 63: patchbay.types.v1.CopyPart
+	(*v1.LogLimits)(nil),                       // 60: patchbay.types.v1.LogLimits
+	(*timestamppb.Timestamp)(nil),              // 61: google.protobuf.Timestamp
+	(*v1.AttachmentTraffic)(nil),               // 62: patchbay.types.v1.AttachmentTraffic
+	(*v1.Machine)(nil),                         // 63: patchbay.types.v1.Machine
+	(*v1.CopyPart)(nil),                        // 64: patchbay.types.v1.CopyPart
 }
 var file_patchbay_apiserver_v1_container_proto_depIdxs = []int32{
 	48, // 0: patchbay.apiserver.v1.ContainerServiceExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
@@ -3193,78 +3212,80 @@ var file_patchbay_apiserver_v1_container_proto_depIdxs = []int32{
 	57, // 13: patchbay.apiserver.v1.ContainerConfiguration.dns:type_name -> patchbay.types.v1.DNSConfiguration
 	58, // 14: patchbay.apiserver.v1.ContainerConfiguration.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
 	59, // 15: patchbay.apiserver.v1.ContainerConfiguration.ports:type_name -> patchbay.types.v1.PublishedPort
-	0,  // 16: patchbay.apiserver.v1.ContainerStatus.state:type_name -> patchbay.apiserver.v1.ContainerState
-	60, // 17: patchbay.apiserver.v1.ContainerStatus.started_at:type_name -> google.protobuf.Timestamp
-	60, // 18: patchbay.apiserver.v1.ContainerStatus.exited_at:type_name -> google.protobuf.Timestamp
-	51, // 19: patchbay.apiserver.v1.ContainerStatus.attachments:type_name -> patchbay.types.v1.Attachment
-	59, // 20: patchbay.apiserver.v1.ContainerStatus.ports:type_name -> patchbay.types.v1.PublishedPort
-	61, // 21: patchbay.apiserver.v1.ContainerStatus.traffic:type_name -> patchbay.types.v1.AttachmentTraffic
-	62, // 22: patchbay.apiserver.v1.ContainerStatus.machine:type_name -> patchbay.types.v1.Machine
-	54, // 23: patchbay.apiserver.v1.ContainerTemplate.mounts:type_name -> patchbay.types.v1.Mount
-	50, // 24: patchbay.apiserver.v1.ContainerTemplate.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
-	55, // 25: patchbay.apiserver.v1.ContainerTemplate.resources:type_name -> patchbay.types.v1.Resources
-	56, // 26: patchbay.apiserver.v1.ContainerTemplate.stop_timeout:type_name -> google.protobuf.Duration
-	57, // 27: patchbay.apiserver.v1.ContainerTemplate.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	58, // 28: patchbay.apiserver.v1.ContainerTemplate.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
-	59, // 29: patchbay.apiserver.v1.ContainerTemplate.ports:type_name -> patchbay.types.v1.PublishedPort
-	47, // 30: patchbay.apiserver.v1.ContainerServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
-	14, // 31: patchbay.apiserver.v1.ContainerServiceCreateRequest.template:type_name -> patchbay.apiserver.v1.ContainerTemplate
-	11, // 32: patchbay.apiserver.v1.ContainerServiceCreateResponse.container:type_name -> patchbay.apiserver.v1.Container
-	56, // 33: patchbay.apiserver.v1.ContainerServiceStopRequest.timeout:type_name -> google.protobuf.Duration
-	56, // 34: patchbay.apiserver.v1.ContainerServiceRestartRequest.timeout:type_name -> google.protobuf.Duration
-	1,  // 35: patchbay.apiserver.v1.ContainerServiceWaitRequest.condition:type_name -> patchbay.apiserver.v1.WaitCondition
-	11, // 36: patchbay.apiserver.v1.ContainerServiceListResponse.containers:type_name -> patchbay.apiserver.v1.Container
-	11, // 37: patchbay.apiserver.v1.ContainerServiceGetResponse.container:type_name -> patchbay.apiserver.v1.Container
-	60, // 38: patchbay.apiserver.v1.ContainerServiceLogsRequest.since:type_name -> google.protobuf.Timestamp
-	60, // 39: patchbay.apiserver.v1.ContainerServiceLogsResponse.time:type_name -> google.protobuf.Timestamp
-	53, // 40: patchbay.apiserver.v1.ContainerServiceExecRequest.process:type_name -> patchbay.types.v1.Process
-	63, // 41: patchbay.apiserver.v1.ContainerServiceCopyFromResponse.part:type_name -> patchbay.types.v1.CopyPart
-	63, // 42: patchbay.apiserver.v1.ContainerServiceCopyToRequest.part:type_name -> patchbay.types.v1.CopyPart
-	15, // 43: patchbay.apiserver.v1.ContainerService.Create:input_type -> patchbay.apiserver.v1.ContainerServiceCreateRequest
-	17, // 44: patchbay.apiserver.v1.ContainerService.Start:input_type -> patchbay.apiserver.v1.ContainerServiceStartRequest
-	19, // 45: patchbay.apiserver.v1.ContainerService.Stop:input_type -> patchbay.apiserver.v1.ContainerServiceStopRequest
-	21, // 46: patchbay.apiserver.v1.ContainerService.Kill:input_type -> patchbay.apiserver.v1.ContainerServiceKillRequest
-	23, // 47: patchbay.apiserver.v1.ContainerService.Restart:input_type -> patchbay.apiserver.v1.ContainerServiceRestartRequest
-	25, // 48: patchbay.apiserver.v1.ContainerService.Wait:input_type -> patchbay.apiserver.v1.ContainerServiceWaitRequest
-	27, // 49: patchbay.apiserver.v1.ContainerService.List:input_type -> patchbay.apiserver.v1.ContainerServiceListRequest
-	29, // 50: patchbay.apiserver.v1.ContainerService.Get:input_type -> patchbay.apiserver.v1.ContainerServiceGetRequest
-	31, // 51: patchbay.apiserver.v1.ContainerService.Delete:input_type -> patchbay.apiserver.v1.ContainerServiceDeleteRequest
-	33, // 52: patchbay.apiserver.v1.ContainerService.Logs:input_type -> patchbay.apiserver.v1.ContainerServiceLogsRequest
-	35, // 53: patchbay.apiserver.v1.ContainerService.Exec:input_type -> patchbay.apiserver.v1.ContainerServiceExecRequest
-	37, // 54: patchbay.apiserver.v1.ContainerService.WaitExec:input_type -> patchbay.apiserver.v1.ContainerServiceWaitExecRequest
-	39, // 55: patchbay.apiserver.v1.ContainerService.KillExec:input_type -> patchbay.apiserver.v1.ContainerServiceKillExecRequest
-	41, // 56: patchbay.apiserver.v1.ContainerService.Resize:input_type -> patchbay.apiserver.v1.ContainerServiceResizeRequest
-	43, // 57: patchbay.apiserver.v1.ContainerService.CopyFrom:input_type -> patchbay.apiserver.v1.ContainerServiceCopyFromRequest
-	45, // 58: patchbay.apiserver.v1.ContainerService.CopyTo:input_type -> patchbay.apiserver.v1.ContainerServiceCopyToRequest
-	2,  // 59: patchbay.apiserver.v1.ContainerService.Explain:input_type -> patchbay.apiserver.v1.ContainerServiceExplainRequest
-	4,  // 60: patchbay.apiserver.v1.ContainerService.Stats:input_type -> patchbay.apiserver.v1.ContainerServiceStatsRequest
-	7,  // 61: patchbay.apiserver.v1.ContainerService.Connect:input_type -> patchbay.apiserver.v1.ContainerServiceConnectRequest
-	9,  // 62: patchbay.apiserver.v1.ContainerService.Disconnect:input_type -> patchbay.apiserver.v1.ContainerServiceDisconnectRequest
-	16, // 63: patchbay.apiserver.v1.ContainerService.Create:output_type -> patchbay.apiserver.v1.ContainerServiceCreateResponse
-	18, // 64: patchbay.apiserver.v1.ContainerService.Start:output_type -> patchbay.apiserver.v1.ContainerServiceStartResponse
-	20, // 65: patchbay.apiserver.v1.ContainerService.Stop:output_type -> patchbay.apiserver.v1.ContainerServiceStopResponse
-	22, // 66: patchbay.apiserver.v1.ContainerService.Kill:output_type -> patchbay.apiserver.v1.ContainerServiceKillResponse
-	24, // 67: patchbay.apiserver.v1.ContainerService.Restart:output_type -> patchbay.apiserver.v1.ContainerServiceRestartResponse
-	26, // 68: patchbay.apiserver.v1.ContainerService.Wait:output_type -> patchbay.apiserver.v1.ContainerServiceWaitResponse
-	28, // 69: patchbay.apiserver.v1.ContainerService.List:output_type -> patchbay.apiserver.v1.ContainerServiceListResponse
-	30, // 70: patchbay.apiserver.v1.ContainerService.Get:output_type -> patchbay.apiserver.v1.ContainerServiceGetResponse
-	32, // 71: patchbay.apiserver.v1.ContainerService.Delete:output_type -> patchbay.apiserver.v1.ContainerServiceDeleteResponse
-	34, // 72: patchbay.apiserver.v1.ContainerService.Logs:output_type -> patchbay.apiserver.v1.ContainerServiceLogsResponse
-	36, // 73: patchbay.apiserver.v1.ContainerService.Exec:output_type -> patchbay.apiserver.v1.ContainerServiceExecResponse
-	38, // 74: patchbay.apiserver.v1.ContainerService.WaitExec:output_type -> patchbay.apiserver.v1.ContainerServiceWaitExecResponse
-	40, // 75: patchbay.apiserver.v1.ContainerService.KillExec:output_type -> patchbay.apiserver.v1.ContainerServiceKillExecResponse
-	42, // 76: patchbay.apiserver.v1.ContainerService.Resize:output_type -> patchbay.apiserver.v1.ContainerServiceResizeResponse
-	44, // 77: patchbay.apiserver.v1.ContainerService.CopyFrom:output_type -> patchbay.apiserver.v1.ContainerServiceCopyFromResponse
-	46, // 78: patchbay.apiserver.v1.ContainerService.CopyTo:output_type -> patchbay.apiserver.v1.ContainerServiceCopyToResponse
-	3,  // 79: patchbay.apiserver.v1.ContainerService.Explain:output_type -> patchbay.apiserver.v1.ContainerServiceExplainResponse
-	5,  // 80: patchbay.apiserver.v1.ContainerService.Stats:output_type -> patchbay.apiserver.v1.ContainerServiceStatsResponse
-	8,  // 81: patchbay.apiserver.v1.ContainerService.Connect:output_type -> patchbay.apiserver.v1.ContainerServiceConnectResponse
-	10, // 82: patchbay.apiserver.v1.ContainerService.Disconnect:output_type -> patchbay.apiserver.v1.ContainerServiceDisconnectResponse
-	63, // [63:83] is the sub-list for method output_type
-	43, // [43:63] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	60, // 16: patchbay.apiserver.v1.ContainerConfiguration.log:type_name -> patchbay.types.v1.LogLimits
+	0,  // 17: patchbay.apiserver.v1.ContainerStatus.state:type_name -> patchbay.apiserver.v1.ContainerState
+	61, // 18: patchbay.apiserver.v1.ContainerStatus.started_at:type_name -> google.protobuf.Timestamp
+	61, // 19: patchbay.apiserver.v1.ContainerStatus.exited_at:type_name -> google.protobuf.Timestamp
+	51, // 20: patchbay.apiserver.v1.ContainerStatus.attachments:type_name -> patchbay.types.v1.Attachment
+	59, // 21: patchbay.apiserver.v1.ContainerStatus.ports:type_name -> patchbay.types.v1.PublishedPort
+	62, // 22: patchbay.apiserver.v1.ContainerStatus.traffic:type_name -> patchbay.types.v1.AttachmentTraffic
+	63, // 23: patchbay.apiserver.v1.ContainerStatus.machine:type_name -> patchbay.types.v1.Machine
+	54, // 24: patchbay.apiserver.v1.ContainerTemplate.mounts:type_name -> patchbay.types.v1.Mount
+	50, // 25: patchbay.apiserver.v1.ContainerTemplate.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
+	55, // 26: patchbay.apiserver.v1.ContainerTemplate.resources:type_name -> patchbay.types.v1.Resources
+	56, // 27: patchbay.apiserver.v1.ContainerTemplate.stop_timeout:type_name -> google.protobuf.Duration
+	57, // 28: patchbay.apiserver.v1.ContainerTemplate.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	58, // 29: patchbay.apiserver.v1.ContainerTemplate.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
+	59, // 30: patchbay.apiserver.v1.ContainerTemplate.ports:type_name -> patchbay.types.v1.PublishedPort
+	60, // 31: patchbay.apiserver.v1.ContainerTemplate.log:type_name -> patchbay.types.v1.LogLimits
+	47, // 32: patchbay.apiserver.v1.ContainerServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
+	14, // 33: patchbay.apiserver.v1.ContainerServiceCreateRequest.template:type_name -> patchbay.apiserver.v1.ContainerTemplate
+	11, // 34: patchbay.apiserver.v1.ContainerServiceCreateResponse.container:type_name -> patchbay.apiserver.v1.Container
+	56, // 35: patchbay.apiserver.v1.ContainerServiceStopRequest.timeout:type_name -> google.protobuf.Duration
+	56, // 36: patchbay.apiserver.v1.ContainerServiceRestartRequest.timeout:type_name -> google.protobuf.Duration
+	1,  // 37: patchbay.apiserver.v1.ContainerServiceWaitRequest.condition:type_name -> patchbay.apiserver.v1.WaitCondition
+	11, // 38: patchbay.apiserver.v1.ContainerServiceListResponse.containers:type_name -> patchbay.apiserver.v1.Container
+	11, // 39: patchbay.apiserver.v1.ContainerServiceGetResponse.container:type_name -> patchbay.apiserver.v1.Container
+	61, // 40: patchbay.apiserver.v1.ContainerServiceLogsRequest.since:type_name -> google.protobuf.Timestamp
+	61, // 41: patchbay.apiserver.v1.ContainerServiceLogsResponse.time:type_name -> google.protobuf.Timestamp
+	53, // 42: patchbay.apiserver.v1.ContainerServiceExecRequest.process:type_name -> patchbay.types.v1.Process
+	64, // 43: patchbay.apiserver.v1.ContainerServiceCopyFromResponse.part:type_name -> patchbay.types.v1.CopyPart
+	64, // 44: patchbay.apiserver.v1.ContainerServiceCopyToRequest.part:type_name -> patchbay.types.v1.CopyPart
+	15, // 45: patchbay.apiserver.v1.ContainerService.Create:input_type -> patchbay.apiserver.v1.ContainerServiceCreateRequest
+	17, // 46: patchbay.apiserver.v1.ContainerService.Start:input_type -> patchbay.apiserver.v1.ContainerServiceStartRequest
+	19, // 47: patchbay.apiserver.v1.ContainerService.Stop:input_type -> patchbay.apiserver.v1.ContainerServiceStopRequest
+	21, // 48: patchbay.apiserver.v1.ContainerService.Kill:input_type -> patchbay.apiserver.v1.ContainerServiceKillRequest
+	23, // 49: patchbay.apiserver.v1.ContainerService.Restart:input_type -> patchbay.apiserver.v1.ContainerServiceRestartRequest
+	25, // 50: patchbay.apiserver.v1.ContainerService.Wait:input_type -> patchbay.apiserver.v1.ContainerServiceWaitRequest
+	27, // 51: patchbay.apiserver.v1.ContainerService.List:input_type -> patchbay.apiserver.v1.ContainerServiceListRequest
+	29, // 52: patchbay.apiserver.v1.ContainerService.Get:input_type -> patchbay.apiserver.v1.ContainerServiceGetRequest
+	31, // 53: patchbay.apiserver.v1.ContainerService.Delete:input_type -> patchbay.apiserver.v1.ContainerServiceDeleteRequest
+	33, // 54: patchbay.apiserver.v1.ContainerService.Logs:input_type -> patchbay.apiserver.v1.ContainerServiceLogsRequest
+	35, // 55: patchbay.apiserver.v1.ContainerService.Exec:input_type -> patchbay.apiserver.v1.ContainerServiceExecRequest
+	37, // 56: patchbay.apiserver.v1.ContainerService.WaitExec:input_type -> patchbay.apiserver.v1.ContainerServiceWaitExecRequest
+	39, // 57: patchbay.apiserver.v1.ContainerService.KillExec:input_type -> patchbay.apiserver.v1.ContainerServiceKillExecRequest
+	41, // 58: patchbay.apiserver.v1.ContainerService.Resize:input_type -> patchbay.apiserver.v1.ContainerServiceResizeRequest
+	43, // 59: patchbay.apiserver.v1.ContainerService.CopyFrom:input_type -> patchbay.apiserver.v1.ContainerServiceCopyFromRequest
+	45, // 60: patchbay.apiserver.v1.ContainerService.CopyTo:input_type -> patchbay.apiserver.v1.ContainerServiceCopyToRequest
+	2,  // 61: patchbay.apiserver.v1.ContainerService.Explain:input_type -> patchbay.apiserver.v1.ContainerServiceExplainRequest
+	4,  // 62: patchbay.apiserver.v1.ContainerService.Stats:input_type -> patchbay.apiserver.v1.ContainerServiceStatsRequest
+	7,  // 63: patchbay.apiserver.v1.ContainerService.Connect:input_type -> patchbay.apiserver.v1.ContainerServiceConnectRequest
+	9,  // 64: patchbay.apiserver.v1.ContainerService.Disconnect:input_type -> patchbay.apiserver.v1.ContainerServiceDisconnectRequest
+	16, // 65: patchbay.apiserver.v1.ContainerService.Create:output_type -> patchbay.apiserver.v1.ContainerServiceCreateResponse
+	18, // 66: patchbay.apiserver.v1.ContainerService.Start:output_type -> patchbay.apiserver.v1.ContainerServiceStartResponse
+	20, // 67: patchbay.apiserver.v1.ContainerService.Stop:output_type -> patchbay.apiserver.v1.ContainerServiceStopResponse
+	22, // 68: patchbay.apiserver.v1.ContainerService.Kill:output_type -> patchbay.apiserver.v1.ContainerServiceKillResponse
+	24, // 69: patchbay.apiserver.v1.ContainerService.Restart:output_type -> patchbay.apiserver.v1.ContainerServiceRestartResponse
+	26, // 70: patchbay.apiserver.v1.ContainerService.Wait:output_type -> patchbay.apiserver.v1.ContainerServiceWaitResponse
+	28, // 71: patchbay.apiserver.v1.ContainerService.List:output_type -> patchbay.apiserver.v1.ContainerServiceListResponse
+	30, // 72: patchbay.apiserver.v1.ContainerService.Get:output_type -> patchbay.apiserver.v1.ContainerServiceGetResponse
+	32, // 73: patchbay.apiserver.v1.ContainerService.Delete:output_type -> patchbay.apiserver.v1.ContainerServiceDeleteResponse
+	34, // 74: patchbay.apiserver.v1.ContainerService.Logs:output_type -> patchbay.apiserver.v1.ContainerServiceLogsResponse
+	36, // 75: patchbay.apiserver.v1.ContainerService.Exec:output_type -> patchbay.apiserver.v1.ContainerServiceExecResponse
+	38, // 76: patchbay.apiserver.v1.ContainerService.WaitExec:output_type -> patchbay.apiserver.v1.ContainerServiceWaitExecResponse
+	40, // 77: patchbay.apiserver.v1.ContainerService.KillExec:output_type -> patchbay.apiserver.v1.ContainerServiceKillExecResponse
+	42, // 78: patchbay.apiserver.v1.ContainerService.Resize:output_type -> patchbay.apiserver.v1.ContainerServiceResizeResponse
+	44, // 79: patchbay.apiserver.v1.ContainerService.CopyFrom:output_type -> patchbay.apiserver.v1.ContainerServiceCopyFromResponse
+	46, // 80: patchbay.apiserver.v1.ContainerService.CopyTo:output_type -> patchbay.apiserver.v1.ContainerServiceCopyToResponse
+	3,  // 81: patchbay.apiserver.v1.ContainerService.Explain:output_type -> patchbay.apiserver.v1.ContainerServiceExplainResponse
+	5,  // 82: patchbay.apiserver.v1.ContainerService.Stats:output_type -> patchbay.apiserver.v1.ContainerServiceStatsResponse
+	8,  // 83: patchbay.apiserver.v1.ContainerService.Connect:output_type -> patchbay.apiserver.v1.ContainerServiceConnectResponse
+	10, // 84: patchbay.apiserver.v1.ContainerService.Disconnect:output_type -> patchbay.apiserver.v1.ContainerServiceDisconnectResponse
+	65, // [65:85] is the sub-list for method output_type
+	45, // [45:65] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_apiserver_v1_container_proto_init() }

@@ -329,8 +329,11 @@ type BootstrapRequest struct {
 	Start            bool                      `protobuf:"varint,16,opt,name=start,proto3" json:"start,omitempty"`                                        // start the main process too, without waiting for a call of Start
 	Ports            []*v1.PublishedPort       `protobuf:"bytes,17,rep,name=ports,proto3" json:"ports,omitempty"`                                         // one that is taken fails the call with already_exists
 	StateDirectory   string                    `protobuf:"bytes,18,opt,name=state_directory,json=stateDirectory,proto3" json:"state_directory,omitempty"` // of a helper that was on standby: it has been moved there; else empty
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Of the file at log_path and those before it, log_path.1 and so on, from the youngest
+	// to the oldest. Unset: one file that grows.
+	LogLimits     *v1.LogLimits `protobuf:"bytes,19,opt,name=log_limits,json=logLimits,proto3" json:"log_limits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BootstrapRequest) Reset() {
@@ -487,6 +490,13 @@ func (x *BootstrapRequest) GetStateDirectory() string {
 		return x.StateDirectory
 	}
 	return ""
+}
+
+func (x *BootstrapRequest) GetLogLimits() *v1.LogLimits {
+	if x != nil {
+		return x.LogLimits
+	}
+	return nil
 }
 
 // RootFilesystem is an overlay of unpacked layers.
@@ -2035,7 +2045,7 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\aversion\x18\x04 \x01(\tR\aversion\x12\x1e\n" +
 	"\n" +
 	"strategies\x18\x05 \x03(\tR\n" +
-	"strategies\"\xa5\x06\n" +
+	"strategies\"\xe2\x06\n" +
 	"\x10BootstrapRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
@@ -2056,7 +2066,9 @@ const file_patchbay_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"extraHosts\x12\x14\n" +
 	"\x05start\x18\x10 \x01(\bR\x05start\x126\n" +
 	"\x05ports\x18\x11 \x03(\v2 .patchbay.types.v1.PublishedPortR\x05ports\x12'\n" +
-	"\x0fstate_directory\x18\x12 \x01(\tR\x0estateDirectory\"\xcc\x01\n" +
+	"\x0fstate_directory\x18\x12 \x01(\tR\x0estateDirectory\x12;\n" +
+	"\n" +
+	"log_limits\x18\x13 \x01(\v2\x1c.patchbay.types.v1.LogLimitsR\tlogLimits\"\xcc\x01\n" +
 	"\x0eRootFilesystem\x12+\n" +
 	"\x11lower_directories\x18\x01 \x03(\tR\x10lowerDirectories\x12'\n" +
 	"\x0fupper_directory\x18\x02 \x01(\tR\x0eupperDirectory\x12%\n" +
@@ -2238,11 +2250,12 @@ var file_patchbay_sandbox_v1_sandbox_proto_goTypes = []any{
 	(*v1.DNSConfiguration)(nil),    // 42: patchbay.types.v1.DNSConfiguration
 	(*v1.ExtraHost)(nil),           // 43: patchbay.types.v1.ExtraHost
 	(*v1.PublishedPort)(nil),       // 44: patchbay.types.v1.PublishedPort
-	(*v1.Attachment)(nil),          // 45: patchbay.types.v1.Attachment
-	(*timestamppb.Timestamp)(nil),  // 46: google.protobuf.Timestamp
-	(*v1.Machine)(nil),             // 47: patchbay.types.v1.Machine
-	(*v1.Sample)(nil),              // 48: patchbay.types.v1.Sample
-	(*v1.CopyPart)(nil),            // 49: patchbay.types.v1.CopyPart
+	(*v1.LogLimits)(nil),           // 45: patchbay.types.v1.LogLimits
+	(*v1.Attachment)(nil),          // 46: patchbay.types.v1.Attachment
+	(*timestamppb.Timestamp)(nil),  // 47: google.protobuf.Timestamp
+	(*v1.Machine)(nil),             // 48: patchbay.types.v1.Machine
+	(*v1.Sample)(nil),              // 49: patchbay.types.v1.Sample
+	(*v1.CopyPart)(nil),            // 50: patchbay.types.v1.CopyPart
 }
 var file_patchbay_sandbox_v1_sandbox_proto_depIdxs = []int32{
 	37, // 0: patchbay.sandbox.v1.ExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
@@ -2254,64 +2267,65 @@ var file_patchbay_sandbox_v1_sandbox_proto_depIdxs = []int32{
 	42, // 6: patchbay.sandbox.v1.BootstrapRequest.dns:type_name -> patchbay.types.v1.DNSConfiguration
 	43, // 7: patchbay.sandbox.v1.BootstrapRequest.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
 	44, // 8: patchbay.sandbox.v1.BootstrapRequest.ports:type_name -> patchbay.types.v1.PublishedPort
-	45, // 9: patchbay.sandbox.v1.BootstrapResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	46, // 10: patchbay.sandbox.v1.BootstrapResponse.started_at:type_name -> google.protobuf.Timestamp
-	5,  // 11: patchbay.sandbox.v1.OpenRequest.container:type_name -> patchbay.sandbox.v1.BootstrapRequest
-	46, // 12: patchbay.sandbox.v1.StartResponse.started_at:type_name -> google.protobuf.Timestamp
-	0,  // 13: patchbay.sandbox.v1.StateResponse.state:type_name -> patchbay.sandbox.v1.SandboxState
-	46, // 14: patchbay.sandbox.v1.StateResponse.started_at:type_name -> google.protobuf.Timestamp
-	16, // 15: patchbay.sandbox.v1.StateResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
-	45, // 16: patchbay.sandbox.v1.StateResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	47, // 17: patchbay.sandbox.v1.StateResponse.machine:type_name -> patchbay.types.v1.Machine
-	13, // 18: patchbay.sandbox.v1.WatchResponse.state:type_name -> patchbay.sandbox.v1.StateResponse
-	46, // 19: patchbay.sandbox.v1.ExitStatus.exited_at:type_name -> google.protobuf.Timestamp
-	16, // 20: patchbay.sandbox.v1.WaitResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
-	38, // 21: patchbay.sandbox.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
-	48, // 22: patchbay.sandbox.v1.StatsResponse.sample:type_name -> patchbay.types.v1.Sample
-	40, // 23: patchbay.sandbox.v1.ConnectRequest.attachment:type_name -> patchbay.types.v1.AllocatedAttachment
-	45, // 24: patchbay.sandbox.v1.ConnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	45, // 25: patchbay.sandbox.v1.DisconnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
-	49, // 26: patchbay.sandbox.v1.CopyFromResponse.part:type_name -> patchbay.types.v1.CopyPart
-	49, // 27: patchbay.sandbox.v1.CopyToRequest.part:type_name -> patchbay.types.v1.CopyPart
-	3,  // 28: patchbay.sandbox.v1.SandboxService.Hello:input_type -> patchbay.sandbox.v1.HelloRequest
-	5,  // 29: patchbay.sandbox.v1.SandboxService.Bootstrap:input_type -> patchbay.sandbox.v1.BootstrapRequest
-	8,  // 30: patchbay.sandbox.v1.SandboxService.Open:input_type -> patchbay.sandbox.v1.OpenRequest
-	10, // 31: patchbay.sandbox.v1.SandboxService.Start:input_type -> patchbay.sandbox.v1.StartRequest
-	12, // 32: patchbay.sandbox.v1.SandboxService.State:input_type -> patchbay.sandbox.v1.StateRequest
-	14, // 33: patchbay.sandbox.v1.SandboxService.Watch:input_type -> patchbay.sandbox.v1.WatchRequest
-	17, // 34: patchbay.sandbox.v1.SandboxService.Wait:input_type -> patchbay.sandbox.v1.WaitRequest
-	19, // 35: patchbay.sandbox.v1.SandboxService.Signal:input_type -> patchbay.sandbox.v1.SignalRequest
-	21, // 36: patchbay.sandbox.v1.SandboxService.Exec:input_type -> patchbay.sandbox.v1.ExecRequest
-	23, // 37: patchbay.sandbox.v1.SandboxService.Resize:input_type -> patchbay.sandbox.v1.ResizeRequest
-	33, // 38: patchbay.sandbox.v1.SandboxService.CopyFrom:input_type -> patchbay.sandbox.v1.CopyFromRequest
-	35, // 39: patchbay.sandbox.v1.SandboxService.CopyTo:input_type -> patchbay.sandbox.v1.CopyToRequest
-	1,  // 40: patchbay.sandbox.v1.SandboxService.Explain:input_type -> patchbay.sandbox.v1.ExplainRequest
-	25, // 41: patchbay.sandbox.v1.SandboxService.Stats:input_type -> patchbay.sandbox.v1.StatsRequest
-	27, // 42: patchbay.sandbox.v1.SandboxService.Connect:input_type -> patchbay.sandbox.v1.ConnectRequest
-	29, // 43: patchbay.sandbox.v1.SandboxService.Disconnect:input_type -> patchbay.sandbox.v1.DisconnectRequest
-	31, // 44: patchbay.sandbox.v1.SandboxService.Shutdown:input_type -> patchbay.sandbox.v1.ShutdownRequest
-	4,  // 45: patchbay.sandbox.v1.SandboxService.Hello:output_type -> patchbay.sandbox.v1.HelloResponse
-	7,  // 46: patchbay.sandbox.v1.SandboxService.Bootstrap:output_type -> patchbay.sandbox.v1.BootstrapResponse
-	9,  // 47: patchbay.sandbox.v1.SandboxService.Open:output_type -> patchbay.sandbox.v1.OpenResponse
-	11, // 48: patchbay.sandbox.v1.SandboxService.Start:output_type -> patchbay.sandbox.v1.StartResponse
-	13, // 49: patchbay.sandbox.v1.SandboxService.State:output_type -> patchbay.sandbox.v1.StateResponse
-	15, // 50: patchbay.sandbox.v1.SandboxService.Watch:output_type -> patchbay.sandbox.v1.WatchResponse
-	18, // 51: patchbay.sandbox.v1.SandboxService.Wait:output_type -> patchbay.sandbox.v1.WaitResponse
-	20, // 52: patchbay.sandbox.v1.SandboxService.Signal:output_type -> patchbay.sandbox.v1.SignalResponse
-	22, // 53: patchbay.sandbox.v1.SandboxService.Exec:output_type -> patchbay.sandbox.v1.ExecResponse
-	24, // 54: patchbay.sandbox.v1.SandboxService.Resize:output_type -> patchbay.sandbox.v1.ResizeResponse
-	34, // 55: patchbay.sandbox.v1.SandboxService.CopyFrom:output_type -> patchbay.sandbox.v1.CopyFromResponse
-	36, // 56: patchbay.sandbox.v1.SandboxService.CopyTo:output_type -> patchbay.sandbox.v1.CopyToResponse
-	2,  // 57: patchbay.sandbox.v1.SandboxService.Explain:output_type -> patchbay.sandbox.v1.ExplainResponse
-	26, // 58: patchbay.sandbox.v1.SandboxService.Stats:output_type -> patchbay.sandbox.v1.StatsResponse
-	28, // 59: patchbay.sandbox.v1.SandboxService.Connect:output_type -> patchbay.sandbox.v1.ConnectResponse
-	30, // 60: patchbay.sandbox.v1.SandboxService.Disconnect:output_type -> patchbay.sandbox.v1.DisconnectResponse
-	32, // 61: patchbay.sandbox.v1.SandboxService.Shutdown:output_type -> patchbay.sandbox.v1.ShutdownResponse
-	45, // [45:62] is the sub-list for method output_type
-	28, // [28:45] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	45, // 9: patchbay.sandbox.v1.BootstrapRequest.log_limits:type_name -> patchbay.types.v1.LogLimits
+	46, // 10: patchbay.sandbox.v1.BootstrapResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	47, // 11: patchbay.sandbox.v1.BootstrapResponse.started_at:type_name -> google.protobuf.Timestamp
+	5,  // 12: patchbay.sandbox.v1.OpenRequest.container:type_name -> patchbay.sandbox.v1.BootstrapRequest
+	47, // 13: patchbay.sandbox.v1.StartResponse.started_at:type_name -> google.protobuf.Timestamp
+	0,  // 14: patchbay.sandbox.v1.StateResponse.state:type_name -> patchbay.sandbox.v1.SandboxState
+	47, // 15: patchbay.sandbox.v1.StateResponse.started_at:type_name -> google.protobuf.Timestamp
+	16, // 16: patchbay.sandbox.v1.StateResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
+	46, // 17: patchbay.sandbox.v1.StateResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	48, // 18: patchbay.sandbox.v1.StateResponse.machine:type_name -> patchbay.types.v1.Machine
+	13, // 19: patchbay.sandbox.v1.WatchResponse.state:type_name -> patchbay.sandbox.v1.StateResponse
+	47, // 20: patchbay.sandbox.v1.ExitStatus.exited_at:type_name -> google.protobuf.Timestamp
+	16, // 21: patchbay.sandbox.v1.WaitResponse.exit:type_name -> patchbay.sandbox.v1.ExitStatus
+	38, // 22: patchbay.sandbox.v1.ExecRequest.process:type_name -> patchbay.types.v1.Process
+	49, // 23: patchbay.sandbox.v1.StatsResponse.sample:type_name -> patchbay.types.v1.Sample
+	40, // 24: patchbay.sandbox.v1.ConnectRequest.attachment:type_name -> patchbay.types.v1.AllocatedAttachment
+	46, // 25: patchbay.sandbox.v1.ConnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	46, // 26: patchbay.sandbox.v1.DisconnectResponse.attachments:type_name -> patchbay.types.v1.Attachment
+	50, // 27: patchbay.sandbox.v1.CopyFromResponse.part:type_name -> patchbay.types.v1.CopyPart
+	50, // 28: patchbay.sandbox.v1.CopyToRequest.part:type_name -> patchbay.types.v1.CopyPart
+	3,  // 29: patchbay.sandbox.v1.SandboxService.Hello:input_type -> patchbay.sandbox.v1.HelloRequest
+	5,  // 30: patchbay.sandbox.v1.SandboxService.Bootstrap:input_type -> patchbay.sandbox.v1.BootstrapRequest
+	8,  // 31: patchbay.sandbox.v1.SandboxService.Open:input_type -> patchbay.sandbox.v1.OpenRequest
+	10, // 32: patchbay.sandbox.v1.SandboxService.Start:input_type -> patchbay.sandbox.v1.StartRequest
+	12, // 33: patchbay.sandbox.v1.SandboxService.State:input_type -> patchbay.sandbox.v1.StateRequest
+	14, // 34: patchbay.sandbox.v1.SandboxService.Watch:input_type -> patchbay.sandbox.v1.WatchRequest
+	17, // 35: patchbay.sandbox.v1.SandboxService.Wait:input_type -> patchbay.sandbox.v1.WaitRequest
+	19, // 36: patchbay.sandbox.v1.SandboxService.Signal:input_type -> patchbay.sandbox.v1.SignalRequest
+	21, // 37: patchbay.sandbox.v1.SandboxService.Exec:input_type -> patchbay.sandbox.v1.ExecRequest
+	23, // 38: patchbay.sandbox.v1.SandboxService.Resize:input_type -> patchbay.sandbox.v1.ResizeRequest
+	33, // 39: patchbay.sandbox.v1.SandboxService.CopyFrom:input_type -> patchbay.sandbox.v1.CopyFromRequest
+	35, // 40: patchbay.sandbox.v1.SandboxService.CopyTo:input_type -> patchbay.sandbox.v1.CopyToRequest
+	1,  // 41: patchbay.sandbox.v1.SandboxService.Explain:input_type -> patchbay.sandbox.v1.ExplainRequest
+	25, // 42: patchbay.sandbox.v1.SandboxService.Stats:input_type -> patchbay.sandbox.v1.StatsRequest
+	27, // 43: patchbay.sandbox.v1.SandboxService.Connect:input_type -> patchbay.sandbox.v1.ConnectRequest
+	29, // 44: patchbay.sandbox.v1.SandboxService.Disconnect:input_type -> patchbay.sandbox.v1.DisconnectRequest
+	31, // 45: patchbay.sandbox.v1.SandboxService.Shutdown:input_type -> patchbay.sandbox.v1.ShutdownRequest
+	4,  // 46: patchbay.sandbox.v1.SandboxService.Hello:output_type -> patchbay.sandbox.v1.HelloResponse
+	7,  // 47: patchbay.sandbox.v1.SandboxService.Bootstrap:output_type -> patchbay.sandbox.v1.BootstrapResponse
+	9,  // 48: patchbay.sandbox.v1.SandboxService.Open:output_type -> patchbay.sandbox.v1.OpenResponse
+	11, // 49: patchbay.sandbox.v1.SandboxService.Start:output_type -> patchbay.sandbox.v1.StartResponse
+	13, // 50: patchbay.sandbox.v1.SandboxService.State:output_type -> patchbay.sandbox.v1.StateResponse
+	15, // 51: patchbay.sandbox.v1.SandboxService.Watch:output_type -> patchbay.sandbox.v1.WatchResponse
+	18, // 52: patchbay.sandbox.v1.SandboxService.Wait:output_type -> patchbay.sandbox.v1.WaitResponse
+	20, // 53: patchbay.sandbox.v1.SandboxService.Signal:output_type -> patchbay.sandbox.v1.SignalResponse
+	22, // 54: patchbay.sandbox.v1.SandboxService.Exec:output_type -> patchbay.sandbox.v1.ExecResponse
+	24, // 55: patchbay.sandbox.v1.SandboxService.Resize:output_type -> patchbay.sandbox.v1.ResizeResponse
+	34, // 56: patchbay.sandbox.v1.SandboxService.CopyFrom:output_type -> patchbay.sandbox.v1.CopyFromResponse
+	36, // 57: patchbay.sandbox.v1.SandboxService.CopyTo:output_type -> patchbay.sandbox.v1.CopyToResponse
+	2,  // 58: patchbay.sandbox.v1.SandboxService.Explain:output_type -> patchbay.sandbox.v1.ExplainResponse
+	26, // 59: patchbay.sandbox.v1.SandboxService.Stats:output_type -> patchbay.sandbox.v1.StatsResponse
+	28, // 60: patchbay.sandbox.v1.SandboxService.Connect:output_type -> patchbay.sandbox.v1.ConnectResponse
+	30, // 61: patchbay.sandbox.v1.SandboxService.Disconnect:output_type -> patchbay.sandbox.v1.DisconnectResponse
+	32, // 62: patchbay.sandbox.v1.SandboxService.Shutdown:output_type -> patchbay.sandbox.v1.ShutdownResponse
+	46, // [46:63] is the sub-list for method output_type
+	29, // [29:46] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_sandbox_v1_sandbox_proto_init() }

@@ -1973,6 +1973,59 @@ func (x *Machine) GetTemplate() bool {
 	return false
 }
 
+// LogLimits bounds what is kept of a main process's output. Zero: what is usual.
+type LogLimits struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	MaxBytes      int64                  `protobuf:"varint,1,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"` // of each file; -1: unlimited
+	MaxFiles      int32                  `protobuf:"varint,2,opt,name=max_files,json=maxFiles,proto3" json:"max_files,omitempty"` // the one that is written to and those before it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogLimits) Reset() {
+	*x = LogLimits{}
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogLimits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogLimits) ProtoMessage() {}
+
+func (x *LogLimits) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_types_v1_types_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogLimits.ProtoReflect.Descriptor instead.
+func (*LogLimits) Descriptor() ([]byte, []int) {
+	return file_patchbay_types_v1_types_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *LogLimits) GetMaxBytes() int64 {
+	if x != nil {
+		return x.MaxBytes
+	}
+	return 0
+}
+
+func (x *LogLimits) GetMaxFiles() int32 {
+	if x != nil {
+		return x.MaxFiles
+	}
+	return 0
+}
+
 var File_patchbay_types_v1_types_proto protoreflect.FileDescriptor
 
 const file_patchbay_types_v1_types_proto_rawDesc = "" +
@@ -2153,7 +2206,10 @@ const file_patchbay_types_v1_types_proto_rawDesc = "" +
 	"\vaccelerator\x18\x02 \x01(\tR\vaccelerator\x12\x18\n" +
 	"\achannel\x18\x03 \x01(\tR\achannel\x12%\n" +
 	"\x0echannel_reason\x18\x04 \x01(\tR\rchannelReason\x12\x1a\n" +
-	"\btemplate\x18\x05 \x01(\bR\btemplate*i\n" +
+	"\btemplate\x18\x05 \x01(\bR\btemplate\"E\n" +
+	"\tLogLimits\x12\x1b\n" +
+	"\tmax_bytes\x18\x01 \x01(\x03R\bmaxBytes\x12\x1b\n" +
+	"\tmax_files\x18\x02 \x01(\x05R\bmaxFiles*i\n" +
 	"\tMountType\x12\x1a\n" +
 	"\x16MOUNT_TYPE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fMOUNT_TYPE_BIND\x10\x01\x12\x14\n" +
@@ -2173,7 +2229,7 @@ func file_patchbay_types_v1_types_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_types_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_patchbay_types_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_patchbay_types_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_patchbay_types_v1_types_proto_goTypes = []any{
 	(MountType)(0),                  // 0: patchbay.types.v1.MountType
 	(*Metadata)(nil),                // 1: patchbay.types.v1.Metadata
@@ -2201,20 +2257,21 @@ var file_patchbay_types_v1_types_proto_goTypes = []any{
 	(*CopySource)(nil),              // 23: patchbay.types.v1.CopySource
 	(*CopyPart)(nil),                // 24: patchbay.types.v1.CopyPart
 	(*Machine)(nil),                 // 25: patchbay.types.v1.Machine
-	nil,                             // 26: patchbay.types.v1.Metadata.LabelsEntry
-	nil,                             // 27: patchbay.types.v1.AttachmentConfiguration.OptionsEntry
-	nil,                             // 28: patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
-	nil,                             // 29: patchbay.types.v1.Attachment.SysctlsEntry
-	(*timestamppb.Timestamp)(nil),   // 30: google.protobuf.Timestamp
+	(*LogLimits)(nil),               // 26: patchbay.types.v1.LogLimits
+	nil,                             // 27: patchbay.types.v1.Metadata.LabelsEntry
+	nil,                             // 28: patchbay.types.v1.AttachmentConfiguration.OptionsEntry
+	nil,                             // 29: patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
+	nil,                             // 30: patchbay.types.v1.Attachment.SysctlsEntry
+	(*timestamppb.Timestamp)(nil),   // 31: google.protobuf.Timestamp
 }
 var file_patchbay_types_v1_types_proto_depIdxs = []int32{
-	30, // 0: patchbay.types.v1.Metadata.created_at:type_name -> google.protobuf.Timestamp
-	26, // 1: patchbay.types.v1.Metadata.labels:type_name -> patchbay.types.v1.Metadata.LabelsEntry
-	27, // 2: patchbay.types.v1.AttachmentConfiguration.options:type_name -> patchbay.types.v1.AttachmentConfiguration.OptionsEntry
-	28, // 3: patchbay.types.v1.AttachmentConfiguration.sysctls:type_name -> patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
+	31, // 0: patchbay.types.v1.Metadata.created_at:type_name -> google.protobuf.Timestamp
+	27, // 1: patchbay.types.v1.Metadata.labels:type_name -> patchbay.types.v1.Metadata.LabelsEntry
+	28, // 2: patchbay.types.v1.AttachmentConfiguration.options:type_name -> patchbay.types.v1.AttachmentConfiguration.OptionsEntry
+	29, // 3: patchbay.types.v1.AttachmentConfiguration.sysctls:type_name -> patchbay.types.v1.AttachmentConfiguration.SysctlsEntry
 	3,  // 4: patchbay.types.v1.Attachment.routes:type_name -> patchbay.types.v1.Route
 	4,  // 5: patchbay.types.v1.Attachment.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	29, // 6: patchbay.types.v1.Attachment.sysctls:type_name -> patchbay.types.v1.Attachment.SysctlsEntry
+	30, // 6: patchbay.types.v1.Attachment.sysctls:type_name -> patchbay.types.v1.Attachment.SysctlsEntry
 	8,  // 7: patchbay.types.v1.Explanation.names:type_name -> patchbay.types.v1.Explained
 	8,  // 8: patchbay.types.v1.Explanation.source:type_name -> patchbay.types.v1.Explained
 	8,  // 9: patchbay.types.v1.Explanation.rule:type_name -> patchbay.types.v1.Explained
@@ -2228,7 +2285,7 @@ var file_patchbay_types_v1_types_proto_depIdxs = []int32{
 	2,  // 17: patchbay.types.v1.AllocatedAttachment.plugin:type_name -> patchbay.types.v1.PluginInfo
 	11, // 18: patchbay.types.v1.AllocatedAttachment.lease:type_name -> patchbay.types.v1.LeaseReference
 	0,  // 19: patchbay.types.v1.Mount.type:type_name -> patchbay.types.v1.MountType
-	30, // 20: patchbay.types.v1.Sample.time:type_name -> google.protobuf.Timestamp
+	31, // 20: patchbay.types.v1.Sample.time:type_name -> google.protobuf.Timestamp
 	17, // 21: patchbay.types.v1.Sample.cpu:type_name -> patchbay.types.v1.CPUUse
 	18, // 22: patchbay.types.v1.Sample.memory:type_name -> patchbay.types.v1.MemoryUse
 	19, // 23: patchbay.types.v1.Sample.processes:type_name -> patchbay.types.v1.ProcessUse
@@ -2255,7 +2312,7 @@ func file_patchbay_types_v1_types_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_types_v1_types_proto_rawDesc), len(file_patchbay_types_v1_types_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -59,6 +59,7 @@ func Merge(t resource.ContainerTemplate, id string, image resource.Image) (resou
 		Runtime:          t.Runtime,
 		StopSignal:       cmp.Or(t.StopSignal, run.StopSignal, defaultStopSignal),
 		StopTimeout:      resource.DefaultStopTimeout,
+		Log:              t.Log,
 	}
 	if t.StopTimeout != nil {
 		c.StopTimeout = *t.StopTimeout

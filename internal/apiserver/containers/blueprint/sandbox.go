@@ -34,6 +34,7 @@ func Sandbox(roots layout.Roots, m resource.Metadata, c resource.ContainerConfig
 		CapabilitiesDrop: c.CapabilitiesDrop,
 		Init:             c.Init,
 		LogPath:          roots.ContainerLog(m.ID),
+		LogLimits:        wire.LogLimitsToProto(c.Log),
 		Dns:              wire.DNSToProto(c.DNS),
 		ExtraHosts:       wire.ExtraHostsToProto(c.ExtraHosts),
 		Ports:            wire.PublishedPortsToProto(c.Ports),

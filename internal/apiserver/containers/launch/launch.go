@@ -42,7 +42,9 @@ type Launcher struct {
 	Programs *runtimehelper.Programs
 	Timeout  time.Duration // until a main process runs
 	Grace    time.Duration // for anything else that a helper or a network is asked for
-	Log      *slog.Logger
+	// LogLimits are those of containers that have none of their own.
+	LogLimits resource.LogLimits
+	Log       *slog.Logger
 }
 
 // Container is one that is to be launched.
@@ -135,6 +137,7 @@ func (l Launcher) needs(c Container) (plugin manifest.Plugin, layers []string, e
 }
 
 func (l Launcher) bootstrapRequest(c Container, h runtimehelper.Helper, layers []string, allocated []resource.AllocatedAttachment) *sandboxv1.BootstrapRequest {
+	c.Configuration.Log = c.Configuration.Log.Or(l.LogLimits)
 	r := blueprint.Sandbox(l.Roots, c.Metadata, c.Configuration, layers, allocated)
 	if h.Moved {
 		r.StateDirectory = l.Roots.Sandbox(c.Metadata.ID)
