@@ -88,7 +88,7 @@ type stream struct {
 	stderr bool
 }
 
-// Write appends p, split into lines, by one write(2).
+// Write appends p, split into lines, by one write(2) for each file that they go into.
 func (s stream) Write(p []byte) (int, error) {
 	now := time.Now()
 	s.w.mu.Lock()
@@ -100,25 +100,42 @@ func (s stream) Write(p []byte) (int, error) {
 			n = len(rest)
 		}
 		n = min(n, maxData)
+		before := len(s.w.buf)
 		s.w.buf = appendEntry(s.w.buf, Entry{Time: now, Stderr: s.stderr, Data: rest[:n]})
 		rest = rest[n:]
+		if s.w.isFullWith(len(s.w.buf)) {
+			if err := s.w.flush(before); err != nil {
+				return 0, err
+			}
+			s.w.rotate()
+		}
 	}
-	s.w.rotateFor(int64(len(s.w.buf)))
-	n, err := s.w.file.Write(s.w.buf)
-	s.w.size += int64(n)
-	if err != nil {
+	if err := s.w.flush(len(s.w.buf)); err != nil {
 		return 0, err
 	}
 	return len(p), nil
 }
 
-// rotateFor sets the file aside if n bytes more would make it too long. Where that
-// cannot be done the file grows: what a process writes is worth more than the limit.
-func (w *Writer) rotateFor(n int64) {
-	if !w.isLimited() || w.size == 0 || w.size+n <= w.limits.MaxBytes {
-		return
+// flush writes the first n bytes of buf and removes them from it.
+func (w *Writer) flush(n int) error {
+	if n == 0 {
+		return nil
 	}
-	if setAside(w.path, max(w.limits.MaxFiles, 1)) != nil {
+	written, err := w.file.Write(w.buf[:n])
+	w.size += int64(written)
+	w.buf = w.buf[:copy(w.buf, w.buf[n:])]
+	return err
+}
+
+// isFullWith reports whether n bytes more would make the file too long.
+func (w *Writer) isFullWith(n int) bool {
+	return w.isLimited() && w.size+int64(n) > w.limits.MaxBytes
+}
+
+// rotate sets the file aside, if there is anything in it. Where that cannot be done it
+// grows: what a process writes is worth more than the limit.
+func (w *Writer) rotate() {
+	if w.size == 0 || setAside(w.path, max(w.limits.MaxFiles, 1)) != nil {
 		return
 	}
 	former := w.file
