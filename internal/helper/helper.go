@@ -31,8 +31,11 @@ const (
 	StderrFile = "stderr.log"
 )
 
-// listenFD is the first of exec.Cmd's ExtraFiles.
-const listenFD = 3
+// listenFD and lifelineFD are the first of exec.Cmd's ExtraFiles.
+const (
+	listenFD = 3 + iota
+	lifelineFD
+)
 
 // Config says what to start.
 type Config struct {
@@ -52,6 +55,8 @@ type Config struct {
 	// whatever kills it takes all its processes along, and gives it a mount
 	// namespace.
 	Isolate bool
+	// Lifeline is the end of a pipe to read from, that the helper gets too; nil: none.
+	Lifeline *os.File
 }
 
 // record is what is kept of a helper, to find it again. A process is known by
@@ -85,7 +90,7 @@ func Start(c Config) (*Process, error) {
 		Path: c.Binary,
 		Args: append([]string{c.Name}, c.Args...),
 		Env: environment(append(c.Environment,
-			fmt.Sprintf("%s=%d", rpc.ListenFDVariable, listenFD), directoryVariable+"="+c.Directory)),
+			fmt.Sprintf("%s=%d", rpc.ListenFDVariable, listenFD), rpc.DirectoryVariable+"="+c.Directory)),
 		Dir:        "/",
 		Stderr:     stderr,
 		ExtraFiles: []*os.File{socket},
@@ -93,6 +98,10 @@ func Start(c Config) (*Process, error) {
 			Setsid: true, // no signal of a terminal reaches it
 			PidFD:  &pidfd,
 		},
+	}
+	if c.Lifeline != nil {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, c.Lifeline)
+		cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", rpc.LifelineFDVariable, lifelineFD))
 	}
 	if c.Isolate {
 		cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWPID | unix.CLONE_NEWNS

@@ -10,10 +10,9 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
-)
 
-// directoryVariable marks the environment of a helper with its directory.
-const directoryVariable = "PATCHBAY_HELPER_DIRECTORY"
+	"patchbay.dev/patchbay/internal/rpc"
+)
 
 // adoptUnrecorded finds a helper without a record: patchbayd was killed between
 // starting it and writing that down. The record is made up for. It is
@@ -70,7 +69,7 @@ func findUnrecorded(directory string) (found int, oldest uint64) {
 
 func marked(pid int, directory string) bool {
 	environment, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
-	mark := []byte(directoryVariable + "=" + directory)
+	mark := []byte(rpc.DirectoryVariable + "=" + directory)
 	for variable := range bytes.SplitSeq(environment, []byte{0}) {
 		if err == nil && bytes.Equal(variable, mark) {
 			return true

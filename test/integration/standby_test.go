@@ -64,11 +64,12 @@ func TestStandbyHelper(t *testing.T) {
 		t.Errorf("its host name: got %q, want its id", got)
 	}
 
-	// Another patchbayd takes the containers over and ends what waited.
+	// What waits ends with patchbayd, however that ends; containers go on, also one whose
+	// helper was on standby, and another patchbayd takes them over.
 	waiting := h.standby()
 	kill(t, h.daemonPID())
-	h.patchbay("system", "start")
 	h.gone(waiting)
+	h.patchbay("system", "start")
 	if s := h.container("second").Status; s.State != resource.ContainerRunning {
 		t.Errorf("after the death of patchbayd: got %+v, want it running", s)
 	}

@@ -26,6 +26,7 @@ type harness struct {
 	copying.Service
 	sandbox *sandbox.Sandbox
 	config  Config
+	release func() // says that the helper has a sandbox, and outlives who started it
 }
 
 var _ sandboxv1connect.SandboxServiceHandler = (*harness)(nil)
@@ -44,6 +45,7 @@ func (h *harness) Hello(_ context.Context, r *sandboxv1.HelloRequest) (*sandboxv
 
 // Bootstrap makes the sandbox.
 func (h *harness) Bootstrap(ctx context.Context, r *sandboxv1.BootstrapRequest) (*sandboxv1.BootstrapResponse, error) {
+	h.release()
 	c, err := bootstrapConfig(r)
 	if err != nil {
 		return nil, err
@@ -64,6 +66,7 @@ func (h *harness) Bootstrap(ctx context.Context, r *sandboxv1.BootstrapRequest) 
 
 // Open makes the root file system alone.
 func (h *harness) Open(ctx context.Context, r *sandboxv1.OpenRequest) (*sandboxv1.OpenResponse, error) {
+	h.release()
 	c, err := bootstrapConfig(r.GetContainer())
 	if err != nil {
 		return nil, err

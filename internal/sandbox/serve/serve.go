@@ -96,7 +96,12 @@ func Main(c Config) error {
 	recorder := trace.FromEnvironment("patchbay-runtime-" + c.Name)
 	_, span := recorder.Join(context.Background(), "begin", trace.Program, trace.ParentFromEnvironment())
 	s := sandbox.New(sandbox.Config{ID: id, StateDir: dir, Engine: c.Engine, Strategies: c.Strategies, Log: log})
-	h := &harness{copying.Service{Files: s.Files}, s, c}
+	h := &harness{Service: copying.Service{Files: s.Files}, sandbox: s, config: c, release: func() {}}
+	if id == "" {
+		if h.release, err = endWithParent(s, log); err != nil {
+			return err
+		}
+	}
 	span.End(nil) // from here on it answers
 	return serve(s, h, listener, recorder, log)
 }

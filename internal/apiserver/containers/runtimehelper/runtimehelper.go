@@ -59,11 +59,11 @@ func (p *Programs) Start(ctx context.Context, id string, plugin manifest.Plugin)
 	if h, ok := p.standby.take(ctx, plugin, id); ok {
 		return h, nil
 	}
-	return p.launch(ctx, plugin, p.Roots.Sandbox(id), p.environment(id))
+	return p.launch(ctx, plugin, p.Roots.Sandbox(id), p.environment(id), nil)
 }
 
 // launch starts a helper and waits until it answers.
-func (p *Programs) launch(ctx context.Context, plugin manifest.Plugin, directory string, environment []string) (h Helper, err error) {
+func (p *Programs) launch(ctx context.Context, plugin manifest.Plugin, directory string, environment []string, lifeline *os.File) (h Helper, err error) {
 	socket := filepath.Join(directory, layout.SandboxSocketName)
 	_, span := trace.Start(ctx, "execute the program")
 	h.Process, err = p.Launch(helper.Config{
@@ -73,6 +73,7 @@ func (p *Programs) launch(ctx context.Context, plugin manifest.Plugin, directory
 		Name:        nameOf(plugin.Name),
 		Environment: append(environment, trace.Environment(ctx)...),
 		Isolate:     true,
+		Lifeline:    lifeline,
 	})
 	span.End(err)
 	if err != nil {

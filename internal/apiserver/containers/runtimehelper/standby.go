@@ -26,6 +26,9 @@ type standby struct {
 	life     context.Context
 	end      context.CancelFunc
 	running  sync.WaitGroup
+	// lifeline is a pipe whose reading end each helper has. Nobody writes: that nobody
+	// can any more tells that this process is gone.
+	lifeline [2]*os.File
 
 	mu      sync.Mutex
 	waiting []spare         // guarded by mu
@@ -44,6 +47,10 @@ type spare struct {
 }
 
 func (s *standby) init(p *Programs) {
+	var err error
+	if s.lifeline[0], s.lifeline[1], err = os.Pipe(); err != nil {
+		p.Log.Warn("runtime helpers on standby would outlive this process", "error", err)
+	}
 	s.programs = p
 	s.life, s.end = context.WithCancel(context.Background())
 }
@@ -184,7 +191,7 @@ func (s *standby) start(plugin manifest.Plugin) (w spare, err error) {
 	if w.origin, err = originOf(plugin.Binary); err != nil {
 		return w, err
 	}
-	w.Helper, err = s.programs.launch(s.life, plugin, w.directory, s.programs.shared())
+	w.Helper, err = s.programs.launch(s.life, plugin, w.directory, s.programs.shared(), s.lifeline[0])
 	return w, err
 }
 
@@ -229,5 +236,10 @@ func (p *Programs) Close() {
 	s.mu.Unlock()
 	for _, w := range waiting {
 		s.dismiss(w)
+	}
+	for _, end := range s.lifeline {
+		if end != nil {
+			end.Close()
+		}
 	}
 }
