@@ -64,11 +64,8 @@ type file struct {
 	Metrics struct {
 		Listen *string `toml:"listen"`
 	} `toml:"metrics"`
-	Log struct {
-		MaxSize *string `toml:"max-size"`
-		MaxFile *int    `toml:"max-file"`
-	} `toml:"log"`
-	VM virtualMachines `toml:"vm"`
+	Log logs            `toml:"log"`
+	VM  virtualMachines `toml:"vm"`
 }
 
 // pool is one pool of subnets. Without a size they are the usual ones.
@@ -161,13 +158,9 @@ func (f file) complete(path string) (Config, error) {
 		endpoint.Setting = path + ": metrics.listen"
 		c.Metrics = &endpoint
 	}
-	c.Log = resource.DefaultLogLimits()
-	if size := f.Log.MaxSize; size != nil {
-		faults = append(faults, inTable("log", c.Log.Set("max-size", *size)))
-	}
-	if number := f.Log.MaxFile; number != nil {
-		faults = append(faults, inTable("log", c.Log.Set("max-file", strconv.Itoa(*number))))
-	}
+	var logErr error
+	c.Log, logErr = f.Log.complete()
+	faults = append(faults, logErr)
 	var vmErr error
 	c.VirtualMachines, vmErr = f.VM.complete()
 	faults = append(faults, vmErr)
@@ -175,14 +168,6 @@ func (f file) complete(path string) (Config, error) {
 		return Config{}, fmt.Errorf("%s: %w: %w", path, err, errdefs.ErrInvalidArgument)
 	}
 	return c, nil
-}
-
-// inTable says in which table of the file a fault is.
-func inTable(table string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("[%s]: %w", table, err)
 }
 
 // pools checks the pools of one family. Those that overlap are refused: one

@@ -49,7 +49,8 @@ func (f *fakeContainers) Create(_ context.Context, name string, labels map[strin
 }
 
 func (f *fakeContainers) List(_ context.Context, all bool) ([]resource.Container, error) {
-	return []resource.Container{{Metadata: resource.Metadata{ID: "1"}}, {Metadata: resource.Metadata{ID: "2"}}}, f.note("", "list %v", all)
+	labels := map[string]string{"a": "b"} // for which a brief list has no column
+	return []resource.Container{{Metadata: resource.Metadata{ID: "1", Labels: labels}}, {Metadata: resource.Metadata{ID: "2", Labels: labels}}}, f.note("", "list %v", all)
 }
 
 func (f *fakeContainers) Get(_ context.Context, name string) (resource.Container, error) {

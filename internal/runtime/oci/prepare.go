@@ -2,6 +2,7 @@ package oci
 
 import (
 	"errors"
+
 	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/internal/netns"
