@@ -220,6 +220,7 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	s.events.Publish(event.Event{Type: event.System, Action: event.ActionStop, Name: "patchbayd"})
 	s.containers.Drain() // else who waits for a container holds this up
 	s.events.Drain()
+	s.traces.Drain()
 	calls.Shutdown(end)
 	serving.Wait()
 	return nil

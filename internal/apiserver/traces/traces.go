@@ -43,6 +43,8 @@ type Service struct {
 	listeners map[*listener]bool // guarded by mu
 	collector *collect.Collector // guarded by mu; nil without listeners
 
+	down    chan struct{} // closed by Drain
+	drain   func()
 	opening sync.Mutex // held while the collector is made or closed; above mu
 }
 
@@ -51,8 +53,14 @@ var _ trace.Sink = (*Service)(nil)
 // New returns a service that other processes reach by a socket, which is there
 // while there are listeners.
 func New(socket string) *Service {
-	return &Service{socket: socket, listeners: map[*listener]bool{}}
+	s := &Service{socket: socket, listeners: map[*listener]bool{}, down: make(chan struct{})}
+	s.drain = sync.OnceFunc(func() { close(s.down) })
+	return s
 }
+
+// Drain ends the calls of those who listen, so that they do not hold up the end of the
+// server. They fail with errdefs.ErrUnavailable.
+func (s *Service) Drain() { s.drain() }
 
 type listener struct {
 	query   Query
@@ -166,6 +174,8 @@ func (s *Service) Listen(ctx context.Context, q Query, finish <-chan struct{}, r
 			continue
 		case <-ctx.Done():
 			return 0, ctx.Err()
+		case <-s.down:
+			return 0, fmt.Errorf("trace: patchbayd is going down: %w", errdefs.ErrUnavailable)
 		case <-finish:
 			finish = nil
 			s.sync()
