@@ -161,4 +161,9 @@ func TestTrace(t *testing.T) {
 		t.Errorf("%s is left where nobody traces: %v", socket, err)
 	}
 	h.patchbay("delete", "--force", "long")
+
+	// The end of patchbayd does not wait for who traces, and what was heard is shown.
+	if r := h.try("system", "trace", "system", "stop"); r.code != 0 || !strings.Contains(r.stderr, " Shutdown → patchbayd") || !strings.Contains(r.stderr, "has ended meanwhile") {
+		t.Errorf("a stop that is traced: %v", r)
+	}
 }
