@@ -29,6 +29,20 @@ func BenchmarkPut(b *testing.B) {
 	}
 }
 
+// The same for many at once, which wait for the disk together.
+func BenchmarkPutAtOnce(b *testing.B) {
+	c := benchmarkRecords(b, 1)
+	b.ReportAllocs()
+	b.SetParallelism(25)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if err := c.Put("one", thing{Name: "one"}); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
+
 func BenchmarkGet(b *testing.B) {
 	c := benchmarkRecords(b, 200)
 	b.ReportAllocs()

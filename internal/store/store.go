@@ -25,8 +25,9 @@ const lockTimeout = time.Second
 
 // Store is one open file. It is safe for concurrent use.
 type Store struct {
-	db   *bbolt.DB
-	path string
+	db      *bbolt.DB
+	path    string
+	commits commits
 }
 
 // Open opens or makes the file at path, readable by its owner only. It refuses
@@ -41,7 +42,7 @@ func Open(path string) (*Store, error) {
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	s := &Store{db: db, path: path}
+	s := &Store{db: db, path: path, commits: commits{db: db}}
 	if err := syncDirectory(filepath.Dir(path)); err != nil {
 		return nil, errors.Join(openError(path, err), db.Close())
 	}
@@ -51,9 +52,10 @@ func Open(path string) (*Store, error) {
 // Close lets go of the file.
 func (s *Store) Close() error { return s.db.Close() }
 
-// update runs f in a transaction that is on disk when update returns nil.
+// update runs f in a transaction that is on disk when update returns nil. It may be
+// run twice, the first time in vain.
 func (s *Store) update(what string, f func(*bbolt.Tx) error) error {
-	err := s.db.Update(f)
+	err := s.commits.commit(f)
 	switch {
 	case err == nil:
 		return nil
