@@ -40,7 +40,8 @@ func NewStats(f *frame.Frame) *cobra.Command {
 		Use:   "stats [FLAGS] [NAME...]",
 		Short: "Show what containers use, as they use it",
 		Long: `Show what running containers use: those that are named, else all. They come and
-go in the table as they start and end, until interrupted.
+go in the table as they start and end, until interrupted, or until none of those that
+are named runs any more.
 
 CPU is of the time between two samples; 100% is one processor. MEMORY is without
 what is cached of files. RECEIVED and SENT are of the container, over all of its
@@ -85,7 +86,7 @@ type statsSource interface {
 
 // runStats shows samples until ctx ends, which is no error unless it was to end by
 // itself. Names are wanted to run when it begins; from then on those are shown that
-// do.
+// do, until none does.
 func runStats(ctx context.Context, api statsSource, out io.Writer, names []string, o statsOptions) error {
 	var m meter.Meter
 	s := screen.New(out)
@@ -95,6 +96,9 @@ func runStats(ctx context.Context, api statsSource, out io.Writer, names []strin
 		samples, err := takeSamples(ctx, api, names, !first && !o.once)
 		if err != nil && ctx.Err() == nil {
 			return err
+		}
+		if len(names) > 0 && len(samples) == 0 && !first && err == nil {
+			return s.Close()
 		}
 		if rows := m.Rows(samples); err == nil && !(first && o.once) {
 			if err := o.show(s, out, rows); err != nil || o.once {
