@@ -97,7 +97,7 @@ func runStats(ctx context.Context, api statsSource, out io.Writer, names []strin
 		if err != nil && ctx.Err() == nil {
 			return err
 		}
-		if len(names) > 0 && len(samples) == 0 && !first && err == nil {
+		if nobodyLeft(names, samples, err) { // the first time that is an error
 			return s.Close()
 		}
 		if rows := m.Rows(samples); err == nil && !(first && o.once) {
@@ -114,6 +114,11 @@ func runStats(ctx context.Context, api statsSource, out io.Writer, names []strin
 			return s.Close()
 		}
 	}
+}
+
+// nobodyLeft reports whether none of those that were named runs any more.
+func nobodyLeft(names []string, samples []resource.ContainerStats, err error) bool {
+	return err == nil && len(names) > 0 && len(samples) == 0
 }
 
 func takeSamples(ctx context.Context, api statsSource, names []string, runningOnly bool) ([]resource.ContainerStats, error) {
