@@ -201,8 +201,8 @@ func TestStandbyUnfit(t *testing.T) {
 			if h := w.begin("two"); h.Moved || h.Process.PID() == spare.Process.PID() {
 				t.Errorf("got %+v, want another helper than %d", h, spare.Process.PID())
 			}
-			w.waiting(1)
 			<-spare.Process.Done()
+			w.waiting(1) // now it is another that waits
 			if got := w.directories(); len(got) != 1 {
 				t.Errorf("directories %v, want that of one helper", got)
 			}
