@@ -25,30 +25,32 @@ import (
 const verbTimeout = 20 * time.Second
 
 func main() {
-	verb := ""
-	if len(os.Args) > 1 {
-		verb = os.Args[1]
-	}
-	config := oci.Config{ID: os.Getenv(sandbox.IDVariable), StateDir: os.Getenv(sandbox.StateDirVariable)}
-	ctx, cancel := context.WithTimeout(context.Background(), verbTimeout)
-	defer cancel()
 	var err error
-	switch verb {
-	case "init":
-		os.Exit(initproc.Main(os.Args[2:]))
-	case "":
+	switch {
+	case len(os.Args) < 2:
 		err = keep()
-	case "cleanup":
-		err = oci.Cleanup(ctx, config)
-	case "check":
-		err = json.NewEncoder(os.Stdout).Encode(map[string]any{"checks": oci.Checks(ctx)})
+	case os.Args[1] == "init":
+		os.Exit(initproc.Main(os.Args[2:]))
 	default:
-		err = fmt.Errorf("argument %q: want none, cleanup, check or init", verb)
+		err = run(os.Args[1])
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "patchbay-runtime-oci: %v\n", err)
 		os.Exit(1)
 	}
+}
+
+// run does what a verb says.
+func run(verb string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), verbTimeout)
+	defer cancel()
+	switch verb {
+	case "cleanup":
+		return oci.Cleanup(ctx, oci.Config{ID: os.Getenv(sandbox.IDVariable), StateDir: os.Getenv(sandbox.StateDirVariable)})
+	case "check":
+		return json.NewEncoder(os.Stdout).Encode(map[string]any{"checks": oci.Checks(ctx)})
+	}
+	return fmt.Errorf("argument %q: want none, cleanup, check or init", verb)
 }
 
 // keep is the runtime helper.
