@@ -15,8 +15,9 @@ import (
 	"patchbay.dev/patchbay/internal/layout"
 )
 
+// TestLock is not run beside others: a process that one of them starts has the lock's
+// file, too, until its program is executed.
 func TestLock(t *testing.T) {
-	t.Parallel()
 	dir := t.TempDir()
 	r := layout.Roots{Root: filepath.Join(dir, "root"), RunRoot: filepath.Join(dir, "run")}
 	if err := makeDirectories(r); err != nil {
