@@ -170,6 +170,12 @@ func (e *Engine) explain(err error) error {
 	if !errdefs.IsUnavailable(err) {
 		return err
 	}
+	if e.machine.Gone() { // its process is about to end, and says why
+		select {
+		case <-e.machine.Done():
+		case <-time.After(answerTimeout):
+		}
+	}
 	e.mu.Lock()
 	fate := e.fate
 	e.mu.Unlock()
