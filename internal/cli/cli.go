@@ -41,12 +41,17 @@ func Main(c Config) int {
 	return frame.Finish(ctx, err, c.Stderr)
 }
 
-// interruptible returns a context that SIGINT and SIGTERM end. After keep they
-// do so no longer, and the context goes on.
+// interruptible returns a context that SIGINT and SIGTERM end, and SIGHUP unless whoever
+// started the process has it ignored, as nohup(1) does. After keep they do so no longer,
+// and the context goes on.
 func interruptible() (ctx context.Context, keep, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, unix.SIGINT, unix.SIGTERM)
+	ending := []os.Signal{unix.SIGINT, unix.SIGTERM}
+	if !signal.Ignored(unix.SIGHUP) {
+		ending = append(ending, unix.SIGHUP)
+	}
+	signal.Notify(signals, ending...)
 	var watching sync.WaitGroup
 	done := make(chan struct{})
 	watching.Go(func() {
