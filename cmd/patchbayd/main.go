@@ -7,10 +7,13 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/apiserver"
 	"patchbay.dev/patchbay/internal/config"
@@ -44,6 +47,9 @@ func main() {
 	if err != nil {
 		fail(1, err)
 	}
+	// What patchbayd was started with, such as the descriptors of a shell, is not for helpers
+	// and plugins, which live longer. Kernels before 5.11 cannot do this.
+	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	// The end of this process leaves containers and networks as they are.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()

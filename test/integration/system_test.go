@@ -4,6 +4,8 @@ package integration
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -42,6 +44,69 @@ func TestSystemStopLeavesNothing(t *testing.T) {
 	h.patchbay("start", "c0")
 	if now := h.container("c0"); now.ID != before.ID {
 		t.Errorf("container c0: got another one")
+	}
+}
+
+// What the caller has open, such as a lock or a pipe that somebody reads to its end, does
+// not stay open in what goes on after the command.
+func TestDescriptorsOfTheCaller(t *testing.T) {
+	t.Parallel()
+	start := func(h *host, file *os.File, name string, args ...string) *process {
+		h.t.Helper()
+		p := h.prepare(nil, name, args...)
+		p.ExtraFiles = []*os.File{file}
+		if err := h.ns.Do(p.Start); err != nil {
+			h.t.Fatal(err)
+		}
+		return p
+	}
+	holders := func(h *host, file *os.File) (names []string) {
+		for pid, p := range h.processes() {
+			fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+			for _, fd := range fds {
+				if target, err := os.Readlink(fd); err == nil && target == file.Name() {
+					names = append(names, p.name)
+				}
+			}
+		}
+		return names
+	}
+	for _, by := range []struct {
+		name string
+		want []string
+		run  func(h *host, file *os.File)
+	}{
+		{"system start", nil, func(h *host, file *os.File) {
+			h.must(h.wait(start(h, file, binary("patchbay"), "system", "start")))
+		}},
+		{"patchbayd", []string{"patchbayd"}, func(h *host, file *os.File) {
+			p := start(h, file, binary("patchbayd"))
+			go func() { _ = p.Wait() }() // the end of the test stops it
+			eventually(h.t, settle, func() error {
+				if r := h.try("system", "status"); r.code != 0 {
+					return fmt.Errorf("%s%s", r, p.err.String())
+				}
+				return nil
+			})
+		}},
+	} {
+		t.Run(by.name, func(t *testing.T) {
+			t.Parallel()
+			h := newHost(t)
+			file, err := os.Create(filepath.Join(h.dir, "lock"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			by.run(h, file)
+			h.importBox()
+			h.patchbay("network", "create", "web")
+			h.patchbay("run", "-d", "--name", "one", "--network", "web", "box", "sleep", "1000")
+			h.standby()
+			if got := holders(h, file); !slices.Equal(got, by.want) {
+				t.Errorf("a descriptor of the caller is open in %v, want %v", got, by.want)
+			}
+		})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"os/exec"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/rpc"
@@ -93,6 +95,9 @@ func Start(ctx context.Context, c Config) (pid int, err error) {
 	}
 	defer notify.close()
 
+	// What the caller has open, such as a lock or the end of a pipe, must not stay open for
+	// as long as patchbayd runs. Kernels before 5.11 cannot do this.
+	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	command := exec.Command(c.Binary, arguments(c)...)
 	command.Dir = "/"
 	command.Env = append(withoutNotify(os.Environ()), notifyVariable+"="+notify.path)
