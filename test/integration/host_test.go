@@ -127,28 +127,15 @@ func (h *host) wire() {
 	} {
 		h.ip(h.internet, line)
 	}
-	// The kernel makes the route of an address when the link has come up, in its own time.
+	// The kernel makes the route of an address when it has seen the link come up.
 	eventually(h.t, settle, func() error {
 		if local := h.ip(h.ns, "-6 route show table local"); !strings.Contains(local, "local "+hostIPv6+" dev "+uplink) {
-			return fmt.Errorf("no local route to %s: %s", hostIPv6, local)
+			return fmt.Errorf("no local route to %s:\n%s", hostIPv6, local)
 		}
 		return nil
 	})
 	h.ip(h.ns, "route add default via 192.0.2.1")
 	h.ip(h.ns, "-6 route add default via 2001:db8::1")
-	eventually(h.t, settle, func() error { // the kernel makes it when it has seen the link come up
-		if out := h.ip(h.ns, "-6 route show table local"); !strings.Contains(out, "local "+hostIPv6+" ") {
-			return fmt.Errorf("no local route of the uplink's address:\n%s", out)
-		}
-		return nil
-	})
-	// The kernel adds what follows from an IPv6 address when it finds the time.
-	eventually(h.t, settle, func() error {
-		if routes := h.ip(h.ns, "-6 route show table local"); !strings.Contains(routes, "local "+hostIPv6+" dev "+uplink) {
-			return fmt.Errorf("%s is no address of the host yet:\n%s", hostIPv6, routes)
-		}
-		return nil
-	})
 	h.foreignRules()
 }
 
