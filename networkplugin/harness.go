@@ -16,6 +16,7 @@ import (
 	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/pluginwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -41,7 +42,7 @@ func (h *harness) Hello(context.Context, *pluginv1.HelloRequest) (*pluginv1.Hell
 
 // Start implements the contract.
 func (h *harness) Start(ctx context.Context, r *pluginv1.StartRequest) (*pluginv1.StartResponse, error) {
-	c, err := wire.PluginConfigurationFromProto(r.GetConfiguration())
+	c, err := pluginwire.ConfigurationFromProto(r.GetConfiguration())
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +74,7 @@ func (h *harness) status() (*pluginv1.NetworkStatus, error) {
 	if err != nil {
 		return nil, err
 	}
-	return wire.PluginStatusToProto(status), nil
+	return pluginwire.StatusToProto(status), nil
 }
 
 // Check implements the contract.
@@ -96,7 +97,7 @@ func (h *harness) Stop(ctx context.Context, r *pluginv1.StopRequest) (*pluginv1.
 
 // Update implements the contract.
 func (h *harness) Update(ctx context.Context, r *pluginv1.UpdateRequest) (*pluginv1.UpdateResponse, error) {
-	c, err := wire.PluginConfigurationFromProto(r.GetConfiguration())
+	c, err := pluginwire.ConfigurationFromProto(r.GetConfiguration())
 	if err != nil {
 		return nil, err
 	}
@@ -179,11 +180,11 @@ func (h *harness) Lookup(_ context.Context, r *pluginv1.LookupRequest) (*pluginv
 }
 
 func found(leases []lease.Lease) *pluginv1.LookupResponse {
-	all := make([]wire.Found, len(leases))
+	all := make([]pluginwire.Found, len(leases))
 	for i, l := range leases {
-		all[i] = wire.Found{Attachment: l.Attachment, Owner: l.Owner}
+		all[i] = pluginwire.Found{Attachment: l.Attachment, Owner: l.Owner}
 	}
-	return wire.FoundToProto(all)
+	return pluginwire.FoundToProto(all)
 }
 
 // List implements the contract.
@@ -193,7 +194,7 @@ func (h *harness) List(context.Context, *pluginv1.ListRequest) (*pluginv1.ListRe
 		out.Leases = append(out.Leases, &pluginv1.Lease{
 			Key:        v.Key,
 			Owner:      v.Owner,
-			State:      wire.LeaseStateToProto(v.State),
+			State:      pluginwire.LeaseStateToProto(v.State),
 			Attachment: wire.AttachmentToProto(v.Attachment),
 			ExpiresAt:  expiry(v.ExpiresAt),
 		})
@@ -213,7 +214,7 @@ func (h *harness) Watch(ctx context.Context, _ *pluginv1.WatchRequest, stream pl
 			return err
 		}
 		if status.State != last.State || status.Message != last.Message {
-			if err := stream.Send(&pluginv1.WatchResponse{Status: wire.PluginStatusToProto(status)}); err != nil {
+			if err := stream.Send(&pluginv1.WatchResponse{Status: pluginwire.StatusToProto(status)}); err != nil {
 				return err
 			}
 			last = status
@@ -235,7 +236,7 @@ func expiry(t time.Time) *timestamppb.Timestamp {
 	return timestamppb.New(t)
 }
 
-func configuration(c wire.PluginConfiguration) Configuration {
+func configuration(c pluginwire.Configuration) Configuration {
 	out := Configuration{
 		ID:             c.ID,
 		Name:           c.Name,
@@ -260,7 +261,7 @@ func reservations(in []*pluginv1.Reservation) ([]lease.Reservation, error) {
 	var out []lease.Reservation
 	var faults []error
 	for _, r := range in {
-		decoded, err := wire.ReservationFromProto(r)
+		decoded, err := pluginwire.ReservationFromProto(r)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("reservation of %s: %w", r.GetOwner(), err))
 		}

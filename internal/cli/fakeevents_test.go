@@ -16,7 +16,7 @@ import (
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource/event"
 )
 
@@ -67,7 +67,7 @@ func (f *fakeEvents) read() ([]event.Event, <-chan struct{}) {
 
 func (s fakeSystem) Events(ctx context.Context, r *apiserverv1.EventsRequest, stream apiserverv1connect.SystemServiceEventsServerStream) error {
 	s.server.record("System.Events", r)
-	q := wire.EventQueryFromProto(r)
+	q := apiwire.EventQueryFromProto(r)
 	if q.After != 0 && q.After < forgotten {
 		return fmt.Errorf("events: those after revision %d are no longer kept: %w", q.After, errdefs.ErrFailedPrecondition)
 	}
@@ -89,7 +89,7 @@ func (s fakeSystem) Events(ctx context.Context, r *apiserverv1.EventsRequest, st
 			if !q.Match(e) {
 				continue
 			}
-			if err := stream.Send(&apiserverv1.EventsResponse{Event: wire.EventToProto(e)}); err != nil {
+			if err := stream.Send(&apiserverv1.EventsResponse{Event: apiwire.EventToProto(e)}); err != nil {
 				return err
 			}
 			if e.Action == event.ActionStop {

@@ -31,6 +31,7 @@ import (
 	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/internal/stdio"
 	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -237,7 +238,7 @@ func (s fakeNetworks) Create(_ context.Context, r *apiserverv1.NetworkServiceCre
 		return nil, fmt.Errorf("network: %w: name \"two faults\": want no space\noption \"x\": want one of y", errdefs.ErrInvalidArgument)
 	}
 	n := sampleNetwork(r.GetName())
-	return &apiserverv1.NetworkServiceCreateResponse{Network: wire.NetworkToProto(n)}, nil
+	return &apiserverv1.NetworkServiceCreateResponse{Network: apiwire.NetworkToProto(n)}, nil
 }
 
 func (s fakeNetworks) List(context.Context, *apiserverv1.NetworkServiceListRequest) (*apiserverv1.NetworkServiceListResponse, error) {
@@ -245,7 +246,7 @@ func (s fakeNetworks) List(context.Context, *apiserverv1.NetworkServiceListReque
 	defer s.server.mu.Unlock()
 	out := &apiserverv1.NetworkServiceListResponse{}
 	for _, n := range s.server.networks {
-		out.Networks = append(out.Networks, wire.NetworkToProto(n))
+		out.Networks = append(out.Networks, apiwire.NetworkToProto(n))
 	}
 	return out, nil
 }
@@ -255,7 +256,7 @@ func (s fakeNetworks) Get(_ context.Context, r *apiserverv1.NetworkServiceGetReq
 	defer s.server.mu.Unlock()
 	for _, n := range s.server.networks {
 		if n.Name == r.GetName() {
-			return &apiserverv1.NetworkServiceGetResponse{Network: wire.NetworkToProto(n)}, nil
+			return &apiserverv1.NetworkServiceGetResponse{Network: apiwire.NetworkToProto(n)}, nil
 		}
 	}
 	return nil, fmt.Errorf("network %s: is not there: %w", r.GetName(), errdefs.ErrNotFound)
@@ -263,7 +264,7 @@ func (s fakeNetworks) Get(_ context.Context, r *apiserverv1.NetworkServiceGetReq
 
 func (s fakeNetworks) Update(_ context.Context, r *apiserverv1.NetworkServiceUpdateRequest) (*apiserverv1.NetworkServiceUpdateResponse, error) {
 	s.server.record("Networks.Update", r)
-	return &apiserverv1.NetworkServiceUpdateResponse{Network: wire.NetworkToProto(sampleNetwork(r.GetName()))}, nil
+	return &apiserverv1.NetworkServiceUpdateResponse{Network: apiwire.NetworkToProto(sampleNetwork(r.GetName()))}, nil
 }
 
 func (s fakeNetworks) Delete(_ context.Context, r *apiserverv1.NetworkServiceDeleteRequest) (*apiserverv1.NetworkServiceDeleteResponse, error) {
@@ -420,7 +421,7 @@ func (s fakeContainers) find(name string) (*fakeContainer, error) {
 
 func (s fakeContainers) Create(_ context.Context, r *apiserverv1.ContainerServiceCreateRequest) (*apiserverv1.ContainerServiceCreateResponse, error) {
 	s.server.record("Containers.Create", r)
-	t, err := wire.ContainerTemplateFromProto(r.GetTemplate())
+	t, err := apiwire.ContainerTemplateFromProto(r.GetTemplate())
 	if err != nil {
 		return nil, err
 	}
@@ -441,7 +442,7 @@ func (s fakeContainers) Create(_ context.Context, r *apiserverv1.ContainerServic
 	}
 	c.Status.State = resource.ContainerCreated
 	s.server.containers = append(s.server.containers, c)
-	return &apiserverv1.ContainerServiceCreateResponse{Container: wire.ContainerToProto(c.Container)}, nil
+	return &apiserverv1.ContainerServiceCreateResponse{Container: apiwire.ContainerToProto(c.Container)}, nil
 }
 
 func (s fakeContainers) Start(_ context.Context, r *apiserverv1.ContainerServiceStartRequest) (*apiserverv1.ContainerServiceStartResponse, error) {
@@ -682,9 +683,9 @@ func (s fakeContainers) List(_ context.Context, r *apiserverv1.ContainerServiceL
 	s.server.mu.Lock()
 	defer s.server.mu.Unlock()
 	out := &apiserverv1.ContainerServiceListResponse{}
-	convert := wire.ContainerToProto
+	convert := apiwire.ContainerToProto
 	if r.GetBrief() {
-		convert = wire.ContainerBriefToProto
+		convert = apiwire.ContainerBriefToProto
 	}
 	for _, c := range s.server.containers {
 		if r.GetAll() || c.Status.State == resource.ContainerRunning {
@@ -701,7 +702,7 @@ func (s fakeContainers) Get(_ context.Context, r *apiserverv1.ContainerServiceGe
 	}
 	s.server.mu.Lock()
 	defer s.server.mu.Unlock()
-	return &apiserverv1.ContainerServiceGetResponse{Container: wire.ContainerToProto(c.Container)}, nil
+	return &apiserverv1.ContainerServiceGetResponse{Container: apiwire.ContainerToProto(c.Container)}, nil
 }
 
 func (s fakeContainers) Logs(_ context.Context, r *apiserverv1.ContainerServiceLogsRequest, stream apiserverv1connect.ContainerServiceLogsServerStream) error {

@@ -9,7 +9,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -46,7 +46,7 @@ func (s fakeContainers) Stats(_ context.Context, r *apiserverv1.ContainerService
 	}
 	var out apiserverv1.ContainerServiceStatsResponse
 	for _, c := range asked {
-		out.Containers = append(out.Containers, wire.ContainerStatsToProto(c.sample()))
+		out.Containers = append(out.Containers, apiwire.ContainerStatsToProto(c.sample()))
 	}
 	return &out, nil
 }

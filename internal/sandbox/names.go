@@ -13,7 +13,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/client/pluginclient"
 	"patchbay.dev/patchbay/internal/resolver"
 	"patchbay.dev/patchbay/internal/sandbox/lookup"
 	"patchbay.dev/patchbay/resource"
@@ -33,10 +33,10 @@ type Insider interface {
 // names is the resolver of a sandbox.
 type names struct {
 	mu      sync.Mutex
-	server  *resolver.Server                 // guarded by mu; nil: there is none
-	dial    resolver.Dial                    // guarded by mu; from inside of the sandbox
-	wished  resource.DNSConfiguration        // guarded by mu
-	plugins map[string]*client.NetworkPlugin // guarded by mu; by socket
+	server  *resolver.Server                // guarded by mu; nil: there is none
+	dial    resolver.Dial                   // guarded by mu; from inside of the sandbox
+	wished  resource.DNSConfiguration       // guarded by mu
+	plugins map[string]*pluginclient.Client // guarded by mu; by socket
 }
 
 // resolves tells whether a sandbox gets a resolver: one without networks has
@@ -83,7 +83,7 @@ func (n *names) serve(ctx context.Context, e Engine, wished resource.DNSConfigur
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.wished, n.plugins, n.dial = wished, map[string]*client.NetworkPlugin{}, inside.DialContext
+	n.wished, n.plugins, n.dial = wished, map[string]*pluginclient.Client{}, inside.DialContext
 	n.server = resolver.Serve(sockets, n.view(allocated), log)
 	return nil
 }
@@ -111,7 +111,7 @@ func (n *names) view(allocated []resource.AllocatedAttachment) resolver.View {
 	sorted := byPriority(allocated)
 	c := nameConfiguration(n.wished, sorted)
 	view := resolver.View{Upstream: c.Upstream(n.dial, new(net.Dialer).DialContext)}
-	known := map[string]*client.NetworkPlugin{}
+	known := map[string]*pluginclient.Client{}
 	for _, a := range sorted {
 		socket := a.Lease.Socket
 		if known[socket] != nil {
@@ -119,7 +119,7 @@ func (n *names) view(allocated []resource.AllocatedAttachment) resolver.View {
 		}
 		plugin := n.plugins[socket]
 		if plugin == nil {
-			plugin = client.DialNetworkPlugin(socket, a.Lease.Codec)
+			plugin = pluginclient.Dial(socket, a.Lease.Codec)
 		}
 		known[socket] = plugin
 		view.Networks = append(view.Networks, resolver.NewNetwork(a.Attachment.Network, lookup.Names{Plugin: plugin}))

@@ -4,17 +4,18 @@ import (
 	"errors"
 
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
+	"patchbay.dev/patchbay/internal/wire/field"
 	"patchbay.dev/patchbay/resource"
 )
 
 // MetadataToProto converts a resource's metadata.
 func MetadataToProto(m resource.Metadata) *typesv1.Metadata {
-	return &typesv1.Metadata{Id: m.ID, Name: m.Name, CreatedAt: timestamp(m.CreatedAt), Labels: m.Labels}
+	return &typesv1.Metadata{Id: m.ID, Name: m.Name, CreatedAt: field.Timestamp(m.CreatedAt), Labels: m.Labels}
 }
 
 // MetadataFromProto converts a resource's metadata.
 func MetadataFromProto(m *typesv1.Metadata) resource.Metadata {
-	return resource.Metadata{ID: m.GetId(), Name: m.GetName(), CreatedAt: instant(m.GetCreatedAt()), Labels: m.GetLabels()}
+	return resource.Metadata{ID: m.GetId(), Name: m.GetName(), CreatedAt: field.Instant(m.GetCreatedAt()), Labels: m.GetLabels()}
 }
 
 // PluginInfoToProto converts a plugin reference.
@@ -33,8 +34,8 @@ func AttachmentConfigurationToProto(c resource.AttachmentConfiguration) *typesv1
 		Network:         c.Network,
 		Hostname:        c.Hostname,
 		Aliases:         c.Aliases,
-		Ipv4Address:     addrString(c.IPv4Address),
-		Ipv6Address:     addrString(c.IPv6Address),
+		Ipv4Address:     field.AddrString(c.IPv4Address),
+		Ipv6Address:     field.AddrString(c.IPv6Address),
 		MacAddress:      string(c.MACAddress),
 		Mtu:             uint32(c.MTU),
 		InterfaceName:   c.InterfaceName,
@@ -48,19 +49,14 @@ func AttachmentConfigurationToProto(c resource.AttachmentConfiguration) *typesv1
 
 // AttachmentConfigurationFromProto converts a wish for a network.
 func AttachmentConfigurationFromProto(c *typesv1.AttachmentConfiguration) (resource.AttachmentConfiguration, error) {
-	var f faults
-	out := attachmentConfiguration(&f, c)
-	return out, f.err()
-}
-
-func attachmentConfiguration(f *faults, c *typesv1.AttachmentConfiguration) resource.AttachmentConfiguration {
-	return resource.AttachmentConfiguration{
+	var f field.Faults
+	out := resource.AttachmentConfiguration{
 		Network:         c.GetNetwork(),
 		Hostname:        c.GetHostname(),
 		Aliases:         c.GetAliases(),
-		IPv4Address:     f.addr("ipv4 address", c.GetIpv4Address()),
-		IPv6Address:     f.addr("ipv6 address", c.GetIpv6Address()),
-		MACAddress:      f.mac(c.GetMacAddress()),
+		IPv4Address:     f.Addr("ipv4 address", c.GetIpv4Address()),
+		IPv6Address:     f.Addr("ipv6 address", c.GetIpv6Address()),
+		MACAddress:      f.MAC(c.GetMacAddress()),
 		MTU:             int(c.GetMtu()),
 		InterfaceName:   c.GetInterfaceName(),
 		GatewayPriority: int(c.GetGatewayPriority()),
@@ -69,6 +65,7 @@ func attachmentConfiguration(f *faults, c *typesv1.AttachmentConfiguration) reso
 		RateIn:          resource.BitRate(c.GetRateIn()),
 		RateOut:         resource.BitRate(c.GetRateOut()),
 	}
+	return out, f.Err()
 }
 
 // AttachmentToProto converts a network's answer.
@@ -78,15 +75,15 @@ func AttachmentToProto(a resource.Attachment) *typesv1.Attachment {
 		Network:         a.Network,
 		Hostname:        a.Hostname,
 		Aliases:         a.Aliases,
-		Ipv4Address:     prefixString(a.IPv4Address),
-		Ipv4Gateway:     addrString(a.IPv4Gateway),
-		Ipv6Address:     prefixString(a.IPv6Address),
-		Ipv6Gateway:     addrString(a.IPv6Gateway),
+		Ipv4Address:     field.PrefixString(a.IPv4Address),
+		Ipv4Gateway:     field.AddrString(a.IPv4Gateway),
+		Ipv6Address:     field.PrefixString(a.IPv6Address),
+		Ipv6Gateway:     field.AddrString(a.IPv6Gateway),
 		MacAddress:      string(a.MACAddress),
 		Mtu:             uint32(a.MTU),
 		InterfaceName:   a.InterfaceName,
 		GatewayPriority: int32(a.GatewayPriority),
-		Routes:          routesToProto(a.Routes),
+		Routes:          RoutesToProto(a.Routes),
 		Dns:             DNSToProto(a.DNS),
 		Sysctls:         a.Sysctls,
 		RateIn:          uint64(a.RateIn),
@@ -96,65 +93,61 @@ func AttachmentToProto(a resource.Attachment) *typesv1.Attachment {
 
 // AttachmentFromProto converts a network's answer.
 func AttachmentFromProto(a *typesv1.Attachment) (resource.Attachment, error) {
-	var f faults
-	out := attachment(&f, a)
-	return out, f.err()
-}
-
-func attachment(f *faults, a *typesv1.Attachment) resource.Attachment {
-	return resource.Attachment{
+	var f field.Faults
+	out := resource.Attachment{
 		NetworkID:       a.GetNetworkId(),
 		Network:         a.GetNetwork(),
 		Hostname:        a.GetHostname(),
 		Aliases:         a.GetAliases(),
-		IPv4Address:     f.prefixOf(4, "ipv4 address", a.GetIpv4Address()),
-		IPv4Gateway:     f.addrOf(4, "ipv4 gateway", a.GetIpv4Gateway()),
-		IPv6Address:     f.prefixOf(6, "ipv6 address", a.GetIpv6Address()),
-		IPv6Gateway:     f.addrOf(6, "ipv6 gateway", a.GetIpv6Gateway()),
-		MACAddress:      f.mac(a.GetMacAddress()),
+		IPv4Address:     f.PrefixOf(4, "ipv4 address", a.GetIpv4Address()),
+		IPv4Gateway:     f.AddrOf(4, "ipv4 gateway", a.GetIpv4Gateway()),
+		IPv6Address:     f.PrefixOf(6, "ipv6 address", a.GetIpv6Address()),
+		IPv6Gateway:     f.AddrOf(6, "ipv6 gateway", a.GetIpv6Gateway()),
+		MACAddress:      f.MAC(a.GetMacAddress()),
 		MTU:             int(a.GetMtu()),
 		InterfaceName:   a.GetInterfaceName(),
 		GatewayPriority: int(a.GetGatewayPriority()),
-		Routes:          routes(f, a.GetRoutes()),
-		DNS:             dns(f, a.GetDns()),
+		Routes:          field.From(&f, a.GetRoutes(), RoutesFromProto),
+		DNS:             field.From(&f, a.GetDns(), DNSFromProto),
 		Sysctls:         a.GetSysctls(),
 		RateIn:          resource.BitRate(a.GetRateIn()),
 		RateOut:         resource.BitRate(a.GetRateOut()),
 	}
+	return out, f.Err()
 }
 
-func routesToProto(rs []resource.Route) []*typesv1.Route {
-	return each(rs, func(r resource.Route) *typesv1.Route {
-		return &typesv1.Route{Destination: prefixString(r.Destination), Gateway: addrString(r.Gateway)}
+// RoutesToProto converts routes.
+func RoutesToProto(rs []resource.Route) []*typesv1.Route {
+	return field.Each(rs, func(r resource.Route) *typesv1.Route {
+		return &typesv1.Route{Destination: field.PrefixString(r.Destination), Gateway: field.AddrString(r.Gateway)}
 	})
 }
 
-func routes(f *faults, rs []*typesv1.Route) []resource.Route {
-	return each(rs, func(r *typesv1.Route) resource.Route {
+// RoutesFromProto converts routes.
+func RoutesFromProto(rs []*typesv1.Route) ([]resource.Route, error) {
+	var f field.Faults
+	out := field.Each(rs, func(r *typesv1.Route) resource.Route {
 		if r.GetDestination() == "" {
-			f.add(errors.New("route destination: is empty, want a prefix, like 10.0.0.0/24"))
+			f.Add(errors.New("route destination: is empty, want a prefix, like 10.0.0.0/24"))
 		}
 		return resource.Route{
-			Destination: f.prefix("route destination", r.GetDestination()),
-			Gateway:     f.addr("route gateway", r.GetGateway()),
+			Destination: f.Prefix("route destination", r.GetDestination()),
+			Gateway:     f.Addr("route gateway", r.GetGateway()),
 		}
 	})
+	return out, f.Err()
 }
 
 // AttachmentsToProto converts a list of answers.
 func AttachmentsToProto(as []resource.Attachment) []*typesv1.Attachment {
-	return each(as, AttachmentToProto)
+	return field.Each(as, AttachmentToProto)
 }
 
 // AttachmentsFromProto converts a list of answers.
 func AttachmentsFromProto(as []*typesv1.Attachment) ([]resource.Attachment, error) {
-	var f faults
-	out := attachments(&f, as)
-	return out, f.err()
-}
-
-func attachments(f *faults, as []*typesv1.Attachment) []resource.Attachment {
-	return each(as, func(a *typesv1.Attachment) resource.Attachment { return attachment(f, a) })
+	var f field.Faults
+	out := field.Each(as, func(a *typesv1.Attachment) resource.Attachment { return field.From(&f, a, AttachmentFromProto) })
+	return out, f.Err()
 }
 
 // AllocatedAttachmentToProto converts an allocation.
@@ -170,41 +163,29 @@ func AllocatedAttachmentToProto(a resource.AllocatedAttachment) *typesv1.Allocat
 
 // AllocatedAttachmentsToProto converts a list of allocations.
 func AllocatedAttachmentsToProto(as []resource.AllocatedAttachment) []*typesv1.AllocatedAttachment {
-	return each(as, AllocatedAttachmentToProto)
-}
-
-// AllocatedAttachmentFromProto converts an allocation.
-func AllocatedAttachmentFromProto(a *typesv1.AllocatedAttachment) (resource.AllocatedAttachment, error) {
-	var f faults
-	out := allocatedAttachment(&f, a)
-	return out, f.err()
+	return field.Each(as, AllocatedAttachmentToProto)
 }
 
 // AllocatedAttachmentsFromProto converts a list of allocations.
 func AllocatedAttachmentsFromProto(as []*typesv1.AllocatedAttachment) ([]resource.AllocatedAttachment, error) {
-	var f faults
-	out := each(as, func(a *typesv1.AllocatedAttachment) resource.AllocatedAttachment { return allocatedAttachment(&f, a) })
-	return out, f.err()
+	var f field.Faults
+	out := field.Each(as, func(a *typesv1.AllocatedAttachment) resource.AllocatedAttachment {
+		return field.From(&f, a, AllocatedAttachmentFromProto)
+	})
+	return out, f.Err()
 }
 
-func allocatedAttachment(f *faults, a *typesv1.AllocatedAttachment) resource.AllocatedAttachment {
-	return resource.AllocatedAttachment{
-		Attachment:     attachment(f, a.GetAttachment()),
+// AllocatedAttachmentFromProto converts an allocation.
+func AllocatedAttachmentFromProto(a *typesv1.AllocatedAttachment) (resource.AllocatedAttachment, error) {
+	var f field.Faults
+	out := resource.AllocatedAttachment{
+		Attachment:     field.From(&f, a.GetAttachment(), AttachmentFromProto),
 		Plugin:         PluginInfoFromProto(a.GetPlugin()),
 		Strategy:       a.GetStrategy(),
 		AdditionalData: a.GetAdditionalData(),
 		Lease:          leaseReference(a.GetLease()),
 	}
-}
-
-// RoutesToProto converts routes.
-func RoutesToProto(rs []resource.Route) []*typesv1.Route { return routesToProto(rs) }
-
-// RoutesFromProto converts routes.
-func RoutesFromProto(rs []*typesv1.Route) ([]resource.Route, error) {
-	var f faults
-	out := routes(&f, rs)
-	return out, f.err()
+	return out, f.Err()
 }
 
 func leaseReference(l *typesv1.LeaseReference) resource.LeaseReference {

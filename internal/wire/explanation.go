@@ -2,6 +2,7 @@ package wire
 
 import (
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
+	"patchbay.dev/patchbay/internal/wire/field"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -20,11 +21,11 @@ func ExplainedFromProto(e *typesv1.Explained) resource.Explained {
 
 // ExplanationsToProto converts the ways to destinations.
 func ExplanationsToProto(es []resource.Explanation) []*typesv1.Explanation {
-	return each(es, func(e resource.Explanation) *typesv1.Explanation {
+	return field.Each(es, func(e resource.Explanation) *typesv1.Explanation {
 		return &typesv1.Explanation{
 			Target:    e.Target,
-			Address:   addrString(e.Address),
-			Names:     each(e.Names, ExplainedToProto),
+			Address:   field.AddrString(e.Address),
+			Names:     field.Each(e.Names, ExplainedToProto),
 			Source:    ExplainedToProto(e.Source),
 			Rule:      ExplainedToProto(e.Rule),
 			Route:     ExplainedToProto(e.Route),
@@ -39,12 +40,12 @@ func ExplanationsToProto(es []resource.Explanation) []*typesv1.Explanation {
 
 // ExplanationsFromProto converts the ways to destinations.
 func ExplanationsFromProto(es []*typesv1.Explanation) ([]resource.Explanation, error) {
-	var f faults
-	out := each(es, func(e *typesv1.Explanation) resource.Explanation {
+	var f field.Faults
+	out := field.Each(es, func(e *typesv1.Explanation) resource.Explanation {
 		return resource.Explanation{
 			Target:    e.GetTarget(),
-			Address:   f.addr("address", e.GetAddress()),
-			Names:     each(e.GetNames(), ExplainedFromProto),
+			Address:   f.Addr("address", e.GetAddress()),
+			Names:     field.Each(e.GetNames(), ExplainedFromProto),
 			Source:    ExplainedFromProto(e.GetSource()),
 			Rule:      ExplainedFromProto(e.GetRule()),
 			Route:     ExplainedFromProto(e.GetRoute()),
@@ -55,5 +56,5 @@ func ExplanationsFromProto(es []*typesv1.Explanation) ([]resource.Explanation, e
 			Firewall:  ExplainedFromProto(e.GetFirewall()),
 		}
 	})
-	return out, f.err()
+	return out, f.Err()
 }

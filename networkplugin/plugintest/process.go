@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"patchbay.dev/patchbay/api/patchbay/plugin/v1/pluginv1connect"
-	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/client/pluginclient"
 	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/networkplugin"
 )
@@ -31,7 +31,7 @@ type Process struct {
 	directory string
 	command   *exec.Cmd
 	stderr    *bytes.Buffer
-	client    *client.NetworkPlugin
+	client    *pluginclient.Client
 }
 
 // start starts the plugin's program as patchbayd does: the listening socket is
@@ -79,7 +79,7 @@ func (p *Process) run(t *testing.T) {
 	if err := errors.Join(err, file.Close(), listener.Close()); err != nil { // a dead plugin refuses connections
 		t.Fatal(err)
 	}
-	p.client = client.DialNetworkPlugin(socket, p.config.Codec)
+	p.client = pluginclient.Dial(socket, p.config.Codec)
 }
 
 // Client calls the plugin.

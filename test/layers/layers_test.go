@@ -25,7 +25,7 @@ type layer struct {
 // them may use them.
 var (
 	basics   = []string{"resource", "resource/event", "internal/version", "internal/backoff", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile", "internal/footprint", "internal/trace"}
-	contract = []string{"api/...", "internal/wire", "internal/wire/span", "internal/rpc", "internal/client"}
+	contract = []string{"api/...", "internal/wire/...", "internal/rpc", "internal/client/..."}
 )
 
 func with(groups ...[]string) []string { return slices.Concat(groups...) }
@@ -41,10 +41,13 @@ var layers = []layer{
 	{packages: []string{"internal/trace/collect"}, imports: []string{"internal/trace"}},
 
 	// The contracts as Go sees them.
-	{packages: []string{"internal/wire"}, imports: []string{"api/...", "resource", "resource/event"}},
-	{packages: []string{"internal/wire/span"}, imports: []string{"api/...", "internal/trace"}},
-	{packages: []string{"internal/rpc"}, imports: []string{"internal/wire", "internal/trace", "api/..."}},
-	{packages: []string{"internal/client"}, imports: []string{"api/...", "internal/rpc", "internal/wire", "resource"}},
+	{packages: []string{"internal/wire/field"}, imports: []string{"resource"}},
+	{packages: []string{"internal/wire"}, imports: []string{"api/patchbay/types/v1", "resource", "internal/wire/field"}},
+	{packages: []string{"internal/wire/pluginwire"}, imports: []string{"api/patchbay/types/v1", "api/patchbay/plugin/v1", "resource", "internal/wire", "internal/wire/field"}},
+	{packages: []string{"internal/wire/apiwire"}, imports: []string{"api/patchbay/types/v1", "api/patchbay/apiserver/v1", "resource", "resource/event", "internal/wire", "internal/wire/field"}},
+	{packages: []string{"internal/wire/span"}, imports: []string{"api/patchbay/apiserver/v1", "internal/trace"}},
+	{packages: []string{"internal/rpc"}, imports: []string{"internal/wire", "internal/trace"}, tests: []string{"api/..."}},
+	{packages: []string{"internal/client/..."}, imports: []string{"api/...", "internal/rpc", "resource"}, apart: true},
 
 	// Linux mechanics.
 	{packages: []string{"internal/netns"}, imports: []string{"resource"}},
@@ -118,7 +121,7 @@ var layers = []layer{
 	{packages: []string{"internal/apiserver/metrics"}, imports: with(basics, []string{"internal/rpc", "internal/config", "internal/apiserver/networks"})},
 	// Harnesses see the requests of services as values, beside the interfaces
 	// that they declare.
-	{packages: []string{"internal/apiserver/rpc"}, imports: with(basics, []string{"api/...", "internal/wire", "internal/wire/span", "internal/rpc", "internal/client", "internal/apiserver/networks", "internal/apiserver/traces", "internal/treecopy/parts"})},
+	{packages: []string{"internal/apiserver/rpc"}, imports: with(basics, contract, []string{"internal/apiserver/networks", "internal/apiserver/traces", "internal/treecopy/parts"})},
 	{
 		packages: []string{"internal/apiserver"},
 		imports: with(basics, contract, []string{
@@ -238,17 +241,50 @@ func TestDaemonKnowsNoPlugin(t *testing.T) {
 	} {
 		t.Run(program, func(t *testing.T) {
 			t.Parallel()
-			list := exec.Command("go", "list", "-deps", "./"+program)
-			list.Dir = root(t)
-			out, err := list.CombinedOutput()
-			if err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
-			for name := range strings.Lines(string(out)) {
-				if name = strings.TrimSpace(name); matchesAny(forbidden, name) {
+			for _, name := range dependencies(t, program) {
+				if matchesAny(forbidden, name) {
 					t.Errorf("%s: reaches %s", program, name)
 				}
 			}
 		})
 	}
+}
+
+// A message of api takes memory in each process that links it, used or not. Of
+// helpers and plugins there are as many as containers and networks: they link the
+// contracts that they speak.
+func TestLinksItsContractsAlone(t *testing.T) {
+	t.Parallel()
+	for program, contracts := range map[string][]string{
+		"cmd/patchbay-network-bridge":      {"types", "plugin"},
+		"cmd/patchbay-network-macvlan":     {"types", "plugin"},
+		"cmd/patchbay-network-host-device": {"types", "plugin"},
+		"cmd/patchbay-network-usermode":    {"types", "plugin"},
+		"cmd/patchbay-runtime-oci":         {"types", "plugin", "sandbox"},
+		"cmd/patchbay-runtime-vm":          {"types", "plugin", "sandbox", "guest"},
+		"cmd/patchbay-guest":               {"types", "plugin", "guest"},
+	} {
+		t.Run(program, func(t *testing.T) {
+			t.Parallel()
+			for _, name := range dependencies(t, program) {
+				contract, ours := strings.CutPrefix(name, module+"/api/patchbay/")
+				contract, _, _ = strings.Cut(contract, "/")
+				if ours && !slices.Contains(contracts, contract) {
+					t.Errorf("%s: reaches %s, want only %v", program, name, contracts)
+				}
+			}
+		})
+	}
+}
+
+// dependencies lists the packages that a program is made of.
+func dependencies(t *testing.T, program string) []string {
+	t.Helper()
+	list := exec.Command("go", "list", "-deps", "./"+program)
+	list.Dir = root(t)
+	out, err := list.CombinedOutput()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, out)
+	}
+	return strings.Fields(string(out))
 }

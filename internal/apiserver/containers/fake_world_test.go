@@ -22,7 +22,7 @@ import (
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/manifest"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/pluginwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -318,7 +318,7 @@ func (f *fakeImages) Use(string) (func(), error) {
 type fakeNetworks struct {
 	mu       sync.Mutex
 	leases   map[string]bool // network + " " + key
-	reserved map[string]wire.Reservation
+	reserved map[string]pluginwire.Reservation
 	uses     int
 	fail     map[string]error // Allocate and Reserve, by network
 	down     map[string]error // Release, by network
@@ -330,7 +330,7 @@ type fakeNetworks struct {
 
 func newFakeNetworks() *fakeNetworks {
 	return &fakeNetworks{
-		leases: map[string]bool{}, reserved: map[string]wire.Reservation{},
+		leases: map[string]bool{}, reserved: map[string]pluginwire.Reservation{},
 		fail: map[string]error{}, down: map[string]error{}, states: map[string]resource.NetworkState{},
 	}
 }
@@ -408,7 +408,7 @@ func (f *fakeNetworks) Release(_ context.Context, id, key string, forget bool) e
 	return nil
 }
 
-func (f *fakeNetworks) Reserve(_ context.Context, id string, r wire.Reservation) error {
+func (f *fakeNetworks) Reserve(_ context.Context, id string, r pluginwire.Reservation) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.fail[id[3:]]; err != nil {

@@ -7,7 +7,7 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/status"
 	"patchbay.dev/patchbay/internal/apiserver/containers/waits"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/pluginwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -101,10 +101,10 @@ func (s *Service) namesOf(match func(*entry) bool) []string {
 }
 
 // Reservations returns the static addresses of the containers on a network.
-func (s *Service) Reservations(networkID string) []wire.Reservation {
+func (s *Service) Reservations(networkID string) []pluginwire.Reservation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []wire.Reservation
+	var out []pluginwire.Reservation
 	for _, e := range s.entries {
 		c := e.wishes()
 		for _, w := range c.Wishes {

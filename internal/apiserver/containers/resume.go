@@ -9,7 +9,7 @@ import (
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
-	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/client/sandboxclient"
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
@@ -59,7 +59,7 @@ func (s *Service) resume(id string) {
 	process, err := helper.Adopt(s.config.Roots.Sandbox(id))
 	if err == nil {
 		r.Process = process
-		r.Client, r.Ready = client.DialSandbox(s.config.Roots.SandboxSocket(id)), true
+		r.Client, r.Ready = sandboxclient.Dial(s.config.Roots.SandboxSocket(id)), true
 	} else {
 		r.state = resource.ContainerStopping
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
-	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/client/sandboxclient"
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/resource"
 )
@@ -223,7 +223,7 @@ func TestBrokenExitFile(t *testing.T) {
 // shutDownHelper ends a helper the clean way, unseen by the service.
 func (w *world) shutDownHelper(t *testing.T, id string) {
 	t.Helper()
-	c := client.DialSandbox(w.roots.SandboxSocket(id))
+	c := sandboxclient.Dial(w.roots.SandboxSocket(id))
 	defer c.Close()
 	if _, err := c.Shutdown(context.Background(), &sandboxv1.ShutdownRequest{}); err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/networks/addressing"
 	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/pluginwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -90,13 +91,13 @@ func (s *Service) Release(ctx context.Context, networkID, key string, forget boo
 
 // Reserve sets static addresses aside for a key, so that nobody else gets them
 // while its container is stopped. Idempotent by key.
-func (s *Service) Reserve(ctx context.Context, networkID string, r wire.Reservation) error {
+func (s *Service) Reserve(ctx context.Context, networkID string, r pluginwire.Reservation) error {
 	n, err := s.get(networkID)
 	if err != nil {
 		return err
 	}
 	return n.lease(ctx, func(ctx context.Context) error {
-		_, err := n.client.Reserve(ctx, &pluginv1.ReserveRequest{Reservation: wire.ReservationToProto(r)})
+		_, err := n.client.Reserve(ctx, &pluginv1.ReserveRequest{Reservation: pluginwire.ReservationToProto(r)})
 		return err
 	})
 }

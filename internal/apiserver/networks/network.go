@@ -10,7 +10,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/client/pluginclient"
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/resource"
 )
@@ -19,7 +19,7 @@ import (
 type network struct {
 	service *Service
 	id      string
-	client  *client.NetworkPlugin // of the socket, whichever process is behind it
+	client  *pluginclient.Client // of the socket, whichever process is behind it
 	log     *slog.Logger
 
 	mu      sync.Mutex
@@ -47,7 +47,7 @@ func newNetwork(s *Service, r resource.StoredNetwork) *network {
 	return &network{
 		service: s,
 		id:      r.ID,
-		client:  client.DialNetworkPlugin(s.config.Roots.PluginSocket(r.ID), resource.CodecProto),
+		client:  pluginclient.Dial(s.config.Roots.PluginSocket(r.ID), resource.CodecProto),
 		log:     s.config.Log.With("network", r.Name, "plugin", r.Configuration.Plugin.String()),
 		record:  r,
 		status:  resource.NetworkStatus{State: resource.NetworkStarting, IPv4Subnet: r.Pinned.IPv4, IPv6Subnet: r.Pinned.IPv6},

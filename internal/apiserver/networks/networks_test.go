@@ -22,6 +22,7 @@ import (
 	"patchbay.dev/patchbay/internal/manifest"
 	"patchbay.dev/patchbay/internal/store"
 	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/pluginwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -46,7 +47,7 @@ func (u *fakeUsers) ContainersOn(id string) []string {
 	defer u.mu.Unlock()
 	return u.containers[id]
 }
-func (u *fakeUsers) Reservations(string) []wire.Reservation { return nil }
+func (u *fakeUsers) Reservations(string) []pluginwire.Reservation { return nil }
 
 // installed is a directory of plugins.
 type installed string

@@ -17,7 +17,7 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/networks/program"
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/internal/manifest"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/pluginwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -167,7 +167,7 @@ func (n *network) begin(ctx context.Context, p *helper.Process) (resource.Networ
 	r := n.stored()
 	request := &pluginv1.StartRequest{Configuration: n.pluginConfiguration(r), Remembered: n.service.memory.Of(n.id)}
 	for _, reservation := range n.service.users.Reservations(n.id) {
-		request.Reservations = append(request.Reservations, wire.ReservationToProto(reservation))
+		request.Reservations = append(request.Reservations, pluginwire.ReservationToProto(reservation))
 	}
 	var status resource.NetworkStatus
 	err := n.call(ctx, p, func(ctx context.Context) error {
@@ -180,7 +180,7 @@ func (n *network) begin(ctx context.Context, p *helper.Process) (resource.Networ
 		if err != nil {
 			return err
 		}
-		status, err = wire.PluginStatusFromProto(answer.GetStatus())
+		status, err = pluginwire.StatusFromProto(answer.GetStatus())
 		return garbage(err)
 	})
 	return status, err

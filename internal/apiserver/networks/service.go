@@ -16,7 +16,7 @@ import (
 	"patchbay.dev/patchbay/internal/keyed"
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/manifest"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/pluginwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -39,7 +39,7 @@ type Users interface {
 	// ContainersOn returns the names of the containers configured for a network.
 	ContainersOn(networkID string) []string
 	// Reservations returns the static addresses of those containers.
-	Reservations(networkID string) []wire.Reservation
+	Reservations(networkID string) []pluginwire.Reservation
 }
 
 // Config is what a Service needs. All fields but Events and the pools are required.

@@ -11,6 +11,7 @@ import (
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/pluginwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -82,7 +83,7 @@ func (n *network) ask(ctx context.Context) (out resource.Network, answered bool)
 	answer, err := n.client.Status(ctx, &pluginv1.StatusRequest{})
 	var status resource.NetworkStatus
 	if err == nil {
-		status, err = wire.PluginStatusFromProto(answer.GetStatus())
+		status, err = pluginwire.StatusFromProto(answer.GetStatus())
 		err = garbage(err)
 	}
 	if err != nil {
@@ -123,7 +124,7 @@ func (n *network) attachments(ctx context.Context) []resource.NetworkAttachment 
 		out = append(out, resource.NetworkAttachment{
 			Container:   lease.GetOwner(),
 			ContainerID: id,
-			LeaseState:  wire.LeaseStateFromProto(lease.GetState()),
+			LeaseState:  pluginwire.LeaseStateFromProto(lease.GetState()),
 			Attachment:  a,
 		})
 	}

@@ -10,7 +10,7 @@ import (
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/internal/backoff"
 	"patchbay.dev/patchbay/internal/helper"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/pluginwire"
 	"patchbay.dev/patchbay/resource"
 	"patchbay.dev/patchbay/resource/event"
 )
@@ -184,7 +184,7 @@ func (n *network) watchOnce(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		status, err := wire.PluginStatusFromProto(message.GetStatus())
+		status, err := pluginwire.StatusFromProto(message.GetStatus())
 		if err != nil {
 			return garbage(err)
 		}

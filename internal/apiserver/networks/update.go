@@ -11,6 +11,7 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/networks/addressing"
 	"patchbay.dev/patchbay/internal/apiserver/networks/amend"
 	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/pluginwire"
 	"patchbay.dev/patchbay/resource"
 	"patchbay.dev/patchbay/resource/event"
 )
@@ -78,7 +79,7 @@ func (n *network) change(ctx context.Context, r resource.StoredNetwork) (resourc
 		if err != nil {
 			return err
 		}
-		status, err = wire.PluginStatusFromProto(answer.GetStatus())
+		status, err = pluginwire.StatusFromProto(answer.GetStatus())
 		return garbage(err)
 	})
 	return status, err
@@ -99,7 +100,7 @@ func (n *network) pluginConfiguration(r resource.StoredNetwork) *pluginv1.Networ
 		ReservedRanges: wire.RangesToProto(c.ReservedRanges),
 		Ipv4Disabled:   c.IPv4Disabled,
 		Ipv6Disabled:   c.IPv6Disabled,
-		Ipv4Pools:      wire.SubnetPoolsToProto(n.service.config.IPv4Pools),
-		Ipv6Pools:      wire.SubnetPoolsToProto(n.service.config.IPv6Pools),
+		Ipv4Pools:      pluginwire.SubnetPoolsToProto(n.service.config.IPv4Pools),
+		Ipv6Pools:      pluginwire.SubnetPoolsToProto(n.service.config.IPv6Pools),
 	}
 }

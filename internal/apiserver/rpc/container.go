@@ -10,6 +10,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
 	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -73,7 +74,7 @@ func NewContainers(s Containers) apiserverv1connect.ContainerServiceHandler {
 }
 
 func (h *containerHarness) Create(ctx context.Context, r *apiserverv1.ContainerServiceCreateRequest) (*apiserverv1.ContainerServiceCreateResponse, error) {
-	template, err := wire.ContainerTemplateFromProto(r.GetTemplate())
+	template, err := apiwire.ContainerTemplateFromProto(r.GetTemplate())
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +82,7 @@ func (h *containerHarness) Create(ctx context.Context, r *apiserverv1.ContainerS
 	if err != nil {
 		return nil, err
 	}
-	return &apiserverv1.ContainerServiceCreateResponse{Container: wire.ContainerToProto(c), Warnings: warnings}, nil
+	return &apiserverv1.ContainerServiceCreateResponse{Container: apiwire.ContainerToProto(c), Warnings: warnings}, nil
 }
 
 func (h *containerHarness) Start(ctx context.Context, r *apiserverv1.ContainerServiceStartRequest) (*apiserverv1.ContainerServiceStartResponse, error) {
@@ -121,9 +122,9 @@ func (h *containerHarness) List(ctx context.Context, r *apiserverv1.ContainerSer
 	if err != nil {
 		return nil, err
 	}
-	convert := wire.ContainerToProto
+	convert := apiwire.ContainerToProto
 	if r.GetBrief() {
-		convert = wire.ContainerBriefToProto
+		convert = apiwire.ContainerBriefToProto
 	}
 	out := &apiserverv1.ContainerServiceListResponse{Containers: make([]*apiserverv1.Container, len(list))}
 	for i, c := range list {
@@ -137,7 +138,7 @@ func (h *containerHarness) Get(ctx context.Context, r *apiserverv1.ContainerServ
 	if err != nil {
 		return nil, err
 	}
-	return &apiserverv1.ContainerServiceGetResponse{Container: wire.ContainerToProto(c)}, nil
+	return &apiserverv1.ContainerServiceGetResponse{Container: apiwire.ContainerToProto(c)}, nil
 }
 
 func (h *containerHarness) Delete(ctx context.Context, r *apiserverv1.ContainerServiceDeleteRequest) (*apiserverv1.ContainerServiceDeleteResponse, error) {
@@ -209,7 +210,7 @@ func (h *containerHarness) Stats(ctx context.Context, r *apiserverv1.ContainerSe
 	}
 	var out apiserverv1.ContainerServiceStatsResponse
 	for _, s := range all {
-		out.Containers = append(out.Containers, wire.ContainerStatsToProto(s))
+		out.Containers = append(out.Containers, apiwire.ContainerStatsToProto(s))
 	}
 	return &out, nil
 }

@@ -23,7 +23,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
-	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/internal/treecopy/parts"
 	"patchbay.dev/patchbay/resource"
@@ -162,7 +162,7 @@ func serveContainers(t *testing.T) (apiserverv1connect.ContainerServiceClient, *
 	})
 	done := make(chan error)
 	go func() { done <- server.Serve(l) }()
-	c := client.DialAPIServer(socket)
+	c := apiclient.Dial(socket)
 	t.Cleanup(func() {
 		c.Close()
 		server.Close()

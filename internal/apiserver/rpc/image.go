@@ -5,7 +5,7 @@ import (
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -43,7 +43,7 @@ func (h imageHarness) Get(ctx context.Context, req *apiserverv1.ImageServiceGetR
 	if err != nil {
 		return nil, err
 	}
-	return &apiserverv1.ImageServiceGetResponse{Image: wire.ImageToProto(image)}, nil
+	return &apiserverv1.ImageServiceGetResponse{Image: apiwire.ImageToProto(image)}, nil
 }
 
 func (h imageHarness) Tag(ctx context.Context, req *apiserverv1.ImageServiceTagRequest) (*apiserverv1.ImageServiceTagResponse, error) {
@@ -72,7 +72,7 @@ func (h imageHarness) Prune(ctx context.Context, req *apiserverv1.ImageServicePr
 func imagesToProto(list []resource.Image) []*apiserverv1.Image {
 	out := make([]*apiserverv1.Image, len(list))
 	for i, image := range list {
-		out[i] = wire.ImageToProto(image)
+		out[i] = apiwire.ImageToProto(image)
 	}
 	return out
 }

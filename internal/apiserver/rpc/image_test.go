@@ -18,9 +18,9 @@ import (
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
-	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/internal/rpc"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -103,7 +103,7 @@ func (fakeImages) Logins(context.Context) ([]resource.RegistryLogin, error) {
 	return []resource.RegistryLogin{{Registry: "r", Username: "u"}}, nil
 }
 
-func serveImages(t *testing.T) (*client.APIServer, fakeImages) {
+func serveImages(t *testing.T) (*apiclient.Client, fakeImages) {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", socket)
@@ -120,7 +120,7 @@ func serveImages(t *testing.T) (*client.APIServer, fakeImages) {
 	})
 	done := make(chan error)
 	go func() { done <- server.Serve(l) }()
-	c := client.DialAPIServer(socket)
+	c := apiclient.Dial(socket)
 	t.Cleanup(func() {
 		c.Close()
 		server.Close()
@@ -171,7 +171,7 @@ func TestImagePullAndPush(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := resource.TransferProgress{ID: "p", Step: resource.TransferDownload, Current: 1, Total: 2}
-	if diff := cmp.Diff(want, wire.TransferProgressFromProto(first.GetProgress())); diff != "" {
+	if diff := cmp.Diff(want, apiwire.TransferProgressFromProto(first.GetProgress())); diff != "" {
 		t.Errorf("progress (-want +got):\n%s", diff)
 	}
 	if last, err := stream.Receive(); err != nil || last.GetImage().GetMetadata().GetName() != "a" {
@@ -233,14 +233,14 @@ func TestImageArchivesIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := imports.Send(&apiserverv1.ImageServiceImportRequest{Reference: "ref", Data: []byte("abc"), Run: wire.ImageRunConfigurationToProto(run)}); err != nil {
+	if err := imports.Send(&apiserverv1.ImageServiceImportRequest{Reference: "ref", Data: []byte("abc"), Run: apiwire.ImageRunConfigurationToProto(run)}); err != nil {
 		t.Fatal(err)
 	}
 	imported, err := imports.CloseAndReceive()
 	if err != nil || imported.GetImage().GetMetadata().GetName() != "ref:3" {
 		t.Errorf("import: %v, %v", imported, err)
 	}
-	if diff := cmp.Diff(run, wire.ImageRunConfigurationFromProto(imported.GetImage().GetConfiguration().GetRun())); diff != "" {
+	if diff := cmp.Diff(run, apiwire.ImageRunConfigurationFromProto(imported.GetImage().GetConfiguration().GetRun())); diff != "" {
 		t.Errorf("run configuration (-want +got):\n%s", diff)
 	}
 	<-fake.received

@@ -8,7 +8,7 @@ import (
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -31,14 +31,14 @@ func (h imageHarness) Pull(ctx context.Context, req *apiserverv1.ImageServicePul
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	image, err := h.images.Pull(ctx, req.GetReference(), req.GetPlatform(), func(p resource.TransferProgress) {
-		if sendErr = stream.Send(&apiserverv1.ImageServicePullResponse{Progress: wire.TransferProgressToProto(p)}); sendErr != nil {
+		if sendErr = stream.Send(&apiserverv1.ImageServicePullResponse{Progress: apiwire.TransferProgressToProto(p)}); sendErr != nil {
 			cancel() // the caller has gone
 		}
 	})
 	if err != nil {
 		return errors.Join(sendErr, err)
 	}
-	return stream.Send(&apiserverv1.ImageServicePullResponse{Image: wire.ImageToProto(image)})
+	return stream.Send(&apiserverv1.ImageServicePullResponse{Image: apiwire.ImageToProto(image)})
 }
 
 func (h imageHarness) Push(ctx context.Context, req *apiserverv1.ImageServicePushRequest, stream apiserverv1connect.ImageServicePushServerStream) error {
@@ -49,7 +49,7 @@ func (h imageHarness) Push(ctx context.Context, req *apiserverv1.ImageServicePus
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	digest, err := h.images.Push(ctx, req.GetReference(), req.GetDestination(), func(p resource.TransferProgress) {
-		if sendErr = stream.Send(&apiserverv1.ImageServicePushResponse{Progress: wire.TransferProgressToProto(p)}); sendErr != nil {
+		if sendErr = stream.Send(&apiserverv1.ImageServicePushResponse{Progress: apiwire.TransferProgressToProto(p)}); sendErr != nil {
 			cancel() // the caller has gone
 		}
 	})
@@ -84,22 +84,22 @@ func (h imageHarness) Import(ctx context.Context, stream apiserverv1connect.Imag
 		message, err := stream.Receive()
 		return message.GetData(), err
 	}}
-	image, err := h.images.Import(ctx, archive, first.GetReference(), wire.ImageRunConfigurationFromProto(first.GetRun()))
+	image, err := h.images.Import(ctx, archive, first.GetReference(), apiwire.ImageRunConfigurationFromProto(first.GetRun()))
 	if err != nil {
 		return nil, err
 	}
-	return &apiserverv1.ImageServiceImportResponse{Image: wire.ImageToProto(image)}, nil
+	return &apiserverv1.ImageServiceImportResponse{Image: apiwire.ImageToProto(image)}, nil
 }
 
 func (h imageHarness) Save(ctx context.Context, req *apiserverv1.ImageServiceSaveRequest, stream apiserverv1connect.ImageServiceSaveServerStream) error {
 	if err := stream.SendHeaders(); err != nil {
 		return err
 	}
-	format, err := wire.ArchiveFormatFromProto(req.GetFormat())
+	format, err := apiwire.ArchiveFormatFromProto(req.GetFormat())
 	if err != nil {
 		return err
 	}
-	compression, err := wire.CompressionFromProto(req.GetCompression())
+	compression, err := apiwire.CompressionFromProto(req.GetCompression())
 	if err != nil {
 		return err
 	}

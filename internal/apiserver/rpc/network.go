@@ -5,7 +5,7 @@ import (
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -30,7 +30,7 @@ func NewNetworks(s Networks) apiserverv1connect.NetworkServiceHandler {
 }
 
 func (h *networkHarness) Create(ctx context.Context, r *apiserverv1.NetworkServiceCreateRequest) (*apiserverv1.NetworkServiceCreateResponse, error) {
-	configuration, err := wire.NetworkConfigurationFromProto(r.GetConfiguration())
+	configuration, err := apiwire.NetworkConfigurationFromProto(r.GetConfiguration())
 	if err != nil {
 		return nil, err
 	}
@@ -38,13 +38,13 @@ func (h *networkHarness) Create(ctx context.Context, r *apiserverv1.NetworkServi
 	if err != nil {
 		return nil, err
 	}
-	return &apiserverv1.NetworkServiceCreateResponse{Network: wire.NetworkToProto(n)}, nil
+	return &apiserverv1.NetworkServiceCreateResponse{Network: apiwire.NetworkToProto(n)}, nil
 }
 
 func (h *networkHarness) List(ctx context.Context, _ *apiserverv1.NetworkServiceListRequest) (*apiserverv1.NetworkServiceListResponse, error) {
 	var out apiserverv1.NetworkServiceListResponse
 	for _, n := range h.service.List(ctx) {
-		out.Networks = append(out.Networks, wire.NetworkToProto(n))
+		out.Networks = append(out.Networks, apiwire.NetworkToProto(n))
 	}
 	return &out, nil
 }
@@ -54,11 +54,11 @@ func (h *networkHarness) Get(ctx context.Context, r *apiserverv1.NetworkServiceG
 	if err != nil {
 		return nil, err
 	}
-	return &apiserverv1.NetworkServiceGetResponse{Network: wire.NetworkToProto(n)}, nil
+	return &apiserverv1.NetworkServiceGetResponse{Network: apiwire.NetworkToProto(n)}, nil
 }
 
 func (h *networkHarness) Update(ctx context.Context, r *apiserverv1.NetworkServiceUpdateRequest) (*apiserverv1.NetworkServiceUpdateResponse, error) {
-	change, err := wire.NetworkChangeFromProto(r)
+	change, err := apiwire.NetworkChangeFromProto(r)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (h *networkHarness) Update(ctx context.Context, r *apiserverv1.NetworkServi
 	if err != nil {
 		return nil, err
 	}
-	return &apiserverv1.NetworkServiceUpdateResponse{Network: wire.NetworkToProto(n)}, nil
+	return &apiserverv1.NetworkServiceUpdateResponse{Network: apiwire.NetworkToProto(n)}, nil
 }
 
 func (h *networkHarness) Delete(ctx context.Context, r *apiserverv1.NetworkServiceDeleteRequest) (*apiserverv1.NetworkServiceDeleteResponse, error) {

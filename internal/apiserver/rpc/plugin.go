@@ -5,7 +5,7 @@ import (
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -31,7 +31,7 @@ func (h *pluginHarness) List(context.Context, *apiserverv1.PluginServiceListRequ
 	if err != nil {
 		return nil, err
 	}
-	return &apiserverv1.PluginServiceListResponse{Plugins: wire.PluginsToProto(all)}, nil
+	return &apiserverv1.PluginServiceListResponse{Plugins: apiwire.PluginsToProto(all)}, nil
 }
 
 func (h *pluginHarness) Get(_ context.Context, r *apiserverv1.PluginServiceGetRequest) (*apiserverv1.PluginServiceGetResponse, error) {
@@ -39,7 +39,7 @@ func (h *pluginHarness) Get(_ context.Context, r *apiserverv1.PluginServiceGetRe
 	if err != nil {
 		return nil, err
 	}
-	return &apiserverv1.PluginServiceGetResponse{Plugin: wire.PluginToProto(p)}, nil
+	return &apiserverv1.PluginServiceGetResponse{Plugin: apiwire.PluginToProto(p)}, nil
 }
 
 func (h *pluginHarness) Restart(ctx context.Context, r *apiserverv1.PluginServiceRestartRequest) (*apiserverv1.PluginServiceRestartResponse, error) {
@@ -47,5 +47,5 @@ func (h *pluginHarness) Restart(ctx context.Context, r *apiserverv1.PluginServic
 	if err != nil {
 		return nil, err
 	}
-	return &apiserverv1.PluginServiceRestartResponse{Instances: wire.PluginInstancesToProto(restarted)}, nil
+	return &apiserverv1.PluginServiceRestartResponse{Instances: apiwire.PluginInstancesToProto(restarted)}, nil
 }

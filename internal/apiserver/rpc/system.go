@@ -9,7 +9,7 @@ import (
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
 	"patchbay.dev/patchbay/internal/apiserver/traces"
 	"patchbay.dev/patchbay/internal/trace"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/internal/wire/span"
 	"patchbay.dev/patchbay/resource"
 	"patchbay.dev/patchbay/resource/event"
@@ -43,7 +43,7 @@ func NewSystem(s System, t Traces) apiserverv1connect.SystemServiceHandler {
 }
 
 func (h *systemHarness) Info(ctx context.Context, _ *apiserverv1.InfoRequest) (*apiserverv1.InfoResponse, error) {
-	return wire.SystemInfoToProto(h.service.Info(ctx)), nil
+	return apiwire.SystemInfoToProto(h.service.Info(ctx)), nil
 }
 
 func (h *systemHarness) Shutdown(ctx context.Context, r *apiserverv1.ShutdownRequest) (*apiserverv1.ShutdownResponse, error) {
@@ -56,7 +56,7 @@ func (h *systemHarness) SetKernel(ctx context.Context, r *apiserverv1.SetKernelR
 	if err != nil {
 		return nil, err
 	}
-	return &apiserverv1.SetKernelResponse{Kernel: wire.KernelToProto(k)}, nil
+	return &apiserverv1.SetKernelResponse{Kernel: apiwire.KernelToProto(k)}, nil
 }
 
 func (h *systemHarness) GetKernel(ctx context.Context, _ *apiserverv1.GetKernelRequest) (*apiserverv1.GetKernelResponse, error) {
@@ -64,7 +64,7 @@ func (h *systemHarness) GetKernel(ctx context.Context, _ *apiserverv1.GetKernelR
 	if err != nil {
 		return nil, err
 	}
-	return &apiserverv1.GetKernelResponse{Kernel: wire.KernelToProto(k)}, nil
+	return &apiserverv1.GetKernelResponse{Kernel: apiwire.KernelToProto(k)}, nil
 }
 
 func (h *systemHarness) WarmKernel(ctx context.Context, r *apiserverv1.WarmKernelRequest, stream apiserverv1connect.SystemServiceWarmKernelServerStream) error {
@@ -82,15 +82,15 @@ func (h *systemHarness) WarmKernel(ctx context.Context, r *apiserverv1.WarmKerne
 	if err != nil {
 		return errors.Join(sendErr, err)
 	}
-	return stream.Send(&apiserverv1.WarmKernelResponse{Template: wire.KernelTemplateToProto(t)})
+	return stream.Send(&apiserverv1.WarmKernelResponse{Template: apiwire.KernelTemplateToProto(t)})
 }
 
 func (h *systemHarness) Events(ctx context.Context, r *apiserverv1.EventsRequest, stream apiserverv1connect.SystemServiceEventsServerStream) error {
 	if err := stream.SendHeaders(); err != nil {
 		return err
 	}
-	return h.service.Events(ctx, wire.EventQueryFromProto(r), func(e event.Event) error {
-		return stream.Send(&apiserverv1.EventsResponse{Event: wire.EventToProto(e)})
+	return h.service.Events(ctx, apiwire.EventQueryFromProto(r), func(e event.Event) error {
+		return stream.Send(&apiserverv1.EventsResponse{Event: apiwire.EventToProto(e)})
 	})
 }
 

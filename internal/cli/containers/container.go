@@ -9,7 +9,7 @@ import (
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/output"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -24,7 +24,7 @@ func Get(ctx context.Context, api Getter, name string) (resource.Container, erro
 	if err != nil {
 		return resource.Container{}, err
 	}
-	return wire.ContainerFromProto(answer.GetContainer())
+	return apiwire.ContainerFromProto(answer.GetContainer())
 }
 
 // containerTable shows containers to people.

@@ -12,7 +12,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/output"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -64,7 +64,7 @@ func runList(ctx context.Context, api listClients, out io.Writer, o containerLis
 	if err != nil {
 		return err
 	}
-	containers, err := frame.EachFallible(answer.GetContainers(), wire.ContainerFromProto)
+	containers, err := frame.EachFallible(answer.GetContainers(), apiwire.ContainerFromProto)
 	if err != nil {
 		return err
 	}

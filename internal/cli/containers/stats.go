@@ -16,7 +16,7 @@ import (
 	"patchbay.dev/patchbay/internal/cli/output"
 	"patchbay.dev/patchbay/internal/cli/parse"
 	"patchbay.dev/patchbay/internal/cli/screen"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -128,7 +128,7 @@ func takeSamples(ctx context.Context, api statsSource, names []string, runningOn
 	}
 	samples := make([]resource.ContainerStats, 0, len(answer.GetContainers()))
 	for _, c := range answer.GetContainers() {
-		samples = append(samples, wire.ContainerStatsFromProto(c))
+		samples = append(samples, apiwire.ContainerStatsFromProto(c))
 	}
 	return samples, nil
 }

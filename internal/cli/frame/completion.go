@@ -9,14 +9,14 @@ import (
 	"github.com/spf13/cobra"
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
-	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 )
 
 // completionTimeout is how long a shell may wait for names.
 const completionTimeout = 500 * time.Millisecond
 
 // ask lists names of patchbayd's, or none when it cannot answer quickly.
-func (f *Frame) ask(c *cobra.Command, names func(context.Context, *client.APIServer) []string) ([]string, cobra.ShellCompDirective) {
+func (f *Frame) ask(c *cobra.Command, names func(context.Context, *apiclient.Client) []string) ([]string, cobra.ShellCompDirective) {
 	base := c.Context()
 	if base == nil {
 		base = context.Background()
@@ -34,7 +34,7 @@ func (f *Frame) ask(c *cobra.Command, names func(context.Context, *client.APISer
 
 // CompleteNames completes arguments by names, at most n of them; 0 means any
 // number. Names that are there already are not offered again.
-func (f *Frame) CompleteNames(n int, names func(context.Context, *client.APIServer) []string) cobra.CompletionFunc {
+func (f *Frame) CompleteNames(n int, names func(context.Context, *apiclient.Client) []string) cobra.CompletionFunc {
 	return func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if n > 0 && len(args) >= n {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -45,7 +45,7 @@ func (f *Frame) CompleteNames(n int, names func(context.Context, *client.APIServ
 }
 
 // CompleteEach completes each argument by names of its own.
-func (f *Frame) CompleteEach(names ...func(context.Context, *client.APIServer) []string) cobra.CompletionFunc {
+func (f *Frame) CompleteEach(names ...func(context.Context, *apiclient.Client) []string) cobra.CompletionFunc {
 	return func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if len(args) >= len(names) {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -84,7 +84,7 @@ func (f *Frame) CompleteContainerPaths(c *cobra.Command, args []string, begun st
 
 // CompletePlugins completes the names of plugins of a kind, "" for all.
 func (f *Frame) CompletePlugins(kind string) cobra.CompletionFunc {
-	return f.CompleteNames(0, func(ctx context.Context, api *client.APIServer) []string {
+	return f.CompleteNames(0, func(ctx context.Context, api *apiclient.Client) []string {
 		answer, err := api.Plugins.List(ctx, &apiserverv1.PluginServiceListRequest{})
 		if err != nil {
 			return nil
@@ -100,7 +100,7 @@ func (f *Frame) CompletePlugins(kind string) cobra.CompletionFunc {
 }
 
 // NetworkNames returns the names of all networks.
-func NetworkNames(ctx context.Context, api *client.APIServer) []string {
+func NetworkNames(ctx context.Context, api *apiclient.Client) []string {
 	answer, err := api.Networks.List(ctx, &apiserverv1.NetworkServiceListRequest{})
 	if err != nil {
 		return nil
@@ -113,7 +113,7 @@ func NetworkNames(ctx context.Context, api *client.APIServer) []string {
 }
 
 // ContainerNames returns the names of all containers.
-func ContainerNames(ctx context.Context, api *client.APIServer) []string {
+func ContainerNames(ctx context.Context, api *apiclient.Client) []string {
 	answer, err := api.Containers.List(ctx, &apiserverv1.ContainerServiceListRequest{All: true})
 	if err != nil {
 		return nil
@@ -125,7 +125,7 @@ func ContainerNames(ctx context.Context, api *client.APIServer) []string {
 	return out
 }
 
-func imageNames(ctx context.Context, api *client.APIServer) []string {
+func imageNames(ctx context.Context, api *apiclient.Client) []string {
 	answer, err := api.Images.List(ctx, &apiserverv1.ImageServiceListRequest{})
 	if err != nil {
 		return nil

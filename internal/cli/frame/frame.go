@@ -17,7 +17,7 @@ import (
 	"patchbay.dev/patchbay/internal/cli/output"
 	"patchbay.dev/patchbay/internal/cli/progress"
 	"patchbay.dev/patchbay/internal/cli/terminal"
-	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/internal/layout"
 )
 
@@ -76,7 +76,7 @@ func (f *Frame) Roots() layout.Roots {
 
 // Dial returns a client of patchbayd. It fails if the command was used wrongly,
 // or if patchbayd cannot be reached, saying what to do.
-func (f *Frame) Dial(ctx context.Context) (*client.APIServer, error) {
+func (f *Frame) Dial(ctx context.Context) (*apiclient.Client, error) {
 	roots := f.Roots()
 	if err := f.Usage(); err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func (f *Frame) Dial(ctx context.Context) (*client.APIServer, error) {
 	if err := Probe(ctx, roots.APISocket()); err != nil {
 		return nil, err
 	}
-	return client.DialAPIServer(roots.APISocket()), nil
+	return apiclient.Dial(roots.APISocket()), nil
 }
 
 // Probe connects once, for an error that says more than that of a call.

@@ -10,7 +10,7 @@ import (
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/output"
 	"patchbay.dev/patchbay/internal/cli/pull"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -26,7 +26,7 @@ func getImage(ctx context.Context, api pull.Getter, name string) (resource.Image
 	if err != nil {
 		return resource.Image{}, err
 	}
-	return wire.ImageFromProto(answer.GetImage()), nil
+	return apiwire.ImageFromProto(answer.GetImage()), nil
 }
 
 // imageTable shows images to people, one line for each reference.

@@ -13,7 +13,7 @@ import (
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/parse"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -94,7 +94,7 @@ func runImageImport(ctx context.Context, api imageImporter, out io.Writer, o ima
 	if err != nil {
 		return err
 	}
-	first := &apiserverv1.ImageServiceImportRequest{Reference: o.reference, Run: wire.ImageRunConfigurationToProto(o.run)}
+	first := &apiserverv1.ImageServiceImportRequest{Reference: o.reference, Run: apiwire.ImageRunConfigurationToProto(o.run)}
 	u.send = func(data []byte) error {
 		request := first
 		if request == nil {

@@ -10,7 +10,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/output"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -58,7 +58,7 @@ func runImageList(ctx context.Context, api imageLister, out io.Writer, o frame.L
 	}
 	images := make([]resource.Image, 0, len(answer.GetImages()))
 	for _, i := range answer.GetImages() {
-		images = append(images, wire.ImageFromProto(i))
+		images = append(images, apiwire.ImageFromProto(i))
 	}
 	return frame.List[resource.Image]{
 		Items: images,

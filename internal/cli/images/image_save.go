@@ -12,7 +12,7 @@ import (
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/terminal"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -66,11 +66,11 @@ func newImageSave(f *frame.Frame) *cobra.Command {
 }
 
 func parseArchiveFormat(s string) (apiserverv1.ArchiveFormat, error) {
-	return wire.ArchiveFormatToProto(resource.ArchiveFormat(s))
+	return apiwire.ArchiveFormatToProto(resource.ArchiveFormat(s))
 }
 
 func parseCompression(s string) (apiserverv1.Compression, error) {
-	return wire.CompressionToProto(resource.Compression(s))
+	return apiwire.CompressionToProto(resource.Compression(s))
 }
 
 type imageSaver interface {

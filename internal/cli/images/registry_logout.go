@@ -8,7 +8,7 @@ import (
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/frame"
-	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 )
 
 func newRegistryLogout(f *frame.Frame) *cobra.Command {
@@ -29,7 +29,7 @@ func newRegistryLogout(f *frame.Frame) *cobra.Command {
 	}
 }
 
-func registryNames(ctx context.Context, api *client.APIServer) []string {
+func registryNames(ctx context.Context, api *apiclient.Client) []string {
 	answer, err := api.Registries.List(ctx, &apiserverv1.RegistryServiceListRequest{})
 	if err != nil {
 		return nil

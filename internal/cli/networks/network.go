@@ -12,7 +12,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/output"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -34,7 +34,7 @@ func getNetwork(ctx context.Context, api networkGetter, name string) (resource.N
 	if err != nil {
 		return resource.Network{}, err
 	}
-	return wire.NetworkFromProto(answer.GetNetwork())
+	return apiwire.NetworkFromProto(answer.GetNetwork())
 }
 
 // networkTable shows networks to people.

@@ -13,7 +13,7 @@ import (
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/networkfile"
 	"patchbay.dev/patchbay/internal/cli/terminal"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/apiwire"
 )
 
 // readFile returns a file of at most so many bytes; "-" is standard input.
@@ -51,7 +51,7 @@ type networkBatch interface {
 func createNetworks(ctx context.Context, api networkBatch, out io.Writer, networks []networkfile.Network) error {
 	for i, n := range networks {
 		_, err := api.Create(ctx, &apiserverv1.NetworkServiceCreateRequest{
-			Name: n.Name, Labels: n.Labels, Configuration: wire.NetworkConfigurationToProto(n.Configuration),
+			Name: n.Name, Labels: n.Labels, Configuration: apiwire.NetworkConfigurationToProto(n.Configuration),
 		})
 		if err != nil {
 			return errors.Join(ofNetwork(n.Name, err), takeBackNetworks(ctx, api, networks[:i]))

@@ -14,7 +14,7 @@ import (
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/networkfile"
 	"patchbay.dev/patchbay/internal/cli/parse"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -142,7 +142,7 @@ func (o *networkCreateOptions) request(f *frame.Frame, args []string) *apiserver
 	f.Fault(o.validate())
 	request := &apiserverv1.NetworkServiceCreateRequest{
 		Labels:        labels,
-		Configuration: wire.NetworkConfigurationToProto(o.configuration),
+		Configuration: apiwire.NetworkConfigurationToProto(o.configuration),
 	}
 	if len(args) > 0 {
 		request.Name = args[0]

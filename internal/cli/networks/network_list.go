@@ -10,7 +10,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/output"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -45,7 +45,7 @@ func runNetworkList(ctx context.Context, api networkLister, out io.Writer, o fra
 	if err != nil {
 		return err
 	}
-	networks, err := frame.EachFallible(answer.GetNetworks(), wire.NetworkFromProto)
+	networks, err := frame.EachFallible(answer.GetNetworks(), apiwire.NetworkFromProto)
 	if err != nil {
 		return err
 	}

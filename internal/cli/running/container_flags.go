@@ -14,7 +14,7 @@ import (
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/parse"
 	"patchbay.dev/patchbay/internal/cli/pull"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -143,7 +143,7 @@ func (o *containerFlags) request(f *frame.Frame, c *cobra.Command, args []string
 	}
 	f.Fault(o.validate(networksParse, len(args) > 0))
 	return &apiserverv1.ContainerServiceCreateRequest{
-		Name: o.name, Labels: labels, Template: wire.ContainerTemplateToProto(*t),
+		Name: o.name, Labels: labels, Template: apiwire.ContainerTemplateToProto(*t),
 	}
 }
 

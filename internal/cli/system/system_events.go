@@ -19,7 +19,7 @@ import (
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/output"
 	"patchbay.dev/patchbay/internal/cli/parse"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource/event"
 )
 
@@ -96,7 +96,7 @@ type eventSource interface {
 }
 
 func runSystemEvents(ctx context.Context, api eventSource, out io.Writer, q event.Query, format output.Format) error {
-	stream, err := api.Events(ctx, wire.EventQueryToProto(q))
+	stream, err := api.Events(ctx, apiwire.EventQueryToProto(q))
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil // interrupted while it began: that is its end too
@@ -113,7 +113,7 @@ func runSystemEvents(ctx context.Context, api eventSource, out io.Writer, q even
 		case err != nil:
 			return err
 		}
-		e := wire.EventFromProto(message.GetEvent())
+		e := apiwire.EventFromProto(message.GetEvent())
 		if format == output.FormatJSON {
 			err = lines.Encode(e)
 		} else {

@@ -14,7 +14,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/engine"
 	"patchbay.dev/patchbay/internal/cli/frame"
-	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/internal/layout"
 )
 
@@ -59,7 +59,7 @@ func runSystemStop(ctx context.Context, out io.Writer, roots layout.Roots, timeo
 		return err
 	}
 	defer server.Close()
-	api := client.DialAPIServer(roots.APISocket())
+	api := apiclient.Dial(roots.APISocket())
 	defer api.Close()
 
 	request := &apiserverv1.ShutdownRequest{}

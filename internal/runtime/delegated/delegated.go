@@ -12,7 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
-	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/client/pluginclient"
 	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/wire"
@@ -32,7 +32,7 @@ type Place struct {
 // that cannot, or makes another than what it allocated, is an error, and has been told to
 // remove what it has made.
 func (p Place) Attach(ctx context.Context, lease resource.LeaseReference, i sandbox.Interface) error {
-	err := call(ctx, lease, func(ctx context.Context, plugin *client.NetworkPlugin) error {
+	err := call(ctx, lease, func(ctx context.Context, plugin *pluginclient.Client) error {
 		answer, err := plugin.Attach(ctx, &pluginv1.AttachRequest{Key: lease.Key, NetworkNamespace: p.Path, InterfaceName: i.Name})
 		if err != nil {
 			return err
@@ -54,7 +54,7 @@ func (p Place) Attach(ctx context.Context, lease resource.LeaseReference, i sand
 // it is dead, the interface is removed all the same: the rest goes when the lease is let
 // go.
 func (p Place) Detach(ctx context.Context, lease resource.LeaseReference, name string) error {
-	err := call(ctx, lease, func(ctx context.Context, plugin *client.NetworkPlugin) error {
+	err := call(ctx, lease, func(ctx context.Context, plugin *pluginclient.Client) error {
 		_, err := plugin.Detach(ctx, &pluginv1.DetachRequest{Key: lease.Key, NetworkNamespace: p.Path, InterfaceName: name})
 		return err
 	})
@@ -64,10 +64,10 @@ func (p Place) Detach(ctx context.Context, lease resource.LeaseReference, name s
 	return nil
 }
 
-func call(ctx context.Context, lease resource.LeaseReference, f func(context.Context, *client.NetworkPlugin) error) error {
+func call(ctx context.Context, lease resource.LeaseReference, f func(context.Context, *pluginclient.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	plugin := client.DialNetworkPlugin(lease.Socket, lease.Codec)
+	plugin := pluginclient.Dial(lease.Socket, lease.Codec)
 	defer plugin.Close()
 	return f(ctx, plugin)
 }

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
-	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/client/pluginclient"
 	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/resource"
 )
@@ -242,7 +242,7 @@ func (k *keeper) reopen(life context.Context) Stream {
 
 // RPC is Dial over the wire.
 func RPC(ctx context.Context, lease resource.LeaseReference, namespace string) (Stream, error) {
-	plugin := client.DialNetworkPlugin(lease.Socket, lease.Codec)
+	plugin := pluginclient.Dial(lease.Socket, lease.Codec)
 	stream, err := plugin.Hold(trace.Briefly(ctx), &pluginv1.HoldRequest{Keys: []string{lease.Key}, NetworkNamespace: namespace})
 	if err != nil {
 		plugin.Close()

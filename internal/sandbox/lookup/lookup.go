@@ -7,15 +7,16 @@ import (
 	"net/netip"
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
-	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/client/pluginclient"
 	"patchbay.dev/patchbay/internal/resolver"
 	"patchbay.dev/patchbay/internal/sandbox/explain"
 	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/pluginwire"
 	"patchbay.dev/patchbay/resource"
 )
 
 // Names asks one plugin for names and addresses.
-type Names struct{ Plugin *client.NetworkPlugin }
+type Names struct{ Plugin *pluginclient.Client }
 
 var _ resolver.Source = Names{}
 
@@ -34,7 +35,7 @@ func (n Names) lookup(ctx context.Context, r *pluginv1.LookupRequest) ([]resolve
 	if err != nil {
 		return nil, err
 	}
-	all, err := wire.FoundFromProto(answer)
+	all, err := pluginwire.FoundFromProto(answer)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +59,7 @@ var _ explain.Plugins = Plugins{}
 
 // Lookup implements explain.Plugins.
 func (Plugins) Lookup(ctx context.Context, lease resource.LeaseReference, name string) ([]resource.Attachment, error) {
-	plugin := client.DialNetworkPlugin(lease.Socket, lease.Codec)
+	plugin := pluginclient.Dial(lease.Socket, lease.Codec)
 	defer plugin.Close()
 	answer, err := plugin.Lookup(ctx, &pluginv1.LookupRequest{Query: &pluginv1.LookupRequest_Name{Name: name}})
 	if err != nil {
@@ -69,7 +70,7 @@ func (Plugins) Lookup(ctx context.Context, lease resource.LeaseReference, name s
 
 // Verdict implements explain.Plugins.
 func (Plugins) Verdict(ctx context.Context, lease resource.LeaseReference, destination netip.Addr) (resource.Explained, error) {
-	plugin := client.DialNetworkPlugin(lease.Socket, lease.Codec)
+	plugin := pluginclient.Dial(lease.Socket, lease.Codec)
 	defer plugin.Close()
 	answer, err := plugin.Explain(ctx, &pluginv1.ExplainRequest{Key: lease.Key, Destination: destination.String()})
 	return wire.ExplainedFromProto(answer.GetVerdict()), err

@@ -14,7 +14,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
-	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/client/pluginclient"
 	"patchbay.dev/patchbay/internal/forward"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
@@ -198,23 +198,23 @@ func (p *Ports) Close(ctx context.Context) {
 func (n publication) same(other publication) bool { return n.lease == other.lease }
 
 func (n publication) publish(ctx context.Context) error {
-	return n.call(ctx, func(ctx context.Context, plugin *client.NetworkPlugin) error {
+	return n.call(ctx, func(ctx context.Context, plugin *pluginclient.Client) error {
 		_, err := plugin.Publish(ctx, &pluginv1.PublishRequest{Key: n.lease.Key, Ports: wire.PublishedPortsToProto(n.ports)})
 		return err
 	})
 }
 
 func (n publication) unpublish(ctx context.Context) error {
-	return n.call(ctx, func(ctx context.Context, plugin *client.NetworkPlugin) error {
+	return n.call(ctx, func(ctx context.Context, plugin *pluginclient.Client) error {
 		_, err := plugin.Unpublish(ctx, &pluginv1.UnpublishRequest{Key: n.lease.Key})
 		return err
 	})
 }
 
-func (n publication) call(ctx context.Context, f func(context.Context, *client.NetworkPlugin) error) error {
+func (n publication) call(ctx context.Context, f func(context.Context, *pluginclient.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	plugin := client.DialNetworkPlugin(n.lease.Socket, n.lease.Codec)
+	plugin := pluginclient.Dial(n.lease.Socket, n.lease.Codec)
 	defer plugin.Close()
 	err := f(ctx, plugin)
 	if errors.Is(err, context.DeadlineExceeded) {

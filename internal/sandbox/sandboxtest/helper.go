@@ -22,7 +22,7 @@ import (
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
-	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/client/sandboxclient"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/sandbox/sandboxtest/world"
@@ -45,7 +45,7 @@ type Helper struct {
 	Dir    string // its state directory
 	Root   string // for what the container writes
 	Cmd    *exec.Cmd
-	Client *client.Sandbox
+	Client *sandboxclient.Client
 
 	config Config
 	died   chan struct{} // closed when the process has been waited for
@@ -104,7 +104,7 @@ func startOn(t *testing.T, c Config, host *netns.Namespace, root string) *Helper
 		_ = h.Cmd.Wait()
 		close(h.died)
 	}()
-	h.Client = client.DialSandbox(filepath.Join(h.Dir, "sandbox.sock"))
+	h.Client = sandboxclient.Dial(filepath.Join(h.Dir, "sandbox.sock"))
 	t.Cleanup(func() {
 		_ = h.Cmd.Process.Kill()
 		<-h.died

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
-	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/test/bench/host"
 )
 
@@ -13,7 +13,7 @@ import (
 // the image and no networks.
 type Patchbay struct {
 	At  *host.Host
-	API *client.APIServer // for what is not measured
+	API *apiclient.Client // for what is not measured
 }
 
 var (

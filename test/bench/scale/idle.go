@@ -7,7 +7,7 @@ import (
 	"time"
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
-	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/test/bench/usage"
 )
 
@@ -82,7 +82,7 @@ func (c *climb) processes(ctx context.Context) ([]usage.Process, error) {
 	return all, nil
 }
 
-func infoOf(ctx context.Context, api *client.APIServer) (*apiserverv1.InfoResponse, error) {
+func infoOf(ctx context.Context, api *apiclient.Client) (*apiserverv1.InfoResponse, error) {
 	return api.System.Info(ctx, &apiserverv1.InfoRequest{})
 }
 

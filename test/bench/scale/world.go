@@ -14,18 +14,18 @@ import (
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
-	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/resource"
 )
 
 // world is the patchbayd that is measured.
 type world struct {
-	api *client.APIServer
+	api *apiclient.Client
 }
 
 func open(runRoot string) world {
-	return world{client.DialAPIServer(filepath.Join(runRoot, "patchbayd.sock"))}
+	return world{apiclient.Dial(filepath.Join(runRoot, "patchbayd.sock"))}
 }
 
 // createNetwork makes a network of the default plugin; an empty subnet leaves the

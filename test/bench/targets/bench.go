@@ -11,7 +11,7 @@ import (
 	"slices"
 	"time"
 
-	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/test/bench/attach"
 	"patchbay.dev/patchbay/test/bench/engine"
 	"patchbay.dev/patchbay/test/bench/goal"
@@ -25,7 +25,7 @@ import (
 type bench struct {
 	settings
 	progress io.Writer
-	api      *client.APIServer
+	api      *apiclient.Client
 	patchbay engine.Patchbay
 
 	engines  []engine.Engine // those that work, Patchbay and crun among them
@@ -68,7 +68,7 @@ func open(ctx context.Context, s settings, progress io.Writer) (*bench, error) {
 		return nil, err
 	}
 	b := &bench{settings: s, progress: progress, hosts: []*host.Host{here}}
-	b.api = client.DialAPIServer(filepath.Join(s.runRoot, "patchbayd.sock"))
+	b.api = apiclient.Dial(filepath.Join(s.runRoot, "patchbayd.sock"))
 	b.patchbay = engine.Patchbay{At: here, API: b.api}
 	if err := b.up(ctx, b.patchbay); err != nil {
 		b.close(context.WithoutCancel(ctx))

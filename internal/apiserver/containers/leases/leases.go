@@ -13,7 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sync/errgroup"
 
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/pluginwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -24,7 +24,7 @@ type Networks interface {
 	// remembered for its key. A held lease is errdefs.ErrFailedPrecondition.
 	Release(ctx context.Context, networkID, key string, forget bool) error
 	// Reserve sets static addresses aside; without a lease.
-	Reserve(ctx context.Context, networkID string, r wire.Reservation) error
+	Reserve(ctx context.Context, networkID string, r pluginwire.Reservation) error
 }
 
 // Container is a container as networks know it.
@@ -49,8 +49,8 @@ func (c Container) key(wish resource.AttachmentConfiguration) string {
 
 // Reservation is what a wish sets aside on its network while its container
 // exists.
-func (c Container) Reservation(wish resource.AttachmentConfiguration) wire.Reservation {
-	return wire.Reservation{
+func (c Container) Reservation(wish resource.AttachmentConfiguration) pluginwire.Reservation {
+	return pluginwire.Reservation{
 		Key: c.key(wish), Owner: c.Name,
 		Configuration: resource.AttachmentConfiguration{IPv4Address: wish.IPv4Address, IPv6Address: wish.IPv6Address, MACAddress: wish.MACAddress},
 	}

@@ -14,7 +14,7 @@ import (
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
-	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/client/sandboxclient"
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/manifest"
@@ -48,7 +48,7 @@ func New(c Config) *Programs {
 // Helper is a runtime helper.
 type Helper struct {
 	Process *helper.Process // nil: it does not run
-	Client  *client.Sandbox
+	Client  *sandboxclient.Client
 	Ready   bool // it has answered once
 	Moved   bool // it was on standby and does not know its sandbox yet
 }
@@ -79,7 +79,7 @@ func (p *Programs) launch(ctx context.Context, plugin manifest.Plugin, directory
 	if err != nil {
 		return h, fmt.Errorf("runtime %s: %w", plugin.Name, err)
 	}
-	h.Client = client.DialSandbox(socket)
+	h.Client = sandboxclient.Dial(socket)
 	ctx, cancel := context.WithTimeout(ctx, p.ReadyTimeout)
 	defer cancel()
 	if err := h.Process.Ready(ctx, h.hello); err != nil {

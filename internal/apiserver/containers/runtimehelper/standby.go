@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"patchbay.dev/patchbay/internal/client"
+	"patchbay.dev/patchbay/internal/client/sandboxclient"
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/internal/manifest"
 	"patchbay.dev/patchbay/resource"
@@ -103,7 +103,7 @@ func (s *standby) take(ctx context.Context, plugin manifest.Plugin, id string) (
 		}
 		w.Client.Close()
 		w.origin.close()
-		w.Client, w.Moved = client.DialSandbox(s.programs.Roots.SandboxSocket(id)), true
+		w.Client, w.Moved = sandboxclient.Dial(s.programs.Roots.SandboxSocket(id)), true
 		return w.Helper, true
 	}
 }

@@ -1,7 +1,8 @@
-package wire
+package apiwire
 
 import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	"patchbay.dev/patchbay/internal/wire/field"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -10,7 +11,7 @@ func SystemInfoToProto(i resource.SystemInfo) *apiserverv1.InfoResponse {
 	return &apiserverv1.InfoResponse{
 		Version:              i.Version,
 		Revision:             i.Revision,
-		StartedAt:            timestamp(i.StartedAt),
+		StartedAt:            field.Timestamp(i.StartedAt),
 		Pid:                  int64(i.PID),
 		Root:                 i.Root,
 		RunRoot:              i.RunRoot,
@@ -27,7 +28,7 @@ func SystemInfoToProto(i resource.SystemInfo) *apiserverv1.InfoResponse {
 		ContainersStopped:    uint32(i.ContainersStopped),
 		Networks:             uint32(i.Networks),
 		Images:               uint32(i.Images),
-		Checks: each(i.Checks, func(c resource.HostCheck) *apiserverv1.HostCheck {
+		Checks: field.Each(i.Checks, func(c resource.HostCheck) *apiserverv1.HostCheck {
 			return &apiserverv1.HostCheck{Name: c.Name, Ok: c.OK, Detail: c.Detail}
 		}),
 	}
@@ -36,7 +37,7 @@ func SystemInfoToProto(i resource.SystemInfo) *apiserverv1.InfoResponse {
 // KernelToProto converts the kernel of virtual machines.
 func KernelToProto(k resource.Kernel) *apiserverv1.Kernel {
 	return &apiserverv1.Kernel{
-		Release: k.Release, Source: k.Source, Digest: k.Digest, Modules: k.Modules, Templates: each(k.Templates, KernelTemplateToProto),
+		Release: k.Release, Source: k.Source, Digest: k.Digest, Modules: k.Modules, Templates: field.Each(k.Templates, KernelTemplateToProto),
 		Accelerator: string(k.Accelerator.Accelerator), AcceleratorReason: k.Accelerator.Reason,
 	}
 }
@@ -45,6 +46,6 @@ func KernelToProto(k resource.Kernel) *apiserverv1.Kernel {
 func KernelTemplateToProto(t resource.KernelTemplate) *apiserverv1.KernelTemplate {
 	return &apiserverv1.KernelTemplate{
 		MemoryBytes: t.MemoryBytes, Processors: uint32(t.Processors), Accelerator: t.Accelerator,
-		BuiltAt: timestamp(t.BuiltAt), UsedAt: timestamp(t.UsedAt), Uses: uint32(t.Uses), DiskBytes: t.DiskBytes,
+		BuiltAt: field.Timestamp(t.BuiltAt), UsedAt: field.Timestamp(t.UsedAt), Uses: uint32(t.Uses), DiskBytes: t.DiskBytes,
 	}
 }

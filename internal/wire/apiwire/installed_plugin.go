@@ -1,7 +1,8 @@
-package wire
+package apiwire
 
 import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	"patchbay.dev/patchbay/internal/wire/field"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -14,7 +15,7 @@ func PluginToProto(p resource.Plugin) *apiserverv1.Plugin {
 		Protocol:       uint32(p.Protocol),
 		Directory:      p.Directory,
 		DefaultVariant: p.DefaultVariant,
-		Variants: each(p.Variants, func(v resource.PluginVariant) *apiserverv1.Variant {
+		Variants: field.Each(p.Variants, func(v resource.PluginVariant) *apiserverv1.Variant {
 			return &apiserverv1.Variant{Name: v.Name, Strategy: v.Strategy}
 		}),
 		Strategies: p.Strategies,
@@ -26,11 +27,11 @@ func PluginToProto(p resource.Plugin) *apiserverv1.Plugin {
 }
 
 // PluginsToProto converts a list of plugins.
-func PluginsToProto(ps []resource.Plugin) []*apiserverv1.Plugin { return each(ps, PluginToProto) }
+func PluginsToProto(ps []resource.Plugin) []*apiserverv1.Plugin { return field.Each(ps, PluginToProto) }
 
 // PluginInstancesToProto converts a list of running helpers.
 func PluginInstancesToProto(is []resource.PluginInstance) []*apiserverv1.PluginInstance {
-	return each(is, func(i resource.PluginInstance) *apiserverv1.PluginInstance {
+	return field.Each(is, func(i resource.PluginInstance) *apiserverv1.PluginInstance {
 		return &apiserverv1.PluginInstance{Resource: i.Resource, Pid: int64(i.PID), State: i.State, Version: i.Version}
 	})
 }

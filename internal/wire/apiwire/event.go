@@ -1,14 +1,15 @@
-package wire
+package apiwire
 
 import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	"patchbay.dev/patchbay/internal/wire/field"
 	"patchbay.dev/patchbay/resource/event"
 )
 
 // EventToProto converts an event.
 func EventToProto(e event.Event) *apiserverv1.Event {
 	return &apiserverv1.Event{
-		Revision: e.Revision, Time: timestamp(e.Time), Type: string(e.Type), Action: e.Action,
+		Revision: e.Revision, Time: field.Timestamp(e.Time), Type: string(e.Type), Action: e.Action,
 		Id: e.ID, Name: e.Name, Labels: e.Labels, Attributes: e.Attributes,
 	}
 }
@@ -16,7 +17,7 @@ func EventToProto(e event.Event) *apiserverv1.Event {
 // EventFromProto converts an event.
 func EventFromProto(e *apiserverv1.Event) event.Event {
 	return event.Event{
-		Revision: e.GetRevision(), Time: instant(e.GetTime()), Type: event.Type(e.GetType()), Action: e.GetAction(),
+		Revision: e.GetRevision(), Time: field.Instant(e.GetTime()), Type: event.Type(e.GetType()), Action: e.GetAction(),
 		ID: e.GetId(), Name: e.GetName(), Labels: e.GetLabels(), Attributes: e.GetAttributes(),
 	}
 }
@@ -24,8 +25,8 @@ func EventFromProto(e *apiserverv1.Event) event.Event {
 // EventQueryToProto converts what is asked of events.
 func EventQueryToProto(q event.Query) *apiserverv1.EventsRequest {
 	return &apiserverv1.EventsRequest{
-		AfterRevision: q.After, Since: timestamp(q.Since), Until: timestamp(q.Until),
-		Filters: each(q.Filters, func(f event.Filter) *apiserverv1.EventFilter {
+		AfterRevision: q.After, Since: field.Timestamp(q.Since), Until: field.Timestamp(q.Until),
+		Filters: field.Each(q.Filters, func(f event.Filter) *apiserverv1.EventFilter {
 			return &apiserverv1.EventFilter{Key: f.Key, Value: f.Value}
 		}),
 	}
@@ -34,8 +35,8 @@ func EventQueryToProto(q event.Query) *apiserverv1.EventsRequest {
 // EventQueryFromProto converts what is asked of events.
 func EventQueryFromProto(r *apiserverv1.EventsRequest) event.Query {
 	return event.Query{
-		After: r.GetAfterRevision(), Since: instant(r.GetSince()), Until: instant(r.GetUntil()),
-		Filters: each(r.GetFilters(), func(f *apiserverv1.EventFilter) event.Filter {
+		After: r.GetAfterRevision(), Since: field.Instant(r.GetSince()), Until: field.Instant(r.GetUntil()),
+		Filters: field.Each(r.GetFilters(), func(f *apiserverv1.EventFilter) event.Filter {
 			return event.Filter{Key: f.GetKey(), Value: f.GetValue()}
 		}),
 	}

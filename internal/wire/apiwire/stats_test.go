@@ -1,4 +1,4 @@
-package wire_test
+package apiwire_test
 
 import (
 	"testing"
@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -33,7 +33,7 @@ func TestSamplesGoThroughWhole(t *testing.T) {
 			},
 		}},
 	} {
-		if diff := cmp.Diff(s, wire.ContainerStatsFromProto(wire.ContainerStatsToProto(s))); diff != "" {
+		if diff := cmp.Diff(s, apiwire.ContainerStatsFromProto(apiwire.ContainerStatsToProto(s))); diff != "" {
 			t.Errorf("%s (-before +after):\n%s", name, diff)
 		}
 	}

@@ -1,13 +1,11 @@
-package wire_test
+package pluginwire_test
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
 
-	"connectrpc.com/connect/v2"
 	"github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -17,6 +15,7 @@ import (
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
 	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/pluginwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -46,8 +45,8 @@ func FuzzPluginAnswers(f *testing.F) {
 			}
 		}
 		if m := new(pluginv1.NetworkStatus); decoded(m) {
-			if status, err := wire.PluginStatusFromProto(m); err == nil {
-				again, err := wire.PluginStatusFromProto(wire.PluginStatusToProto(status))
+			if status, err := pluginwire.StatusFromProto(m); err == nil {
+				again, err := pluginwire.StatusFromProto(pluginwire.StatusToProto(status))
 				compare("status", status, again, err)
 			}
 		}
@@ -58,8 +57,8 @@ func FuzzPluginAnswers(f *testing.F) {
 			}
 		}
 		if m := new(pluginv1.LookupResponse); decoded(m) {
-			if found, err := wire.FoundFromProto(m); err == nil {
-				again, err := wire.FoundFromProto(wire.FoundToProto(found))
+			if found, err := pluginwire.FoundFromProto(m); err == nil {
+				again, err := pluginwire.FoundFromProto(pluginwire.FoundToProto(found))
 				compare("found", found, again, err)
 			}
 		}
@@ -84,7 +83,7 @@ func TestAnswersThatMakeNoSense(t *testing.T) {
 			}
 		})
 	}
-	_, err := wire.PluginStatusFromProto(&pluginv1.NetworkStatus{Ipv4Subnet: "fd00::/64", Ipv6Gateway: "10.0.0.1"})
+	_, err := pluginwire.StatusFromProto(&pluginv1.NetworkStatus{Ipv4Subnet: "fd00::/64", Ipv6Gateway: "10.0.0.1"})
 	if err == nil || !strings.Contains(err.Error(), "ipv4 subnet") || !strings.Contains(err.Error(), "ipv6 gateway") {
 		t.Errorf("status: got %v, want both faults", err)
 	}
@@ -108,27 +107,9 @@ func TestUsageByFamily(t *testing.T) {
 		},
 	} {
 		tt.status.AddressesInUse, tt.status.AddressesTotal, tt.status.AddressesReserved = told.InUse, told.Total, told.Reserved
-		got, err := wire.PluginStatusFromProto(tt.status)
+		got, err := pluginwire.StatusFromProto(tt.status)
 		if err != nil || got.IPv4Addresses != tt.want4 || got.IPv6Addresses != tt.want6 {
 			t.Errorf("%s: got %+v and %+v, %v, want %+v and %+v", name, got.IPv4Addresses, got.IPv6Addresses, err, tt.want4, tt.want6)
 		}
-	}
-}
-
-// What is said around the error of a transport stays, and so does its code.
-func TestStatusAroundAStatus(t *testing.T) {
-	t.Parallel()
-	for name, err := range map[string]error{
-		"unavailable": fmt.Errorf("network a: hold: %w: %w", errdefs.ErrUnavailable, connect.NewError(connect.CodeUnknown, "dial")),
-		"canceled":    fmt.Errorf("network a: hold: %w", connect.NewError(connect.CodeCanceled, "dial")),
-	} {
-		var got *connect.Error
-		if !errors.As(wire.ErrorToStatus(err), &got) || got.Code().String() != name || !strings.HasPrefix(got.Message(), "network a: hold: ") {
-			t.Errorf("%s: got %v", name, got)
-		}
-	}
-	own := connect.NewError(connect.CodeNotFound, "no")
-	if got := wire.ErrorToStatus(own); !errors.Is(got, own) || got.Error() != own.Error() {
-		t.Errorf("a status as it is: got %v", got)
 	}
 }

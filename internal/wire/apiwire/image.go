@@ -1,14 +1,15 @@
-package wire
+package apiwire
 
 import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
 
 // ImageToProto converts an image.
 func ImageToProto(i resource.Image) *apiserverv1.Image {
 	return &apiserverv1.Image{
-		Metadata: MetadataToProto(i.Metadata),
+		Metadata: wire.MetadataToProto(i.Metadata),
 		Configuration: &apiserverv1.ImageConfiguration{
 			Digest:      i.Configuration.Digest,
 			IndexDigest: i.Configuration.IndexDigest,
@@ -30,7 +31,7 @@ func ImageToProto(i resource.Image) *apiserverv1.Image {
 func ImageFromProto(i *apiserverv1.Image) resource.Image {
 	c, s := i.GetConfiguration(), i.GetStatus()
 	return resource.Image{
-		Metadata: MetadataFromProto(i.GetMetadata()),
+		Metadata: wire.MetadataFromProto(i.GetMetadata()),
 		Configuration: resource.ImageConfiguration{
 			Digest:      c.GetDigest(),
 			IndexDigest: c.GetIndexDigest(),

@@ -1,4 +1,4 @@
-package wire
+package apiwire
 
 import (
 	"fmt"

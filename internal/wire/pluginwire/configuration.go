@@ -1,14 +1,16 @@
-package wire
+package pluginwire
 
 import (
 	"net/netip"
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
+	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/field"
 	"patchbay.dev/patchbay/resource"
 )
 
-// PluginConfiguration is what a network plugin is told of its network.
-type PluginConfiguration struct {
+// Configuration is what a network plugin is told of its network.
+type Configuration struct {
 	ID         string
 	Name       string
 	Variant    string
@@ -30,40 +32,40 @@ type UsedPrefix struct {
 	Prefix  netip.Prefix
 }
 
-// PluginConfigurationFromProto converts a network's configuration.
-func PluginConfigurationFromProto(c *pluginv1.NetworkConfiguration) (PluginConfiguration, error) {
-	var f faults
-	out := PluginConfiguration{
+// ConfigurationFromProto converts a network's configuration.
+func ConfigurationFromProto(c *pluginv1.NetworkConfiguration) (Configuration, error) {
+	var f field.Faults
+	out := Configuration{
 		ID:         c.GetId(),
 		Name:       c.GetName(),
 		Variant:    c.GetVariant(),
-		IPv4Subnet: f.prefix("ipv4 subnet", c.GetIpv4Subnet()),
-		IPv6Subnet: f.prefix("ipv6 subnet", c.GetIpv6Subnet()),
+		IPv4Subnet: f.Prefix("ipv4 subnet", c.GetIpv4Subnet()),
+		IPv6Subnet: f.Prefix("ipv6 subnet", c.GetIpv6Subnet()),
 		MTU:        int(c.GetMtu()),
 		Options:    c.GetOptions(),
-		Used: each(c.GetUsedPrefixes(), func(u *pluginv1.NetworkPrefix) UsedPrefix {
-			return UsedPrefix{Network: u.GetNetwork(), Prefix: f.prefix("used prefix", u.GetPrefix())}
+		Used: field.Each(c.GetUsedPrefixes(), func(u *pluginv1.NetworkPrefix) UsedPrefix {
+			return UsedPrefix{Network: u.GetNetwork(), Prefix: f.Prefix("used prefix", u.GetPrefix())}
 		}),
-		ReservedRanges: ranges(&f, c.GetReservedRanges()),
+		ReservedRanges: field.From(&f, c.GetReservedRanges(), wire.RangesFromProto),
 		IPv4Disabled:   c.GetIpv4Disabled(),
 		IPv6Disabled:   c.GetIpv6Disabled(),
 		IPv4Pools:      pools(&f, "ipv4 pool", c.GetIpv4Pools()),
 		IPv6Pools:      pools(&f, "ipv6 pool", c.GetIpv6Pools()),
 	}
-	return out, f.err()
+	return out, f.Err()
 }
 
 // SubnetPoolsToProto converts pools that subnets are chosen from.
 func SubnetPoolsToProto(all []resource.SubnetPool) []*pluginv1.SubnetPool {
-	return each(all, func(p resource.SubnetPool) *pluginv1.SubnetPool {
-		return &pluginv1.SubnetPool{Base: prefixString(p.Base), Size: uint32(p.Size)}
+	return field.Each(all, func(p resource.SubnetPool) *pluginv1.SubnetPool {
+		return &pluginv1.SubnetPool{Base: field.PrefixString(p.Base), Size: uint32(p.Size)}
 	})
 }
 
-func pools(f *faults, what string, all []*pluginv1.SubnetPool) []resource.SubnetPool {
-	return each(all, func(p *pluginv1.SubnetPool) resource.SubnetPool {
-		pool := resource.SubnetPool{Base: f.prefix(what, p.GetBase()), Size: int(p.GetSize())}
-		f.add(pool.Validate())
+func pools(f *field.Faults, what string, all []*pluginv1.SubnetPool) []resource.SubnetPool {
+	return field.Each(all, func(p *pluginv1.SubnetPool) resource.SubnetPool {
+		pool := resource.SubnetPool{Base: f.Prefix(what, p.GetBase()), Size: int(p.GetSize())}
+		f.Add(pool.Validate())
 		return pool
 	})
 }

@@ -1,0 +1,38 @@
+// Package apiclient calls patchbayd. The client is the generated one over a unix
+// socket, with errors of the closed set of kinds.
+package apiclient
+
+import (
+	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
+	"patchbay.dev/patchbay/internal/rpc"
+)
+
+// Client calls patchbayd.
+type Client struct {
+	System     apiserverv1connect.SystemServiceClient
+	Plugins    apiserverv1connect.PluginServiceClient
+	Networks   apiserverv1connect.NetworkServiceClient
+	Containers apiserverv1connect.ContainerServiceClient
+	Images     apiserverv1connect.ImageServiceClient
+	Registries apiserverv1connect.RegistryServiceClient
+
+	connection *rpc.Connection
+}
+
+// Dial returns a client for the patchbayd behind a socket. Nothing is sent until
+// the first call.
+func Dial(socket string) *Client {
+	c := rpc.Dial(socket)
+	return &Client{
+		System:     apiserverv1connect.NewSystemServiceClient(c.Client),
+		Plugins:    apiserverv1connect.NewPluginServiceClient(c.Client),
+		Networks:   apiserverv1connect.NewNetworkServiceClient(c.Client),
+		Containers: apiserverv1connect.NewContainerServiceClient(c.Client),
+		Images:     apiserverv1connect.NewImageServiceClient(c.Client),
+		Registries: apiserverv1connect.NewRegistryServiceClient(c.Client),
+		connection: c,
+	}
+}
+
+// Close drops idle connections.
+func (c *Client) Close() { c.connection.Close() }

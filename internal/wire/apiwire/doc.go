@@ -1,0 +1,2 @@
+// Package apiwire converts between resource values and the messages of the API.
+package apiwire

@@ -1,0 +1,3 @@
+// Package pluginwire converts between resource values and the messages of the
+// contract of network plugins.
+package pluginwire
