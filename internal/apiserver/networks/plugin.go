@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -193,13 +192,6 @@ func garbage(err error) error {
 		return nil
 	}
 	return fmt.Errorf("answered garbage: %s: %w", strings.ReplaceAll(err.Error(), "\n", "; "), errdefs.ErrInternal)
-}
-
-func text(p netip.Prefix) string {
-	if !p.IsValid() {
-		return ""
-	}
-	return p.String()
 }
 
 // pin checks what the plugin made against what it was asked for and against

@@ -11,6 +11,7 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/networks/addressing"
 	"patchbay.dev/patchbay/internal/apiserver/networks/amend"
 	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/wire/field"
 	"patchbay.dev/patchbay/internal/wire/pluginwire"
 	"patchbay.dev/patchbay/resource"
 	"patchbay.dev/patchbay/resource/event"
@@ -92,8 +93,8 @@ func (n *network) pluginConfiguration(r resource.StoredNetwork) *pluginv1.Networ
 		Id:             r.ID,
 		Name:           r.Name,
 		Variant:        c.Plugin.Variant,
-		Ipv4Subnet:     text(want.IPv4),
-		Ipv6Subnet:     text(want.IPv6),
+		Ipv4Subnet:     field.PrefixString(want.IPv4),
+		Ipv6Subnet:     field.PrefixString(want.IPv6),
 		Mtu:            uint32(c.MTU),
 		Options:        c.Options,
 		UsedPrefixes:   n.service.ledger.Used(n.id),

@@ -1,5 +1,5 @@
 // Package field converts single fields of the messages of api. It is for the
-// packages of wire.
+// packages of wire, and for who makes a message of a few fields itself.
 package field
 
 import (
