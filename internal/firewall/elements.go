@@ -63,6 +63,7 @@ func (n *Network) networkElements() []element {
 	case HostGateway:
 		all = append(all, jump(mapHost, chainHostGateway))
 	case HostAll:
+		all = append(all, jump(mapHost, chainHostAll))
 	}
 	if n.config.Reach == Internal {
 		return append(all, jump(mapFrom, chainFromInternal), jump(mapTo, chainToInternal))

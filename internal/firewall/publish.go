@@ -261,6 +261,9 @@ func (n *Network) forwards() []Forward {
 	return slices.Concat(slices.Collect(maps.Values(n.published))...)
 }
 
+// Publishes reports whether the network forwards any port.
+func (n *Network) Publishes() bool { return len(n.forwards()) > 0 }
+
 // restoreForwards adds what is missing. What leads elsewhere stays: it is another
 // owner's by now.
 func (n *Network) restoreForwards() error {

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 )
@@ -19,11 +20,20 @@ const (
 	dataPort6     = 12 // NFT_REG32_04
 )
 
+// LoopbackMark is the mark of packets that are for a loopback address of the host
+// because they answer, from a bridge, what was sent to a port published there.
+// Nothing else that comes in by a bridge may be for such an address.
+const LoopbackMark = 0x70620127
+
+var loopback4 = netip.MustParsePrefix("127.0.0.0/8")
+
 // addPublished adds the maps of published ports and the chain that looks into
-// them, for what comes in and for what the host itself sends. What is for an
-// address that cannot be translated is left to the sockets that hold the ports:
-// loopback, whose packets the kernel lets out by no other interface, and
-// link-local IPv6, which it does not forward.
+// them, for what comes in and for what the host itself sends. Only the host itself
+// reaches them at a loopback address, and that of IPv4 alone: the kernel routes
+// it where it is told to (link.RouteLoopback). What is for an address that cannot be
+// translated is left to the sockets that hold the ports: the loopback address of IPv6,
+// whose packets the kernel lets out by no other interface, and link-local IPv6, which it
+// does not forward.
 func (d *definition) addPublished() {
 	to4 := []nftables.SetDatatype{nftables.TypeIPAddr, nftables.TypeInetService}
 	to6 := []nftables.SetDatatype{nftables.TypeIP6Addr, nftables.TypeInetService}
@@ -34,7 +44,6 @@ func (d *definition) addPublished() {
 
 	ip4, ip6 := family(unix.NFPROTO_IPV4), family(unix.NFPROTO_IPV6)
 	d.chain(sub("published"),
-		rule(ip4, masked(ip4Target, netip.MustParsePrefix("127.0.0.0/8")), leave),
 		rule(ip6, equal(ip6Target, netip.IPv6Loopback().AsSlice()), leave),
 		rule(ip6, masked(ip6Target, netip.MustParsePrefix("fe80::/10")), leave),
 		rule(ip4, protocol(), load(ip4Target, afterProtocol), load(targetPort, afterAddress4), dnat(at4, unix.NFPROTO_IPV4, dataPort4)),
@@ -42,8 +51,26 @@ func (d *definition) addPublished() {
 		rule(ip4, protocol(), load(targetPort, afterProtocol), dnat(all4, unix.NFPROTO_IPV4, dataPort4)),
 		rule(ip6, protocol(), load(targetPort, afterProtocol), dnat(all6, unix.NFPROTO_IPV6, dataPort6)))
 	look := rule(forHost(), goTo("published"))
-	d.chain(hook("prerouting", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest), look)
+	d.chain(hook("prerouting", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest),
+		rule(ip4, masked(ip4Target, loopback4), accept), look)
 	d.chain(hook("output", nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest), look)
+}
+
+// addAnswers marks what answers from a bridge to a loopback address. It comes after the
+// translation back, and where bridged frames go through here (br_netfilter) before they
+// meet the bridge's own guard.
+func (d *definition) addAnswers(bridges *nftables.Set) {
+	d.chain(hook("answers", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityFilter),
+		rule(family(unix.NFPROTO_IPV4), masked(ip4Target, loopback4), iifname(firstField), in(bridges),
+			conntrack(expr.CtKeySTATUS, statusDNAT), mark(LoopbackMark)))
+}
+
+// mark gives a packet a mark.
+func mark(value uint32) part {
+	return part{
+		&expr.Immediate{Register: firstField, Data: binaryutil.NativeEndian.PutUint32(value)},
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: firstField, SourceRegister: true},
+	}
 }
 
 // protocol loads the number of the protocol above IP.

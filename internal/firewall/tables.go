@@ -120,7 +120,7 @@ const (
 	setMasquerade = "masquerade" // bridges whose traffic leaves under the host's addresses
 	mapFrom       = "from"       // bridge -> what may be forwarded from it
 	mapTo         = "to"         // bridge -> what may be forwarded to it
-	mapHost       = "host"       // bridge -> what the host itself accepts from it; not there: all
+	mapHost       = "host"       // bridge -> what the host itself accepts from it
 	// Published ports, of all addresses of the host and of certain ones.
 	mapPublished4   = "published4"    // protocol . host port -> container's address . port
 	mapPublished6   = "published6"    // same
@@ -138,6 +138,7 @@ const (
 	chainToInternal   = "to-internal"
 	chainHostNone     = "host-none"
 	chainHostGateway  = "host-gateway"
+	chainHostAll      = "host-all"
 )
 
 // inetTable isolates networks from one another, from the outside and from the
@@ -169,12 +170,20 @@ func inetTable() definition {
 		rule(conntrack(expr.CtKeySTATUS, statusDNAT), accept),
 		rule(drop))
 	d.chain(sub(chainToInternal), rule(drop))
-	gateway := [][]expr.Any{
+	ip4 := family(unix.NFPROTO_IPV4)
+	// Loopback addresses are the host's own: a bridge that routes them brings answers to it
+	// and nothing else, not even by a flow that is known because the host began it with itself.
+	guarded := [][]expr.Any{
+		rule(ip4, masked(ip4Source, loopback4), drop),
 		rule(known, accept),
+		rule(ip4, masked(ip4Target, loopback4), drop),
+	}
+	d.chain(sub(chainHostAll), guarded...)
+	gateway := slices.Concat(guarded, [][]expr.Any{
 		rule(icmp(unix.IPPROTO_ICMPV6, neighbourSolicitation), accept),
 		rule(icmp(unix.IPPROTO_ICMPV6, neighbourAdvertisement), accept),
 		rule(notForInterface(), drop),
-	}
+	})
 	d.chain(sub(chainHostGateway), gateway...)
 	d.chain(sub(chainHostNone), slices.Concat(gateway, [][]expr.Any{
 		rule(icmp(unix.IPPROTO_ICMP, echoRequest4), accept),
@@ -191,12 +200,15 @@ func inetTable() definition {
 	d.chain(hook("input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter),
 		rule(iifname(firstField), verdictOf(host)))
 	d.addPublished()
+	d.addAnswers(bridges)
 	d.chain(hook("postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource),
 		// The packet of a neighbour, or of the port's own container: it would answer
 		// directly, from another address. Known by its source, since frames inside
 		// of a bridge (br_netfilter) have no input interface here.
-		rule(conntrack(expr.CtKeySTATUS, statusDNAT), family(unix.NFPROTO_IPV4), oifname(firstField), load(ip4Source, afterName), in(neighbours4), masquerade),
+		rule(conntrack(expr.CtKeySTATUS, statusDNAT), ip4, oifname(firstField), load(ip4Source, afterName), in(neighbours4), masquerade),
 		rule(conntrack(expr.CtKeySTATUS, statusDNAT), family(unix.NFPROTO_IPV6), oifname(firstField), load(ip6Source, afterName), in(neighbours6), masquerade),
+		// The host's own, from a loopback address: no container would answer to that.
+		rule(conntrack(expr.CtKeySTATUS, statusDNAT), ip4, masked(ip4Source, loopback4), oifname(firstField), in(masq), masquerade),
 		rule(iifname(firstField), in(masq), oifname(firstField), notIn(bridges), masquerade))
 	return d
 }

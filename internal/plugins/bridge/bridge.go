@@ -63,9 +63,11 @@ type Network struct {
 	mu      sync.Mutex
 	links   *link.Handle // guarded by mu; nil: not open
 	spec    link.BridgeSpec
-	v6      bool   // guarded by mu, as is spec: set by Start
-	started bool   // guarded by mu
-	unwatch func() // guarded by mu; nil: no healing
+	v6      bool // guarded by mu, as is spec: set by Start
+	started bool // guarded by mu
+	// loopback says that the bridge routes the host's loopback addresses; guarded by mu.
+	loopback bool
+	unwatch  func() // guarded by mu; nil: no healing
 	// stopping is closed by Stop; guarded by mu, nil before Start.
 	stopping <-chan struct{}
 }
@@ -147,6 +149,11 @@ func (n *Network) Start(_ context.Context, c networkplugin.Configuration) (netwo
 	if !repair && !isNew(c) {
 		if err := n.sweep(links, c.Ports); err != nil {
 			return networkplugin.Realization{}, err
+		}
+	}
+	if n.filter.Publishes() { // by an earlier process, or this is a repair
+		if err := links.RouteLoopback(n.bridge, firewall.LoopbackMark); err != nil {
+			n.log.Warn("published ports may not be reached at loopback addresses", "error", err)
 		}
 	}
 	n.mu.Lock()
@@ -291,12 +298,15 @@ func (n *Network) Expel(_ context.Context, p networkplugin.Port) error {
 // Check compares bridge, packet filter and sysctls with what they should be.
 func (n *Network) Check(context.Context) []string {
 	n.mu.Lock()
-	links, spec, v6, started := n.links, n.spec, n.v6, n.started
+	links, spec, v6, started, loopback := n.links, n.spec, n.v6, n.started, n.loopback
 	n.mu.Unlock()
 	if !started {
 		return []string{"the network is not started"}
 	}
 	faults := append(links.BridgeFaults(spec), n.filter.Faults()...)
+	if loopback {
+		faults = append(faults, links.LoopbackFaults(n.bridge)...)
+	}
 	if n.reach == firewall.NAT {
 		err := links.Inside(func() error {
 			faults = append(faults, sysctl.ForwardingFaults(v6)...)

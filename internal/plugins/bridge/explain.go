@@ -47,6 +47,8 @@ func (n *Network) verdict(p networkplugin.Port, to packet) networkplugin.Verdict
 	}
 	a := p.Attachment
 	switch {
+	case to.destination.IsLoopback():
+		return verdict(networkplugin.Dropped, "loopback addresses of the host are reached by the host alone")
 	case to.bridge || !to.noRoute && to.route.Local:
 		answer, why := n.hostVerdict(to.bridge)
 		return verdict(answer, "%s", why)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/firewall"
+	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/networkplugin"
 	"patchbay.dev/patchbay/resource"
 )
@@ -15,7 +17,8 @@ import (
 var _ networkplugin.Publisher = (*Network)(nil)
 
 // Publish forwards host ports to a port by the packet filter. Nothing is
-// forwarded to an internal network, and what is published on loopback cannot be.
+// forwarded to an internal network, and what is published on the loopback address of IPv6
+// cannot be.
 func (n *Network) Publish(_ context.Context, p networkplugin.Port, ports []resource.PublishedPort) ([]resource.PublishedPort, error) {
 	if n.reach != firewall.NAT {
 		return nil, fmt.Errorf("variant %s forwards nothing: %w", VariantInternal, errdefs.ErrNotImplemented)
@@ -35,7 +38,38 @@ func (n *Network) Publish(_ context.Context, p networkplugin.Port, ports []resou
 	if err := links.LetReturn(n.portName(p.Key)); err != nil {
 		return nil, err
 	}
+	if slices.ContainsFunc(forwards, atLoopback) {
+		if err := n.routeLoopback(links); err != nil {
+			// What is sent to a loopback address and is translated would be lost: the
+			// sockets get all of IPv4.
+			n.log.Warn("IPv4 ports are forwarded by the container's helper", "error", err)
+			forwards = slices.DeleteFunc(forwards, atLoopback)
+		}
+	}
 	return published, n.filter.Publish(n.portName(p.Key), forwards)
+}
+
+// routeLoopback has the network's bridge route the host's loopback addresses, once.
+func (n *Network) routeLoopback(links *link.Handle) error {
+	n.mu.Lock()
+	routed := n.loopback
+	n.mu.Unlock()
+	if routed {
+		return nil
+	}
+	if err := links.RouteLoopback(n.bridge, firewall.LoopbackMark); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.loopback = true
+	return nil
+}
+
+// atLoopback tells whether a forward takes what the host sends to a loopback address.
+func atLoopback(f firewall.Forward) bool {
+	a := f.Host.Addr()
+	return a.Is4() && (a.IsUnspecified() || a.IsLoopback())
 }
 
 // Unpublish ends that.
@@ -54,7 +88,7 @@ func forwardsOf(p resource.PublishedPort, a resource.Attachment) []firewall.Forw
 		if !host.IsValid() {
 			host = side.all
 		}
-		if !side.own.IsValid() || host.Is4() != side.all.Is4() || host.IsLoopback() || host.IsLinkLocalUnicast() && host.Is6() {
+		if !side.own.IsValid() || host.Is4() != side.all.Is4() || host.Is6() && (host.IsLoopback() || host.IsLinkLocalUnicast()) {
 			continue
 		}
 		out = append(out, firewall.Forward{
