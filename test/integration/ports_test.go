@@ -105,14 +105,15 @@ func testPublishedPorts(t *testing.T, h *host) {
 		t.Errorf("list does not show the ports:\n%s", got)
 	}
 
-	web := h.probe(t, "web")
+	web, gateway := h.probe(t, "web"), h.attachment("web", "web").IPv4Gateway.String()
 	serve := func(port string) *visitors { return web.callers(":" + port) }
 	outside := []caller{{h.internet, hostIPv4 + ":8080", neighbourIPv4}, {h.internet, "[" + hostIPv6 + "]:8080", neighbourIPv6}}
 	v := serve("80")
 	for _, c := range append(outside,
 		caller{h.ns, hostIPv4 + ":8080", hostIPv4},
 		caller{h.ns, "[" + hostIPv6 + "]:8080", hostIPv6},
-		caller{h.ns, "127.0.0.1:8080", ""},
+		caller{h.ns, "127.0.0.1:8080", gateway}, // by the packet filter: the forwarder would be itself
+		caller{h.ns, "127.0.0.2:8080", gateway},
 		caller{h.ns, "[::1]:8080", ""},
 		caller{h.namespaceOf("on-web"), hostIPv4 + ":8080", ""},
 		caller{h.namespaceOf("on-web"), "[" + hostIPv6 + "]:8080", ""},
@@ -129,7 +130,7 @@ func testPublishedPorts(t *testing.T, h *host) {
 	caller{h.internet, hostIPv4 + ":8081", neighbourIPv4}.call(t, serve("81"))
 	h.cannotCall(h.internet, "["+hostIPv6+"]:8081")
 	h.cannotCall(h.ns, "127.0.0.1:8081")
-	caller{h.ns, "127.0.0.1:8082", ""}.call(t, serve("82"))
+	caller{h.ns, "127.0.0.1:8082", gateway}.call(t, serve("82"))
 	h.cannotCall(h.internet, hostIPv4+":8082")
 	caller{h.internet, hostIPv4 + ":" + chosen, neighbourIPv4}.call(t, serve("85"))
 	caller{h.internet, hostIPv4 + ":8083", neighbourIPv4}.call(t, serve("86"))
