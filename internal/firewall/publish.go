@@ -9,8 +9,10 @@ import (
 	"slices"
 
 	"github.com/google/nftables"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"patchbay.dev/patchbay/internal/firewall/flows"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -58,6 +60,31 @@ func (n *Network) Unpublish(owner string) error {
 		return fmt.Errorf("nftables: unpublish ports: %w", kindOf(err))
 	}
 	return n.forgetFlows(gone)
+}
+
+// forgetFlows makes the kernel decide anew where the datagrams of a forwarded port
+// go: for as long as a client keeps sending, it would go on as before the port
+// was published, or to the container that had it before. TCP needs none of
+// that: each connection is decided by itself.
+func (n *Network) forgetFlows(changed []Forward) error {
+	var hosts []netip.AddrPort
+	for _, f := range changed {
+		if f.Protocol == resource.ProtocolUDP {
+			hosts = append(hosts, f.Host)
+		}
+	}
+	if len(hosts) == 0 {
+		return nil
+	}
+	err := n.kernel.Flows(func(handle *netlink.Handle) error { return flows.Forget(handle, hosts) })
+	if errors.Is(err, unix.EINVAL) || unsupportedFamily(err) {
+		n.config.Log.Warn("flows of published udp ports go on as before", "missing", "module nf_conntrack_netlink", "error", err)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("conntrack: forget flows of published ports: %w", kindOf(err))
+	}
+	return nil
 }
 
 // forward adds the elements, in one transaction unless one of them is taken.

@@ -30,7 +30,7 @@ var loopback4 = netip.MustParsePrefix("127.0.0.0/8")
 // addPublished adds the maps of published ports and the chain that looks into
 // them, for what comes in and for what the host itself sends. Only the host itself
 // reaches them at a loopback address, and that of IPv4 alone: the kernel routes
-// it where it is told to (link.RouteLoopback). What is for an address that cannot be
+// it where it is told to (loopback.Route). What is for an address that cannot be
 // translated is left to the sockets that hold the ports: the loopback address of IPv6,
 // whose packets the kernel lets out by no other interface, and link-local IPv6, which it
 // does not forward.

@@ -22,6 +22,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/firewall"
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/loopback"
 	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/networkplugin"
@@ -152,7 +153,7 @@ func (n *Network) Start(_ context.Context, c networkplugin.Configuration) (netwo
 		}
 	}
 	if n.filter.Publishes() { // by an earlier process, or this is a repair
-		if err := links.RouteLoopback(n.bridge, firewall.LoopbackMark); err != nil {
+		if err := loopback.Route(n.host, n.bridge, firewall.LoopbackMark); err != nil {
 			n.log.Warn("published ports may not be reached at loopback addresses", "error", err)
 		}
 	}
@@ -298,14 +299,14 @@ func (n *Network) Expel(_ context.Context, p networkplugin.Port) error {
 // Check compares bridge, packet filter and sysctls with what they should be.
 func (n *Network) Check(context.Context) []string {
 	n.mu.Lock()
-	links, spec, v6, started, loopback := n.links, n.spec, n.v6, n.started, n.loopback
+	links, spec, v6, started, routed := n.links, n.spec, n.v6, n.started, n.loopback
 	n.mu.Unlock()
 	if !started {
 		return []string{"the network is not started"}
 	}
 	faults := append(links.BridgeFaults(spec), n.filter.Faults()...)
-	if loopback {
-		faults = append(faults, links.LoopbackFaults(n.bridge)...)
+	if routed {
+		faults = append(faults, loopback.Faults(n.host, n.bridge)...)
 	}
 	if n.reach == firewall.NAT {
 		err := links.Inside(func() error {

@@ -9,7 +9,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/firewall"
-	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/loopback"
 	"patchbay.dev/patchbay/networkplugin"
 	"patchbay.dev/patchbay/resource"
 )
@@ -39,7 +39,7 @@ func (n *Network) Publish(_ context.Context, p networkplugin.Port, ports []resou
 		return nil, err
 	}
 	if slices.ContainsFunc(forwards, atLoopback) {
-		if err := n.routeLoopback(links); err != nil {
+		if err := n.routeLoopback(); err != nil {
 			// What is sent to a loopback address and is translated would be lost: the
 			// sockets get all of IPv4.
 			n.log.Warn("IPv4 ports are forwarded by the container's helper", "error", err)
@@ -50,14 +50,14 @@ func (n *Network) Publish(_ context.Context, p networkplugin.Port, ports []resou
 }
 
 // routeLoopback has the network's bridge route the host's loopback addresses, once.
-func (n *Network) routeLoopback(links *link.Handle) error {
+func (n *Network) routeLoopback() error {
 	n.mu.Lock()
 	routed := n.loopback
 	n.mu.Unlock()
 	if routed {
 		return nil
 	}
-	if err := links.RouteLoopback(n.bridge, firewall.LoopbackMark); err != nil {
+	if err := loopback.Route(n.host, n.bridge, firewall.LoopbackMark); err != nil {
 		return err
 	}
 	n.mu.Lock()

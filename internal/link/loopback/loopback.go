@@ -1,4 +1,6 @@
-package link
+// Package loopback has a bridge route the host's own loopback addresses (127.0.0.0/8), for
+// ports that are published there, and keeps all others from them.
+package loopback
 
 import (
 	"bytes"
@@ -10,11 +12,13 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
+	vns "github.com/vishvananda/netns"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/link/rtnl"
 	"patchbay.dev/patchbay/internal/link/sysctl"
+	"patchbay.dev/patchbay/internal/netns"
 )
 
 // The filter's place among those of the bridge's ingress: before all others.
@@ -23,45 +27,50 @@ const (
 	guardHandle   = 1
 )
 
-// RouteLoopback lets packets of the host's own loopback addresses (127.0.0.0/8) leave by
-// the bridge and their answers come in, for a packet filter that translates them on
-// the way (sysctl route_localnet). Before that it has the bridge drop what comes in from or
-// for such an address without the mark, which the packet filter gives to answers that it
-// has translated back: where bridged frames go through the filter of IP (br_netfilter),
-// that is before they get here. The guard is one of traffic control (tc-bpf(8)), which a
-// flush of the packet filter leaves alone; both go with the bridge.
+// Route lets packets of loopback addresses leave by the bridge and their answers come in,
+// for a packet filter that translates them on the way (sysctl route_localnet). Before that
+// it has the bridge drop what comes in from or for such an address without the mark, which
+// the packet filter gives to answers that it has translated back: where bridged frames go
+// through the filter of IP (br_netfilter), that is before they get here. The guard is one of
+// traffic control (tc-bpf(8)), which a flush of the packet filter leaves alone; both go with
+// the bridge.
 //
-// It may be called again. A kernel that lacks a part is errdefs.ErrNotImplemented, and
-// nothing is let in then.
-func (h *Handle) RouteLoopback(bridge string, mark uint32) error {
-	l, err := h.byName(bridge)
+// The bridge is in ns or, where that is nil, in the caller's namespace. Route may be called
+// again. A kernel that lacks a part is errdefs.ErrNotImplemented, and nothing is let in then.
+func Route(ns *netns.Namespace, bridge string, mark uint32) error {
+	h, err := open(ns)
 	if err != nil {
 		return err
 	}
-	filter, err := guardFilter(l.Attrs().Index, mark)
+	defer h.close()
+	index, err := h.index(bridge)
 	if err != nil {
 		return err
 	}
-	err = h.raw.Do(guardQueue(l.Attrs().Index), filter)
+	filter, err := guardFilter(index, mark)
+	if err != nil {
+		return err
+	}
+	err = h.raw.Do(guardQueue(index), filter)
 	switch {
 	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOENT), errors.Is(err, unix.EINVAL):
 		return fmt.Errorf("bridge %s: the kernel cannot guard loopback addresses; are the modules there (sch_ingress, cls_bpf)? %w: %w", bridge, errdefs.ErrNotImplemented, err)
 	case err != nil:
 		return fmt.Errorf("bridge %s: guard loopback addresses: %w", bridge, err)
 	}
-	return h.Inside(func() error { return sysctl.Set(routeLocalnet(bridge), "1") })
+	return inside(ns, func() error { return sysctl.Set(routeLocalnet(bridge), "1") })
 }
 
-// LoopbackFaults says what of RouteLoopback is no longer so, one line each.
-func (h *Handle) LoopbackFaults(bridge string) (faults []string) {
-	guarded, err := h.guarded(bridge)
+// Faults says what of Route is no longer so, one line each.
+func Faults(ns *netns.Namespace, bridge string) (faults []string) {
+	guarded, err := guarded(ns, bridge)
 	if err != nil {
 		return []string{err.Error()}
 	}
 	if !guarded {
 		faults = append(faults, fmt.Sprintf("bridge %s: the filter is gone that keeps loopback addresses out (tc filter show dev %s ingress)", bridge, bridge))
 	}
-	err = h.Inside(func() error {
+	err = inside(ns, func() error {
 		if sysctl.Get(routeLocalnet(bridge)) != "1" {
 			faults = append(faults, fmt.Sprintf("sysctl net.ipv4.conf.%s.route_localnet is off: published ports are not reached at loopback addresses", bridge))
 		}
@@ -73,12 +82,17 @@ func (h *Handle) LoopbackFaults(bridge string) (faults []string) {
 	return faults
 }
 
-func (h *Handle) guarded(bridge string) (bool, error) {
-	l, err := h.byName(bridge)
+func guarded(ns *netns.Namespace, bridge string) (bool, error) {
+	h, err := open(ns)
 	if err != nil {
 		return false, err
 	}
-	all, err := retried(func() ([]netlink.Filter, error) { return h.nl.FilterList(l, netlink.HANDLE_MIN_INGRESS) })
+	defer h.close()
+	index, err := h.index(bridge)
+	if err != nil {
+		return false, err
+	}
+	all, err := h.nl.FilterList(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: index}}, netlink.HANDLE_MIN_INGRESS)
 	if err != nil {
 		return false, fmt.Errorf("bridge %s: list filters: %w", bridge, err)
 	}
@@ -89,6 +103,50 @@ func (h *Handle) guarded(bridge string) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// handle talks to the kernel about the links of a namespace.
+type handle struct {
+	nl  *netlink.Handle
+	raw *rtnl.Socket
+}
+
+func open(ns *netns.Namespace) (handle, error) {
+	at := vns.None()
+	if ns != nil {
+		at = vns.NsHandle(ns.FD())
+	}
+	nl, err := netlink.NewHandleAt(at, unix.NETLINK_ROUTE)
+	if err != nil {
+		return handle{}, fmt.Errorf("open netlink: %w", err)
+	}
+	raw, err := rtnl.Open(at)
+	if err != nil {
+		nl.Close()
+		return handle{}, fmt.Errorf("open netlink: %w", err)
+	}
+	return handle{nl, raw}, nil
+}
+
+func (h handle) close() {
+	h.nl.Close()
+	h.raw.Close()
+}
+
+func (h handle) index(bridge string) (int, error) {
+	l, err := h.nl.LinkByName(bridge)
+	if err != nil {
+		return 0, fmt.Errorf("bridge %s: %w", bridge, err)
+	}
+	return l.Attrs().Index, nil
+}
+
+// inside runs f where /proc/sys/net is that of the namespace.
+func inside(ns *netns.Namespace, f func() error) error {
+	if ns == nil {
+		return f()
+	}
+	return ns.Do(f)
 }
 
 func routeLocalnet(bridge string) string { return filepath.Join("ipv4/conf", bridge, "route_localnet") }
