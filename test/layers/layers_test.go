@@ -57,9 +57,11 @@ var layers = []layer{
 	{packages: []string{"internal/link"}, imports: []string{"resource", "internal/netns", "internal/revert", "internal/sockfilter", "internal/link/rtnl", "internal/link/sysctl", "internal/link/tuntap"}},
 	{packages: []string{"internal/hostinterface"}, imports: []string{"resource", "internal/netns", "internal/link"}},
 	{packages: []string{"internal/link/rate"}, imports: []string{"resource", "internal/netns", "internal/revert", "internal/link/rtnl"}, tests: []string{"internal/link"}},
+	{packages: []string{"internal/link/loopback"}, imports: []string{"internal/netns", "internal/link/rtnl", "internal/link/sysctl"}},
+	{packages: []string{"internal/firewall/flows"}},
 	{packages: []string{"internal/firewall/interest"}, imports: []string{"internal/sockfilter"}},
 	{packages: []string{"internal/firewall/connection"}, imports: []string{"internal/netns"}},
-	{packages: []string{"internal/firewall"}, imports: []string{"resource", "internal/netns", "internal/keyed", "internal/firewall/connection", "internal/firewall/interest"}},
+	{packages: []string{"internal/firewall"}, imports: []string{"resource", "internal/netns", "internal/keyed", "internal/firewall/connection", "internal/firewall/flows", "internal/firewall/interest"}},
 	{packages: []string{"internal/netnstest/..."}, imports: []string{"resource", "internal/netns", "internal/link"}},
 	{packages: []string{"internal/ipam"}, imports: []string{"resource"}},
 	{packages: []string{"internal/resolver"}, imports: []string{"resource"}},
@@ -79,7 +81,7 @@ var layers = []layer{
 	{packages: []string{"networkplugin/plugintest"}, imports: with(basics, contract, []string{"networkplugin"}), tests: []string{"internal/manifest"}},
 	{
 		packages: []string{"internal/plugins/..."}, apart: true,
-		imports: with(basics, []string{"networkplugin", "internal/hostinterface", "internal/link", "internal/link/sysctl", "internal/netns", "internal/firewall", "internal/frameswitch", "internal/userstack"}),
+		imports: with(basics, []string{"networkplugin", "internal/hostinterface", "internal/link", "internal/link/loopback", "internal/link/sysctl", "internal/netns", "internal/firewall", "internal/frameswitch", "internal/userstack"}),
 		tests:   []string{"internal/tapstream"},
 	},
 
