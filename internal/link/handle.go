@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strconv"
 
 	"github.com/containerd/errdefs"
 	"github.com/vishvananda/netlink"
@@ -148,16 +147,13 @@ func (h *Handle) Addresses() ([]Address, error) {
 
 // addressesOn returns the prefixes of the addresses of one interface.
 func (h *Handle) addressesOn(index int) ([]netip.Prefix, error) {
-	const it = "it"
-	all, err := h.addresses(only(index, it))
+	all, err := retried(func() ([]rtnl.Listed, error) { return h.raw.Addresses(index) })
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list addresses of interface %d: %w", index, err)
 	}
-	var out []netip.Prefix
-	for _, a := range all {
-		if a.Interface == it {
-			out = append(out, a.Prefix)
-		}
+	out := make([]netip.Prefix, len(all))
+	for i, a := range all {
+		out[i] = a.Prefix
 	}
 	return out, nil
 }
@@ -215,25 +211,6 @@ func (h *Handle) routes(names naming) ([]HostRoute, error) {
 		}
 	}
 	return all, nil
-}
-
-// DefaultRouteInterface returns the interface of the host's default route,
-// that of IPv4 before that of IPv6, or errdefs.ErrNotFound.
-func (h *Handle) DefaultRouteInterface() (Interface, error) {
-	routes, err := h.routes(strconv.Itoa)
-	if err != nil {
-		return Interface{}, err
-	}
-	for _, r := range routes {
-		if index, err := strconv.Atoi(r.Interface); err == nil && r.Default() && index > 0 {
-			l, err := retried(func() (netlink.Link, error) { return h.nl.LinkByIndex(index) })
-			if err != nil {
-				return Interface{}, fmt.Errorf("default route: interface %d: %w", index, err)
-			}
-			return describe(l), nil
-		}
-	}
-	return Interface{}, fmt.Errorf("default route: there is none: %w", errdefs.ErrNotFound)
 }
 
 // Delete removes a link as DeleteIndex does. One that has gone already is no error.
@@ -300,17 +277,6 @@ func (h *Handle) byName(name string) (netlink.Link, error) {
 // naming says what the interface of an index is called. The names of all
 // interfaces are a list that is as long as there are ports on the host.
 type naming func(index int) string
-
-// only calls one interface by a name and all others by none that an interface can
-// have.
-func only(index int, name string) naming {
-	return func(i int) string {
-		if i == index {
-			return name
-		}
-		return "/"
-	}
-}
 
 // names knows all interfaces that there are now.
 func (h *Handle) names() (naming, error) {

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"syscall"
 
-	"github.com/containerd/errdefs"
-
 	"patchbay.dev/patchbay/internal/link/rtnl"
 )
 
@@ -36,27 +34,6 @@ func (h *Handle) Uses(except string) ([]Use, error) {
 		return nil, err
 	}
 	return h.uses(except, names)
-}
-
-// UsedPrefixes returns the prefixes of Uses; what has them is not looked up.
-func (h *Handle) UsedPrefixes(except string) ([]netip.Prefix, error) {
-	index := 0
-	if except != "" {
-		own, err := h.Interface(except)
-		if err != nil && !errdefs.IsNotFound(err) {
-			return nil, err
-		}
-		index = own.Index
-	}
-	uses, err := h.uses(except, only(index, except))
-	if err != nil {
-		return nil, err
-	}
-	out := make([]netip.Prefix, len(uses))
-	for i, u := range uses {
-		out[i] = u.Prefix
-	}
-	return out, nil
 }
 
 func (h *Handle) uses(except string, names naming) ([]Use, error) {

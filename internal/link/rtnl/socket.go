@@ -30,6 +30,8 @@ func Open(at vns.NsHandle) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Before Linux 4.20 there is none of it, and listings are longer.
+	_ = unix.SetsockoptInt(socket.GetFd(), unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
 	return &Socket{socket: socket, fd: socket.GetFd()}, nil
 }
 

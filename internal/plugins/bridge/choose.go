@@ -88,11 +88,11 @@ func (n *Network) choose(links *link.Handle, c networkplugin.Configuration) (net
 		}
 		on.v6 = false
 	}
-	uses, err := links.UsedPrefixes(n.bridge)
+	host, err := links.Survey(n.bridge)
 	if err != nil {
 		return networkplugin.Realization{}, err
 	}
-	v4, v6, err := networkplugin.ChooseSubnets(c, uses)
+	v4, v6, err := networkplugin.ChooseSubnets(c, host.Prefixes)
 	if err != nil {
 		return networkplugin.Realization{}, err
 	}
@@ -104,7 +104,7 @@ func (n *Network) choose(links *link.Handle, c networkplugin.Configuration) (net
 		r.IPv6Subnet, r.IPv6Gateway = v6, firstAddress(v6)
 	}
 	r.MaxPorts = maxPorts
-	r.MTU, err = mtuOf(links, c.MTU, on.v6)
+	r.MTU, err = mtuOf(host.Uplink, c.MTU, on.v6)
 	return r, err
 }
 
@@ -118,8 +118,8 @@ func firstAddress(p netip.Prefix) netip.Addr {
 }
 
 // mtuOf returns the given MTU, else that of the interface of the host's
-// default route, so that packets need not be cut on their way out.
-func mtuOf(links *link.Handle, given int, v6 bool) (int, error) {
+// default route, if it has one, so that packets need not be cut on their way out.
+func mtuOf(uplink link.Interface, given int, v6 bool) (int, error) {
 	least := resource.MinMTU
 	if v6 {
 		least = resource.MinMTUIPv6
@@ -130,12 +130,8 @@ func mtuOf(links *link.Handle, given int, v6 bool) (int, error) {
 		}
 		return given, nil
 	}
-	uplink, err := links.DefaultRouteInterface()
-	if errdefs.IsNotFound(err) {
+	if uplink.Name == "" {
 		return defaultMTU, nil
-	}
-	if err != nil {
-		return 0, err
 	}
 	return min(max(uplink.MTU, least), resource.MaxMTU), nil
 }

@@ -1,0 +1,159 @@
+package rtnl
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"syscall"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// Listed is one address or route of a listing.
+type Listed struct {
+	// Index is that of the interface; 0: a route by several, or by none.
+	Index int
+	// Prefix is an address with the length of its subnet, or of its own length
+	// where it has a peer; or the destination of a route.
+	Prefix netip.Prefix
+}
+
+// Default reports whether it is a default route.
+func (l Listed) Default() bool { return l.Prefix.Bits() == 0 }
+
+// Addresses lists the addresses of one interface, or of all for index 0, of both
+// families. The kernel leaves out others (NETLINK_GET_STRICT_CHK, Linux 4.20).
+func (s *Socket) Addresses(index int) ([]Listed, error) {
+	request := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
+	message := nl.NewIfAddrmsg(unix.AF_UNSPEC)
+	message.Index = uint32(index)
+	request.AddData(message)
+	var all []Listed
+	err := s.list(request, func(m []byte) error {
+		l, err := addressOf(m)
+		if err == nil && (index == 0 || l.Index == index) && l.Prefix.IsValid() {
+			all = append(all, l)
+		}
+		return err
+	})
+	return all, err
+}
+
+// MainRoutes lists the unicast routes of the main table, IPv4 before IPv6; the kernel
+// leaves out others. A kernel without one of the families has none of it.
+func (s *Socket) MainRoutes() ([]Listed, error) {
+	var all []Listed
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		request := nl.NewNetlinkRequest(unix.RTM_GETROUTE, unix.NLM_F_DUMP)
+		message := &nl.RtMsg{}
+		message.Family, message.Table, message.Type = uint8(family), unix.RT_TABLE_MAIN, unix.RTN_UNICAST
+		request.AddData(message)
+		err := s.list(request, func(m []byte) error {
+			header := nl.DeserializeRtMsg(m)
+			if header.Family != uint8(family) || header.Table != unix.RT_TABLE_MAIN || header.Type != unix.RTN_UNICAST || header.Flags&unix.RTM_F_CLONED != 0 {
+				return nil
+			}
+			l, err := routeOf(header, m)
+			all = append(all, l)
+			return err
+		})
+		absent := errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT)
+		if err != nil && !absent {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func addressOf(m []byte) (Listed, error) {
+	header := nl.DeserializeIfAddrmsg(m)
+	attributes, err := nl.ParseRouteAttr(m[unix.SizeofIfAddrmsg:])
+	if err != nil {
+		return Listed{}, err
+	}
+	var local, address netip.Addr
+	for _, a := range attributes {
+		switch a.Attr.Type {
+		case unix.IFA_LOCAL:
+			local, _ = netip.AddrFromSlice(a.Value)
+		case unix.IFA_ADDRESS: // of the peer, where there is one
+			address, _ = netip.AddrFromSlice(a.Value)
+		}
+	}
+	l := Listed{Index: int(header.Index), Prefix: netip.PrefixFrom(address, int(header.Prefixlen))}
+	if local.IsValid() && local != address {
+		l.Prefix = netip.PrefixFrom(local, local.BitLen())
+	}
+	return l, nil
+}
+
+func routeOf(header *nl.RtMsg, m []byte) (Listed, error) {
+	attributes, err := nl.ParseRouteAttr(m[unix.SizeofRtMsg:])
+	if err != nil {
+		return Listed{}, err
+	}
+	destination := netip.IPv4Unspecified()
+	if header.Family == unix.AF_INET6 {
+		destination = netip.IPv6Unspecified()
+	}
+	var l Listed
+	for _, a := range attributes {
+		switch a.Attr.Type {
+		case unix.RTA_DST:
+			if given, ok := netip.AddrFromSlice(a.Value); ok {
+				destination = given
+			}
+		case unix.RTA_OIF:
+			l.Index = int(nl.NativeEndian().Uint32(a.Value))
+		}
+	}
+	l.Prefix = netip.PrefixFrom(destination, int(header.Dst_len))
+	return l, nil
+}
+
+// list asks for a listing and passes on each message of it. What changed meanwhile
+// makes it netlink.ErrDumpInterrupted.
+func (s *Socket) list(request *nl.NetlinkRequest, each func([]byte) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := unix.Sendto(s.fd, request.Serialize(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return fmt.Errorf("netlink: send: %w", err)
+	}
+	var interrupted, failed error
+	for {
+		messages, _, err := s.socket.Receive()
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("netlink: receive: %w", err)
+		}
+		for _, m := range messages {
+			if m.Header.Seq != request.Seq {
+				continue
+			}
+			if m.Header.Flags&unix.NLM_F_DUMP_INTR != 0 {
+				interrupted = netlink.ErrDumpInterrupted
+			}
+			if m.Header.Type == unix.NLMSG_DONE || m.Header.Type == unix.NLMSG_ERROR {
+				return errors.Join(codeOf(m), failed, interrupted)
+			}
+			if failed == nil { // the rest is to be read in any case
+				failed = each(m.Data)
+			}
+		}
+	}
+}
+
+// codeOf is the error with which a listing ends, or nil.
+func codeOf(m syscall.NetlinkMessage) error {
+	if len(m.Data) < 4 {
+		return nil
+	}
+	if code := unix.Errno(-int32(nl.NativeEndian().Uint32(m.Data))); code != 0 {
+		return code
+	}
+	return nil
+}
