@@ -129,7 +129,9 @@ type Configuration struct {
 	IPv6Subnet netip.Prefix
 	MTU        int               // 0: choose
 	Options    map[string]string // unknown keys are to be refused, see RefuseUnknown
-	Used       []UsedPrefix      // by other networks
+	// Used is what other networks use, as of this call: there may be thousands, so they
+	// are not kept for the next process.
+	Used []UsedPrefix `json:"-"`
 	// ReservedRanges are given on request only; the SDK sees to it.
 	ReservedRanges []resource.AddressRange
 	// A family that is turned off has no addresses; see ChooseSubnets.

@@ -40,35 +40,23 @@ func RefuseUnknown(options map[string]string, known ...string) error {
 // errdefs.ErrAlreadyExists for an overlap and errdefs.ErrResourceExhausted when
 // none is left to choose; all faults are reported at once.
 func ChooseSubnets(c Configuration, occupied []netip.Prefix) (v4, v6 netip.Prefix, err error) {
-	var used []ipam.Occupied
-	for _, u := range c.Used {
-		used = append(used, ipam.Occupied{By: "network " + u.Network, Prefix: u.Prefix})
-	}
 	if c.Adopted {
 		occupied = nil // a network cannot evade what comes later
 	}
-	for _, p := range occupied {
-		used = append(used, ipam.Occupied{By: "a route or address of the host", Prefix: p})
-	}
-	prefixes := make([]netip.Prefix, len(used))
-	for i, u := range used {
-		prefixes[i] = u.Prefix
-	}
-
 	var err4, err6 error
 	if v4 = c.IPv4Subnet; c.IPv4Disabled {
 		v4 = netip.Prefix{}
 	} else if v4.IsValid() {
-		err4 = checkGiven(v4, ipam.CheckSubnet4, used)
+		err4 = checkGiven(v4, ipam.CheckSubnet4, c.Used, occupied)
 	} else {
-		v4, err4 = ipam.ChooseSubnet4(c.ID, c.IPv4Pools, prefixes)
+		v4, err4 = ipam.ChooseSubnet4(c.ID, c.IPv4Pools, prefixesOf(c.Used, occupied))
 	}
 	if v6 = c.IPv6Subnet; c.IPv6Disabled {
 		v6 = netip.Prefix{}
 	} else if v6.IsValid() {
-		err6 = checkGiven(v6, ipam.CheckSubnet6, used)
+		err6 = checkGiven(v6, ipam.CheckSubnet6, c.Used, occupied)
 	} else {
-		v6, err6 = ipam.ChooseSubnet6(c.ID, c.IPv6Pools, prefixes)
+		v6, err6 = ipam.ChooseSubnet6(c.ID, c.IPv6Pools, prefixesOf(c.Used, occupied))
 	}
 	if err := errors.Join(err4, err6); err != nil {
 		return netip.Prefix{}, netip.Prefix{}, err
@@ -76,9 +64,24 @@ func ChooseSubnets(c Configuration, occupied []netip.Prefix) (v4, v6 netip.Prefi
 	return v4, v6, nil
 }
 
-func checkGiven(p netip.Prefix, check func(netip.Prefix) error, used []ipam.Occupied) error {
+func prefixesOf(networks []UsedPrefix, host []netip.Prefix) []netip.Prefix {
+	all := make([]netip.Prefix, 0, len(networks)+len(host))
+	for _, u := range networks {
+		all = append(all, u.Prefix)
+	}
+	return append(all, host...)
+}
+
+func checkGiven(p netip.Prefix, check func(netip.Prefix) error, networks []UsedPrefix, host []netip.Prefix) error {
 	if err := check(p); err != nil {
 		return err
+	}
+	used := make([]ipam.Occupied, 0, len(networks)+len(host))
+	for _, u := range networks {
+		used = append(used, ipam.Occupied{By: "network " + u.Network, Prefix: u.Prefix})
+	}
+	for _, h := range host {
+		used = append(used, ipam.Occupied{By: "a route or address of the host", Prefix: h})
 	}
 	return ipam.CheckOverlap(p, used)
 }

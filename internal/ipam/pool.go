@@ -45,7 +45,7 @@ func ChooseSubnet4(seed string, pools []resource.SubnetPool, used []netip.Prefix
 	if len(pools) == 0 {
 		pools = DefaultPools4()
 	}
-	return choose("ipv4", seed, pools, used)
+	return choose(ipv4, seed, pools, used)
 }
 
 // ChooseSubnet6 is ChooseSubnet4 for IPv6; without pools, of DefaultPools6.
@@ -56,8 +56,11 @@ func ChooseSubnet6(seed string, pools []resource.SubnetPool, used []netip.Prefix
 	return choose("ipv6", seed, pools, used)
 }
 
+// ipv4 is how errors, and the seeds of choices that were made already, name that family.
+const ipv4 = "ipv4"
+
 func choose(family, seed string, pools []resource.SubnetPool, used []netip.Prefix) (netip.Prefix, error) {
-	taken := tableOf(used)
+	taken := tableOf(used, family == ipv4)
 	sum := sha256.Sum256([]byte(family + " subnet\x00" + seed))
 	start, step := binary.BigEndian.Uint64(sum[:]), binary.BigEndian.Uint64(sum[8:])|1 // odd: meets each once
 	names := make([]string, len(pools))
@@ -104,10 +107,11 @@ func nth(pool resource.SubnetPool, n uint64) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom16(b).Unmap(), pool.Size)
 }
 
-func tableOf(prefixes []netip.Prefix) *bart.Lite {
+// tableOf has the prefixes of one family; a default route is in nobody's way.
+func tableOf(prefixes []netip.Prefix, v4 bool) *bart.Lite {
 	table := new(bart.Lite)
 	for _, p := range prefixes {
-		if p.IsValid() && p.Bits() > 0 { // a default route is in nobody's way
+		if p.IsValid() && p.Bits() > 0 && p.Addr().Is4() == v4 {
 			table.Insert(p.Masked())
 		}
 	}
