@@ -48,26 +48,13 @@ func prefixOf(n *net.IPNet) netip.Prefix {
 	return netip.PrefixFrom(address, bits)
 }
 
-// routesOf returns one route for each next hop.
-func routesOf(r netlink.Route, family int, names naming) []HostRoute {
-	destination := prefixOf(r.Dst)
-	if !destination.IsValid() {
-		any := netip.IPv4Unspecified()
-		if family == netlink.FAMILY_V6 {
-			any = netip.IPv6Unspecified()
-		}
-		destination = netip.PrefixFrom(any, 0)
+// destinationOf is that of a route; the default route has none.
+func destinationOf(r netlink.Route, family int) netip.Prefix {
+	if p := prefixOf(r.Dst); p.IsValid() {
+		return p
 	}
-	hop := func(index int, gw net.IP) HostRoute {
-		gateway, _ := netip.AddrFromSlice(gw)
-		return HostRoute{Interface: names(index), Destination: destination, Gateway: gateway.Unmap()}
+	if family == netlink.FAMILY_V6 {
+		return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 	}
-	if len(r.MultiPath) == 0 {
-		return []HostRoute{hop(r.LinkIndex, r.Gw)}
-	}
-	var all []HostRoute
-	for _, n := range r.MultiPath {
-		all = append(all, hop(n.LinkIndex, n.Gw))
-	}
-	return all
+	return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 }

@@ -159,15 +159,13 @@ func (h *Handle) addressesOn(index int) ([]netip.Prefix, error) {
 }
 
 func (h *Handle) addresses(names naming) ([]Address, error) {
-	list, err := retried(func() ([]netlink.Addr, error) { return h.nl.AddrList(nil, netlink.FAMILY_ALL) })
+	list, err := h.allAddresses()
 	if err != nil {
-		return nil, fmt.Errorf("list addresses: %w", err)
+		return nil, err
 	}
-	var all []Address
-	for _, a := range list {
-		if p := prefixOf(a.IPNet); p.IsValid() {
-			all = append(all, Address{Interface: names(a.LinkIndex), Prefix: p})
-		}
+	all := make([]Address, len(list))
+	for i, a := range list {
+		all[i] = Address{Interface: names(a.Index), Prefix: a.Prefix}
 	}
 	return all, nil
 }
@@ -193,22 +191,13 @@ func (h *Handle) Routes() ([]HostRoute, error) {
 }
 
 func (h *Handle) routes(names naming) ([]HostRoute, error) {
-	var all []HostRoute
-	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		list, err := retried(func() ([]netlink.Route, error) {
-			return h.nl.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
-		})
-		if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT) {
-			continue // a kernel without IPv6
-		}
-		if err != nil {
-			return nil, fmt.Errorf("list routes: %w", err)
-		}
-		for _, r := range list {
-			if r.Type == unix.RTN_UNICAST {
-				all = append(all, routesOf(r, family, names)...)
-			}
-		}
+	list, err := h.mainRoutes()
+	if err != nil {
+		return nil, err
+	}
+	all := make([]HostRoute, len(list))
+	for i, r := range list {
+		all[i] = HostRoute{Interface: names(r.Index), Destination: r.Prefix, Gateway: r.Gateway}
 	}
 	return all, nil
 }

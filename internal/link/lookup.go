@@ -46,12 +46,11 @@ func (h *Handle) RouteTo(destination, source netip.Addr) (PacketRoute, error) {
 	if err != nil {
 		return PacketRoute{}, err
 	}
-	found := routesOf(match, rtnl.FamilyOf(destination), names)[0]
 	src, _ := netip.AddrFromSlice(packet.Src)
 	gateway, _ := netip.AddrFromSlice(packet.Gw)
 	r := PacketRoute{
 		Interface:   names(packet.LinkIndex),
-		Destination: found.Destination,
+		Destination: destinationOf(match, rtnl.FamilyOf(destination)),
 		Gateway:     gateway.Unmap(),
 		Source:      src.Unmap(),
 		Local:       packet.Type == unix.RTN_LOCAL,

@@ -94,8 +94,8 @@ func (h *Handle) WatchOverlaps(ctx context.Context, except string, subnets []net
 }
 
 func (h *Handle) overlaps(except string, subnets []netip.Prefix) []string {
-	prefixes, err := h.UsedPrefixes(except)
-	if err == nil && !slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return slices.ContainsFunc(subnets, p.Overlaps) }) {
+	host, err := h.Survey(except)
+	if err == nil && !slices.ContainsFunc(host.Prefixes, func(p netip.Prefix) bool { return slices.ContainsFunc(subnets, p.Overlaps) }) {
 		return nil
 	}
 	var uses []Use

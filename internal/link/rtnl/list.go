@@ -13,11 +13,11 @@ import (
 
 // Listed is one address or route of a listing.
 type Listed struct {
-	// Index is that of the interface; 0: a route by several, or by none.
-	Index int
+	Index int // of the interface
 	// Prefix is an address with the length of its subnet, or of its own length
 	// where it has a peer; or the destination of a route.
-	Prefix netip.Prefix
+	Prefix  netip.Prefix
+	Gateway netip.Addr // of a route; zero: on link
 }
 
 // Default reports whether it is a default route.
@@ -41,8 +41,8 @@ func (s *Socket) Addresses(index int) ([]Listed, error) {
 	return all, err
 }
 
-// MainRoutes lists the unicast routes of the main table, IPv4 before IPv6; the kernel
-// leaves out others. A kernel without one of the families has none of it.
+// MainRoutes lists the unicast routes of the main table, IPv4 before IPv6, one for each
+// next hop; the kernel leaves out others. A kernel without one of the families has none of it.
 func (s *Socket) MainRoutes() ([]Listed, error) {
 	var all []Listed
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
@@ -55,8 +55,8 @@ func (s *Socket) MainRoutes() ([]Listed, error) {
 			if header.Family != uint8(family) || header.Table != unix.RT_TABLE_MAIN || header.Type != unix.RTN_UNICAST || header.Flags&unix.RTM_F_CLONED != 0 {
 				return nil
 			}
-			l, err := routeOf(header, m)
-			all = append(all, l)
+			hops, err := hopsOf(header, m)
+			all = append(all, hops...)
 			return err
 		})
 		absent := errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT)
@@ -89,16 +89,17 @@ func addressOf(m []byte) (Listed, error) {
 	return l, nil
 }
 
-func routeOf(header *nl.RtMsg, m []byte) (Listed, error) {
+// hopsOf are the next hops of a route.
+func hopsOf(header *nl.RtMsg, m []byte) ([]Listed, error) {
 	attributes, err := nl.ParseRouteAttr(m[unix.SizeofRtMsg:])
 	if err != nil {
-		return Listed{}, err
+		return nil, err
 	}
 	destination := netip.IPv4Unspecified()
 	if header.Family == unix.AF_INET6 {
 		destination = netip.IPv6Unspecified()
 	}
-	var l Listed
+	hops := make([]Listed, 1)
 	for _, a := range attributes {
 		switch a.Attr.Type {
 		case unix.RTA_DST:
@@ -106,11 +107,44 @@ func routeOf(header *nl.RtMsg, m []byte) (Listed, error) {
 				destination = given
 			}
 		case unix.RTA_OIF:
-			l.Index = int(nl.NativeEndian().Uint32(a.Value))
+			hops[0].Index = int(nl.NativeEndian().Uint32(a.Value))
+		case unix.RTA_GATEWAY:
+			hops[0].Gateway, _ = netip.AddrFromSlice(a.Value)
+		case unix.RTA_MULTIPATH:
+			if hops, err = several(a.Value); err != nil {
+				return nil, err
+			}
 		}
 	}
-	l.Prefix = netip.PrefixFrom(destination, int(header.Dst_len))
-	return l, nil
+	for i := range hops {
+		hops[i].Prefix = netip.PrefixFrom(destination, int(header.Dst_len))
+	}
+	return hops, nil
+}
+
+// several are the next hops of a route by several interfaces.
+func several(value []byte) ([]Listed, error) {
+	var hops []Listed
+	for len(value) >= unix.SizeofRtNexthop {
+		hop := nl.DeserializeRtNexthop(value)
+		length := int(hop.RtNexthop.Len)
+		if length < unix.SizeofRtNexthop || length > len(value) {
+			break
+		}
+		attributes, err := nl.ParseRouteAttr(value[unix.SizeofRtNexthop:length])
+		if err != nil {
+			return nil, err
+		}
+		l := Listed{Index: int(hop.Ifindex)}
+		for _, a := range attributes {
+			if a.Attr.Type == unix.RTA_GATEWAY {
+				l.Gateway, _ = netip.AddrFromSlice(a.Value)
+			}
+		}
+		hops = append(hops, l)
+		value = value[min(align(length), len(value)):]
+	}
+	return hops, nil
 }
 
 // list asks for a listing and passes on each message of it. What changed meanwhile

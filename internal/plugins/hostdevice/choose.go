@@ -24,13 +24,13 @@ const (
 func choose(links *link.Handle, d device, c networkplugin.Configuration) (networkplugin.Realization, error) {
 	var r networkplugin.Realization
 	// One that the host has on the interface may be given.
-	uses, err := links.UsedPrefixes(d.Name)
+	host, err := links.Survey(d.Name)
 	if err != nil {
 		return r, err
 	}
 	c.IPv4Disabled = c.IPv4Disabled || !c.IPv4Subnet.IsValid()
 	c.IPv6Disabled = c.IPv6Disabled || !c.IPv6Subnet.IsValid()
-	r.IPv4Subnet, r.IPv6Subnet, err = networkplugin.ChooseSubnets(c, uses)
+	r.IPv4Subnet, r.IPv6Subnet, err = networkplugin.ChooseSubnets(c, host.Prefixes)
 	if err != nil {
 		return networkplugin.Realization{}, err
 	}

@@ -52,12 +52,12 @@ func (n *Network) choose(links *link.Handle, c networkplugin.Configuration) (net
 		c.IPv6Disabled = true
 	}
 	// What the host uses there would be hidden from the containers.
-	uses, err := links.UsedPrefixes("")
+	host, err := links.Survey("")
 	if err != nil {
 		return networkplugin.Realization{}, err
 	}
 	var r networkplugin.Realization
-	r.IPv4Subnet, r.IPv6Subnet, err = networkplugin.ChooseSubnets(c, uses)
+	r.IPv4Subnet, r.IPv6Subnet, err = networkplugin.ChooseSubnets(c, host.Prefixes)
 	if err != nil {
 		return networkplugin.Realization{}, err
 	}
