@@ -155,8 +155,8 @@ func (s *Socket) list(request *nl.NetlinkRequest, each func([]byte) error) error
 	if err := unix.Sendto(s.fd, request.Serialize(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return fmt.Errorf("netlink: send: %w", err)
 	}
-	var interrupted, failed error
-	for {
+	l := listing{seq: request.Seq, each: each}
+	for !l.ended {
 		messages, _, err := s.socket.Receive()
 		if errors.Is(err, unix.EINTR) {
 			continue
@@ -165,19 +165,36 @@ func (s *Socket) list(request *nl.NetlinkRequest, each func([]byte) error) error
 			return fmt.Errorf("netlink: receive: %w", err)
 		}
 		for _, m := range messages {
-			if m.Header.Seq != request.Seq {
-				continue
-			}
-			if m.Header.Flags&unix.NLM_F_DUMP_INTR != 0 {
-				interrupted = netlink.ErrDumpInterrupted
-			}
-			if m.Header.Type == unix.NLMSG_DONE || m.Header.Type == unix.NLMSG_ERROR {
-				return errors.Join(codeOf(m), failed, interrupted)
-			}
-			if failed == nil { // the rest is to be read in any case
-				failed = each(m.Data)
-			}
+			l.take(m)
 		}
+	}
+	return errors.Join(l.faults...)
+}
+
+// listing is an answer in several messages, all of which are to be read in any case.
+type listing struct {
+	seq    uint32
+	each   func([]byte) error
+	faults []error
+	ended  bool
+}
+
+func (l *listing) take(m syscall.NetlinkMessage) {
+	if m.Header.Seq != l.seq {
+		return // of a request that nobody waits for
+	}
+	var err error
+	switch {
+	case m.Header.Type == unix.NLMSG_DONE || m.Header.Type == unix.NLMSG_ERROR:
+		l.ended, err = true, codeOf(m)
+	case len(l.faults) == 0:
+		err = l.each(m.Data)
+	}
+	if m.Header.Flags&unix.NLM_F_DUMP_INTR != 0 {
+		err = errors.Join(err, netlink.ErrDumpInterrupted)
+	}
+	if err != nil {
+		l.faults = append(l.faults, err)
 	}
 }
 
