@@ -3,6 +3,7 @@ package firewall
 import (
 	"bytes"
 	"slices"
+	"sync"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -14,12 +15,34 @@ type element struct {
 	value nftables.SetElement
 }
 
-// addElements puts all elements of the network into a transaction but for its
-// published ports, which another network may have by now.
-func (n *Network) addElements(c *nftables.Conn, plain bool) error {
-	for _, e := range n.sure(plain) {
-		if err := c.SetAddElements(e.set, []nftables.SetElement{e.value}); err != nil {
-			return err
+// maxPerMessage keeps the list of a message's elements below the 64 KiB that an
+// attribute of netlink has room for; one has some 100 bytes.
+const maxPerMessage = 256
+
+// addElements and deleteElements put elements into a transaction, those of one set
+// in one message.
+func addElements(c *nftables.Conn, all []element) error {
+	return eachSet(all, c.SetAddElements)
+}
+
+func deleteElements(c *nftables.Conn, all []element) error {
+	return eachSet(all, c.SetDeleteElements)
+}
+
+func eachSet(all []element, do func(*nftables.Set, []nftables.SetElement) error) error {
+	var sets []*nftables.Set // in their order
+	values := map[*nftables.Set][]nftables.SetElement{}
+	for _, e := range all {
+		if values[e.set] == nil {
+			sets = append(sets, e.set)
+		}
+		values[e.set] = append(values[e.set], e.value)
+	}
+	for _, s := range sets {
+		for some := range slices.Chunk(values[s], maxPerMessage) {
+			if err := do(s, some); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -28,14 +51,14 @@ func (n *Network) addElements(c *nftables.Conn, plain bool) error {
 // desired are all elements that the network should have.
 func (n *Network) desired(plain bool) []element {
 	all := n.sure(plain)
-	sets := byName(inetTable())
+	sets := inetSets()
 	for _, f := range n.forwards() {
 		all = append(all, element{set: sets[f.set()], value: n.forwardElement(f)})
 	}
 	return all
 }
 
-// sure are those that no other network can have.
+// sure are those that no other network can have: all but the published ports.
 func (n *Network) sure(plain bool) []element {
 	all := n.networkElements()
 	n.mu.Lock()
@@ -48,7 +71,7 @@ func (n *Network) sure(plain bool) []element {
 
 // networkElements are those that do not depend on ports.
 func (n *Network) networkElements() []element {
-	sets := byName(inetTable())
+	sets := inetSets()
 	bridge := name(n.config.Bridge)
 	jump := func(set, chain string) element {
 		return n.element(sets[set], bridge, &expr.Verdict{Kind: expr.VerdictJump, Chain: chain})
@@ -87,7 +110,7 @@ func (n *Network) neighbourElements(p Port) []element {
 		return nil
 	}
 	var all []element
-	sets := byName(inetTable())
+	sets := inetSets()
 	for _, a := range p.Addresses {
 		set := setNeighbours6
 		if a.Is4() {
@@ -101,7 +124,7 @@ func (n *Network) neighbourElements(p Port) []element {
 // senderElements let a port send with its MAC address, and with that MAC address
 // from its addresses.
 func (n *Network) senderElements(p Port) []element {
-	sets := byName(bridgeTable())
+	sets := bridgeSets()
 	mac := p.MAC.HardwareAddr()
 	if mac == nil {
 		return nil
@@ -152,6 +175,12 @@ func presentTables(c *nftables.Conn) ([]definition, error) {
 		})
 	}), nil
 }
+
+// The sets of the tables by their names. They are but read.
+var (
+	inetSets   = sync.OnceValue(func() map[string]*nftables.Set { return byName(inetTable()) })
+	bridgeSets = sync.OnceValue(func() map[string]*nftables.Set { return byName(bridgeTable()) })
+)
 
 func byName(d definition) map[string]*nftables.Set {
 	m := make(map[string]*nftables.Set, len(d.sets))

@@ -174,7 +174,7 @@ func (n *Network) apply(plain bool) error {
 	}
 	if set {
 		err := n.kernel.Tables(func(c *nftables.Conn) error {
-			if err := n.addElements(c, plain); err != nil {
+			if err := addElements(c, n.sure(plain)); err != nil {
 				return err
 			}
 			return c.Flush()
@@ -189,7 +189,7 @@ func (n *Network) apply(plain bool) error {
 				return err
 			}
 		}
-		if err := n.addElements(c, plain); err != nil {
+		if err := addElements(c, n.sure(plain)); err != nil {
 			return err
 		}
 		return c.Flush()
@@ -203,7 +203,7 @@ func (n *Network) Admit(p Port) error {
 	n.mu.Lock()
 	n.ports[p.Interface] = p
 	n.mu.Unlock()
-	err := n.change(n.portElements(p, n.isPlain()), true)
+	err := n.add(n.portElements(p, n.isPlain()))
 	if errors.Is(err, unix.ENOENT) { // flushed, and not healed yet
 		return n.ensure()
 	}
@@ -221,27 +221,39 @@ func (n *Network) Revoke(p Port) error {
 	n.mu.Lock()
 	delete(n.ports, p.Interface)
 	n.mu.Unlock()
-	err := n.change(n.portElements(p, n.isPlain()), false)
+	err := n.drop(n.portElements(p, n.isPlain()))
 	if err != nil && !errors.Is(err, unix.ENOENT) { // no table, no right to send
 		return fmt.Errorf("nftables: revoke %s: %w", p.Interface, kindOf(err))
 	}
 	return nil
 }
 
-// change adds or removes elements in one transaction. Removal adds first, so
-// that what is not there is no error.
-func (n *Network) change(all []element, add bool) error {
+// add puts elements into their sets in one transaction.
+func (n *Network) add(all []element) error {
 	return n.kernel.Tables(func(c *nftables.Conn) error {
-		for _, e := range all {
-			one := []nftables.SetElement{e.value}
-			if err := c.SetAddElements(e.set, one); err != nil {
-				return err
-			}
-			if !add {
-				if err := c.SetDeleteElements(e.set, one); err != nil {
-					return err
-				}
-			}
+		if err := addElements(c, all); err != nil {
+			return err
+		}
+		return c.Flush()
+	})
+}
+
+// drop removes elements in one transaction. That some of them are not there is
+// no error: they are added first then, which is not done at once since it is
+// twice the work and as good as never needed.
+func (n *Network) drop(all []element) error {
+	err := n.kernel.Tables(func(c *nftables.Conn) error {
+		if err := deleteElements(c, all); err != nil {
+			return err
+		}
+		return c.Flush()
+	})
+	if !errors.Is(err, unix.ENOENT) {
+		return err
+	}
+	return n.kernel.Tables(func(c *nftables.Conn) error {
+		if err := errors.Join(addElements(c, all), deleteElements(c, all)); err != nil {
+			return err
 		}
 		return c.Flush()
 	})
@@ -281,20 +293,22 @@ func (n *Network) removeElements(stay []element) error {
 		if err != nil {
 			return err
 		}
+		var old []element
 		for _, t := range present {
 			for _, s := range t.sets {
 				own, err := n.ownElements(c, s)
 				if err != nil {
 					return err
 				}
-				own = slices.DeleteFunc(own, func(e nftables.SetElement) bool { return isAmong(stay, s, e.Key) })
-				if len(own) == 0 {
-					continue
-				}
-				if err := c.SetDeleteElements(s, own); err != nil {
-					return err
+				for _, e := range own {
+					if !isAmong(stay, s, e.Key) {
+						old = append(old, element{s, e})
+					}
 				}
 			}
+		}
+		if err := deleteElements(c, old); err != nil {
+			return err
 		}
 		return c.Flush()
 	})

@@ -162,7 +162,7 @@ func (n *Network) removeForwards(all []Forward) error {
 
 // forwardElements are the elements by their maps.
 func (n *Network) forwardElements(all []Forward) map[*nftables.Set][]nftables.SetElement {
-	sets := byName(inetTable())
+	sets := inetSets()
 	out := map[*nftables.Set][]nftables.SetElement{}
 	for _, f := range all {
 		set, element := sets[f.set()], n.forwardElement(f)
@@ -256,7 +256,7 @@ func (n *Network) adopt(live []Port) error {
 		}
 	}
 	published := map[string][]Forward{}
-	sets := byName(inetTable())
+	sets := inetSets()
 	err := n.kernel.Tables(func(c *nftables.Conn) error {
 		for _, name := range mapsOfForwards {
 			all, err := c.GetSetElements(sets[name])

@@ -288,7 +288,7 @@ func (t *Table) complete(network *Opened, key string, wish resource.AttachmentCo
 	e.Lease.AdditionalData = data
 	e.Lease.enter(resource.LeasePending)
 	e.Lease.ExpiresAt = time.Now().Add(t.times.Pending)
-	if err := t.keep(e); err != nil {
+	if err := errors.Join(t.writeFreed(), t.keep(e)); err != nil {
 		return Lease{}, err
 	}
 	t.arm(e, t.times.Pending)

@@ -97,7 +97,7 @@ func (t *Table) postpone(e *entry, err error) {
 // Callers hold mu and the key.
 func (t *Table) free(e *entry) error {
 	l := e.Lease
-	a := l.Attachment
+	a, state := l.Attachment, l.State
 	freeAddress(t.v4, e.Key)
 	freeAddress(t.v6, e.Key)
 	t.dropMAC(e)
@@ -106,7 +106,11 @@ func (t *Table) free(e *entry) error {
 	e.Lease = nil
 	e.Remembered = Addresses{IPv4: a.IPv4Address.Addr(), IPv6: a.IPv6Address.Addr()}
 	e.FreedAt = time.Now()
-	return t.keep(e)
+	if state == resource.LeasePending { // its file keeps the addresses longer than one of a held lease
+		return t.keep(e)
+	}
+	t.keepLater(e.Key)
+	return nil
 }
 
 func freeAddress(a *ipam.Allocator, key string) {

@@ -43,7 +43,7 @@ func (t *Table) reserveLocked(r Reservation) error {
 	e.Reserved, e.Owner = r.Addresses, r.Owner
 	err := t.setAside(r.Key, r.Addresses)
 	if err == nil {
-		err = t.keep(e)
+		err = errors.Join(t.writeFreed(), t.keep(e))
 	}
 	if err != nil {
 		t.unreserve(e)

@@ -39,6 +39,7 @@ type Table struct {
 	entries  map[string]*entry              // guarded by mu
 	macs     map[resource.MACAddress]string // guarded by mu: key of each MAC in use or reserved
 	v4, v6   *ipam.Allocator                // guarded by mu; nil: no such family
+	freed    freed                          // guarded by mu
 }
 
 // NewTable reads what an earlier process left: its leases are orphaned, with
@@ -70,6 +71,7 @@ func NewTable(c Config) (*Table, error) {
 func (t *Table) clear() {
 	t.network, t.v4, t.v6 = nil, nil, nil
 	t.entries, t.macs = map[string]*entry{}, map[resource.MACAddress]string{}
+	t.freed.unwritten = map[string]bool{}
 }
 
 // Open begins to serve a started network. The times of leases that an earlier
@@ -191,12 +193,17 @@ func (t *Table) serving() (*Opened, error) {
 
 // keep writes an entry down, or removes what is written when there is nothing
 // to keep. Callers hold mu, so that files and memory change in one order.
-func (t *Table) keep(e *entry) error {
-	if !e.empty() {
-		return t.files.write(e)
+func (t *Table) keep(e *entry) (err error) {
+	if e.empty() {
+		delete(t.entries, e.Key)
+		err = t.files.remove(e.Key)
+	} else {
+		err = t.files.write(e)
 	}
-	delete(t.entries, e.Key)
-	return t.files.remove(e.Key)
+	if err == nil {
+		delete(t.freed.unwritten, e.Key)
+	}
+	return err
 }
 
 // arm sets the timer that ends a lease's state. Callers hold mu.
@@ -237,6 +244,9 @@ func (t *Table) Close() {
 	t.running.Wait()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if err := t.writeFreed(); err != nil {
+		t.log.Error("freed leases cannot be written down", "error", err)
+	}
 	for _, e := range t.entries {
 		if e.Lease != nil {
 			e.Lease.closeNamespace()

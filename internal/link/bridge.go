@@ -1,6 +1,7 @@
 package link
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -104,20 +105,29 @@ func (h *Handle) Ports(bridge string) ([]Interface, error) {
 	return slices.DeleteFunc(all, func(i Interface) bool { return index == 0 || i.MasterIndex != index }), nil
 }
 
-// Retire takes a port out of use for good and frees its name: the link goes
-// down, which no process in the sandbox can undo on this side, and gets a name
-// of its own, prefix and its index, until DeleteIndex removes it.
-func (h *Handle) Retire(port Interface, prefix string) error {
+// Retire takes a port of a bridge out of use for good and frees its name: the link
+// goes down, which no process in the sandbox can undo on this side, and gets a name
+// of its own, prefix and its index, until DeleteIndex removes it. What the host
+// knows about who has the addresses is removed, so that their next owners are asked
+// for at once; that happens also when the port is not there: errdefs.ErrNotFound.
+func (h *Handle) Retire(port, bridge, prefix string, addresses []netip.Addr) (index int, err error) {
+	have, err := h.Interface(port)
+	if errdefs.IsNotFound(err) {
+		return 0, errors.Join(err, h.forgetNeighbours(bridge, addresses))
+	}
+	if err != nil {
+		return 0, err
+	}
 	rename := rtnl.Request(unix.RTM_SETLINK, 0)
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	msg.Index = int32(port.Index)
+	msg.Index = int32(have.Index)
 	rename.AddData(msg)
-	rename.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(fmt.Sprintf("%s%d", prefix, port.Index))))
-	err := h.raw.Do(rtnl.Flags(port.Index, false), rename)
-	if err == nil || gone(err) {
-		return nil
+	rename.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(fmt.Sprintf("%s%d", prefix, have.Index))))
+	requests := append(unknown(have.MasterIndex, addresses), rtnl.Flags(have.Index, false), rename)
+	if err := h.raw.Do(requests...); err != nil && !gone(err) {
+		return 0, fmt.Errorf("port %s: take off the network: %w", port, err)
 	}
-	return fmt.Errorf("port %s: take off the network: %w", port.Name, err)
+	return have.Index, nil
 }
 
 // LetReturn lets a bridge send frames back by the port that they came in by, where
@@ -190,9 +200,9 @@ func (h *Handle) bridgeRepairs(index int, s BridgeSpec) ([]*nl.NetlinkRequest, e
 	return requests, nil
 }
 
-// ForgetNeighbours removes what the host knows about who has the addresses on
-// an interface, so that their next owners are asked for at once.
-func (h *Handle) ForgetNeighbours(name string, addresses []netip.Addr) error {
+// forgetNeighbours removes what the host knows about who has the addresses on
+// an interface, if that is there.
+func (h *Handle) forgetNeighbours(name string, addresses []netip.Addr) error {
 	l, err := h.byName(name)
 	if errdefs.IsNotFound(err) {
 		return nil
@@ -200,12 +210,18 @@ func (h *Handle) ForgetNeighbours(name string, addresses []netip.Addr) error {
 	if err != nil {
 		return err
 	}
+	return h.raw.Do(unknown(l.Attrs().Index, addresses)...)
+}
+
+// unknown are the requests that remove the neighbours of an interface that have the
+// addresses.
+func unknown(index int, addresses []netip.Addr) []*nl.NetlinkRequest {
 	requests := make([]*nl.NetlinkRequest, 0, len(addresses))
 	for _, a := range addresses {
 		req := rtnl.Request(unix.RTM_DELNEIGH, 0)
-		req.AddData(&netlink.Ndmsg{Family: uint8(rtnl.FamilyOf(a)), Index: uint32(l.Attrs().Index)})
+		req.AddData(&netlink.Ndmsg{Family: uint8(rtnl.FamilyOf(a)), Index: uint32(index)})
 		req.AddData(nl.NewRtAttr(netlink.NDA_DST, a.AsSlice()))
 		requests = append(requests, rtnl.Optional(req)) // most were never known
 	}
-	return h.raw.Do(requests...)
+	return requests
 }

@@ -238,7 +238,7 @@ func (n *Network) sweep(links *link.Handle, live []networkplugin.Port) error {
 	}
 	for _, p := range ports {
 		if !names[p.Name] {
-			n.discard(links, p, 0)
+			n.discard(links, p.Index, 0)
 		}
 	}
 	return nil
@@ -248,7 +248,7 @@ func (n *Network) sweep(links *link.Handle, live []networkplugin.Port) error {
 // it and keeps others from their links meanwhile. An expelled port gets a
 // moment first: mostly its sandbox's namespace is on its way out and takes the
 // link along.
-func (n *Network) discard(links *link.Handle, port link.Interface, after time.Duration) {
+func (n *Network) discard(links *link.Handle, index int, after time.Duration) {
 	n.mu.Lock()
 	stopping := n.stopping
 	n.mu.Unlock()
@@ -257,8 +257,8 @@ func (n *Network) discard(links *link.Handle, port link.Interface, after time.Du
 		case <-time.After(after):
 		case <-stopping:
 		}
-		if err := links.DeleteIndex(port.Index); err != nil {
-			n.log.Warn("a port that is out of use cannot be deleted", "port", port.Name, "error", err)
+		if err := links.DeleteIndex(index); err != nil {
+			n.log.Warn("a port that is out of use cannot be deleted", "error", err)
 		}
 	})
 }
@@ -284,16 +284,14 @@ func (n *Network) Expel(_ context.Context, p networkplugin.Port) error {
 		return err
 	}
 	revoked := n.filter.Revoke(n.filterPort(p))
-	forgotten := links.ForgetNeighbours(n.bridge, addressesOf(p))
-	port, err := links.Interface(n.portName(p.Key))
-	if errdefs.IsNotFound(err) {
+	index, err := links.Retire(n.portName(p.Key), n.bridge, retiredPrefix, addressesOf(p))
+	switch {
+	case errdefs.IsNotFound(err): // its sandbox has taken it along
 		err = nil
-	} else if err == nil {
-		if err = links.Retire(port, retiredPrefix); err == nil {
-			n.discard(links, port, collection)
-		}
+	case err == nil:
+		n.discard(links, index, collection)
 	}
-	return errors.Join(revoked, err, forgotten)
+	return errors.Join(revoked, err)
 }
 
 // Check compares bridge, packet filter and sysctls with what they should be.
@@ -370,7 +368,7 @@ func (n *Network) remove(links *link.Handle) error {
 		return err
 	}
 	for _, p := range ports {
-		n.discard(links, p, 0)
+		n.discard(links, p.Index, 0)
 	}
 	return errors.Join(n.deleteBridge(links), n.filter.Remove())
 }
