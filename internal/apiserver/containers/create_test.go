@@ -291,12 +291,66 @@ func TestDelete(t *testing.T) {
 	}
 }
 
+// A deletion that the records refuse has taken nothing away, and what is set aside
+// stays so.
+func TestRefusedDeletionLeavesTheContainer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"run"}, Networks: static("a", "10.0.0.7")})
+	w.start(t, "web")
+	w.records.mu.Lock()
+	w.records.stuck = errors.New("cut off")
+	w.records.mu.Unlock()
+	if err := w.service.Delete(context.Background(), "web", true); err == nil || !strings.Contains(err.Error(), "cut off") {
+		t.Errorf("delete: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(w.roots.Container(id), "upper")); err != nil {
+		t.Errorf("the writable layer: %v", err)
+	}
+	if r := w.service.Reservations("id-a"); len(r) != 1 {
+		t.Errorf("reservations: %v", r)
+	}
+	if held := w.networks.held(); len(held) != 1 {
+		t.Errorf("held by networks: %v", held)
+	}
+	w.records.mu.Lock()
+	w.records.stuck = nil
+	w.records.mu.Unlock()
+	w.start(t, "web")
+	if err := w.service.Delete(context.Background(), "web", true); err != nil {
+		t.Error(err)
+	}
+	if f, held := w.files(t), w.networks.held(); len(f)+len(held)+len(w.records.stored)+w.alive() > 0 {
+		t.Errorf("left over: %v, %v, %v", f, held, w.records.stored)
+	}
+}
+
+// One release is enough for a container that is killed to be deleted.
+func TestDeletionReleasesOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.create(t, "web", "run")
+	w.start(t, "web")
+	before := w.networks.releases()
+	if err := w.service.Delete(context.Background(), "web", true); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.networks.releases() - before; n != len(on("a", "b")) {
+		t.Errorf("%d calls of Release", n)
+	}
+}
+
 // To delete makes room: a full disk must not keep anybody from it.
 func TestDeleteOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.create(t, "web", "run")
-	w.records.fail = &kinded{"disk full", errdefs.ErrResourceExhausted}
+	id := w.create(t, "web", "run")
+	w.records.full = func() error {
+		if _, err := os.Stat(filepath.Join(w.roots.Container(id), "upper")); err != nil {
+			return nil
+		}
+		return &kinded{"disk full", errdefs.ErrResourceExhausted}
+	}
 	if err := w.service.Delete(context.Background(), "web", false); err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
+	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
 	"patchbay.dev/patchbay/internal/apiserver/containers/report"
 	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/resource"
@@ -24,8 +25,8 @@ type deletion struct {
 
 // Delete removes a container, its writable layer, its volumes and its log, and
 // gives up its reservations. One that runs is refused, unless force kills it.
-// Once begun it goes on without its caller; a crash in the middle is made good
-// by the next patchbayd.
+// Once begun it goes on without its caller. A crash leaves a container that does not
+// run, or files of none, which the next patchbayd removes.
 func (s *Service) Delete(ctx context.Context, name string, force bool) error {
 	e, err := s.find(name)
 	if err != nil {
@@ -35,9 +36,10 @@ func (s *Service) Delete(ctx context.Context, name string, force bool) error {
 		return err
 	}
 	if force {
+		ctx = context.WithoutCancel(ctx)
 		s.mu.Lock()
 		if e.run != nil {
-			e.run.keep = true // it is this call that removes it
+			e.run.deleted = true // it is this call that removes it
 		}
 		s.mu.Unlock()
 		if err := s.stop(ctx, e, 0); err != nil {
@@ -79,33 +81,25 @@ func (s *Service) remove(ctx context.Context, e *entry) error {
 	e.deletion = d
 	s.mu.Unlock()
 
-	d.err = s.purge(ctx, e)
+	gone, err := s.purge(ctx, e)
 	s.mu.Lock()
-	e.deletion = nil
+	d.err, e.deletion = err, nil
 	s.mu.Unlock()
-	if d.err == nil {
+	if gone {
 		report.Change(s.config.Events, e.described(), event.ActionDelete)
 		s.forget(e)
 	}
 	close(d.done)
-	return d.err
+	return err
 }
 
-// purge takes away all that a container is. From the first step on it is marked
-// in the records; on a full disk it goes on without that, for it makes room. One
-// that is removed when it ends has been marked by its start. It goes on when ctx ends.
-func (s *Service) purge(ctx context.Context, e *entry) (err error) {
+// purge takes away all that a container is. It is gone when its record is, before any
+// of its files, also if one of these cannot be removed. It goes on when ctx ends.
+func (s *Service) purge(ctx context.Context, e *entry) (gone bool, err error) {
 	ctx, span := trace.Start(context.WithoutCancel(ctx), "remove the container")
 	defer span.EndBy(&err)
-	if !s.endedUnseen(e) {
-		marked := e.record()
-		marked.Deleting = true
-		err := trace.Do(ctx, "write the record", func(context.Context) error { return s.config.Records.Put(e.id(), marked) })
-		if err != nil && !errors.Is(err, errdefs.ErrResourceExhausted) {
-			return err
-		}
-	}
 	s.mu.Lock()
+	before := e.deleting
 	e.deleting = true
 	released := e.released
 	s.mu.Unlock()
@@ -113,19 +107,44 @@ func (s *Service) purge(ctx context.Context, e *entry) (err error) {
 	if !released {
 		parallel.Go(func() { s.release(ctx, e, true) })
 	}
-	err = errors.Join(
-		os.RemoveAll(s.config.Roots.Sandbox(e.id())),
-		disk.Empty(s.config.Roots.Container(e.id())),
-	)
+	if err = s.deleteRecord(ctx, e); err == nil {
+		gone, err = true, s.removeFiles(e)
+	}
 	parallel.Wait()
+	if gone {
+		return true, err
+	}
+	s.mu.Lock()
+	e.deleting = before
+	s.mu.Unlock()
+	if released {
+		return false, err
+	}
+	return false, errors.Join(err, leases.Reserve(ctx, s.config.Networks, e.wishes()))
+}
+
+// deleteRecord deletes the record of a container. On a full disk its files go first,
+// which makes room.
+func (s *Service) deleteRecord(ctx context.Context, e *entry) error {
+	remove := func(context.Context) error { return s.config.Records.Delete(e.id()) }
+	err := trace.Do(ctx, "write the record", remove)
+	if errors.Is(err, errdefs.ErrResourceExhausted) {
+		if err := disk.Empty(s.config.Roots.Container(e.id())); err != nil {
+			return e.errorf(fault.KindOfFile(err), "cannot be removed: %w", err)
+		}
+		err = trace.Do(ctx, "write the record", remove)
+	}
+	if errors.Is(err, errdefs.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+func (s *Service) removeFiles(e *entry) error {
+	err := errors.Join(os.RemoveAll(s.config.Roots.Sandbox(e.id())), os.RemoveAll(s.config.Roots.Container(e.id())))
 	if err != nil {
-		return e.errorf(fault.KindOfFile(err), "cannot be removed: %w", err)
+		return e.errorf(fault.KindOfFile(err), "is deleted, but for files that cannot be removed: %w", err)
 	}
-	err = trace.Do(ctx, "write the record", func(context.Context) error { return s.config.Records.Delete(e.id()) })
-	if err != nil && !errors.Is(err, errdefs.ErrNotFound) {
-		return err
-	}
-	s.removeStray(s.config.Roots.Container(e.id()))
 	return nil
 }
 

@@ -37,15 +37,18 @@ func (s *Service) finish(e *entry, r *run) {
 	}
 	s.mu.Lock()
 	last.StartedAt = r.startedAt
-	removing := e.config().AutoRemove && !r.keep
+	deleted := r.deleted
+	removing := e.config().AutoRemove && !r.keep && !deleted
 	r.removing, r.outcome = removing, last
 	s.mu.Unlock()
 
 	// Only now the plugins know that the streams are gone, whatever happened.
 	var parallel sync.WaitGroup
-	parallel.Go(func() { s.release(ctx, e, removing) })
+	if !deleted {
+		parallel.Go(func() { s.release(ctx, e, removing) })
+	}
 	s.programs.CleanUp(e.id(), r.Helper)
-	if !removing {
+	if !removing && !deleted {
 		parallel.Wait()
 		if err := disk.WriteExit(s.config.Roots.Container(e.id()), *last); err != nil {
 			s.config.Log.Error("cannot keep how a container ended", "container", e.id(), "error", err)

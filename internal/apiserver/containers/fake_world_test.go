@@ -227,8 +227,9 @@ func eventually(t tb, what string, holds func() bool) {
 type fakeRecords struct {
 	mu     sync.Mutex
 	stored map[string]record.Container
-	fail   error // of Put
-	stuck  error // of Delete
+	fail   error        // of Put
+	stuck  error        // of Delete
+	full   func() error // of Delete too; nil: never
 }
 
 func (f *fakeRecords) List() ([]record.Container, error) {
@@ -250,6 +251,11 @@ func (f *fakeRecords) Put(id string, s record.Container) error {
 func (f *fakeRecords) Delete(id string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.full != nil {
+		if err := f.full(); err != nil {
+			return err
+		}
+	}
 	if f.stuck != nil {
 		return f.stuck
 	}
@@ -326,6 +332,7 @@ type fakeNetworks struct {
 	demands  map[string]string // runtimes, by network
 	dns      resource.DNSConfiguration
 	barrier  *sync.WaitGroup // Allocate meets here
+	released int             // calls of Release
 }
 
 func newFakeNetworks() *fakeNetworks {
@@ -398,6 +405,7 @@ func (f *fakeNetworks) Allocate(ctx context.Context, id, key, owner string, wish
 func (f *fakeNetworks) Release(_ context.Context, id, key string, forget bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.released++
 	if err := f.down[id[3:]]; err != nil {
 		return err
 	}
@@ -419,6 +427,12 @@ func (f *fakeNetworks) Reserve(_ context.Context, id string, r pluginwire.Reserv
 }
 
 // held tells all that is allocated, reserved or in use.
+func (f *fakeNetworks) releases() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.released
+}
+
 func (f *fakeNetworks) held() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -3,6 +3,7 @@ package containers
 import (
 	"context"
 	"errors"
+	"syscall"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -30,7 +31,9 @@ type run struct {
 	// Guarded by Service.mu:
 	state       resource.ContainerState // starting, running or stopping
 	stops       int                     // calls of Stop at work
+	aborted     bool                    // was told to abort its start too late to hear of it
 	keep        bool                    // not to be removed when it ends
+	deleted     bool                    // ends for the deletion of its container, which does the rest
 	removing    bool                    // has ended and is removed, too late to keep it
 	startedAt   time.Time
 	attachments []resource.Attachment
@@ -73,6 +76,10 @@ func (s *Service) start(ctx context.Context, e *entry, attach bool) (resource.St
 		return resource.StartedContainer{}, err
 	}
 	s.background(func() { s.watch(e, r) })
+	if r.aborted {
+		r.Helper.End(context.WithoutCancel(ctx), syscall.SIGKILL, 0, s.config.GraceTimeout)
+		return resource.StartedContainer{}, e.errorf(errdefs.ErrAborted, "start was aborted")
+	}
 	return started, nil
 }
 
@@ -131,6 +138,7 @@ func (s *Service) launch(ctx context.Context, e *entry, r *run, attach bool) (re
 	defer s.mu.Unlock()
 	r.Helper, r.state, r.startedAt, r.attachments = made.Helper, resource.ContainerRunning, made.StartedAt, made.Attachments
 	r.told.Began(made.PID)
+	r.aborted = r.stops > 0 // who stops it from here on finds that it runs
 	report.Change(s.config.Events, e.described(), event.ActionStart)
 	return made.Answer, nil
 }

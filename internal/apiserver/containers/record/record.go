@@ -26,7 +26,7 @@ const (
 type Container struct {
 	resource.Metadata
 	Configuration resource.ContainerConfiguration `json:"configuration"`
-	// Deleting: a deletion has begun and has to be finished.
+	// Deleting: a deletion has begun and has to be finished. Earlier versions wrote that.
 	Deleting bool `json:"deleting,omitempty"`
 }
 
