@@ -642,3 +642,57 @@ func TestRemember(t *testing.T) {
 		}
 	}
 }
+
+// A lease that has become free stays as it was in its file for a moment: a process
+// that dies meanwhile leaves one that its successor takes off and frees, to which the
+// addresses belong still. Before somebody else gets these, it is written.
+func TestFreedIsWrittenBeforeItsAddressesAreGivenAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		directory, f := t.TempDir(), newFake()
+		table := open(t, directory, f, realization)
+		first := allocate(t, table, "a", resource.AttachmentConfiguration{})
+		table.LetGo(hold(t, table, 1, "a"))
+		synctest.Wait()
+
+		died := t.TempDir() // what a process finds that comes after one that died now
+		if err := os.CopyFS(died, os.DirFS(directory)); err != nil {
+			t.Fatal(err)
+		}
+		successor := open(t, died, newFake(), realization)
+		want(t, "states after a death", states(successor), map[string]resource.LeaseState{"a": resource.LeaseOrphaned})
+		again := allocate(t, successor, "a", resource.AttachmentConfiguration{}) // waits for the grace
+		want(t, "addresses after a death", again.Attachment.IPv4Address, first.Attachment.IPv4Address)
+
+		static := resource.AttachmentConfiguration{IPv4Address: first.Attachment.IPv4Address.Addr()}
+		allocate(t, table, "b", static)
+		given := t.TempDir()
+		if err := os.CopyFS(given, os.DirFS(directory)); err != nil {
+			t.Fatal(err)
+		}
+		want(t, "states after the addresses were given away", states(open(t, given, newFake(), realization)),
+			map[string]resource.LeaseState{"b": resource.LeasePending})
+	})
+}
+
+// What is forgotten at once is never written.
+func TestFreedIsForgotten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		directory := t.TempDir()
+		table := open(t, directory, newFake(), realization)
+		allocate(t, table, "a", resource.AttachmentConfiguration{})
+		allocate(t, table, "b", resource.AttachmentConfiguration{})
+		table.LetGo(hold(t, table, 1, "a", "b"))
+		synctest.Wait()
+		if err := table.Release(t.Context(), "a", true); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second) // of the bubble: until what is put off is done
+		entries, err := os.ReadDir(directory)
+		if err != nil || len(entries) != 1 || entries[0].Name() != "b.json" {
+			t.Errorf("files %v, %v, want that of b alone", entries, err)
+		}
+		want(t, "states after a restart", states(open(t, directory, newFake(), realization)), map[string]resource.LeaseState{})
+	})
+}
