@@ -7,53 +7,19 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+
+	"patchbay.dev/patchbay/internal/firewall/connection"
 )
 
 // element is one element of a set; its comment is its network's id.
-type element struct {
-	set   *nftables.Set
-	value nftables.SetElement
-}
-
-// maxPerMessage keeps the list of a message's elements below the 64 KiB that an
-// attribute of netlink has room for; one has some 100 bytes.
-const maxPerMessage = 256
-
-// addElements and deleteElements put elements into a transaction, those of one set
-// in one message.
-func addElements(c *nftables.Conn, all []element) error {
-	return eachSet(all, c.SetAddElements)
-}
-
-func deleteElements(c *nftables.Conn, all []element) error {
-	return eachSet(all, c.SetDeleteElements)
-}
-
-func eachSet(all []element, do func(*nftables.Set, []nftables.SetElement) error) error {
-	var sets []*nftables.Set // in their order
-	values := map[*nftables.Set][]nftables.SetElement{}
-	for _, e := range all {
-		if values[e.set] == nil {
-			sets = append(sets, e.set)
-		}
-		values[e.set] = append(values[e.set], e.value)
-	}
-	for _, s := range sets {
-		for some := range slices.Chunk(values[s], maxPerMessage) {
-			if err := do(s, some); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
+type element = connection.Element
 
 // desired are all elements that the network should have.
 func (n *Network) desired(plain bool) []element {
 	all := n.sure(plain)
 	sets := inetSets()
 	for _, f := range n.forwards() {
-		all = append(all, element{set: sets[f.set()], value: n.forwardElement(f)})
+		all = append(all, element{Set: sets[f.set()], Value: n.forwardElement(f)})
 	}
 	return all
 }
@@ -144,7 +110,7 @@ func (n *Network) senderElements(p Port) []element {
 }
 
 func (n *Network) element(s *nftables.Set, key []byte, v *expr.Verdict) element {
-	return element{set: s, value: nftables.SetElement{Key: key, VerdictData: v, Comment: n.config.Network}}
+	return element{Set: s, Value: nftables.SetElement{Key: key, VerdictData: v, Comment: n.config.Network}}
 }
 
 // ownElements returns what the kernel has of the network in a set, as keys
@@ -196,6 +162,6 @@ func contains(all []nftables.SetElement, key []byte) bool {
 
 func isAmong(all []element, s *nftables.Set, key []byte) bool {
 	return slices.ContainsFunc(all, func(e element) bool {
-		return e.set.Name == s.Name && e.set.Table.Family == s.Table.Family && bytes.Equal(e.value.Key, key)
+		return e.Set.Name == s.Name && e.Set.Table.Family == s.Table.Family && bytes.Equal(e.Value.Key, key)
 	})
 }

@@ -172,12 +172,7 @@ func (n *Network) apply(plain bool) error {
 		return err
 	}
 	if set {
-		err := n.kernel.Tables(func(c *nftables.Conn) error {
-			if err := addElements(c, n.sure(plain)); err != nil {
-				return err
-			}
-			return c.Flush()
-		})
+		err := n.kernel.Add(n.sure(plain))
 		if !errors.Is(err, unix.ENOENT) { // the last other network took them away meanwhile
 			return err
 		}
@@ -188,7 +183,7 @@ func (n *Network) apply(plain bool) error {
 				return err
 			}
 		}
-		if err := addElements(c, n.sure(plain)); err != nil {
+		if err := connection.Add(c, n.sure(plain)); err != nil {
 			return err
 		}
 		return c.Flush()
@@ -202,7 +197,7 @@ func (n *Network) Admit(p Port) error {
 	n.mu.Lock()
 	n.ports[p.Interface] = p
 	n.mu.Unlock()
-	err := n.add(n.portElements(p, n.isPlain()))
+	err := n.kernel.Add(n.portElements(p, n.isPlain()))
 	if errors.Is(err, unix.ENOENT) { // flushed, and not healed yet
 		return n.ensure()
 	}
@@ -220,42 +215,11 @@ func (n *Network) Revoke(p Port) error {
 	n.mu.Lock()
 	delete(n.ports, p.Interface)
 	n.mu.Unlock()
-	err := n.drop(n.portElements(p, n.isPlain()))
+	err := n.kernel.Remove(n.portElements(p, n.isPlain()))
 	if err != nil && !errors.Is(err, unix.ENOENT) { // no table, no right to send
 		return fmt.Errorf("nftables: revoke %s: %w", p.Interface, kindOf(err))
 	}
 	return nil
-}
-
-// add puts elements into their sets in one transaction.
-func (n *Network) add(all []element) error {
-	return n.kernel.Tables(func(c *nftables.Conn) error {
-		if err := addElements(c, all); err != nil {
-			return err
-		}
-		return c.Flush()
-	})
-}
-
-// drop removes elements in one transaction. That some of them are not there is
-// no error: they are added first then, which is not done at once since it is
-// twice the work and as good as never needed.
-func (n *Network) drop(all []element) error {
-	err := n.kernel.Tables(func(c *nftables.Conn) error {
-		if err := deleteElements(c, all); err != nil {
-			return err
-		}
-		return c.Flush()
-	})
-	if !errors.Is(err, unix.ENOENT) {
-		return err
-	}
-	return n.kernel.Tables(func(c *nftables.Conn) error {
-		if err := errors.Join(addElements(c, all), deleteElements(c, all)); err != nil {
-			return err
-		}
-		return c.Flush()
-	})
 }
 
 // Remove takes all of the network out of the tables, whichever process put it
@@ -301,12 +265,12 @@ func (n *Network) removeElements(stay []element) error {
 				}
 				for _, e := range own {
 					if !isAmong(stay, s, e.Key) {
-						old = append(old, element{s, e})
+						old = append(old, element{Set: s, Value: e})
 					}
 				}
 			}
 		}
-		if err := deleteElements(c, old); err != nil {
+		if err := connection.Remove(c, old); err != nil {
 			return err
 		}
 		return c.Flush()

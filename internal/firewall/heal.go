@@ -86,7 +86,7 @@ func (n *Network) differences(c *nftables.Conn, plain bool) (faults []string, er
 	}
 	missing := 0
 	for _, e := range n.desired(plain) {
-		if !contains(have[families[e.set.Table.Family]][e.set.Name], e.value.Key) {
+		if !contains(have[families[e.Set.Table.Family]][e.Set.Name], e.Value.Key) {
 			missing++
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/containerd/errdefs"
-	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
@@ -123,7 +122,7 @@ func (h *Handle) Retire(port, bridge, prefix string, addresses []netip.Addr) (in
 	msg.Index = int32(have.Index)
 	rename.AddData(msg)
 	rename.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(fmt.Sprintf("%s%d", prefix, have.Index))))
-	requests := append(unknown(have.MasterIndex, addresses), rtnl.Flags(have.Index, false), rename)
+	requests := append(rtnl.ForgetNeighbours(have.MasterIndex, addresses), rtnl.Flags(have.Index, false), rename)
 	if err := h.raw.Do(requests...); err != nil && !gone(err) {
 		return 0, fmt.Errorf("port %s: take off the network: %w", port, err)
 	}
@@ -210,18 +209,5 @@ func (h *Handle) forgetNeighbours(name string, addresses []netip.Addr) error {
 	if err != nil {
 		return err
 	}
-	return h.raw.Do(unknown(l.Attrs().Index, addresses)...)
-}
-
-// unknown are the requests that remove the neighbours of an interface that have the
-// addresses.
-func unknown(index int, addresses []netip.Addr) []*nl.NetlinkRequest {
-	requests := make([]*nl.NetlinkRequest, 0, len(addresses))
-	for _, a := range addresses {
-		req := rtnl.Request(unix.RTM_DELNEIGH, 0)
-		req.AddData(&netlink.Ndmsg{Family: uint8(rtnl.FamilyOf(a)), Index: uint32(index)})
-		req.AddData(nl.NewRtAttr(netlink.NDA_DST, a.AsSlice()))
-		requests = append(requests, rtnl.Optional(req)) // most were never known
-	}
-	return requests
+	return h.raw.Do(rtnl.ForgetNeighbours(l.Attrs().Index, addresses)...)
 }

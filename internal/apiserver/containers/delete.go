@@ -3,7 +3,6 @@ package containers
 import (
 	"context"
 	"errors"
-	"os"
 	"sync"
 
 	"github.com/containerd/errdefs"
@@ -11,6 +10,7 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
+	"patchbay.dev/patchbay/internal/apiserver/containers/record"
 	"patchbay.dev/patchbay/internal/apiserver/containers/report"
 	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/resource"
@@ -107,8 +107,11 @@ func (s *Service) purge(ctx context.Context, e *entry) (gone bool, err error) {
 	if !released {
 		parallel.Go(func() { s.release(ctx, e, true) })
 	}
-	if err = s.deleteRecord(ctx, e); err == nil {
-		gone, err = true, s.removeFiles(e)
+	err = trace.Do(ctx, "write the record", func(context.Context) error {
+		return record.Delete(s.config.Records, e.id(), func() error { return e.ofFiles(disk.Empty(s.config.Roots.Container(e.id()))) })
+	})
+	if gone = err == nil; gone {
+		err = e.ofFiles(disk.Remove(s.config.Roots, e.id()))
 	}
 	parallel.Wait()
 	if gone {
@@ -123,29 +126,12 @@ func (s *Service) purge(ctx context.Context, e *entry) (gone bool, err error) {
 	return false, errors.Join(err, leases.Reserve(ctx, s.config.Networks, e.wishes()))
 }
 
-// deleteRecord deletes the record of a container. On a full disk its files go first,
-// which makes room.
-func (s *Service) deleteRecord(ctx context.Context, e *entry) error {
-	remove := func(context.Context) error { return s.config.Records.Delete(e.id()) }
-	err := trace.Do(ctx, "write the record", remove)
-	if errors.Is(err, errdefs.ErrResourceExhausted) {
-		if err := disk.Empty(s.config.Roots.Container(e.id())); err != nil {
-			return e.errorf(fault.KindOfFile(err), "cannot be removed: %w", err)
-		}
-		err = trace.Do(ctx, "write the record", remove)
-	}
-	if errors.Is(err, errdefs.ErrNotFound) {
+// ofFiles explains why files of a container cannot be removed.
+func (e *entry) ofFiles(err error) error {
+	if err == nil {
 		return nil
 	}
-	return err
-}
-
-func (s *Service) removeFiles(e *entry) error {
-	err := errors.Join(os.RemoveAll(s.config.Roots.Sandbox(e.id())), os.RemoveAll(s.config.Roots.Container(e.id())))
-	if err != nil {
-		return e.errorf(fault.KindOfFile(err), "is deleted, but for files that cannot be removed: %w", err)
-	}
-	return nil
+	return e.errorf(fault.KindOfFile(err), "files cannot be removed: %w", err)
 }
 
 // settle waits for what is left of a run whose main process or helper has ended: who

@@ -2,7 +2,9 @@ package rtnl
 
 import (
 	"net"
+	"net/netip"
 
+	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -69,4 +71,17 @@ func Announce(index int, mac net.HardwareAddr) *nl.NetlinkRequest {
 	req.AddData(msg)
 	req.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, mac))
 	return req
+}
+
+// ForgetNeighbours removes what the kernel knows of who has the addresses on a link.
+// That it knows nothing is no failure.
+func ForgetNeighbours(index int, addresses []netip.Addr) []*nl.NetlinkRequest {
+	requests := make([]*nl.NetlinkRequest, len(addresses))
+	for i, a := range addresses {
+		req := Request(unix.RTM_DELNEIGH, 0)
+		req.AddData(&netlink.Ndmsg{Family: uint8(FamilyOf(a)), Index: uint32(index)})
+		req.AddData(nl.NewRtAttr(netlink.NDA_DST, a.AsSlice()))
+		requests[i] = Optional(req)
+	}
+	return requests
 }

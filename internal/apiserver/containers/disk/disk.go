@@ -123,6 +123,11 @@ func Empty(directory string) error {
 	return errors.Join(faults...)
 }
 
+// Remove removes all that a container has on disk, and that its sandbox has.
+func Remove(roots layout.Roots, id string) error {
+	return errors.Join(os.RemoveAll(roots.Sandbox(id)), os.RemoveAll(roots.Container(id)))
+}
+
 // Names returns what is in a directory; nothing if it is not there.
 func Names(directory string) ([]string, error) {
 	entries, err := os.ReadDir(directory)

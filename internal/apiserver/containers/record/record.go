@@ -3,6 +3,7 @@ package record
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/containerd/errdefs"
@@ -28,6 +29,21 @@ type Container struct {
 	Configuration resource.ContainerConfiguration `json:"configuration"`
 	// Deleting: a deletion has begun and has to be finished. Earlier versions wrote that.
 	Deleting bool `json:"deleting,omitempty"`
+}
+
+// Delete deletes a record; one that is not there is no error. On a full disk it does
+// so once makeRoom has.
+func Delete(records interface{ Delete(id string) error }, id string, makeRoom func() error) error {
+	err := records.Delete(id)
+	if errors.Is(err, errdefs.ErrResourceExhausted) {
+		if err = makeRoom(); err == nil {
+			err = records.Delete(id)
+		}
+	}
+	if errors.Is(err, errdefs.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // Migrate turns a stored container of an older schema into the next one.
