@@ -160,8 +160,16 @@ func contains(all []nftables.SetElement, key []byte) bool {
 	return slices.ContainsFunc(all, func(e nftables.SetElement) bool { return bytes.Equal(e.Key, key) })
 }
 
-func isAmong(all []element, s *nftables.Set, key []byte) bool {
-	return slices.ContainsFunc(all, func(e element) bool {
-		return e.Set.Name == s.Name && e.Set.Table.Family == s.Table.Family && bytes.Equal(e.Value.Key, key)
-	})
+// others are the elements of a set that are not among those that stay.
+func others(s *nftables.Set, all []nftables.SetElement, stay []element) []element {
+	var out []element
+	for _, v := range all {
+		stays := slices.ContainsFunc(stay, func(e element) bool {
+			return e.Set.Name == s.Name && e.Set.Table.Family == s.Table.Family && bytes.Equal(e.Value.Key, v.Key)
+		})
+		if !stays {
+			out = append(out, element{Set: s, Value: v})
+		}
+	}
+	return out
 }

@@ -263,11 +263,7 @@ func (n *Network) removeElements(stay []element) error {
 				if err != nil {
 					return err
 				}
-				for _, e := range own {
-					if !isAmong(stay, s, e.Key) {
-						old = append(old, element{Set: s, Value: e})
-					}
-				}
+				old = append(old, others(s, own, stay)...)
 			}
 		}
 		if err := connection.Remove(c, old); err != nil {

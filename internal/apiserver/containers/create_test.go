@@ -346,10 +346,10 @@ func TestDeleteOnAFullDisk(t *testing.T) {
 	w := newWorld(t)
 	id := w.create(t, "web", "run")
 	w.records.full = func() error {
-		if _, err := os.Stat(filepath.Join(w.roots.Container(id), "upper")); err != nil {
-			return nil
+		if _, err := os.Stat(filepath.Join(w.roots.Container(id), "upper")); err == nil {
+			return &kinded{"disk full", errdefs.ErrResourceExhausted}
 		}
-		return &kinded{"disk full", errdefs.ErrResourceExhausted}
+		return nil
 	}
 	if err := w.service.Delete(context.Background(), "web", false); err != nil {
 		t.Fatal(err)

@@ -9,7 +9,6 @@ import (
 
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
-	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
 	"patchbay.dev/patchbay/internal/apiserver/containers/record"
 	"patchbay.dev/patchbay/internal/apiserver/containers/report"
 	"patchbay.dev/patchbay/internal/trace"
@@ -93,13 +92,18 @@ func (s *Service) remove(ctx context.Context, e *entry) error {
 	return err
 }
 
-// purge takes away all that a container is. It is gone when its record is, before any
-// of its files, also if one of these cannot be removed. It goes on when ctx ends.
+// purge takes away all that a container is. It is gone when its record is, also if a
+// file of it cannot be removed then. It goes on when ctx ends.
 func (s *Service) purge(ctx context.Context, e *entry) (gone bool, err error) {
 	ctx, span := trace.Start(context.WithoutCancel(ctx), "remove the container")
 	defer span.EndBy(&err)
+	err = trace.Do(ctx, "write the record", func(context.Context) error {
+		return record.Delete(s.config.Records, e.id(), func() error { return e.ofFiles(disk.Empty(s.config.Roots.Container(e.id()))) })
+	})
+	if err != nil {
+		return false, err
+	}
 	s.mu.Lock()
-	before := e.deleting
 	e.deleting = true
 	released := e.released
 	s.mu.Unlock()
@@ -107,23 +111,9 @@ func (s *Service) purge(ctx context.Context, e *entry) (gone bool, err error) {
 	if !released {
 		parallel.Go(func() { s.release(ctx, e, true) })
 	}
-	err = trace.Do(ctx, "write the record", func(context.Context) error {
-		return record.Delete(s.config.Records, e.id(), func() error { return e.ofFiles(disk.Empty(s.config.Roots.Container(e.id()))) })
-	})
-	if gone = err == nil; gone {
-		err = e.ofFiles(disk.Remove(s.config.Roots, e.id()))
-	}
+	err = e.ofFiles(disk.Remove(s.config.Roots, e.id()))
 	parallel.Wait()
-	if gone {
-		return true, err
-	}
-	s.mu.Lock()
-	e.deleting = before
-	s.mu.Unlock()
-	if released {
-		return false, err
-	}
-	return false, errors.Join(err, leases.Reserve(ctx, s.config.Networks, e.wishes()))
+	return true, err
 }
 
 // ofFiles explains why files of a container cannot be removed.
