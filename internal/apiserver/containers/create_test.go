@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -310,8 +311,8 @@ func TestRefusedDeletionLeavesTheContainer(t *testing.T) {
 	if r := w.service.Reservations("id-a"); len(r) != 1 {
 		t.Errorf("reservations: %v", r)
 	}
-	if held := w.networks.held(); len(held) != 1 {
-		t.Errorf("held by networks: %v", held)
+	if reserved := "reserved id-a " + id + "/eth0"; !slices.Contains(w.networks.held(), reserved) {
+		t.Errorf("the networks have %v, want %q among it", w.networks.held(), reserved)
 	}
 	w.records.mu.Lock()
 	w.records.stuck = nil

@@ -2,7 +2,6 @@ package containers
 
 import (
 	"context"
-	"errors"
 	"sync"
 
 	"github.com/containerd/errdefs"
