@@ -3,7 +3,6 @@ package forward
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -80,10 +79,9 @@ func (s *stream) pass(client *net.TCPConn, targets Targets, dial Dial, log *slog
 	back.Wait()
 }
 
-// pump copies one way. The copy is by splice(2) between TCP
-// connections, see net.TCPConn.ReadFrom.
+// pump copies one way, until the end or a fault of either side.
 func pump(to, from net.Conn) {
-	if _, err := io.Copy(to, from); err != nil {
+	if err := transfer(to, from); err != nil {
 		reset(to)
 		reset(from)
 		return
