@@ -172,22 +172,29 @@ func conntrack(key expr.CtKey, bits uint32) part {
 	return append(part{&expr.Ct{Key: key, Register: firstField}}, anyBit(binaryutil.NativeEndian.PutUint32(bits))...)
 }
 
+// beginsConnection matches the first packet of either side of a TCP connection. Before a
+// lookup in a set it spares that to all others.
+func beginsConnection() part {
+	const syn, reset = 0x02, 0x04
+	all := append(l4proto(unix.IPPROTO_TCP), load(tcpFlags, firstField)...)
+	return append(all,
+		&expr.Bitwise{SourceRegister: firstField, DestRegister: firstField, Len: 1, Mask: []byte{syn | reset}, Xor: []byte{0}},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: firstField, Data: []byte{syn}})
+}
+
 // clampSegments lowers the maximum segment size that a TCP connection begins
 // with (RFC 9293, section 3.7.1) to what fits the smaller one of the MTUs of the
 // routes in both directions.
 func clampSegments() part {
 	const (
-		syn, reset     = 0x02, 0x04
 		maxSegment     = 2 // kind of the option
 		sizeAt, sizeOf = 2, 2
 	)
-	all := append(l4proto(unix.IPPROTO_TCP), load(tcpFlags, firstField)...)
-	return append(all,
-		&expr.Bitwise{SourceRegister: firstField, DestRegister: firstField, Len: 1, Mask: []byte{syn | reset}, Xor: []byte{0}},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: firstField, Data: []byte{syn}},
+	return part{
 		&expr.Rt{Register: firstField, Key: expr.RtTCPMSS},
 		&expr.Byteorder{SourceRegister: firstField, DestRegister: firstField, Op: expr.ByteorderHton, Len: sizeOf, Size: sizeOf},
-		&expr.Exthdr{SourceRegister: firstField, Type: maxSegment, Offset: sizeAt, Len: sizeOf, Op: expr.ExthdrOpTcpopt})
+		&expr.Exthdr{SourceRegister: firstField, Type: maxSegment, Offset: sizeAt, Len: sizeOf, Op: expr.ExthdrOpTcpopt},
+	}
 }
 
 // notForInterface matches packets to addresses that the input interface does

@@ -193,8 +193,8 @@ func inetTable() definition {
 	d.chain(hook("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter),
 		// Frames within a bridge come by here where br_netfilter is on.
 		rule(iifname(firstField), oifname(afterName), in(loops), accept),
-		rule(iifname(firstField), in(bridges), clampSegments()),
-		rule(oifname(firstField), in(bridges), clampSegments()),
+		rule(beginsConnection(), iifname(firstField), in(bridges), clampSegments()),
+		rule(beginsConnection(), oifname(firstField), in(bridges), clampSegments()),
 		rule(iifname(firstField), verdictOf(from)),
 		rule(oifname(firstField), verdictOf(to)))
 	d.chain(hook("input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter),

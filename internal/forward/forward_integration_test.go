@@ -28,12 +28,12 @@ const patience = 20 * time.Second
 // world is a host with its loopback addresses alone and a sandbox with its own.
 type world struct{ host, sandbox *netns.Namespace }
 
-func newWorld(t *testing.T) world {
+func newWorld(t testing.TB) world {
 	t.Helper()
 	return world{netnstest.New(t), netnstest.New(t)}
 }
 
-func in[T any](t *testing.T, ns *netns.Namespace, f func() (T, error)) T {
+func in[T any](t testing.TB, ns *netns.Namespace, f func() (T, error)) T {
 	t.Helper()
 	var out T
 	netnstest.Do(t, ns, func() (err error) {
@@ -44,7 +44,7 @@ func in[T any](t *testing.T, ns *netns.Namespace, f func() (T, error)) T {
 }
 
 // forward publishes port 1000 of the host as 2000 of the sandbox.
-func (w world) forward(t *testing.T, protocol string) *Sockets {
+func (w world) forward(t testing.TB, protocol string) *Sockets {
 	t.Helper()
 	s := in(t, w.host, func() (*Sockets, error) {
 		return Listen([]resource.PublishedPort{{Protocol: protocol, HostPort: 1000, ContainerPort: 2000}})
@@ -60,7 +60,7 @@ func (w world) forward(t *testing.T, protocol string) *Sockets {
 	return s
 }
 
-func (w world) call(t *testing.T, network, address string) net.Conn {
+func (w world) call(t testing.TB, network, address string) net.Conn {
 	t.Helper()
 	c := in(t, w.host, func() (net.Conn, error) { return net.Dial(network, address) })
 	t.Cleanup(func() { c.Close() })
@@ -69,7 +69,7 @@ func (w world) call(t *testing.T, network, address string) net.Conn {
 }
 
 // serve lets f answer each connection to port 2000 of the sandbox.
-func (w world) serve(t *testing.T, f func(*net.TCPConn)) {
+func (w world) serve(t testing.TB, f func(*net.TCPConn)) {
 	t.Helper()
 	l := in(t, w.sandbox, func() (net.Listener, error) { return net.Listen("tcp", ":2000") })
 	t.Cleanup(func() { l.Close() })

@@ -3,6 +3,7 @@ package forward
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -79,9 +80,10 @@ func (s *stream) pass(client *net.TCPConn, targets Targets, dial Dial, log *slog
 	back.Wait()
 }
 
-// pump copies one way, until the end or a fault of either side.
+// pump copies one way. The copy is by splice(2) between TCP
+// connections, see net.TCPConn.ReadFrom.
 func pump(to, from net.Conn) {
-	if err := transfer(to, from); err != nil {
+	if _, err := io.Copy(to, from); err != nil {
 		reset(to)
 		reset(from)
 		return

@@ -19,8 +19,8 @@ const servedPort = "8080"
 
 // ports is HTTP through published ports, beside the container's own address.
 func (b *bench) ports(ctx context.Context, p *result.Part) (err error) {
-	p.Notes = []string{"HTTP on 8 kept connections. From the host: to its own address, which Patchbay forwards by nft, and to 127.0.0.1, which its forwarder " +
-		"takes. From outside: from a machine on the host's link."}
+	p.Notes = []string{"HTTP on 8 kept connections. From the host: to its own address and to 127.0.0.1, which Patchbay forwards by nft, and to ::1, which its " +
+		"forwarder takes. From outside: from a machine on the host's link."}
 	var undo []func() error
 	defer func() {
 		for _, u := range undo {
@@ -43,7 +43,7 @@ func (b *bench) ports(ctx context.Context, p *result.Part) (err error) {
 		}
 		readings = append(readings, b.portReadings(e, address)...)
 	}
-	for _, where := range []string{"host", "loopback", "outside"} {
+	for _, where := range []string{"host", "loopback", "forwarder", "outside"} {
 		p.Measurements = append(p.Measurements,
 			result.Measurement{ID: "requests-" + where, What: goal.Name("requests-" + where), Unit: "requests/s", Higher: true, Series: faults},
 			result.Measurement{ID: "p99-" + where, What: goal.Name("p99-" + where), Unit: "µs", Series: faults})
@@ -51,9 +51,10 @@ func (b *bench) ports(ctx context.Context, p *result.Part) (err error) {
 	if err := b.read(ctx, b.rounds(12, 3), p.Measurements, readings); err != nil {
 		return err
 	}
-	// The forwarder is compared with the same way to the container as nft is.
+	// All are compared with the same way to the container.
 	for _, m := range []string{"requests-", "p99-"} {
 		shareDirect(p.Measurements, m+"host", m+"loopback")
+		shareDirect(p.Measurements, m+"host", m+"forwarder")
 	}
 	return nil
 }
@@ -88,10 +89,14 @@ func (b *bench) portReadings(e engine.Keeper, address string) []reading {
 			return []float64{f.RequestsPerSecond, f.P99}, err
 		}}
 	}
-	return []reading{
+	all := []reading{
 		read(direct, "host", at.Inside(), address),
 		read(e.Name(), "host", at.Inside(), host.Address),
 		read(e.Name(), "loopback", at.Inside(), "127.0.0.1"),
 		read(e.Name(), "outside", at.Outside(), host.Address),
 	}
+	if e.Name() == goal.Patchbay { // the others' networks have IPv4 alone
+		all = append(all, read(e.Name(), "forwarder", at.Inside(), "::1"))
+	}
+	return all
 }

@@ -22,7 +22,7 @@ const patience = 5 * time.Second
 func dial(address string) (net.Conn, error) {
 	deadline := time.Now().Add(patience)
 	for {
-		c, err := net.DialTimeout("tcp4", address, patience)
+		c, err := net.DialTimeout("tcp", address, patience)
 		if !errors.Is(err, unix.ECONNREFUSED) || time.Now().After(deadline) {
 			return c, err
 		}
