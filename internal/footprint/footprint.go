@@ -4,8 +4,8 @@
 // has doubled. One that does little keeps what its beginning and its last calls have
 // left for ever, and there is a process for each network.
 //
-// It is not for a process that allocates less than 2 MiB in all, as the helpers of
-// containers do: the first collection makes tables of its own, which are larger then than
+// A process that allocates less than 2 MiB in all, as the helpers of containers do, does
+// not collect: the first collection makes tables of its own, which are larger then than
 // what it finds.
 package footprint
 
@@ -36,6 +36,9 @@ func New() *Trimmer {
 	return &Trimmer{time.AfterFunc(quiet, trim)}
 }
 
+// NewUncollected returns a Trimmer that collects no garbage.
+func NewUncollected() *Trimmer { return &Trimmer{time.AfterFunc(quiet, unmapProgram)} }
+
 // Observe is told of a call when it begins, and by what it returns when it ends. One
 // that is still running is no work: most of these wait for something.
 func (t *Trimmer) Observe(string) (ended func(string)) {
@@ -56,4 +59,5 @@ func (t *Trimmer) Close() {
 func trim() {
 	debug.SetGCPercent(growth)
 	debug.FreeOSMemory()
+	unmapProgram()
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/api/patchbay/sandbox/v1/sandboxv1connect"
+	"patchbay.dev/patchbay/internal/footprint"
 	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/sandbox/copying"
@@ -31,7 +32,10 @@ const answerTimeout = 5 * time.Second
 // failed Bootstrap, a Shutdown or SIGTERM. The last answers are delivered before
 // it returns.
 func serve(s *sandbox.Sandbox, h *harness, l net.Listener, recorder *trace.Recorder, log *slog.Logger) error {
+	trimmer := footprint.NewUncollected()
+	defer trimmer.Close()
 	server := rpc.NewServer(rpc.ServerConfig{
+		Observe:  trimmer.Observe,
 		Register: func(c *connect.Server) { sandboxv1connect.RegisterSandboxServiceHandler(c, h) },
 		Trace:    recorder,
 		Log:      log,
