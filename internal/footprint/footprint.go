@@ -36,8 +36,13 @@ func New() *Trimmer {
 	return &Trimmer{time.AfterFunc(quiet, trim)}
 }
 
-// NewUncollected returns a Trimmer that collects no garbage.
-func NewUncollected() *Trimmer { return &Trimmer{time.AfterFunc(quiet, unmapProgram)} }
+// NewUncollected returns a Trimmer that collects no garbage, and does not look upon its
+// making as a call.
+func NewUncollected() *Trimmer {
+	timer := time.AfterFunc(quiet, unmapProgram)
+	timer.Stop()
+	return &Trimmer{timer}
+}
 
 // Observe is told of a call when it begins, and by what it returns when it ends. One
 // that is still running is no work: most of these wait for something.

@@ -74,3 +74,17 @@ func TestCollectionIsSomebodyElses(t *testing.T) {
 		t.Error("memory is given back though GOGC says when")
 	}
 }
+
+// What collects no garbage waits for a call, and then for the end of quiet.
+func TestUncollected(t *testing.T) {
+	t.Parallel()
+	trimmer := NewUncollected()
+	defer trimmer.Close()
+	if trimmer.timer.Stop() {
+		t.Error("the beginning leads to something")
+	}
+	trimmer.Observe("call")("ok")
+	if !trimmer.timer.Stop() {
+		t.Error("a call does not lead to anything")
+	}
+}
