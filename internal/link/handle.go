@@ -263,6 +263,18 @@ func (h *Handle) byName(name string) (netlink.Link, error) {
 	return l, nil
 }
 
+// index returns that of the interface of a name, or errdefs.ErrNotFound.
+func (h *Handle) index(name string) (int, error) {
+	index, err := h.raw.Index(name)
+	if errors.Is(err, unix.ENODEV) {
+		return 0, fmt.Errorf("interface %s: is not there: %w", name, errdefs.ErrNotFound)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("interface %s: %w", name, err)
+	}
+	return index, nil
+}
+
 // naming says what the interface of an index is called. The names of all
 // interfaces are a list that is as long as there are ports on the host.
 type naming func(index int) string

@@ -7,7 +7,6 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/vishvananda/netlink/nl"
-	vns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/link/rtnl"
@@ -39,7 +38,7 @@ func (h *Handle) Rename(name, to string, mtu int) error {
 // The port is gone when all descriptors of the files are closed. A port of that name
 // is what a dead sandbox left; it is removed first.
 func (h *Handle) AddBridgeTap(bridge, port string, mtu, queues int) ([]*os.File, error) {
-	master, err := h.byName(bridge)
+	master, err := h.index(bridge)
 	if err != nil {
 		return nil, fmt.Errorf("bridge %s: %w", bridge, err)
 	}
@@ -55,11 +54,11 @@ func (h *Handle) AddBridgeTap(bridge, port string, mtu, queues int) ([]*os.File,
 	enslave := rtnl.Request(unix.RTM_SETLINK, 0)
 	enslave.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
 	enslave.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(port)))
-	enslave.AddData(nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(master.Attrs().Index))))
+	enslave.AddData(nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(master))))
 	if mtu != 0 {
 		enslave.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(mtu))))
 	}
-	if err := h.upWithoutIPv6(port, rtnl.Optional(rtnl.NoLinkLocal(port)), enslave); err != nil {
+	if err := h.upWithoutIPv6([]string{port}, enslave); err != nil {
 		tuntap.Close(tap) // and with them the port
 		return nil, fmt.Errorf("port %s of bridge %s: %w", port, bridge, err)
 	}
@@ -89,11 +88,6 @@ func AddTap(inner Peer) (*os.File, error) {
 // setPeer gives an interface that is in its namespace already its MAC address
 // and MTU.
 func setPeer(inner Peer) error {
-	inside, err := rtnl.Open(vns.NsHandle(inner.Namespace.FD()))
-	if err != nil {
-		return fmt.Errorf("open netlink: %w", err)
-	}
-	defer inside.Close()
 	req := rtnl.Request(unix.RTM_NEWLINK, 0)
 	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
 	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(inner.Name)))
@@ -103,7 +97,7 @@ func setPeer(inner Peer) error {
 	if inner.MTU != 0 {
 		req.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(inner.MTU))))
 	}
-	return inside.Do(req)
+	return doIn(inner.Namespace, req)
 }
 
 // explainTap gives an error about opening a tap its kind.

@@ -38,6 +38,19 @@ func Open(at vns.NsHandle) (*Socket, error) {
 // Close ends the use of the socket.
 func (s *Socket) Close() { s.socket.Close() }
 
+// Index returns that of the link of a name, which the kernel tells without waiting for who
+// changes links; unix.ENODEV where there is none.
+func (s *Socket) Index(name string) (int, error) {
+	request, err := unix.NewIfreq(name)
+	if err != nil { // too long for a name
+		return 0, unix.ENODEV
+	}
+	if err := unix.IoctlIfreq(s.fd, unix.SIOCGIFINDEX, request); err != nil {
+		return 0, err
+	}
+	return int(request.Uint32()), nil
+}
+
 // StepError says which request of several failed.
 type StepError struct {
 	Step int // counted from 0

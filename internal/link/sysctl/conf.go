@@ -67,14 +67,17 @@ func Quiet(name string) error {
 
 // WithoutIPv6 has an interface that is down take no part in IPv6, as nothing but a
 // port of a bridge does: the kernel goes through the multicast routes of all interfaces that do for each of
-// them that comes or goes, and for each multicast packet. Where /proc/sys is read-only
-// it takes part.
-func WithoutIPv6(name string) error {
+// them that comes or goes, and for each multicast packet. It returns false where /proc/sys
+// is read-only: it takes part there.
+func WithoutIPv6(name string) (bool, error) {
 	err := Set(filepath.Join("ipv6/conf", name, "disable_ipv6"), "1")
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.EROFS) {
-		return nil
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // it cannot
+		return true, nil
+	case errors.Is(err, unix.EROFS):
+		return false, nil
 	}
-	return err
+	return err == nil, err
 }
 
 // sandbox are the settings of an interface whose addresses and routes are all
