@@ -2,9 +2,9 @@ package link
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 
-	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
@@ -16,42 +16,42 @@ import (
 // Configuration is what an interface of a sandbox gets.
 type Configuration struct {
 	Interface string
+	MAC       resource.MACAddress // that it has; empty: the kernel is asked
 	Addresses []netip.Prefix
 	Routes    []resource.Route // in their order; a destination of length 0 is the default route
 	// Sysctls override what an interface of a sandbox has otherwise.
 	Sysctls []sysctl.Interface
 }
 
-// Configure sets an interface up and gives it addresses and routes: ConfigureAll for one.
+// Configure sets an interface up and gives it addresses and routes: Rewire for one.
 func (h *Handle) Configure(name string, addresses []netip.Prefix, routes []resource.Route, sysctls ...sysctl.Interface) error {
-	return h.ConfigureAll(Configuration{Interface: name, Addresses: addresses, Routes: routes, Sysctls: sysctls})
+	return h.Rewire([]Configuration{{Interface: name, Addresses: addresses, Routes: routes, Sysctls: sysctls}}, nil)
 }
 
-// ConfigureAll sets interfaces up and gives them addresses and routes, in their order.
+// Rewire sets new interfaces up, gives them addresses and routes, in their order, and then
+// changes the routing of these and others as Reroute does.
 // IPv6 addresses can be used when it returns: no
 // duplicate address detection runs for them, their network has seen to it. The addresses are
 // announced, so that neighbours forget whom they belonged to before; router
 // advertisements are not listened to. After an error a part of it may have been done.
-func (h *Handle) ConfigureAll(all ...Configuration) error {
-	links := make([]netlink.Link, len(all))
+func (h *Handle) Rewire(added []Configuration, changes []RoutingChange) error {
 	var addresses []netip.Prefix
-	for i, c := range all {
-		l, err := h.byName(c.Interface)
+	var steps []rtnl.Step
+	var announcements []*nl.NetlinkRequest
+	for _, c := range added {
+		index, mac, err := h.identify(c)
 		if err != nil {
 			return err
 		}
-		links[i] = l
+		steps = append(steps, c.steps(index)...)
+		announcements = append(announcements, rtnl.Optional(rtnl.Announce(index, mac)))
 		addresses = append(addresses, c.Addresses...)
 	}
-	err := h.Inside(func() error {
-		for _, c := range all {
-			if err := sysctl.Prepare(c.Interface, c.Sysctls); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	routing, err := h.routingSteps(changes)
 	if err != nil {
+		return err
+	}
+	if err := h.prepare(added, changes); err != nil {
 		return err
 	}
 	settling, err := rtnl.WatchSettling(h.at(), addresses)
@@ -59,20 +59,47 @@ func (h *Handle) ConfigureAll(all ...Configuration) error {
 		return err
 	}
 	defer settling.Close()
-	var steps []rtnl.Step
-	var announcements []*nl.NetlinkRequest
-	for i, c := range all {
-		attrs := links[i].Attrs()
-		steps = append(steps, c.steps(attrs.Index)...)
-		announcements = append(announcements, rtnl.Optional(rtnl.Announce(attrs.Index, attrs.HardwareAddr)))
-	}
-	if err := h.raw.Run(steps); err != nil {
+	if err := h.raw.Run(append(steps, routing...)); err != nil {
 		return err
 	}
 	if err := settling.Wait(); err != nil {
 		return err
 	}
 	return h.raw.Do(announcements...)
+}
+
+// identify returns the index of an interface and its MAC address.
+func (h *Handle) identify(c Configuration) (int, net.HardwareAddr, error) {
+	if mac := c.MAC.HardwareAddr(); mac != nil {
+		index, err := h.index(c.Interface)
+		return index, mac, err
+	}
+	l, err := h.byName(c.Interface)
+	if err != nil {
+		return 0, nil, err
+	}
+	return l.Attrs().Index, l.Attrs().HardwareAddr, nil
+}
+
+// prepare makes the settings of interfaces.
+func (h *Handle) prepare(added []Configuration, changes []RoutingChange) error {
+	several := answering(changes)
+	if len(added)+len(several) == 0 {
+		return nil
+	}
+	return h.Inside(func() error {
+		for _, c := range added {
+			if err := sysctl.Prepare(c.Interface, c.Sysctls); err != nil {
+				return err
+			}
+		}
+		for _, name := range several {
+			if err := sysctl.AnswerForItself(name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func (c Configuration) steps(index int) []rtnl.Step {

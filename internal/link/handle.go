@@ -263,6 +263,15 @@ func (h *Handle) byName(name string) (netlink.Link, error) {
 	return l, nil
 }
 
+// Has reports whether there is an interface of a name.
+func (h *Handle) Has(name string) (bool, error) {
+	_, err := h.index(name)
+	if errdefs.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // index returns that of the interface of a name, or errdefs.ErrNotFound.
 func (h *Handle) index(name string) (int, error) {
 	index, err := h.raw.Index(name)

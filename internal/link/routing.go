@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/link/rtnl"
-	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -44,48 +43,47 @@ type RoutingChange struct {
 	From, To  Routing
 }
 
+// None reports whether nothing changes.
+func (c RoutingChange) None() bool {
+	return slices.Equal(c.From.Addresses, c.To.Addresses) && slices.Equal(c.From.Main, c.To.Main) && slices.Equal(c.From.Own, c.To.Own)
+}
+
 // Reroute changes the routing of interfaces; addresses stay as they are. What is
 // new is made before what is old is removed, and a destination in the main table
 // goes from one interface to another in one step, so that no packet meets a
 // gap. What is already as it is to be is no error.
-func (h *Handle) Reroute(changes ...RoutingChange) error {
+func (h *Handle) Reroute(changes ...RoutingChange) error { return h.Rewire(nil, changes) }
+
+// routingSteps are those of changes.
+func (h *Handle) routingSteps(changes []RoutingChange) ([]rtnl.Step, error) {
 	var tables, mains, removals []rtnl.Step
-	var several []string // that have neighbours in another one's subnet, possibly
 	for _, c := range changes {
-		if slices.ContainsFunc(c.To.Own, func(r resource.Route) bool { return r.Destination.Addr().Is4() }) {
-			several = append(several, c.Interface)
-		}
-	}
-	if err := h.answerForThemselves(several); err != nil {
-		return err
-	}
-	for _, c := range changes {
-		l, err := h.byName(c.Interface)
+		index, err := h.index(c.Interface)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		from, to := c.From.entries(c.Interface, l.Attrs().Index), c.To.entries(c.Interface, l.Attrs().Index)
+		from, to := c.From.entries(c.Interface, index), c.To.entries(c.Interface, index)
 		tables = append(tables, added(without(to.own, from.own))...)
 		mains = append(mains, added(without(to.main, from.main))...)
 		removals = append(removals, removed(without(from.main, to.main))...)
 		removals = append(removals, removed(without(from.own, to.own))...)
 	}
-	return h.raw.Run(slices.Concat(tables, mains, removals))
+	return slices.Concat(tables, mains, removals), nil
 }
 
-// answerForThemselves has each of the interfaces answer for its own addresses alone.
-func (h *Handle) answerForThemselves(interfaces []string) error {
-	if len(interfaces) == 0 {
-		return nil
+// answering are the interfaces that begin to answer for their own addresses alone: they may have
+// neighbours in another one's subnet.
+func answering(changes []RoutingChange) []string {
+	own4 := func(r Routing) bool {
+		return slices.ContainsFunc(r.Own, func(r resource.Route) bool { return r.Destination.Addr().Is4() })
 	}
-	return h.Inside(func() error {
-		for _, name := range interfaces {
-			if err := sysctl.AnswerForItself(name); err != nil {
-				return err
-			}
+	var several []string
+	for _, c := range changes {
+		if own4(c.To) && !own4(c.From) {
+			several = append(several, c.Interface)
 		}
-		return nil
-	})
+	}
+	return several
 }
 
 // routingEntry is a route or a rule, comparable.

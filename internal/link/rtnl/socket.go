@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 
 	"github.com/vishvananda/netlink/nl"
@@ -125,7 +126,7 @@ func (s *Socket) exchange(requests []*nl.NetlinkRequest, tolerated map[uint32]un
 
 // collect reads one answer for each step.
 func (s *Socket) collect(steps map[uint32]int, tolerated map[uint32]unix.Errno) error {
-	first := StepError{Step: len(steps)}
+	first := StepError{Step: math.MaxInt}
 	for len(steps) > 0 {
 		messages, _, err := s.socket.Receive()
 		if errors.Is(err, unix.EINTR) {

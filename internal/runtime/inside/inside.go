@@ -6,8 +6,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/containerd/errdefs"
-
 	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/internal/sandbox"
@@ -16,14 +14,22 @@ import (
 // Configure gives interfaces that are there and down what their plans say, and
 // sets them up. The handle is on their namespace.
 func Configure(h *link.Handle, interfaces ...sandbox.Interface) error {
+	return h.Rewire(configurations(interfaces, true), ownTables(interfaces))
+}
+
+// configurations are what interfaces get: with routes, or addresses alone.
+func configurations(interfaces []sandbox.Interface, routes bool) []link.Configuration {
 	all := make([]link.Configuration, len(interfaces))
 	for place, i := range interfaces {
-		all[place] = link.Configuration{Interface: i.Name, Addresses: i.Addresses, Routes: i.Routes, Sysctls: sysctls(i)}
+		all[place] = link.Configuration{Interface: i.Name, Addresses: i.Addresses, Sysctls: sysctls(i)}
+		if routes {
+			all[place].Routes = i.Routes
+		}
+		if _, born := i.Link.(sandbox.BridgePort); born { // with the planned one
+			all[place].MAC = i.MAC
+		}
 	}
-	if err := h.ConfigureAll(all...); err != nil {
-		return err
-	}
-	return h.Reroute(ownTables(interfaces)...)
+	return all
 }
 
 // ownTables are the routes that interfaces get beside those of the main table.
@@ -47,32 +53,26 @@ func sysctls(i sandbox.Interface) []sysctl.Interface {
 	return all
 }
 
-// Address sets interfaces that are there and down up, with their addresses and
-// without routes. The handle is on their namespace.
-func Address(h *link.Handle, interfaces ...sandbox.Interface) error {
-	all := make([]link.Configuration, len(interfaces))
-	for place, i := range interfaces {
-		all[place] = link.Configuration{Interface: i.Name, Addresses: i.Addresses, Sysctls: sysctls(i)}
-	}
-	return h.ConfigureAll(all...)
-}
-
-// Reroute changes the routes of all interfaces from those of one plan to those of
+// Rewire sets interfaces that are there and down up, with their addresses, and changes the
+// routes of all interfaces from those of one plan to those of
 // another. Those that are in one of them only have no routes in the other one;
 // those that are not there are left out. The handle is on their namespace.
-func Reroute(h *link.Handle, from, to []sandbox.Interface) error {
+func Rewire(h *link.Handle, from, to []sandbox.Interface, added ...sandbox.Interface) error {
 	var changes []link.RoutingChange
 	for _, i := range slices.Concat(from, Without(to, from)) {
-		_, err := h.Interface(i.Name)
-		if errdefs.IsNotFound(err) {
+		change := link.RoutingChange{Interface: i.Name, From: routing(i, from), To: routing(i, to)}
+		if change.None() {
 			continue
 		}
+		there, err := h.Has(i.Name)
 		if err != nil {
 			return err
 		}
-		changes = append(changes, link.RoutingChange{Interface: i.Name, From: routing(i, from), To: routing(i, to)})
+		if there {
+			changes = append(changes, change)
+		}
 	}
-	return h.Reroute(changes...)
+	return h.Rewire(configurations(added, false), changes)
 }
 
 // routing is that of an interface in a plan; if it is not in it, without routes.

@@ -31,11 +31,8 @@ func (e *Engine) Plug(ctx context.Context, interfaces []sandbox.Interface) error
 func (e *Engine) Rewire(ctx context.Context, from, to []sandbox.Interface) error {
 	added := inside.Without(to, from)
 	return e.plugAll(ctx, added, func(within *link.Handle, undo *revert.Stack) error {
-		if err := inside.Address(within, added...); err != nil {
-			return err
-		}
-		undo.Add(func() error { return inside.Reroute(within, to, from) })
-		if err := inside.Reroute(within, from, to); err != nil {
+		undo.Add(func() error { return inside.Rewire(within, to, from) })
+		if err := inside.Rewire(within, from, to, added...); err != nil {
 			return err
 		}
 		for _, i := range inside.Without(from, to) {
@@ -62,14 +59,19 @@ func (e *Engine) plugAll(ctx context.Context, interfaces []sandbox.Interface, co
 	defer within.Close()
 	var undo revert.Stack
 	defer undo.Run(&err)
+	if err := e.plugPorts(ctx, outside, within, interfaces, &undo); err != nil {
+		return err
+	}
 	for _, i := range interfaces {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := e.plug(ctx, outside, within, i); err != nil {
-			return fmt.Errorf("interface %s: %w", i.Name, err)
+		if _, done := i.Link.(sandbox.BridgePort); !done {
+			if err := e.plug(ctx, outside, within, i); err != nil {
+				return fmt.Errorf("interface %s: %w", i.Name, err)
+			}
+			undo.Add(func() error { return e.unplug(context.WithoutCancel(ctx), within, i) })
 		}
-		undo.Add(func() error { return e.unplug(context.WithoutCancel(ctx), within, i) })
 		if err := e.rates.Apply(i); err != nil {
 			return fmt.Errorf("interface %s: %w", i.Name, err)
 		}
@@ -81,11 +83,33 @@ func (e *Engine) plugAll(ctx context.Context, interfaces []sandbox.Interface, co
 	return nil
 }
 
+// plugPorts makes all those interfaces that are ports of bridges at once.
+func (e *Engine) plugPorts(ctx context.Context, outside, within *link.Handle, interfaces []sandbox.Interface, undo *revert.Stack) error {
+	var ports []link.BridgePort
+	var undone []func() error
+	for _, i := range interfaces {
+		if l, ok := i.Link.(sandbox.BridgePort); ok {
+			ports = append(ports, link.BridgePort{Bridge: l.Bridge, Port: l.Port, Inner: e.peer(i)})
+			undone = append(undone, func() error { return e.unplug(context.WithoutCancel(ctx), within, i) })
+		}
+	}
+	if err := outside.AddBridgePorts(ports...); err != nil {
+		return err
+	}
+	for _, step := range undone {
+		undo.Add(step)
+	}
+	return nil
+}
+
+func (e *Engine) peer(i sandbox.Interface) link.Peer {
+	return link.Peer{Namespace: e.namespace, Name: i.Name, MAC: i.MAC, MTU: i.MTU}
+}
+
+// plug makes an interface that is no port of a bridge.
 func (e *Engine) plug(ctx context.Context, outside, within *link.Handle, i sandbox.Interface) error {
-	peer := link.Peer{Namespace: e.namespace, Name: i.Name, MAC: i.MAC, MTU: i.MTU}
+	peer := e.peer(i)
 	switch l := i.Link.(type) {
-	case sandbox.BridgePort:
-		return outside.AddBridgePort(l.Bridge, l.Port, peer)
 	case sandbox.Macvlan:
 		return outside.AddMacvlan(l.Parent, l.Mode, peer)
 	case sandbox.HostDevice:

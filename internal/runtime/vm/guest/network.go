@@ -49,6 +49,7 @@ func rewire(ctx context.Context, from, to []sandbox.Interface) error {
 		return err
 	}
 	defer h.Close()
+	var added []sandbox.Interface
 	for _, i := range inside.Without(to, from) {
 		// The kernel may have given a device that is new the name that it is to have.
 		if there, err := h.Interface(i.Name); err == nil && there.Up {
@@ -57,12 +58,10 @@ func rewire(ctx context.Context, from, to []sandbox.Interface) error {
 		if err := adopt(ctx, h, i); err != nil {
 			return err
 		}
-		if err := inside.Address(h, i); err != nil {
-			return err
-		}
+		added = append(added, i)
 	}
-	if err := inside.Reroute(h, from, to); err != nil {
-		return errors.Join(err, inside.Reroute(h, to, from))
+	if err := inside.Rewire(h, from, to, added...); err != nil {
+		return errors.Join(err, inside.Rewire(h, to, from))
 	}
 	return nil
 }
