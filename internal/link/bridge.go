@@ -146,7 +146,7 @@ func (h *Handle) LetReturn(port string) error {
 	if err != nil {
 		return err
 	}
-	if err := h.nl.LinkSetHairpin(l, true); err != nil {
+	if err := h.tell(func(s *netlink.Handle) error { return s.LinkSetHairpin(l, true) }); err != nil {
 		return fmt.Errorf("port %s: let frames return: %w", port, err)
 	}
 	return nil

@@ -45,7 +45,7 @@ func (h *Handle) CountersOf(name string) (Counters, error) {
 
 // Counters returns the counters of all interfaces by their names.
 func (h *Handle) Counters() (map[string]Counters, error) {
-	links, err := retried(h.nl.LinkList)
+	links, err := query(h, (*netlink.Handle).LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list interfaces: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 
 	"github.com/containerd/errdefs"
 	"github.com/vishvananda/netlink"
@@ -25,34 +26,56 @@ import (
 // Handle talks to the kernel about the links of one network namespace. It may
 // be used by several goroutines.
 type Handle struct {
-	ns  *netns.Namespace // nil: the namespace of the thread that called Open
-	nl  *netlink.Handle
+	ns  *netns.Namespace // nil: that of the process
 	raw *rtnl.Socket
+
+	opening sync.Mutex
+	queries *netlink.Handle // guarded by opening; nil: nobody has asked for more than an index
 }
 
-// Open returns a handle for the links of ns, or of the caller's namespace when
+// Open returns a handle for the links of ns, or of the process's namespace when
 // ns is nil. ns must stay open until the handle is closed.
 func Open(ns *netns.Namespace) (*Handle, error) {
-	at := vns.None()
-	if ns != nil {
-		at = vns.NsHandle(ns.FD())
-	}
-	h, err := netlink.NewHandleAt(at, unix.NETLINK_ROUTE)
+	h := &Handle{ns: ns}
+	raw, err := rtnl.Open(h.at())
 	if err != nil {
 		return nil, fmt.Errorf("open netlink: %w", err)
 	}
-	raw, err := rtnl.Open(at)
-	if err != nil {
-		h.Close()
-		return nil, fmt.Errorf("open netlink: %w", err)
-	}
-	return &Handle{ns: ns, nl: h, raw: raw}, nil
+	h.raw = raw
+	return h, nil
 }
 
 // Close ends the use of the handle.
 func (h *Handle) Close() {
-	h.nl.Close()
 	h.raw.Close()
+	h.opening.Lock()
+	defer h.opening.Unlock()
+	if h.queries != nil {
+		h.queries.Close()
+	}
+}
+
+// query asks the kernel by a socket for questions, which is opened with the first one.
+func query[T any](h *Handle, ask func(*netlink.Handle) (T, error)) (T, error) {
+	h.opening.Lock()
+	if h.queries == nil {
+		opened, err := netlink.NewHandleAt(h.at(), unix.NETLINK_ROUTE)
+		if err != nil {
+			h.opening.Unlock()
+			var none T
+			return none, fmt.Errorf("open netlink: %w", err)
+		}
+		h.queries = opened
+	}
+	socket := h.queries
+	h.opening.Unlock()
+	return retried(func() (T, error) { return ask(socket) })
+}
+
+// tell is query without an answer.
+func (h *Handle) tell(f func(*netlink.Handle) error) error {
+	_, err := query(h, func(s *netlink.Handle) (struct{}, error) { return struct{}{}, f(s) })
+	return err
 }
 
 // Inside runs f in a thread of the handle's namespace, where /proc/sys/net is that
@@ -104,7 +127,7 @@ func (h *Handle) Interface(name string) (Interface, error) {
 
 // Interfaces returns all interfaces.
 func (h *Handle) Interfaces() ([]Interface, error) {
-	links, err := retried(h.nl.LinkList)
+	links, err := query(h, (*netlink.Handle).LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list interfaces: %w", err)
 	}
@@ -253,7 +276,7 @@ func (h *Handle) LoopbackUp() error {
 }
 
 func (h *Handle) byName(name string) (netlink.Link, error) {
-	l, err := retried(func() (netlink.Link, error) { return h.nl.LinkByName(name) })
+	l, err := query(h, func(s *netlink.Handle) (netlink.Link, error) { return s.LinkByName(name) })
 	if errors.As(err, &netlink.LinkNotFoundError{}) || errors.Is(err, unix.ENODEV) {
 		return nil, fmt.Errorf("interface %s: is not there: %w", name, errdefs.ErrNotFound)
 	}

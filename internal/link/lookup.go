@@ -78,7 +78,7 @@ func (h *Handle) OutletTo(destination netip.Addr) (Outlet, error) {
 	if err != nil {
 		return Outlet{}, err
 	}
-	l, err := retried(func() (netlink.Link, error) { return h.nl.LinkByIndex(route.LinkIndex) })
+	l, err := query(h, func(s *netlink.Handle) (netlink.Link, error) { return s.LinkByIndex(route.LinkIndex) })
 	if err != nil {
 		return Outlet{}, fmt.Errorf("route to %v: interface %d: %w", destination, route.LinkIndex, err)
 	}
@@ -91,7 +91,9 @@ func (h *Handle) OutletTo(destination netip.Addr) (Outlet, error) {
 }
 
 func (h *Handle) lookup(destination netip.Addr, options *netlink.RouteGetOptions) (netlink.Route, error) {
-	routes, err := h.nl.RouteGetWithOptions(destination.AsSlice(), options)
+	routes, err := query(h, func(s *netlink.Handle) ([]netlink.Route, error) {
+		return s.RouteGetWithOptions(destination.AsSlice(), options)
+	})
 	switch {
 	case errors.Is(err, unix.ENETUNREACH):
 		return netlink.Route{}, fmt.Errorf("no route leads to %v: %w", destination, errdefs.ErrNotFound)
@@ -109,7 +111,7 @@ func (h *Handle) lookup(destination netip.Addr, options *netlink.RouteGetOptions
 // The kernel does not tell which one it was; this follows fib_rule_match in
 // net/core/fib_rules.c for what Patchbay and people usually make.
 func (h *Handle) ruleOf(family, table int, source netip.Addr) (string, error) {
-	rules, err := retried(func() ([]netlink.Rule, error) { return h.nl.RuleList(family) })
+	rules, err := query(h, func(s *netlink.Handle) ([]netlink.Rule, error) { return s.RuleList(family) })
 	if err != nil {
 		return "", fmt.Errorf("list rules: %w", err)
 	}

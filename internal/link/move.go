@@ -29,7 +29,7 @@ func (h *Handle) Move(name string, inner Peer) error {
 // stays where it is, and is set down only where its name must change. An error
 // that is errdefs.ErrAlreadyExists tells that the name is taken there.
 func (h *Handle) MoveIndex(index int, inner Peer) error {
-	l, err := retried(func() (netlink.Link, error) { return h.nl.LinkByIndex(index) })
+	l, err := query(h, func(s *netlink.Handle) (netlink.Link, error) { return s.LinkByIndex(index) })
 	if err != nil {
 		if gone(err) {
 			return fmt.Errorf("interface %d: %w", index, errdefs.ErrNotFound)
@@ -83,7 +83,8 @@ func (p Peer) changes(now *netlink.LinkAttrs, renamed bool) []*nl.RtAttr {
 
 // SetAlias sets the ifalias of the interface with that index.
 func (h *Handle) SetAlias(index int, alias string) error {
-	err := h.nl.LinkSetAlias(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: index}}, alias)
+	device := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: index}}
+	err := h.tell(func(s *netlink.Handle) error { return s.LinkSetAlias(device, alias) })
 	if err != nil {
 		return fmt.Errorf("interface %d: set alias: %w", index, err)
 	}

@@ -84,7 +84,7 @@ func (h *Handle) uplink(routes []rtnl.Listed) (Interface, error) {
 		return Interface{}, fmt.Errorf("default route: there is none: %w", errdefs.ErrNotFound)
 	}
 	index := routes[first].Index
-	l, err := retried(func() (netlink.Link, error) { return h.nl.LinkByIndex(index) })
+	l, err := query(h, func(s *netlink.Handle) (netlink.Link, error) { return s.LinkByIndex(index) })
 	if err != nil {
 		return Interface{}, fmt.Errorf("default route: interface %d: %w", index, err)
 	}
