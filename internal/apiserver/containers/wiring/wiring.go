@@ -1,14 +1,15 @@
 // Package wiring changes which networks a container is on, whether it runs or
 // not.
 //
-// What a container is to be on is stored first, then the sandbox is changed. So a
-// crash between leaves a record and a sandbox that differ in one attachment, and
-// Reconcile tells from which of them has it what was going on: one that only the
-// record has was being connected, which nobody was told of and is taken back;
-// one that only the sandbox has was being disconnected, which is finished.
+// A change is acknowledged when what the container is to be on is stored and the sandbox is
+// changed. Connecting does both at once, disconnecting stores first. A
+// crash before leaves a record and a sandbox that may differ in one attachment, which nobody was told
+// of. Reconcile takes it away from whichever of them has it: it was being connected, which
+// is taken back, or being disconnected, which is finished.
 package wiring
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -66,17 +67,34 @@ func (c Change) Connect(ctx context.Context, wish resource.AttachmentConfigurati
 	if err := leases.Reserve(ctx, c.Networks, one); err != nil {
 		return made, err
 	}
-	if err := c.Store(ctx, append(slices.Clone(c.Container.Wishes), wish)); err != nil {
+	// The disk is waited for beside the sandbox.
+	stored := make(chan error, 1)
+	go func() { stored <- c.Store(ctx, append(slices.Clone(c.Container.Wishes), wish)) }()
+	made, all, err := c.plug(ctx, one, &undo)
+	unwritten := <-stored
+	if unwritten == nil {
+		undo.Add(func() error { return c.Store(ctx, c.Container.Wishes) })
+	}
+	if err := cmp.Or(unwritten, err); err != nil {
 		return made, err
 	}
-	if c.Sandbox == nil {
-		undo.Success()
-		return resource.Attachment{NetworkID: wish.Network, InterfaceName: wish.InterfaceName}, nil
+	undo.Success()
+	if c.Sandbox != nil {
+		c.Applied(all)
 	}
-	undo.Add(func() error { return c.Store(ctx, c.Container.Wishes) })
+	return made, nil
+}
+
+// plug makes the only attachment of a container in its sandbox, if that is there, and
+// returns it, and all that the sandbox has then.
+func (c Change) plug(ctx context.Context, one leases.Container, undo *revert.Stack) (made resource.Attachment, all []resource.Attachment, err error) {
+	wish := one.Wishes[0]
+	if c.Sandbox == nil {
+		return resource.Attachment{NetworkID: wish.Network, InterfaceName: wish.InterfaceName}, nil, nil
+	}
 	allocated, err := leases.Allocate(ctx, c.Networks, one)
 	if err != nil {
-		return made, err
+		return made, nil, err
 	}
 	// A call that got no answer may have been heard.
 	undo.Add(func() error { c.unplug(ctx, wish.InterfaceName); return nil })
@@ -84,19 +102,17 @@ func (c Change) Connect(ctx context.Context, wish resource.AttachmentConfigurati
 	defer cancel()
 	answer, err := c.Sandbox.Connect(connecting, &sandboxv1.ConnectRequest{Attachment: wire.AllocatedAttachmentToProto(allocated[0])})
 	if err != nil {
-		return made, c.explain(err)
+		return made, nil, c.explain(err)
 	}
-	all, err := wire.AttachmentsFromProto(answer.GetAttachments())
+	all, err = wire.AttachmentsFromProto(answer.GetAttachments())
 	if err != nil {
-		return made, err
+		return made, nil, err
 	}
 	place := slices.IndexFunc(all, func(a resource.Attachment) bool { return a.InterfaceName == wish.InterfaceName })
 	if place < 0 {
-		return made, fault.New(errdefs.ErrInternal, "the runtime helper says nothing of interface %s", wish.InterfaceName)
+		return made, nil, fault.New(errdefs.ErrInternal, "the runtime helper says nothing of interface %s", wish.InterfaceName)
 	}
-	undo.Success()
-	c.Applied(all)
-	return all[place], nil
+	return all[place], all, nil
 }
 
 // Disconnect takes the attachment at a place away. Once begun it goes on without
