@@ -8,6 +8,7 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"patchbay.dev/patchbay/internal/link/routing"
 	"patchbay.dev/patchbay/internal/link/rtnl"
 	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/resource"
@@ -34,7 +35,7 @@ func (h *Handle) Configure(name string, addresses []netip.Prefix, routes []resou
 // duplicate address detection runs for them, their network has seen to it. The addresses are
 // announced, so that neighbours forget whom they belonged to before; router
 // advertisements are not listened to. After an error a part of it may have been done.
-func (h *Handle) Rewire(added []Configuration, changes []RoutingChange) error {
+func (h *Handle) Rewire(added []Configuration, changes []routing.Change) error {
 	var addresses []netip.Prefix
 	var steps []rtnl.Step
 	var announcements []*nl.NetlinkRequest
@@ -47,7 +48,7 @@ func (h *Handle) Rewire(added []Configuration, changes []RoutingChange) error {
 		announcements = append(announcements, rtnl.Optional(rtnl.Announce(index, mac)))
 		addresses = append(addresses, c.Addresses...)
 	}
-	routing, err := h.routingSteps(changes)
+	routes, err := h.routingSteps(changes)
 	if err != nil {
 		return err
 	}
@@ -59,7 +60,7 @@ func (h *Handle) Rewire(added []Configuration, changes []RoutingChange) error {
 		return err
 	}
 	defer settling.Close()
-	if err := h.raw.Run(append(steps, routing...)); err != nil {
+	if err := h.raw.Run(append(steps, routes...)); err != nil {
 		return err
 	}
 	if err := settling.Wait(); err != nil {
@@ -82,9 +83,8 @@ func (h *Handle) identify(c Configuration) (int, net.HardwareAddr, error) {
 }
 
 // prepare makes the settings of interfaces.
-func (h *Handle) prepare(added []Configuration, changes []RoutingChange) error {
-	several := answering(changes)
-	if len(added)+len(several) == 0 {
+func (h *Handle) prepare(added []Configuration, changes []routing.Change) error {
+	if len(added)+len(changes) == 0 {
 		return nil
 	}
 	return h.Inside(func() error {
@@ -93,8 +93,11 @@ func (h *Handle) prepare(added []Configuration, changes []RoutingChange) error {
 				return err
 			}
 		}
-		for _, name := range several {
-			if err := sysctl.AnswerForItself(name); err != nil {
+		for _, c := range changes {
+			if !c.BeginsToAnswer() {
+				continue
+			}
+			if err := sysctl.AnswerForItself(c.Interface); err != nil {
 				return err
 			}
 		}

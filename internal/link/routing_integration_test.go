@@ -15,6 +15,7 @@ import (
 	vns "github.com/vishvananda/netns"
 
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/routing"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/netnstest"
 	"patchbay.dev/patchbay/resource"
@@ -28,7 +29,7 @@ const (
 
 // homes makes a box with one interface on each of two networks, whose
 // routers do not know one another. In the box, reverse path filtering is strict.
-func homes(t *testing.T) (box *netns.Namespace, routers []*netns.Namespace, plans []link.RoutingChange) {
+func homes(t *testing.T) (box *netns.Namespace, routers []*netns.Namespace, plans []routing.Change) {
 	box = netnstest.New(t)
 	netnstest.Do(t, box, func() error { return os.WriteFile("/proc/sys/net/ipv4/conf/all/rp_filter", []byte("1"), 0) })
 	for n := 1; n <= 2; n++ {
@@ -37,7 +38,7 @@ func homes(t *testing.T) (box *netns.Namespace, routers []*netns.Namespace, plan
 		addresses := []string{v4 + ".2/24", v6 + ":2/64"}
 		netnstest.Pair(t, netnstest.End{Namespace: router, Name: "lan0", Addresses: []string{v4 + ".1/24", v6 + ":1/64", farIPv4 + "/32", farIPv6 + "/128"}},
 			netnstest.End{Namespace: box, Name: name, Addresses: addresses})
-		var r link.Routing
+		var r routing.Routing
 		for _, a := range addresses {
 			prefix := netip.MustParsePrefix(a)
 			r.Addresses = append(r.Addresses, prefix)
@@ -47,7 +48,7 @@ func homes(t *testing.T) (box *netns.Namespace, routers []*netns.Namespace, plan
 		if n == 1 {
 			r.Main = []resource.Route{netnstest.Default(v4 + ".1"), netnstest.Default(v6 + ":1")}
 		}
-		routers, plans = append(routers, router), append(plans, link.RoutingChange{Interface: name, To: r})
+		routers, plans = append(routers, router), append(plans, routing.Change{Interface: name, To: r})
 	}
 	return box, routers, plans
 }
@@ -126,7 +127,7 @@ func TestAnswersLeaveWhereTheQuestionsCameIn(t *testing.T) {
 	}
 
 	// The default route moves to the other; the tables stay.
-	moved := []link.RoutingChange{{Interface: "eth1", From: plans[0].To, To: plans[0].To}, {Interface: "eth2", From: plans[1].To, To: plans[1].To}}
+	moved := []routing.Change{{Interface: "eth1", From: plans[0].To, To: plans[0].To}, {Interface: "eth2", From: plans[1].To, To: plans[1].To}}
 	moved[0].To.Main, moved[1].To.Main = nil, []resource.Route{netnstest.Default("10.2.0.1"), netnstest.Default("fd02::1")}
 	if err := h.Reroute(moved...); err != nil {
 		t.Fatal(err)
@@ -140,7 +141,7 @@ func TestAnswersLeaveWhereTheQuestionsCameIn(t *testing.T) {
 
 	// All is taken back, twice.
 	for range 2 {
-		err := h.Reroute(link.RoutingChange{Interface: "eth1", From: moved[0].To}, link.RoutingChange{Interface: "eth2", From: moved[1].To})
+		err := h.Reroute(routing.Change{Interface: "eth1", From: moved[0].To}, routing.Change{Interface: "eth2", From: moved[1].To})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/routing"
 	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/internal/sandbox"
 )
@@ -33,12 +34,12 @@ func configurations(interfaces []sandbox.Interface, routes bool) []link.Configur
 }
 
 // ownTables are the routes that interfaces get beside those of the main table.
-func ownTables(interfaces []sandbox.Interface) []link.RoutingChange {
-	var changes []link.RoutingChange
+func ownTables(interfaces []sandbox.Interface) []routing.Change {
+	var changes []routing.Change
 	for _, i := range interfaces {
 		if len(i.OwnRoutes) > 0 {
-			to := routing(i, interfaces)
-			changes = append(changes, link.RoutingChange{Interface: i.Name, From: link.Routing{Addresses: to.Addresses, Main: to.Main}, To: to})
+			to := planned(i, interfaces)
+			changes = append(changes, routing.Change{Interface: i.Name, From: routing.Routing{Addresses: to.Addresses, Main: to.Main}, To: to})
 		}
 	}
 	return changes
@@ -58,9 +59,9 @@ func sysctls(i sandbox.Interface) []sysctl.Interface {
 // another. Those that are in one of them only have no routes in the other one;
 // those that are not there are left out. The handle is on their namespace.
 func Rewire(h *link.Handle, from, to []sandbox.Interface, added ...sandbox.Interface) error {
-	var changes []link.RoutingChange
+	var changes []routing.Change
 	for _, i := range slices.Concat(from, Without(to, from)) {
-		change := link.RoutingChange{Interface: i.Name, From: routing(i, from), To: routing(i, to)}
+		change := routing.Change{Interface: i.Name, From: planned(i, from), To: planned(i, to)}
 		if change.None() {
 			continue
 		}
@@ -75,14 +76,14 @@ func Rewire(h *link.Handle, from, to []sandbox.Interface, added ...sandbox.Inter
 	return h.Rewire(configurations(added, false), changes)
 }
 
-// routing is that of an interface in a plan; if it is not in it, without routes.
-func routing(i sandbox.Interface, plan []sandbox.Interface) link.Routing {
-	for _, planned := range plan {
-		if planned.Name == i.Name {
-			return link.Routing{Addresses: planned.Addresses, Main: planned.Routes, Own: planned.OwnRoutes}
+// planned is the routing of an interface in a plan; if it is not in it, without routes.
+func planned(i sandbox.Interface, plan []sandbox.Interface) routing.Routing {
+	for _, p := range plan {
+		if p.Name == i.Name {
+			return routing.Routing{Addresses: p.Addresses, Main: p.Routes, Own: p.OwnRoutes}
 		}
 	}
-	return link.Routing{Addresses: i.Addresses}
+	return routing.Routing{Addresses: i.Addresses}
 }
 
 // Without are the interfaces of one plan whose names another one lacks.
