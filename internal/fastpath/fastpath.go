@@ -79,7 +79,7 @@ func (p *Path) Join(port Port) error {
 	value := owner{Index: uint32(port.Index)}
 	copy(value.MAC[:], port.MAC.HardwareAddr())
 	for _, a := range port.Addresses {
-		if err := p.owners.Put(a.As16(), value); err != nil {
+		if err := p.owners.Put(keyOf(a), value); err != nil {
 			return fmt.Errorf("fast path: address %v: %w", a, err)
 		}
 	}
@@ -98,7 +98,7 @@ func (p *Path) Join(port Port) error {
 func (p *Path) Leave(addresses []netip.Addr) error {
 	var errs []error
 	for _, a := range addresses {
-		if err := p.owners.Delete(a.As16()); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		if err := p.owners.Delete(keyOf(a)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 			errs = append(errs, fmt.Errorf("fast path: address %v: %w", a, err))
 		}
 	}

@@ -2,15 +2,18 @@ package fastpath
 
 import (
 	"encoding/binary"
+	"net/netip"
 
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
 )
 
-// Sizes of an entry of the map: an address as 16 bytes, and struct owner.
+// Sizes of an entry of the map: the type of the frame in 4 bytes and an address of it in
+// 16, and struct owner.
 const (
-	keySize   = 16
-	ownerSize = 12
+	addressSize = 16
+	keySize     = 4 + addressSize
+	ownerSize   = 12
 )
 
 // Places of fields of struct __sk_buff (include/uapi/linux/bpf.h).
@@ -92,36 +95,41 @@ func begin() asm.Instructions {
 	}
 }
 
-// addresses4 makes keys of the addresses of an IPv4 packet, mapped to IPv6 (RFC 4291).
+// addresses4 makes keys of the addresses of an IPv4 packet.
 func addresses4() asm.Instructions {
-	return asm.Instructions{
+	all := asm.Instructions{
 		asm.JNE.Imm(asm.R3, half(unix.ETH_P_IP), "ipv6"),
+		asm.StoreMem(asm.RFP, sourceKey, asm.R3, asm.Word),
+		asm.StoreMem(asm.RFP, targetKey, asm.R3, asm.Word),
 		asm.LoadMem(asm.R3, frame, network, asm.Byte),
 		asm.JNE.Imm(asm.R3, 0x45, "next"), // version, and length without options
 		asm.LoadMem(asm.R3, frame, fragment4, asm.Half),
 		asm.And.Imm(asm.R3, half(0x3fff)), // more fragments, and offset
 		asm.JNE.Imm(asm.R3, 0, "next"),
 		asm.LoadMem(protocol, frame, protocol4, asm.Byte),
-		asm.Mov.Imm(asm.R3, 0),
-		asm.StoreMem(asm.RFP, sourceKey, asm.R3, asm.DWord),
-		asm.StoreMem(asm.RFP, targetKey, asm.R3, asm.DWord),
-		asm.Mov.Imm(asm.R3, word(0, 0, 0xff, 0xff)),
-		asm.StoreMem(asm.RFP, sourceKey+8, asm.R3, asm.Word),
-		asm.StoreMem(asm.RFP, targetKey+8, asm.R3, asm.Word),
 		asm.LoadMem(asm.R3, frame, source4, asm.Word),
-		asm.StoreMem(asm.RFP, sourceKey+12, asm.R3, asm.Word),
+		asm.StoreMem(asm.RFP, sourceKey+4, asm.R3, asm.Word),
 		asm.LoadMem(asm.R3, frame, target4, asm.Word),
-		asm.StoreMem(asm.RFP, targetKey+12, asm.R3, asm.Word),
+		asm.StoreMem(asm.RFP, targetKey+4, asm.R3, asm.Word),
+		asm.Mov.Imm(asm.R3, 0),
+	}
+	for at := int16(8); at < keySize; at += 4 {
+		all = append(all,
+			asm.StoreMem(asm.RFP, sourceKey+at, asm.R3, asm.Word),
+			asm.StoreMem(asm.RFP, targetKey+at, asm.R3, asm.Word))
+	}
+	return append(all,
 		asm.Mov.Reg(asm.R5, frame),
 		asm.Add.Imm(asm.R5, transport4),
-		asm.Ja.Label("transport"),
-	}
+		asm.Ja.Label("transport"))
 }
 
 // addresses6 makes keys of the addresses of an IPv6 packet.
 func addresses6() asm.Instructions {
 	all := asm.Instructions{
 		asm.JNE.Imm(asm.R3, half(unix.ETH_P_IPV6), "next").WithSymbol("ipv6"),
+		asm.StoreMem(asm.RFP, sourceKey, asm.R3, asm.Word),
+		asm.StoreMem(asm.RFP, targetKey, asm.R3, asm.Word),
 		asm.Mov.Reg(asm.R3, frame),
 		asm.Add.Imm(asm.R3, transport6+shortest),
 		asm.JGT.Reg(asm.R3, end, "next"),
@@ -130,12 +138,12 @@ func addresses6() asm.Instructions {
 		asm.JNE.Imm(asm.R3, 0x60, "next"), // version
 		asm.LoadMem(protocol, frame, protocol6, asm.Byte),
 	}
-	for at := int16(0); at < keySize; at += 4 {
+	for at := int16(0); at < addressSize; at += 4 {
 		all = append(all,
 			asm.LoadMem(asm.R3, frame, source6+at, asm.Word),
-			asm.StoreMem(asm.RFP, sourceKey+at, asm.R3, asm.Word),
+			asm.StoreMem(asm.RFP, sourceKey+4+at, asm.R3, asm.Word),
 			asm.LoadMem(asm.R3, frame, target6+at, asm.Word),
-			asm.StoreMem(asm.RFP, targetKey+at, asm.R3, asm.Word))
+			asm.StoreMem(asm.RFP, targetKey+4+at, asm.R3, asm.Word))
 	}
 	return append(all,
 		asm.Mov.Reg(asm.R5, frame),
@@ -201,5 +209,15 @@ func half(n uint16) int32 {
 	return int32(binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, n)))
 }
 
-// word is 4 bytes as the host loads them.
-func word(b ...byte) int32 { return int32(binary.NativeEndian.Uint32(b)) }
+// keyOf is the key of an address as the program makes it. The two families do not meet,
+// IPv4 addresses within IPv6 (RFC 4291, section 2.5.5) included.
+func keyOf(a netip.Addr) [keySize]byte {
+	var key [keySize]byte
+	kind := uint16(unix.ETH_P_IPV6)
+	if a.Is4() {
+		kind = unix.ETH_P_IP
+	}
+	binary.NativeEndian.PutUint32(key[:], uint32(half(kind)))
+	copy(key[4:], a.AsSlice())
+	return key
+}

@@ -63,6 +63,7 @@ var layers = []layer{
 	{packages: []string{"internal/firewall/interest"}, imports: []string{"internal/sockfilter"}},
 	{packages: []string{"internal/firewall/connection"}, imports: []string{"internal/netns"}},
 	{packages: []string{"internal/firewall"}, imports: []string{"resource", "internal/netns", "internal/keyed", "internal/firewall/connection", "internal/firewall/flows", "internal/firewall/interest"}},
+	{packages: []string{"internal/fastpath"}, imports: []string{"resource"}, tests: []string{"internal/link"}},
 	{packages: []string{"internal/netnstest/..."}, imports: []string{"resource", "internal/netns", "internal/link"}},
 	{packages: []string{"internal/ipam"}, imports: []string{"resource"}},
 	{packages: []string{"internal/resolver"}, imports: []string{"resource"}},
@@ -82,7 +83,7 @@ var layers = []layer{
 	{packages: []string{"networkplugin/plugintest"}, imports: with(basics, contract, []string{"networkplugin"}), tests: []string{"internal/manifest"}},
 	{
 		packages: []string{"internal/plugins/..."}, apart: true,
-		imports: with(basics, []string{"networkplugin", "internal/hostinterface", "internal/link", "internal/link/loopback", "internal/link/sysctl", "internal/netns", "internal/firewall", "internal/frameswitch", "internal/userstack"}),
+		imports: with(basics, []string{"networkplugin", "internal/hostinterface", "internal/link", "internal/link/loopback", "internal/link/sysctl", "internal/netns", "internal/firewall", "internal/fastpath", "internal/frameswitch", "internal/userstack"}),
 		tests:   []string{"internal/tapstream"},
 	},
 

@@ -20,6 +20,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"patchbay.dev/patchbay/internal/fastpath"
 	"patchbay.dev/patchbay/internal/firewall"
 	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/link/loopback"
@@ -56,6 +57,7 @@ type Network struct {
 	log    *slog.Logger
 	host   *netns.Namespace // nil: the process's
 	filter *firewall.Network
+	short  *shortcut
 
 	// expelled are the deletions of links that nobody waits for, and healing
 	// the watch over the packet filter.
@@ -94,7 +96,9 @@ func newIn(host *netns.Namespace, c networkplugin.Configuration) (*Network, erro
 	reach, variantErr := reachOf(c.Variant)
 	_, familyErr := familiesOf(c)
 	access, accessErr := hostAccessOf(c.Options)
-	err := errors.Join(variantErr, networkplugin.RefuseUnknown(c.Options, optionIPv4, optionIPv6, optionHostAccess), familyErr, accessErr)
+	fast, fastErr := onOff(c.Options, optionFastPath)
+	known := networkplugin.RefuseUnknown(c.Options, optionIPv4, optionIPv6, optionHostAccess, optionFastPath)
+	err := errors.Join(variantErr, known, familyErr, accessErr, fastErr)
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +110,7 @@ func newIn(host *netns.Namespace, c networkplugin.Configuration) (*Network, erro
 		log = slog.Default()
 	}
 	n := &Network{id: c.ID, reach: reach, access: access, bridge: bridgePrefix + c.ID[:12], log: log, host: host}
+	n.short = newShortcut(n.bridge, fast, log)
 	n.filter = firewall.New(firewall.Config{Network: c.ID, Bridge: n.bridge, Reach: reach, Host: access, Namespace: host, Log: log})
 	return n, nil
 }
@@ -147,8 +152,8 @@ func (n *Network) Start(_ context.Context, c networkplugin.Configuration) (netwo
 	if err := links.EnsureBridge(spec); err != nil {
 		return networkplugin.Realization{}, err
 	}
-	if !repair && !isNew(c) {
-		if err := n.sweep(links, c.Ports); err != nil {
+	if !repair {
+		if err := n.takeUp(links, c); err != nil {
 			return networkplugin.Realization{}, err
 		}
 	}
@@ -226,6 +231,24 @@ func (n *Network) heal() {
 	n.background.Go(func() { watch.Heal(ctx) })
 }
 
+// takeUp adopts the ports that an earlier process left, and watches for those to come.
+func (n *Network) takeUp(links *link.Handle, c networkplugin.Configuration) error {
+	n.mu.Lock()
+	stopping := n.stopping
+	n.mu.Unlock()
+	ctx, cancel := context.WithCancel(context.Background())
+	n.background.Go(func() { <-stopping; cancel() })
+	n.short.begin(ctx, links, &n.background)
+	if isNew(c) {
+		return nil
+	}
+	live := map[string]fastpath.Port{}
+	for _, p := range c.Ports {
+		live[n.portName(p.Key)] = fastPort(p)
+	}
+	return errors.Join(n.sweep(links, c.Ports), n.short.adopt(links, live))
+}
+
 // sweep removes ports of sandboxes that are gone.
 func (n *Network) sweep(links *link.Handle, live []networkplugin.Port) error {
 	names := map[string]bool{}
@@ -273,6 +296,7 @@ func (n *Network) Plan(p networkplugin.Port, options map[string]string) (any, er
 
 // Admit lets the port send from its own addresses.
 func (n *Network) Admit(_ context.Context, p networkplugin.Port) error {
+	n.short.admit(n.portName(p.Key), fastPort(p))
 	return n.filter.Admit(n.filterPort(p))
 }
 
@@ -283,7 +307,7 @@ func (n *Network) Expel(_ context.Context, p networkplugin.Port) error {
 	if err != nil {
 		return err
 	}
-	revoked := n.filter.Revoke(n.filterPort(p))
+	revoked := errors.Join(n.short.revoke(n.portName(p.Key), fastPort(p)), n.filter.Revoke(n.filterPort(p)))
 	index, err := links.Retire(n.portName(p.Key), n.bridge, retiredPrefix, addressesOf(p))
 	switch {
 	case errdefs.IsNotFound(err): // its sandbox has taken it along
@@ -355,6 +379,7 @@ func (n *Network) Stop(_ context.Context, remove bool) error {
 		err = n.remove(links)
 	}
 	n.background.Wait()
+	err = errors.Join(err, n.short.end())
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.links = nil

@@ -20,6 +20,8 @@ const (
 	optionIPv6 = "ipv6"
 	// optionHostAccess says what containers reach of the host itself.
 	optionHostAccess = "host-access"
+	// optionFastPath says whether packets between containers may pass the bridge by.
+	optionFastPath = "fast-path"
 )
 
 const defaultMTU = 1500

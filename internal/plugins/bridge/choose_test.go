@@ -24,7 +24,7 @@ func TestNewRefuses(t *testing.T) {
 		"internal": {networkplugin.Configuration{Variant: "internal", Options: map[string]string{"ipv6": "off"}}, nil},
 		"variant and option at once": {
 			networkplugin.Configuration{Variant: "routed", Options: map[string]string{"colour": "red"}},
-			[]string{`variant "routed": want "nat" or "internal"`, `option "colour": unknown, want host-access, ipv4, ipv6`},
+			[]string{`variant "routed": want "nat" or "internal"`, `option "colour": unknown, want fast-path, host-access, ipv4, ipv6`},
 		},
 		"neither on nor off": {
 			networkplugin.Configuration{Variant: "nat", Options: map[string]string{"ipv4": "yes"}},

@@ -53,7 +53,7 @@ func (n *Network) verdict(p networkplugin.Port, to packet) networkplugin.Verdict
 		answer, why := n.hostVerdict(to.bridge)
 		return verdict(answer, "%s", why)
 	case a.IPv4Address.Masked().Contains(to.destination), a.IPv6Address.Masked().Contains(to.destination):
-		return verdict(networkplugin.Accepted, "a neighbour; port %s may send from its own MAC and IP addresses", n.portName(p.Key))
+		return verdict(networkplugin.Accepted, "a neighbour; port %s may send from its own MAC and IP addresses; %s", n.portName(p.Key), n.way(p))
 	case n.reach == firewall.Internal:
 		return verdict(networkplugin.Dropped, "the network is internal: nothing is forwarded from its bridge")
 	case to.noRoute:
@@ -77,4 +77,12 @@ func (n *Network) hostVerdict(bridge bool) (answer, why string) {
 		return networkplugin.Dropped + ", but for pings", "an address of the bridge; " + option + " is none"
 	}
 	return networkplugin.Dropped, "an address of the host beyond the bridge's, which only " + option + "=all opens"
+}
+
+// way is that of packets of a port to neighbours.
+func (n *Network) way(p networkplugin.Port) string {
+	if on, why := n.short.carries(n.portName(p.Key)); !on {
+		return "there is no fast path: " + why
+	}
+	return "TCP and UDP take the fast path"
 }

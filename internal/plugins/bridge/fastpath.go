@@ -1,0 +1,218 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"patchbay.dev/patchbay/internal/fastpath"
+	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/networkplugin"
+)
+
+// maxAddresses is room for one of each family for all ports.
+const maxAddresses = 2 * (maxPorts + 1)
+
+// shortcut is the fast path of a network, which is there from its second port on. Nothing
+// depends on it but speed: a fault of it is logged, and said by Explain.
+type shortcut struct {
+	bridge string
+	log    *slog.Logger
+	inside func(func() error) error // runs in the host's namespace
+
+	mu    sync.Mutex
+	ports map[string]fastpath.Port // admitted, by name; without index: not up; guarded by mu
+	path  *fastpath.Path           // guarded by mu; nil: none
+	off   string                   // why there is none; guarded by mu
+}
+
+func newShortcut(bridge string, on bool, log *slog.Logger) *shortcut {
+	s := &shortcut{bridge: bridge, log: log, ports: map[string]fastpath.Port{}}
+	if !on {
+		s.off = "option " + optionFastPath + " is off"
+	}
+	return s
+}
+
+// begin watches for ports that come up, until ctx ends. Those that are up already have
+// been adopted.
+func (s *shortcut) begin(ctx context.Context, links *link.Handle, background *sync.WaitGroup) {
+	s.mu.Lock()
+	s.inside = links.Inside
+	off := s.off
+	s.mu.Unlock()
+	if off != "" {
+		return
+	}
+	news, err := links.WatchPorts(s.bridge)
+	if err != nil {
+		s.fail(err)
+		return
+	}
+	background.Go(func() { news.Tell(ctx, s.up, func() { s.catchUp(links) }) })
+}
+
+// adopt knows the ports that an earlier process left, and takes them off its fast path:
+// its map has addresses that this one could not take out.
+func (s *shortcut) adopt(links *link.Handle, ports map[string]fastpath.Port) error {
+	present, err := links.Ports(s.bridge)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, p := range present {
+		errs = append(errs, links.Inside(func() error { return fastpath.Detach(p.Index) }))
+	}
+	if err := errors.Join(errs...); err != nil {
+		s.fail(err)
+	}
+	s.mu.Lock()
+	for name, p := range ports {
+		s.ports[name] = p
+	}
+	s.mu.Unlock()
+	for _, p := range present {
+		s.up(p.Name, p.Index)
+	}
+	return nil
+}
+
+// catchUp looks for ports whose news were lost.
+func (s *shortcut) catchUp(links *link.Handle) {
+	present, err := links.Ports(s.bridge)
+	if err != nil {
+		s.log.Warn("some ports are not on the fast path", "error", err)
+		return
+	}
+	for _, p := range present {
+		s.up(p.Name, p.Index)
+	}
+}
+
+// admit expects a port to come up, unless it is.
+func (s *shortcut) admit(name string, p fastpath.Port) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.ports[name]; !known {
+		s.ports[name] = p
+	}
+}
+
+// up puts an admitted port on the fast path.
+func (s *shortcut) up(name string, index int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, admitted := s.ports[name]
+	if !admitted || p.Index == index || s.off != "" {
+		return
+	}
+	p.Index = index
+	s.ports[name] = p
+	if err := s.inside(func() error { return s.join(p) }); err != nil {
+		s.disable(err)
+	}
+}
+
+// join puts the port on the fast path, and the first one with the second. It is called with mu held.
+func (s *shortcut) join(p fastpath.Port) error {
+	if s.path != nil {
+		return s.path.Join(p)
+	}
+	var up []fastpath.Port
+	for _, other := range s.ports {
+		if other.Index != 0 {
+			up = append(up, other)
+		}
+	}
+	if len(up) < 2 {
+		return nil
+	}
+	path, err := fastpath.Open(maxAddresses)
+	if err != nil {
+		return err
+	}
+	s.path = path
+	for _, each := range up {
+		if err := path.Join(each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// revoke takes a port off the fast path: nothing from or to it goes there any more.
+func (s *shortcut) revoke(name string, p fastpath.Port) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.ports, name)
+	if s.path == nil {
+		return nil
+	}
+	err := s.path.Leave(p.Addresses)
+	if len(s.ports) == 0 {
+		err = errors.Join(err, s.close())
+	}
+	return err
+}
+
+// carries tells whether the port is on the fast path, and if not, why.
+func (s *shortcut) carries(name string) (on bool, why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch p := s.ports[name]; {
+	case s.off != "":
+		return false, s.off
+	case s.path == nil || p.Index == 0:
+		return false, "no two ports of the network are up"
+	case p.Shaped:
+		return false, "rate-out is held where they would pass by"
+	}
+	return true, ""
+}
+
+// fail ends the use of the fast path.
+func (s *shortcut) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.disable(err)
+}
+
+// disable takes all ports off, whose packets go by the bridge again. It is called with mu
+// held.
+func (s *shortcut) disable(err error) {
+	s.log.Info("there is no fast path between containers; the bridge has all packets", "error", err)
+	s.off = fmt.Sprintf("it cannot be had: %v", err)
+	if s.path == nil {
+		return
+	}
+	for _, p := range s.ports {
+		err = errors.Join(err, s.path.Leave(p.Addresses))
+	}
+	if err := s.close(); err != nil {
+		s.log.Warn("the fast path is not given back", "error", err)
+	}
+}
+
+// close is called with mu held.
+func (s *shortcut) close() error {
+	if s.path == nil {
+		return nil
+	}
+	err := s.path.Close()
+	s.path = nil
+	return err
+}
+
+// end lets go of the fast path, which stays in the kernel with the ports.
+func (s *shortcut) end() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.ports)
+	return s.close()
+}
+
+func fastPort(p networkplugin.Port) fastpath.Port {
+	return fastpath.Port{MAC: p.Attachment.MACAddress, Addresses: addressesOf(p), Shaped: p.Attachment.RateOut != 0}
+}
