@@ -1,0 +1,45 @@
+package fastpath
+
+import (
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write golden files")
+
+// The program as it is shown, with the map as descriptor 7.
+func TestText(t *testing.T) {
+	t.Parallel()
+	const golden = "testdata/program.golden"
+	got := fmt.Sprintf("%v", text(7))
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("program (-want +got):\n%s", diff)
+	}
+}
+
+func TestFamiliesDoNotMeet(t *testing.T) {
+	t.Parallel()
+	seen := map[[keySize]byte]string{}
+	for _, a := range []string{"10.9.0.2", "::ffff:10.9.0.2", "::10.9.0.2", "a09:2::"} {
+		key := keyOf(netip.MustParseAddr(a))
+		if other, ok := seen[key]; ok {
+			t.Errorf("%s and %s have one key %x", a, other, key)
+		}
+		seen[key] = a
+	}
+}

@@ -1,0 +1,166 @@
+//go:build integration
+
+package bridge
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"patchbay.dev/patchbay/internal/netnstest"
+	"patchbay.dev/patchbay/internal/netnstest/hostile"
+	"patchbay.dev/patchbay/networkplugin"
+	"patchbay.dev/patchbay/resource"
+)
+
+// quick waits until a port is on the fast path; the kernel tells the plugin of it.
+func (s *served) quick(t *testing.T, parties ...party) {
+	t.Helper()
+	for _, p := range parties {
+		deadline := time.Now().Add(soon)
+		for {
+			on, why := s.short.carries(s.portName(p.port.Key))
+			if on {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("port %s: is not on the fast path: %s", p.port.Key, why)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+// passed tells whether a datagram from one container reaches the other one.
+func passed(t *testing.T, from, to party) bool {
+	t.Helper()
+	text := fmt.Sprintf("from %s to %s", from.port.Key, to.port.Key)
+	frame := hostile.Ethernet(to.MAC, from.MAC, 0x0800,
+		hostile.IPv4(from.IPv4, to.IPv4, hostile.ProtocolUDP, 0, hostile.UDP(from.IPv4, to.IPv4, 4000, 4001, text)))
+	if err := from.wire.Send(frame); err != nil {
+		t.Fatal(err)
+	}
+	ok, err := to.wire.Await(func(f []byte) bool { return bytes.Equal(f, frame) }, none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ok
+}
+
+// Where the bridge is down, only what passes it by arrives.
+func TestFastPath(t *testing.T) {
+	t.Parallel()
+	for _, variant := range []string{VariantNAT, VariantInternal} {
+		t.Run(variant, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			c := configuration(idA, variant, "10.9.0.0/24", "fd09::/64")
+			s := start(t, w, c)
+			a, b := s.hear(t, "a/0"), s.hear(t, "b/0")
+			s.quick(t, a, b)
+			if err := netnstest.Link(t, w.host).SetDown(s.bridge); err != nil {
+				t.Fatal(err)
+			}
+			if !passed(t, a, b) || !passed(t, b, a) {
+				t.Error("neighbours do not take the fast path")
+			}
+			// The plugin dies. The next one adopts the ports.
+			if err := s.Stop(t.Context(), false); err != nil {
+				t.Fatal(err)
+			}
+			if !passed(t, a, b) {
+				t.Error("the fast path ends with the plugin")
+			}
+			next, err := newIn(w.host, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Adopted, c.Ports = true, []networkplugin.Port{a.port, b.port}
+			if _, err := next.Start(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { next.Stop(context.Background(), false) })
+			if err := netnstest.Link(t, w.host).SetDown(s.bridge); err != nil {
+				t.Fatal(err)
+			}
+			if on, why := next.short.carries(next.portName("a/0")); !on || !passed(t, a, b) {
+				t.Errorf("the next plugin has no fast path: %s", why)
+			}
+			// Who is expelled neither sends nor receives, here and by the bridge.
+			if err := next.Expel(t.Context(), a.port); err != nil {
+				t.Fatal(err)
+			}
+			if passed(t, b, a) {
+				t.Error("what is sent to an expelled port arrives")
+			}
+		})
+	}
+}
+
+// hear plugs a container whose frames are seen.
+func (s *served) hear(t *testing.T, key string) party {
+	t.Helper()
+	b := s.plug(t, netnstest.New(t), key, "eth0")
+	p := party{box: b, wire: netnstest.OpenWire(t, b.Namespace, b.iface)}
+	p.MAC, p.IPv4 = b.port.Attachment.MACAddress.HardwareAddr(), b.port.Attachment.IPv4Address.Addr().AsSlice()
+	return p
+}
+
+func TestFastPathIsOff(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := configuration(idA, VariantNAT, "10.9.0.0/24", "fd09::/64")
+	c.Options = map[string]string{optionFastPath: "off"}
+	s := start(t, w, c)
+	a, b := s.party(t, "a/0"), s.party(t, "b/0")
+	reaches(t, a.Namespace, b.v4)
+	v, err := s.Explain(t.Context(), a.port, b.port.Attachment.IPv4Address.Addr())
+	if err != nil || !strings.Contains(v.Why, "option fast-path is off") {
+		t.Errorf("explained as %+v, error %v", v, err)
+	}
+	if err := netnstest.Link(t, w.host).SetDown(s.bridge); err != nil {
+		t.Fatal(err)
+	}
+	if passed(t, a, b) {
+		t.Error("frames pass the bridge by")
+	}
+}
+
+// What a container with rate-out sends goes by the queue that holds the rate.
+func TestFastPathKeepsRates(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := start(t, w, configuration(idA, VariantNAT, "10.9.0.0/24", "fd09::/64"))
+	a, b, c := s.party(t, "a/0"), s.party(t, "b/0"), s.party(t, "c/0")
+	s.quick(t, a, b, c)
+	slow := a.port
+	slow.Attachment.RateOut = resource.MinBitRate
+	if err := s.Expel(t.Context(), a.port); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Admit(t.Context(), slow); err != nil {
+		t.Fatal(err)
+	}
+	ns := netnstest.New(t)
+	s.connect(t, ns, slow, "eth0")
+	a = party{box: box{Namespace: ns, port: slow, iface: "eth0"}, Party: a.Party, wire: netnstest.OpenWire(t, ns, "eth0")}
+	deadline := time.Now().Add(soon)
+	for _, why := s.short.carries(s.portName("a/0")); !strings.Contains(why, "rate-out"); _, why = s.short.carries(s.portName("a/0")) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the port does not come up: %s", why)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if err := netnstest.Link(t, w.host).SetDown(s.bridge); err != nil {
+		t.Fatal(err)
+	}
+	if passed(t, a, b) {
+		t.Error("what it sends passes the queue by")
+	}
+	if !passed(t, b, a) {
+		t.Error("what it is sent does not take the fast path")
+	}
+}
