@@ -58,6 +58,7 @@ var layers = []layer{
 	{packages: []string{"internal/link"}, imports: []string{"resource", "internal/netns", "internal/revert", "internal/sockfilter", "internal/link/routing", "internal/link/rtnl", "internal/link/sysctl", "internal/link/tuntap"}},
 	{packages: []string{"internal/hostinterface"}, imports: []string{"resource", "internal/netns", "internal/link"}},
 	{packages: []string{"internal/link/rate"}, imports: []string{"resource", "internal/netns", "internal/revert", "internal/link/rtnl"}, tests: []string{"internal/link"}},
+	{packages: []string{"internal/link/ports"}, imports: []string{"internal/netns", "internal/sockfilter", "internal/link/rtnl"}},
 	{packages: []string{"internal/link/loopback"}, imports: []string{"internal/netns", "internal/link/rtnl", "internal/link/sysctl"}},
 	{packages: []string{"internal/firewall/flows"}},
 	{packages: []string{"internal/firewall/interest"}, imports: []string{"internal/sockfilter"}},
@@ -83,7 +84,7 @@ var layers = []layer{
 	{packages: []string{"networkplugin/plugintest"}, imports: with(basics, contract, []string{"networkplugin"}), tests: []string{"internal/manifest"}},
 	{
 		packages: []string{"internal/plugins/..."}, apart: true,
-		imports: with(basics, []string{"networkplugin", "internal/hostinterface", "internal/link", "internal/link/loopback", "internal/link/sysctl", "internal/netns", "internal/firewall", "internal/fastpath", "internal/frameswitch", "internal/userstack"}),
+		imports: with(basics, []string{"networkplugin", "internal/hostinterface", "internal/link", "internal/link/loopback", "internal/link/ports", "internal/link/sysctl", "internal/netns", "internal/firewall", "internal/fastpath", "internal/frameswitch", "internal/userstack"}),
 		tests:   []string{"internal/tapstream"},
 	},
 

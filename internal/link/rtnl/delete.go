@@ -69,7 +69,7 @@ func watchEnd(at vns.NsHandle, index int) (*nl.NetlinkSocket, error) {
 	if err != nil {
 		return nil, err
 	}
-	socket, err := subscribe(at, filter, unix.RTNLGRP_LINK)
+	socket, err := Subscribe(at, filter, unix.RTNLGRP_LINK)
 	if err != nil {
 		return nil, fmt.Errorf("watch interface %d: %w", index, err)
 	}

@@ -51,7 +51,7 @@ func WatchPrefixes(at vns.NsHandle, subnets []netip.Prefix) (News, error) {
 	if err != nil {
 		return News{}, err
 	}
-	socket, err := subscribe(at, filter,
+	socket, err := Subscribe(at, filter,
 		unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE)
 	if err != nil {
 		return News{}, err
@@ -59,8 +59,8 @@ func WatchPrefixes(at vns.NsHandle, subnets []netip.Prefix) (News, error) {
 	return News{socket, subnets, filter}, nil
 }
 
-// subscribe receives of groups what passes a filter, and nothing else from the beginning.
-func subscribe(at vns.NsHandle, filter sockfilter.Filter, groups ...int) (*nl.NetlinkSocket, error) {
+// Subscribe receives of groups what passes a filter, and nothing else from the beginning.
+func Subscribe(at vns.NsHandle, filter sockfilter.Filter, groups ...int) (*nl.NetlinkSocket, error) {
 	socket, err := nl.SubscribeAt(at, vns.None(), unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, err

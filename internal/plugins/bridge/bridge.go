@@ -110,7 +110,7 @@ func newIn(host *netns.Namespace, c networkplugin.Configuration) (*Network, erro
 		log = slog.Default()
 	}
 	n := &Network{id: c.ID, reach: reach, access: access, bridge: bridgePrefix + c.ID[:12], log: log, host: host}
-	n.short = newShortcut(n.bridge, fast, log)
+	n.short = newShortcut(host, n.bridge, fast, log)
 	n.filter = firewall.New(firewall.Config{Network: c.ID, Bridge: n.bridge, Reach: reach, Host: access, Namespace: host, Log: log})
 	return n, nil
 }

@@ -38,7 +38,7 @@ func TestVerdict(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			n := &Network{reach: tt.reach, access: tt.access, short: newShortcut("", true, nil)}
+			n := &Network{reach: tt.reach, access: tt.access, short: newShortcut(nil, "", true, nil)}
 			if got := n.verdict(port, tt.to); got.Answer != tt.want || got.Why == "" {
 				t.Errorf("got %+v, want %s with a reason", got, tt.want)
 			}

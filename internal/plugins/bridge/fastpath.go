@@ -9,6 +9,8 @@ import (
 
 	"patchbay.dev/patchbay/internal/fastpath"
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/ports"
+	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/networkplugin"
 )
 
@@ -20,7 +22,7 @@ const maxAddresses = 2 * (maxPorts + 1)
 type shortcut struct {
 	bridge string
 	log    *slog.Logger
-	inside func(func() error) error // runs in the host's namespace
+	host   *netns.Namespace // nil: the process's
 
 	mu    sync.Mutex
 	ports map[string]fastpath.Port // admitted, by name; without index: not up; guarded by mu
@@ -28,8 +30,8 @@ type shortcut struct {
 	off   string                   // why there is none; guarded by mu
 }
 
-func newShortcut(bridge string, on bool, log *slog.Logger) *shortcut {
-	s := &shortcut{bridge: bridge, log: log, ports: map[string]fastpath.Port{}}
+func newShortcut(host *netns.Namespace, bridge string, on bool, log *slog.Logger) *shortcut {
+	s := &shortcut{bridge: bridge, log: log, host: host, ports: map[string]fastpath.Port{}}
 	if !on {
 		s.off = "option " + optionFastPath + " is off"
 	}
@@ -40,13 +42,17 @@ func newShortcut(bridge string, on bool, log *slog.Logger) *shortcut {
 // been adopted.
 func (s *shortcut) begin(ctx context.Context, links *link.Handle, background *sync.WaitGroup) {
 	s.mu.Lock()
-	s.inside = links.Inside
 	off := s.off
 	s.mu.Unlock()
 	if off != "" {
 		return
 	}
-	news, err := links.WatchPorts(s.bridge)
+	bridge, err := links.Interface(s.bridge)
+	if err != nil {
+		s.fail(err)
+		return
+	}
+	news, err := ports.Watch(s.host, bridge.Index)
 	if err != nil {
 		s.fail(err)
 		return
@@ -56,20 +62,20 @@ func (s *shortcut) begin(ctx context.Context, links *link.Handle, background *sy
 
 // adopt knows the ports that an earlier process left, and takes them off its fast path:
 // its map has addresses that this one could not take out.
-func (s *shortcut) adopt(links *link.Handle, ports map[string]fastpath.Port) error {
+func (s *shortcut) adopt(links *link.Handle, left map[string]fastpath.Port) error {
 	present, err := links.Ports(s.bridge)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, p := range present {
-		errs = append(errs, links.Inside(func() error { return fastpath.Detach(p.Index) }))
+		errs = append(errs, s.inside(func() error { return fastpath.Detach(p.Index) }))
 	}
 	if err := errors.Join(errs...); err != nil {
 		s.fail(err)
 	}
 	s.mu.Lock()
-	for name, p := range ports {
+	for name, p := range left {
 		s.ports[name] = p
 	}
 	s.mu.Unlock()
@@ -193,6 +199,14 @@ func (s *shortcut) disable(err error) {
 	if err := s.close(); err != nil {
 		s.log.Warn("the fast path is not given back", "error", err)
 	}
+}
+
+// inside runs f in the namespace of the ports.
+func (s *shortcut) inside(f func() error) error {
+	if s.host == nil {
+		return f()
+	}
+	return s.host.Do(f)
 }
 
 // close is called with mu held.

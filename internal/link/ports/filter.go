@@ -1,4 +1,4 @@
-package rtnl
+package ports
 
 import (
 	"encoding/binary"
@@ -6,30 +6,22 @@ import (
 	"syscall"
 
 	"github.com/vishvananda/netlink/nl"
-	vns "github.com/vishvananda/netns"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/sockfilter"
 )
 
-// WatchPorts subscribes to the news of links that are a port of the bridge with that
-// index and have a carrier. What happens to all others does not wake the process.
-func WatchPorts(at vns.NsHandle, bridge int) (*nl.NetlinkSocket, error) {
-	filter, err := filterPorts(bridge)
-	if err != nil {
-		return nil, err
-	}
-	return subscribe(at, filter, unix.RTNLGRP_LINK)
-}
-
-// filterPorts passes a message about a link, behind struct nlmsghdr and struct ifinfomsg.
+// carriers passes a message about a link with a carrier that is a port of the bridge with
+// that index, behind struct nlmsghdr and struct ifinfomsg.
 // The kernel sends each by itself.
-func filterPorts(bridge int) (sockfilter.Filter, error) {
+func carriers(bridge int) (sockfilter.Filter, error) {
 	const (
 		lowerUp    = unix.IFF_LOWER_UP >> 16 // in the upper half of the flags
-		flagsAt    = unix.SizeofNlMsghdr + 8
-		attributes = unix.SizeofNlMsghdr + unix.SizeofIfInfomsg
+		typeAt     = 4
+		familyAt   = unix.SizeofNlMsghdr
+		flagsAt    = familyAt + 8
+		attributes = familyAt + unix.SizeofIfInfomsg
 		header     = unix.SizeofRtAttr
 	)
 	upper := uint32(flagsAt + 2)
@@ -60,8 +52,8 @@ func filterPorts(bridge int) (sockfilter.Filter, error) {
 	})
 }
 
-// LinkOf returns the name and the index of the link that a message is about.
-func LinkOf(m syscall.NetlinkMessage) (name string, index int, err error) {
+// linkOf returns the name and the index of the link that a message is about.
+func linkOf(m syscall.NetlinkMessage) (name string, index int, err error) {
 	if len(m.Data) < unix.SizeofIfInfomsg {
 		return "", 0, fmt.Errorf("message of %d bytes about a link: too short", len(m.Data))
 	}
