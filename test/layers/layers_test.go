@@ -58,7 +58,7 @@ var layers = []layer{
 	{packages: []string{"internal/link"}, imports: []string{"resource", "internal/netns", "internal/revert", "internal/sockfilter", "internal/link/routing", "internal/link/rtnl", "internal/link/sysctl", "internal/link/tuntap"}},
 	{packages: []string{"internal/hostinterface"}, imports: []string{"resource", "internal/netns", "internal/link"}},
 	{packages: []string{"internal/link/rate"}, imports: []string{"resource", "internal/netns", "internal/revert", "internal/link/rtnl"}, tests: []string{"internal/link"}},
-	{packages: []string{"internal/link/ports"}, imports: []string{"internal/netns", "internal/sockfilter", "internal/link/rtnl"}},
+	{packages: []string{"internal/link/ports"}, imports: []string{"internal/netns", "internal/sockfilter", "internal/link/rtnl"}, tests: []string{"internal/link"}},
 	{packages: []string{"internal/link/loopback"}, imports: []string{"internal/netns", "internal/link/rtnl", "internal/link/sysctl"}},
 	{packages: []string{"internal/firewall/flows"}},
 	{packages: []string{"internal/firewall/interest"}, imports: []string{"internal/sockfilter"}},
