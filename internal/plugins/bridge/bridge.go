@@ -53,6 +53,7 @@ type Network struct {
 	id     string
 	reach  firewall.Reach
 	access firewall.HostAccess
+	fast   bool // the option
 	bridge string
 	log    *slog.Logger
 	host   *netns.Namespace // nil: the process's
@@ -109,7 +110,7 @@ func newIn(host *netns.Namespace, c networkplugin.Configuration) (*Network, erro
 	if log == nil {
 		log = slog.Default()
 	}
-	n := &Network{id: c.ID, reach: reach, access: access, bridge: bridgePrefix + c.ID[:12], log: log, host: host}
+	n := &Network{id: c.ID, reach: reach, access: access, fast: fast, bridge: bridgePrefix + c.ID[:12], log: log, host: host}
 	n.short = newShortcut(host, n.bridge, fast, log)
 	n.filter = firewall.New(firewall.Config{Network: c.ID, Bridge: n.bridge, Reach: reach, Host: access, Namespace: host, Log: log})
 	return n, nil
@@ -175,11 +176,7 @@ func (n *Network) Update(_ context.Context, c networkplugin.Configuration) (netw
 	if err != nil {
 		return networkplugin.Realization{}, err
 	}
-	access, err := hostAccessOf(c.Options)
-	if err == nil && access != n.access {
-		err = fmt.Errorf("option %s: cannot change while the network serves: %w", optionHostAccess, errdefs.ErrFailedPrecondition)
-	}
-	if err != nil {
+	if err := n.keepsOptions(c); err != nil {
 		return networkplugin.Realization{}, err
 	}
 	r, err := n.choose(links, c)
@@ -194,6 +191,21 @@ func (n *Network) Update(_ context.Context, c networkplugin.Configuration) (netw
 	n.spec = spec
 	n.mu.Unlock()
 	return n.reachable(r), nil
+}
+
+// keepsOptions refuses a change of those that what is on the host is made of.
+func (n *Network) keepsOptions(c networkplugin.Configuration) error {
+	access, accessErr := hostAccessOf(c.Options)
+	fast, fastErr := onOff(c.Options, optionFastPath)
+	if err := errors.Join(accessErr, fastErr); err != nil {
+		return err
+	}
+	for option, same := range map[string]bool{optionHostAccess: access == n.access, optionFastPath: fast == n.fast} {
+		if !same {
+			return fmt.Errorf("option %s: cannot change while the network serves: %w", option, errdefs.ErrFailedPrecondition)
+		}
+	}
+	return nil
 }
 
 // isNew reports whether nothing of the network can be on the host: no process has
