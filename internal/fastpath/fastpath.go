@@ -122,12 +122,12 @@ func Detach(index int) error {
 }
 
 // detach leaves alone the programs of others.
-func detach(index int, id ebpf.ProgramID) error {
+func detach(index int, id ebpf.ProgramID) (err error) {
 	program, err := ebpf.NewProgramFromID(id)
 	if err != nil {
 		return err
 	}
-	defer program.Close()
+	defer func() { err = errors.Join(err, program.Close()) }()
 	info, err := program.Info()
 	if err != nil || info.Name != programName {
 		return err
