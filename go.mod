@@ -4,6 +4,7 @@ go 1.26.6
 
 require (
 	connectrpc.com/connect/v2 v2.0.2
+	github.com/cilium/ebpf v0.22.0
 	github.com/containerd/console v1.0.5
 	github.com/containerd/containerd/v2 v2.4.2
 	github.com/containerd/continuity v0.5.0
@@ -45,10 +46,7 @@ require (
 	pgregory.net/rapid v1.3.0
 )
 
-require (
-	github.com/cilium/ebpf v0.22.0 // indirect
-	github.com/kylelemons/godebug v1.1.0 // indirect
-)
+require github.com/kylelemons/godebug v1.1.0 // indirect
 
 require (
 	github.com/Microsoft/go-winio v0.6.3-0.20251027160822-ad3df93bed29 // indirect
