@@ -18,6 +18,7 @@ hide_unified
 prepare
 work=$(realpath "$work") # crun refuses links on the way to a root file system
 hide_state
+export PATCHBAY_RUN_ROOT=/run/patchbay # in memory, as what peers keep until the next boot
 
 export WORK=$work/peers TRAFFIC=$repository/dist/build/bench-traffic ROOTFS=$work/rootfs.tar BUNDLE=$work/bundle
 export RESULTS=${RESULTS:-$repository/dist/bench} OUTSIDE=$far HOME=$work/home TMPDIR=$work/tmp

@@ -160,18 +160,18 @@ func (n *Network) ensure() error {
 	return nil
 }
 
-// apply adds what is the network's, and before that the tables and their rules
-// unless they are there.
+// apply adds what is the network's, and before that the tables and their rules unless
+// they are there, or those of a later release are.
 func (n *Network) apply(plain bool) error {
-	set := false
+	found := faulty
 	err := n.kernel.Tables(func(c *nftables.Conn) (err error) {
-		set, err = sealed(c, tables(plain))
+		found, _, err = compared(c, tables(plain))
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if set {
+	if found != faulty {
 		err := n.kernel.Add(n.sure(plain))
 		if !errors.Is(err, unix.ENOENT) { // the last other network took them away meanwhile
 			return err

@@ -199,6 +199,51 @@ func TestHeal(t *testing.T) {
 	}
 }
 
+// Processes of two releases share the tables: the later rules stay, whoever looks, and
+// networks of both are served by them.
+func TestLaterRulesStay(t *testing.T) {
+	t.Parallel()
+	rule := func(ns *netns.Namespace, seal string) {
+		nft(t, ns, "flush", "chain", "inet", "patchbay", "from-nat")
+		nft(t, ns, "add", "rule", "inet", "patchbay", "from-nat", "drop", "comment", `"`+seal+`"`)
+	}
+	t.Run("later", func(t *testing.T) {
+		t.Parallel()
+		ns := netnstest.New(t)
+		n, other := network(ns, "a", firewall.NAT), network(ns, "b", firewall.NAT)
+		must(t, n.Ensure())
+		rule(ns, "999999 0")
+		want := nft(t, ns, "list", "chain", "inet", "patchbay", "from-nat")
+		if faults := n.Faults(); len(faults) > 0 {
+			t.Errorf("faults: %q, want none", faults)
+		}
+		must(t, n.Ensure())
+		must(t, other.Ensure())
+		must(t, other.Admit(port("1")))
+		if faults := other.Faults(); len(faults) > 0 {
+			t.Errorf("faults of another network: %q, want none", faults)
+		}
+		if diff := cmp.Diff(want, nft(t, ns, "list", "chain", "inet", "patchbay", "from-nat")); diff != "" {
+			t.Errorf("rules of a later release (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("earlier", func(t *testing.T) {
+		t.Parallel()
+		ns := netnstest.New(t)
+		n := network(ns, "a", firewall.NAT)
+		must(t, n.Ensure())
+		want := ruleset(t, ns)
+		rule(ns, "0 ffffffff")
+		if faults := n.Faults(); len(faults) == 0 {
+			t.Error("no faults, want one of the chain")
+		}
+		must(t, n.Ensure())
+		if diff := cmp.Diff(want, ruleset(t, ns)); diff != "" {
+			t.Errorf("in place of rules of an earlier release (-want +got):\n%s", diff)
+		}
+	})
+}
+
 // A process is woken by what concerns its own network, else with many networks
 // each change would wake all of their processes.
 func TestOthersChangesWakeNobody(t *testing.T) {

@@ -66,16 +66,14 @@ func (n *Network) differences(c *nftables.Conn, plain bool) (faults []string, er
 	if len(present) < len(tables(plain)) {
 		return []string{"nftables: the table " + TableName + " is gone"}, nil
 	}
+	if _, faults, err = compared(c, present); err != nil {
+		return faults, err
+	}
 	have := map[*nftables.Table]map[string][]nftables.SetElement{}
 	families := map[nftables.TableFamily]*nftables.Table{}
 	for _, t := range present {
 		families[t.table.Family] = t.table
 		have[t.table] = map[string][]nftables.SetElement{}
-		wrong, err := ruleFaults(c, t)
-		faults = append(faults, wrong...)
-		if err != nil {
-			return faults, err
-		}
 		for _, s := range t.sets {
 			own, err := n.ownElements(c, s)
 			if err != nil {
@@ -92,20 +90,6 @@ func (n *Network) differences(c *nftables.Conn, plain bool) (faults []string, er
 	}
 	if missing > 0 {
 		faults = append(faults, fmt.Sprintf("nftables: %d elements of the network are missing", missing))
-	}
-	return faults, nil
-}
-
-// ruleFaults reports the chains of a table that do not have their rules.
-func ruleFaults(c *nftables.Conn, d definition) (faults []string, err error) {
-	for _, ch := range d.chains {
-		rules, err := c.GetRules(d.table, ch.chain)
-		if err != nil {
-			return faults, fmt.Errorf("chain %s: %w", ch.chain.Name, err)
-		}
-		if len(rules) != len(ch.rules) {
-			faults = append(faults, fmt.Sprintf("nftables: chain %s has %d rules instead of %d", ch.chain.Name, len(rules), len(ch.rules)))
-		}
 	}
 	return faults, nil
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
+	"github.com/google/nftables/userdata"
 	"golang.org/x/sys/unix"
 )
 
@@ -47,11 +48,12 @@ func (d definition) add(c *nftables.Conn) error {
 		c.AddChain(ch.chain)
 		c.FlushChain(ch.chain)
 	}
+	own, err := ownSeal()
+	if err != nil {
+		return err
+	}
 	for _, ch := range d.chains {
-		comment, err := ch.seal()
-		if err != nil {
-			return err
-		}
+		comment := userdata.AppendString(nil, userdata.TypeComment, own.String())
 		for _, r := range ch.rules {
 			c.AddRule(&nftables.Rule{Table: d.table, Chain: ch.chain, Exprs: r, UserData: comment})
 			comment = nil
