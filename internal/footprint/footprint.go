@@ -12,6 +12,7 @@ package footprint
 import (
 	"os"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,21 +20,29 @@ import (
 // calls again at once would only have to get it anew.
 const quiet = time.Second
 
-// growth is how much the heap may grow, in percent, until garbage is collected, once
-// the process has been quiet. The heap that is collected at least, 4 MiB at 100
-// percent, is smaller in proportion.
-const growth = 25
+// How much the heap may grow, in percent, until garbage is collected: while the process is
+// quiet, when what little it does must not add up, and while it is called, when collecting
+// takes time from who waits. The heap that is collected at least, 4 MiB at 100 percent, is
+// smaller in proportion.
+const (
+	growthQuiet  = 25
+	growthCalled = 100
+)
 
 // Trimmer gives memory back when nothing has been observed for a while. Close ends it.
-type Trimmer struct{ timer *time.Timer } // nil: it does nothing
+type Trimmer struct {
+	timer   *time.Timer // nil: it does nothing
+	trimmed atomic.Bool // since the last call
+}
 
 // New returns a Trimmer, which looks upon its making as a call. Where GOGC says when
 // garbage is to be collected, the Trimmer does nothing.
 func New() *Trimmer {
-	if os.Getenv("GOGC") != "" {
-		return &Trimmer{}
+	t := &Trimmer{}
+	if os.Getenv("GOGC") == "" {
+		t.timer = time.AfterFunc(quiet, t.trim)
 	}
-	return &Trimmer{time.AfterFunc(quiet, trim)}
+	return t
 }
 
 // NewUncollected returns a Trimmer that collects no garbage, and does not look upon its
@@ -41,7 +50,7 @@ func New() *Trimmer {
 func NewUncollected() *Trimmer {
 	timer := time.AfterFunc(quiet, unmapProgram)
 	timer.Stop()
-	return &Trimmer{timer}
+	return &Trimmer{timer: timer}
 }
 
 // Observe is told of a call when it begins, and by what it returns when it ends. One
@@ -51,6 +60,9 @@ func (t *Trimmer) Observe(string) (ended func(string)) {
 		return func(string) {}
 	}
 	t.timer.Reset(quiet)
+	if t.trimmed.CompareAndSwap(true, false) {
+		go debug.SetGCPercent(growthCalled) // it waits for a collection that is under way
+	}
 	return func(string) { t.timer.Reset(quiet) }
 }
 
@@ -61,8 +73,9 @@ func (t *Trimmer) Close() {
 	}
 }
 
-func trim() {
-	debug.SetGCPercent(growth)
+func (t *Trimmer) trim() {
+	debug.SetGCPercent(growthQuiet)
 	debug.FreeOSMemory()
 	unmapProgram()
+	t.trimmed.Store(true)
 }

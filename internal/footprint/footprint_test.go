@@ -4,9 +4,11 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // resident is how much memory of its own the process has, in bytes.
@@ -30,7 +32,8 @@ func resident(t *testing.T) int {
 }
 
 // TestTrim: when nothing has been called for a while, what is no longer used goes back
-// to the kernel, and from then on the heap grows little.
+// to the kernel, and from then on the heap grows little, until
+// something is called.
 func TestTrim(t *testing.T) {
 	t.Setenv("GOGC", "")
 	before := debug.SetGCPercent(100)
@@ -55,13 +58,26 @@ func TestTrim(t *testing.T) {
 	if !trimmer.timer.Stop() {
 		t.Error("the end of a call does not lead to anything")
 	}
-	trim()
+	trimmer.trim()
 	if now := resident(t); now > full-(48<<20) {
 		t.Errorf("%d bytes of %d were given back, want the 64 MiB that nobody uses", full-now, full)
 	}
-	if got := debug.SetGCPercent(growth); got != growth {
-		t.Errorf("heap grows by %d percent, want %d", got, growth)
+	if got := growth(); got != growthQuiet {
+		t.Errorf("the heap of a quiet process grows by %d percent, want %d", got, growthQuiet)
 	}
+	trimmer.Observe("another call")
+	for deadline := time.Now().Add(10 * time.Second); growth() != growthCalled; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("the heap of a process that is called grows by %d percent, want %d", growth(), growthCalled)
+		}
+	}
+}
+
+// growth is how much the heap may grow until garbage is collected, in percent.
+func growth() uint64 {
+	s := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64()
 }
 
 // Who says when garbage is to be collected is not overruled.

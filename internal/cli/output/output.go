@@ -3,6 +3,7 @@
 package output
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -66,13 +67,17 @@ func (t *Table) Add(cells ...string) {
 
 // Write writes the table.
 func (t *Table) Write(w io.Writer) error {
-	tw := tabwriter.NewWriter(w, 0, 8, 3, ' ', 0)
+	whole := bufio.NewWriterSize(w, 64<<10) // the other writer writes each cell and the space after it
+	tw := tabwriter.NewWriter(whole, 0, 8, 3, ' ', 0)
 	for _, row := range t.rows {
 		if _, err := fmt.Fprintln(tw, strings.Join(row, "\t")); err != nil {
 			return err
 		}
 	}
-	return tw.Flush()
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	return whole.Flush()
 }
 
 // Printable is s with "?" in place of control characters: what others have named is
