@@ -53,3 +53,26 @@ func TestWords(t *testing.T) {
 		}
 	}
 }
+
+// A table of a thousand rows does not take a system call for each cell.
+func TestTableIsWrittenAtOnce(t *testing.T) {
+	t.Parallel()
+	table := output.NewTable("ID", "NAME")
+	for range 1000 {
+		table.Add("0123456789abcdef", "name")
+	}
+	var writes writeCounter
+	if err := table.Write(&writes); err != nil {
+		t.Fatal(err)
+	}
+	if writes > 2 {
+		t.Errorf("%d writes, want one", writes)
+	}
+}
+
+type writeCounter int
+
+func (c *writeCounter) Write(p []byte) (int, error) {
+	*c++
+	return len(p), nil
+}
