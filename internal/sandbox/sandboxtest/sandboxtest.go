@@ -33,6 +33,9 @@ type Config struct {
 	// Dear says that a sandbox takes seconds to make: of checks that need one of
 	// their own, only those are made that nothing else shows.
 	Dear bool
+	// RaisesOpenFiles says that the soft limit of a further process's open files may be
+	// the hard one, through a fault of a program that the runtime executes.
+	RaisesOpenFiles bool
 }
 
 // Run checks the runtime against its contract.
