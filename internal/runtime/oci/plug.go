@@ -59,22 +59,23 @@ func (e *Engine) plugAll(ctx context.Context, interfaces []sandbox.Interface, co
 	defer within.Close()
 	var undo revert.Stack
 	defer undo.Run(&err)
-	if err := e.plugPorts(ctx, outside, within, interfaces, &undo); err != nil {
-		return err
-	}
-	for _, i := range interfaces {
+	for rest := interfaces; len(rest) > 0; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if _, done := i.Link.(sandbox.BridgePort); !done {
-			if err := e.plug(ctx, outside, within, i); err != nil {
-				return fmt.Errorf("interface %s: %w", i.Name, err)
-			}
+		made, err := e.plugNext(ctx, outside, within, rest)
+		if err != nil {
+			return err
+		}
+		for _, i := range made {
 			undo.Add(func() error { return e.unplug(context.WithoutCancel(ctx), within, i) })
 		}
-		if err := e.rates.Apply(i); err != nil {
-			return fmt.Errorf("interface %s: %w", i.Name, err)
+		for _, i := range made {
+			if err := e.rates.Apply(i); err != nil {
+				return fmt.Errorf("interface %s: %w", i.Name, err)
+			}
 		}
+		rest = rest[len(made):]
 	}
 	if err := configure(within, &undo); err != nil {
 		return err
@@ -83,23 +84,25 @@ func (e *Engine) plugAll(ctx context.Context, interfaces []sandbox.Interface, co
 	return nil
 }
 
-// plugPorts makes all those interfaces that are ports of bridges at once.
-func (e *Engine) plugPorts(ctx context.Context, outside, within *link.Handle, interfaces []sandbox.Interface, undo *revert.Stack) error {
+// plugNext makes the first of the interfaces, with all that follow it if these are ports of
+// bridges too, or none. It returns which. The kernel lists interfaces in the order in which
+// they were made, so that this is the order of their names.
+func (e *Engine) plugNext(ctx context.Context, outside, within *link.Handle, interfaces []sandbox.Interface) ([]sandbox.Interface, error) {
 	var ports []link.BridgePort
-	var undone []func() error
 	for _, i := range interfaces {
-		if l, ok := i.Link.(sandbox.BridgePort); ok {
-			ports = append(ports, link.BridgePort{Bridge: l.Bridge, Port: l.Port, Inner: e.peer(i)})
-			undone = append(undone, func() error { return e.unplug(context.WithoutCancel(ctx), within, i) })
+		l, ok := i.Link.(sandbox.BridgePort)
+		if !ok {
+			break
 		}
+		ports = append(ports, link.BridgePort{Bridge: l.Bridge, Port: l.Port, Inner: e.peer(i)})
 	}
-	if err := outside.AddBridgePorts(ports...); err != nil {
-		return err
+	if len(ports) > 0 {
+		return interfaces[:len(ports)], outside.AddBridgePorts(ports...)
 	}
-	for _, step := range undone {
-		undo.Add(step)
+	if err := e.plug(ctx, outside, within, interfaces[0]); err != nil {
+		return nil, fmt.Errorf("interface %s: %w", interfaces[0].Name, err)
 	}
-	return nil
+	return interfaces[:1], nil
 }
 
 func (e *Engine) peer(i sandbox.Interface) link.Peer {

@@ -3,8 +3,10 @@
 package floor
 
 import (
+	"fmt"
 	"net"
 	"testing"
+	"time"
 
 	"patchbay.dev/patchbay/internal/netns"
 )
@@ -41,14 +43,29 @@ func TestAttach(t *testing.T) {
 						t.Errorf("%d networks: %s has %v, want %v", networks, eth.Name, found, want)
 					}
 				}
-				if eth.Flags&net.FlagRunning == 0 {
-					t.Errorf("%d networks: %s is %v, want it to run", networks, eth.Name, eth.Flags)
+				if err := awaitCarrier(eth.Name); err != nil {
+					t.Errorf("%d networks: %v", networks, err)
 				}
 			}
 			return nil
 		})
 		if err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// awaitCarrier waits until an interface runs: the kernel tells of a carrier in its own time.
+func awaitCarrier(name string) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(10 * time.Second); ; <-tick.C {
+		i, err := net.InterfaceByName(name)
+		if err != nil || i.Flags&net.FlagRunning != 0 {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s is %v, want it to run", name, i.Flags)
 		}
 	}
 }
