@@ -20,6 +20,10 @@ import (
 // calls again at once would only have to get it anew.
 const quiet = time.Second
 
+// idle is how long it has nothing to do until its program is unmapped: the call after
+// that takes a tenth longer, which one of many in a row must not.
+const idle = 10 * time.Second
+
 // How much the heap may grow, in percent, until garbage is collected: while the process is
 // quiet, when what little it does must not add up, and while it is called, when collecting
 // takes time from who waits. The heap that is collected at least, 4 MiB at 100 percent, is
@@ -31,7 +35,8 @@ const (
 
 // Trimmer gives memory back when nothing has been observed for a while. Close ends it.
 type Trimmer struct {
-	timer   *time.Timer // nil: it does nothing
+	timer   *time.Timer // nil: no garbage is collected
+	program *time.Timer // nil: it does nothing
 	trimmed atomic.Bool // since the last call
 }
 
@@ -41,6 +46,7 @@ func New() *Trimmer {
 	t := &Trimmer{}
 	if os.Getenv("GOGC") == "" {
 		t.timer = time.AfterFunc(quiet, t.trim)
+		t.program = time.AfterFunc(idle, unmapProgram)
 	}
 	return t
 }
@@ -48,34 +54,43 @@ func New() *Trimmer {
 // NewUncollected returns a Trimmer that collects no garbage, and does not look upon its
 // making as a call.
 func NewUncollected() *Trimmer {
-	timer := time.AfterFunc(quiet, unmapProgram)
-	timer.Stop()
-	return &Trimmer{timer: timer}
+	program := time.AfterFunc(idle, unmapProgram)
+	program.Stop()
+	return &Trimmer{program: program}
 }
 
 // Observe is told of a call when it begins, and by what it returns when it ends. One
 // that is still running is no work: most of these wait for something.
 func (t *Trimmer) Observe(string) (ended func(string)) {
-	if t.timer == nil {
+	if t.program == nil {
 		return func(string) {}
 	}
-	t.timer.Reset(quiet)
+	t.restart()
 	if t.trimmed.CompareAndSwap(true, false) {
 		go debug.SetGCPercent(growthCalled) // it waits for a collection that is under way
 	}
-	return func(string) { t.timer.Reset(quiet) }
+	return func(string) { t.restart() }
+}
+
+// restart has quiet begin anew.
+func (t *Trimmer) restart() {
+	if t.timer != nil {
+		t.timer.Reset(quiet)
+	}
+	t.program.Reset(idle)
 }
 
 // Close ends the Trimmer.
 func (t *Trimmer) Close() {
-	if t.timer != nil {
-		t.timer.Stop()
+	for _, timer := range []*time.Timer{t.timer, t.program} {
+		if timer != nil {
+			timer.Stop()
+		}
 	}
 }
 
 func (t *Trimmer) trim() {
 	debug.SetGCPercent(growthQuiet)
 	debug.FreeOSMemory()
-	unmapProgram()
 	t.trimmed.Store(true)
 }
