@@ -18,6 +18,7 @@ import (
 	"patchbay.dev/patchbay/api/patchbay/plugin/v1/pluginv1connect"
 	"patchbay.dev/patchbay/internal/footprint"
 	"patchbay.dev/patchbay/internal/rpc"
+	"patchbay.dev/patchbay/internal/timerslack"
 	"patchbay.dev/patchbay/internal/trace"
 )
 
@@ -85,6 +86,10 @@ func run(p Plugin, log *slog.Logger) error {
 	listener, err := rpc.InheritedListener()
 	if err := errors.Join(append(faults, err)...); err != nil {
 		return err
+	}
+
+	if err := timerslack.Widen(); err != nil {
+		log.Warn("timers wake this process more often than need be", "error", err)
 	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)

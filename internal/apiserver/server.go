@@ -30,6 +30,7 @@ import (
 	"patchbay.dev/patchbay/internal/manifest"
 	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/internal/store"
+	"patchbay.dev/patchbay/internal/timerslack"
 	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/resource/event"
 )
@@ -65,6 +66,9 @@ type server struct {
 func Run(ctx context.Context, c Config) error {
 	if uid := os.Geteuid(); uid != 0 {
 		return fmt.Errorf("patchbayd: runs as user %d, want root: %w", uid, errdefs.ErrPermissionDenied)
+	}
+	if err := timerslack.Widen(); err != nil {
+		c.Log.Warn("timers wake this process more often than need be", "error", err)
 	}
 	if err := makeDirectories(c.Roots); err != nil {
 		return err

@@ -23,6 +23,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/atomicfile"
 	"patchbay.dev/patchbay/internal/rpc"
+	"patchbay.dev/patchbay/internal/timerslack"
 )
 
 // The files in a helper's directory.
@@ -106,7 +107,7 @@ func Start(c Config) (*Process, error) {
 	if c.Isolate {
 		cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWPID | unix.CLONE_NEWNS
 	}
-	if err := cmd.Start(); err != nil {
+	if err := timerslack.Usual(cmd.Start); err != nil {
 		return nil, errors.Join(startFault(c.Name, err), os.Remove(c.Socket))
 	}
 	// Until somebody waits for it, a process that has ended already is there too.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/timerslack"
 )
 
 // Verb says which program to run for one short job, such as "cleanup" or
@@ -51,7 +53,10 @@ func run(ctx context.Context, v Verb, stdout io.Writer) error {
 	if v.Isolate {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
 	}
-	err := cmd.Run()
+	err := timerslack.Usual(cmd.Start)
+	if err == nil {
+		err = cmd.Wait()
+	}
 	if err == nil {
 		return nil
 	}

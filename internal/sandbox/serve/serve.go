@@ -22,6 +22,7 @@ import (
 	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/sandbox/copying"
+	"patchbay.dev/patchbay/internal/timerslack"
 	"patchbay.dev/patchbay/internal/trace"
 )
 
@@ -93,6 +94,9 @@ type Config struct {
 // on the socket that patchbayd has passed down, until the sandbox has ended.
 func Main(c Config) error {
 	log := slog.New(slog.NewTextHandler(rpc.HelperLog(os.Stderr), nil))
+	if err := timerslack.Widen(); err != nil {
+		log.Warn("timers wake this process more often than need be", "error", err)
+	}
 	listener, err := rpc.InheritedListener()
 	if err != nil {
 		return err

@@ -15,6 +15,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/timerslack"
 )
 
 // Limits bound what all processes of a group together may take; zero means
@@ -151,7 +153,7 @@ func (g Group) StartHere(cmd *exec.Cmd) error {
 			cmd.SysProcAttr = &syscall.SysProcAttr{}
 		}
 		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(dir.Fd())
-		return cmd.Start()
+		return timerslack.Usual(cmd.Start)
 	}
 	return g.startV1(cmd)
 }
@@ -174,7 +176,7 @@ func (g Group) startV1(cmd *exec.Cmd) (err error) {
 		home := filepath.Join(filepath.Dir(dir), pathOf(string(here), c))
 		defer func() { err = errors.Join(err, enterV1(home)) }()
 	}
-	return cmd.Start()
+	return timerslack.Usual(cmd.Start)
 }
 
 // enterV1 moves the calling thread into a group.

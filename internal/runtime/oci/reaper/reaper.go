@@ -17,6 +17,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/timerslack"
 )
 
 // Reaper waits for all children of this process.
@@ -149,7 +151,11 @@ func (r *Reaper) start(c Command) (*Child, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	pid, err := syscall.ForkExec(cmp.Or(c.Path, c.Args[0]), c.Args, &syscall.ProcAttr{Env: c.Env, Files: files})
+	var pid int
+	err := timerslack.Usual(func() (err error) {
+		pid, err = syscall.ForkExec(cmp.Or(c.Path, c.Args[0]), c.Args, &syscall.ProcAttr{Env: c.Env, Files: files})
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.Args[0], err)
 	}
