@@ -224,5 +224,5 @@ func (e *Engine) adopt(pidFile string) (*reaper.Child, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pid file: %w", err)
 	}
-	return e.reaper.Adopt(pid), nil
+	return e.reaper.Adopt(pid)
 }

@@ -103,9 +103,10 @@ func (r *Reaper) Expect() (release func()) {
 }
 
 // Adopt returns the child with a number. It is called between Expect and its
-// release, for a process that is, or will be when its parent has ended, a child
-// of this one.
-func (r *Reaper) Adopt(pid int) *Child {
+// release, for a process whose parent has ended, so that it has become a child of this
+// one. One that somebody else has waited for, of which nobody will tell any more, is
+// errdefs.ErrNotFound.
+func (r *Reaper) Adopt(pid int) (*Child, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := &Child{PID: pid, reaper: r, done: make(chan struct{})}
@@ -113,10 +114,13 @@ func (r *Reaper) Adopt(pid int) *Child {
 		delete(r.unclaimed, pid)
 		c.status = status
 		close(c.done)
-		return c
+		return c, nil
+	}
+	if err := unix.Kill(pid, 0); err != nil { // nobody else takes it away while mu is held
+		return nil, fmt.Errorf("process %d: its end was told to another: %w", pid, errdefs.ErrNotFound)
 	}
 	r.children[pid] = c
-	return c
+	return c, nil
 }
 
 // Command is a program to run.

@@ -60,38 +60,23 @@ func TestRunIsCut(t *testing.T) {
 }
 
 // TestAdopt: orphans are waited for, whether they end before or after they are
-// adopted.
+// adopted. Their parent becomes another program, for a shell might wait for them.
 func TestAdopt(t *testing.T) {
 	t.Parallel()
-	for _, script := range []string{"(exit 7) & echo $!; wait", "(kill -KILL $(sh -c 'echo $PPID')) & echo $!", "sh -c 'sleep 0.1; exit 7' & echo $!"} {
-		r, w, err := os.Pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
+	for script, want := range map[string]int{
+		"(kill -KILL $(sh -c 'echo $PPID')) & exec echo $!": 137,
+		"sh -c 'sleep 0.1; exit 7' & exec echo $!":          7,
+	} {
 		release := shared().Expect()
-		if _, err := shared().Run(t.Context(), shell(script, os.Stdin, w)); err != nil {
-			t.Fatal(err)
-		}
-		w.Close()
-		buf := make([]byte, 32)
-		n, err := r.Read(buf)
-		r.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		pid, err := strconv.Atoi(string(buf[:n-1]))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if script == "(exit 7) & echo $!; wait" {
-			release() // its own parent has waited for it
-			continue
-		}
-		child := shared().Adopt(pid)
+		pid := started(t, script)
+		child, err := shared().Adopt(pid)
 		release()
+		if err != nil {
+			t.Fatal(err)
+		}
 		<-child.Done()
-		if code := child.Code(); code != 7 && code != 137 {
-			t.Errorf("%s: %d, want 7 or 137", script, code)
+		if code := child.Code(); code != want {
+			t.Errorf("%s: %d, want %d", script, code, want)
 		}
 		if err := child.Signal(unix.SIGTERM); !errors.Is(err, errdefs.ErrNotFound) {
 			t.Errorf("signal to an ended child: %v, want not found", err)
@@ -100,4 +85,37 @@ func TestAdopt(t *testing.T) {
 			t.Errorf("%s: process %d is still there: %v", script, pid, err)
 		}
 	}
+}
+
+// TestAdoptTooLate: who has ended for another parent is not waited for.
+func TestAdoptTooLate(t *testing.T) {
+	t.Parallel()
+	defer shared().Expect()()
+	if child, err := shared().Adopt(started(t, "(exit 7) & echo $!; wait")); !errors.Is(err, errdefs.ErrNotFound) {
+		t.Errorf("adopted %v, %v, want not found", child, err)
+	}
+}
+
+// started runs a script to its end, which says a process that it has started.
+func started(t *testing.T, script string) (pid int) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	_, err = shared().Run(t.Context(), shell(script, os.Stdin, w))
+	w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 32)
+	n, err := r.Read(buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pid, err = strconv.Atoi(string(buf[:n-1])); err != nil {
+		t.Fatal(err)
+	}
+	return pid
 }
