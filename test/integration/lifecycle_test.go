@@ -49,6 +49,31 @@ func testRestartKeepsAddresses(t *testing.T, h *host) {
 	}
 }
 
+// TestTimerSlack: patchbayd lets its own timers be late, but not those of containers.
+func TestTimerSlack(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	slack := func(process string) string {
+		t.Helper()
+		data, err := os.ReadFile("/proc/" + process + "/timerslack_ns")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(data))
+	}
+	if got := slack(fmt.Sprint(h.daemonPID())); got != "1000000" {
+		t.Errorf("patchbayd: %s ns, want 1000000", got)
+	}
+	h.runAsleep("--name", "one", "--network", "none")
+	usual := slack("self")
+	if got := slack(fmt.Sprint(h.container("one").Status.PID)); got != usual {
+		t.Errorf("main process of a container: %s ns, want %s", got, usual)
+	}
+	if got := strings.TrimSpace(h.patchbay("exec", "one", "cat", "/proc/self/timerslack_ns")); got != usual {
+		t.Errorf("exec: %s ns, want %s", got, usual)
+	}
+}
+
 func TestExitCodes(t *testing.T) {
 	t.Parallel()
 	h := newHost(t).up()
