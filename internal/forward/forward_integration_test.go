@@ -46,6 +46,12 @@ func in[T any](t testing.TB, ns *netns.Namespace, f func() (T, error)) T {
 // forward publishes port 1000 of the host as 2000 of the sandbox.
 func (w world) forward(t testing.TB, protocol string) *Sockets {
 	t.Helper()
+	return w.forwardBy(t, protocol, func(c net.Conn) net.Conn { return c })
+}
+
+// forwardBy does that with other connections into the sandbox.
+func (w world) forwardBy(t testing.TB, protocol string, other func(net.Conn) net.Conn) *Sockets {
+	t.Helper()
 	s := in(t, w.host, func() (*Sockets, error) {
 		return Listen([]resource.PublishedPort{{Protocol: protocol, HostPort: 1000, ContainerPort: 2000}})
 	})
@@ -55,7 +61,10 @@ func (w world) forward(t testing.TB, protocol string) *Sockets {
 			c, err = new(net.Dialer).DialContext(ctx, network, address)
 			return err
 		})
-		return c, err
+		if err != nil {
+			return nil, err
+		}
+		return other(c), nil
 	}, slog.New(slog.DiscardHandler))
 	return s
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"patchbay.dev/patchbay/internal/forward/relay"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -41,6 +42,7 @@ func (t Targets) of(client netip.Addr) netip.Addr {
 type Sockets struct {
 	streams   []*stream
 	datagrams []*datagrams
+	relay     relay.Relay
 	targets   atomic.Pointer[Targets]
 	serving   sync.WaitGroup
 }
@@ -75,7 +77,7 @@ func (s *Sockets) add(p resource.PublishedPort) error {
 	if err != nil {
 		return listenError(p, err)
 	}
-	s.streams = append(s.streams, &stream{port: p, listener: l.(*net.TCPListener), open: map[net.Conn]bool{}})
+	s.streams = append(s.streams, &stream{port: p, listener: l.(*net.TCPListener), relay: &s.relay, open: map[net.Conn]bool{}})
 	return nil
 }
 
@@ -114,5 +116,6 @@ func (s *Sockets) Close() {
 	for _, d := range s.datagrams {
 		_ = d.conn.Close() // its sessions end with it, and nobody else has it
 	}
+	s.relay.Close()
 	s.serving.Wait()
 }

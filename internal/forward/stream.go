@@ -3,7 +3,7 @@ package forward
 import (
 	"context"
 	"errors"
-	"io"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"patchbay.dev/patchbay/internal/forward/relay"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -29,10 +30,11 @@ const (
 type stream struct {
 	port     resource.PublishedPort
 	listener *net.TCPListener
+	relay    *relay.Relay
 
 	mu     sync.Mutex
 	closed bool              // guarded by mu
-	open   map[net.Conn]bool // guarded by mu; both ends of each connection
+	open   map[net.Conn]bool // guarded by mu; both ends of each connection that the relay does not have
 }
 
 func (s *stream) serve(targets *atomic.Pointer[Targets], dial Dial, connections chan struct{}, log *slog.Logger) {
@@ -44,8 +46,11 @@ func (s *stream) serve(targets *atomic.Pointer[Targets], dial Dial, connections 
 		if err == nil {
 			pause = firstPause
 			passing.Go(func() {
-				defer func() { <-connections }()
-				s.pass(client, *targets.Load(), dial, log)
+				left := func() { <-connections }
+				if err := s.pass(client, *targets.Load(), dial, left); err != nil {
+					left()
+					log.Debug("a published port leads nowhere", "port", s.port.Host(), "error", err)
+				}
 			})
 			continue
 		}
@@ -59,9 +64,10 @@ func (s *stream) serve(targets *atomic.Pointer[Targets], dial Dial, connections 
 	}
 }
 
-// pass connects a client and copies both ways until both have ended. What one
-// side says by the end of its connection, or by breaking it, the other hears.
-func (s *stream) pass(client *net.TCPConn, targets Targets, dial Dial, log *slog.Logger) {
+// pass connects a client and has what comes passed on both ways until both have ended; then left
+// is called, unless there is an error. The relay does it for sockets of the
+// kernel, and goroutines for connections of any other kind.
+func (s *stream) pass(client *net.TCPConn, targets Targets, dial Dial, left func()) error {
 	defer s.track(client)()
 	peer, _ := netip.ParseAddrPort(client.RemoteAddr().String())
 	target := netip.AddrPortFrom(targets.of(peer.Addr()), s.port.ContainerPort)
@@ -69,38 +75,16 @@ func (s *stream) pass(client *net.TCPConn, targets Targets, dial Dial, log *slog
 	defer cancel()
 	server, err := dial(ctx, "tcp", target.String())
 	if err != nil {
-		log.Debug("a published port leads nowhere", "port", s.port.Host(), "target", target, "error", err)
 		reset(client)
-		return
+		return fmt.Errorf("target %v: %w", target, err)
+	}
+	if socket, ok := server.(*net.TCPConn); ok {
+		return s.relay.Join(client, socket, left)
 	}
 	defer s.track(server)()
-	var back sync.WaitGroup
-	back.Go(func() { pump(client, server) })
-	pump(server, client)
-	back.Wait()
-}
-
-// pump copies one way. The copy is by splice(2) between TCP
-// connections, see net.TCPConn.ReadFrom.
-func pump(to, from net.Conn) {
-	if _, err := io.Copy(to, from); err != nil {
-		reset(to)
-		reset(from)
-		return
-	}
-	if half, ok := to.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite() // of a connection that may be gone already
-	} else {
-		to.Close() // what comes from there is still read
-	}
-}
-
-// reset breaks a connection, as its other half was.
-func reset(c net.Conn) {
-	if tcp, ok := c.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0) // of a connection that may be gone already
-	}
-	c.Close()
+	copyBoth(client, server)
+	left()
+	return nil
 }
 
 // track lets close find a connection; untrack closes it.

@@ -4,6 +4,7 @@ package forward
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -17,12 +18,24 @@ import (
 // and streams that become requests again.
 func TestContents(t *testing.T) {
 	t.Parallel()
+	for name, other := range map[string]func(net.Conn) net.Conn{
+		"sockets of the kernel": func(c net.Conn) net.Conn { return c },
+		"other connections":     func(c net.Conn) net.Conn { return noSocket{c} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testContents(t, other)
+		})
+	}
+}
+
+func testContents(t *testing.T, other func(net.Conn) net.Conn) {
 	w := newWorld(t)
 	w.serve(t, func(c *net.TCPConn) {
 		io.Copy(c, c)
 		c.Close()
 	})
-	w.forward(t, "tcp")
+	w.forwardBy(t, "tcp", other)
 	c := w.call(t, "tcp", "127.0.0.1:1000")
 	random := rand.New(rand.NewPCG(1, 2))
 	const pipe = 64 << 10 // what splice(2) moves at once
@@ -38,7 +51,16 @@ func TestContents(t *testing.T) {
 			t.Fatalf("%d bytes: error %v, the same: %t", size, err, bytes.Equal(got, sent))
 		}
 	}
+	c.(*net.TCPConn).CloseWrite()
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("got %v, want the end", err)
+	}
 }
+
+// noSocket is a connection such as one into a machine is, but for who ends it.
+type noSocket struct{ net.Conn }
+
+func (c noSocket) CloseWrite() error { return c.Conn.(*net.TCPConn).CloseWrite() }
 
 // The end of a sandbox does not wait for a side that reads nothing.
 func TestCloseWhileStuck(t *testing.T) {

@@ -72,7 +72,8 @@ var layers = []layer{
 	{packages: []string{"internal/tapstream"}, tests: []string{"internal/link", "internal/netns"}},
 	{packages: []string{"internal/frameswitch"}, imports: []string{"internal/tapstream"}},
 	{packages: []string{"internal/userstack"}, imports: []string{"resource", "internal/netns"}},
-	{packages: []string{"internal/forward"}, imports: []string{"resource"}},
+	{packages: []string{"internal/forward/relay"}},
+	{packages: []string{"internal/forward"}, imports: []string{"resource", "internal/forward/relay"}},
 	{packages: []string{"internal/lease"}, imports: with(basics, []string{"internal/ipam"})},
 
 	// Files in and out of containers.

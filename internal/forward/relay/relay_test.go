@@ -1,0 +1,373 @@
+package relay
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"go.uber.org/goleak"
+	"golang.org/x/sync/errgroup"
+)
+
+const patience = 30 * time.Second
+
+// connected returns both ends of a connection.
+func connected(t testing.TB) (a, b *net.TCPConn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, end := range []net.Conn{c, s} {
+		t.Cleanup(func() { end.Close() })
+		end.SetDeadline(time.Now().Add(patience))
+	}
+	return c.(*net.TCPConn), s.(*net.TCPConn)
+}
+
+// world is a relay and what it says of the pairs that have left it.
+type world struct {
+	relay Relay
+	left  atomic.Int64
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	w := &world{}
+	t.Cleanup(w.relay.Close)
+	return w
+}
+
+// join returns what is connected to either end of a pair.
+func (w *world) join(t testing.TB) (client, server *net.TCPConn) {
+	t.Helper()
+	client, near := connected(t)
+	server, far := connected(t)
+	if err := w.relay.Join(near, far, func() { w.left.Add(1) }); err != nil {
+		t.Fatal(err)
+	}
+	return client, server
+}
+
+// eventuallyLeft waits until so many pairs have left.
+func (w *world) eventuallyLeft(t *testing.T, want int64) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); w.left.Load() != want; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("got %d pairs that have left, want %d", w.left.Load(), want)
+		}
+	}
+}
+
+// way is what one side says, and how the other one listens.
+type way struct {
+	pieces [][]byte
+	reads  int           // bytes at a time
+	pause  time.Duration // between reads, as long as little was read
+	window int           // of the receiver; 0: the kernel's choice
+}
+
+// noise is what pieces are cut from.
+var noise = func() []byte {
+	all := make([]byte, 4<<20)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(all) // it never fails
+	return all
+}()
+
+func randomWay(random *rand.Rand) way {
+	w := way{reads: 1 + random.IntN(200<<10)}
+	for range random.IntN(12) {
+		size := []int{1, 100, 10 << 10, buffer - 1, buffer, buffer + 1, 1 << 20, 3 << 20}[random.IntN(8)]
+		w.pieces = append(w.pieces, noise[random.IntN(len(noise)-size):][:size])
+	}
+	if random.IntN(3) == 0 {
+		w.pause, w.reads = time.Millisecond, max(w.reads, 20<<10)
+	}
+	if random.IntN(3) == 0 {
+		w.window = 128 << 10
+	}
+	return w
+}
+
+func (w way) say(c *net.TCPConn) error {
+	for _, p := range w.pieces {
+		if _, err := c.Write(p); err != nil {
+			return err
+		}
+	}
+	return c.CloseWrite()
+}
+
+func (w way) hear(c *net.TCPConn) error {
+	want := bytes.Join(w.pieces, nil)
+	if w.window > 0 {
+		c.SetReadBuffer(w.window)
+	}
+	part := make([]byte, w.reads)
+	for at := 0; ; {
+		n, err := c.Read(part)
+		if !bytes.Equal(part[:n], want[at:min(at+n, len(want))]) {
+			return fmt.Errorf("at %d of %d: %d other bytes than were sent", at, len(want), n)
+		}
+		at += n
+		if errors.Is(err, io.EOF) && at == len(want) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("at %d of %d: %w", at, len(want), err)
+		}
+		if at < 1<<20 {
+			time.Sleep(w.pause)
+		}
+	}
+}
+
+// Whatever is said in whatever pieces, both ways at once, however slowly it is heard: it
+// arrives as it was sent, and then its end, which does not end the other way.
+func TestTransfers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const pairs = 40
+	var group errgroup.Group
+	for i := range pairs {
+		random := rand.New(rand.NewPCG(1, uint64(i)))
+		client, server := w.join(t)
+		there, back := randomWay(random), randomWay(random)
+		group.Go(func() error { return there.say(client) })
+		group.Go(func() error { return back.hear(client) })
+		if i%3 == 0 { // an answer when all was said
+			group.Go(func() error { return errors.Join(there.hear(server), back.say(server)) })
+			continue
+		}
+		group.Go(func() error { return there.hear(server) })
+		group.Go(func() error { return back.say(server) })
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	w.eventuallyLeft(t, pairs)
+}
+
+// A side that does not listen stops who speaks to it, after a bounded amount, and nobody else;
+// when it listens again, all is there.
+func TestBackpressure(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	client, server := w.join(t)
+	const size = 64 << 20
+	var said atomic.Int64
+	go func() {
+		piece := bytes.Repeat([]byte("0123456789abcdef"), 1<<12)
+		for said.Load() < size {
+			if _, err := client.Write(piece); err != nil {
+				return
+			}
+			said.Add(int64(len(piece)))
+		}
+		client.CloseWrite()
+	}()
+	other, answering := w.join(t)
+	go io.Copy(answering, answering)
+	one := []byte{1}
+	for before := int64(-1); before != said.Load() || before == 0; {
+		before = said.Load()
+		for range 200 {
+			other.Write(one)
+			if _, err := io.ReadFull(other, one); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := said.Load(); got == size {
+		t.Errorf("all of %d bytes were taken, though nobody reads", got)
+	}
+	if n, err := io.Copy(io.Discard, server); n != size || err != nil {
+		t.Errorf("got %d bytes, %v, want %d", n, err, size)
+	}
+}
+
+// Who is reset breaks the other one, also where that one reads nothing.
+func TestReset(t *testing.T) {
+	t.Parallel()
+	for name, stuck := range map[string]bool{"idle": false, "stuck": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			for range 2 {
+				a, b := w.join(t)
+				if stuck {
+					a.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+					a.Write(make([]byte, 64<<20))
+				}
+				a.SetLinger(0)
+				a.Close()
+				if _, err := io.Copy(io.Discard, b); !errors.Is(err, syscall.ECONNRESET) {
+					t.Errorf("got %v, want the connection to be reset", err)
+				}
+			}
+			w.eventuallyLeft(t, 2)
+		})
+	}
+}
+
+// What a side said before it broke its connection is heard: an answer to a question of which it
+// did not read all.
+func TestAnswerBeforeReset(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const rounds = 100
+	for range rounds {
+		client, server := w.join(t)
+		go func() {
+			server.Read(make([]byte, 1))
+			server.Write([]byte("no"))
+			server.Close() // with something unread: the kernel sends a reset
+		}()
+		client.Write(make([]byte, 100<<10))
+		answer := make([]byte, 2)
+		if _, err := io.ReadFull(client, answer); err != nil || string(answer) != "no" {
+			t.Fatalf("got %q, %v, want the answer", answer, err)
+		}
+		client.Close()
+	}
+	w.eventuallyLeft(t, rounds)
+}
+
+// Pairs that do nothing cost the others nothing that they notice, and end one by one.
+func TestManyPairs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const pairs = 1500
+	var clients, servers []*net.TCPConn
+	for range pairs {
+		c, s := w.join(t)
+		clients, servers = append(clients, c), append(servers, s)
+	}
+	for i := range pairs {
+		want := fmt.Sprint(i)
+		fmt.Fprint(clients[i], want)
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(servers[i], got); err != nil || string(got) != want {
+			t.Fatalf("pair %d: got %q, %v", i, got, err)
+		}
+	}
+	for i := range pairs / 2 {
+		clients[i].Close()
+		servers[i].Close()
+	}
+	w.eventuallyLeft(t, pairs/2)
+	w.relay.Close()
+	if got := w.left.Load(); got != pairs {
+		t.Errorf("got %d pairs that have left, want all %d", got, pairs)
+	}
+}
+
+// Close ends what is under way, and leaves no descriptor, no goroutine and no pair behind.
+func TestClose(t *testing.T) { // not parallel, for it counts
+	leaks := goleak.IgnoreCurrent()
+	before := descriptors(t)
+	w := &world{}
+	if got := descriptors(t); got != before {
+		t.Errorf("got %d descriptors before the first pair, want %d", got, before)
+	}
+	const pairs = 8
+	var ends []*net.TCPConn
+	var group errgroup.Group
+	for range pairs {
+		client, server := w.join(t)
+		ends = append(ends, client, server)
+		for _, c := range []*net.TCPConn{client, server} {
+			group.Go(func() error {
+				var err error
+				for piece := make([]byte, 1<<20); err == nil; {
+					_, err = c.Write(piece)
+				}
+				return err
+			})
+		}
+		group.Go(func() error { _, err := io.CopyN(io.Discard, client, 10<<20); return err })
+	}
+	for _, c := range ends[:2] {
+		io.CopyN(io.Discard, c, 1<<20)
+	}
+	w.relay.Close()
+	w.relay.Close()
+	if got := w.left.Load(); got != pairs {
+		t.Errorf("got %d pairs that have left, want %d", got, pairs)
+	}
+	if err := group.Wait(); err == nil {
+		t.Error("who writes hears nothing of the end")
+	}
+	for _, c := range ends {
+		c.Close()
+	}
+	if got := descriptors(t); got != before {
+		t.Errorf("got %d descriptors, want %d as before", got, before)
+	}
+	goleak.VerifyNone(t, leaks)
+
+	near, _ := connected(t)
+	far, _ := connected(t)
+	if err := w.relay.Join(near, far, func() { t.Error("left is called") }); !errdefs.IsUnavailable(err) {
+		t.Errorf("after the end: got %v, want errdefs.ErrUnavailable", err)
+	}
+	if _, err := near.Write([]byte{1}); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("got %v, want the connection to be closed", err)
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	all, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(all)
+}
+
+// Descriptors of pipes are given back when streams end.
+func TestPipes(t *testing.T) { // not parallel, for it counts
+	w := newWorld(t)
+	idle, _ := w.join(t)
+	defer idle.Close()
+	before := descriptors(t)
+	var group errgroup.Group
+	for range 2 * sparePipes {
+		client, server := w.join(t)
+		group.Go(func() error {
+			defer client.Close()
+			_, err := client.Write(make([]byte, 8<<20))
+			return err
+		})
+		group.Go(func() error {
+			defer server.Close()
+			_, err := io.Copy(io.Discard, server)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	w.eventuallyLeft(t, 2*sparePipes)
+	if got, most := descriptors(t), before+2*sparePipes; got > most {
+		t.Errorf("got %d descriptors, want at most %d", got, most)
+	}
+}
