@@ -1,6 +1,8 @@
 // Package fastpath passes plain packets from port to port of a network past its
 // bridge and past the packet filter, by a program in the kernel (BPF) at the ingress
-// of each port (tcx, Linux 6.6).
+// of each port (tcx, Linux 6.6). What is for the host, or comes from it, passes by the
+// forwarding of frames alone, with a program at the egress of the bridge for what the host
+// sends: the filter of IP and its connection tracking see it as if the bridge had it.
 //
 // It is a fast path only. What the program does not know for sure to be allowed takes
 // the way that it would take without it, and so does everything where the kernel has
@@ -15,6 +17,7 @@ import (
 	"net/netip"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
@@ -36,11 +39,19 @@ type Port struct {
 	Shaped bool
 }
 
+// Bridge is the interface of the host by which it has a part in the network.
+type Bridge struct {
+	Index int
+	MAC   resource.MACAddress
+}
+
 // Path is the fast path of one network. It lives in the kernel for as long as a port of
-// it, also when the process has ended.
+// it or the bridge, also when the process has ended.
 type Path struct {
-	owners  *ebpf.Map
-	program *ebpf.Program
+	bridge Bridge
+	owners *ebpf.Map
+	ports  *ebpf.Program // at the ingress of each
+	host   *ebpf.Program // at the egress of the bridge
 }
 
 // owner is the value of an address: the port that it belongs to.
@@ -51,27 +62,49 @@ type owner struct {
 }
 
 // Open makes the fast path of a network with room for that many addresses. Nothing
-// takes it yet.
-func Open(addresses int) (*Path, error) {
-	owners, err := ebpf.NewMap(&ebpf.MapSpec{
+// takes it yet. It is called in the network namespace of the bridge.
+func Open(addresses int, bridge Bridge) (p *Path, err error) {
+	p = &Path{bridge: bridge}
+	defer func() {
+		if err != nil {
+			p, err = nil, errors.Join(err, p.Close())
+		}
+	}()
+	p.owners, err = ebpf.NewMap(&ebpf.MapSpec{
 		Name: programName, Type: ebpf.Hash, KeySize: keySize, ValueSize: ownerSize,
 		MaxEntries: uint32(addresses),
 		Flags:      unix.BPF_F_NO_PREALLOC, // most networks have few
 	})
 	if err != nil {
-		return nil, fmt.Errorf("fast path: addresses: %w", err)
+		return p, fmt.Errorf("fast path: addresses: %w", err)
 	}
-	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name: programName, Type: ebpf.SchedCLS, AttachType: ebpf.AttachTCXIngress, Instructions: text(owners.FD()), License: "GPL",
-	})
+	if p.ports, err = load(fromPorts(p.owners.FD(), bridge), ebpf.AttachTCXIngress); err != nil {
+		return p, err
+	}
+	if p.host, err = load(fromHost(p.owners.FD()), ebpf.AttachTCXEgress); err != nil {
+		return p, err
+	}
+	return p, attach(bridge.Index, p.host, ebpf.AttachTCXEgress)
+}
+
+func load(text asm.Instructions, at ebpf.AttachType) (*ebpf.Program, error) {
+	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: programName, Type: ebpf.SchedCLS, AttachType: at, Instructions: text, License: "GPL"})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("fast path: program: %w", err), owners.Close())
+		return nil, fmt.Errorf("fast path: program: %w", err)
 	}
-	return &Path{owners, program}, nil
+	return program, nil
+}
+
+func attach(index int, program *ebpf.Program, at ebpf.AttachType) error {
+	err := link.RawAttachProgram(link.RawAttachProgramOptions{Target: index, Program: program, Attach: at})
+	if err != nil {
+		return fmt.Errorf("fast path: interface %d: %w", index, err)
+	}
+	return nil
 }
 
 // Close ends the process's use of it.
-func (p *Path) Close() error { return errors.Join(p.program.Close(), p.owners.Close()) }
+func (p *Path) Close() error { return errors.Join(p.ports.Close(), p.host.Close(), p.owners.Close()) }
 
 // Join lets packets of other ports take the fast path to this one, and its own to them.
 // It is called in the network namespace of the port, once for each index.
@@ -86,11 +119,7 @@ func (p *Path) Join(port Port) error {
 	if port.Shaped {
 		return nil
 	}
-	err := link.RawAttachProgram(link.RawAttachProgramOptions{Target: port.Index, Program: p.program, Attach: ebpf.AttachTCXIngress})
-	if err != nil {
-		return fmt.Errorf("fast path: interface %d: %w", port.Index, err)
-	}
-	return nil
+	return attach(port.Index, p.ports, ebpf.AttachTCXIngress)
 }
 
 // Leave takes the addresses off the fast path: nothing from or to them takes it when it
@@ -105,24 +134,26 @@ func (p *Path) Leave(addresses []netip.Addr) error {
 	return errors.Join(errs...)
 }
 
-// Detach takes an interface off the fast path of an earlier process, if it is on one. It
-// is called in the network namespace of the interface.
+// Detach takes an interface off the fast path of this process or an earlier one, if it is
+// on one. It is called in the network namespace of the interface.
 func Detach(index int) error {
-	found, err := link.QueryPrograms(link.QueryOptions{Target: index, Attach: ebpf.AttachTCXIngress})
-	if err != nil {
-		return fmt.Errorf("fast path: interface %d: %w", index, err)
-	}
 	var errs []error
-	for _, attached := range found.Programs {
-		if err := detach(index, attached.ID); err != nil {
-			errs = append(errs, fmt.Errorf("fast path: interface %d: %w", index, err))
+	for _, at := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
+		found, err := link.QueryPrograms(link.QueryOptions{Target: index, Attach: at})
+		if err != nil {
+			return fmt.Errorf("fast path: interface %d: %w", index, err)
+		}
+		for _, attached := range found.Programs {
+			if err := detach(index, attached.ID, at); err != nil {
+				errs = append(errs, fmt.Errorf("fast path: interface %d: %w", index, err))
+			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
 // detach leaves alone the programs of others.
-func detach(index int, id ebpf.ProgramID) (err error) {
+func detach(index int, id ebpf.ProgramID, at ebpf.AttachType) (err error) {
 	program, err := ebpf.NewProgramFromID(id)
 	if err != nil {
 		return err
@@ -132,5 +163,5 @@ func detach(index int, id ebpf.ProgramID) (err error) {
 	if err != nil || info.Name != programName {
 		return err
 	}
-	return link.RawDetachProgram(link.RawDetachProgramOptions{Target: index, Program: program, Attach: ebpf.AttachTCXIngress})
+	return link.RawDetachProgram(link.RawDetachProgramOptions{Target: index, Program: program, Attach: at})
 }

@@ -3,6 +3,7 @@ package fastpath
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
@@ -67,21 +68,25 @@ const (
 	protocol = asm.R9
 )
 
-// text is the program, for a map of owners. It passes TCP and UDP in one piece, without
-// VLAN tag, IPv4 options and IPv6 extension headers, from and to owners that are there.
-// Redirected packets leave by the egress of the other port, by its queue and its
-// counters, as they leave a bridge.
-func text(owners int) asm.Instructions {
-	var all asm.Instructions
-	for _, part := range []asm.Instructions{begin(), addresses4(), addresses6(), transport(), sender(owners), receiver(owners)} {
-		all = append(all, part...)
-	}
-	return append(all,
+// fromPorts is the program of the ports, for a map of owners. It passes TCP and UDP in one
+// piece, without VLAN tag, IPv4 options and IPv6 extension headers, from owners that are
+// there, to such ones or to the bridge. Redirected packets leave by the egress of the other
+// port, by its queue and its counters, as they leave a bridge, or come in by the bridge
+// itself, as those that a bridge keeps.
+func fromPorts(owners int, bridge Bridge) asm.Instructions {
+	return joined(begin(transport4+shortest), addresses4(), addresses6(), transport(), sender(owners), toBridge(bridge), receiver(owners))
+}
+
+// joined is a program of parts, which go on as if there were none where they end or jump
+// to "next".
+func joined(parts ...asm.Instructions) asm.Instructions {
+	return append(slices.Concat(parts...),
 		asm.Mov.Imm(asm.R0, next).WithSymbol("next"),
 		asm.Return())
 }
 
-func begin() asm.Instructions {
+// begin leaves the type of a frame of at least that many bytes in R3.
+func begin(shortest int32) asm.Instructions {
 	return asm.Instructions{
 		asm.Mov.Reg(context, asm.R1),
 		asm.LoadMem(asm.R3, context, vlanPresent, asm.Word),
@@ -89,7 +94,7 @@ func begin() asm.Instructions {
 		asm.LoadMem(frame, context, dataBegin, asm.Word),
 		asm.LoadMem(end, context, dataEnd, asm.Word),
 		asm.Mov.Reg(asm.R3, frame),
-		asm.Add.Imm(asm.R3, transport4+shortest),
+		asm.Add.Imm(asm.R3, shortest),
 		asm.JGT.Reg(asm.R3, end, "next"),
 		asm.LoadMem(asm.R3, frame, etherType, asm.Half),
 	}
@@ -113,15 +118,20 @@ func addresses4() asm.Instructions {
 		asm.StoreMem(asm.RFP, targetKey+4, asm.R3, asm.Word),
 		asm.Mov.Imm(asm.R3, 0),
 	}
-	for at := int16(8); at < keySize; at += 4 {
-		all = append(all,
-			asm.StoreMem(asm.RFP, sourceKey+at, asm.R3, asm.Word),
-			asm.StoreMem(asm.RFP, targetKey+at, asm.R3, asm.Word))
-	}
+	all = append(all, padded4(sourceKey)...)
+	all = append(all, padded4(targetKey)...)
 	return append(all,
 		asm.Mov.Reg(asm.R5, frame),
 		asm.Add.Imm(asm.R5, transport4),
 		asm.Ja.Label("transport"))
+}
+
+// padded4 fills the key of an IPv4 address with R3, which is 0.
+func padded4(key int16) (all asm.Instructions) {
+	for at := int16(8); at < keySize; at += 4 {
+		all = append(all, asm.StoreMem(asm.RFP, key+at, asm.R3, asm.Word))
+	}
+	return all
 }
 
 // addresses6 makes keys of the addresses of an IPv6 packet.
@@ -173,10 +183,26 @@ func sender(owners int) asm.Instructions {
 		asm.JNE.Reg(asm.R3, asm.R4, "next"))
 }
 
+// toBridge passes to the bridge what is for its MAC address: it is the host's, whatever
+// its IP address, and the filter of IP says what becomes of it.
+func toBridge(bridge Bridge) asm.Instructions {
+	mac := bridge.MAC.HardwareAddr()
+	return asm.Instructions{
+		asm.LoadMem(asm.R3, frame, targetMAC, asm.Word),
+		asm.JNE.Imm32(asm.R3, int32(binary.NativeEndian.Uint32(mac)), "neighbour"),
+		asm.LoadMem(asm.R3, frame, targetMAC+4, asm.Half),
+		asm.JNE.Imm(asm.R3, int32(binary.NativeEndian.Uint16(mac[4:])), "neighbour"),
+		asm.Mov.Imm(asm.R1, int32(bridge.Index)),
+		asm.Mov.Imm(asm.R2, unix.BPF_F_INGRESS),
+		asm.FnRedirect.Call(),
+		asm.Return(),
+	}
+}
+
 // receiver passes the packet to the port that has its destination, which is not the one
 // that it came in by.
 func receiver(owners int) asm.Instructions {
-	all := owned(owners, "receiver", targetKey, targetMAC)
+	all := owned(owners, "neighbour", targetKey, targetMAC)
 	return append(all,
 		asm.LoadMem(asm.R1, asm.R0, 0, asm.Word),
 		asm.LoadMem(asm.R4, context, ifindex, asm.Word),
@@ -184,6 +210,48 @@ func receiver(owners int) asm.Instructions {
 		asm.Mov.Imm(asm.R2, 0),
 		asm.FnRedirect.Call(),
 		asm.Return())
+}
+
+// fromHost is the program of the bridge, for what the host itself sends by it or forwards:
+// it passes IP packets to the port that has their destination, which neither MAC address
+// table nor flood of the bridge has to tell. Who may send by a bridge has been asked.
+func fromHost(owners int) asm.Instructions {
+	return joined(begin(transport4), target4Only(), target6Only(), owned(owners, "owner", targetKey, targetMAC),
+		asm.Instructions{
+			asm.LoadMem(asm.R1, asm.R0, 0, asm.Word),
+			asm.Mov.Imm(asm.R2, 0),
+			asm.FnRedirect.Call(),
+			asm.Return(),
+		})
+}
+
+// target4Only makes a key of the destination of an IPv4 packet, whatever follows it.
+func target4Only() asm.Instructions {
+	all := asm.Instructions{
+		asm.JNE.Imm(asm.R3, half(unix.ETH_P_IP), "ipv6"),
+		asm.StoreMem(asm.RFP, targetKey, asm.R3, asm.Word),
+		asm.LoadMem(asm.R3, frame, target4, asm.Word),
+		asm.StoreMem(asm.RFP, targetKey+4, asm.R3, asm.Word),
+		asm.Mov.Imm(asm.R3, 0),
+	}
+	return append(append(all, padded4(targetKey)...), asm.Ja.Label("owner"))
+}
+
+// target6Only makes a key of the destination of an IPv6 packet.
+func target6Only() asm.Instructions {
+	all := asm.Instructions{
+		asm.JNE.Imm(asm.R3, half(unix.ETH_P_IPV6), "next").WithSymbol("ipv6"),
+		asm.StoreMem(asm.RFP, targetKey, asm.R3, asm.Word),
+		asm.Mov.Reg(asm.R3, frame),
+		asm.Add.Imm(asm.R3, transport6),
+		asm.JGT.Reg(asm.R3, end, "next"),
+	}
+	for at := int16(0); at < addressSize; at += 4 {
+		all = append(all,
+			asm.LoadMem(asm.R3, frame, target6+at, asm.Word),
+			asm.StoreMem(asm.RFP, targetKey+4+at, asm.R3, asm.Word))
+	}
+	return all
 }
 
 // owned looks a key up and compares the MAC address with that in the frame. It leaves

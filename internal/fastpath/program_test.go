@@ -8,27 +8,33 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf/asm"
 	"github.com/google/go-cmp/cmp"
 )
 
 var update = flag.Bool("update", false, "write golden files")
 
-// The program as it is shown, with the map as descriptor 7.
+// The programs as they are shown, with the map as descriptor 7.
 func TestText(t *testing.T) {
 	t.Parallel()
-	const golden = "testdata/program.golden"
-	got := fmt.Sprintf("%v", text(7))
-	if *update {
-		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+	for name, text := range map[string]asm.Instructions{
+		"ports": fromPorts(7, Bridge{Index: 9, MAC: "fe:dc:ba:98:76:54"}),
+		"host":  fromHost(7),
+	} {
+		golden := "testdata/" + name + ".golden"
+		got := fmt.Sprintf("%v", text)
+		if *update {
+			if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
-		t.Errorf("program (-want +got):\n%s", diff)
+		if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

@@ -25,6 +25,7 @@ type shortcut struct {
 	host   *netns.Namespace // nil: the process's
 
 	mu    sync.Mutex
+	at    fastpath.Bridge          // guarded by mu; set by begin
 	ports map[string]fastpath.Port // admitted, by name; without index: not up; guarded by mu
 	path  *fastpath.Path           // guarded by mu; nil: none
 	off   string                   // why there is none; guarded by mu
@@ -52,6 +53,9 @@ func (s *shortcut) begin(ctx context.Context, links *link.Handle, background *sy
 		s.fail(err)
 		return
 	}
+	s.mu.Lock()
+	s.at = fastpath.Bridge{Index: bridge.Index, MAC: bridge.MAC}
+	s.mu.Unlock()
 	news, err := ports.Watch(s.host, bridge.Index)
 	if err != nil {
 		s.fail(err)
@@ -60,14 +64,18 @@ func (s *shortcut) begin(ctx context.Context, links *link.Handle, background *sy
 	background.Go(func() { news.Tell(ctx, s.up, func() { s.catchUp(links) }) })
 }
 
-// adopt knows the ports that an earlier process left, and takes them off its fast path:
-// its map has addresses that this one could not take out.
+// adopt knows the ports that an earlier process left, and takes them and the bridge off
+// its fast path: its map has addresses that this one could not take out.
 func (s *shortcut) adopt(links *link.Handle, left map[string]fastpath.Port) error {
+	bridge, err := links.Interface(s.bridge)
+	if err != nil {
+		return err
+	}
 	present, err := links.Ports(s.bridge)
 	if err != nil {
 		return err
 	}
-	var errs []error
+	errs := []error{s.inside(func() error { return fastpath.Detach(bridge.Index) })}
 	for _, p := range present {
 		errs = append(errs, s.inside(func() error { return fastpath.Detach(p.Index) }))
 	}
@@ -135,7 +143,7 @@ func (s *shortcut) join(p fastpath.Port) error {
 	if len(up) < 2 {
 		return nil
 	}
-	path, err := fastpath.Open(maxAddresses)
+	path, err := fastpath.Open(maxAddresses, s.at)
 	if err != nil {
 		return err
 	}
@@ -158,7 +166,7 @@ func (s *shortcut) revoke(name string, p fastpath.Port) error {
 	}
 	err := s.path.Leave(p.Addresses)
 	if len(s.ports) == 0 {
-		err = errors.Join(err, s.close())
+		err = errors.Join(err, s.withdraw())
 	}
 	return err
 }
@@ -196,7 +204,7 @@ func (s *shortcut) disable(err error) {
 	for _, p := range s.ports {
 		err = errors.Join(err, s.path.Leave(p.Addresses))
 	}
-	if err := s.close(); err != nil {
+	if err := s.withdraw(); err != nil {
 		s.log.Warn("the fast path is not given back", "error", err)
 	}
 }
@@ -209,7 +217,14 @@ func (s *shortcut) inside(f func() error) error {
 	return s.host.Do(f)
 }
 
-// close is called with mu held.
+// withdraw ends the fast path for the bridge, which no port takes along. It is called with
+// mu held.
+func (s *shortcut) withdraw() error {
+	err := s.inside(func() error { return fastpath.Detach(s.at.Index) })
+	return errors.Join(err, s.close())
+}
+
+// close lets go of what lives on in the kernel. It is called with mu held.
 func (s *shortcut) close() error {
 	if s.path == nil {
 		return nil
