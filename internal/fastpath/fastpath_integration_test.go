@@ -21,6 +21,19 @@ import (
 
 const soon = 2 * time.Second
 
+// bridgeName is that of the bridge of all boxes.
+const bridgeName = "down"
+
+// bridgeOf is the bridge of the host, down as it is or not.
+func bridgeOf(t *testing.T, host *netns.Namespace) Bridge {
+	t.Helper()
+	have, err := netnstest.Link(t, host).Interface(bridgeName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Bridge{Index: have.Index, MAC: have.MAC}
+}
+
 // box is a namespace with a wire to a port on the host. The bridge is down: what comes
 // from one to another has taken the fast path.
 type box struct {
@@ -39,18 +52,17 @@ func newBox(t *testing.T, host *netns.Namespace, number int) box {
 		MACAddress: resource.StableMACAddress("fastpath", name),
 	}
 	h := netnstest.Link(t, host)
-	const bridge = "down"
 	if number == 2 { // the first
-		netnstest.Bridge(t, host, bridge)
+		netnstest.Bridge(t, host, bridgeName)
 	}
-	if err := h.AddBridgePort(bridge, name, link.Peer{Namespace: inside, Name: "eth0", MAC: a.MACAddress}); err != nil {
+	if err := h.AddBridgePort(bridgeName, name, link.Peer{Namespace: inside, Name: "eth0", MAC: a.MACAddress}); err != nil {
 		t.Fatal(err)
 	}
 	port, err := h.Interface(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.SetDown(bridge); err != nil {
+	if err := h.SetDown(bridgeName); err != nil {
 		t.Fatal(err)
 	}
 	return box{
@@ -67,12 +79,10 @@ func join(t *testing.T, host *netns.Namespace, p *Path, ports ...Port) {
 	}
 }
 
-func open(t *testing.T) *Path {
+func open(t *testing.T, host *netns.Namespace) *Path {
 	t.Helper()
-	p, err := Open(16)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var p *Path
+	netnstest.Do(t, host, func() (err error) { p, err = Open(16, bridgeOf(t, host)); return err })
 	t.Cleanup(func() { p.Close() })
 	return p
 }
@@ -107,7 +117,7 @@ func passes(t *testing.T, a, b box, frame []byte, mark box) bool {
 func TestOnlyPlainPackets(t *testing.T) {
 	host := netnstest.New(t)
 	a, b := newBox(t, host, 2), newBox(t, host, 3)
-	p := open(t)
+	p := open(t, host)
 	join(t, host, p, a.port, b.port)
 	udp4 := func(source, target []byte) []byte {
 		return hostile.IPv4(source, target, hostile.ProtocolUDP, 0, hostile.UDP(source, target, 4000, 4001, "x"))
@@ -153,7 +163,7 @@ func TestOnlyPlainPackets(t *testing.T) {
 func TestLeave(t *testing.T) {
 	host := netnstest.New(t)
 	a, b, c := newBox(t, host, 2), newBox(t, host, 3), newBox(t, host, 4)
-	p := open(t)
+	p := open(t, host)
 	join(t, host, p, a.port, b.port, c.port)
 	if !passes(t, a, b, datagram(a, b, "before"), c) || !passes(t, b, a, datagram(b, a, "before"), c) {
 		t.Fatal("an honest packet does not take the fast path")
@@ -177,7 +187,7 @@ func TestLeave(t *testing.T) {
 func TestShaped(t *testing.T) {
 	host := netnstest.New(t)
 	a, b, c := newBox(t, host, 2), newBox(t, host, 3), newBox(t, host, 4)
-	p := open(t)
+	p := open(t, host)
 	a.port.Shaped = true
 	join(t, host, p, a.port, b.port, c.port)
 	if passes(t, a, b, datagram(a, b, "out"), c) {
@@ -192,10 +202,7 @@ func TestShaped(t *testing.T) {
 func TestOutlivesItsProcess(t *testing.T) {
 	host := netnstest.New(t)
 	a, b, c := newBox(t, host, 2), newBox(t, host, 3), newBox(t, host, 4)
-	p, err := Open(16)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := open(t, host)
 	join(t, host, p, a.port, b.port, c.port)
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
