@@ -19,6 +19,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
+	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/resource"
@@ -48,7 +49,6 @@ type Bridge struct {
 // Path is the fast path of one network. It lives in the kernel for as long as a port of
 // it or the bridge, also when the process has ended.
 type Path struct {
-	bridge Bridge
 	owners *ebpf.Map
 	ports  *ebpf.Program // at the ingress of each
 	host   *ebpf.Program // at the egress of the bridge
@@ -64,7 +64,10 @@ type owner struct {
 // Open makes the fast path of a network with room for that many addresses. Nothing
 // takes it yet. It is called in the network namespace of the bridge.
 func Open(addresses int, bridge Bridge) (p *Path, err error) {
-	p = &Path{bridge: bridge}
+	if bridge.MAC.HardwareAddr() == nil {
+		return nil, fmt.Errorf("fast path: interface %d: MAC address %q: %w", bridge.Index, bridge.MAC, errdefs.ErrInvalidArgument)
+	}
+	p = &Path{}
 	defer func() {
 		if err != nil {
 			p, err = nil, errors.Join(err, p.Close())

@@ -53,7 +53,10 @@ func newBox(t *testing.T, host *netns.Namespace, number int) box {
 	}
 	h := netnstest.Link(t, host)
 	if number == 2 { // the first
-		netnstest.Bridge(t, host, bridgeName)
+		spec := link.BridgeSpec{Name: bridgeName, Alias: "test", MAC: resource.StableMACAddress("fastpath", bridgeName), MTU: 1500}
+		if err := h.EnsureBridge(spec); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := h.AddBridgePort(bridgeName, name, link.Peer{Namespace: inside, Name: "eth0", MAC: a.MACAddress}); err != nil {
 		t.Fatal(err)
