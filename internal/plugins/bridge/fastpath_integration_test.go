@@ -16,18 +16,18 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-// quick waits until a port is on the fast path; the kernel tells the plugin of it.
-func (s *served) quick(t *testing.T, parties ...party) {
+// quick waits until ports are on the fast path; the kernel tells the plugin of them.
+func (s *served) quick(t *testing.T, keys ...string) {
 	t.Helper()
-	for _, p := range parties {
+	for _, key := range keys {
 		deadline := time.Now().Add(soon)
 		for {
-			on, why := s.short.carries(s.portName(p.port.Key))
+			on, why := s.short.carries(s.portName(key))
 			if on {
 				break
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("port %s: is not on the fast path: %s", p.port.Key, why)
+				t.Fatalf("port %s: is not on the fast path: %s", key, why)
 			}
 			time.Sleep(time.Millisecond)
 		}
@@ -60,7 +60,7 @@ func TestFastPath(t *testing.T) {
 			c := configuration(idA, variant, "10.9.0.0/24", "fd09::/64")
 			s := start(t, w, c)
 			a, b := s.hear(t, "a/0"), s.hear(t, "b/0")
-			s.quick(t, a, b)
+			s.quick(t, "a/0", "b/0")
 			if err := netnstest.Link(t, w.host).SetDown(s.bridge); err != nil {
 				t.Fatal(err)
 			}
@@ -134,8 +134,9 @@ func TestFastPathKeepsRates(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	s := start(t, w, configuration(idA, VariantNAT, "10.9.0.0/24", "fd09::/64"))
-	a, b, c := s.party(t, "a/0"), s.party(t, "b/0"), s.party(t, "c/0")
-	s.quick(t, a, b, c)
+	a, b := s.party(t, "a/0"), s.party(t, "b/0")
+	s.party(t, "c/0")
+	s.quick(t, "a/0", "b/0", "c/0")
 	slow := a.port
 	slow.Attachment.RateOut = resource.MinBitRate
 	if err := s.Expel(t.Context(), a.port); err != nil {

@@ -54,10 +54,17 @@ func TestHostAccess(t *testing.T) {
 				}
 			}
 			reaches(t, a.Namespace, "10.9.0.1", "fd09::1") // pings always
-			dial(t, a.Namespace, gateways, tt.gateway)
-			dial(t, a.Namespace, others, tt.further)
 			netnstest.Listen(t, a.Namespace, ":81")
-			dial(t, w.host, []string{net.JoinHostPort(a.v4, "81"), net.JoinHostPort(a.v6, "81")}, true)
+			access := func() {
+				t.Helper()
+				dial(t, a.Namespace, gateways, tt.gateway)
+				dial(t, a.Namespace, others, tt.further)
+				dial(t, w.host, []string{net.JoinHostPort(a.v4, "81"), net.JoinHostPort(a.v6, "81")}, true)
+			}
+			access()
+			s.plug(t, netnstest.New(t), "b/0", "eth0")
+			s.quick(t, "a/0")
+			access()
 		})
 	}
 }
@@ -100,6 +107,10 @@ func TestIsolationHoldsWhereOthersAccept(t *testing.T) {
 	two := start(t, w, configuration(idB, VariantNAT, "10.8.0.0/24", "fd08::/64"))
 	t.Cleanup(func() { nft(t, w.host, "delete", "table", "inet", "permissive") })
 	a, b := one.plug(t, netnstest.New(t), "a/0", "eth0"), two.plug(t, netnstest.New(t), "b/0", "eth0")
+	one.plug(t, netnstest.New(t), "a/1", "eth0")
+	two.plug(t, netnstest.New(t), "b/1", "eth0")
+	one.quick(t, "a/0")
+	two.quick(t, "b/0")
 	netnstest.Listen(t, w.host, ":80")
 	reaches(t, a.Namespace, "192.0.2.9", "2001:db8::9")
 	reachesNot(t, a.Namespace, b.v4, b.v6, "10.8.0.1", "fd08::1")

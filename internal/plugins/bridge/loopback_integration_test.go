@@ -73,6 +73,7 @@ func TestPublishedOnLoopback(t *testing.T) {
 	onBothFilters(t, func(t *testing.T, w world) {
 		s := start(t, w, configuration(idA, VariantNAT, "10.9.0.0/24", "fd09::/64"))
 		a, b := s.plug(t, netnstest.New(t), "a/0", "eth0"), s.plug(t, netnstest.New(t), "b/0", "eth0")
+		s.quick(t, "a/0", "b/0")
 		netnstest.Listen(t, a.Namespace, a.v4+":80")
 		if faults := s.Check(t.Context()); len(faults) != 0 {
 			t.Errorf("faults before: %q", faults)
@@ -140,6 +141,8 @@ func TestPublishedDatagramsOnLoopback(t *testing.T) {
 	onBothFilters(t, func(t *testing.T, w world) {
 		s := start(t, w, configuration(idA, VariantNAT, "10.9.0.0/24", "fd09::/64"))
 		a := s.plug(t, netnstest.New(t), "a/0", "eth0")
+		s.plug(t, netnstest.New(t), "b/0", "eth0")
+		s.quick(t, "a/0")
 		var server, client net.PacketConn
 		netnstest.Do(t, a.Namespace, func() (err error) { server, err = net.ListenPacket("udp4", ":53"); return err })
 		defer server.Close()
@@ -177,6 +180,8 @@ func TestHostileLoopback(t *testing.T) {
 		c.Options = map[string]string{optionHostAccess: "all"}
 		s := start(t, w, c)
 		a := s.party(t, "a/0")
+		s.party(t, "b/0")
+		s.quick(t, "a/0")
 		s.publish(t, a.port, tcp(netip.Addr{}, 8080, 80))
 		s.mu.Lock()
 		s.unwatch() // it would put the packet filter back
