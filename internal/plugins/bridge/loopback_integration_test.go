@@ -97,6 +97,9 @@ func TestPublishedOnLoopback(t *testing.T) {
 		if seen, err := netnstest.Dial(w.outside, "192.0.2.1:8080", soon); err != nil || seen != "192.0.2.9" {
 			t.Errorf("from outside the container sees %q, error %v", seen, err)
 		}
+		if seen, err := netnstest.Dial(b.Namespace, "192.0.2.1:8080", soon); err != nil || seen != "10.9.0.1" {
+			t.Errorf("from a neighbour the container sees %q, error %v; want its gateway", seen, err)
+		}
 		if seen, err := netnstest.Dial(w.host, "127.0.0.2:8081", none); err == nil {
 			t.Errorf("a port of 127.0.0.1 is reached at 127.0.0.2: %q", seen)
 		}
