@@ -43,8 +43,10 @@ func TestFastPathToTheHost(t *testing.T) {
 			server string
 			ports  echoPorts
 		}{
-			{a.Namespace, "10.9.0.1", host}, {a.Namespace, "fd09::1", host},
-			{w.host, a.v4, container}, {w.host, a.v6, container},
+			{a.Namespace, "10.9.0.1", host},
+			{a.Namespace, "fd09::1", host},
+			{w.host, a.v4, container},
+			{w.host, a.v6, container},
 		} {
 			if err := stream(way.from, net.JoinHostPort(way.server, way.ports.tcp), 4<<20); err != nil {
 				t.Errorf("a stream to %s: %v", way.server, err)
