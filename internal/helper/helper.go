@@ -52,6 +52,10 @@ type Config struct {
 	Args   []string
 	// Environment as KEY=VALUE, beside the few variables that all helpers get.
 	Environment []string
+	// Processors is how many processors a Go program begins with, as GOMAXPROCS; 0: all.
+	// A GOMAXPROCS in the environment of patchbayd comes first. The Go runtime sizes
+	// its own tables by that when the program begins.
+	Processors int
 	// Isolate makes the helper the first process of a PID namespace, so that
 	// whatever kills it takes all its processes along, and gives it a mount
 	// namespace.
@@ -100,6 +104,9 @@ func Start(c Config) (*Process, error) {
 			PidFD:  &pidfd,
 		},
 	}
+	if _, ok := os.LookupEnv(processorsVariable); !ok && c.Processors > 0 {
+		cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", processorsVariable, c.Processors))
+	}
 	if c.Lifeline != nil {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, c.Lifeline)
 		cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", rpc.LifelineFDVariable, lifelineFD))
@@ -146,8 +153,11 @@ func bind(path string) (*os.File, error) {
 	return f, nil
 }
 
+// processorsVariable is how many processors the Go runtime uses.
+const processorsVariable = "GOMAXPROCS"
+
 // inherited are the variables that helpers get from patchbayd's environment.
-var inherited = []string{"PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "GOCOVERDIR", "GODEBUG", "GOTRACEBACK", "GOMAXPROCS", "GOGC"}
+var inherited = []string{"PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "GOCOVERDIR", "GODEBUG", "GOTRACEBACK", processorsVariable, "GOGC"}
 
 func environment(own []string) []string {
 	var out []string

@@ -40,6 +40,9 @@ type Plugin struct {
 	// Standby says that a runtime's helpers may be started before there is a
 	// sandbox for them.
 	Standby bool
+	// Processors is how many processors each of its helpers or plugin processes
+	// begins with; 0: all.
+	Processors int
 	// Rates are those of its strategies on whose interfaces a runtime holds rates.
 	Rates []string
 }
@@ -56,6 +59,7 @@ type file struct {
 	Rates          []string           `toml:"rates"`
 	Kernel         bool               `toml:"kernel"`
 	Standby        bool               `toml:"standby"`
+	Processors     int                `toml:"processors"`
 	Codec          string             `toml:"codec"`
 }
 
@@ -88,7 +92,7 @@ func Read(folder string) Plugin {
 	if p.Codec == "" && p.Kind == resource.PluginNetwork {
 		p.Codec = resource.CodecProto
 	}
-	p.Kernel, p.Standby, p.Rates = f.Kernel, f.Standby, f.Rates
+	p.Kernel, p.Standby, p.Rates, p.Processors = f.Kernel, f.Standby, f.Rates, f.Processors
 	for _, name := range slices.Sorted(maps.Keys(f.Variants)) {
 		p.Variants = append(p.Variants, resource.PluginVariant{Name: name, Strategy: f.Variants[name].Strategy})
 	}
@@ -120,6 +124,9 @@ func check(f file, folder string) []error {
 	}
 	if f.Protocol < MinProtocol || f.Protocol > MaxProtocol {
 		fault("protocol %d: want %d to %d", f.Protocol, MinProtocol, MaxProtocol)
+	}
+	if f.Processors < 0 {
+		fault("processors %d: want how many it begins with, or 0 for all", f.Processors)
 	}
 	switch resource.PluginKind(f.Kind) {
 	case resource.PluginNetwork:

@@ -40,11 +40,11 @@ func (n *network) launch() (*helper.Process, error) {
 	if !errors.Is(err, errdefs.ErrNotFound) {
 		n.log.Warn("left-over of an earlier plugin process is ignored", "error", err)
 	}
-	name, binary, err := n.program(directory)
+	plugin, err := n.program(directory)
 	if err != nil {
 		return nil, err
 	}
-	p, err = program.Start(n.service.config.Roots, n.id, name, binary)
+	p, err = program.Start(n.service.config.Roots, n.id, plugin)
 	if err != nil {
 		return nil, err
 	}
@@ -70,15 +70,15 @@ func (n *network) speak() {
 // program finds the plugin as it is installed now; that of a left-over is known
 // by its last process alone. A network stored while its plugin was missing
 // gets its variant here.
-func (n *network) program(directory string) (name, binary string, err error) {
+func (n *network) program(directory string) (manifest.Plugin, error) {
 	info := n.stored().Configuration.Plugin
 	if info.Plugin == "" {
-		binary, err = helper.Binary(directory)
-		return filepath.Base(binary), binary, err
+		binary, err := helper.Binary(directory)
+		return manifest.Plugin{Plugin: resource.Plugin{Name: filepath.Base(binary)}, Binary: binary}, err
 	}
 	plugin, err := n.service.config.Plugins.Network(info.Plugin)
 	if err != nil {
-		return "", "", err
+		return manifest.Plugin{}, err
 	}
 	if info.Variant == "" {
 		info.Variant = plugin.DefaultVariant
@@ -88,9 +88,9 @@ func (n *network) program(directory string) (name, binary string, err error) {
 		n.mu.Unlock()
 	}
 	if _, ok := plugin.Strategy(info.Variant); !ok {
-		return "", "", unknownVariant(plugin, info.Variant)
+		return manifest.Plugin{}, unknownVariant(plugin, info.Variant)
 	}
-	return plugin.Name, plugin.Binary, nil
+	return plugin, nil
 }
 
 // call calls the plugin with the deadline of a start; it ends early when the

@@ -23,7 +23,7 @@ func (s *Service) Restart(ctx context.Context, name string) (resource.PluginInst
 		return resource.PluginInstance{}, err
 	}
 	// What cannot be started again is better left as it is.
-	if _, _, err := n.program(s.config.Roots.Network(n.id)); err != nil {
+	if _, err := n.program(s.config.Roots.Network(n.id)); err != nil {
 		return resource.PluginInstance{}, n.blame(err)
 	}
 	if err := n.restart(ctx); err != nil {

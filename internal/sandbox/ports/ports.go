@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -129,7 +131,17 @@ func (p *Ports) Serve() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.sockets != nil {
-		p.sockets.Serve(p.targets, p.dial, p.Log)
+		p.sockets.Serve(p.targets, onAllProcessors(p.dial), p.Log)
+	}
+}
+
+// onAllProcessors has the process use all processors of the host from the first
+// connection on that it passes on; until then one will do for it.
+func onAllProcessors(dial forward.Dial) forward.Dial {
+	begin := sync.OnceFunc(runtime.SetDefaultGOMAXPROCS)
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		begin()
+		return dial(ctx, network, address)
 	}
 }
 

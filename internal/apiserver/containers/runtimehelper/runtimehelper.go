@@ -73,6 +73,7 @@ func (p *Programs) launch(ctx context.Context, plugin manifest.Plugin, directory
 		Name:        nameOf(plugin.Name),
 		Environment: append(environment, trace.Environment(ctx)...),
 		Isolate:     true,
+		Processors:  plugin.Processors,
 		Lifeline:    lifeline,
 	})
 	span.End(err)

@@ -14,16 +14,17 @@ import (
 )
 
 // Start starts the process of a network from its plugin's binary.
-func Start(roots layout.Roots, network, name, binary string) (*helper.Process, error) {
+func Start(roots layout.Roots, network string, plugin manifest.Plugin) (*helper.Process, error) {
 	state := filepath.Join(roots.Network(network), "state")
 	if err := os.MkdirAll(state, 0o700); err != nil {
-		return nil, fmt.Errorf("plugin %s: %w", name, err)
+		return nil, fmt.Errorf("plugin %s: %w", plugin.Name, err)
 	}
 	return helper.Start(helper.Config{
-		Directory: roots.Network(network),
-		Socket:    roots.PluginSocket(network),
-		Binary:    binary,
-		Name:      "patchbay-network-" + name,
+		Directory:  roots.Network(network),
+		Socket:     roots.PluginSocket(network),
+		Binary:     plugin.Binary,
+		Name:       "patchbay-network-" + plugin.Name,
+		Processors: plugin.Processors,
 		Environment: []string{
 			"PATCHBAY_NETWORK_ID=" + network,
 			"PATCHBAY_STATE_DIR=" + state,
