@@ -27,23 +27,36 @@ func adviseConstants(advice uintptr) {
 // mapping is a part of the address space.
 type mapping struct{ from, to uintptr }
 
-// constants are the parts of the program that stay as they are in its file. They are
+// constants are the parts of the program that are as they are in its file. They are
 // where they were when the process began; empty where /proc does not tell.
-var constants = sync.OnceValue(func() (all []mapping) {
-	maps, err := os.ReadFile("/proc/self/maps")
+var constants = sync.OnceValue(func() []mapping {
+	maps, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
 		return nil
 	}
-	for line := range strings.Lines(string(maps)) {
-		if m, ok := constant(line); ok {
-			all = append(all, m)
+	return unwritten(string(maps))
+})
+
+// unwritten finds in /proc/PID/smaps (proc_pid_smaps(5)) the parts of files that are
+// private, that nobody may write to, and of which nothing has been written: what a
+// dynamic linker has changed before it took the right to, would be lost.
+func unwritten(smaps string) (all []mapping) {
+	var last mapping
+	var candidate bool
+	for line := range strings.Lines(smaps) {
+		if key, _, _ := strings.Cut(line, " "); !strings.HasSuffix(key, ":") {
+			last, candidate = constant(line)
+			continue
+		}
+		if value, ok := strings.CutPrefix(line, "Anonymous:"); ok && candidate && strings.TrimSpace(value) == "0 kB" {
+			all = append(all, last)
 		}
 	}
 	return all
-})
+}
 
-// constant tells where a line of /proc/PID/maps (proc_pid_maps(5)) has a part of a
-// file that is private and that nobody can have written to.
+// constant tells where the first line of a mapping has a part of a file that is
+// private and that nobody may write to.
 func constant(line string) (m mapping, ok bool) {
 	fields := strings.Fields(line)
 	if len(fields) < 6 || !strings.HasPrefix(fields[5], "/") || (fields[1] != "r-xp" && fields[1] != "r--p") {

@@ -2,6 +2,7 @@ package footprint
 
 import (
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -26,6 +27,25 @@ func TestConstant(t *testing.T) {
 	}
 	if m, _ := constant("00400000-009bf000 r-xp 00000000 fe:01 1234 /x"); m != (mapping{0x400000, 0x9bf000}) {
 		t.Errorf("got %x", m)
+	}
+}
+
+func TestUnwritten(t *testing.T) {
+	t.Parallel()
+	const smaps = `00400000-009bf000 r-xp 00000000 fe:01 1234 /usr/lib/oci
+Size:               5884 kB
+Anonymous:             0 kB
+VmFlags: rd ex mr mw me sd
+009bf000-01002000 r--p 005bf000 fe:01 1234 /usr/lib/oci
+Anonymous:             4 kB
+01002000-01068000 rw-p 00c02000 fe:01 1234 /usr/lib/oci
+Anonymous:             0 kB
+7f4364720000-7f4364900000 r--p 00000000 fe:01 1235 /usr/lib/libc.so
+Anonymous:             0 kB
+`
+	want := []mapping{{0x400000, 0x9bf000}, {0x7f4364720000, 0x7f4364900000}}
+	if got := unwritten(smaps); !slices.Equal(got, want) {
+		t.Errorf("got %x, want %x", got, want)
 	}
 }
 

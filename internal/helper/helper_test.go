@@ -100,6 +100,46 @@ func hello(socket string) func(context.Context) error {
 	}
 }
 
+// What a helper begins with says the manifest, unless the operator has said it for all.
+func TestProcessors(t *testing.T) {
+	for name, tt := range map[string]struct {
+		operator string
+		asked    int
+		want     string // "": nothing
+	}{
+		"all":                         {"", 0, ""},
+		"one":                         {"", 1, "GOMAXPROCS=1"},
+		"the operator's":              {"3", 0, "GOMAXPROCS=3"},
+		"the operator's comes before": {"3", 1, "GOMAXPROCS=3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("GOMAXPROCS", tt.operator)
+			if tt.operator == "" {
+				os.Unsetenv("GOMAXPROCS")
+			}
+			c := config(t, "serves")
+			c.Processors = tt.asked
+			p := start(t, c)
+			if err := p.Ready(t.Context(), hello(c.Socket)); err != nil {
+				t.Fatal(err)
+			}
+			environment, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.PID()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for v := range strings.SplitSeq(string(environment), "\x00") {
+				if strings.HasPrefix(v, "GOMAXPROCS=") {
+					got = append(got, v)
+				}
+			}
+			if strings.Join(got, " ") != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestStartAndTerminate(t *testing.T) {
 	t.Parallel()
 	c := config(t, "serves")

@@ -18,6 +18,7 @@ kind     = "network"
 protocol = 1
 abstract = "Own MAC addresses"
 default-variant = "bridge"
+processors = 2
 
 [variants.bridge]
 strategy = "macvlan"
@@ -51,7 +52,8 @@ func TestRead(t *testing.T) {
 			Codec:    resource.CodecProto,
 			Variants: []resource.PluginVariant{{Name: "bridge", Strategy: "macvlan"}, {Name: "private", Strategy: "macvlan"}},
 		},
-		Binary: filepath.Join(folder, "bin", "macvlan"),
+		Binary:     filepath.Join(folder, "bin", "macvlan"),
+		Processors: 2,
 	}
 	if diff := cmp.Diff(want, Read(folder)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -71,6 +73,7 @@ func TestFaults(t *testing.T) {
 		"kind":                {func(s string) string { return strings.Replace(s, `"network"`, `"disk"`, 1) }, nil, []string{`kind "disk": want "network" or "runtime"`}},
 		"protocol":            {func(s string) string { return strings.Replace(s, `= 1`, `= 2`, 1) }, nil, []string{"protocol 2: want 1 to 1"}},
 		"default variant":     {func(s string) string { return strings.Replace(s, `= "bridge"`, `= "x"`, 1) }, nil, []string{`default-variant "x": want one of bridge, private`}},
+		"processors":          {func(s string) string { return "processors = -1\n" + s }, nil, []string{"processors -1: want"}},
 		"no strategy":         {func(s string) string { return strings.Replace(s, "strategy = \"macvlan\"\n", "", 1) }, nil, []string{`variant "bridge": has no strategy`}},
 		"network strategies":  {func(s string) string { return "strategies = [\"x\"]\n" + s }, nil, []string{"strategies: are for kind"}},
 		"codec":               {func(s string) string { return "codec = \"xml\"\n" + s }, nil, []string{`codec "xml": want "proto" or "json"`}},
