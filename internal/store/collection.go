@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"go.etcd.io/bbolt"
@@ -87,36 +90,53 @@ func (c *Collection[T]) List() ([]T, error) {
 }
 
 // Put stores a record, new or in place of an older one.
-func (c *Collection[T]) Put(id string, v T) error {
-	value, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("%s: encode: %w", c.name(id), err)
-	}
-	data, err := json.Marshal(record{Schema: c.config.Schema, Value: value})
-	if err != nil {
-		return fmt.Errorf("%s: encode: %w", c.name(id), err)
-	}
-	return c.store.update(c.name(id), func(tx *bbolt.Tx) error {
-		b, err := tx.CreateBucketIfNotExists(c.bucket)
-		if err != nil {
-			return err
-		}
-		return b.Put([]byte(id), data)
-	})
-}
+func (c *Collection[T]) Put(id string, v T) error { return c.Change(map[string]*T{id: &v}) }
 
 // Delete removes a record; one that is not there is no error.
-func (c *Collection[T]) Delete(id string) error {
-	return c.store.update(c.name(id), func(tx *bbolt.Tx) error {
-		b := tx.Bucket(c.bucket)
-		if b == nil {
-			return nil
+func (c *Collection[T]) Delete(id string) error { return c.Change(map[string]*T{id: nil}) }
+
+// Change puts records, by their ids, and deletes those that are nil, all of them or none.
+func (c *Collection[T]) Change(records map[string]*T) error {
+	ids := slices.Sorted(maps.Keys(records))
+	encoded := make([][]byte, len(ids))
+	for i, id := range ids {
+		if records[id] == nil {
+			continue
 		}
-		return b.Delete([]byte(id))
+		var err error
+		if encoded[i], err = c.encode(id, *records[id]); err != nil {
+			return err
+		}
+	}
+	return c.store.update(c.name(strings.Join(ids, ",")), func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucketIfNotExists(c.bucket)
+		for i, id := range ids {
+			switch {
+			case err != nil:
+				return err
+			case encoded[i] == nil:
+				err = b.Delete([]byte(id))
+			default:
+				err = b.Put([]byte(id), encoded[i])
+			}
+		}
+		return err
 	})
 }
 
 func (c *Collection[T]) name(id string) string { return c.config.Name + "/" + id }
+
+// encode is the stored form of a record.
+func (c *Collection[T]) encode(id string, v T) ([]byte, error) {
+	value, err := json.Marshal(v)
+	if err == nil {
+		value, err = json.Marshal(record{Schema: c.config.Schema, Value: value})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: encode: %w", c.name(id), err)
+	}
+	return value, nil
+}
 
 // decode reads a record of any schema up to the collection's.
 func (c *Collection[T]) decode(id string, data []byte) (T, error) {

@@ -13,8 +13,9 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-// writeDelay is how long what attachments have got may be unwritten: a start
-// does not wait for the disk, and a container that is gone by then costs nothing.
+// writeDelay is how long what attachments have got may be unwritten, and what a power
+// cut may take: a start does not wait for the disk, and an attachment that has come and
+// gone by then is never written.
 const writeDelay = time.Second
 
 // Addresses are those that an attachment had last.
@@ -33,8 +34,8 @@ type Remembered struct {
 // Records stores Remembered by the network's id.
 type Records interface {
 	List() ([]Remembered, error)
-	Put(networkID string, r Remembered) error
-	Delete(networkID string) error
+	// Change puts records and deletes those that are nil, all of them or none.
+	Change(map[string]*Remembered) error
 }
 
 // Memory is what is remembered, of which it writes the changes behind. It is safe
@@ -45,21 +46,39 @@ type Memory struct {
 	wake   chan struct{} // with room for one: there is something to write
 
 	mu        sync.Mutex
-	byNetwork map[string]map[string]Addresses // guarded by mu; by the network's id, then by key
-	unwritten map[string]bool                 // guarded by mu; by the network's id
+	byNetwork addresses // guarded by mu
+	// unwritten has what is stored of the attachments of which something else is remembered,
+	// zero where nothing is, and of each network that is to be written; guarded by mu.
+	unwritten addresses
+}
+
+// addresses are those of attachments, by the network's id, then by key.
+type addresses map[string]map[string]Addresses
+
+// set makes the addresses of an attachment known, or with none of them unknown.
+func (a addresses) set(networkID, key string, to Addresses) {
+	switch {
+	case to == Addresses{}:
+		delete(a[networkID], key)
+	case a[networkID] == nil:
+		a[networkID] = map[string]Addresses{key: to}
+	default:
+		a[networkID][key] = to
+	}
 }
 
 // NewMemory reads what is stored of networks that there still are. What cannot be
 // read is forgotten: addresses are chosen anew then.
 func NewMemory(stored Records, networks []resource.StoredNetwork, log *slog.Logger) *Memory {
-	m := &Memory{stored: stored, log: log, wake: make(chan struct{}, 1), byNetwork: map[string]map[string]Addresses{}, unwritten: map[string]bool{}}
+	m := &Memory{stored: stored, log: log, wake: make(chan struct{}, 1), byNetwork: addresses{}, unwritten: addresses{}}
 	all, err := stored.List()
 	if err != nil {
 		log.Warn("some addresses of attachments are not remembered", "error", err)
 	}
 	for _, r := range all {
 		if !slices.ContainsFunc(networks, func(n resource.StoredNetwork) bool { return n.ID == r.NetworkID }) {
-			m.changed(r.NetworkID)
+			m.unwritten[r.NetworkID] = r.Addresses
+			m.awake()
 		} else if r.Addresses != nil {
 			m.byNetwork[r.NetworkID] = r.Addresses
 		}
@@ -69,42 +88,54 @@ func NewMemory(stored Records, networks []resource.StoredNetwork, log *slog.Logg
 
 // Note remembers what an attachment has got.
 func (m *Memory) Note(networkID, key string, a resource.Attachment) {
-	got := Addresses{a.IPv4Address.Addr(), a.IPv6Address.Addr()}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.byNetwork[networkID][key] == got {
-		return
-	}
-	if m.byNetwork[networkID] == nil {
-		m.byNetwork[networkID] = map[string]Addresses{}
-	}
-	m.byNetwork[networkID][key] = got
-	m.changed(networkID)
+	m.change(networkID, key, Addresses{a.IPv4Address.Addr(), a.IPv6Address.Addr()})
 }
 
 // Forget forgets one attachment.
 func (m *Memory) Forget(networkID, key string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, has := m.byNetwork[networkID][key]; has {
-		delete(m.byNetwork[networkID], key)
-		m.changed(networkID)
-	}
+	m.change(networkID, key, Addresses{})
 }
 
 // Drop forgets a network.
 func (m *Memory) Drop(networkID string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, has := m.byNetwork[networkID]; has {
-		delete(m.byNetwork, networkID)
-		m.changed(networkID)
+	for key := range m.byNetwork[networkID] {
+		m.change(networkID, key, Addresses{})
 	}
+	delete(m.byNetwork, networkID)
 }
 
-// changed sees that a network is written; mu is held.
-func (m *Memory) changed(networkID string) {
-	m.unwritten[networkID] = true
+// change remembers other addresses of an attachment, or forgets them, and sees that this
+// is written unless it is what is stored; mu is held.
+func (m *Memory) change(networkID, key string, to Addresses) {
+	before := m.byNetwork[networkID][key]
+	if before == to {
+		return
+	}
+	m.byNetwork.set(networkID, key, to)
+	if m.unwritten[networkID] == nil {
+		m.unwritten[networkID] = map[string]Addresses{}
+	}
+	stored, known := m.unwritten[networkID][key]
+	switch {
+	case !known:
+		m.unwritten[networkID][key] = before
+	case stored == to:
+		delete(m.unwritten[networkID], key)
+	}
+	if len(m.unwritten[networkID]) == 0 {
+		delete(m.unwritten, networkID)
+	}
+	m.awake()
+}
+
+// awake sees that what is unwritten is written.
+func (m *Memory) awake() {
 	select {
 	case m.wake <- struct{}{}:
 	default:
@@ -146,27 +177,37 @@ func (m *Memory) Run(ctx context.Context) {
 	m.write() // what came at the end
 }
 
-// write writes what has changed; what fails is tried again with the next change.
+// write writes what has changed, at once; what fails is tried again with the next change.
 func (m *Memory) write() {
 	m.mu.Lock()
-	changed := slices.Sorted(maps.Keys(m.unwritten))
-	clear(m.unwritten)
-	m.mu.Unlock()
-	for _, id := range changed {
-		m.mu.Lock()
-		addresses := maps.Clone(m.byNetwork[id])
-		m.mu.Unlock()
-		var err error
-		if len(addresses) == 0 {
-			err = m.stored.Delete(id)
-		} else {
-			err = m.stored.Put(id, Remembered{NetworkID: id, Addresses: addresses})
+	former := m.unwritten
+	m.unwritten = addresses{}
+	changed := map[string]*Remembered{}
+	for id := range former {
+		changed[id] = nil
+		if now := m.byNetwork[id]; len(now) > 0 {
+			changed[id] = &Remembered{NetworkID: id, Addresses: maps.Clone(now)}
 		}
-		if err != nil {
-			m.log.Warn("addresses of attachments are not remembered over a reboot", "network", id, "error", err)
-			m.mu.Lock()
-			m.unwritten[id] = true
-			m.mu.Unlock()
+	}
+	m.mu.Unlock()
+	if len(changed) == 0 {
+		return
+	}
+	if err := m.stored.Change(changed); err != nil {
+		m.log.Warn("addresses of attachments are not remembered over a reboot", "error", err)
+		m.restore(former)
+	}
+}
+
+// restore makes unwritten what could not be written, and what has changed since.
+func (m *Memory) restore(former addresses) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, stored := range former {
+		if since := m.unwritten[id]; since != nil {
+			maps.Copy(since, stored)
+		} else {
+			m.unwritten[id] = stored
 		}
 	}
 }
