@@ -111,23 +111,27 @@ func (h *Handle) Ports(bridge string) ([]Interface, error) {
 // knows about who has the addresses is removed, so that their next owners are asked
 // for at once; that happens also when the port is not there: errdefs.ErrNotFound.
 func (h *Handle) Retire(port, bridge, prefix string, addresses []netip.Addr) (index int, err error) {
-	have, err := h.Interface(port)
+	index, err = h.index(port)
 	if errdefs.IsNotFound(err) {
 		return 0, errors.Join(err, h.forgetNeighbours(bridge, addresses))
 	}
 	if err != nil {
 		return 0, err
 	}
+	master, err := h.index(bridge)
+	if err != nil && !errdefs.IsNotFound(err) {
+		return 0, err
+	}
 	rename := rtnl.Request(unix.RTM_SETLINK, 0)
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	msg.Index = int32(have.Index)
+	msg.Index = int32(index)
 	rename.AddData(msg)
-	rename.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(fmt.Sprintf("%s%d", prefix, have.Index))))
-	requests := append(rtnl.ForgetNeighbours(have.MasterIndex, addresses), rtnl.Flags(have.Index, false), rename)
+	rename.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(fmt.Sprintf("%s%d", prefix, index))))
+	requests := append(rtnl.ForgetNeighbours(master, addresses), rtnl.Flags(index, false), rename)
 	if err := h.raw.Do(requests...); err != nil && !gone(err) {
 		return 0, fmt.Errorf("port %s: take off the network: %w", port, err)
 	}
-	return have.Index, nil
+	return index, nil
 }
 
 // LetReturn lets a bridge send frames back by the port that they came in by, where
@@ -203,12 +207,12 @@ func (h *Handle) bridgeRepairs(index int, s BridgeSpec) ([]*nl.NetlinkRequest, e
 // forgetNeighbours removes what the host knows about who has the addresses on
 // an interface, if that is there.
 func (h *Handle) forgetNeighbours(name string, addresses []netip.Addr) error {
-	l, err := h.byName(name)
+	index, err := h.index(name)
 	if errdefs.IsNotFound(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return h.raw.Do(rtnl.ForgetNeighbours(l.Attrs().Index, addresses)...)
+	return h.raw.Do(rtnl.ForgetNeighbours(index, addresses)...)
 }

@@ -55,15 +55,7 @@ func (h *Handle) Rewire(added []Configuration, changes []routing.Change) error {
 	if err := h.prepare(added, changes); err != nil {
 		return err
 	}
-	settling, err := rtnl.WatchSettling(h.at(), addresses)
-	if err != nil {
-		return err
-	}
-	defer settling.Close()
-	if err := h.raw.Run(append(steps, routes...)); err != nil {
-		return err
-	}
-	if err := settling.Wait(); err != nil {
+	if err := h.raw.RunSettled(append(steps, routes...), addresses); err != nil {
 		return err
 	}
 	return h.raw.Do(announcements...)

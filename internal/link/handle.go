@@ -36,7 +36,7 @@ type Handle struct {
 // ns is nil. ns must stay open until the handle is closed.
 func Open(ns *netns.Namespace) (*Handle, error) {
 	h := &Handle{ns: ns}
-	raw, err := rtnl.Open(h.at())
+	raw, err := rtnl.Open(ns)
 	if err != nil {
 		return nil, fmt.Errorf("open netlink: %w", err)
 	}
@@ -92,6 +92,8 @@ type Peer struct {
 	Name      string
 	MAC       resource.MACAddress // empty: the kernel chooses
 	MTU       int                 // 0: the kernel's default
+	// Links is a handle on the namespace; nil: one is opened where it is needed.
+	Links *Handle
 }
 
 // Interface is one network interface as the kernel describes it.
@@ -226,14 +228,14 @@ func (h *Handle) routes(names naming) ([]HostRoute, error) {
 
 // Delete removes a link as DeleteIndex does. One that has gone already is no error.
 func (h *Handle) Delete(name string) error {
-	l, err := h.byName(name)
+	index, err := h.index(name)
 	if errdefs.IsNotFound(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return h.DeleteIndex(l.Attrs().Index)
+	return h.DeleteIndex(index)
 }
 
 // DeleteIndex removes the link with that index; one that has gone already is no error.
@@ -242,7 +244,7 @@ func (h *Handle) Delete(name string) error {
 // the handle is closed. Unlike a name, an index is not used again soon, so this cannot
 // hit a successor.
 func (h *Handle) DeleteIndex(index int) error {
-	err := rtnl.DeleteLink(h.at(), index)
+	err := rtnl.DeleteLink(h.ns, index)
 	if err == nil || gone(err) {
 		return nil
 	}
@@ -252,14 +254,14 @@ func (h *Handle) DeleteIndex(index int) error {
 // SetDown stops a link from carrying traffic. One that has gone already is no
 // error.
 func (h *Handle) SetDown(name string) error {
-	l, err := h.byName(name)
+	index, err := h.index(name)
 	if errdefs.IsNotFound(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if err := h.raw.Do(rtnl.Flags(l.Attrs().Index, false)); err != nil && !gone(err) {
+	if err := h.raw.Do(rtnl.Flags(index, false)); err != nil && !gone(err) {
 		return fmt.Errorf("interface %s: set down: %w", name, err)
 	}
 	return nil

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"testing"
 
-	vns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/link"
@@ -40,7 +39,7 @@ func TestOthersAddressesWakeNobody(t *testing.T) {
 		}
 	}
 	subnets := []netip.Prefix{netip.MustParsePrefix("10.9.0.0/24"), netip.MustParsePrefix("fd09:0:0:9::/64"), {}}
-	quiet, err := rtnl.WatchPrefixes(vns.NsHandle(host.FD()), subnets)
+	quiet, err := rtnl.WatchPrefixes(host, subnets)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +53,7 @@ func TestOthersAddressesWakeNobody(t *testing.T) {
 		t.Error("is woken by a port, and by addresses in no subnet of its own")
 	}
 	for _, address := range []string{"10.9.0.77/32", "10.9.0.1/24", "10.1.1.1/8", "fd09:0:0:9::1/64", "fd09:0:0:9:7::/128", "fd09::1/48"} {
-		news, err := rtnl.WatchPrefixes(vns.NsHandle(host.FD()), subnets)
+		news, err := rtnl.WatchPrefixes(host, subnets)
 		if err != nil {
 			t.Fatal(err)
 		}

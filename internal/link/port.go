@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/vishvananda/netlink/nl"
-	vns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/link/rtnl"
@@ -93,25 +92,35 @@ func (h *Handle) removePorts(ports []BridgePort) error {
 func (h *Handle) carry(ports []BridgePort) error {
 	names := make([]string, len(ports))
 	looks := make([]*nl.NetlinkRequest, len(ports))
-	inner := map[*netns.Namespace][]*nl.NetlinkRequest{}
+	inner := map[insider][]*nl.NetlinkRequest{}
 	for i, p := range ports {
 		names[i], looks[i] = p.Port, rtnl.Get(p.Port)
-		inner[p.Inner.Namespace] = append(inner[p.Inner.Namespace], rtnl.Up(p.Inner.Name), rtnl.Get(p.Inner.Name))
+		at := insider{p.Inner.Namespace, p.Inner.Links}
+		inner[at] = append(inner[at], rtnl.Up(p.Inner.Name), rtnl.Get(p.Inner.Name))
 	}
 	if err := h.upWithoutIPv6(names); err != nil {
 		return explainPort(err, ports)
 	}
-	for namespace, requests := range inner {
-		if err := doIn(namespace, requests...); err != nil {
+	for at, requests := range inner {
+		if err := at.do(requests...); err != nil {
 			return rtnl.Explain(err, "veth", "inner ends of ports")
 		}
 	}
 	return explainPort(h.raw.Do(looks...), ports)
 }
 
-// doIn sends requests in a namespace.
-func doIn(namespace *netns.Namespace, requests ...*nl.NetlinkRequest) error {
-	inside, err := rtnl.Open(vns.NsHandle(namespace.FD()))
+// insider is where the inner end of a port is.
+type insider struct {
+	namespace *netns.Namespace
+	links     *Handle // on it; or nil
+}
+
+// do sends requests there.
+func (i insider) do(requests ...*nl.NetlinkRequest) error {
+	if i.links != nil {
+		return i.links.raw.Do(requests...)
+	}
+	inside, err := rtnl.Open(i.namespace)
 	if err != nil {
 		return fmt.Errorf("open netlink: %w", err)
 	}

@@ -66,7 +66,7 @@ func (h *Handle) uses(except string, names naming) ([]Use, error) {
 // on one interface, one line each: now, and whenever that changes, until ctx
 // ends. An error means that the kernel does not tell.
 func (h *Handle) WatchOverlaps(ctx context.Context, except string, subnets []netip.Prefix, report func([]string)) error {
-	news, err := rtnl.WatchPrefixes(h.at(), subnets)
+	news, err := rtnl.WatchPrefixes(h.ns, subnets)
 	if err != nil {
 		return fmt.Errorf("watch addresses and routes: %w", err)
 	}

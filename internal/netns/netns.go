@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 
 	"github.com/containerd/errdefs"
 	vns "github.com/vishvananda/netns"
@@ -95,6 +96,10 @@ func (n *Namespace) Do(f func() error) error {
 	})
 }
 
+// home opens the namespace of the process: that of every thread that no goroutine is
+// locked to. It stays open for as long as the process lives.
+var home = sync.OnceValues(vns.Get)
+
 // onThread runs f on a locked thread and brings the thread back to the
 // namespace that it came from. If it cannot, it stays locked, and the Go
 // runtime ends it with the goroutine.
@@ -104,14 +109,13 @@ func onThread(f func() error) error {
 	go func() {
 		defer close(done)
 		runtime.LockOSThread()
-		home, openErr := vns.Get()
+		back, openErr := home()
 		if openErr != nil {
 			err = fmt.Errorf("open own network namespace: %w", openErr)
 			return
 		}
-		defer func() { _ = home.Close() }()
 		defer func() {
-			if vns.Set(home) == nil {
+			if vns.Set(back) == nil {
 				runtime.UnlockOSThread()
 			}
 		}()

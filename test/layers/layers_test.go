@@ -53,7 +53,7 @@ var layers = []layer{
 	{packages: []string{"internal/netns"}, imports: []string{"resource"}},
 	{packages: []string{"internal/link/sysctl", "internal/link/tuntap"}, apart: true},
 	{packages: []string{"internal/sockfilter"}, apart: true},
-	{packages: []string{"internal/link/rtnl"}, imports: []string{"resource", "internal/sockfilter"}},
+	{packages: []string{"internal/link/rtnl"}, imports: []string{"resource", "internal/netns", "internal/sockfilter"}},
 	{packages: []string{"internal/link/routing"}, imports: []string{"resource", "internal/link/rtnl"}},
 	{packages: []string{"internal/link"}, imports: []string{"resource", "internal/netns", "internal/revert", "internal/sockfilter", "internal/link/routing", "internal/link/rtnl", "internal/link/sysctl", "internal/link/tuntap"}},
 	{packages: []string{"internal/hostinterface"}, imports: []string{"resource", "internal/netns", "internal/link"}},

@@ -120,7 +120,7 @@ func open(ns *netns.Namespace) (handle, error) {
 	if err != nil {
 		return handle{}, fmt.Errorf("open netlink: %w", err)
 	}
-	raw, err := rtnl.Open(at)
+	raw, err := rtnl.Open(ns)
 	if err != nil {
 		nl.Close()
 		return handle{}, fmt.Errorf("open netlink: %w", err)

@@ -8,7 +8,6 @@ import (
 	"syscall"
 
 	"github.com/vishvananda/netlink/nl"
-	vns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/link/rtnl"
@@ -25,11 +24,7 @@ func Watch(ns *netns.Namespace, bridge int) (News, error) {
 	if err != nil {
 		return News{}, err
 	}
-	at := vns.None()
-	if ns != nil {
-		at = vns.NsHandle(ns.FD())
-	}
-	socket, err := rtnl.Subscribe(at, filter, unix.RTNLGRP_LINK)
+	socket, err := rtnl.Subscribe(ns, filter, unix.RTNLGRP_LINK)
 	if err != nil {
 		return News{}, fmt.Errorf("watch ports of interface %d: %w", bridge, err)
 	}

@@ -58,20 +58,20 @@ func Apply(ns *netns.Namespace, l Limit) error {
 		}
 	}
 	if l.Out != 0 {
-		return limitOut(h, place(ns), port, l)
+		return limitOut(h, ns, port, l)
 	}
 	return nil
 }
 
 // limitOut leads what comes from the port through a device with the rate.
-func limitOut(h *netlink.Handle, at vns.NsHandle, port netlink.Link, l Limit) (err error) {
+func limitOut(h *netlink.Handle, ns *netns.Namespace, port netlink.Link, l Limit) (err error) {
 	var undo revert.Stack
 	defer undo.Run(&err)
-	device, err := addDevice(h, at, l, port.Attrs().MTU)
+	device, err := addDevice(h, ns, l, port.Attrs().MTU)
 	if err != nil {
 		return explain("rate-out", err, "ifb")
 	}
-	undo.Add(func() error { return rtnl.DeleteLink(at, device.Attrs().Index) })
+	undo.Add(func() error { return rtnl.DeleteLink(ns, device.Attrs().Index) })
 	if err := h.QdiscReplace(bucket(device.Attrs(), l.Out)); err != nil {
 		return explain("rate-out", err, "sch_tbf")
 	}
@@ -99,7 +99,7 @@ func limitOut(h *netlink.Handle, at vns.NsHandle, port netlink.Link, l Limit) (e
 
 // addDevice makes the device for what comes from a port, down. One of that name
 // belonged to a port before, which is gone.
-func addDevice(h *netlink.Handle, at vns.NsHandle, l Limit, mtu int) (netlink.Link, error) {
+func addDevice(h *netlink.Handle, ns *netns.Namespace, l Limit, mtu int) (netlink.Link, error) {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = deviceName(l.Port)
 	attrs.HardwareAddr = ownerMAC(l.Owner).HardwareAddr()
@@ -111,7 +111,7 @@ func addDevice(h *netlink.Handle, at vns.NsHandle, l Limit, mtu int) (netlink.Li
 		if findErr != nil || left.Type() != device.Type() {
 			return nil, err
 		}
-		if err := rtnl.DeleteLink(at, left.Attrs().Index); err != nil {
+		if err := rtnl.DeleteLink(ns, left.Attrs().Index); err != nil {
 			return nil, err
 		}
 		err = h.LinkAdd(device)
@@ -143,7 +143,7 @@ func Remove(ns *netns.Namespace, owner string) error {
 		if l.Type() != "ifb" || mac != string(ownerMAC(owner)) {
 			continue
 		}
-		if err := rtnl.DeleteLink(place(ns), l.Attrs().Index); err != nil && !errors.Is(err, unix.ENODEV) {
+		if err := rtnl.DeleteLink(ns, l.Attrs().Index); err != nil && !errors.Is(err, unix.ENODEV) {
 			errs = append(errs, fmt.Errorf("delete interface %s: %w", l.Attrs().Name, err))
 		}
 	}
@@ -163,7 +163,7 @@ func RemovePort(ns *netns.Namespace, port string) error {
 		return nil
 	}
 	if err == nil && device.Type() == "ifb" {
-		err = rtnl.DeleteLink(place(ns), device.Attrs().Index)
+		err = rtnl.DeleteLink(ns, device.Attrs().Index)
 	}
 	if err != nil && !errors.Is(err, unix.ENODEV) {
 		return fmt.Errorf("port %s: rate-out: %w", port, err)

@@ -1,57 +1,69 @@
 package rtnl
 
 import (
-	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
-	"sync"
 	"syscall"
 
 	"github.com/vishvananda/netlink/nl"
-	vns "github.com/vishvananda/netns"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
+	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/sockfilter"
 )
 
-// DeleteLink removes a link of a namespace or, without one, that of the calling thread.
+// DeleteLink removes a link of a namespace or, where that is nil, the caller's.
 // It returns when the link and, if it is one of a pair, the other end are gone: they have
 // no names, addresses and routes any more, and carry nothing. What the kernel waits for then, until nobody looks at the
 // link's memory (15 to 30 ms), is waited for in the background. One that is not there
 // is unix.ENODEV.
-func DeleteLink(at vns.NsHandle, index int) error {
-	asking, err := Open(at)
-	if err != nil {
-		return fmt.Errorf("open netlink: %w", err)
-	}
+func DeleteLink(ns *netns.Namespace, index int) error {
 	// The kernel tells of the end before it waits, and answers after that.
-	news, err := watchEnd(at, index)
+	socket, err := watchEnd(ns, index)
 	if err != nil {
-		asking.Close()
 		return err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	ended := make(chan struct{})
-	end := sync.OnceFunc(func() { close(ended) })
-	go Receive(ctx, news, func(messages []syscall.NetlinkMessage) {
+	request := deletion(index)
+	unsent := make(chan error, 1)
+	told := make(chan struct{})
+	defer close(told)
+	go func() {
+		defer socket.Close()
+		if err := socket.Send(request); err != nil { // after the wait
+			unsent <- fmt.Errorf("netlink: send: %w", err)
+			return
+		}
+		<-told
+	}()
+	err = awaitEnd(socket, index, request.Seq)
+	select {
+	case failure := <-unsent:
+		return failure
+	default:
+		return err
+	}
+}
+
+// awaitEnd returns with the news of a link's end, or with the answer to the request for it.
+func awaitEnd(socket *nl.NetlinkSocket, index int, request uint32) error {
+	for {
+		messages, _, err := socket.Receive()
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("watch interface %d: %w", index, err)
+		}
 		for _, m := range messages {
 			if isEnd(m, index) {
-				end()
+				return nil
+			}
+			if m.Header.Type == unix.NLMSG_ERROR && m.Header.Seq == request {
+				return codeOf(m)
 			}
 		}
-	})
-	answer := make(chan error, 1)
-	go func() {
-		defer asking.Close()
-		answer <- asking.Do(deletion(index))
-	}()
-	select {
-	case <-ended:
-		return nil
-	case err := <-answer:
-		return err
 	}
 }
 
@@ -64,12 +76,12 @@ func deletion(index int) *nl.NetlinkRequest {
 }
 
 // watchEnd subscribes to the end of one link.
-func watchEnd(at vns.NsHandle, index int) (*nl.NetlinkSocket, error) {
+func watchEnd(ns *netns.Namespace, index int) (*nl.NetlinkSocket, error) {
 	filter, err := filterEnd(index)
 	if err != nil {
 		return nil, err
 	}
-	socket, err := Subscribe(at, filter, unix.RTNLGRP_LINK)
+	socket, err := Subscribe(ns, filter, unix.RTNLGRP_LINK)
 	if err != nil {
 		return nil, fmt.Errorf("watch interface %d: %w", index, err)
 	}
@@ -79,11 +91,13 @@ func watchEnd(at vns.NsHandle, index int) (*nl.NetlinkSocket, error) {
 // indexAt is the place of the link's index in a message about a link, behind struct nlmsghdr.
 const indexAt = 20
 
-// filterEnd passes what isEnd is true of: in the host's namespace much else may happen.
+// filterEnd passes what isEnd is true of, and answers: in the host's namespace much else may
+// happen.
 func filterEnd(index int) (sockfilter.Filter, error) {
 	swapped := binary.BigEndian.Uint32(binary.NativeEndian.AppendUint32(nil, uint32(index))) // as programs load it
 	return sockfilter.Assemble([]bpf.Instruction{
 		bpf.LoadAbsolute{Off: sockfilter.LowByte(typeAt), Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.NLMSG_ERROR, SkipTrue: 5},
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.RTM_DELLINK, SkipTrue: 5},
 		bpf.LoadAbsolute{Off: familyAt, Size: 1},
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.AF_UNSPEC, SkipTrue: 3},

@@ -2,7 +2,6 @@ package rtnl
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"syscall"
 
@@ -152,17 +151,14 @@ func several(value []byte) ([]Listed, error) {
 func (s *Socket) list(request *nl.NetlinkRequest, each func([]byte) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := unix.Sendto(s.fd, request.Serialize(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return fmt.Errorf("netlink: send: %w", err)
+	if err := s.send(request.Serialize()); err != nil {
+		return err
 	}
 	l := listing{seq: request.Seq, each: each}
 	for !l.ended {
-		messages, _, err := s.socket.Receive()
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
+		messages, err := s.receive(listingSize)
 		if err != nil {
-			return fmt.Errorf("netlink: receive: %w", err)
+			return err
 		}
 		for _, m := range messages {
 			l.take(m)

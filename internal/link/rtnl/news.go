@@ -8,9 +8,9 @@ import (
 	"syscall"
 
 	"github.com/vishvananda/netlink/nl"
-	vns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
+	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/sockfilter"
 )
 
@@ -43,15 +43,14 @@ type News struct {
 	filter  sockfilter.Filter
 }
 
-// WatchPrefixes subscribes to it, in a namespace or, without one, that of the
-// calling thread. What happens to other networks' subnets and to all ports does not
+// WatchPrefixes subscribes to it, in a namespace or, where that is nil, the caller's. What happens to other networks' subnets and to all ports does not
 // wake the process.
-func WatchPrefixes(at vns.NsHandle, subnets []netip.Prefix) (News, error) {
+func WatchPrefixes(ns *netns.Namespace, subnets []netip.Prefix) (News, error) {
 	filter, err := FilterPrefixes(subnets)
 	if err != nil {
 		return News{}, err
 	}
-	socket, err := Subscribe(at, filter,
+	socket, err := Subscribe(ns, filter,
 		unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE)
 	if err != nil {
 		return News{}, err
@@ -60,8 +59,12 @@ func WatchPrefixes(at vns.NsHandle, subnets []netip.Prefix) (News, error) {
 }
 
 // Subscribe receives of groups what passes a filter, and nothing else from the beginning.
-func Subscribe(at vns.NsHandle, filter sockfilter.Filter, groups ...int) (*nl.NetlinkSocket, error) {
-	socket, err := nl.SubscribeAt(at, vns.None(), unix.NETLINK_ROUTE)
+func Subscribe(ns *netns.Namespace, filter sockfilter.Filter, groups ...int) (*nl.NetlinkSocket, error) {
+	var socket *nl.NetlinkSocket
+	err := within(ns, func() (err error) {
+		socket, err = nl.Subscribe(unix.NETLINK_ROUTE)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink/nl"
-	vns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -16,19 +15,13 @@ import (
 // takes it less than a millisecond unless the machine is very busy.
 const settleTime = 2 * time.Second
 
-// Settling waits for IPv6 addresses to work. The kernel answers the request
+// RunSettled is Run for steps that make addresses, and waits until those of IPv6 work, or
+// late, for they will soon. The kernel answers the request
 // for a new address before the interface listens to it; that comes from a work
 // queue, with a notification (addrconf_dad_completed), even where no
 // duplicate address detection runs. A neighbour that asks in between gets no
 // answer, and asks again a second later.
-type Settling struct {
-	socket  *nl.NetlinkSocket
-	pending map[netip.Addr]bool
-}
-
-// WatchSettling is called before the addresses are made, in a namespace or, without
-// one, that of the calling thread.
-func WatchSettling(at vns.NsHandle, addresses []netip.Prefix) (*Settling, error) {
+func (s *Socket) RunSettled(steps []Step, addresses []netip.Prefix) error {
 	pending := map[netip.Addr]bool{}
 	for _, a := range addresses {
 		if a.Addr().Is6() {
@@ -36,44 +29,53 @@ func WatchSettling(at vns.NsHandle, addresses []netip.Prefix) (*Settling, error)
 		}
 	}
 	if len(pending) == 0 {
-		return &Settling{}, nil
+		return s.Run(steps)
 	}
-	socket, err := nl.SubscribeAt(at, vns.None(), unix.NETLINK_ROUTE, unix.RTNLGRP_IPV6_IFADDR)
-	if err != nil {
-		return nil, fmt.Errorf("watch addresses: %w", err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := unix.SetsockoptInt(s.fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, unix.RTNLGRP_IPV6_IFADDR); err != nil {
+		return fmt.Errorf("watch addresses: %w", err)
 	}
-	return &Settling{socket: socket, pending: pending}, nil
-}
-
-// Close ends it.
-func (s *Settling) Close() {
-	if s.socket != nil {
-		s.socket.Close()
-	}
-}
-
-// Wait returns when all addresses work, or late, for they will soon.
-func (s *Settling) Wait() error {
-	deadline := time.Now().Add(settleTime)
-	for len(s.pending) > 0 {
-		left := unix.NsecToTimeval(max(time.Until(deadline), time.Microsecond).Nanoseconds())
-		if err := s.socket.SetReceiveTimeout(&left); err != nil {
-			return fmt.Errorf("watch addresses: %w", err)
+	defer func() {
+		_ = unix.SetsockoptInt(s.fd, unix.SOL_NETLINK, unix.NETLINK_DROP_MEMBERSHIP, unix.RTNLGRP_IPV6_IFADDR)
+	}()
+	settle := func(m syscall.NetlinkMessage) {
+		if address, ok := newAddress(m); ok {
+			delete(pending, address)
 		}
-		messages, _, err := s.socket.Receive()
-		if errors.Is(err, unix.EAGAIN) {
-			return nil
+	}
+	if err := s.run(steps, settle); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(settleTime); len(pending) > 0; {
+		there, err := s.await(deadline)
+		if err != nil || !there {
+			return err
 		}
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return fmt.Errorf("watch addresses: %w", err)
+		messages, err := s.receive(messageSize)
+		if err != nil {
+			return err
 		}
 		for _, m := range messages {
-			if address, ok := newAddress(m); ok {
-				delete(s.pending, address)
-			}
+			settle(m)
 		}
 	}
 	return nil
+}
+
+// await waits until there is something to receive, or returns false at the deadline.
+func (s *Socket) await(deadline time.Time) (bool, error) {
+	for {
+		left := time.Until(deadline)
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLIN}}, int(max(0, left.Milliseconds())))
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return false, fmt.Errorf("netlink: wait: %w", err)
+		}
+		return n > 0, nil
+	}
 }
 
 // newAddress returns the address that a message tells of.

@@ -8,36 +8,66 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"syscall"
 
 	"github.com/vishvananda/netlink/nl"
-	vns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/netns"
 )
 
 // Socket sends several requests in one system call and collects their answers:
-// the kernel works through all of them, also after one that fails. It may be used
-// by several goroutines.
+// the kernel works through all of them, also after one that fails, before the call
+// returns. It may be used by several goroutines.
 type Socket struct {
-	mu sync.Mutex // one exchange at a time
-	// socket belongs to the namespace that it was opened in.
-	socket *nl.NetlinkSocket
-	fd     int
+	mu     sync.Mutex // one exchange at a time
+	fd     int        // belongs to the namespace that it was opened in
+	buffer []byte     // guarded by mu; nil: nothing was received yet
 }
 
-// Open returns a socket in the namespace at, or in the caller's when that is
-// none.
-func Open(at vns.NsHandle) (*Socket, error) {
-	socket, err := nl.GetNetlinkSocketAt(at, vns.None(), unix.NETLINK_ROUTE)
+// The room for an answer, in bytes: for one message, and for a part of a listing, which the
+// kernel makes as long as there is room for it.
+const (
+	messageSize = 8 << 10
+	listingSize = 32 << 10
+)
+
+// Open returns a socket in a namespace, or where that is nil in the caller's.
+func Open(ns *netns.Namespace) (*Socket, error) {
+	s := &Socket{}
+	err := within(ns, func() (err error) {
+		s.fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
+	if err := unix.Bind(s.fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		s.Close()
+		return nil, err
+	}
 	// Before Linux 4.20 there is none of it, and listings are longer.
-	_ = unix.SetsockoptInt(socket.GetFd(), unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
-	return &Socket{socket: socket, fd: socket.GetFd()}, nil
+	_ = unix.SetsockoptInt(s.fd, unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
+	return s, nil
 }
 
-// Close ends the use of the socket.
-func (s *Socket) Close() { s.socket.Close() }
+// within runs f in a namespace, or where that is nil in the caller's.
+func within(ns *netns.Namespace, f func() error) error {
+	if ns == nil {
+		return f()
+	}
+	return ns.Do(f)
+}
+
+// Close ends the use of the socket, after an exchange that is under way.
+func (s *Socket) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fd >= 0 {
+		_ = unix.Close(s.fd)
+		s.fd = -1
+	}
+}
 
 // Index returns that of the link of a name, which the kernel tells without waiting for who
 // changes links; unix.ENODEV where there is none.
@@ -81,13 +111,20 @@ type Step struct {
 
 // Run makes all steps at once and returns the first failure, with its kind.
 func (s *Socket) Run(steps []Step) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.run(steps, nil)
+}
+
+// run is Run that passes on what the kernel tells beside its answers. Callers hold mu.
+func (s *Socket) run(steps []Step, told func(syscall.NetlinkMessage)) error {
 	requests := make([]*nl.NetlinkRequest, len(steps))
 	tolerated := make(map[uint32]unix.Errno)
 	for i, step := range steps {
 		requests[i] = step.Request
 		tolerated[step.Request.Seq] = step.Done
 	}
-	err := s.exchange(requests, tolerated)
+	err := s.exchange(requests, tolerated, told)
 	var failed StepError
 	if errors.As(err, &failed) {
 		return fmt.Errorf("%s: %w", steps[failed.Step].What, KindOf(failed.Err))
@@ -98,49 +135,88 @@ func (s *Socket) Run(steps []Step) error {
 // Do sends the requests and returns the error of the first that failed, a
 // StepError; those marked Optional do not count.
 func (s *Socket) Do(requests ...*nl.NetlinkRequest) error {
-	return s.exchange(requests, nil)
-}
-
-// exchange is Do, but for the errors that are tolerated, by sequence number.
-func (s *Socket) exchange(requests []*nl.NetlinkRequest, tolerated map[uint32]unix.Errno) error {
-	if len(requests) == 0 {
-		return nil
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.exchange(requests, nil, nil)
+}
 
-	var out []byte
+// exchange is Do, but for the errors that are tolerated, by sequence number. The kernel
+// answers the requests in their order, a failure in any case and a success where it is
+// asked to: which is with the last one alone. Callers hold mu.
+func (s *Socket) exchange(requests []*nl.NetlinkRequest, tolerated map[uint32]unix.Errno, told func(syscall.NetlinkMessage)) error {
 	steps := make(map[uint32]int, len(requests))
+	last := -1
 	for i, r := range requests {
-		out = append(out, r.Serialize()...)
-		out = append(out, make([]byte, align(len(out))-len(out))...)
 		if r.Flags&unix.NLM_F_ACK != 0 {
-			steps[r.Seq] = i
+			steps[r.Seq], last = i, i
 		}
 	}
+	var out []byte
+	for i, r := range requests {
+		if i != last {
+			r.Flags &^= unix.NLM_F_ACK
+		}
+		out = append(out, r.Serialize()...)
+		out = append(out, make([]byte, align(len(out))-len(out))...)
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	if err := s.send(out); err != nil || last < 0 {
+		return err
+	}
+	return s.collect(requests[last].Seq, steps, tolerated, told)
+}
+
+func (s *Socket) send(out []byte) error {
 	if err := unix.Sendto(s.fd, out, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return fmt.Errorf("netlink: send: %w", err)
 	}
-	return s.collect(steps, tolerated)
+	return nil
 }
 
-// collect reads one answer for each step.
-func (s *Socket) collect(steps map[uint32]int, tolerated map[uint32]unix.Errno) error {
-	first := StepError{Step: math.MaxInt}
-	for len(steps) > 0 {
-		messages, _, err := s.socket.Receive()
-		if errors.Is(err, unix.EINTR) {
+// receive waits for the next messages, which are valid until it is called again. One that
+// there is no room for is lost: unix.EMSGSIZE.
+func (s *Socket) receive(room int) ([]syscall.NetlinkMessage, error) {
+	if len(s.buffer) < room {
+		s.buffer = make([]byte, room)
+	}
+	for {
+		n, _, err := unix.Recvfrom(s.fd, s.buffer, unix.MSG_TRUNC)
+		switch {
+		case errors.Is(err, unix.EINTR):
 			continue
+		case err != nil:
+			return nil, fmt.Errorf("netlink: receive: %w", err)
+		case n > len(s.buffer):
+			return nil, fmt.Errorf("netlink: receive: %w", unix.EMSGSIZE)
 		}
+		messages, err := syscall.ParseNetlinkMessage(s.buffer[:n])
 		if err != nil {
-			return fmt.Errorf("netlink: receive: %w", err)
+			return nil, fmt.Errorf("netlink: receive: %w", err)
+		}
+		return messages, nil
+	}
+}
+
+// collect reads answers up to that of the last step, and returns the failure of the first
+// step that has one.
+func (s *Socket) collect(last uint32, steps map[uint32]int, tolerated map[uint32]unix.Errno, told func(syscall.NetlinkMessage)) error {
+	first := StepError{Step: math.MaxInt}
+	for ended := false; !ended; {
+		messages, err := s.receive(messageSize)
+		if err != nil && !errors.Is(err, unix.EMSGSIZE) { // what is long is no answer that matters here
+			return err
 		}
 		for _, m := range messages {
 			step, ours := steps[m.Header.Seq]
 			if !ours || m.Header.Type != unix.NLMSG_ERROR || len(m.Data) < 4 {
+				if told != nil {
+					told(m)
+				}
 				continue
 			}
-			delete(steps, m.Header.Seq)
+			ended = ended || m.Header.Seq == last
 			code := unix.Errno(-int32(binary.NativeEndian.Uint32(m.Data)))
 			if code != 0 && code != tolerated[m.Header.Seq] && step < first.Step {
 				first = StepError{Step: step, Err: code}

@@ -47,16 +47,18 @@ func (e *Engine) Rewire(ctx context.Context, from, to []sandbox.Interface) error
 // plugAll makes interfaces, down and without addresses, and then what configure
 // does with them.
 func (e *Engine) plugAll(ctx context.Context, interfaces []sandbox.Interface, configure func(within *link.Handle, undo *revert.Stack) error) (err error) {
-	outside, err := link.Open(nil)
-	if err != nil {
-		return err
-	}
-	defer outside.Close()
 	within, err := link.Open(e.namespace)
 	if err != nil {
 		return err
 	}
 	defer within.Close()
+	var outside *link.Handle
+	if len(interfaces) > 0 {
+		if outside, err = link.Open(nil); err != nil {
+			return err
+		}
+		defer outside.Close()
+	}
 	var undo revert.Stack
 	defer undo.Run(&err)
 	for rest := interfaces; len(rest) > 0; {
@@ -94,7 +96,7 @@ func (e *Engine) plugNext(ctx context.Context, outside, within *link.Handle, int
 		if !ok {
 			break
 		}
-		ports = append(ports, link.BridgePort{Bridge: l.Bridge, Port: l.Port, Inner: e.peer(i)})
+		ports = append(ports, link.BridgePort{Bridge: l.Bridge, Port: l.Port, Inner: e.peer(within, i)})
 	}
 	if len(ports) > 0 {
 		return interfaces[:len(ports)], outside.AddBridgePorts(ports...)
@@ -105,13 +107,13 @@ func (e *Engine) plugNext(ctx context.Context, outside, within *link.Handle, int
 	return interfaces[:1], nil
 }
 
-func (e *Engine) peer(i sandbox.Interface) link.Peer {
-	return link.Peer{Namespace: e.namespace, Name: i.Name, MAC: i.MAC, MTU: i.MTU}
+func (e *Engine) peer(within *link.Handle, i sandbox.Interface) link.Peer {
+	return link.Peer{Namespace: e.namespace, Name: i.Name, MAC: i.MAC, MTU: i.MTU, Links: within}
 }
 
 // plug makes an interface that is no port of a bridge.
 func (e *Engine) plug(ctx context.Context, outside, within *link.Handle, i sandbox.Interface) error {
-	peer := e.peer(i)
+	peer := e.peer(within, i)
 	switch l := i.Link.(type) {
 	case sandbox.Macvlan:
 		return outside.AddMacvlan(l.Parent, l.Mode, peer)
