@@ -223,12 +223,15 @@ func TestDisconnectHanging(t *testing.T) {
 	w.service.Close()
 	w.config.GraceTimeout = 100 * time.Millisecond
 	w.open(t)
-	w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"disconnect-hang"}, Networks: on("a", "b")})
+	id := w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"disconnect-hang"}, Networks: append(on("a"), static("b", "10.0.1.7")...)})
 	w.start(t, "web")
 	if err := w.service.Disconnect(context.Background(), "web", "b", false); !errors.Is(err, errdefs.ErrUnavailable) {
 		t.Errorf("disconnect: %v", err)
 	}
 	w.isWired(t, "web", "a:eth0 b:eth1", true)
+	if held := w.networks.held(); !slices.Contains(held, "reserved id-b "+id+"/eth1") {
+		t.Errorf("held %v, want its static address reserved", held)
+	}
 	if err := w.service.Disconnect(context.Background(), "web", "b", true); err != nil {
 		t.Errorf("disconnect by force: %v", err)
 	}

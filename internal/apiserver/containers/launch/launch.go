@@ -243,5 +243,7 @@ func (l Launcher) dismiss(ctx context.Context, c Container, h runtimehelper.Help
 func (l Launcher) Release(ctx context.Context, c leases.Container, forget bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.Grace)
 	defer cancel()
-	leases.Release(ctx, l.Networks, c, forget, l.Log)
+	if err := leases.Release(ctx, l.Networks, c, forget); err != nil {
+		l.Log.Warn("cannot release a lease", "container", c.ID, "error", err)
+	}
 }

@@ -5,7 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"log/slog"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -91,19 +91,21 @@ func Allocate(ctx context.Context, n Networks, c Container) ([]resource.Allocate
 }
 
 // Release gives all leases of a container up, in parallel, with forget also what
-// is reserved for it. What does not succeed is logged: the plugin frees a lease
-// that nobody holds by itself, and is told what is reserved whenever it starts.
-func Release(ctx context.Context, n Networks, c Container, forget bool, log *slog.Logger) {
+// is reserved for it. After an error, of which there may be one for each network, the plugin
+// frees a lease that nobody holds by itself, and is told what is reserved whenever it starts.
+func Release(ctx context.Context, n Networks, c Container, forget bool) error {
+	faults := make([]error, len(c.Wishes))
 	var parallel sync.WaitGroup
-	for _, w := range c.Wishes {
+	for i, w := range c.Wishes {
 		parallel.Go(func() {
 			err := UntilNotHeld(ctx, func() error { return n.Release(ctx, w.Network, c.key(w), forget) })
 			if err != nil {
-				log.Warn("cannot release a lease", "container", c.ID, "network", w.Network, "error", err)
+				faults[i] = fmt.Errorf("network %s: %w", w.Network, err)
 			}
 		})
 	}
 	parallel.Wait()
+	return errors.Join(faults...)
 }
 
 // The pauses of UntilNotHeld.

@@ -127,18 +127,59 @@ func (c Change) Disconnect(ctx context.Context, place int, force bool) (err erro
 		return err
 	}
 	undo.Add(func() error { return c.Store(ctx, c.Container.Wishes) })
-	if c.Sandbox != nil {
-		err := c.takeOut(ctx, wish.InterfaceName)
-		if err != nil && !force {
-			return err
-		}
-		if err != nil {
-			c.Log.Warn("an interface stays until its container's end", "container", c.Container.ID, "interface", wish.InterfaceName, "error", err)
-		}
+	if c.Sandbox == nil {
+		undo.Success()
+		c.release(ctx, wish)
+		return nil
+	}
+	// The network is asked beside the sandbox: it waits until the sandbox has let go.
+	release := c.beginRelease(ctx, wish)
+	err = c.takeOut(ctx, wish.InterfaceName)
+	if err != nil && !force {
+		release.takeBack()
+		return err
+	}
+	if err != nil {
+		c.Log.Warn("an interface stays until its container's end", "container", c.Container.ID, "interface", wish.InterfaceName, "error", err)
 	}
 	undo.Success()
-	c.release(ctx, wish)
+	release.wait()
 	return nil
+}
+
+// release is a request to a network to give up what it has for a wish.
+type release struct {
+	change Change
+	wish   resource.AttachmentConfiguration
+	cancel context.CancelFunc
+	ended  chan error
+}
+
+// beginRelease asks for it while the sandbox may still hold the lease.
+func (c Change) beginRelease(ctx context.Context, wish resource.AttachmentConfiguration) *release {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	r := &release{change: c, wish: wish, cancel: cancel, ended: make(chan error, 1)}
+	go func() { r.ended <- leases.Release(ctx, c.Networks, c.Container.Only(wish), true) }()
+	return r
+}
+
+// wait returns when it is given up, or cannot be.
+func (r *release) wait() {
+	defer r.cancel()
+	r.change.unreleased(<-r.ended)
+}
+
+// takeBack ends the request. What it has given up meanwhile is reserved again.
+func (r *release) takeBack() {
+	r.cancel()
+	if <-r.ended != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), r.change.Timeout)
+	defer cancel()
+	if err := leases.Reserve(ctx, r.change.Networks, r.change.Container.Only(r.wish)); err != nil {
+		r.change.Log.Warn("cannot reserve addresses again", "container", r.change.Container.ID, "network", r.wish.Network, "error", err)
+	}
 }
 
 // Reconcile makes the record and the sandbox of a container that runs agree after
@@ -224,5 +265,13 @@ func (c Change) applied(all []*typesv1.Attachment) {
 func (c Change) release(ctx context.Context, wish resource.AttachmentConfiguration) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Timeout)
 	defer cancel()
-	leases.Release(ctx, c.Networks, c.Container.Only(wish), true, c.Log)
+	c.unreleased(leases.Release(ctx, c.Networks, c.Container.Only(wish), true))
+}
+
+// unreleased logs that a lease cannot be released: a plugin frees one that nobody holds by
+// itself, and is told what is reserved whenever it starts.
+func (c Change) unreleased(err error) {
+	if err != nil {
+		c.Log.Warn("cannot release a lease", "container", c.Container.ID, "error", err)
+	}
 }
