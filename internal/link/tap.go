@@ -97,7 +97,7 @@ func setPeer(inner Peer) error {
 	if inner.MTU != 0 {
 		req.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(inner.MTU))))
 	}
-	return insider{namespace: inner.Namespace}.do( req)
+	return insider{namespace: inner.Namespace}.do(req)
 }
 
 // explainTap gives an error about opening a tap its kind.
