@@ -156,7 +156,7 @@ func (e *Engine) execSpec(c sandbox.ExecConfiguration) (*execProcess, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := spec.Exec(e.process, p, user, c.Privileged, spec.AllCapabilities())
+	s := spec.Exec(e.process, p, user, c.Privileged, e.capabilities())
 	if err := root.Command(p.Args, s.Env, s.Cwd); err != nil {
 		return nil, err
 	}

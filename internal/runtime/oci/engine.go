@@ -47,12 +47,13 @@ type Engine struct {
 	group   cgroup.Group
 	rates   outer.Rates
 
-	network   <-chan madeNetwork    // gives the network's namespace, once
-	copied    <-chan *program.Copy  // gives a copy of the OCI runtime's program, or nil, once
-	namespace *netns.Namespace      // nil before Isolate
-	sandbox   sandbox.Configuration // set by Prepare
-	process   *specs.Process        // set by Prepare
-	filters   filterCache           // set by Prepare; with a key when the filter is not cached yet
+	network      <-chan madeNetwork    // gives the network's namespace, once
+	copied       <-chan *program.Copy  // gives a copy of the OCI runtime's program, or nil, once
+	capabilities func() []string       // that can be given
+	namespace    *netns.Namespace      // nil before Isolate
+	sandbox      sandbox.Configuration // set by Prepare
+	process      *specs.Process        // set by Prepare
+	filters      filterCache           // set by Prepare; with a key when the filter is not cached yet
 
 	mu    sync.Mutex
 	main  *mainProcess               // guarded by mu; nil before Create
@@ -119,7 +120,7 @@ func (e *Engine) Prepare(_ context.Context, c sandbox.Configuration) error {
 		NetworkNamespace: fmt.Sprintf("/proc/1/fd/%d", e.namespace.FD()),
 		CgroupPath:       cgroup.Path(e.config.ID),
 		CgroupV2:         cgroup.CurrentMode() == cgroup.V2,
-		AllCapabilities:  spec.AllCapabilities(),
+		AllCapabilities:  e.capabilities(),
 		OpenFiles:        maxOpenFiles(),
 		Files:            files,
 		InitBinary:       ownBinary(c.Init),

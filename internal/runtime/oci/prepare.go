@@ -2,6 +2,7 @@ package oci
 
 import (
 	"errors"
+	"sync"
 
 	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/link/sysctl"
@@ -23,6 +24,9 @@ type Preparation struct {
 	groups   cgroup.Hierarchies
 	network  chan madeNetwork
 	copied   chan *program.Copy
+
+	// capabilities are those that can be given (spec.AllCapabilities).
+	capabilities func() []string
 }
 
 // madeNetwork is a network namespace, or why there is none.
@@ -54,12 +58,14 @@ func Prepare(cacheDir string) (*Preparation, error) {
 	p := &Preparation{
 		cacheDir: cacheDir, host: h, reaper: reaper.Start(), groups: groups,
 		network: make(chan madeNetwork, 1), copied: make(chan *program.Copy, 1),
+		capabilities: sync.OnceValue(spec.AllCapabilities),
 	}
 	// The kernel takes its time while it ends other namespaces; until the helper is told
 	// what to make, there is some.
 	go func() {
 		p.network <- makeNetwork()
-		spec.Learn()                    // Engine.Prepare needs it
+		spec.Learn() // Engine.Prepare needs both
+		p.capabilities()
 		copied, _ := program.Load(path) // without one the program sees to it
 		p.copied <- copied
 	}()
@@ -76,7 +82,7 @@ func (p *Preparation) Engine(id, stateDir string) (*Engine, error) {
 		config: Config{ID: id, StateDir: stateDir, CacheDir: p.cacheDir},
 		host:   p.host, reaper: p.reaper, group: p.groups.Group(id), rates: outer.Rates{Sandbox: id},
 		program: program.Program{Path: path, ID: id, StateDir: stateDir, Reaper: p.reaper},
-		network: p.network, copied: p.copied,
+		network: p.network, copied: p.copied, capabilities: p.capabilities,
 		pumps: map[string]*tapstream.Pump{}, borrowed: map[string]link.Counters{},
 	}, nil
 }
