@@ -2,20 +2,16 @@ package rpc
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connecthttp"
 
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/rpc/edge"
 )
 
 // Connection is a set of connections to one unix socket. It dials on demand
@@ -59,7 +55,7 @@ func DialBy(reach func(context.Context) (net.Conn, error)) *Connection {
 		}),
 	}
 	return &Connection{
-		Client:    connect.NewClient(transport, tracedCall, edge),
+		Client:    connect.NewClient(transport, edge.Traced, edge.Kinds),
 		transport: transport,
 		close: func() {
 			h1.CloseIdleConnections()
@@ -114,34 +110,4 @@ func (h *hybrid) NewClientStream(ctx context.Context, spec connect.Spec) (connec
 		return h.twoWay().NewClientStream(ctx, spec)
 	}
 	return h.negotiate(ctx, spec)
-}
-
-// edge turns RPC codes back into error kinds.
-func edge(next connect.ClientFunc) connect.ClientFunc {
-	return func(ctx context.Context, spec connect.Spec) (connect.ClientStream, error) {
-		stream, err := next(ctx, spec)
-		if err != nil {
-			return nil, classify(err)
-		}
-		return &kindStream{stream}, nil
-	}
-}
-
-type kindStream struct{ connect.ClientStream }
-
-func (s *kindStream) SendHeaders() error    { return classify(s.ClientStream.SendHeaders()) }
-func (s *kindStream) Send(msg any) error    { return classify(s.ClientStream.Send(msg)) }
-func (s *kindStream) Receive(msg any) error { return classify(s.ClientStream.Receive(msg)) }
-
-// classify also covers a server that is not there: no socket, nobody behind it,
-// or gone in the middle of a call.
-func classify(err error) error {
-	switch {
-	case err == nil || errors.Is(err, io.EOF):
-		return err
-	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED),
-		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.ErrUnexpectedEOF):
-		return &unavailableError{err}
-	}
-	return wire.ErrorFromStatus(err)
 }

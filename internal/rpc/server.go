@@ -18,6 +18,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"patchbay.dev/patchbay/internal/rpc/peer"
 	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/internal/wire"
 )
@@ -85,9 +86,9 @@ func NewServer(c ServerConfig) *Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
-	handler := http.Handler(mux)
+	handler := duplex(mux)
 	if !c.Private {
-		handler = Allow(c.AllowedUIDs, mux)
+		handler = Allow(c.AllowedUIDs, handler)
 	}
 	s.http = &http.Server{
 		Handler:           handler,
@@ -98,6 +99,18 @@ func NewServer(c ServerConfig) *Server {
 		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 	}
 	return s
+}
+
+// duplex lets a caller on HTTP/1.1 send and receive at the same time. Connect refuses
+// that, because proxies do not do it, of which there are none on a unix socket.
+func duplex(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 1 && r.ContentLength < 0 && http.NewResponseController(w).EnableFullDuplex() == nil {
+			r = r.WithContext(r.Context()) // a copy: the server reads its own
+			r.ProtoMajor, r.ProtoMinor = 2, 0
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Serve answers until Shutdown or Close; then it returns nil.
@@ -186,45 +199,19 @@ func (s *Server) edge(next connect.ServerFunc) connect.ServerFunc {
 
 type peerKey struct{}
 
-// Peer is the process at the other end of a connection (SO_PEERCRED, unix(7)).
-type Peer struct{ PID, UID, GID int }
-
 // PeerFrom returns who calls.
-func PeerFrom(ctx context.Context) (Peer, bool) {
-	p, ok := ctx.Value(peerKey{}).(Peer)
+func PeerFrom(ctx context.Context) (peer.Peer, bool) {
+	p, ok := ctx.Value(peerKey{}).(peer.Peer)
 	return p, ok
 }
 
 // WithPeer adds the process at the other end of a unix connection to a context;
 // it is the ConnContext of a server whose handlers use PeerFrom or Allow.
 func WithPeer(ctx context.Context, c net.Conn) context.Context {
-	if peer, err := PeerOf(c); err == nil {
-		return context.WithValue(ctx, peerKey{}, peer)
+	if caller, err := peer.Of(c); err == nil {
+		return context.WithValue(ctx, peerKey{}, caller)
 	}
 	return ctx
-}
-
-// PeerOf returns the process at the other end of a unix connection.
-func PeerOf(c net.Conn) (Peer, error) {
-	u, ok := c.(*net.UnixConn)
-	if !ok {
-		return Peer{}, fmt.Errorf("%T: want a unix connection: %w", c, errdefs.ErrInvalidArgument)
-	}
-	raw, err := u.SyscallConn()
-	if err != nil {
-		return Peer{}, err
-	}
-	var cred *unix.Ucred
-	var credErr error
-	if err := raw.Control(func(fd uintptr) {
-		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	}); err != nil {
-		return Peer{}, err
-	}
-	if credErr != nil {
-		return Peer{}, credErr
-	}
-	return Peer{PID: int(cred.Pid), UID: int(cred.Uid), GID: int(cred.Gid)}, nil
 }
 
 // Allow refuses callers that are neither root nor listed. A user that the
@@ -237,9 +224,9 @@ func Allow(uids []int, next http.Handler) http.Handler {
 	}
 	refusal := connecthttp.NewErrorWriter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		peer, ok := PeerFrom(r.Context())
-		if !ok || !allowed[peer.UID] {
-			err := connect.NewError(connect.CodePermissionDenied, fmt.Sprintf("user %d may not call this socket: want root", peer.UID))
+		caller, ok := PeerFrom(r.Context())
+		if !ok || !allowed[caller.UID] {
+			err := connect.NewError(connect.CodePermissionDenied, fmt.Sprintf("user %d may not call this socket: want root", caller.UID))
 			if refusal.Write(w, r, err) != nil {
 				http.Error(w, err.Error(), http.StatusForbidden)
 			}

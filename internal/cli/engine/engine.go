@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/layout"
-	"patchbay.dev/patchbay/internal/rpc"
+	"patchbay.dev/patchbay/internal/rpc/peer"
 )
 
 const (
@@ -53,18 +53,18 @@ func Find() (string, error) {
 // socket of one that was killed can be open for a moment more: what it was about to
 // start has it until then.
 func Running(ctx context.Context, roots layout.Roots) (pid int, ok bool) {
-	pid, err := peer(ctx, roots)
+	pid, err := processOf(ctx, roots)
 	return pid, err == nil && !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 }
 
-func peer(ctx context.Context, roots layout.Roots) (int, error) {
+func processOf(ctx context.Context, roots layout.Roots) (int, error) {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "unix", roots.APISocket())
 	if err != nil {
 		return 0, err
 	}
 	defer c.Close()
-	p, err := rpc.PeerOf(c)
+	p, err := peer.Of(c)
 	return p.PID, err
 }
 

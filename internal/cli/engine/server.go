@@ -19,7 +19,7 @@ type Server struct {
 
 // Open finds the process that serves an instance.
 func Open(ctx context.Context, roots layout.Roots) (*Server, error) {
-	pid, err := peer(ctx, roots)
+	pid, err := processOf(ctx, roots)
 	if err != nil {
 		return nil, fmt.Errorf("patchbayd: %w", err)
 	}

@@ -4,7 +4,7 @@ package apiclient
 
 import (
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
-	"patchbay.dev/patchbay/internal/rpc"
+	"patchbay.dev/patchbay/internal/rpc/direct"
 )
 
 // Client calls patchbayd.
@@ -16,13 +16,13 @@ type Client struct {
 	Images     apiserverv1connect.ImageServiceClient
 	Registries apiserverv1connect.RegistryServiceClient
 
-	connection *rpc.Connection
+	connection *direct.Connection
 }
 
 // Dial returns a client for the patchbayd behind a socket. Nothing is sent until
 // the first call.
 func Dial(socket string) *Client {
-	c := rpc.Dial(socket)
+	c := direct.Dial(socket)
 	return &Client{
 		System:     apiserverv1connect.NewSystemServiceClient(c.Client),
 		Plugins:    apiserverv1connect.NewPluginServiceClient(c.Client),

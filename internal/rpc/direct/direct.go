@@ -1,0 +1,50 @@
+// Package direct calls servers over unix sockets without net/http, and so without what
+// that brings along: a program that ends with its first answers spends more on the
+// initialization of packages than on its calls.
+//
+// It speaks the protocol of connect (https://connectrpc.com/docs/protocol) by HTTP/1.1
+// (RFC 9112), with messages in their binary form, not compressed. Calls in all ways are
+// made, those that send and receive at the same time too: the servers of package rpc
+// take them. Headers of answers are not passed on, which no contract has.
+package direct
+
+import (
+	"context"
+	"net"
+
+	"connectrpc.com/connect/v2"
+
+	"patchbay.dev/patchbay/internal/rpc/edge"
+)
+
+// Connection is a set of connections to one unix socket. It dials on demand
+// and is safe for concurrent use.
+type Connection struct {
+	*connect.Client
+	pool *pool
+}
+
+// Dial returns a connection to the server on a unix socket. Nothing is sent
+// until the first call; a server that is not there is errdefs.ErrUnavailable
+// then. Errors of calls are of the closed set of kinds.
+func Dial(socket string) *Connection {
+	p := &pool{reach: func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", socket)
+	}}
+	return &Connection{Client: connect.NewClient(transport{p}, edge.Traced, edge.Kinds), pool: p}
+}
+
+// Close drops idle connections. Running calls go on, and later ones dial again.
+func (c *Connection) Close() { c.pool.clear() }
+
+// transport makes the streams of calls.
+type transport struct{ pool *pool }
+
+func (t transport) NewClientStream(ctx context.Context, spec connect.Spec) (connect.ClientStream, error) {
+	c := call{pool: t.pool, ctx: ctx, spec: spec}
+	if spec.StreamType == connect.StreamTypeUnary {
+		return &unary{call: c}, nil
+	}
+	return &stream{call: c}, nil
+}

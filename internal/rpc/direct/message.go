@@ -1,0 +1,111 @@
+package direct
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"connectrpc.com/connect/v2"
+	"google.golang.org/protobuf/proto"
+)
+
+// What is in the first byte of an envelope
+// (https://connectrpc.com/docs/protocol#streaming-request).
+const (
+	flagCompressed = 1 << iota
+	flagEnd
+)
+
+// envelopeSize is how long the head of a message in a stream is: flags, and the length.
+const envelopeSize = 5
+
+// marshal appends a message.
+func marshal(b []byte, message any) ([]byte, error) {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return nil, connect.Errorf(connect.CodeInternal, "%T: want a protobuf message", message)
+	}
+	b, err := proto.MarshalOptions{}.MarshalAppend(b, m)
+	if err != nil {
+		return nil, connect.Errorf(connect.CodeInternal, "marshal %T: %v", message, err)
+	}
+	return b, nil
+}
+
+func unmarshal(data []byte, message any) error {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return connect.Errorf(connect.CodeInternal, "%T: want a protobuf message", message)
+	}
+	if err := proto.Unmarshal(data, m); err != nil {
+		return connect.Errorf(connect.CodeInternal, "unmarshal %T: %v", message, err)
+	}
+	return nil
+}
+
+// appendEnvelope appends a message of a stream.
+func appendEnvelope(b []byte, message any) ([]byte, error) {
+	begin := len(b)
+	b, err := marshal(append(b, make([]byte, envelopeSize)...), message)
+	if err != nil {
+		return nil, err
+	}
+	binary.BigEndian.PutUint32(b[begin+1:], uint32(len(b)-begin-envelopeSize))
+	return b, nil
+}
+
+// readEnvelope reads a message of a stream, its data into buf if that is large enough.
+// A stream has not ended before its last envelope: its error is io.ErrUnexpectedEOF then.
+func readEnvelope(r io.Reader, buf []byte) (flags byte, data []byte, err error) {
+	var head [envelopeSize]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return 0, buf, unexpected(err)
+	}
+	size := int(binary.BigEndian.Uint32(head[1:]))
+	if head[0]&flagCompressed != 0 {
+		return 0, buf, fmt.Errorf("%w: a compressed message was not asked for", errMalformed)
+	}
+	if cap(buf) < size {
+		buf = make([]byte, size)
+	}
+	_, err = io.ReadFull(r, buf[:size])
+	return head[0], buf[:size], unexpected(err)
+}
+
+// wireError is an error as it is sent.
+type wireError struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// parseError returns the error that a server has sent, nil if it is none.
+func parseError(data []byte) error {
+	var e wireError
+	if json.Unmarshal(data, &e) != nil || e.Code == "" {
+		return nil
+	}
+	return e.status()
+}
+
+func (e wireError) status() error {
+	code := connect.CodeUnknown
+	if code.UnmarshalText([]byte(e.Code)) != nil {
+		code = connect.CodeUnknown
+	}
+	return connect.NewError(code, e.Message).WithRemote()
+}
+
+// parseEnd returns the error that a stream has ended with, nil for none.
+func parseEnd(data []byte) error {
+	var end struct {
+		Error *wireError `json:"error"`
+	}
+	if err := json.Unmarshal(data, &end); err != nil {
+		return fmt.Errorf("%w: %q at the end of a stream", errMalformed, data)
+	}
+	if end.Error == nil {
+		return nil
+	}
+	return end.Error.status()
+}
