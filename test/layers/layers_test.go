@@ -25,7 +25,7 @@ type layer struct {
 // them may use them.
 var (
 	basics   = []string{"resource", "resource/event", "internal/version", "internal/backoff", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile", "internal/footprint", "internal/timerslack", "internal/trace"}
-	contract = []string{"api/...", "internal/wire/...", "internal/rpc", "internal/client/..."}
+	contract = []string{"api/...", "internal/wire/...", "internal/rpc/...", "internal/client/..."}
 )
 
 func with(groups ...[]string) []string { return slices.Concat(groups...) }
@@ -46,8 +46,11 @@ var layers = []layer{
 	{packages: []string{"internal/wire/pluginwire"}, imports: []string{"api/patchbay/types/v1", "api/patchbay/plugin/v1", "resource", "internal/wire", "internal/wire/field"}},
 	{packages: []string{"internal/wire/apiwire"}, imports: []string{"api/patchbay/types/v1", "api/patchbay/apiserver/v1", "resource", "resource/event", "internal/wire", "internal/wire/field"}},
 	{packages: []string{"internal/wire/span"}, imports: []string{"api/patchbay/apiserver/v1", "internal/trace"}},
-	{packages: []string{"internal/rpc"}, imports: []string{"internal/wire", "internal/trace"}, tests: []string{"api/..."}},
-	{packages: []string{"internal/client/..."}, imports: []string{"api/...", "internal/rpc", "resource"}, apart: true},
+	{packages: []string{"internal/rpc/edge"}, imports: []string{"internal/wire", "internal/trace"}},
+	{packages: []string{"internal/rpc/peer"}},
+	{packages: []string{"internal/rpc/direct"}, imports: []string{"internal/rpc/edge"}, tests: []string{"api/...", "internal/rpc"}},
+	{packages: []string{"internal/rpc"}, imports: []string{"internal/wire", "internal/trace", "internal/rpc/edge", "internal/rpc/peer"}, tests: []string{"api/..."}},
+	{packages: []string{"internal/client/..."}, imports: []string{"api/...", "internal/rpc/...", "resource"}, apart: true},
 
 	// Linux mechanics.
 	{packages: []string{"internal/netns"}, imports: []string{"resource"}},

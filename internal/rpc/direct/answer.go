@@ -18,6 +18,9 @@ type answer struct {
 	lasting     bool      // the connection can be used again after the body
 }
 
+// atOnce is how long a body may say it is, in bytes, to be given the memory in advance.
+const atOnce = 1 << 20
+
 var errMalformed = errors.New("the server does not answer as HTTP/1.1 has it")
 
 // readAnswer reads a response up to its body. Its error is io.ErrUnexpectedEOF when
@@ -48,7 +51,7 @@ func readHead(r *bufio.Reader) (answer, error) {
 	}
 	header, err := text.ReadMIMEHeader()
 	if err != nil {
-		return answer{}, err
+		return answer{}, malformedHeader(err)
 	}
 	if encoding := header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
 		return answer{}, fmt.Errorf("%w: %s was not asked for", errMalformed, encoding)
@@ -56,6 +59,14 @@ func readHead(r *bufio.Reader) (answer, error) {
 	a := answer{status: status, contentType: header.Get("Content-Type")}
 	a.lasting = version == "HTTP/1.1" && !strings.EqualFold(header.Get("Connection"), "close")
 	return a, a.delimit(r, header)
+}
+
+// malformedHeader tells a header that is none from a connection that has ended.
+func malformedHeader(err error) error {
+	if malformed := textproto.ProtocolError(""); errors.As(err, &malformed) {
+		return fmt.Errorf("%w: %w", errMalformed, err)
+	}
+	return err
 }
 
 // delimit sets the body (RFC 9112, section 6.3).
@@ -78,6 +89,16 @@ func (a *answer) delimit(r *bufio.Reader, header textproto.MIMEHeader) error {
 		a.body = &counted{r: r, left: n}
 	}
 	return nil
+}
+
+// read reads the whole body.
+func (a *answer) read() ([]byte, error) {
+	if b, ok := a.body.(*counted); ok && b.left <= atOnce {
+		data := make([]byte, b.left)
+		_, err := io.ReadFull(b, data)
+		return data, err
+	}
+	return io.ReadAll(a.body)
 }
 
 // counted is a body whose length is known.
@@ -141,7 +162,7 @@ func (b *chunked) next() error {
 	}
 	b.ended = true
 	_, err = text.ReadMIMEHeader()
-	return err
+	return malformedHeader(err)
 }
 
 func malformedChunk(line string) error {

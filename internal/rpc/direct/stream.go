@@ -58,7 +58,7 @@ func (s *stream) Send(message any) error {
 	return err
 }
 
-// CloseSend ends the request.
+// CloseSend ends the request. That the server takes no more is no error.
 func (s *stream) CloseSend() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,7 +66,10 @@ func (s *stream) CloseSend() error {
 		return nil
 	}
 	s.sent = true
-	return s.send([]byte("0\r\n\r\n"))
+	if err := s.send([]byte("0\r\n\r\n")); err != io.EOF { //nolint:errorlint // that of send alone
+		return err
+	}
+	return nil
 }
 
 // send sends a part of the request, after its head if nothing was sent before. s.mu is
@@ -169,7 +172,7 @@ func (s *stream) begin(x *exchange) (err error) {
 	if s.answer.status == 200 && s.answer.contentType == contentStream {
 		return nil
 	}
-	body, err := io.ReadAll(s.answer.body)
+	body, err := s.answer.read()
 	if err != nil {
 		return err
 	}

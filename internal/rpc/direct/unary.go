@@ -55,7 +55,7 @@ func (u *unary) Receive(message any) error {
 	a, err := readAnswer(x.conn.r)
 	var data []byte
 	if err == nil {
-		data, err = io.ReadAll(a.body)
+		data, err = a.read()
 	}
 	if err != nil {
 		x.abandon()
