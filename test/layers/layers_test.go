@@ -286,6 +286,17 @@ func TestLinksItsContractsAlone(t *testing.T) {
 	}
 }
 
+// What the command line links takes time of each command before it begins: the kernel
+// maps, and Go initializes, all of it. Of what is large it needs nothing.
+func TestCommandLineIsSmall(t *testing.T) {
+	t.Parallel()
+	for _, name := range dependencies(t, "cmd/patchbay") {
+		if slices.Contains([]string{"net/http", "crypto/tls", "crypto/x509", "google.golang.org/protobuf/encoding/protojson", "connectrpc.com/connect/v2/connecthttp"}, name) {
+			t.Errorf("cmd/patchbay: reaches %s, see decision 0047", name)
+		}
+	}
+}
+
 // dependencies lists the packages that a program is made of.
 func dependencies(t *testing.T, program string) []string {
 	t.Helper()

@@ -125,7 +125,7 @@ func refusal(a answer, contentType string, body []byte) error {
 	case a.status == 200:
 		return fmt.Errorf("%w: content type %q, want %q", errMalformed, a.contentType, contentType)
 	case a.contentType == "application/json":
-		if said := parseError(body); said != nil {
+		if said, ok := parseError(body); ok {
 			return said
 		}
 	}

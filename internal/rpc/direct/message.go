@@ -79,13 +79,11 @@ type wireError struct {
 	Message string `json:"message"`
 }
 
-// parseError returns the error that a server has sent, nil if it is none.
-func parseError(data []byte) error {
+// parseError returns the error that a server has sent; ok: it is one.
+func parseError(data []byte) (said error, ok bool) {
 	var e wireError
-	if json.Unmarshal(data, &e) != nil || e.Code == "" {
-		return nil
-	}
-	return e.status()
+	ok = json.Unmarshal(data, &e) == nil && e.Code != ""
+	return e.status(), ok
 }
 
 func (e wireError) status() error {
