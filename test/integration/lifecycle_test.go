@@ -49,7 +49,8 @@ func testRestartKeepsAddresses(t *testing.T, h *host) {
 	}
 }
 
-// TestTimerSlack: patchbayd lets its own timers be late, but not those of containers.
+// TestTimerSlack: patchbayd lets its own timers be late, but not those of containers, also
+// when it was started by the command line, which does so too.
 func TestTimerSlack(t *testing.T) {
 	t.Parallel()
 	h := newHost(t).up()

@@ -143,7 +143,7 @@ var layers = []layer{
 	{packages: []string{"internal/cli/..."}, imports: with(basics, contract, []string{"internal/netimport", "internal/stdio", "internal/treecopy/...", "internal/trace/collect"})},
 
 	// Programs: each only wires.
-	{packages: []string{"cmd/patchbay"}, imports: []string{"internal/cli", "internal/version"}},
+	{packages: []string{"cmd/patchbay"}, imports: []string{"internal/cli", "internal/version", "internal/timerslack"}},
 	{packages: []string{"cmd/patchbayd"}, imports: with(basics, []string{"internal/apiserver/...", "internal/config", "internal/rpc", "internal/store", "internal/wire"})},
 	{packages: []string{"cmd/patchbay-network-bridge"}, imports: []string{"networkplugin", "internal/plugins/bridge", "internal/version"}},
 	{packages: []string{"cmd/patchbay-network-macvlan"}, imports: []string{"networkplugin", "internal/plugins/macvlan", "internal/version"}},

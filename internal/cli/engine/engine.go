@@ -20,6 +20,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/rpc/peer"
+	"patchbay.dev/patchbay/internal/timerslack"
 )
 
 const (
@@ -103,7 +104,7 @@ func Start(ctx context.Context, c Config) (pid int, err error) {
 	command.Env = append(withoutNotify(os.Environ()), notifyVariable+"="+notify.path)
 	command.Stdout, command.Stderr = log.File, log.File
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := command.Start(); err != nil {
+	if err := timerslack.Usual(command.Start); err != nil {
 		return 0, fmt.Errorf("patchbayd did not start: %w", err)
 	}
 	died := make(chan error, 1)

@@ -22,6 +22,7 @@ import (
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/spans"
 	"patchbay.dev/patchbay/internal/layout"
+	"patchbay.dev/patchbay/internal/timerslack"
 	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/internal/trace/collect"
 	"patchbay.dev/patchbay/internal/wire/span"
@@ -262,7 +263,7 @@ func (t tracer) run(root *trace.Span, args []string) (ended, err error) {
 
 	signals := t.frame.CatchSignals() // of a terminal they reach the command as well
 	defer signals.Stop()
-	if err := cmd.Start(); err != nil {
+	if err := timerslack.Usual(cmd.Start); err != nil {
 		return nil, errors.Join(fmt.Errorf("run %s: %w", args[0], err), unix.Close(pair[0]))
 	}
 	theirs.Close() // what is left is the command's
