@@ -65,12 +65,16 @@ func (h *harness) Start(ctx context.Context, r *pluginv1.StartRequest) (*pluginv
 
 // Status implements the contract.
 func (h *harness) Status(context.Context, *pluginv1.StatusRequest) (*pluginv1.StatusResponse, error) {
-	status, err := h.status()
-	return &pluginv1.StatusResponse{Status: status}, err
+	now := h.service.answering()
+	status, err := h.service.status()
+	if err != nil {
+		return nil, err
+	}
+	return &pluginv1.StatusResponse{Status: pluginwire.StatusToProto(status), Revision: now.revision}, nil
 }
 
 func (h *harness) status() (*pluginv1.NetworkStatus, error) {
-	status, _, err := h.service.status()
+	status, err := h.service.status()
 	if err != nil {
 		return nil, err
 	}
@@ -208,19 +212,22 @@ func (h *harness) Watch(ctx context.Context, _ *pluginv1.WatchRequest, stream pl
 		return err
 	}
 	var last resource.NetworkStatus
+	var told uint64
 	for {
-		status, changed, err := h.service.status()
+		now := h.service.now()
+		status, err := h.service.status()
 		if err != nil {
 			return err
 		}
-		if status.State != last.State || status.Message != last.Message {
-			if err := stream.Send(&pluginv1.WatchResponse{Status: pluginwire.StatusToProto(status)}); err != nil {
+		outdated := now.asked >= told && now.revision > told
+		if status.State != last.State || status.Message != last.Message || outdated {
+			if err := stream.Send(&pluginv1.WatchResponse{Status: pluginwire.StatusToProto(status), Revision: now.revision}); err != nil {
 				return err
 			}
-			last = status
+			last, told = status, now.revision
 		}
 		select {
-		case <-changed:
+		case <-now.changed:
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-h.service.ending:

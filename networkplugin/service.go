@@ -48,16 +48,20 @@ type service struct {
 	state    resource.NetworkState // guarded by mu: reported by the network
 	message  string                // guarded by mu: reported by the network
 	changed  chan struct{}         // guarded by mu: closed when the status may have changed
+	// revision counts what may have changed the status, from 1 on; asked is that of the
+	// last answer to Status; quiet says that a change has been told since. All guarded by mu.
+	revision, asked uint64
+	quiet           bool
 }
 
 // newService takes up what an earlier process left. A network that was started
 // before is started again, so that sandboxes can hold their leases whether
 // patchbayd is there or not; that failing, it is in state failed.
 func newService(ctx context.Context, c serviceConfig) (*service, error) {
-	s := &service{serviceConfig: c, ending: make(chan struct{}), turn: make(chan struct{}, 1), changed: make(chan struct{})}
+	s := &service{serviceConfig: c, ending: make(chan struct{}), turn: make(chan struct{}, 1), changed: make(chan struct{}), revision: 1}
 	var err error
 	if s.table, err = lease.NewTable(lease.Config{
-		Directory: filepath.Join(c.Directory, "leases"), Times: lease.Times(c.Plugin.Leases), Log: c.Log, Notify: s.bump,
+		Directory: filepath.Join(c.Directory, "leases"), Times: lease.Times(c.Plugin.Leases), Log: c.Log, Notify: s.bump, Used: s.used,
 	}); err != nil {
 		return nil, err
 	}
@@ -280,6 +284,7 @@ func (s *service) opened(network Network, c Configuration, r Realization) error 
 	s.mu.Unlock()
 	s.table.Open(&lease.Opened{Network: leased{network}, ID: c.ID, Name: c.Name, Realization: lease.Realization(r), Ranges: c.ReservedRanges})
 	s.watch(network)
+	s.bump()
 	return nil
 }
 

@@ -396,23 +396,53 @@ func TestStatusFollowsTheNetwork(t *testing.T) {
 	if _, err := start(t, h, nil); err != nil {
 		t.Fatal(err)
 	}
-	_, changed, err := h.service.status()
-	if err != nil {
-		t.Fatal(err)
-	}
+	now := h.service.now()
 	n.reports <- func(report func(resource.NetworkState, string)) {
 		report(resource.NetworkDegraded, "parent eth0: is down")
 	}
-	<-changed
+	<-now.changed
 	if got, message := state(t, h); got != pluginv1.NetworkState_NETWORK_STATE_DEGRADED || message != "parent eth0: is down" {
 		t.Errorf("got %v, %q", got, message)
 	}
-	_, changed, _ = h.service.status()
+	now = h.service.now()
 	n.warnings <- []string{"a route overlaps"}
-	<-changed
+	<-now.changed
 	answer, err := h.Status(t.Context(), &pluginv1.StatusRequest{})
 	if got := answer.GetStatus().GetWarnings(); err != nil || len(got) != 1 || got[0] != "a route overlaps" {
 		t.Errorf("got warnings %q, %v", got, err)
+	}
+}
+
+// Of many changes of usage one is told, when somebody has asked since the one before.
+func TestUsageIsToldOnce(t *testing.T) {
+	t.Parallel()
+	h := serve(t, t.TempDir(), &able{})
+	defer closed(t, h)
+	if _, err := start(t, h, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		key        string
+		asked, new bool
+	}{{"a/0", true, true}, {"b/0", false, false}, {"c/0", true, true}} {
+		if step.asked {
+			if _, err := h.Status(t.Context(), &pluginv1.StatusRequest{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := h.service.now()
+		if _, err := h.Allocate(t.Context(), &pluginv1.AllocateRequest{Key: step.key, Owner: "box"}); err != nil {
+			t.Fatal(err)
+		}
+		told := false
+		select {
+		case <-before.changed:
+			told = true
+		default:
+		}
+		if told != step.new || h.service.now().revision <= before.revision {
+			t.Errorf("lease %s, asked before %v: told %v, want %v, and a later revision than %d", step.key, step.asked, told, step.new, before.revision)
+		}
 	}
 }
 

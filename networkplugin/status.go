@@ -46,12 +46,51 @@ func (s *service) report(state resource.NetworkState, message string) {
 func (s *service) bump() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.revision++
+	s.wake()
+}
+
+// used notes that a lease came, went or was set aside. Of many such changes one is told,
+// when somebody has asked since the one before: who wants to know the rest asks.
+func (s *service) used() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.revision++
+	if !s.quiet {
+		s.wake()
+	}
+}
+
+// wake is for callers who hold mu.
+func (s *service) wake() {
+	s.quiet = true
 	close(s.changed)
 	s.changed = make(chan struct{})
 }
 
-// status says what is true now, and when to look again.
-func (s *service) status() (resource.NetworkStatus, <-chan struct{}, error) {
+// moment is when a status was true.
+type moment struct {
+	revision, asked uint64          // as in service
+	changed         <-chan struct{} // closed when it may no longer be
+}
+
+func (s *service) now() moment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return moment{s.revision, s.asked, s.changed}
+}
+
+// answering is now for an answer to Status: who gets it wants to hear of the next change.
+func (s *service) answering() moment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked, s.quiet = s.revision, false
+	return moment{s.revision, s.asked, s.changed}
+}
+
+// status says what is true. What was so at a moment taken before is in it, and who
+// waits for changes since then misses none.
+func (s *service) status() (resource.NetworkStatus, error) {
 	troubles := s.table.Troubles()
 	usage := s.table.Usage()
 	// One family stands for both; of a network without addresses there are leases.
@@ -59,7 +98,7 @@ func (s *service) status() (resource.NetworkStatus, <-chan struct{}, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stored == nil || s.stored.Realization == nil && s.failure == nil {
-		return resource.NetworkStatus{}, s.changed, errNotStarted
+		return resource.NetworkStatus{}, errNotStarted
 	}
 	out := resource.NetworkStatus{
 		State: s.state, Message: s.message,
@@ -87,5 +126,5 @@ func (s *service) status() (resource.NetworkStatus, <-chan struct{}, error) {
 	case out.State == resource.NetworkReady && len(troubles) > 0:
 		out.State = resource.NetworkDegraded
 	}
-	return out, s.changed, nil
+	return out, nil
 }

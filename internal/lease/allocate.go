@@ -60,6 +60,7 @@ func (t *Table) tryAllocate(key, owner string, wish resource.AttachmentConfigura
 	if err != nil {
 		t.giveUp(key)
 	}
+	t.used()
 	return view, nil, err
 }
 

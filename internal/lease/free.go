@@ -49,6 +49,7 @@ func (t *Table) takeOff(key string) {
 	if err != nil {
 		t.log.Error("port cannot be taken off", "key", key, "error", err)
 	}
+	t.used()
 	t.notify()
 }
 
@@ -159,6 +160,9 @@ func (t *Table) tryRelease(key string, forget bool) (*releaseWait, error) {
 		return wait, err
 	}
 	t.takeOffNow(key)
+	if forget {
+		defer t.used()
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e := t.entries[key]
@@ -216,10 +220,8 @@ func (t *Table) Drain(force bool) error {
 	t.mu.Lock()
 	var owners []string
 	var keys []string
-	for _, e := range t.sorted() {
-		if e.Lease != nil {
-			owners, keys = append(owners, e.owner()), append(keys, e.Key)
-		}
+	for _, e := range t.sorted((*entry).leased) {
+		owners, keys = append(owners, e.owner()), append(keys, e.Key)
 	}
 	if len(keys) > 0 && !force {
 		t.mu.Unlock()

@@ -23,7 +23,7 @@ func FuzzFiles(f *testing.F) {
 		if err := os.WriteFile(filepath.Join(directory, "a%2F0.json"), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		table, err := lease.NewTable(lease.Config{Directory: directory, Log: slog.New(slog.DiscardHandler), Notify: func() {}})
+		table, err := lease.NewTable(lease.Config{Directory: directory, Log: slog.New(slog.DiscardHandler), Notify: func() {}, Used: func() {}})
 		if err != nil {
 			return
 		}

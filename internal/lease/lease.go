@@ -58,6 +58,9 @@ func (e *entry) owner() string {
 	return e.Owner
 }
 
+// leased tells that the addresses are in use.
+func (e *entry) leased() bool { return e.Lease != nil }
+
 // live tells that there may be a sandbox.
 func (e *entry) live() bool {
 	return e.Lease != nil && (e.Lease.State == resource.LeaseHeld || e.Lease.State == resource.LeaseOrphaned)

@@ -92,7 +92,7 @@ var realization = lease.Realization{
 
 func open(t testing.TB, directory string, n lease.Network, r lease.Realization) *lease.Table {
 	t.Helper()
-	table, err := lease.NewTable(lease.Config{Directory: directory, Log: slog.New(slog.DiscardHandler), Notify: func() {}})
+	table, err := lease.NewTable(lease.Config{Directory: directory, Log: slog.New(slog.DiscardHandler), Notify: func() {}, Used: func() {}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -530,7 +530,7 @@ func TestGraceRunsOnlyOnceTheNetworkIsOpen(t *testing.T) {
 		hold(t, table, 1, "a/0")
 		table.Close()
 
-		table, err := lease.NewTable(lease.Config{Directory: directory, Log: slog.New(slog.DiscardHandler), Notify: func() {}})
+		table, err := lease.NewTable(lease.Config{Directory: directory, Log: slog.New(slog.DiscardHandler), Notify: func() {}, Used: func() {}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -612,7 +612,7 @@ func TestDamagedFilesAreNamed(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(directory, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := lease.NewTable(lease.Config{Directory: directory, Log: slog.New(slog.DiscardHandler), Notify: func() {}})
+		_, err := lease.NewTable(lease.Config{Directory: directory, Log: slog.New(slog.DiscardHandler), Notify: func() {}, Used: func() {}})
 		wantError(t, err, errdefs.ErrDataLoss, name)
 	}
 }

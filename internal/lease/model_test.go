@@ -66,7 +66,7 @@ func newModel(t *rapid.T, base string) *model {
 }
 
 func (m *model) start(t *rapid.T) {
-	table, err := lease.NewTable(lease.Config{Directory: m.directory, Log: slog.New(slog.DiscardHandler), Notify: func() {}})
+	table, err := lease.NewTable(lease.Config{Directory: m.directory, Log: slog.New(slog.DiscardHandler), Notify: func() {}, Used: func() {}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -85,4 +85,5 @@ type Config struct {
 	Times     Times
 	Log       *slog.Logger
 	Notify    func() // told that Troubles may have changed
+	Used      func() // told of each change of Usage, once Usage returns it
 }

@@ -21,6 +21,7 @@ func (t *Table) Reserve(r Reservation) error {
 		return err
 	}
 	defer t.keys.Lock(r.Key)()
+	defer t.used()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if _, err := t.serving(); err != nil {
@@ -91,6 +92,7 @@ func (t *Table) unreserve(e *entry) {
 // ReplaceReservations makes the given reservations all there are. What does
 // not fit is left out and reported; the others count.
 func (t *Table) ReplaceReservations(all []Reservation) error {
+	defer t.used()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	wanted := make(map[string]bool, len(all))
@@ -98,11 +100,10 @@ func (t *Table) ReplaceReservations(all []Reservation) error {
 		wanted[r.Key] = true
 	}
 	var faults []error
-	for _, e := range t.sorted() {
-		if !wanted[e.Key] && e.Reserved != (Addresses{}) {
-			t.unreserve(e)
-			faults = append(faults, t.keep(e))
-		}
+	unwanted := func(e *entry) bool { return !wanted[e.Key] && e.Reserved != (Addresses{}) }
+	for _, e := range t.sorted(unwanted) {
+		t.unreserve(e)
+		faults = append(faults, t.keep(e))
 	}
 	for _, r := range all {
 		if err := errors.Join(checkKey(r.Key), t.reserveLocked(r)); err != nil {

@@ -28,6 +28,7 @@ type Table struct {
 	times  Times
 	log    *slog.Logger
 	notify func() // told that health may have changed
+	used   func() // told that usage has changed
 
 	keys    keyed.Mutex
 	running sync.WaitGroup // what goes on behind the calls
@@ -45,7 +46,7 @@ type Table struct {
 // NewTable reads what an earlier process left: its leases are orphaned, with
 // nothing counted against them until the network is open.
 func NewTable(c Config) (*Table, error) {
-	t := &Table{files: files(c.Directory), times: c.Times.withDefaults(), log: c.Log, notify: c.Notify}
+	t := &Table{files: files(c.Directory), times: c.Times.withDefaults(), log: c.Log, notify: c.Notify, used: c.Used}
 	t.clear()
 	entries, err := t.files.load()
 	if err != nil {
@@ -122,7 +123,7 @@ func (t *Table) restore(r Realization) {
 	if r.IPv6Subnet.IsValid() {
 		t.v6 = ipam.NewAllocator(r.IPv6Subnet, append([]netip.Addr{r.IPv6Gateway}, r.Reserved...)...)
 	}
-	sorted := t.sorted()
+	sorted := t.sorted(func(*entry) bool { return true })
 	slices.SortStableFunc(sorted, func(a, b *entry) int { return a.FreedAt.Compare(b.FreedAt) })
 	for _, e := range sorted {
 		if e.Lease == nil {
@@ -167,11 +168,13 @@ func restoreLease(a *ipam.Allocator, key string, address netip.Prefix) error {
 	return a.AllocateAddress(key, address.Addr())
 }
 
-// sorted returns all entries by key. Callers hold mu.
-func (t *Table) sorted() []*entry {
-	out := make([]*entry, 0, len(t.entries))
+// sorted returns the entries of a kind by key. Callers hold mu.
+func (t *Table) sorted(of func(*entry) bool) []*entry {
+	var out []*entry
 	for _, e := range t.entries {
-		out = append(out, e)
+		if of(e) {
+			out = append(out, e)
+		}
 	}
 	slices.SortFunc(out, func(a, b *entry) int { return cmp.Compare(a.Key, b.Key) })
 	return out
@@ -273,10 +276,8 @@ func (t *Table) List() []Lease {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var out []Lease
-	for _, e := range t.sorted() {
-		if e.Lease != nil && e.Lease.State != "" {
-			out = append(out, e.view())
-		}
+	for _, e := range t.sorted(func(e *entry) bool { return e.Lease != nil && e.Lease.State != "" }) {
+		out = append(out, e.view())
 	}
 	return out
 }
@@ -299,10 +300,8 @@ func (t *Table) find(matches func(*entry) bool) []Lease {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var out []Lease
-	for _, e := range t.sorted() {
-		if e.live() && matches(e) {
-			out = append(out, e.view())
-		}
+	for _, e := range t.sorted(func(e *entry) bool { return e.live() && matches(e) }) {
+		out = append(out, e.view())
 	}
 	return out
 }
@@ -312,10 +311,8 @@ func (t *Table) Ports() []Port {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var out []Port
-	for _, e := range t.sorted() {
-		if e.live() {
-			out = append(out, e.port())
-		}
+	for _, e := range t.sorted((*entry).live) {
+		out = append(out, e.port())
 	}
 	return out
 }
@@ -352,10 +349,8 @@ func (t *Table) Troubles() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var out []string
-	for _, e := range t.sorted() {
-		if e.Lease != nil && e.Lease.trouble != nil {
-			out = append(out, fmt.Sprintf("the port of %s cannot be taken off the network yet: %v", e.owner(), e.Lease.trouble))
-		}
+	for _, e := range t.sorted(func(e *entry) bool { return e.Lease != nil && e.Lease.trouble != nil }) {
+		out = append(out, fmt.Sprintf("the port of %s cannot be taken off the network yet: %v", e.owner(), e.Lease.trouble))
 	}
 	return out
 }

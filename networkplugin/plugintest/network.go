@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
+	"patchbay.dev/patchbay/api/patchbay/plugin/v1/pluginv1connect"
 	"patchbay.dev/patchbay/networkplugin"
 	"patchbay.dev/patchbay/resource"
 )
@@ -184,4 +185,52 @@ func testStopAfterKill(t *testing.T, c Config) {
 	if _, err := p.client.Status(bounded(t), &pluginv1.StatusRequest{}); err == nil {
 		t.Error("got a status from a process whose network was deleted before")
 	}
+}
+
+// What a plugin that counts has answered is right until it tells of a later revision.
+func testWatchTellsWhatIsNew(t *testing.T, c Config) {
+	p := started(t, c)
+	stream, err := p.client.Watch(bounded(t), &pluginv1.WatchRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	if _, err := stream.Receive(); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := p.client.Status(bounded(t), &pluginv1.StatusRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer.GetRevision() == 0 {
+		t.Skip("the plugin does not count what changes")
+	}
+	before := answer.GetStatus().GetAddressesInUse()
+	p.mustAllocate(t, "a/0", nil)
+	answer = askAfterNews(t, p, stream, answer, func(inUse uint64) bool { return inUse > before })
+	if _, err := p.client.Release(bounded(t), &pluginv1.ReleaseRequest{Key: "a/0"}); err != nil {
+		t.Fatal(err)
+	}
+	askAfterNews(t, p, stream, answer, func(inUse uint64) bool { return inUse == before })
+}
+
+// askAfterNews asks each time that the plugin tells of something later than the last answer,
+// until as many addresses are in use as wanted.
+func askAfterNews(t *testing.T, p *Process, stream pluginv1connect.NetworkPluginServiceWatchClientStream,
+	last *pluginv1.StatusResponse, wanted func(inUse uint64) bool,
+) *pluginv1.StatusResponse {
+	t.Helper()
+	for !wanted(last.GetStatus().GetAddressesInUse()) {
+		told, err := stream.Receive()
+		if err != nil {
+			t.Fatalf("nothing was told of what is new after %v: %v", last, err)
+		}
+		if told.GetRevision() <= last.GetRevision() {
+			continue // of before the answer
+		}
+		if last, err = p.client.Status(bounded(t), &pluginv1.StatusRequest{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return last
 }

@@ -83,6 +83,7 @@ func Run(t *testing.T, c Config) {
 		{"Forget", true, false, testForget},
 		{"Lookup", false, false, testLookup},
 		{"Watch", false, false, testWatch},
+		{"WatchTellsWhatIsNew", false, false, testWatchTellsWhatIsNew},
 		{"MakesInterfaces", false, false, testMakesInterfaces},
 		{"StopLeavesNothing", false, false, testStopLeavesNothing},
 		{"StopAfterKill", false, false, testStopAfterKill},

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"patchbay.dev/patchbay/internal/apiserver/containers/status"
+	"patchbay.dev/patchbay/internal/apiserver/inturn"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -14,12 +15,12 @@ import (
 func (s *Service) List(ctx context.Context, all bool) ([]resource.Container, error) {
 	entries := s.all()
 	described := make([]resource.Container, len(entries))
-	helpers := make([]status.Candidate, len(entries))
+	helpers := make([]inturn.Candidate, len(entries))
 	for i, e := range entries {
 		described[i] = resource.Container{Metadata: e.metadata, Configuration: e.config()}
 		described[i].Status, _, helpers[i] = s.known(e)
 	}
-	status.AskOldest(helpers, s.config.AskedByList, func(i int) { described[i] = s.describe(ctx, entries[i]) })
+	inturn.Ask(helpers, s.config.AskedByList, func(i int) { described[i] = s.describe(ctx, entries[i]) })
 	return slices.DeleteFunc(described, func(c resource.Container) bool {
 		return status.HasEnded(c.Status.State) && !all
 	}), nil
@@ -35,7 +36,7 @@ func (s *Service) describe(ctx context.Context, e *entry) resource.Container {
 
 // known says what is known of a container without asking anybody, and returns the
 // run whose helper can be asked for more, if there is one.
-func (s *Service) known(e *entry) (resource.ContainerStatus, *run, status.Candidate) {
+func (s *Service) known(e *entry) (resource.ContainerStatus, *run, inturn.Candidate) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, last := e.run, e.last
@@ -43,14 +44,14 @@ func (s *Service) known(e *entry) (resource.ContainerStatus, *run, status.Candid
 		r, last = nil, r.outcome
 	}
 	if r == nil {
-		return status.Ended(last), nil, status.Candidate{}
+		return status.Ended(last), nil, inturn.Candidate{Skip: true}
 	}
 	known := resource.ContainerStatus{State: s.stateLocked(e)}
 	if r.state == resource.ContainerRunning {
 		known.StartedAt, known.Attachments, known.Ports = r.startedAt, r.attachments, e.config().Ports
 	}
 	if known.State == resource.ContainerStarting || r.Process == nil {
-		return known, nil, status.Candidate{}
+		return known, nil, inturn.Candidate{Skip: true}
 	}
 	known.HelperPID = r.Process.PID()
 	known, helper := r.told.Complete(known, r.Process.Done())
@@ -62,7 +63,5 @@ func (s *Service) known(e *entry) (resource.ContainerStatus, *run, status.Candid
 func (s *Service) ask(ctx context.Context, e *entry, r *run, known resource.ContainerStatus) resource.ContainerStatus {
 	ctx, cancel := context.WithTimeout(ctx, s.config.StatusTimeout)
 	defer cancel()
-	now := status.Ask(ctx, r.Helper, s.config.Roots.Sandbox(e.id()), known)
-	r.told.Remember(now)
-	return now
+	return r.told.Remember(status.Ask(ctx, r.Helper, s.config.Roots.Sandbox(e.id()), known))
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"patchbay.dev/patchbay/internal/apiserver/networks/program"
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/resource"
 )
@@ -18,7 +19,7 @@ import (
 // or variant is the default.
 func (s *Service) Create(ctx context.Context, name string, labels map[string]string, c resource.NetworkConfiguration) (resource.Network, error) {
 	id := resource.NewID()
-	configuration, err := s.complete(c)
+	configuration, err := program.Complete(c, s.config.Default, s.config.Plugins)
 	faults := []error{resource.ValidateName("network", name), resource.ValidateLabels(labels), err}
 	given := resource.PinnedSubnets{IPv4: configuration.IPv4Subnet, IPv6: configuration.IPv6Subnet}
 	taken := s.ledger.Reserve(id, name, given)

@@ -144,7 +144,37 @@ func (p *fake) Status(context.Context, *pluginv1.StatusRequest) (*pluginv1.Statu
 	if err == nil {
 		err = json.Unmarshal(data, &status)
 	}
+	if p.behaviour == "counts" {
+		return &pluginv1.StatusResponse{Status: &status, Revision: 1}, errors.Join(err, p.noteQuestion())
+	}
 	return &pluginv1.StatusResponse{Status: &status}, err
+}
+
+// noteQuestion makes the file of questions a byte longer.
+func (p *fake) noteQuestion() error {
+	f, err := os.OpenFile(p.host+"-questions-"+p.id, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write([]byte{'?'})
+	return errors.Join(err, f.Close())
+}
+
+// Watch tells of one revision, by a message that shows that it was told.
+func (p *fake) Watch(ctx context.Context, _ *pluginv1.WatchRequest, stream pluginv1connect.NetworkPluginServiceWatchServerStream) error {
+	if p.behaviour != "counts" {
+		return errdefs.ErrNotImplemented
+	}
+	answer, err := p.Status(ctx, nil)
+	if err != nil {
+		return err
+	}
+	answer.Status.Message = "told"
+	if err := stream.Send(&pluginv1.WatchResponse{Status: answer.GetStatus(), Revision: 1}); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 func (p *fake) Stop(context.Context, *pluginv1.StopRequest) (*pluginv1.StopResponse, error) {

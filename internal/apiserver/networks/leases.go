@@ -11,6 +11,7 @@ import (
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/internal/apiserver/networks/addressing"
+	"patchbay.dev/patchbay/internal/apiserver/networks/knowledge"
 	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/internal/wire/pluginwire"
@@ -112,6 +113,7 @@ func (n *network) lease(ctx context.Context, f func(context.Context) error) (err
 	}
 	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
 	defer cancel()
+	defer n.note((*knowledge.Knowledge).Doubt)
 	for again := true; ; again = false {
 		if err := n.serving(ctx); err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"patchbay.dev/patchbay/internal/apiserver/networks/knowledge"
 	"patchbay.dev/patchbay/internal/client/pluginclient"
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/resource"
@@ -27,6 +28,7 @@ type network struct {
 	hidden  bool                   // it is being created, and perhaps never will be; guarded by mu
 	unsaved bool                   // record is not stored as it is; guarded by mu
 	status  resource.NetworkStatus // as last told; guarded by mu
+	known   knowledge.Knowledge    // how far status is still true; guarded by mu
 	process *helper.Process        // nil: none was started yet; guarded by mu
 	changed chan struct{}          // closed and replaced when status changes; guarded by mu
 	uses    int                    // containers being made on it; guarded by mu
@@ -78,12 +80,24 @@ func (n *network) snapshot() resource.Network {
 
 // told takes in what the plugin says of its network.
 func (n *network) told(s resource.NetworkStatus) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.enter(recognized(s))
+}
+
+// recognized makes a state that is not one of ours degraded.
+func recognized(s resource.NetworkStatus) resource.NetworkStatus {
 	if s.State == "" {
 		s.State, s.Message = resource.NetworkDegraded, "its plugin tells a state that is not known"
 	}
+	return s
+}
+
+// note changes what is known of the status.
+func (n *network) note(change func(*knowledge.Knowledge)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.enter(s)
+	change(&n.known)
 }
 
 // turn sets the state and keeps what else is known.

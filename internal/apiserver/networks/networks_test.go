@@ -686,6 +686,45 @@ func TestAllocateOutlivesDeathOfPlugin(t *testing.T) {
 	}
 }
 
+// A plugin that tells what is new is asked once, and then in turn with others.
+func TestListAsksWhereSomethingIsNotKnown(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "good", "counts")
+	b.defaultID()
+	b.service.config.AskedByList = 1
+	const many = 4
+	for i := range many {
+		if _, err := b.create(fmt.Sprint("n", i), "counts"); err != nil {
+			t.Fatal(err)
+		}
+		b.await(fmt.Sprint("n", i), func(s resource.NetworkStatus) bool { return s.Message == "told" })
+	}
+	questions := func() int {
+		files, err := filepath.Glob(filepath.Join(b.roots.RunRoot, "host-questions-*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		total := 0
+		for _, f := range files {
+			info, err := os.Stat(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			total += int(info.Size())
+		}
+		return total
+	}
+	for _, want := range []int{many, 1, 1} {
+		before := questions()
+		if all := b.service.List(t.Context()); len(all) != many+1 || all[1].Status.AddressesTotal != 253 {
+			t.Errorf("list: %+v, want all networks with what they told", all)
+		}
+		if got := questions() - before; got != want {
+			t.Errorf("a list asked %d times, want %d", got, want)
+		}
+	}
+}
+
 func TestHungPluginShowsInList(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "good")

@@ -87,10 +87,8 @@ func (n *network) program(directory string) (manifest.Plugin, error) {
 		n.unsaved = true
 		n.mu.Unlock()
 	}
-	if _, ok := plugin.Strategy(info.Variant); !ok {
-		return manifest.Plugin{}, unknownVariant(plugin, info.Variant)
-	}
-	return plugin, nil
+	_, err = program.Strategy(plugin, info.Variant)
+	return plugin, err
 }
 
 // call calls the plugin with the deadline of a start; it ends early when the

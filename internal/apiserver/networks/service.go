@@ -1,8 +1,8 @@
 package networks
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -13,9 +13,9 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/apiserver/networks/addressing"
+	"patchbay.dev/patchbay/internal/apiserver/networks/program"
 	"patchbay.dev/patchbay/internal/keyed"
 	"patchbay.dev/patchbay/internal/layout"
-	"patchbay.dev/patchbay/internal/manifest"
 	"patchbay.dev/patchbay/internal/wire/pluginwire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -25,13 +25,6 @@ type Records interface {
 	List() ([]resource.StoredNetwork, error)
 	Put(id string, n resource.StoredNetwork) error
 	Delete(id string) error
-}
-
-// Plugins finds network plugins, as they are installed now.
-type Plugins interface {
-	// Network returns the plugin of a name; errdefs.ErrNotFound names what there
-	// is.
-	Network(name string) (manifest.Plugin, error)
 }
 
 // Users knows the containers that networks are configured for.
@@ -48,7 +41,7 @@ type Config struct {
 	Records Records
 	// Addresses keeps what attachments had.
 	Addresses addressing.Records
-	Plugins   Plugins
+	Plugins   program.Plugins
 	// Default serves the built-in network and those that name no plugin. An empty
 	// Variant is the plugin's own default.
 	Default resource.PluginInfo
@@ -59,6 +52,9 @@ type Config struct {
 	Events       Events // nil: nobody is told
 	// Plugins choose subnets from the pools, in order; none: pools of their own.
 	IPv4Pools, IPv6Pools []resource.SubnetPool
+	// AskedByList is how many plugins a list asks at most of which everything is
+	// known, whether they still answer. 0: 16.
+	AskedByList int
 }
 
 // Service keeps the networks. It is safe for concurrent use.
@@ -180,17 +176,21 @@ func (s *Service) get(id string) (*network, error) {
 func (s *Service) all() []*network {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := make([]*network, 0, len(s.networks))
-	for _, n := range s.networks {
-		out = append(out, n)
+	type aged struct {
+		*network
+		created time.Time
 	}
-	slices.SortFunc(out, func(a, b *network) int {
-		ra, rb := a.stored(), b.stored()
-		if c := ra.CreatedAt.Compare(rb.CreatedAt); c != 0 {
-			return c
-		}
-		return strings.Compare(ra.ID, rb.ID)
+	all := make([]aged, 0, len(s.networks))
+	for _, n := range s.networks {
+		all = append(all, aged{n, n.stored().CreatedAt})
+	}
+	slices.SortFunc(all, func(a, b aged) int {
+		return cmp.Or(a.created.Compare(b.created), strings.Compare(a.id, b.id))
 	})
+	out := make([]*network, len(all))
+	for i, a := range all {
+		out[i] = a.network
+	}
 	return out
 }
 
@@ -246,40 +246,9 @@ func (s *Service) Strategy(networkID string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("network %s: %w", r.Name, err)
 	}
-	strategy, ok := plugin.Strategy(r.Configuration.Plugin.Variant)
-	if !ok {
-		return "", fmt.Errorf("network %s: %w", r.Name, unknownVariant(plugin, r.Configuration.Plugin.Variant))
+	strategy, err := program.Strategy(plugin, r.Configuration.Plugin.Variant)
+	if err != nil {
+		return "", fmt.Errorf("network %s: %w", r.Name, err)
 	}
 	return strategy, nil
-}
-
-func unknownVariant(plugin manifest.Plugin, variant string) error {
-	names := make([]string, len(plugin.Variants))
-	for i, v := range plugin.Variants {
-		names[i] = v.Name
-	}
-	return fmt.Errorf("plugin variant %q: plugin %s has %s: %w", variant, plugin.Name, strings.Join(names, ", "), errdefs.ErrNotFound)
-}
-
-// complete fills in the default plugin and variant and reports at once all that
-// is wrong with what a user asked for.
-func (s *Service) complete(c resource.NetworkConfiguration) (resource.NetworkConfiguration, error) {
-	if c.Plugin.Plugin == "" {
-		c.Plugin.Plugin = s.config.Default.Plugin
-		if c.Plugin.Variant == "" {
-			c.Plugin.Variant = s.config.Default.Variant
-		}
-	}
-	faults := []error{c.Validate()}
-	if resource.ValidateName("plugin", c.Plugin.Plugin) == nil {
-		plugin, err := s.config.Plugins.Network(c.Plugin.Plugin)
-		faults = append(faults, err)
-		if err == nil && c.Plugin.Variant == "" {
-			c.Plugin.Variant = plugin.DefaultVariant
-		}
-		if _, ok := plugin.Strategy(c.Plugin.Variant); err == nil && !ok {
-			faults = append(faults, unknownVariant(plugin, c.Plugin.Variant))
-		}
-	}
-	return c, errors.Join(faults...)
 }

@@ -5,12 +5,11 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
-	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/internal/apiserver/inturn"
+	"patchbay.dev/patchbay/internal/apiserver/networks/knowledge"
 	"patchbay.dev/patchbay/internal/wire/pluginwire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -18,23 +17,25 @@ import (
 // answerTimeout is how long a list waits for a plugin: a person waits for it.
 const answerTimeout = 500 * time.Millisecond
 
-// List returns all networks, the oldest first, as their plugins say now. All
-// are asked at once; one that does not answer at once is shown as degraded.
+// silenceTimeout is the same for one that has not answered before.
+const silenceTimeout = 50 * time.Millisecond
+
+// List returns all networks, the oldest first. Plugins tell what changes by themselves.
+// Asked are those of which something is not known, and of the others a few, in
+// turn; one that does not answer is shown as degraded.
 func (s *Service) List(ctx context.Context) []resource.Network {
-	networks := slices.DeleteFunc(s.all(), func(n *network) bool { return n.stored().Deleting })
-	out := make([]resource.Network, len(networks))
-	var wg sync.WaitGroup
-	for i, n := range networks {
-		wg.Go(func() { out[i], _ = n.ask(ctx) })
+	all := s.Observe(ctx)
+	out := make([]resource.Network, len(all))
+	for i, o := range all {
+		out[i] = o.Network
 	}
-	wg.Wait()
 	return out
 }
 
 // Observation is what can be said of a network at one moment.
 type Observation struct {
 	resource.Network
-	// Answered says that the plugin told the status at that moment; else it is
+	// Answered says that the status is what the plugin told; else it is
 	// what was last known of it, with the state that follows from the silence.
 	Answered bool
 	// Restarts counts how often a process of the plugin had to be started after
@@ -42,20 +43,37 @@ type Observation struct {
 	Restarts uint64
 }
 
-// Observe returns what there is to say of all networks, the oldest first, within
-// the time that List takes too.
+// Observe returns what there is to say of all networks, the oldest first, as List does.
 func (s *Service) Observe(ctx context.Context) []Observation {
 	networks := slices.DeleteFunc(s.all(), func(n *network) bool { return n.stored().Deleting })
 	out := make([]Observation, len(networks))
-	var wg sync.WaitGroup
+	plugins := make([]inturn.Candidate, len(networks))
 	for i, n := range networks {
-		wg.Go(func() {
-			now, answered := n.ask(ctx)
-			out[i] = Observation{Network: now, Answered: answered, Restarts: max(n.launches.Load(), 1) - 1}
-		})
+		out[i], plugins[i] = n.observe()
 	}
-	wg.Wait()
+	inturn.Ask(plugins, cmp.Or(s.config.AskedByList, 16), func(i int) {
+		patience := answerTimeout
+		if !out[i].Answered {
+			patience = silenceTimeout
+		}
+		out[i].Network, out[i].Answered = networks[i].ask(ctx, patience)
+	})
 	return out
+}
+
+// observe says what is known without asking, and whether the plugin is worth asking.
+func (n *network) observe() (Observation, inturn.Candidate) {
+	out := Observation{Network: n.snapshot(), Restarts: max(n.launches.Load(), 1) - 1}
+	if !out.Status.Serves() {
+		return out, inturn.Candidate{Skip: true}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	silence := n.known.Silence()
+	if out.Answered = silence == ""; !out.Answered {
+		out.Status.State, out.Status.Message = resource.NetworkDegraded, silence
+	}
+	return out, n.known.Candidate()
 }
 
 // Get returns one network as its plugin says now, with its live attachments.
@@ -64,7 +82,7 @@ func (s *Service) Get(ctx context.Context, name string) (resource.Network, error
 	if err != nil {
 		return resource.Network{}, err
 	}
-	out, _ := n.ask(ctx)
+	out, _ := n.ask(ctx, answerTimeout)
 	if out.Status.Serves() {
 		out.Status.Attachments = n.attachments(ctx)
 	}
@@ -72,14 +90,16 @@ func (s *Service) Get(ctx context.Context, name string) (resource.Network, error
 }
 
 // ask returns the network with what the plugin says now, and whether it said
-// anything.
-func (n *network) ask(ctx context.Context) (out resource.Network, answered bool) {
+// anything in time.
+func (n *network) ask(ctx context.Context, patience time.Duration) (out resource.Network, answered bool) {
 	out = n.snapshot()
 	if !out.Status.Serves() {
 		return out, false
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	var epoch int
+	n.note(func(k *knowledge.Knowledge) { epoch = k.Epoch() })
 	answer, err := n.client.Status(ctx, &pluginv1.StatusRequest{})
 	var status resource.NetworkStatus
 	if err == nil {
@@ -91,8 +111,10 @@ func (n *network) ask(ctx context.Context) (out resource.Network, answered bool)
 		if ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
 			out.Status.Message = "its plugin: " + oneLine(err)
 		}
+		n.note(func(k *knowledge.Knowledge) { k.Miss(out.Status.Message) })
 		return out, false
 	}
+	n.note(func(k *knowledge.Knowledge) { n.status = k.Learn(n.status, status, answer.GetRevision(), epoch) })
 	status.PluginPID, status.BuiltIn = out.Status.PluginPID, out.Status.BuiltIn
 	if status.State == "" {
 		status.State = resource.NetworkDegraded
@@ -111,24 +133,10 @@ func (n *network) attachments(ctx context.Context) []resource.NetworkAttachment 
 		n.log.Warn("attachments are not known", "error", err)
 		return nil
 	}
-	name := n.name()
-	var out []resource.NetworkAttachment
-	for _, lease := range answer.GetLeases() {
-		a, err := wire.AttachmentFromProto(lease.GetAttachment())
-		if err != nil {
-			n.log.Warn("attachment is not shown", "error", garbage(err))
-			continue
-		}
-		a.NetworkID, a.Network = n.id, name
-		id, _, _ := strings.Cut(lease.GetKey(), "/")
-		out = append(out, resource.NetworkAttachment{
-			Container:   lease.GetOwner(),
-			ContainerID: id,
-			LeaseState:  pluginwire.LeaseStateFromProto(lease.GetState()),
-			Attachment:  a,
-		})
+	out, err := pluginwire.AttachmentsFromProto(answer.GetLeases(), n.id, n.name())
+	if err != nil {
+		n.log.Warn("attachments are not shown", "error", garbage(err))
 	}
-	slices.SortFunc(out, func(a, b resource.NetworkAttachment) int { return cmp.Compare(a.Container, b.Container) })
 	return out
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
+	"patchbay.dev/patchbay/internal/apiserver/networks/knowledge"
 	"patchbay.dev/patchbay/internal/backoff"
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/internal/wire/pluginwire"
@@ -179,6 +180,8 @@ func (n *network) watchOnce(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = stream.Close() }() // it is of no more use
+	n.note((*knowledge.Knowledge).Follow)
+	defer n.note((*knowledge.Knowledge).Lose)
 	for {
 		message, err := stream.Receive()
 		if err != nil {
@@ -189,7 +192,13 @@ func (n *network) watchOnce(ctx context.Context) error {
 			return garbage(err)
 		}
 		if ctx.Err() == nil {
-			n.told(status)
+			n.hear(recognized(status), message.GetRevision())
 		}
 	}
+}
+
+func (n *network) hear(s resource.NetworkStatus, revision uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.enter(n.known.Hear(n.status, s, revision))
 }

@@ -78,6 +78,8 @@ var Targets = []Target{
 	{ID: "scale-list-line", Bound: 50},
 	{ID: "scale-inspect", Bound: 50},
 	{ID: "scale-inspect-line", Bound: 50},
+	{ID: "scale-network-list", Bound: 50},
+	{ID: "scale-network-inspect", Bound: 50},
 }
 
 // names are those of measurements that are not there.
@@ -114,6 +116,8 @@ var names = map[string]string{
 	"scale-list-line":       "`patchbay list` of 1000 containers",
 	"scale-inspect":         "inspect beside 1000 containers, by the API",
 	"scale-inspect-line":    "`patchbay inspect` beside 1000 containers",
+	"scale-network-list":    "`patchbay network list` of 1000 networks",
+	"scale-network-inspect": "`patchbay network inspect` beside 1000 networks",
 }
 
 // Name is what a measurement is about, for who measures it.

@@ -27,6 +27,9 @@ const (
 	opRemove     = "stop + delete"
 	opListLine   = "`patchbay list`"
 	opLine       = "`patchbay inspect`"
+
+	opNetworkListLine = "`patchbay network list`"
+	opNetworkLine     = "`patchbay network inspect`"
 )
 
 // climb is one way up and down.
@@ -200,6 +203,8 @@ func (o *operation) round(ctx context.Context, name string) {
 	o.questions(pid, name, questions)
 	o.time(opListLine, func() error { return command(ctx, "list", "--all") })
 	o.time(opLine, func() error { return command(ctx, "inspect", name) })
+	o.time(opNetworkListLine, func() error { return command(ctx, "network", "list") })
+	o.time(opNetworkLine, func() error { return command(ctx, "network", "inspect", networks[0]) })
 	o.time(opRemove, func() error { return o.remove(ctx, name) })
 	b.firstPort, b.ports = probePort, probePorts
 	o.time(opPublish, func() error { return o.start(ctx, b) })

@@ -69,6 +69,7 @@ func (r report) part() result.Part {
 	for id, operation := range map[string]string{
 		"scale-start": opStart, "scale-publish": opPublish, "scale-connect": opConnect, "scale-resolve": opResolve,
 		"scale-list": opList, "scale-list-line": opListLine, "scale-inspect": opInspect, "scale-inspect-line": opLine,
+		"scale-network-list": opNetworkListLine, "scale-network-inspect": opNetworkLine,
 	} {
 		for _, c := range r.curves {
 			if levels := c.Levels(); c.Name == operation && len(levels) > 1 {
@@ -83,9 +84,13 @@ func (r report) part() result.Part {
 	return p
 }
 
-// named is the name of a measurement, with this run's number of containers.
+// named is the name of a measurement, with this run's numbers of containers, networks and
+// ports.
 func (r report) named(id string) string {
-	return strings.NewReplacer("10000", fmt.Sprint(r.ports), "1000", fmt.Sprint(r.containers)).Replace(goal.Name(id))
+	networks := fmt.Sprint(r.settings.networks)
+	return strings.NewReplacer(
+		"10000", fmt.Sprint(r.ports), "1000 networks", networks+" networks", "1000 others", networks+" others", "1000", fmt.Sprint(r.containers),
+	).Replace(goal.Name(id))
 }
 
 func (r report) title() string {

@@ -14,7 +14,7 @@ import (
 func TestPart(t *testing.T) {
 	t.Parallel()
 	var set curve.Set
-	for _, operation := range []string{opStart, opPublish, opConnect, opResolve, opInspect, opList, opListLine, opLine, opRemove} {
+	for _, operation := range []string{opStart, opPublish, opConnect, opResolve, opInspect, opList, opListLine, opLine, opNetworkListLine, opNetworkLine, opRemove} {
 		for beside := range 3 {
 			set.Add(operation, 100*beside, false, time.Duration(beside+1)*10*time.Millisecond)
 		}

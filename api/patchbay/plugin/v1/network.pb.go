@@ -874,8 +874,12 @@ func (*StatusRequest) Descriptor() ([]byte, []int) {
 }
 
 type StatusResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Status        *NetworkStatus         `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Status *NetworkStatus         `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	// The number of changes that the status is the result of, from 1 on, anew with each
+	// process. 0: the plugin does not count, and Watch tells of changes of the state
+	// and the message alone, so that the caller asks whenever it wants to know more.
+	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -915,6 +919,13 @@ func (x *StatusResponse) GetStatus() *NetworkStatus {
 		return x.Status
 	}
 	return nil
+}
+
+func (x *StatusResponse) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
 }
 
 type CheckRequest struct {
@@ -2433,6 +2444,7 @@ func (*WatchRequest) Descriptor() ([]byte, []int) {
 type WatchResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Status        *NetworkStatus         `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	Revision      uint64                 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"` // as in StatusResponse
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2472,6 +2484,13 @@ func (x *WatchResponse) GetStatus() *NetworkStatus {
 		return x.Status
 	}
 	return nil
+}
+
+func (x *WatchResponse) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
 }
 
 var File_patchbay_plugin_v1_network_proto protoreflect.FileDescriptor
@@ -2545,9 +2564,10 @@ const file_patchbay_plugin_v1_network_proto_rawDesc = "" +
 	"remembered\"J\n" +
 	"\rStartResponse\x129\n" +
 	"\x06status\x18\x01 \x01(\v2!.patchbay.plugin.v1.NetworkStatusR\x06status\"\x0f\n" +
-	"\rStatusRequest\"K\n" +
+	"\rStatusRequest\"g\n" +
 	"\x0eStatusResponse\x129\n" +
-	"\x06status\x18\x01 \x01(\v2!.patchbay.plugin.v1.NetworkStatusR\x06status\"\x0e\n" +
+	"\x06status\x18\x01 \x01(\v2!.patchbay.plugin.v1.NetworkStatusR\x06status\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\"\x0e\n" +
 	"\fCheckRequest\"'\n" +
 	"\rCheckResponse\x12\x16\n" +
 	"\x06faults\x18\x01 \x03(\tR\x06faults\";\n" +
@@ -2633,9 +2653,10 @@ const file_patchbay_plugin_v1_network_proto_rawDesc = "" +
 	"\x11network_namespace\x18\x02 \x01(\tR\x10networkNamespace\x12%\n" +
 	"\x0einterface_name\x18\x03 \x01(\tR\rinterfaceName\"\x10\n" +
 	"\x0eDetachResponse\"\x0e\n" +
-	"\fWatchRequest\"J\n" +
+	"\fWatchRequest\"f\n" +
 	"\rWatchResponse\x129\n" +
-	"\x06status\x18\x01 \x01(\v2!.patchbay.plugin.v1.NetworkStatusR\x06status*|\n" +
+	"\x06status\x18\x01 \x01(\v2!.patchbay.plugin.v1.NetworkStatusR\x06status\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision*|\n" +
 	"\fNetworkState\x12\x1d\n" +
 	"\x19NETWORK_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13NETWORK_STATE_READY\x10\x01\x12\x1a\n" +

@@ -1,20 +1,15 @@
 package status
 
 import (
-	"slices"
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
+	"patchbay.dev/patchbay/internal/apiserver/inturn"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
-
-// askedAtOnce bounds the helpers that AskOldest asks at a time.
-const askedAtOnce = 32
 
 // Told is what is known of a container by what its helper said. It is safe for
 // concurrent use.
@@ -49,15 +44,16 @@ func (t *Told) Hear(state *sandboxv1.StateResponse) {
 	}
 }
 
-// Remember takes in what came of asking the helper. What it tells by itself is never
-// older than an answer.
-func (t *Told) Remember(s resource.ContainerStatus) {
+// Remember takes in what came of asking the helper, and returns it. What it tells by itself
+// is never older than an answer.
+func (t *Told) Remember(s resource.ContainerStatus) resource.ContainerStatus {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.what.at, t.what.message = time.Now(), s.Message
 	if !t.what.followed {
 		t.what.pid, t.what.faults, t.what.machine = s.PID, s.Faults, s.Machine
 	}
+	return s
 }
 
 // Began takes in the main process, as the answer to the start has it.
@@ -69,49 +65,20 @@ func (t *Told) Began(pid int) {
 
 // Complete adds it to what else is known of a container that runs, and says whether its
 // helper is worth asking for more.
-func (t *Told) Complete(known resource.ContainerStatus, died <-chan struct{}) (resource.ContainerStatus, Candidate) {
+func (t *Told) Complete(known resource.ContainerStatus, died <-chan struct{}) (resource.ContainerStatus, inturn.Candidate) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.what.ended != nil {
 		ended := Ended(t.what.ended)
 		ended.StartedAt = known.StartedAt
-		return ended, Candidate{}
+		return ended, inturn.Candidate{Skip: true}
 	}
 	known.PID, known.Faults, known.Machine, known.Message = t.what.pid, t.what.faults, t.what.machine, t.what.message
-	return known, Candidate{died: died, at: t.what.at}
-}
-
-// Candidate is a helper that could be asked.
-type Candidate struct {
-	died <-chan struct{} // nil: there is nobody to ask
-	at   time.Time       // when it was heard last
-}
-
-// AskOldest calls ask with the places of all helpers that have died and of those of
-// the others, at most most, that have not been heard for the longest time. It asks
-// several at once, and returns when all have been.
-func AskOldest(all []Candidate, most int, ask func(place int)) {
-	var group errgroup.Group
-	group.SetLimit(askedAtOnce)
-	for _, place := range toAsk(all, most) {
-		group.Go(func() error { ask(place); return nil })
+	dead := false
+	select {
+	case <-died:
+		dead = true
+	default:
 	}
-	_ = group.Wait() // none of them fails
-}
-
-func toAsk(all []Candidate, most int) []int {
-	var dead, alive []int
-	for place, c := range all {
-		if c.died == nil {
-			continue
-		}
-		select {
-		case <-c.died:
-			dead = append(dead, place)
-		default:
-			alive = append(alive, place)
-		}
-	}
-	slices.SortStableFunc(alive, func(a, b int) int { return all[a].at.Compare(all[b].at) })
-	return append(dead, alive[:min(len(alive), most)]...)
+	return known, inturn.Candidate{Must: dead, Heard: t.what.at}
 }

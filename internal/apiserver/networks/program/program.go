@@ -1,4 +1,4 @@
-// Package program starts the processes of network plugins.
+// Package program chooses the plugins of networks and starts their processes.
 package program
 
 import (

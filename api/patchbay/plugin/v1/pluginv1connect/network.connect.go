@@ -273,7 +273,9 @@ type NetworkPluginServiceClient interface {
 	// leaves the network at the end of Hold.
 	Attach(context.Context, *v1.AttachRequest) (*v1.AttachResponse, error)
 	Detach(context.Context, *v1.DetachRequest) (*v1.DetachResponse, error)
-	// Watch sends the state now and then each change of it.
+	// Watch sends the status now, and then whenever state or message are other ones. A
+	// plugin that counts revisions also sends it at the first change of anything
+	// else after an answer to Status: as long as nothing comes, that answer is right.
 	Watch(context.Context, *v1.WatchRequest) (NetworkPluginServiceWatchClientStream, error)
 }
 
@@ -381,7 +383,9 @@ type NetworkPluginServiceHandler interface {
 	// leaves the network at the end of Hold.
 	Attach(context.Context, *v1.AttachRequest) (*v1.AttachResponse, error)
 	Detach(context.Context, *v1.DetachRequest) (*v1.DetachResponse, error)
-	// Watch sends the state now and then each change of it.
+	// Watch sends the status now, and then whenever state or message are other ones. A
+	// plugin that counts revisions also sends it at the first change of anything
+	// else after an answer to Status: as long as nothing comes, that answer is right.
 	Watch(context.Context, *v1.WatchRequest, NetworkPluginServiceWatchServerStream) error
 }
 

@@ -1,4 +1,4 @@
-package status
+package inturn
 
 import (
 	"testing"
@@ -9,17 +9,15 @@ import (
 
 func TestToAsk(t *testing.T) {
 	t.Parallel()
-	alive, dead := make(chan struct{}), make(chan struct{})
-	close(dead)
 	at := func(second int) time.Time { return time.Unix(int64(second), 0) }
 	all := []Candidate{
-		{},                         // does not run
-		{died: alive, at: at(30)},  // 1
-		{died: dead, at: at(40)},   // 2
-		{died: alive},              // 3: never asked
-		{died: alive, at: at(10)},  // 4
-		{died: dead, at: at(1000)}, // 5
-		{died: alive, at: at(20)},  // 6
+		{Skip: true},                  // does not run
+		{Heard: at(30)},               // 1
+		{Must: true, Heard: at(40)},   // 2
+		{},                            // 3: never asked
+		{Heard: at(10)},               // 4
+		{Must: true, Heard: at(1000)}, // 5
+		{Heard: at(20)},               // 6
 	}
 	for most, want := range map[int][]int{
 		0:  {2, 5},
