@@ -30,6 +30,9 @@ const (
 	allocatedSlop = 20
 )
 
+// notHeld is in the golden file in the place of a figure that depends on what happens first.
+const notHeld = "-"
+
 // allocating are the kinds of processes whose allocations count, as the golden file has
 // them.
 var allocating = []string{"patchbay", "patchbayd", "plugins", "helper"}
@@ -154,6 +157,11 @@ func compareAllocations(t *testing.T, lines [][]string) {
 		table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
 		fmt.Fprintf(table, "operation\tnetworks\t%s\t  # KiB; why\n", strings.Join(allocating, "\t"))
 		for _, line := range lines {
+			for i, old := range want[line[0]+line[1]] {
+				if old == notHeld {
+					line[2+i] = notHeld
+				}
+			}
 			fmt.Fprintf(table, "%s\t  # %s\n", strings.Join(line, "\t"), reasons[line[0]+line[1]])
 		}
 		table.Flush()
@@ -169,6 +177,9 @@ func compareAllocations(t *testing.T, lines [][]string) {
 			continue
 		}
 		for i, kind := range allocating {
+			if golden[i] == notHeld {
+				continue
+			}
 			got, _ := strconv.Atoi(line[2+i])
 			old, err := strconv.Atoi(golden[i])
 			if err != nil {
