@@ -32,6 +32,9 @@ func (c *climb) rest(ctx context.Context) (idle, error) {
 	if err != nil {
 		return idle{}, err
 	}
+	if err := usage.Settle(ctx, processes); err != nil { // what they have to spare is given back then
+		return idle{}, err
+	}
 	before, err := processorTimes(processes)
 	if err != nil {
 		return idle{}, err

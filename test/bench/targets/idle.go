@@ -29,11 +29,11 @@ func (b *bench) idle(ctx context.Context, p *result.Part) (err error) {
 			return err
 		}
 	}
-	if err := wait(ctx, 3*time.Second); err != nil { // until what they have to spare is given back
-		return err
-	}
 	processes, err := b.processes(ctx)
 	if err != nil {
+		return err
+	}
+	if err := usage.Settle(ctx, processes); err != nil { // what they have to spare is given back then
 		return err
 	}
 	for _, m := range []struct {

@@ -4,6 +4,7 @@ package usage
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -128,6 +129,45 @@ func cpu(proc string, pid int) (time.Duration, error) {
 		return used, nil
 	}
 	return ticks(filepath.Join(proc, strconv.Itoa(pid), "stat"))
+}
+
+// How long processes have to do nothing until they count as settled: longer than they wait
+// themselves before they give back what they do not need while they are quiet. Some may never
+// do nothing, so that there is an end of waiting for it.
+const (
+	settled     = 12 * time.Second
+	settleLimit = time.Minute
+)
+
+// Settle returns when the processes have done nothing for a while, or do not come to rest
+// within a minute.
+func Settle(ctx context.Context, processes []Process) error {
+	return settle(ctx, processes, CPU, settled, settleLimit)
+}
+
+func settle(ctx context.Context, processes []Process, used func(pid int) (time.Duration, error), quiet, limit time.Duration) error {
+	look := time.NewTicker(quiet / 6)
+	defer look.Stop()
+	var last time.Duration
+	for begun, since := time.Now(), time.Now(); time.Since(since) < quiet && time.Since(begun) < limit; {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		var sum time.Duration
+		for _, p := range processes {
+			one, err := used(p.PID)
+			if err != nil {
+				return fmt.Errorf("%s: %w", p.Kind, err)
+			}
+			sum += one
+		}
+		if sum != last {
+			last, since = sum, time.Now()
+		}
+	}
+	return nil
 }
 
 func ticks(path string) (time.Duration, error) {

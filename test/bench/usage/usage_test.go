@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -73,5 +74,35 @@ func TestPSSAndCPU(t *testing.T) {
 		if _, err := cpu(proc, pid); err == nil {
 			t.Errorf("cpu of process %d: want an error", pid)
 		}
+	}
+}
+
+func TestSettle(t *testing.T) {
+	for name, test := range map[string]struct {
+		works int // how many looks find that it has worked
+		limit time.Duration
+		looks int
+	}{
+		"quiet":        {works: 0, limit: time.Hour, looks: 6},
+		"after a time": {works: 10, limit: time.Hour, looks: 16},
+		"never":        {works: 1 << 30, limit: 12 * time.Second, looks: 12},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				looks, worked := 0, time.Duration(0)
+				used := func(int) (time.Duration, error) {
+					if looks++; looks <= test.works {
+						worked += time.Millisecond
+					}
+					return worked, nil
+				}
+				if err := settle(t.Context(), []Process{{1, Daemon}}, used, 6*time.Second, test.limit); err != nil {
+					t.Fatal(err)
+				}
+				if looks != test.looks {
+					t.Errorf("%d looks, want %d", looks, test.looks)
+				}
+			})
+		})
 	}
 }
