@@ -44,7 +44,7 @@ type route struct {
 
 // traffic is streams and round trips between two containers, and to the host.
 func (b *bench) traffic(ctx context.Context, p *result.Part) (err error) {
-	p.Notes = []string{"One TCP stream, its ends on a processor each; one byte to and fro by TCP, both ends on one processor. " +
+	p.Notes = []string{"One TCP stream, its ends on a processor each; one byte to and fro by TCP, both ends on one processor; congestion control is reno for all. " +
 		"The bare bridge has nothing of any tool; Patchbay's network has isolation and anti-spoofing on, as is the default, and lets containers reach services of the host at its gateway (`host-access=gateway`)."}
 	var closers []func() error
 	defer func() {

@@ -21,8 +21,9 @@ const patience = 5 * time.Second
 // dial connects; the server may have been started just now.
 func dial(address string) (net.Conn, error) {
 	deadline := time.Now().Add(patience)
+	dialer := net.Dialer{Timeout: patience, Control: control}
 	for {
-		c, err := net.DialTimeout("tcp", address, patience)
+		c, err := dialer.Dial("tcp", address)
 		if !errors.Is(err, unix.ECONNREFUSED) || time.Now().After(deadline) {
 			return c, err
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/binary"
-	"net"
 	"net/http"
 
 	"golang.org/x/sync/errgroup"
@@ -20,7 +19,7 @@ func serve() error {
 	var group errgroup.Group
 	for port, answer := range map[string]func(socket int) error{sinkPort: sink, echoPort: echo} {
 		group.Go(func() error {
-			l, err := net.Listen("tcp4", ":"+port)
+			l, err := listen("tcp4", port)
 			if err != nil {
 				return err
 			}
@@ -34,7 +33,11 @@ func serve() error {
 		})
 	}
 	group.Go(func() error {
-		return http.ListenAndServe(":"+httpPort, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		l, err := listen("tcp", httpPort)
+		if err != nil {
+			return err
+		}
+		return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte("hello, world\n")) // a client that has gone
 		}))
 	})

@@ -3,9 +3,12 @@ package main
 import (
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // accept serves one kind of connections at a port of the loopback interface.
@@ -97,6 +100,36 @@ func TestUsage(t *testing.T) {
 	for _, args := range [][]string{nil, {"send"}, {"send", "a"}, {"send", "a", "x"}, {"bounce", "a", "b", "c"}, {"request", "a", "1s"}, {"fly", "a", "1"}} {
 		if err := run(args); err == nil {
 			t.Errorf("%v: want an error", args)
+		}
+	}
+}
+
+func TestCongestionControl(t *testing.T) {
+	t.Parallel()
+	l, err := listen("tcp", "0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err := dial(net.JoinHostPort("127.0.0.1", strconv.Itoa(l.Addr().(*net.TCPAddr).Port)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	for end, c := range map[string]net.Conn{"client": client, "server": server} {
+		file, err := c.(*net.TCPConn).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		got, err := unix.GetsockoptString(int(file.Fd()), unix.IPPROTO_TCP, unix.TCP_CONGESTION)
+		if err != nil || got != congestionControl {
+			t.Errorf("%s: congestion control %q, %v, want %q", end, got, err, congestionControl)
 		}
 	}
 }
