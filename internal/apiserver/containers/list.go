@@ -11,7 +11,8 @@ import (
 
 // List returns the containers, the youngest first: those that run, or all. Helpers
 // tell what changes by themselves, and their deaths are seen. Asked are a few, in turn:
-// nothing else shows that one does not answer any more.
+// nothing else shows that one does not answer any more. Where there are more than a
+// few, a later list shows it.
 func (s *Service) List(ctx context.Context, all bool) ([]resource.Container, error) {
 	entries := s.all()
 	described := make([]resource.Container, len(entries))
@@ -20,7 +21,9 @@ func (s *Service) List(ctx context.Context, all bool) ([]resource.Container, err
 		described[i] = resource.Container{Metadata: e.metadata, Configuration: e.config()}
 		described[i].Status, _, helpers[i] = s.known(e)
 	}
-	inturn.Ask(helpers, s.config.AskedByList, func(i int) { described[i] = s.describe(ctx, entries[i]) })
+	s.rounds.Ask(helpers,
+		func(i int) { described[i] = s.describe(ctx, entries[i]) },
+		func(i int) { s.describe(s.life, entries[i]) })
 	return slices.DeleteFunc(described, func(c resource.Container) bool {
 		return status.HasEnded(c.Status.State) && !all
 	}), nil

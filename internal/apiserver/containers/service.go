@@ -41,6 +41,7 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/containers/request"
 	"patchbay.dev/patchbay/internal/apiserver/containers/runtimehelper"
 	"patchbay.dev/patchbay/internal/apiserver/containers/waits"
+	"patchbay.dev/patchbay/internal/apiserver/inturn"
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/resource"
@@ -93,8 +94,8 @@ type Config struct {
 	// StatusTimeout bounds how long it may take to tell its state; default
 	// 500 ms.
 	StatusTimeout time.Duration
-	// AskedByList is how many helpers a list asks at most whether they still answer.
-	// Default 16.
+	// AskedByList is how many helpers are asked at most for a list whether they still
+	// answer. Default 16.
 	AskedByList int
 	// StatsTimeout bounds how long it may take to tell what its container has used;
 	// default 1 s.
@@ -135,6 +136,7 @@ type Service struct {
 	programs *runtimehelper.Programs
 	launcher launch.Launcher
 	errands  *errand.Errands
+	rounds   *inturn.Rounds
 
 	life    context.Context // ends with Close
 	end     context.CancelFunc
@@ -224,6 +226,7 @@ func New(c Config) (*Service, error) {
 	}
 	s.errands = errand.New(s.programs.Errand, c.Log)
 	s.life, s.end = context.WithCancel(context.Background())
+	s.rounds = inturn.NewRounds(c.AskedByList, s.background)
 	s.waits = waits.New(s.life)
 	s.launcher = launch.Launcher{
 		Roots: c.Roots, Images: c.Images, Networks: c.Networks, Runtimes: c.Runtimes, Programs: s.programs,

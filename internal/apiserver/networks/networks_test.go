@@ -17,6 +17,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"patchbay.dev/patchbay/internal/apiserver/inturn"
 	"patchbay.dev/patchbay/internal/apiserver/networks/addressing"
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/manifest"
@@ -691,7 +692,7 @@ func TestListAsksWhereSomethingIsNotKnown(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "good", "counts")
 	b.defaultID()
-	b.service.config.AskedByList = 1
+	b.service.rounds = inturn.NewRounds(1, func(round func()) { round() })
 	const many = 4
 	for i := range many {
 		if _, err := b.create(fmt.Sprint("n", i), "counts"); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"patchbay.dev/patchbay/internal/apiserver/inturn"
 	"patchbay.dev/patchbay/internal/apiserver/networks/addressing"
 	"patchbay.dev/patchbay/internal/apiserver/networks/program"
 	"patchbay.dev/patchbay/internal/keyed"
@@ -52,9 +53,6 @@ type Config struct {
 	Events       Events // nil: nobody is told
 	// Plugins choose subnets from the pools, in order; none: pools of their own.
 	IPv4Pools, IPv6Pools []resource.SubnetPool
-	// AskedByList is how many plugins a list asks at most of which everything is
-	// known, whether they still answer. 0: 16.
-	AskedByList int
 }
 
 // Service keeps the networks. It is safe for concurrent use.
@@ -64,6 +62,7 @@ type Service struct {
 	ledger *addressing.Ledger
 	memory *addressing.Memory
 	byID   keyed.Mutex // one deletion of a network at a time
+	rounds *inturn.Rounds
 
 	life    context.Context // ends with Close
 	end     context.CancelFunc
@@ -84,6 +83,7 @@ func New(c Config) (*Service, error) {
 	}
 	s := &Service{config: c, networks: map[string]*network{}, ledger: addressing.NewLedger(stored), memory: addressing.NewMemory(c.Addresses, stored, c.Log)}
 	s.life, s.end = context.WithCancel(context.Background())
+	s.rounds = inturn.NewRounds(askedByList, s.running.Go)
 	for _, r := range stored {
 		s.networks[r.ID] = newNetwork(s, r)
 	}

@@ -1,7 +1,6 @@
 package networks
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -20,9 +19,14 @@ const answerTimeout = 500 * time.Millisecond
 // silenceTimeout is the same for one that has not answered before.
 const silenceTimeout = 50 * time.Millisecond
 
+// askedByList is how many plugins of which everything is known are asked at most for a
+// list whether they still answer.
+const askedByList = 16
+
 // List returns all networks, the oldest first. Plugins tell what changes by themselves.
 // Asked are those of which something is not known, and of the others a few, in
-// turn; one that does not answer is shown as degraded.
+// turn; one that does not answer is shown as degraded. Where there are more than a few of
+// the others, a later list shows it.
 func (s *Service) List(ctx context.Context) []resource.Network {
 	all := s.Observe(ctx)
 	out := make([]resource.Network, len(all))
@@ -51,13 +55,13 @@ func (s *Service) Observe(ctx context.Context) []Observation {
 	for i, n := range networks {
 		out[i], plugins[i] = n.observe()
 	}
-	inturn.Ask(plugins, cmp.Or(s.config.AskedByList, 16), func(i int) {
+	s.rounds.Ask(plugins, func(i int) {
 		patience := answerTimeout
 		if !out[i].Answered {
 			patience = silenceTimeout
 		}
 		out[i].Network, out[i].Answered = networks[i].ask(ctx, patience)
-	})
+	}, func(i int) { networks[i].ask(s.life, answerTimeout) })
 	return out
 }
 
