@@ -1,7 +1,7 @@
 package firewall
 
 import (
-	"bytes"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -16,12 +16,7 @@ type element = connection.Element
 
 // desired are all elements that the network should have.
 func (n *Network) desired(plain bool) []element {
-	all := n.sure(plain)
-	sets := inetSets()
-	for _, f := range n.forwards() {
-		all = append(all, element{Set: sets[f.set()], Value: n.forwardElement(f)})
-	}
-	return all
+	return append(n.sure(plain), n.forwardElements(n.forwards())...)
 }
 
 // sure are those that no other network can have: all but the published ports.
@@ -113,17 +108,21 @@ func (n *Network) element(s *nftables.Set, key []byte, v *expr.Verdict) element 
 	return element{Set: s, Value: nftables.SetElement{Key: key, VerdictData: v, Comment: n.config.Network}}
 }
 
-// ownElements returns what the kernel has of the network in a set, as keys
+// ownElements returns what the kernel has of the network in the sets of tables, as keys
 // alone.
-func (n *Network) ownElements(c *nftables.Conn, s *nftables.Set) ([]nftables.SetElement, error) {
-	all, err := c.GetSetElements(s)
-	if err != nil {
-		return nil, err
-	}
-	var own []nftables.SetElement
-	for _, e := range all {
-		if e.Comment == n.config.Network {
-			own = append(own, nftables.SetElement{Key: e.Key})
+func (n *Network) ownElements(c *nftables.Conn, present []definition) ([]element, error) {
+	var own []element
+	for _, t := range present {
+		for _, s := range t.sets {
+			all, err := c.GetSetElements(s)
+			if err != nil {
+				return nil, fmt.Errorf("set %s: %w", s.Name, err)
+			}
+			for _, e := range all {
+				if e.Comment == n.config.Network {
+					own = append(own, element{Set: s, Value: nftables.SetElement{Key: e.Key}})
+				}
+			}
 		}
 	}
 	return own, nil
@@ -156,20 +155,20 @@ func byName(d definition) map[string]*nftables.Set {
 	return m
 }
 
-func contains(all []nftables.SetElement, key []byte) bool {
-	return slices.ContainsFunc(all, func(e nftables.SetElement) bool { return bytes.Equal(e.Key, key) })
+// elementID tells elements of all sets apart.
+type elementID struct {
+	family   nftables.TableFamily
+	set, key string
 }
 
-// others are the elements of a set that are not among those that stay.
-func others(s *nftables.Set, all []nftables.SetElement, stay []element) []element {
-	var out []element
-	for _, v := range all {
-		stays := slices.ContainsFunc(stay, func(e element) bool {
-			return e.Set.Name == s.Name && e.Set.Table.Family == s.Table.Family && bytes.Equal(e.Value.Key, v.Key)
-		})
-		if !stays {
-			out = append(out, element{Set: s, Value: v})
-		}
+func idOf(s *nftables.Set, key []byte) elementID {
+	return elementID{s.Table.Family, s.Name, string(key)}
+}
+
+func idsOf(all []element) map[elementID]bool {
+	ids := make(map[elementID]bool, len(all))
+	for _, e := range all {
+		ids[idOf(e.Set, e.Value.Key)] = true
 	}
-	return out
+	return ids
 }

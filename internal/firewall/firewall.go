@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/containerd/errdefs"
@@ -183,10 +184,7 @@ func (n *Network) apply(plain bool) error {
 				return err
 			}
 		}
-		if err := connection.Add(c, n.sure(plain)); err != nil {
-			return err
-		}
-		return c.Flush()
+		return connection.Add(c, n.sure(plain))
 	})
 }
 
@@ -256,20 +254,12 @@ func (n *Network) removeElements(stay []element) error {
 		if err != nil {
 			return err
 		}
-		var old []element
-		for _, t := range present {
-			for _, s := range t.sets {
-				own, err := n.ownElements(c, s)
-				if err != nil {
-					return err
-				}
-				old = append(old, others(s, own, stay)...)
-			}
-		}
-		if err := connection.Remove(c, old); err != nil {
+		own, err := n.ownElements(c, present)
+		if err != nil {
 			return err
 		}
-		return c.Flush()
+		stays := idsOf(stay)
+		return connection.Remove(c, slices.DeleteFunc(own, func(e element) bool { return stays[idOf(e.Set, e.Value.Key)] }))
 	})
 }
 

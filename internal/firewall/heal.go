@@ -69,22 +69,13 @@ func (n *Network) differences(c *nftables.Conn, plain bool) (faults []string, er
 	if _, faults, err = compared(c, present); err != nil {
 		return faults, err
 	}
-	have := map[*nftables.Table]map[string][]nftables.SetElement{}
-	families := map[nftables.TableFamily]*nftables.Table{}
-	for _, t := range present {
-		families[t.table.Family] = t.table
-		have[t.table] = map[string][]nftables.SetElement{}
-		for _, s := range t.sets {
-			own, err := n.ownElements(c, s)
-			if err != nil {
-				return faults, fmt.Errorf("set %s: %w", s.Name, err)
-			}
-			have[t.table][s.Name] = own
-		}
+	own, err := n.ownElements(c, present)
+	if err != nil {
+		return faults, err
 	}
-	missing := 0
+	have, missing := idsOf(own), 0
 	for _, e := range n.desired(plain) {
-		if !contains(have[families[e.Set.Table.Family]][e.Set.Name], e.Value.Key) {
+		if !have[idOf(e.Set, e.Value.Key)] {
 			missing++
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"patchbay.dev/patchbay/internal/firewall/connection"
 	"patchbay.dev/patchbay/internal/firewall/flows"
 	"patchbay.dev/patchbay/resource"
 )
@@ -87,19 +88,19 @@ func (n *Network) forgetFlows(changed []Forward) error {
 	return nil
 }
 
-// forward adds the elements, in one transaction unless one of them is taken.
+// forward adds the elements, at once unless one of them is taken.
 func (n *Network) forward(all []Forward) error {
 	if len(all) == 0 {
 		return nil
 	}
-	err := n.addForwards(all, false)
+	err := n.addForwards(all)
 	if !errors.Is(err, unix.EEXIST) {
 		return err
 	}
 	for i := range all {
-		err := n.addForwards(all[i:i+1], false)
+		err := n.addForwards(all[i : i+1])
 		if errors.Is(err, unix.EEXIST) {
-			err = n.addForwards(all[i:i+1], true)
+			err = n.replaceForward(all[i])
 		}
 		if err != nil {
 			return err
@@ -108,25 +109,21 @@ func (n *Network) forward(all []Forward) error {
 	return nil
 }
 
-func (n *Network) addForwards(all []Forward, replace bool) error {
+func (n *Network) addForwards(all []Forward) error { return n.kernel.Add(n.forwardElements(all)) }
+
+// replaceForward adds the element in the place of another owner's.
+func (n *Network) replaceForward(f Forward) error {
 	return n.kernel.Tables(func(c *nftables.Conn) error {
-		for set, elements := range n.forwardElements(all) {
-			if replace {
-				if err := c.SetDeleteElements(set, keysOf(elements)); err != nil {
-					return err
-				}
-			}
-			if err := c.SetAddElements(set, elements); err != nil {
-				return err
-			}
+		e := n.forwardElement(f)
+		if err := c.SetDeleteElements(e.Set, []nftables.SetElement{{Key: e.Value.Key}}); err != nil {
+			return err
 		}
-		return c.Flush()
+		return connection.Add(c, []element{e})
 	})
 }
 
-// withdraw removes the elements. Removal adds first: what is not there is no
-// error, and a port that now leads elsewhere makes the kernel refuse the whole
-// transaction (EEXIST). Such a one is another owner's, and is left alone.
+// withdraw removes the elements. A port that now leads elsewhere (EEXIST) is another
+// owner's, and is left alone.
 func (n *Network) withdraw(all []Forward) error {
 	if len(all) == 0 {
 		return nil
@@ -147,32 +144,21 @@ func (n *Network) withdraw(all []Forward) error {
 }
 
 func (n *Network) removeForwards(all []Forward) error {
-	return n.kernel.Tables(func(c *nftables.Conn) error {
-		for set, elements := range n.forwardElements(all) {
-			if err := c.SetAddElements(set, elements); err != nil {
-				return err
-			}
-			if err := c.SetDeleteElements(set, keysOf(elements)); err != nil {
-				return err
-			}
-		}
-		return c.Flush()
-	})
+	return n.kernel.Tables(func(c *nftables.Conn) error { return connection.Cancel(c, n.forwardElements(all)) })
 }
 
-// forwardElements are the elements by their maps.
-func (n *Network) forwardElements(all []Forward) map[*nftables.Set][]nftables.SetElement {
-	sets := inetSets()
-	out := map[*nftables.Set][]nftables.SetElement{}
-	for _, f := range all {
-		set, element := sets[f.set()], n.forwardElement(f)
-		out[set] = append(out[set], element)
+func (n *Network) forwardElements(all []Forward) []element {
+	out := make([]element, len(all))
+	for i, f := range all {
+		out[i] = n.forwardElement(f)
 	}
 	return out
 }
 
-func (n *Network) forwardElement(f Forward) nftables.SetElement {
-	return nftables.SetElement{Key: f.key(), Val: key(f.Target.Addr().AsSlice(), number(f.Target.Port())), Comment: n.config.Network}
+func (n *Network) forwardElement(f Forward) element {
+	return element{Set: inetSets()[f.set()], Value: nftables.SetElement{
+		Key: f.key(), Val: key(f.Target.Addr().AsSlice(), number(f.Target.Port())), Comment: n.config.Network,
+	}}
 }
 
 // mapsOfForwards are the maps that forwards are in.
@@ -298,12 +284,12 @@ func (n *Network) restoreForwards() error {
 	if len(all) == 0 {
 		return nil
 	}
-	err := n.addForwards(all, false)
+	err := n.addForwards(all)
 	if !errors.Is(err, unix.EEXIST) {
 		return err
 	}
 	for i := range all {
-		if err := n.addForwards(all[i:i+1], false); err != nil && !errors.Is(err, unix.EEXIST) {
+		if err := n.addForwards(all[i : i+1]); err != nil && !errors.Is(err, unix.EEXIST) {
 			return err
 		}
 	}
@@ -322,12 +308,4 @@ func (n *Network) isForward(set string, key []byte) bool {
 		}
 	}
 	return false
-}
-
-func keysOf(elements []nftables.SetElement) []nftables.SetElement {
-	out := make([]nftables.SetElement, len(elements))
-	for i, e := range elements {
-		out[i].Key = e.Key
-	}
-	return out
 }

@@ -3,6 +3,7 @@
 package firewall_test
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -81,5 +82,71 @@ func TestPublishedPortsAreTakenOver(t *testing.T) {
 	must(t, after.Unpublish(live.Interface))
 	if got := published(t, ns); strings.Contains(got, "10.9.0.2") || strings.Contains(got, "fd09::2") {
 		t.Errorf("want nothing published, got\n%s", got)
+	}
+}
+
+// What a large network has fits into no single message of netlink, nor into what a socket
+// may send at once: another process takes it over, puts it back after a flush, and takes it away.
+func TestLargeNetworkIsTakenOver(t *testing.T) {
+	t.Parallel()
+	const ports, each = 300, 10
+	ns := netnstest.New(t)
+	before := network(ns, "one", firewall.NAT)
+	must(t, before.Ensure())
+	var live []firewall.Port
+	for i := range ports {
+		p := port(fmt.Sprint("live", i))
+		own := netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)})
+		p.Addresses = []netip.Addr{own, netip.AddrFrom16([16]byte{0: 0xfd, 14: byte(i >> 8), 15: byte(i)})}
+		live = append(live, p)
+		must(t, before.Admit(p))
+		var forwards []firewall.Forward
+		for j := range each {
+			number := uint16(20000 + i*each + j)
+			forwards = append(forwards, firewall.Forward{Protocol: "tcp", Host: netip.AddrPortFrom(netip.IPv4Unspecified(), number), Target: netip.AddrPortFrom(own, 80)})
+		}
+		must(t, before.Publish(p.Interface, forwards))
+	}
+	all := ruleset(t, ns)
+
+	after := network(ns, "one", firewall.NAT)
+	must(t, after.EnsurePorts(live))
+	if got := strings.Count(published(t, ns), " : 10.9."); got != ports*each {
+		t.Errorf("%d ports are published, want %d", got, ports*each)
+	}
+	nft(t, ns, "flush", "ruleset")
+	must(t, after.Ensure())
+	if faults := after.Faults(); len(faults) > 0 {
+		t.Errorf("after a flush: %v", faults)
+	}
+	if got := ruleset(t, ns); len(got) != len(all) {
+		t.Errorf("%d bytes of rules and elements after a flush, want %d as before", len(got), len(all))
+	}
+	must(t, after.Remove())
+	if got := nft(t, ns, "list", "ruleset"); got != "" {
+		t.Errorf("left over:\n%.200s", got)
+	}
+}
+
+// So does what one container publishes.
+func TestManyPortsOfOneOwner(t *testing.T) {
+	t.Parallel()
+	ns := netnstest.New(t)
+	one, two := network(ns, "one", firewall.NAT), network(ns, "two", firewall.NAT)
+	must(t, one.Ensure())
+	must(t, two.Ensure())
+	var forwards []firewall.Forward
+	for i := range uint16(2000) {
+		number := 20000 + i
+		forwards = append(forwards, firewall.Forward{Protocol: "tcp", Host: netip.AddrPortFrom(netip.IPv4Unspecified(), number), Target: netip.AddrPortFrom(netip.MustParseAddr("10.9.0.2"), number)})
+	}
+	must(t, one.Publish("a", forwards))
+	if got := strings.Count(published(t, ns), "10.9.0.2"); got != len(forwards) {
+		t.Errorf("%d ports are published, want %d", got, len(forwards))
+	}
+	must(t, two.Publish("b", []firewall.Forward{forward("tcp", "0.0.0.0:20001", "10.8.0.2:8080")}))
+	must(t, one.Unpublish("a"))
+	if got := published(t, ns); !strings.Contains(got, "10.8.0.2 . 8080") || strings.Contains(got, "10.9.0.2") {
+		t.Errorf("want nothing but port 20001 of network two, got\n%.400s", got)
 	}
 }

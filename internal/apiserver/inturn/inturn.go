@@ -11,8 +11,13 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// atOnce bounds the processes that are asked at a time.
-const atOnce = 32
+const (
+	// atOnce bounds the processes that are asked at a time while somebody waits.
+	atOnce = 32
+	// inRound bounds those that are asked, one after the other, while nobody does: each of them
+	// wakes from memory that has gone cold, for milliseconds of a processor.
+	inRound = 4
+)
 
 // Candidate is a process that could be asked.
 type Candidate struct {
@@ -28,15 +33,15 @@ type Rounds struct {
 	underway atomic.Bool // a round that no list waits for
 }
 
-// NewRounds returns Rounds that ask at most most processes for a list, beside those that
-// must be asked. beside runs a function that nobody waits for, or does not.
+// NewRounds returns Rounds in which a list waits for at most most processes that need not be
+// asked. beside runs a function that nobody waits for, or does not.
 func NewRounds(most int, beside func(f func())) *Rounds { return &Rounds{most: most, beside: beside} }
 
 // Ask calls ask with the places of all that must be asked, and returns when they have
-// been. Of the others it asks those that have not been heard for the longest time. If there are no
-// more of them than a list asks, that is a part of the answer too. Else most of them are left out in
-// any case, and nobody waits for the few: check is called with their places beside the list,
-// and what comes of it is for the next one. Of such rounds there is one at a time.
+// been. So it does with the others where they are few. Of many most would be left out in any
+// case: then nobody waits, check is called beside the list with the places of some, of those
+// that have not been heard for the longest time, and what comes of it is for later lists. Of such
+// rounds there is one at a time.
 func (r *Rounds) Ask(all []Candidate, ask, check func(place int)) {
 	must, may := choose(all)
 	if len(may) <= r.most {
@@ -45,18 +50,15 @@ func (r *Rounds) Ask(all []Candidate, ask, check func(place int)) {
 	if len(may) > 0 && r.underway.CompareAndSwap(false, true) {
 		r.beside(func() {
 			defer r.underway.Store(false)
-			each(may[:r.most], check)
+			for _, place := range may[:min(r.most, inRound)] {
+				check(place)
+			}
 		})
 	}
-	each(must, ask)
-}
-
-// each calls f with each place, several at once.
-func each(places []int, f func(place int)) {
 	var group errgroup.Group
 	group.SetLimit(atOnce)
-	for _, place := range places {
-		group.Go(func() error { f(place); return nil })
+	for _, place := range must {
+		group.Go(func() error { ask(place); return nil })
 	}
 	_ = group.Wait() // none of them fails
 }

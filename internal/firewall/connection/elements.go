@@ -14,17 +14,58 @@ type Element struct {
 	Value nftables.SetElement
 }
 
-// maxPerMessage keeps the list of a message's elements below the 64 KiB that an
-// attribute of netlink has room for; one has some 100 bytes.
-const maxPerMessage = 256
+const (
+	// maxPerMessage keeps the list of a message's elements below the 64 KiB that an
+	// attribute of netlink has room for; one has some 100 to 170 bytes.
+	maxPerMessage = 256
+	// maxPerTransaction keeps a transaction below what a socket may send at once, 208 KiB
+	// (net.core.wmem_default, less than which nothing but a privilege of the host's gives). An
+	// element may be in a transaction twice.
+	maxPerTransaction = 512
+)
 
-// Add puts elements into their sets, those of one set in one message. That they are
-// there is no error.
-func Add(c *nftables.Conn, all []Element) error { return eachSet(all, c.SetAddElements) }
+// Add puts elements into their sets, after what c has to send already, in as few
+// transactions as they have room in. That they are there is no error.
+func Add(c *nftables.Conn, all []Element) error { return change(c, all, c.SetAddElements) }
 
 // Remove takes elements out of their sets, likewise. One that is not there is
 // unix.ENOENT.
-func Remove(c *nftables.Conn, all []Element) error { return eachSet(all, c.SetDeleteElements) }
+func Remove(c *nftables.Conn, all []Element) error { return change(c, all, c.SetDeleteElements) }
+
+// Cancel takes elements out of their maps, likewise, where the maps say the same for their
+// keys. Where one says something else, unix.EEXIST, nothing of its transaction happens.
+// One that is not there is no error.
+func Cancel(c *nftables.Conn, all []Element) error {
+	return change(c, all, func(set *nftables.Set, elements []nftables.SetElement) error {
+		if err := c.SetAddElements(set, elements); err != nil {
+			return err
+		}
+		return c.SetDeleteElements(set, keysOf(elements))
+	})
+}
+
+func keysOf(elements []nftables.SetElement) []nftables.SetElement {
+	out := make([]nftables.SetElement, len(elements))
+	for i, e := range elements {
+		out[i].Key = e.Key
+	}
+	return out
+}
+
+func change(c *nftables.Conn, all []Element, do func(*nftables.Set, []nftables.SetElement) error) error {
+	for {
+		some := all[:min(len(all), maxPerTransaction)]
+		if err := eachSet(some, do); err != nil {
+			return err
+		}
+		if err := c.Flush(); err != nil {
+			return err
+		}
+		if all = all[len(some):]; len(all) == 0 {
+			return nil
+		}
+	}
+}
 
 func eachSet(all []Element, do func(*nftables.Set, []nftables.SetElement) error) error {
 	var sets []*nftables.Set // in their order
@@ -45,34 +86,18 @@ func eachSet(all []Element, do func(*nftables.Set, []nftables.SetElement) error)
 	return nil
 }
 
-// Add is Add in one transaction.
+// Add is the function Add.
 func (c *Connection) Add(all []Element) error {
-	return c.Tables(func(tables *nftables.Conn) error {
-		if err := Add(tables, all); err != nil {
-			return err
-		}
-		return tables.Flush()
-	})
+	return c.Tables(func(tables *nftables.Conn) error { return Add(tables, all) })
 }
 
-// Remove is Remove in one transaction. That some of the elements are not there is
+// Remove takes elements out of their sets. That some of them are not there is
 // no error: they are added first then, which is not done at once since it is twice
 // the work and as good as never needed. A set that is not there is unix.ENOENT.
 func (c *Connection) Remove(all []Element) error {
-	remove := func(tables *nftables.Conn) error {
-		if err := Remove(tables, all); err != nil {
-			return err
-		}
-		return tables.Flush()
-	}
-	err := c.Tables(remove)
+	err := c.Tables(func(tables *nftables.Conn) error { return Remove(tables, all) })
 	if !errors.Is(err, unix.ENOENT) {
 		return err
 	}
-	return c.Tables(func(tables *nftables.Conn) error {
-		if err := Add(tables, all); err != nil {
-			return err
-		}
-		return remove(tables)
-	})
+	return c.Tables(func(tables *nftables.Conn) error { return Cancel(tables, all) })
 }
