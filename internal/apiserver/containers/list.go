@@ -21,8 +21,7 @@ func (s *Service) List(ctx context.Context, all bool) ([]resource.Container, err
 		described[i] = resource.Container{Metadata: e.metadata, Configuration: e.config()}
 		described[i].Status, _, helpers[i] = s.known(e)
 	}
-	s.rounds.Ask(helpers,
-		func(i int) { described[i] = s.describe(ctx, entries[i]) },
+	s.rounds.Ask(helpers, func(i int) { described[i] = s.describe(ctx, entries[i]) },
 		func(i int) { s.describe(s.life, entries[i]) })
 	return slices.DeleteFunc(described, func(c resource.Container) bool {
 		return status.HasEnded(c.Status.State) && !all

@@ -314,10 +314,7 @@ func (s *Service) all() []*entry {
 		}
 	}
 	slices.SortFunc(out, func(a, b *entry) int {
-		if c := b.metadata.CreatedAt.Compare(a.metadata.CreatedAt); c != 0 {
-			return c
-		}
-		return strings.Compare(a.id(), b.id())
+		return cmp.Or(b.metadata.CreatedAt.Compare(a.metadata.CreatedAt), strings.Compare(a.id(), b.id()))
 	})
 	return out
 }
