@@ -62,12 +62,14 @@ var layers = []layer{
 	{packages: []string{"internal/hostinterface"}, imports: []string{"resource", "internal/netns", "internal/link"}},
 	{packages: []string{"internal/link/rate"}, imports: []string{"resource", "internal/netns", "internal/revert", "internal/link/rtnl"}, tests: []string{"internal/link"}},
 	{packages: []string{"internal/link/ports"}, imports: []string{"internal/netns", "internal/sockfilter", "internal/link/rtnl"}, tests: []string{"internal/link"}},
+	{packages: []string{"internal/link/addresses"}, imports: []string{"internal/netns", "internal/sockfilter", "internal/link/rtnl"}, tests: []string{"internal/link"}},
 	{packages: []string{"internal/link/loopback"}, imports: []string{"internal/netns", "internal/link/rtnl", "internal/link/sysctl"}},
 	{packages: []string{"internal/firewall/flows"}},
 	{packages: []string{"internal/firewall/interest"}, imports: []string{"internal/sockfilter"}},
 	{packages: []string{"internal/firewall/connection"}, imports: []string{"internal/netns"}},
 	{packages: []string{"internal/firewall"}, imports: []string{"resource", "internal/netns", "internal/keyed", "internal/firewall/connection", "internal/firewall/flows", "internal/firewall/interest"}},
 	{packages: []string{"internal/fastpath"}, imports: []string{"resource"}, tests: []string{"internal/link"}},
+	{packages: []string{"internal/fastpath/connect"}},
 	{packages: []string{"internal/netnstest/..."}, imports: []string{"resource", "internal/netns", "internal/link"}},
 	{packages: []string{"internal/ipam"}, imports: []string{"resource"}},
 	{packages: []string{"internal/resolver"}, imports: []string{"resource"}},
@@ -88,7 +90,7 @@ var layers = []layer{
 	{packages: []string{"networkplugin/plugintest"}, imports: with(basics, contract, []string{"networkplugin"}), tests: []string{"internal/manifest"}},
 	{
 		packages: []string{"internal/plugins/..."}, apart: true,
-		imports: with(basics, []string{"networkplugin", "internal/hostinterface", "internal/link", "internal/link/loopback", "internal/link/ports", "internal/link/sysctl", "internal/netns", "internal/firewall", "internal/fastpath", "internal/frameswitch", "internal/userstack"}),
+		imports: with(basics, []string{"networkplugin", "internal/hostinterface", "internal/link", "internal/link/addresses", "internal/link/loopback", "internal/link/ports", "internal/link/sysctl", "internal/netns", "internal/firewall", "internal/fastpath", "internal/fastpath/connect", "internal/frameswitch", "internal/userstack"}),
 		tests:   []string{"internal/tapstream"},
 	},
 

@@ -88,6 +88,19 @@ func addressOf(m []byte) (Listed, error) {
 	return l, nil
 }
 
+// AddressOf is the address that a message is about; zero for any other message.
+func AddressOf(m syscall.NetlinkMessage) netip.Addr {
+	about := m.Header.Type == unix.RTM_NEWADDR || m.Header.Type == unix.RTM_DELADDR
+	if !about || len(m.Data) < unix.SizeofIfAddrmsg {
+		return netip.Addr{}
+	}
+	listed, err := addressOf(m.Data)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return listed.Prefix.Addr()
+}
+
 // hopsOf are the next hops of a route.
 func hopsOf(header *nl.RtMsg, m []byte) ([]Listed, error) {
 	attributes, err := nl.ParseRouteAttr(m[unix.SizeofRtMsg:])

@@ -59,6 +59,7 @@ type Network struct {
 	host   *netns.Namespace // nil: the process's
 	filter *firewall.Network
 	short  *shortcut
+	direct *connects
 
 	// expelled are the deletions of links that nobody waits for, and healing
 	// the watch over the packet filter.
@@ -111,7 +112,7 @@ func newIn(host *netns.Namespace, c networkplugin.Configuration) (*Network, erro
 		log = slog.Default()
 	}
 	n := &Network{id: c.ID, reach: reach, access: access, fast: fast, bridge: bridgePrefix + c.ID[:12], log: log, host: host}
-	n.short = newShortcut(host, n.bridge, fast, log)
+	n.short, n.direct = newShortcut(host, n.bridge, fast, log), newConnects(host, fast, log)
 	n.filter = firewall.New(firewall.Config{Network: c.ID, Bridge: n.bridge, Reach: reach, Host: access, Namespace: host, Log: log})
 	return n, nil
 }
@@ -390,6 +391,7 @@ func (n *Network) Stop(_ context.Context, remove bool) error {
 	if remove {
 		err = n.remove(links)
 	}
+	err = errors.Join(err, n.direct.end())
 	n.background.Wait()
 	err = errors.Join(err, n.short.end())
 	n.mu.Lock()

@@ -75,9 +75,9 @@ func (s *shortcut) adopt(links *link.Handle, left map[string]fastpath.Port) erro
 	if err != nil {
 		return err
 	}
-	errs := []error{s.inside(func() error { return fastpath.Detach(bridge.Index) })}
+	errs := []error{inside(s.host, func() error { return fastpath.Detach(bridge.Index) })}
 	for _, p := range present {
-		errs = append(errs, s.inside(func() error { return fastpath.Detach(p.Index) }))
+		errs = append(errs, inside(s.host, func() error { return fastpath.Detach(p.Index) }))
 	}
 	if err := errors.Join(errs...); err != nil {
 		s.fail(err)
@@ -124,7 +124,7 @@ func (s *shortcut) up(name string, index int) {
 	}
 	p.Index = index
 	s.ports[name] = p
-	if err := s.inside(func() error { return s.join(p) }); err != nil {
+	if err := inside(s.host, func() error { return s.join(p) }); err != nil {
 		s.disable(err)
 	}
 }
@@ -209,18 +209,18 @@ func (s *shortcut) disable(err error) {
 	}
 }
 
-// inside runs f in the namespace of the ports.
-func (s *shortcut) inside(f func() error) error {
-	if s.host == nil {
+// inside runs f in a namespace, or where that is nil in the process's.
+func inside(host *netns.Namespace, f func() error) error {
+	if host == nil {
 		return f()
 	}
-	return s.host.Do(f)
+	return host.Do(f)
 }
 
 // withdraw ends the fast path for the bridge, which no port takes along. It is called with
 // mu held.
 func (s *shortcut) withdraw() error {
-	err := s.inside(func() error { return fastpath.Detach(s.at.Index) })
+	err := inside(s.host, func() error { return fastpath.Detach(s.at.Index) })
 	return errors.Join(err, s.close())
 }
 

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -46,7 +47,10 @@ func (n *Network) Publish(_ context.Context, p networkplugin.Port, ports []resou
 			forwards = slices.DeleteFunc(forwards, atLoopback)
 		}
 	}
-	return published, n.filter.Publish(n.portName(p.Key), forwards)
+	if err := n.filter.Publish(n.portName(p.Key), forwards); err != nil {
+		return nil, err
+	}
+	return published, n.direct.publish(n.portName(p.Key), carried(ports, p.Attachment), &n.background)
 }
 
 // routeLoopback has the network's bridge route the host's loopback addresses, once.
@@ -74,7 +78,7 @@ func atLoopback(f firewall.Forward) bool {
 
 // Unpublish ends that.
 func (n *Network) Unpublish(_ context.Context, p networkplugin.Port) error {
-	return n.filter.Unpublish(n.portName(p.Key))
+	return errors.Join(n.direct.publish(n.portName(p.Key), nil, &n.background), n.filter.Unpublish(n.portName(p.Key)))
 }
 
 // forwardsOf is one for each family that both sides have.
