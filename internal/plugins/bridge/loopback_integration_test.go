@@ -128,11 +128,14 @@ func TestPublishedOnLoopback(t *testing.T) {
 	})
 }
 
-func tc(t *testing.T, ns *netns.Namespace, args ...string) {
+func tc(t *testing.T, ns *netns.Namespace, args ...string) { run(t, ns, "tc", args) }
+func ip(t *testing.T, ns *netns.Namespace, args ...string) { run(t, ns, "ip", args) }
+
+func run(t *testing.T, ns *netns.Namespace, program string, args []string) {
 	t.Helper()
 	netnstest.Do(t, ns, func() error {
-		if out, err := exec.Command("tc", args...).CombinedOutput(); err != nil {
-			return fmt.Errorf("tc %q: %w: %s", args, err, out)
+		if out, err := exec.Command(program, args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("%s %q: %w: %s", program, args, err, out)
 		}
 		return nil
 	})
