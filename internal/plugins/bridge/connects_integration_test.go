@@ -239,6 +239,7 @@ func TestConnectIsOff(t *testing.T) {
 		var l net.Listener
 		netnstest.Do(t, a.Namespace, func() (err error) { l, err = net.Listen("tcp", ":90"); return err })
 		defer l.Close()
+		s.knows(t, "192.0.2.1", true)
 		var open net.Conn
 		netnstest.Do(t, w.host, func() (err error) { open, err = net.DialTimeout("tcp", "127.0.0.1:8090", soon); return err })
 		defer open.Close()
