@@ -90,7 +90,7 @@ func (p *Path) makeMaps(room int) (err error) {
 	return err
 }
 
-func (p *Path) attach(root int, one program) error {
+func (p *Path) attach(root int, one program) (err error) {
 	present, err := link.QueryPrograms(link.QueryOptions{Target: root, Attach: one.at})
 	if err != nil {
 		return err
@@ -102,7 +102,7 @@ func (p *Path) attach(root int, one program) error {
 	if err != nil {
 		return err
 	}
-	defer loaded.Close() // the link holds it
+	defer func() { err = errors.Join(err, loaded.Close()) }() // the link holds it
 	held, err := link.AttachRawLink(link.RawLinkOptions{Target: root, Program: loaded, Attach: one.at})
 	if err != nil {
 		return err
