@@ -131,7 +131,7 @@ func (h *harness) Allocate(ctx context.Context, r *pluginv1.AllocateRequest) (*p
 
 // Hold implements the contract: its leases are held for as long as its stream
 // is open. There is no second half to forget: a sandbox that exits, crashes or
-// is killed closes the stream, and the kernel tells.
+// is killed closes the stream, and the kernel tells. Nothing waits meanwhile.
 func (h *harness) Hold(ctx context.Context, r *pluginv1.HoldRequest, stream pluginv1connect.NetworkPluginServiceHoldServerStream) error {
 	if err := stream.SendHeaders(); err != nil {
 		return err
@@ -142,19 +142,14 @@ func (h *harness) Hold(ctx context.Context, r *pluginv1.HoldRequest, stream plug
 	if err != nil {
 		return err
 	}
-	defer table.LetGo(held)
 	if err := stream.Send(&pluginv1.HoldResponse{}); err != nil {
+		table.LetGo(held)
 		return err // the sandbox has gone already
 	}
 	trace.Current(ctx).End(nil) // from here on it is a hold, not work
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-held.Over():
-		return fmt.Errorf("leases %q: held by another stream now, or ended: %w", r.GetKeys(), errdefs.ErrAborted)
-	case <-h.service.ending:
-		return fmt.Errorf("the plugin is ending: %w", errdefs.ErrUnavailable)
-	}
+	rest := rpc.Leave(ctx, func() { table.LetGo(held) })
+	held.OnOver(rest.End)
+	return rest.Wait()
 }
 
 // Release implements the contract.

@@ -158,6 +158,13 @@ func held(t *testing.T, h *harness, key string) *lease.Hold {
 	return hold
 }
 
+// awaitOver returns when a hold was ended from the plugin's side.
+func awaitOver(h *lease.Hold) {
+	over := make(chan struct{})
+	h.OnOver(func(error) { close(over) })
+	<-over
+}
+
 func closed(t *testing.T, h *harness) {
 	t.Helper()
 	if err := h.service.close(); err != nil {
@@ -283,7 +290,7 @@ func TestFailedRemovalCanBeTriedAgain(t *testing.T) {
 	if _, err := h.Stop(t.Context(), &pluginv1.StopRequest{Delete: true, Force: true}); err == nil {
 		t.Error("got no error")
 	}
-	<-hold.Over()
+	awaitOver(hold)
 	n.stopErr = nil
 	if _, err := h.Stop(t.Context(), &pluginv1.StopRequest{Delete: true}); err != nil {
 		t.Error(err)
@@ -363,7 +370,7 @@ func TestOptionalInterfaces(t *testing.T) {
 		t.Errorf("got %v, %v", r, err)
 	}
 	h.service.table.LetGo(hold)
-	<-hold.Over()
+	awaitOver(hold)
 	closed(t, h)
 	wantCalls(t, &n.plain, "start admit:a/0 publish:a/0 attach:a/0:eth0:/ns detach:a/0:eth0 update unpublish:a/0 expel:a/0 unwatched leave")
 }

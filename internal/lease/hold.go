@@ -25,26 +25,53 @@ const expelTime = 5 * time.Second
 
 // Hold is one stream that keeps leases.
 type Hold struct {
-	peer int           // process at the other end; 0: unknown
-	keys []string      // sorted
-	over chan struct{} // closed when another stream has taken a key over, or the network was deleted
-	once sync.Once     // for over
+	peer int      // process at the other end; 0: unknown
+	keys []string // sorted
 	// cause is what the hold is part of; nil: not traced.
 	cause *trace.Span
+
+	mu   sync.Mutex
+	over error       // guarded by mu; why it was ended from this side, nil: it was not
+	end  func(error) // guarded by mu; nil: nobody is told
 }
 
-// Over is closed when another stream has taken a lease over, or the lease was
-// ended from this side.
-func (h *Hold) Over() <-chan struct{} { return h.over }
+// OnOver has f called once when the hold is ended from this side, at once when it has been:
+// with errdefs.ErrAborted when another stream has taken a lease over or the lease has ended,
+// with errdefs.ErrUnavailable by the table's Close. f must not call the table.
+func (h *Hold) OnOver(f func(error)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over != nil {
+		f(h.over)
+		return
+	}
+	h.end = f
+}
 
-func (h *Hold) close() { h.once.Do(func() { close(h.over) }) }
+// close ends the hold from this side.
+func (h *Hold) close(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over != nil {
+		return
+	}
+	h.over = err
+	if h.end != nil {
+		h.end(err)
+	}
+}
+
+// lose ends the hold because a lease is no longer its own.
+func (h *Hold) lose() {
+	h.close(fmt.Errorf("leases %q: held by another stream now, or ended: %w", h.keys, errdefs.ErrAborted))
+}
 
 // Hold makes leases held by a new stream, all of them or none. A lease that
 // another stream of the same process keeps passes to the new one: a sandbox
 // that dials again wins over its own stale stream. One that another process
 // keeps is waited for, then refused with errdefs.ErrFailedPrecondition.
 func (t *Table) Hold(ctx context.Context, keys []string, namespace string, peer int) (*Hold, error) {
-	h := &Hold{cause: trace.Current(ctx), peer: peer, keys: slices.Compact(slices.Sorted(slices.Values(keys))), over: make(chan struct{})}
+	h := &Hold{cause: trace.Current(ctx), peer: peer, keys: slices.Compact(slices.Sorted(slices.Values(keys)))}
 	if len(keys) == 0 || len(h.keys) != len(keys) {
 		return nil, fmt.Errorf("keys %q: want one or more, each once: %w", keys, errdefs.ErrInvalidArgument)
 	}
@@ -107,7 +134,7 @@ func (t *Table) tryHold(ctx context.Context, h *Hold, namespace string) (*predec
 	for _, key := range h.keys {
 		l := t.entries[key].Lease
 		if l.hold != nil {
-			l.hold.close() // its other leases are orphaned
+			l.hold.lose() // its other leases are orphaned
 		}
 		l.enter(resource.LeaseHeld)
 		l.hold = h

@@ -85,7 +85,7 @@ func (l *lease) enter(state resource.LeaseState) {
 	l.State = state
 	l.ExpiresAt = time.Time{}
 	if state != resource.LeaseHeld && l.hold != nil {
-		l.hold.close()
+		l.hold.lose()
 		l.hold = nil
 	}
 	l.epoch++

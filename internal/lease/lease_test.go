@@ -119,6 +119,13 @@ func hold(t testing.TB, table *lease.Table, peer int, keys ...string) *lease.Hol
 	return h
 }
 
+// over returns what a hold was ended with, once it was.
+func over(h *lease.Hold) error {
+	with := make(chan error, 1)
+	h.OnOver(func(err error) { with <- err })
+	return <-with
+}
+
 // states returns key=state of all leases.
 func states(table *lease.Table) map[string]resource.LeaseState {
 	out := map[string]resource.LeaseState{}
@@ -377,7 +384,7 @@ func TestSandboxThatDialsAgainWins(t *testing.T) {
 		allocate(t, table, "a/0", resource.AttachmentConfiguration{})
 		stale := hold(t, table, 7, "a/0")
 		fresh := hold(t, table, 7, "a/0")
-		<-stale.Over()
+		wantError(t, over(stale), errdefs.ErrAborted, "held by another stream")
 		table.LetGo(stale)
 		synctest.Wait()
 		want(t, "leases", states(table), map[string]resource.LeaseState{"a/0": resource.LeaseHeld})
@@ -593,7 +600,7 @@ func TestDrain(t *testing.T) {
 	if err := table.Drain(true); err != nil {
 		t.Fatal(err)
 	}
-	<-h.Over()
+	wantError(t, over(h), errdefs.ErrAborted, "ended")
 	want(t, "ports", n.ports(), map[string]string{})
 	_, err := table.Allocate(t.Context(), "b/0", "", resource.AttachmentConfiguration{})
 	wantError(t, err, errdefs.ErrFailedPrecondition, "being deleted")

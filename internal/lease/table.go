@@ -180,12 +180,14 @@ func (t *Table) sorted(of func(*entry) bool) []*entry {
 	return out
 }
 
+var errEnding = fmt.Errorf("the plugin is ending: %w", errdefs.ErrUnavailable)
+
 // serving returns the network, or why there is none to work with. Callers hold
 // mu.
 func (t *Table) serving() (*Opened, error) {
 	switch {
 	case t.closed:
-		return nil, fmt.Errorf("the plugin is ending: %w", errdefs.ErrUnavailable)
+		return nil, errEnding
 	case t.network == nil:
 		return nil, fmt.Errorf("the network is not started: %w", errdefs.ErrUnavailable)
 	case t.draining:
@@ -233,14 +235,20 @@ func (t *Table) background(f func()) {
 	}()
 }
 
-// Close stops all timers and waits for what is under way. Leases stay as they
-// are, for the next process.
+// Close stops all timers, ends all holds and waits for what is under way. Leases stay as
+// they are, for the next process.
 func (t *Table) Close() {
 	t.mu.Lock()
 	t.closed = true
 	for _, e := range t.entries {
-		if e.Lease != nil && e.Lease.timer != nil {
+		if e.Lease == nil {
+			continue
+		}
+		if e.Lease.timer != nil {
 			e.Lease.timer.Stop()
+		}
+		if e.Lease.hold != nil {
+			e.Lease.hold.close(errEnding)
 		}
 	}
 	t.mu.Unlock()

@@ -18,6 +18,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"patchbay.dev/patchbay/internal/rpc/hangup"
 	"patchbay.dev/patchbay/internal/rpc/peer"
 	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/internal/wire"
@@ -50,6 +51,7 @@ type Server struct {
 	http    *http.Server
 	log     *slog.Logger
 	observe func(procedure string) (ended func(code string))
+	left    hangup.Watcher // of streams whose handlers have left
 
 	mu       sync.Mutex
 	busy     map[net.Conn]bool // guarded by mu; connections with running calls
@@ -86,7 +88,7 @@ func NewServer(c ServerConfig) *Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
-	handler := duplex(mux)
+	handler := duplex(leavable(&s.left, mux))
 	if !c.Private {
 		handler = Allow(c.AllowedUIDs, handler)
 	}
@@ -132,7 +134,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 	case <-s.quiet:
 	case <-ctx.Done():
 	}
-	s.http.Close()
+	s.Close()
 	cancel()
 	stopping.Wait()
 }
@@ -164,7 +166,10 @@ func (s *Server) connState(c net.Conn, state http.ConnState) {
 }
 
 // Close cuts all connections at once.
-func (s *Server) Close() { s.http.Close() }
+func (s *Server) Close() {
+	s.http.Close()
+	s.left.Close()
+}
 
 // observed tells of the calls; it sees them as the client does.
 func (s *Server) observed(next connect.ServerFunc) connect.ServerFunc {
@@ -174,6 +179,10 @@ func (s *Server) observed(next connect.ServerFunc) connect.ServerFunc {
 	return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
 		ended := s.observe(spec.Procedure)
 		err := next(ctx, spec, stream)
+		if rest := leftFrom(ctx); rest != nil {
+			rest.observe(ended)
+			return err
+		}
 		code := "ok"
 		if err != nil {
 			code = connect.CodeOf(err).String()

@@ -1,0 +1,189 @@
+package rpc
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+
+	"connectrpc.com/connect/v2"
+	"connectrpc.com/connect/v2/connecthttp"
+
+	"patchbay.dev/patchbay/internal/rpc/hangup"
+	"patchbay.dev/patchbay/internal/wire"
+)
+
+// Rest is what is left of a stream whose server has sent all that it has to say: it goes
+// on, and either side may end it. Over HTTP/1.1 it takes no goroutine and no
+// buffers, only its socket.
+type Rest struct {
+	gone   func()
+	socket *hangup.Socket // nil: the handler waits
+
+	ctx  context.Context //nolint:containedctx // of the handler that waits
+	over chan error      // what the handler that waits is to return
+
+	mu    sync.Mutex
+	code  string            // guarded by mu; what it ended with, empty: it goes on
+	ended func(code string) // guarded by mu; nil: nobody is told yet
+}
+
+// Leave begins the rest of the stream that ctx is of: the handler sends no more, and returns
+// what Wait returns. gone is called once, when the caller, End or the server has ended the
+// stream.
+func Leave(ctx context.Context, gone func()) *Rest {
+	r := &Rest{gone: gone}
+	if p, ok := ctx.Value(parkingKey{}).(*parking); ok && p.park(ctx, r) {
+		return r
+	}
+	r.ctx, r.over = ctx, make(chan error, 1)
+	return r
+}
+
+// Wait returns at once where nothing has to wait.
+func (r *Rest) Wait() error {
+	if r.ctx == nil {
+		return nil
+	}
+	defer r.gone()
+	select {
+	case <-r.ctx.Done():
+		return r.ctx.Err()
+	case err := <-r.over:
+		return err
+	}
+}
+
+// End ends the stream with an error, which the caller gets. It does not wait for gone.
+func (r *Rest) End(err error) {
+	if r.ctx != nil {
+		select {
+		case r.over <- err:
+		default: // it has been ended already
+		}
+		return
+	}
+	status := wire.ErrorToStatus(err)
+	if r.socket != nil && r.socket.End(lastChunks(status)) {
+		go r.finish(connect.CodeOf(status).String())
+	}
+}
+
+// finish tells that the stream has ended.
+func (r *Rest) finish(code string) {
+	r.mu.Lock()
+	r.code = code
+	ended := r.ended
+	r.mu.Unlock()
+	if ended != nil {
+		ended(code)
+	}
+	r.gone()
+}
+
+// observe has ended called when the stream has ended.
+func (r *Rest) observe(ended func(code string)) {
+	r.mu.Lock()
+	r.ended = ended
+	code := r.code
+	r.mu.Unlock()
+	if code != "" {
+		ended(code)
+	}
+}
+
+// lastChunks is the end of a stream's answer (https://connectrpc.com/docs/protocol#streaming-response)
+// in chunks (RFC 9112, section 7.1).
+func lastChunks(err error) []byte {
+	end := &body{header: make(http.Header)}
+	request := &http.Request{Method: http.MethodPost, Header: http.Header{"Content-Type": {contentStream + "proto"}}}
+	if connecthttp.NewErrorWriter().Write(end, request, err) != nil || end.Len() == 0 {
+		return nil // the end of the connection says enough
+	}
+	return fmt.Appendf(nil, "%x\r\n%s\r\n0\r\n\r\n", end.Len(), end.Bytes())
+}
+
+// body is an http.ResponseWriter that keeps the body alone.
+type body struct {
+	bytes.Buffer
+	header http.Header
+}
+
+func (b *body) Header() http.Header { return b.header }
+func (b *body) WriteHeader(int)     {}
+
+// contentStream begins the content types of streams, whatever form their messages have.
+const contentStream = "application/connect+"
+
+type parkingKey struct{}
+
+// parking is the http.ResponseWriter of a stream that may be left. Nothing is written after
+// that: the connection is no longer the HTTP server's then.
+type parking struct {
+	http.ResponseWriter
+	watcher *hangup.Watcher
+	rest    *Rest // nil: the handler is there
+}
+
+// leavable lets handlers leave streams of HTTP/1.1, which have a connection of their own.
+func leavable(watcher *hangup.Watcher, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoAtLeast(1, 1) && strings.HasPrefix(r.Header.Get("Content-Type"), contentStream) {
+			p := &parking{ResponseWriter: w, watcher: watcher}
+			w, r = p, r.WithContext(context.WithValue(r.Context(), parkingKey{}, p))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// leftFrom returns the rest of the stream that ctx is of, nil while its handler is there.
+func leftFrom(ctx context.Context) *Rest {
+	if p, ok := ctx.Value(parkingKey{}).(*parking); ok {
+		return p.rest
+	}
+	return nil
+}
+
+// park takes the connection from the HTTP server. It returns false where the handler has to
+// wait: for a deadline, and on connections of HTTP/2, which are others' too.
+func (p *parking) park(ctx context.Context, r *Rest) bool {
+	_, limited := ctx.Deadline()
+	if _, socket := PeerFrom(ctx); limited || !socket {
+		return false
+	}
+	c, _, err := http.NewResponseController(p.ResponseWriter).Hijack()
+	if err != nil {
+		return false
+	}
+	p.rest = r
+	if r.socket, err = p.watcher.Watch(c, func() { r.finish(connect.CodeCanceled.String()) }); err != nil {
+		c.Close()
+		r.finish(connect.CodeUnavailable.String())
+	}
+	return true
+}
+
+func (p *parking) Write(data []byte) (int, error) {
+	if p.rest != nil {
+		return len(data), nil
+	}
+	return p.ResponseWriter.Write(data)
+}
+
+func (p *parking) WriteHeader(status int) {
+	if p.rest == nil {
+		p.ResponseWriter.WriteHeader(status)
+	}
+}
+
+// Flush implements http.Flusher, without which connect sends no streams.
+func (p *parking) Flush() {
+	if p.rest == nil {
+		p.ResponseWriter.(http.Flusher).Flush() //nolint:forcetypeassert // those of net/http are
+	}
+}
+
+// Unwrap is for http.ResponseController.
+func (p *parking) Unwrap() http.ResponseWriter { return p.ResponseWriter }
