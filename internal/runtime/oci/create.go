@@ -26,23 +26,29 @@ import (
 func (e *Engine) Create(ctx context.Context) (sandbox.MainProcess, error) {
 	c := e.sandbox
 	streams := streamConfig{
-		name: "main", terminal: c.Process.Terminal, stdin: c.Process.Stdin, init: c.Init,
+		name: mainName, terminal: c.Process.Terminal, stdin: c.Process.Stdin, init: c.Init,
 		hub: stdio.HubConfig{Stdout: c.Stdout, Stderr: c.Stderr},
 	}
 	if c.AwaitAttach {
 		streams.hub.AwaitAttach = stdio.DefaultAwaitAttach
 	}
-	e.program.Copy = <-e.copied
-	p, err := e.spawn(ctx, streams, func(child program.Child) error {
-		return e.program.Create(ctx, e.config.StateDir, child)
+	made := <-e.ahead
+	s, err := made.streamsFor(e.config.StateDir, streams)
+	if err != nil {
+		return nil, err
+	}
+	e.program.Copy, e.program.Standby = made.copied, made.standby
+	p, err := e.spawn(ctx, s, streams, func(child program.Child) error {
+		return e.program.Create(ctx, e.specification, child)
 	})
+	e.specification = nil
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		return nil, e.explain(err)
 	}
-	e.filters.keep(filepath.Join(e.program.Root(), e.config.ID, "seccomp.bpf"))
+	e.filters.keep(filepath.Join(e.program.Root(), e.program.ID, "seccomp.bpf"))
 	main := &mainProcess{process: p, engine: e}
 	e.mu.Lock()
 	e.main = main
@@ -126,7 +132,11 @@ func (e *Engine) Exec(ctx context.Context, name string, c sandbox.ExecConfigurat
 	if !c.Detach {
 		streams.hub.AwaitAttach = stdio.DefaultAwaitAttach
 	}
-	p, err := e.spawn(ctx, streams, func(child program.Child) error {
+	opened, err := openStreams(e.config.StateDir, streams)
+	if err != nil {
+		return nil, err
+	}
+	p, err := e.spawn(ctx, opened, streams, func(child program.Child) error {
 		return e.program.Exec(ctx, name, file, child)
 	})
 	if err != nil {
@@ -173,12 +183,8 @@ type streamConfig struct {
 	hub      stdio.HubConfig
 }
 
-// spawn has run start a process with the wanted streams, and adopts it.
-func (e *Engine) spawn(ctx context.Context, c streamConfig, run func(program.Child) error) (p *process, err error) {
-	s, err := openStreams(e.config.StateDir, c)
-	if err != nil {
-		return nil, err
-	}
+// spawn has run start a process with the streams of a configuration, and adopts it.
+func (e *Engine) spawn(ctx context.Context, s *streams, c streamConfig, run func(program.Child) error) (p *process, err error) {
 	defer s.closeTheirs()
 	var undo revert.Stack
 	defer undo.Run(&err)
@@ -186,9 +192,10 @@ func (e *Engine) spawn(ctx context.Context, c streamConfig, run func(program.Chi
 
 	release := e.reaper.Expect()
 	defer release()
-	pidFile := e.path(c.name + ".pid")
+	theirs := s.child(c.name)
+	pidFile := e.path(theirs.PIDFile)
 	defer os.Remove(pidFile)
-	if err := run(program.Child{Files: s.theirs, Console: s.consolePath(), PIDFile: pidFile}); err != nil {
+	if err := run(theirs); err != nil {
 		return nil, err
 	}
 	child, err := e.adopt(pidFile)

@@ -47,13 +47,14 @@ type Engine struct {
 	group   cgroup.Group
 	rates   outer.Rates
 
-	network      <-chan madeNetwork    // gives the network's namespace, once
-	copied       <-chan *program.Copy  // gives a copy of the OCI runtime's program, or nil, once
-	capabilities func() []string       // that can be given
-	namespace    *netns.Namespace      // nil before Isolate
-	sandbox      sandbox.Configuration // set by Prepare
-	process      *specs.Process        // set by Prepare
-	filters      filterCache           // set by Prepare; with a key when the filter is not cached yet
+	network       <-chan madeNetwork    // gives the network's namespace, once
+	ahead         <-chan ahead          // gives what was made of the main process, once
+	capabilities  func() []string       // that can be given
+	namespace     *netns.Namespace      // nil before Isolate
+	sandbox       sandbox.Configuration // set by Prepare
+	process       *specs.Process        // set by Prepare
+	specification []byte                // set by Prepare, for Create
+	filters       filterCache           // set by Prepare; with a key when the filter is not cached yet
 
 	mu    sync.Mutex
 	main  *mainProcess               // guarded by mu; nil before Create
@@ -87,7 +88,7 @@ func (e *Engine) reach() string {
 }
 
 // Prepare mounts the root file system, fills volumes, and writes the generated
-// files and the bundle.
+// files. What the OCI runtime is to make is known then.
 func (e *Engine) Prepare(_ context.Context, c sandbox.Configuration) error {
 	if err := rootfs.Mount(c.RootFilesystem, e.path("rootfs"), e.path("empty")); err != nil {
 		return err
@@ -135,11 +136,8 @@ func (e *Engine) Prepare(_ context.Context, c sandbox.Configuration) error {
 	if cache := newFilterCache(e.config.CacheDir, e.program.Path, s); !cache.apply(s) {
 		e.filters = cache
 	}
-	document, err := spec.Marshal(s)
-	if err != nil {
-		return err
-	}
-	return write(e.path("config.json"), document)
+	e.specification, err = spec.Marshal(s)
+	return err
 }
 
 // forInit gives the minimal init what it needs beside the command. What further
@@ -201,10 +199,6 @@ func writeJSON(path string, v any) error {
 	if err != nil {
 		return err
 	}
-	return write(path, data)
-}
-
-func write(path string, data []byte) error {
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}

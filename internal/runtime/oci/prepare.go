@@ -16,14 +16,15 @@ import (
 )
 
 // Preparation is all of an engine that needs no sandbox to be known: the helper's
-// namespaces, a network and a copy of the OCI runtime's program.
+// namespaces, a network, and the OCI runtime on standby.
 type Preparation struct {
 	cacheDir string
 	host     *outer.Host
 	reaper   *reaper.Reaper
 	groups   cgroup.Hierarchies
+	program  program.Program // without its directory
 	network  chan madeNetwork
-	copied   chan *program.Copy
+	ahead    chan ahead
 
 	// capabilities are those that can be given (spec.AllCapabilities).
 	capabilities func() []string
@@ -37,9 +38,9 @@ type madeNetwork struct {
 
 // Prepare moves the calling process into the namespaces that it was started in. What
 // takes longer goes on in the background. Without an OCI runtime on the host it
-// is errdefs.ErrFailedPrecondition. The directory for what helpers share may be
-// empty for none.
-func Prepare(cacheDir string) (*Preparation, error) {
+// is errdefs.ErrFailedPrecondition. The directory is the helper's own, until the sandbox
+// says which that is; the one for what helpers share may be empty for none.
+func Prepare(directory, cacheDir string) (*Preparation, error) {
 	path, err := program.Find()
 	if err != nil {
 		return nil, err
@@ -55,9 +56,11 @@ func Prepare(cacheDir string) (*Preparation, error) {
 	if err != nil {
 		return nil, err
 	}
+	children := reaper.Start()
 	p := &Preparation{
-		cacheDir: cacheDir, host: h, reaper: reaper.Start(), groups: groups,
-		network: make(chan madeNetwork, 1), copied: make(chan *program.Copy, 1),
+		cacheDir: cacheDir, host: h, reaper: children, groups: groups,
+		program: program.Program{Path: path, ID: program.NewID(), Reaper: children},
+		network: make(chan madeNetwork, 1), ahead: make(chan ahead, 1),
 		capabilities: sync.OnceValue(spec.AllCapabilities),
 	}
 	// The kernel takes its time while it ends other namespaces; until the helper is told
@@ -66,8 +69,7 @@ func Prepare(cacheDir string) (*Preparation, error) {
 		p.network <- makeNetwork()
 		spec.Learn() // Engine.Prepare needs both
 		p.capabilities()
-		copied, _ := program.Load(path) // without one the program sees to it
-		p.copied <- copied
+		p.ahead <- makeAhead(p.program, directory)
 	}()
 	return p, nil
 }
@@ -78,11 +80,12 @@ func (p *Preparation) Engine(id, stateDir string) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	runtime := p.program
+	runtime.Path, runtime.StateDir = path, stateDir
 	return &Engine{
 		config: Config{ID: id, StateDir: stateDir, CacheDir: p.cacheDir},
 		host:   p.host, reaper: p.reaper, group: p.groups.Group(id), rates: outer.Rates{Sandbox: id},
-		program: program.Program{Path: path, ID: id, StateDir: stateDir, Reaper: p.reaper},
-		network: p.network, copied: p.copied, capabilities: p.capabilities,
+		program: runtime, network: p.network, ahead: p.ahead, capabilities: p.capabilities,
 		pumps: map[string]*tapstream.Pump{}, borrowed: map[string]link.Counters{},
 	}, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"patchbay.dev/patchbay/internal/runtime/oci/program"
 	"patchbay.dev/patchbay/internal/stdio"
 )
 
@@ -73,11 +74,13 @@ func (s *streams) open(dir string, c streamConfig) (err error) {
 	return err
 }
 
-func (s *streams) consolePath() string {
-	if s.console == nil {
-		return ""
+// child is the process of that name, for the OCI runtime.
+func (s *streams) child(name string) program.Child {
+	c := program.Child{Files: s.theirs, PIDFile: name + ".pid"}
+	if s.console != nil {
+		c.Console = s.console.path
 	}
-	return s.console.path
+	return c
 }
 
 // closeTheirs closes what the process has inherited, and the socket that its

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -60,13 +61,22 @@ func Find() (string, error) {
 // Program runs the OCI runtime for one container.
 type Program struct {
 	Path     string // of the program
-	ID       string // of the container
-	StateDir string // for its state and logs; absolute
+	ID       string // of the container; see NewID
+	StateDir string // for its state, its logs and the bundle; absolute
 	Reaper   *reaper.Reaper
-	Copy     *Copy // of the program, for Create; nil, or of what the program was: one is made
+	Copy     *Copy    // of the program, for Create; nil, or of what the program was: one is made
+	Standby  *Standby // for Create; nil, or of what the program was: it is started anew
 
 	executable string // what to execute in place of Path; empty: Path
 }
+
+// NewID returns an identifier for a container. No other container of the host may have
+// it: the session keyring that processes of the container share is known to the kernel
+// by that name (keyctl_join_session_keyring(3)).
+func NewID() string { return rand.Text() }
+
+// IsCrun reports whether the program at path is crun, by its name.
+func IsCrun(path string) bool { return strings.HasPrefix(filepath.Base(path), "crun") }
 
 // Root is the directory of the OCI runtime's own state.
 func (p Program) Root() string { return filepath.Join(p.StateDir, "oci") }
@@ -78,12 +88,12 @@ type Child struct {
 	// Console is a socket that gets its terminal, in place of the standard
 	// streams; empty: no terminal.
 	Console string
-	// PIDFile gets its number.
+	// PIDFile is the name of the file below the program's StateDir that gets its number.
 	PIDFile string
 }
 
-func (c Child) args() []string {
-	args := []string{"--pid-file", c.PIDFile}
+func (p Program) childArgs(c Child) []string {
+	args := []string{"--pid-file", filepath.Join(p.StateDir, c.PIDFile)}
 	if c.Console != "" {
 		args = append(args, "--console-socket", c.Console)
 	}
@@ -93,14 +103,41 @@ func (c Child) args() []string {
 	return args
 }
 
-// Create makes the container of a bundle, and its process, which waits for Start.
-func (p Program) Create(ctx context.Context, bundle string, c Child) error {
+// Create makes the container of a specification (config.json of the OCI runtime
+// spec), and its process, which waits for Start. A Program with a Standby gets the child
+// that this was started with.
+func (p Program) Create(ctx context.Context, specification []byte, c Child) error {
+	if pipe := p.Standby.claim(ctx, p.Path); pipe != nil {
+		return p.traced(ctx, createCommand, createCommand, func() (unix.WaitStatus, error) {
+			return p.Standby.create(ctx, pipe, specification)
+		})
+	}
+	if err := replaceFile(p.specificationFile(), specification); err != nil {
+		return err
+	}
 	if copied, err := p.copy(c.Files); err == nil { // else the program sees to it
 		defer copied.Close()
 		p.executable = fmt.Sprintf("/proc/self/fd/%d", copied.Fd())
 	}
-	args := append([]string{"create", "--bundle", bundle}, c.args()...)
-	return p.run(ctx, "create", append(args, p.ID), c.Files)
+	return p.run(ctx, createCommand, p.createArgs(c), c.Files)
+}
+
+const createCommand = "create"
+
+func (p Program) createArgs(c Child) []string {
+	return slices.Concat([]string{createCommand, "--bundle", p.StateDir}, p.childArgs(c), []string{p.ID})
+}
+
+// specificationFile is where the program looks for the specification.
+func (p Program) specificationFile() string { return filepath.Join(p.StateDir, "config.json") }
+
+// replaceFile writes a file whatever is at its path.
+func replaceFile(path string, data []byte) error {
+	fresh := path + ".new"
+	if err := os.WriteFile(fresh, data, 0o600); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return os.Rename(fresh, path)
 }
 
 // Start lets the container's process begin.
@@ -142,30 +179,42 @@ func (p Program) release() bool {
 // Exec starts a further process of the container, as processFile (JSON, OCI
 // runtime spec) says. The name is for files of this call.
 func (p Program) Exec(ctx context.Context, name, processFile string, c Child) error {
-	args := append([]string{"exec", "--detach", "--process", processFile}, c.args()...)
+	args := append([]string{"exec", "--detach", "--process", processFile}, p.childArgs(c)...)
 	return p.run(ctx, name, append(args, p.ID), c.Files)
 }
 
 // run runs one command; its last log line is the error.
-func (p Program) run(ctx context.Context, name string, args []string, files []*os.File) (err error) {
-	_, span := trace.Start(ctx, "run the OCI runtime")
-	defer span.EndBy(&err)
-	span.Note("command", args[0])
-	log := filepath.Join(p.StateDir, name+".log")
-	defer os.Remove(log)
-	status, err := p.Reaper.Run(ctx, reaper.Command{
+func (p Program) run(ctx context.Context, name string, args []string, files []*os.File) error {
+	return p.traced(ctx, name, args[0], func() (unix.WaitStatus, error) {
+		return p.Reaper.Run(ctx, p.command(name, args, files))
+	})
+}
+
+func (p Program) log(name string) string { return filepath.Join(p.StateDir, name+".log") }
+
+func (p Program) command(name string, args []string, files []*os.File) reaper.Command {
+	return reaper.Command{
 		Path: p.executable,
-		Args: slices.Concat([]string{p.Path, "--root", p.Root(), "--log", log, "--log-format", "json"}, args),
+		Args: slices.Concat([]string{p.Path, "--root", p.Root(), "--log", p.log(name), "--log-format", "json"}, args),
 		// Not the whole environment: NOTIFY_SOCKET would be passed on.
 		Env:   []string{"PATH=" + cmp.Or(os.Getenv("PATH"), defaultPath)},
 		Files: files,
-	})
+	}
+}
+
+// traced does what a command is, and takes its error from the log of that name.
+func (p Program) traced(ctx context.Context, name, command string, do func() (unix.WaitStatus, error)) (err error) {
+	_, span := trace.Start(ctx, "run the OCI runtime")
+	defer span.EndBy(&err)
+	span.Note("command", command)
+	defer os.Remove(p.log(name))
+	status, err := do()
 	if err != nil {
 		return err
 	}
 	if code := reaper.Code(status); code != 0 {
-		data, _ := os.ReadFile(log)
-		return fmt.Errorf("%s %s: %s: %w", filepath.Base(p.Path), args[0], cmp.Or(lastMessage(data), fmt.Sprintf("exit code %d", code)), errdefs.ErrInternal)
+		data, _ := os.ReadFile(p.log(name))
+		return fmt.Errorf("%s %s: %s: %w", filepath.Base(p.Path), command, cmp.Or(lastMessage(data), fmt.Sprintf("exit code %d", code)), errdefs.ErrInternal)
 	}
 	return nil
 }

@@ -46,6 +46,12 @@ func versionOf(s unix.Stat_t) version {
 	return version{device: s.Dev, inode: s.Ino, size: s.Size, modified: s.Mtim, changed: s.Ctim}
 }
 
+// is reports whether it is that of what is at path now.
+func (v version) is(path string) bool {
+	var info unix.Stat_t
+	return unix.Stat(path, &info) == nil && versionOf(info) == v
+}
+
 // Load copies the program at path, unless it is too large to be worth it.
 func Load(path string) (_ *Copy, err error) {
 	program, err := os.Open(path)
@@ -83,12 +89,6 @@ func Load(path string) (_ *Copy, err error) {
 // Close gives the memory back.
 func (c *Copy) Close() { c.file.Close() }
 
-// isOf reports whether the copy is of what is at path now.
-func (c *Copy) isOf(path string) bool {
-	var info unix.Stat_t
-	return unix.Stat(path, &info) == nil && versionOf(info) == c.of
-}
-
 // above returns the copy with a descriptor that can be executed with files.
 func (c *Copy) above(files []*os.File) (*os.File, error) {
 	high, err := unix.FcntlInt(c.file.Fd(), unix.F_DUPFD_CLOEXEC, beyond(files))
@@ -102,7 +102,7 @@ func (c *Copy) above(files []*os.File) (*os.File, error) {
 // One that was made in advance is used up.
 func (p Program) copy(files []*os.File) (_ *os.File, err error) {
 	c := p.Copy
-	if c != nil && !c.isOf(p.Path) {
+	if c != nil && !c.of.is(p.Path) {
 		c.Close()
 		c = nil
 	}

@@ -133,22 +133,16 @@ type Command struct {
 
 // Run runs a program to its end, and kills it when ctx ends before.
 func (r *Reaper) Run(ctx context.Context, c Command) (unix.WaitStatus, error) {
-	child, err := r.start(c)
+	child, err := r.Begin(c)
 	if err != nil {
 		return 0, err
 	}
-	select {
-	case <-child.Done():
-	case <-ctx.Done():
-		_ = child.Signal(unix.SIGKILL)
-		<-child.Done()
-		return 0, ctx.Err()
-	}
-	return child.Status(), nil
+	return child.Wait(ctx)
 }
 
-// start holds mu from fork to registration: the child may end at once.
-func (r *Reaper) start(c Command) (*Child, error) {
+// Begin starts a program. It holds mu from fork to registration: the child may end
+// at once.
+func (r *Reaper) Begin(c Command) (*Child, error) {
 	files := make([]uintptr, len(c.Files))
 	for i, f := range c.Files {
 		files[i] = f.Fd()
@@ -178,6 +172,18 @@ type Child struct {
 
 // Done is closed when the child has ended and has been waited for.
 func (c *Child) Done() <-chan struct{} { return c.done }
+
+// Wait returns how the child ended, and kills it when ctx ends before.
+func (c *Child) Wait(ctx context.Context) (unix.WaitStatus, error) {
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		_ = c.Signal(unix.SIGKILL)
+		<-c.done
+		return 0, ctx.Err()
+	}
+	return c.status, nil
+}
 
 // Status is how it ended; valid after Done.
 func (c *Child) Status() unix.WaitStatus { return c.status }
