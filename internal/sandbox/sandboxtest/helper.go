@@ -24,6 +24,7 @@ import (
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
 	"patchbay.dev/patchbay/internal/client/sandboxclient"
 	"patchbay.dev/patchbay/internal/netns"
+	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/sandbox/sandboxtest/world"
 	"patchbay.dev/patchbay/internal/stdio"
@@ -90,7 +91,7 @@ func startOn(t *testing.T, c Config, host *netns.Namespace, root string) *Helper
 		t.Fatal(err)
 	}
 	h.Cmd = exec.Command(c.Binary)
-	h.Cmd.Env = append(os.Environ(), "PATCHBAY_LISTEN_FD=3", sandbox.IDVariable+"="+h.ID, sandbox.StateDirVariable+"="+h.Dir)
+	h.Cmd.Env = append(os.Environ(), "PATCHBAY_LISTEN_FD=3", sandbox.IDVariable+"="+h.ID, sandbox.StateDirVariable+"="+h.Dir, rpc.DirectoryVariable+"="+h.Dir)
 	h.Cmd.Env = append(h.Cmd.Env, c.Environment...)
 	h.Cmd.ExtraFiles = []*os.File{file}
 	h.Cmd.Stderr = &h.stderr

@@ -65,7 +65,7 @@ type Program struct {
 	StateDir string // for its state, its logs and the bundle; absolute
 	Reaper   *reaper.Reaper
 	Copy     *Copy    // of the program, for Create; nil, or of what the program was: one is made
-	Standby  *Standby // for Create; nil, or of what the program was: it is started anew
+	Standby  *Standby // for Create, with Copy; nil, or of what the program was: it is started anew
 
 	executable string // what to execute in place of Path; empty: Path
 }
@@ -108,6 +108,7 @@ func (p Program) childArgs(c Child) []string {
 // that this was started with.
 func (p Program) Create(ctx context.Context, specification []byte, c Child) error {
 	if pipe := p.Standby.claim(ctx, p.Path); pipe != nil {
+		p.Copy.Close()
 		return p.traced(ctx, createCommand, createCommand, func() (unix.WaitStatus, error) {
 			return p.Standby.create(ctx, pipe, specification)
 		})
