@@ -13,7 +13,6 @@ import (
 	"os"
 	"time"
 
-	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/internal/runtime/oci"
 	"patchbay.dev/patchbay/internal/runtime/oci/initproc"
 	"patchbay.dev/patchbay/internal/sandbox"
@@ -56,7 +55,7 @@ func run(verb string) error {
 
 // keep is the runtime helper.
 func keep() error {
-	p, err := oci.Prepare(os.Getenv(rpc.DirectoryVariable), os.Getenv(sandbox.CacheDirVariable))
+	p, err := oci.Prepare(serve.Directory(), os.Getenv(sandbox.CacheDirVariable))
 	if err != nil {
 		return err
 	}

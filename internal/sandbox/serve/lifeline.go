@@ -9,6 +9,10 @@ import (
 	"patchbay.dev/patchbay/internal/sandbox"
 )
 
+// Directory returns the directory that the helper was started in. That of one on standby
+// moves when it becomes a sandbox's. It is empty where nobody has told.
+func Directory() string { return os.Getenv(rpc.DirectoryVariable) }
+
 // endWithParent ends a helper on standby when the process that started it has, for
 // then nobody will use it: until release is called. One whose directory has been moved
 // away has become a sandbox's, whoever that is told by; it waits for the next
@@ -22,7 +26,7 @@ func endWithParent(s *sandbox.Sandbox, log *slog.Logger) (release func(), err er
 		if !parent.Await() {
 			return
 		}
-		if _, err := os.Stat(os.Getenv(rpc.DirectoryVariable)); err != nil {
+		if _, err := os.Stat(Directory()); err != nil {
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
