@@ -11,10 +11,10 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink/nl"
-	vns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/firewall/interest"
+	"patchbay.dev/patchbay/internal/subscription"
 )
 
 // Faults compares the kernel's state with the desired one, one line for each
@@ -88,26 +88,22 @@ func (n *Network) differences(c *nftables.Conn, plain bool) (faults []string, er
 // Watch is a subscription to what the kernel tells of the packet filter.
 type Watch struct {
 	network *Network
-	socket  *nl.NetlinkSocket
+	socket  *subscription.Subscription
 }
 
 // Watch begins to gather the removals that may hurt the network. An error means
 // that the kernel does not tell of changes. What is removed from now on is repaired
 // by Heal, to which the watch has to come.
 func (n *Network) Watch() (*Watch, error) {
-	at := vns.None()
-	if n.config.Namespace != nil {
-		at = vns.NsHandle(n.config.Namespace.FD())
-	}
 	filter, err := interest.Removals(n.config.Network)
 	if err != nil {
 		return nil, fmt.Errorf("nftables: watch: %w", err)
 	}
-	socket, err := nl.SubscribeAt(at, vns.None(), unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES)
+	socket, err := subscription.Open(n.config.Namespace, unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES)
 	if err != nil {
 		return nil, fmt.Errorf("nftables: watch: %w", err)
 	}
-	if err := filter.Attach(socket.GetFd()); err != nil { // then each change wakes the process
+	if err := socket.Filter(filter); err != nil { // then each change wakes the process
 		n.config.Log.Warn("the watch of the packet filter is told of other networks too", "error", err)
 	}
 	return &Watch{n, socket}, nil
@@ -129,8 +125,8 @@ func (w *Watch) Heal(ctx context.Context) {
 	defer repairs.Wait()
 	defer close(hurt)
 	for ctx.Err() == nil {
-		messages, _, err := w.socket.Receive()
-		if err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) {
+		messages, err := w.socket.Receive()
+		if err != nil && !errors.Is(err, unix.ENOBUFS) {
 			break
 		}
 		relevant := errors.Is(err, unix.ENOBUFS) // some were lost

@@ -3,7 +3,6 @@
 package link_test
 
 import (
-	"errors"
 	"net/netip"
 	"testing"
 
@@ -13,13 +12,6 @@ import (
 	"patchbay.dev/patchbay/internal/link/rtnl"
 	"patchbay.dev/patchbay/internal/netnstest"
 )
-
-// pending reports whether there is something to receive.
-func pending(n rtnl.News) bool {
-	var b [1]byte
-	length, _, err := unix.Recvfrom(n.Socket.GetFd(), b[:], unix.MSG_DONTWAIT|unix.MSG_PEEK)
-	return err != nil && !errors.Is(err, unix.EAGAIN) || length > 0
-}
 
 // With many networks, whatever happens to one of them would wake the processes of
 // all.
@@ -49,7 +41,7 @@ func TestOthersAddressesWakeNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	configure("10.9.1.1/24", "10.8.0.1/24", "fd09:0:0:8::1/64", "fd0a::1/32")
-	if pending(quiet) {
+	if netnstest.Pending(quiet.Socket) {
 		t.Error("is woken by a port, and by addresses in no subnet of its own")
 	}
 	for _, address := range []string{"10.9.0.77/32", "10.9.0.1/24", "10.1.1.1/8", "fd09:0:0:9::1/64", "fd09:0:0:9:7::/128", "fd09::1/48"} {
@@ -58,7 +50,7 @@ func TestOthersAddressesWakeNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 		configure(address)
-		if !pending(news) {
+		if !netnstest.Pending(news.Socket) {
 			t.Errorf("address %s: nothing is told of it, though it is in a subnet or around it", address)
 		}
 		news.Socket.Close()

@@ -5,18 +5,18 @@ import (
 	"fmt"
 	"syscall"
 
-	"github.com/vishvananda/netlink/nl"
 	vns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/link/rtnl"
+	"patchbay.dev/patchbay/internal/subscription"
 )
 
 // WatchLinks calls changed once at the start and whenever an interface came,
 // went or changed, until ctx ends. Several changes may be told by one call. An
 // error means that the kernel does not tell.
 func (h *Handle) WatchLinks(ctx context.Context, changed func()) error {
-	socket, err := nl.SubscribeAt(h.at(), vns.None(), unix.NETLINK_ROUTE, unix.RTNLGRP_LINK)
+	socket, err := subscription.Open(h.ns, unix.NETLINK_ROUTE, unix.RTNLGRP_LINK)
 	if err != nil {
 		return fmt.Errorf("watch interfaces: %w", err)
 	}

@@ -8,16 +8,16 @@ import (
 	"net/netip"
 	"syscall"
 
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/link/rtnl"
 	"patchbay.dev/patchbay/internal/netns"
+	"patchbay.dev/patchbay/internal/subscription"
 )
 
 // News is what the kernel tells of them; see Watch.
 type News struct {
-	socket *nl.NetlinkSocket
+	socket *subscription.Subscription
 	ns     *netns.Namespace
 }
 

@@ -7,15 +7,15 @@ import (
 	"fmt"
 	"syscall"
 
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/link/rtnl"
 	"patchbay.dev/patchbay/internal/netns"
+	"patchbay.dev/patchbay/internal/subscription"
 )
 
 // News is what the kernel tells of them; see Watch.
-type News struct{ socket *nl.NetlinkSocket }
+type News struct{ socket *subscription.Subscription }
 
 // Watch begins to gather which ports of the bridge with that index get a carrier, in ns or
 // where that is nil in the caller's namespace. Tell has to come to it.

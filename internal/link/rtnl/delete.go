@@ -2,7 +2,6 @@ package rtnl
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"syscall"
 
@@ -12,6 +11,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/sockfilter"
+	"patchbay.dev/patchbay/internal/subscription"
 )
 
 // DeleteLink removes a link of a namespace or, where that is nil, the caller's.
@@ -31,7 +31,7 @@ func DeleteLink(ns *netns.Namespace, index int) error {
 	defer close(told)
 	go func() {
 		defer socket.Close()
-		if err := socket.Send(request); err != nil { // after the wait
+		if err := socket.Send(request.Serialize()); err != nil { // after the wait
 			unsent <- fmt.Errorf("netlink: send: %w", err)
 			return
 		}
@@ -47,12 +47,9 @@ func DeleteLink(ns *netns.Namespace, index int) error {
 }
 
 // awaitEnd returns with the news of a link's end, or with the answer to the request for it.
-func awaitEnd(socket *nl.NetlinkSocket, index int, request uint32) error {
+func awaitEnd(socket *subscription.Subscription, index int, request uint32) error {
 	for {
-		messages, _, err := socket.Receive()
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
+		messages, err := socket.Receive()
 		if err != nil {
 			return fmt.Errorf("watch interface %d: %w", index, err)
 		}
@@ -76,7 +73,7 @@ func deletion(index int) *nl.NetlinkRequest {
 }
 
 // watchEnd subscribes to the end of one link.
-func watchEnd(ns *netns.Namespace, index int) (*nl.NetlinkSocket, error) {
+func watchEnd(ns *netns.Namespace, index int) (*subscription.Subscription, error) {
 	filter, err := filterEnd(index)
 	if err != nil {
 		return nil, err

@@ -164,6 +164,7 @@ func several(value []byte) ([]Listed, error) {
 func (s *Socket) list(request *nl.NetlinkRequest, each func([]byte) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer func() { s.buffer = nil }() // listings are rare, and sockets are kept
 	if err := s.send(request.Serialize()); err != nil {
 		return err
 	}

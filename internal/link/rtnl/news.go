@@ -7,25 +7,22 @@ import (
 	"slices"
 	"syscall"
 
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/sockfilter"
+	"patchbay.dev/patchbay/internal/subscription"
 )
 
 // Receive calls changed with the messages of a subscription until ctx ends: with none
 // at the start, and when there were more than there was room for. It closes the
 // socket.
-func Receive(ctx context.Context, socket *nl.NetlinkSocket, changed func([]syscall.NetlinkMessage)) {
+func Receive(ctx context.Context, socket *subscription.Subscription, changed func([]syscall.NetlinkMessage)) {
 	stop := context.AfterFunc(ctx, socket.Close)
 	defer stop()
 	changed(nil)
 	for ctx.Err() == nil {
-		messages, _, err := socket.Receive()
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
+		messages, err := socket.Receive()
 		// ENOBUFS: there were more messages than room, so something changed.
 		if err != nil && !errors.Is(err, unix.ENOBUFS) {
 			break
@@ -38,7 +35,7 @@ func Receive(ctx context.Context, socket *nl.NetlinkSocket, changed func([]sysca
 
 // News is what the kernel tells of addresses and routes in some subnets.
 type News struct {
-	Socket  *nl.NetlinkSocket
+	Socket  *subscription.Subscription
 	subnets []netip.Prefix
 	filter  sockfilter.Filter
 }
@@ -59,19 +56,15 @@ func WatchPrefixes(ns *netns.Namespace, subnets []netip.Prefix) (News, error) {
 }
 
 // Subscribe receives of groups what passes a filter, and nothing else from the beginning.
-func Subscribe(ns *netns.Namespace, filter sockfilter.Filter, groups ...int) (*nl.NetlinkSocket, error) {
-	var socket *nl.NetlinkSocket
-	err := within(ns, func() (err error) {
-		socket, err = nl.Subscribe(unix.NETLINK_ROUTE)
-		return err
-	})
+func Subscribe(ns *netns.Namespace, filter sockfilter.Filter, groups ...int) (*subscription.Subscription, error) {
+	socket, err := subscription.Open(ns, unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, err
 	}
-	err = filter.Attach(socket.GetFd())
+	err = socket.Filter(filter)
 	for _, group := range groups {
 		if err == nil {
-			err = unix.SetsockoptInt(socket.GetFd(), unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, group)
+			err = socket.Join(group)
 		}
 	}
 	if err != nil {
@@ -91,13 +84,8 @@ func (n News) Concern(m syscall.NetlinkMessage) bool {
 // link that goes down go without a word, so while there is an overlap any of it may
 // end that.
 func (n News) OfLinks(on bool) error {
-	fd := n.Socket.GetFd()
 	if !on {
-		return errors.Join(
-			unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_DROP_MEMBERSHIP, unix.RTNLGRP_LINK),
-			n.filter.Attach(fd))
+		return errors.Join(n.Socket.Leave(unix.RTNLGRP_LINK), n.Socket.Filter(n.filter))
 	}
-	return errors.Join(
-		sockfilter.Detach(fd),
-		unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, unix.RTNLGRP_LINK))
+	return errors.Join(n.Socket.Unfilter(), n.Socket.Join(unix.RTNLGRP_LINK))
 }

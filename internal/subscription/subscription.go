@@ -1,0 +1,133 @@
+// Package subscription receives what the kernel tells the groups of netlink(7). Who waits
+// for it has no buffer meanwhile, unlike with the client of package netlink, which keeps 64
+// KiB on the stack of each goroutine that waits.
+package subscription
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/netns"
+	"patchbay.dev/patchbay/internal/sockfilter"
+)
+
+// Subscription is a socket that receives of groups. It is safe for concurrent use.
+type Subscription struct {
+	file *os.File
+	raw  syscall.RawConn
+}
+
+// Open returns one of a protocol, such as unix.NETLINK_ROUTE, to some of its groups, in a
+// namespace or, where that is nil, the caller's.
+func Open(ns *netns.Namespace, protocol int, groups ...int) (*Subscription, error) {
+	fd, err := socket(ns, protocol)
+	if err != nil {
+		return nil, fmt.Errorf("netlink: subscribe: %w", err)
+	}
+	s := &Subscription{file: os.NewFile(uintptr(fd), "netlink")}
+	if s.raw, err = s.file.SyscallConn(); err == nil {
+		for _, group := range groups {
+			err = errors.Join(err, s.Join(group))
+		}
+	}
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func socket(ns *netns.Namespace, protocol int) (fd int, err error) {
+	open := func() (err error) {
+		fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
+		return err
+	}
+	if ns == nil {
+		err = open()
+	} else {
+		err = ns.Do(open)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		unix.Close(fd)
+		return 0, err
+	}
+	return fd, nil
+}
+
+// Join subscribes to one more group.
+func (s *Subscription) Join(group int) error { return s.set(unix.NETLINK_ADD_MEMBERSHIP, group) }
+
+// Leave ends what Join began.
+func (s *Subscription) Leave(group int) error { return s.set(unix.NETLINK_DROP_MEMBERSHIP, group) }
+
+func (s *Subscription) set(option, group int) error {
+	err := s.control(func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_NETLINK, option, group) })
+	if err != nil {
+		return fmt.Errorf("netlink: group %d: %w", group, err)
+	}
+	return nil
+}
+
+// Filter has the kernel pick what is received, from now on.
+func (s *Subscription) Filter(f sockfilter.Filter) error { return s.control(f.Attach) }
+
+// Unfilter ends what Filter began.
+func (s *Subscription) Unfilter() error { return s.control(sockfilter.Detach) }
+
+func (s *Subscription) control(f func(fd int) error) (err error) {
+	if failed := s.raw.Control(func(fd uintptr) { err = f(int(fd)) }); failed != nil {
+		return failed
+	}
+	return err
+}
+
+// Send sends a request, whose answer is received. It returns when the kernel has done what
+// was asked for.
+func (s *Subscription) Send(request []byte) (err error) {
+	failed := s.raw.Write(func(fd uintptr) (done bool) {
+		err = unix.Sendto(int(fd), request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+		return !errors.Is(err, unix.EAGAIN)
+	})
+	if failed != nil {
+		return failed
+	}
+	return err
+}
+
+// Receive waits for messages. Its error is unix.ENOBUFS when some were lost, for which there
+// was no room, and os.ErrClosed after Close.
+func (s *Subscription) Receive() (messages []syscall.NetlinkMessage, err error) {
+	failed := s.raw.Read(func(fd uintptr) (done bool) {
+		messages, err = receive(int(fd))
+		return !errors.Is(err, unix.EAGAIN)
+	})
+	if failed != nil {
+		return nil, failed
+	}
+	return messages, err
+}
+
+func receive(fd int) ([]syscall.NetlinkMessage, error) {
+	size, _, err := unix.Recvfrom(fd, nil, unix.MSG_PEEK|unix.MSG_TRUNC) // does not wait: never EINTR
+	if err != nil {
+		return nil, err
+	}
+	data := make([]byte, size)
+	if size, _, err = unix.Recvfrom(fd, data, 0); err != nil {
+		return nil, err
+	}
+	return syscall.ParseNetlinkMessage(data[:size])
+}
+
+// SyscallConn implements syscall.Conn.
+func (s *Subscription) SyscallConn() (syscall.RawConn, error) { return s.raw, nil }
+
+// Close ends it; a Receive that waits fails.
+func (s *Subscription) Close() { s.file.Close() }
