@@ -6,8 +6,6 @@ import (
 	"net/netip"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/link/rtnl"
 	"patchbay.dev/patchbay/internal/netnstest"

@@ -96,7 +96,7 @@ func (s *Subscription) Send(request []byte) (err error) {
 		return !errors.Is(err, unix.EAGAIN)
 	})
 	if failed != nil {
-		return failed
+		return os.ErrClosed // for which alone it fails
 	}
 	return err
 }
@@ -109,7 +109,7 @@ func (s *Subscription) Receive() (messages []syscall.NetlinkMessage, err error) 
 		return !errors.Is(err, unix.EAGAIN)
 	})
 	if failed != nil {
-		return nil, failed
+		return nil, os.ErrClosed // as above
 	}
 	return messages, err
 }
