@@ -53,6 +53,7 @@ type Box struct {
 	// ReachesHost asks for a way to services of the host, where that is not
 	// so for every container. It takes the place of Networks.
 	ReachesHost bool
+	Network     string // of Patchbay's alone, in the place of Networks; "": those
 }
 
 func (b Box) command() []string {

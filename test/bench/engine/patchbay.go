@@ -77,15 +77,24 @@ func (p Patchbay) Run(ctx context.Context, networks int) error {
 // Start starts a container.
 func (p Patchbay) Start(ctx context.Context, b Box) error {
 	args := []string{"run", "--detach", "--name", b.Name}
-	if b.ReachesHost {
+	switch {
+	case b.ReachesHost:
 		args = append(args, "--network", open)
-	} else {
+	case b.Network != "":
+		args = append(args, "--network", b.Network)
+	default:
 		args = onNetworks(args, b.Networks)
 	}
 	if b.Publish != "" {
 		args = append(args, "--publish", b.Publish)
 	}
 	return p.do(ctx, append(append(args, "box"), b.command()...)...)
+}
+
+// Network makes a network more, which remove deletes.
+func (p Patchbay) Network(ctx context.Context, name, option string) (remove func() error, err error) {
+	err = p.do(ctx, "network", "create", name, "--option", option)
+	return func() error { return p.do(context.WithoutCancel(ctx), "network", "delete", name) }, err
 }
 
 // Remove deletes containers.

@@ -19,8 +19,8 @@ const servedPort = "8080"
 
 // ports is HTTP through published ports, beside the container's own address.
 func (b *bench) ports(ctx context.Context, p *result.Part) (err error) {
-	p.Notes = []string{"HTTP on 8 kept connections. From the host: to its own address and to 127.0.0.1, which Patchbay forwards by nft, and to ::1, which its " +
-		"forwarder takes. From outside: from a machine on the host's link."}
+	p.Notes = []string{"HTTP on 8 kept connections. From the host: to its own address, to 127.0.0.1 and to ::1, which Patchbay leads to the container at connect; and to ::1 " +
+		"of a network with `fast-path=off`, where its forwarder takes it. From outside: from a machine on the host's link."}
 	var undo []func() error
 	defer func() {
 		for _, u := range undo {
@@ -42,8 +42,16 @@ func (b *bench) ports(ctx context.Context, p *result.Part) (err error) {
 			return err
 		}
 		readings = append(readings, b.portReadings(e, address)...)
+		if own, ok := e.(engine.Patchbay); ok {
+			more, end, err := b.ownReadings(ctx, own)
+			undo = append(undo, end)
+			if err != nil {
+				return err
+			}
+			readings = append(readings, more...)
+		}
 	}
-	for _, where := range []string{"host", "loopback", "forwarder", "outside"} {
+	for _, where := range []string{"host", "loopback", "loopback6", "forwarder", "outside"} {
 		p.Measurements = append(p.Measurements,
 			result.Measurement{ID: "requests-" + where, What: goal.Name("requests-" + where), Unit: "requests/s", Higher: true, Series: faults},
 			result.Measurement{ID: "p99-" + where, What: goal.Name("p99-" + where), Unit: "µs", Series: faults})
@@ -54,6 +62,7 @@ func (b *bench) ports(ctx context.Context, p *result.Part) (err error) {
 	// All are compared with the same way to the container.
 	for _, m := range []string{"requests-", "p99-"} {
 		shareDirect(p.Measurements, m+"host", m+"loopback")
+		shareDirect(p.Measurements, m+"host", m+"loopback6")
 		shareDirect(p.Measurements, m+"host", m+"forwarder")
 	}
 	return nil
@@ -72,31 +81,54 @@ func shareDirect(measurements []result.Measurement, from, to string) {
 	}
 }
 
+// portReadings are those of every engine, of the container at an address.
 func (b *bench) portReadings(e engine.Keeper, address string) []reading {
 	at := e.Host()
 	direct := e.Name() + ", own address"
 	if e.Name() == goal.Patchbay {
 		direct = goal.Direct
 	}
-	read := func(subject, where string, from *netns.Namespace, address string) reading {
-		return reading{subject, []string{"requests-" + where, "p99-" + where}, func(ctx context.Context) ([]float64, error) {
-			const connections = "8"
-			length := time.Second
-			if b.quick {
-				length /= 2
-			}
-			f, err := b.client(ctx, from, "request", net.JoinHostPort(address, servedPort), length.String(), connections)
-			return []float64{f.RequestsPerSecond, f.P99}, err
-		}}
+	return []reading{
+		b.requests(direct, "host", at.Inside(), address, servedPort),
+		b.requests(e.Name(), "host", at.Inside(), host.Address, servedPort),
+		b.requests(e.Name(), "loopback", at.Inside(), "127.0.0.1", servedPort),
+		b.requests(e.Name(), "outside", at.Outside(), host.Address, servedPort),
 	}
-	all := []reading{
-		read(direct, "host", at.Inside(), address),
-		read(e.Name(), "host", at.Inside(), host.Address),
-		read(e.Name(), "loopback", at.Inside(), "127.0.0.1"),
-		read(e.Name(), "outside", at.Outside(), host.Address),
+}
+
+// ownReadings are those of Patchbay's alone: the others' networks have IPv4 alone. They need
+// a network and a container more, which end takes away.
+func (b *bench) ownReadings(ctx context.Context, e engine.Patchbay) (readings []reading, end func() error, err error) {
+	const name, port = "forwarded", "8081"
+	end = func() error { return nil }
+	remove, err := e.Network(ctx, name, "fast-path=off")
+	if err != nil {
+		return nil, end, err
 	}
-	if e.Name() == goal.Patchbay { // the others' networks have IPv4 alone
-		all = append(all, read(e.Name(), "forwarder", at.Inside(), "::1"))
+	end = remove
+	in, err := startServer(ctx, e, engine.Box{Name: name, Network: name, Publish: port + ":" + servedPort})
+	if err != nil {
+		return nil, end, err
 	}
-	return all
+	end = func() error {
+		return errors.Join(in.Close(), e.Remove(context.WithoutCancel(ctx), name), remove())
+	}
+	at := e.Host().Inside()
+	return []reading{
+		b.requests(e.Name(), "loopback6", at, "::1", servedPort),
+		b.requests(e.Name(), "forwarder", at, "::1", port),
+	}, end, nil
+}
+
+// requests is a reading of HTTP at an address.
+func (b *bench) requests(subject, where string, from *netns.Namespace, address, port string) reading {
+	return reading{subject, []string{"requests-" + where, "p99-" + where}, func(ctx context.Context) ([]float64, error) {
+		const connections = "8"
+		length := time.Second
+		if b.quick {
+			length /= 2
+		}
+		f, err := b.client(ctx, from, "request", net.JoinHostPort(address, port), length.String(), connections)
+		return []float64{f.RequestsPerSecond, f.P99}, err
+	}}
 }
