@@ -50,7 +50,7 @@ func global(except string) (sockfilter.Filter, error) {
 		bpf.TAX{},
 		bpf.LoadIndirect{Off: header, Size: 4},
 		bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 8 * (4 - exceptSize)},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: prefix, SkipTrue: 10},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: prefix, SkipTrue: 11},
 		sockfilter.Pass,
 
 		bpf.LoadConstant{Dst: bpf.RegA, Val: attributes},
