@@ -83,10 +83,14 @@ one_cgroup_version() {
 	[ -n "${PATCHBAY_MOUNTS:-}" ] || [ "$(id -u)" != 0 ] || PATCHBAY_MOUNTS=1 exec unshare --mount --propagation private -- "$0" "$@"
 }
 
-# hide_unified takes the second version away. What crun makes in its place as plain
-# files does not stay on the host.
+# hide_unified takes the second version away from its place. What crun makes there as plain
+# files does not stay on the host. It is still mounted elsewhere, not below $work, which is
+# removed: the bridge plugin needs a root of it for programs at connect.
 hide_unified() {
-	! mountpoint -q /sys/fs/cgroup/unified || umount --lazy /sys/fs/cgroup/unified
+	if mountpoint -q /sys/fs/cgroup/unified; then
+		[ ! -d /sys/fs/bpf ] || mount --bind /sys/fs/cgroup/unified /sys/fs/bpf
+		umount --lazy /sys/fs/cgroup/unified
+	fi
 	mount -t tmpfs none /sys/fs/cgroup/unified 2>/dev/null || true
 }
 
