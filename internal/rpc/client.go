@@ -11,6 +11,7 @@ import (
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connecthttp"
 
+	"patchbay.dev/patchbay/internal/rpc/direct"
 	"patchbay.dev/patchbay/internal/rpc/edge"
 )
 
@@ -40,17 +41,13 @@ func Dial(socket string) *Connection {
 // DialBy is Dial for a server that is reached in another way than by a socket of
 // this host.
 func DialBy(reach func(context.Context) (net.Conn, error)) *Connection {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return reach(ctx) }
-	h1 := overHTTP(1, dial)
-	noting := &http.Client{Transport: refusals{h1}}
+	pool := direct.NewPool(reach)
 	var h2 atomic.Pointer[http.Transport] // few servers are ever called in all ways
 	transport := &hybrid{
-		binary: lazily(func() connect.Transport { return connecthttp.NewTransport(noting, authority, plain) }),
-		text: lazily(func() connect.Transport {
-			return connecthttp.NewTransport(noting, authority, plain, connecthttp.WithProtoJSON())
-		}),
-		twoWay: lazily(func() connect.Transport {
-			h2.Store(overHTTP(2, dial))
+		binary: pool.Transport(direct.Binary{}),
+		text:   pool.Transport(text{}),
+		twoWay: sync.OnceValue(func() connect.Transport {
+			h2.Store(overHTTP2(reach))
 			return connecthttp.NewTransport(&http.Client{Transport: h2.Load()}, authority, plain)
 		}),
 	}
@@ -58,7 +55,7 @@ func DialBy(reach func(context.Context) (net.Conn, error)) *Connection {
 		Client:    connect.NewClient(transport, edge.Traced, edge.Kinds),
 		transport: transport,
 		close: func() {
-			h1.CloseIdleConnections()
+			pool.Close()
 			if used := h2.Load(); used != nil {
 				used.CloseIdleConnections()
 			}
@@ -82,12 +79,12 @@ const (
 	bufferSize = 1 << 10
 )
 
-func overHTTP(version int, dial func(context.Context, string, string) (net.Conn, error)) *http.Transport {
+func overHTTP2(reach func(context.Context) (net.Conn, error)) *http.Transport {
 	protocols := new(http.Protocols)
-	protocols.SetHTTP1(version == 1)
-	protocols.SetUnencryptedHTTP2(version == 2)
+	protocols.SetUnencryptedHTTP2(true)
 	return &http.Transport{
-		DialContext: dial, Protocols: protocols, MaxIdleConnsPerHost: 16, IdleConnTimeout: idleTimeout,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return reach(ctx) },
+		Protocols:   protocols, MaxIdleConnsPerHost: 16, IdleConnTimeout: idleTimeout,
 		ReadBufferSize: bufferSize, WriteBufferSize: bufferSize,
 	}
 }
@@ -96,14 +93,12 @@ func overHTTP(version int, dial func(context.Context, string, string) (net.Conn,
 // a server that took another's place at the socket is met this way.
 func (c *Connection) Close() { c.close() }
 
-// hybrid sends what needs no HTTP/2 over HTTP/1.1, which takes two thirds of
-// the time for a small call.
+// hybrid sends what needs no HTTP/2 by HTTP/1.1, without net/http.
 type hybrid struct {
-	binary, text, twoWay func() connect.Transport
-	json                 atomic.Bool
+	binary, text connect.Transport
+	twoWay       func() connect.Transport
+	json         atomic.Bool
 }
-
-func lazily(f func() connect.Transport) func() connect.Transport { return sync.OnceValue(f) }
 
 func (h *hybrid) NewClientStream(ctx context.Context, spec connect.Spec) (connect.ClientStream, error) {
 	if spec.StreamType&connect.StreamTypeClient != 0 {

@@ -2,21 +2,24 @@ package rpc
 
 import (
 	"context"
-	"net/http"
+	"errors"
 	"sync"
-	"sync/atomic"
 
 	"connectrpc.com/connect/v2"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"patchbay.dev/patchbay/internal/rpc/direct"
 )
 
 // negotiate opens a call in the form that the server took last.
 func (h *hybrid) negotiate(ctx context.Context, spec connect.Spec) (connect.ClientStream, error) {
-	json, refused := h.json.Load(), new(atomic.Bool)
-	stream, err := h.form(json).NewClientStream(context.WithValue(ctx, refusalKey{}, refused), spec)
+	json := h.json.Load()
+	stream, err := h.form(json).NewClientStream(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
-	return &formStream{stream: stream, refused: refused, again: func() (connect.ClientStream, error) {
+	return &formStream{stream: stream, again: func() (connect.ClientStream, error) {
 		h.json.CompareAndSwap(json, !json)
 		return h.form(!json).NewClientStream(ctx, spec)
 	}}, nil
@@ -24,17 +27,16 @@ func (h *hybrid) negotiate(ctx context.Context, spec connect.Spec) (connect.Clie
 
 func (h *hybrid) form(json bool) connect.Transport {
 	if json {
-		return h.text()
+		return h.text
 	}
-	return h.binary()
+	return h.binary
 }
 
 // formStream makes its call once more, in the other form, when the server does
 // not take that of the message. Nothing has come of the call then.
 type formStream struct {
-	refused *atomic.Bool
-	again   func() (connect.ClientStream, error) // nil once an answer has come
-	sent    any
+	again func() (connect.ClientStream, error) // nil once an answer has come
+	sent  any
 
 	mu     sync.Mutex
 	stream connect.ClientStream // guarded by mu
@@ -57,7 +59,7 @@ func (s *formStream) Send(msg any) error {
 
 func (s *formStream) Receive(msg any) error {
 	err := s.current().Receive(msg)
-	if err == nil || s.again == nil || !s.refused.Load() {
+	if err == nil || s.again == nil || !errors.Is(err, direct.ErrForm) {
 		s.again = nil
 		return err
 	}
@@ -80,18 +82,16 @@ func (s *formStream) Receive(msg any) error {
 	return stream.Receive(msg)
 }
 
-type refusalKey struct{}
+// text is the JSON form of messages. What it does not know of an answer it leaves out, as
+// the binary form does.
+type text struct{}
 
-// refusals notes in the *atomic.Bool of a request's context that the server
-// does not take the form of the message.
-type refusals struct{ http.RoundTripper }
+func (text) Name() string { return "json" }
 
-func (r refusals) RoundTrip(request *http.Request) (*http.Response, error) {
-	answer, err := r.RoundTripper.RoundTrip(request)
-	if err == nil && answer.StatusCode == http.StatusUnsupportedMediaType {
-		if refused, ok := request.Context().Value(refusalKey{}).(*atomic.Bool); ok {
-			refused.Store(true)
-		}
-	}
-	return answer, err
+func (text) MarshalAppend(b []byte, m proto.Message) ([]byte, error) {
+	return protojson.MarshalOptions{}.MarshalAppend(b, m)
+}
+
+func (text) Unmarshal(data []byte, m proto.Message) error {
+	return protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(data, m)
 }

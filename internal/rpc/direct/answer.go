@@ -56,7 +56,8 @@ func readHead(r *bufio.Reader) (answer, error) {
 	if encoding := header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
 		return answer{}, fmt.Errorf("%w: %s was not asked for", errMalformed, encoding)
 	}
-	a := answer{status: status, contentType: header.Get("Content-Type")}
+	a := answer{status: status}
+	a.contentType, _, _ = strings.Cut(header.Get("Content-Type"), ";") // messages are UTF-8 whatever it says
 	a.lasting = version == "HTTP/1.1" && !strings.EqualFold(header.Get("Connection"), "close")
 	return a, a.delimit(r, header)
 }

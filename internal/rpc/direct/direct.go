@@ -3,7 +3,7 @@
 // initialization of packages than on its calls.
 //
 // It speaks the protocol of connect (https://connectrpc.com/docs/protocol) by HTTP/1.1
-// (RFC 9112), with messages in their binary form, not compressed. Calls in all ways are
+// (RFC 9112), with messages that are not compressed. Calls in all ways are
 // made, those that send and receive at the same time too: the servers of package rpc
 // take them. Headers of answers are not passed on, which no contract has.
 package direct
@@ -21,28 +21,31 @@ import (
 // and is safe for concurrent use.
 type Connection struct {
 	*connect.Client
-	pool *pool
+	pool *Pool
 }
 
 // Dial returns a connection to the server on a unix socket. Nothing is sent
 // until the first call; a server that is not there is errdefs.ErrUnavailable
 // then. Errors of calls are of the closed set of kinds.
 func Dial(socket string) *Connection {
-	p := &pool{reach: func(ctx context.Context) (net.Conn, error) {
+	p := NewPool(func(ctx context.Context) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", socket)
-	}}
-	return &Connection{Client: connect.NewClient(transport{p}, edge.Traced, edge.Kinds), pool: p}
+	})
+	return &Connection{Client: connect.NewClient(p.Transport(Binary{}), edge.Traced, edge.Kinds), pool: p}
 }
 
 // Close drops idle connections. Running calls go on, and later ones dial again.
-func (c *Connection) Close() { c.pool.clear() }
+func (c *Connection) Close() { c.pool.Close() }
 
 // transport makes the streams of calls.
-type transport struct{ pool *pool }
+type transport struct {
+	pool *Pool
+	form Form
+}
 
 func (t transport) NewClientStream(ctx context.Context, spec connect.Spec) (connect.ClientStream, error) {
-	c := call{pool: t.pool, ctx: ctx, spec: spec}
+	c := call{transport: t, ctx: ctx, spec: spec}
 	if spec.StreamType == connect.StreamTypeUnary {
 		return &unary{call: c}, nil
 	}

@@ -14,7 +14,7 @@ import (
 
 // call is what an exchange is made of.
 type call struct {
-	pool *pool
+	transport
 	ctx  context.Context //nolint:containedctx // of the call, which a stream is
 	spec connect.Spec
 }
@@ -120,6 +120,8 @@ func (c *call) failure(err error) error {
 // its content of the type.
 func refusal(a answer, contentType string, body []byte) error {
 	switch {
+	case a.status == 415:
+		return connect.NewError(connect.CodeUnknown, ErrForm.Error()).WithCause(ErrForm).WithRemote()
 	case a.status == 200 && a.contentType == contentType:
 		return nil
 	case a.status == 200:

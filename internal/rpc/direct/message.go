@@ -3,6 +3,7 @@ package direct
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -20,34 +21,63 @@ const (
 // envelopeSize is how long the head of a message in a stream is: flags, and the length.
 const envelopeSize = 5
 
+// ErrForm is in the error of a call whose server does not take messages in its form (HTTP
+// status 415). Nothing has come of the call.
+var ErrForm = errors.New("the server does not take messages in this form")
+
+// Form is how messages are written.
+type Form interface {
+	// Name is that of the codec in content types.
+	Name() string
+	MarshalAppend(b []byte, m proto.Message) ([]byte, error)
+	Unmarshal(data []byte, m proto.Message) error
+}
+
+// Binary is the form of protobuf that every server takes but those that say otherwise.
+type Binary struct{}
+
+// Name implements Form.
+func (Binary) Name() string { return "proto" }
+
+// MarshalAppend implements Form.
+func (Binary) MarshalAppend(b []byte, m proto.Message) ([]byte, error) {
+	return proto.MarshalOptions{}.MarshalAppend(b, m)
+}
+
+// Unmarshal implements Form.
+func (Binary) Unmarshal(data []byte, m proto.Message) error { return proto.Unmarshal(data, m) }
+
+func (t transport) contentUnary() string  { return "application/" + t.form.Name() }
+func (t transport) contentStream() string { return "application/connect+" + t.form.Name() }
+
 // marshal appends a message.
-func marshal(b []byte, message any) ([]byte, error) {
+func (t transport) marshal(b []byte, message any) ([]byte, error) {
 	m, ok := message.(proto.Message)
 	if !ok {
 		return nil, connect.Errorf(connect.CodeInternal, "%T: want a protobuf message", message)
 	}
-	b, err := proto.MarshalOptions{}.MarshalAppend(b, m)
+	b, err := t.form.MarshalAppend(b, m)
 	if err != nil {
 		return nil, connect.Errorf(connect.CodeInternal, "marshal %T: %v", message, err)
 	}
 	return b, nil
 }
 
-func unmarshal(data []byte, message any) error {
+func (t transport) unmarshal(data []byte, message any) error {
 	m, ok := message.(proto.Message)
 	if !ok {
 		return connect.Errorf(connect.CodeInternal, "%T: want a protobuf message", message)
 	}
-	if err := proto.Unmarshal(data, m); err != nil {
+	if err := t.form.Unmarshal(data, m); err != nil {
 		return connect.Errorf(connect.CodeInternal, "unmarshal %T: %v", message, err)
 	}
 	return nil
 }
 
 // appendEnvelope appends a message of a stream.
-func appendEnvelope(b []byte, message any) ([]byte, error) {
+func (t transport) appendEnvelope(b []byte, message any) ([]byte, error) {
 	begin := len(b)
-	b, err := marshal(append(b, make([]byte, envelopeSize)...), message)
+	b, err := t.marshal(append(b, make([]byte, envelopeSize)...), message)
 	if err != nil {
 		return nil, err
 	}

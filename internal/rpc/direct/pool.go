@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"connectrpc.com/connect/v2"
 )
 
 const (
@@ -24,16 +26,22 @@ type conn struct {
 	expiry *time.Timer // closes it while it is idle
 }
 
-// pool keeps the connections that no call uses.
-type pool struct {
+// Pool keeps the connections that no call uses.
+type Pool struct {
 	reach func(context.Context) (net.Conn, error)
 
 	mu   sync.Mutex
 	idle []*conn // guarded by mu; the one used last is last
 }
 
+// NewPool returns one without connections; reach makes them.
+func NewPool(reach func(context.Context) (net.Conn, error)) *Pool { return &Pool{reach: reach} }
+
+// Transport makes calls over connections of the pool, with messages in a form.
+func (p *Pool) Transport(form Form) connect.Transport { return transport{p, form} }
+
 // take returns an idle connection, nil if there is none.
-func (p *pool) take() *conn {
+func (p *Pool) take() *conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.idle) == 0 {
@@ -46,7 +54,7 @@ func (p *pool) take() *conn {
 }
 
 // dial makes a connection.
-func (p *pool) dial(ctx context.Context) (*conn, error) {
+func (p *Pool) dial(ctx context.Context) (*conn, error) {
 	c, err := p.reach(ctx)
 	if err != nil {
 		return nil, err
@@ -55,7 +63,7 @@ func (p *pool) dial(ctx context.Context) (*conn, error) {
 }
 
 // put keeps a connection for a further call.
-func (p *pool) put(c *conn) {
+func (p *Pool) put(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.expiry = time.AfterFunc(idleTimeout, func() { p.expire(c) })
@@ -63,7 +71,7 @@ func (p *pool) put(c *conn) {
 }
 
 // expire closes a connection, unless a call has taken it meanwhile.
-func (p *pool) expire(c *conn) {
+func (p *Pool) expire(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if i := slices.Index(p.idle, c); i >= 0 {
@@ -72,8 +80,8 @@ func (p *pool) expire(c *conn) {
 	}
 }
 
-// clear closes all idle connections.
-func (p *pool) clear() {
+// Close closes all idle connections. Running calls go on, and later ones make new ones.
+func (p *Pool) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.idle {

@@ -8,8 +8,6 @@ import (
 	"connectrpc.com/connect/v2"
 )
 
-const contentStream = "application/connect+proto"
-
 // stream is a call with any number of messages to, or fro, or both. It has a connection of
 // its own, whose end is that of the call.
 type stream struct {
@@ -37,7 +35,7 @@ func (s *stream) SendHeaders() error {
 // Send sends a message. Its error is io.EOF when the server takes no more, of which
 // Receive knows why.
 func (s *stream) Send(message any) error {
-	data, err := appendEnvelope(nil, message)
+	data, err := s.appendEnvelope(nil, message)
 	if err != nil {
 		return err
 	}
@@ -50,7 +48,7 @@ func (s *stream) Send(message any) error {
 		return s.send(appendChunk(nil, data))
 	}
 	s.sent = true
-	request, err := s.head(contentStream, len(data))
+	request, err := s.head(s.contentStream(), len(data))
 	if err != nil {
 		return err
 	}
@@ -81,7 +79,7 @@ func (s *stream) send(part []byte) error {
 		}
 		return nil
 	}
-	request, err := s.head(contentStream, chunks)
+	request, err := s.head(s.contentStream(), chunks)
 	if err != nil {
 		return err
 	}
@@ -138,7 +136,7 @@ func (s *stream) receive(x *exchange, message any) error {
 		return err
 	}
 	if s.buf = data; flags&flagEnd == 0 {
-		return unmarshal(data, message)
+		return s.unmarshal(data, message)
 	}
 	if err := parseEnd(data); err != nil {
 		return err
@@ -169,14 +167,14 @@ func (s *stream) begin(x *exchange) (err error) {
 	if s.answer, err = readAnswer(x.conn.r); err != nil {
 		return err
 	}
-	if s.answer.status == 200 && s.answer.contentType == contentStream {
+	if s.answer.status == 200 && s.answer.contentType == s.contentStream() {
 		return nil
 	}
 	body, err := s.answer.read()
 	if err != nil {
 		return err
 	}
-	return refusal(s.answer, contentStream, body)
+	return refusal(s.answer, s.contentStream(), body)
 }
 
 // Close gives up what of the call has not ended. A Receive that waits fails.

@@ -5,8 +5,6 @@ import (
 	"sync"
 )
 
-const contentUnary = "application/proto"
-
 // unary is a call with one message to and one fro.
 type unary struct {
 	call
@@ -19,11 +17,11 @@ func (u *unary) CloseSend() error   { return nil } // so does the end
 
 // Send sends the whole request.
 func (u *unary) Send(message any) error {
-	body, err := marshal(nil, message)
+	body, err := u.marshal(nil, message)
 	if err != nil {
 		return err
 	}
-	request, err := u.head(contentUnary, len(body))
+	request, err := u.head(u.contentUnary(), len(body))
 	if err != nil {
 		return err
 	}
@@ -62,10 +60,10 @@ func (u *unary) Receive(message any) error {
 		return u.failure(err)
 	}
 	x.finish(a.lasting)
-	if err := refusal(a, contentUnary, data); err != nil {
+	if err := refusal(a, u.contentUnary(), data); err != nil {
 		return u.failure(err)
 	}
-	return unmarshal(data, message)
+	return u.unmarshal(data, message)
 }
 
 // Close gives up a call that was not answered.
