@@ -14,7 +14,6 @@ import (
 	"strings"
 	"syscall"
 
-	"patchbay.dev/patchbay/internal/tomlfile"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -87,29 +86,17 @@ func Read(folder string) Plugin {
 	p.Protocol = f.Protocol
 	p.Abstract = f.Abstract
 	p.DefaultVariant = f.DefaultVariant
-	p.Strategies = f.Strategies
+	p.Strategies = slices.Clone(f.Strategies)
 	p.Codec = resource.Codec(f.Codec)
 	if p.Codec == "" && p.Kind == resource.PluginNetwork {
 		p.Codec = resource.CodecProto
 	}
-	p.Kernel, p.Standby, p.Rates, p.Processors = f.Kernel, f.Standby, f.Rates, f.Processors
+	p.Kernel, p.Standby, p.Rates, p.Processors = f.Kernel, f.Standby, slices.Clone(f.Rates), f.Processors
 	for _, name := range slices.Sorted(maps.Keys(f.Variants)) {
 		p.Variants = append(p.Variants, resource.PluginVariant{Name: name, Strategy: f.Variants[name].Strategy})
 	}
 	p.Fault = lines(append(faults, check(f, p.Name)...))
 	return p
-}
-
-// parse reads a manifest strictly: a key that is not known is a fault, shown
-// with its line.
-func parse(path string) (file, error) {
-	var f file
-	in, err := os.Open(path)
-	if err != nil {
-		return f, cause(path, err)
-	}
-	defer in.Close()
-	return f, tomlfile.Decode(path, in, &f)
 }
 
 // check finds what contradicts itself in a manifest.

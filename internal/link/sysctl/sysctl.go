@@ -4,6 +4,7 @@
 package sysctl
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,23 +21,48 @@ const root = "/proc/sys/net"
 // Get returns the setting of a key like "ipv4/ip_forward" without white space
 // around it; empty where it cannot be read.
 func Get(key string) string {
-	b, err := os.ReadFile(filepath.Join(root, key))
+	fd, err := open(key, unix.O_RDONLY)
 	if err != nil {
 		return ""
 	}
-	return strings.TrimSpace(string(b))
+	defer unix.Close(fd)
+	return read(fd)
 }
 
 // Set leaves alone what is right already, so that it works where the file is
 // read-only too.
 func Set(key, value string) error {
-	if Get(key) == value {
+	fd, err := open(key, unix.O_RDWR)
+	if err == nil {
+		defer unix.Close(fd)
+		if read(fd) == value {
+			return nil
+		}
+		_, err = unix.Pwrite(fd, []byte(value), 0)
+	} else if Get(key) == value {
 		return nil
 	}
-	if err := os.WriteFile(filepath.Join(root, key), []byte(value), 0); err != nil {
+	if err != nil {
 		return fmt.Errorf("sysctl net.%s: %w", strings.ReplaceAll(key, "/", "."), err)
 	}
 	return nil
+}
+
+// open opens the file of a setting for system calls of ours: an os.File asks for six
+// more, to find out whether it can be waited for.
+func open(key string, flags int) (int, error) {
+	return unix.Open(filepath.Join(root, key), flags|unix.O_CLOEXEC, 0)
+}
+
+// read returns a setting without white space around it. A longer one than a page is cut,
+// which no setting of the network is.
+func read(fd int) string {
+	var b [4096]byte
+	n, err := unix.Pread(fd, b[:], 0)
+	if err != nil {
+		return ""
+	}
+	return string(bytes.TrimSpace(b[:n]))
 }
 
 // HasIPv6 reports whether the kernel speaks IPv6 at all.
