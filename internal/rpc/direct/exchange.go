@@ -111,7 +111,7 @@ func (c *call) failure(err error) error {
 	case cause != nil:
 		return connect.NewError(connect.CodeCanceled, cause.Error()).WithCause(cause)
 	case errors.Is(err, errMalformed):
-		return connect.NewError(connect.CodeInternal, err.Error()).WithCause(err)
+		return connect.NewError(connect.CodeUnavailable, err.Error()).WithCause(err)
 	}
 	return unexpected(err)
 }
