@@ -127,7 +127,7 @@ func (s *Service) tryChange(e *entry) (r *run, wait <-chan struct{}, err error) 
 		return nil, e.change, nil
 	case r != nil && r.state == resource.ContainerStarting:
 		return nil, nil, e.errorf(errdefs.ErrFailedPrecondition, "is starting: it can be changed when it runs")
-	case r != nil && (ending || r.state != resource.ContainerRunning || r.Process == nil):
+	case r != nil && (ending || r.outcome != nil || r.state != resource.ContainerRunning || r.Process == nil):
 		return nil, r.ended, nil
 	}
 	e.change = make(chan struct{})

@@ -96,11 +96,13 @@ func (s *Service) remove(ctx context.Context, e *entry) error {
 func (s *Service) purge(ctx context.Context, e *entry) (gone bool, err error) {
 	ctx, span := trace.Start(context.WithoutCancel(ctx), "remove the container")
 	defer span.EndBy(&err)
-	err = trace.Do(ctx, "write the record", func(context.Context) error {
-		return record.Delete(s.config.Records, e.id(), func() error { return e.ofFiles(disk.Empty(s.config.Roots.Container(e.id()))) })
-	})
-	if err != nil {
-		return false, err
+	s.mu.Lock()
+	unrecorded := e.unrecorded
+	s.mu.Unlock()
+	if !unrecorded {
+		if err := s.unrecord(ctx, e); err != nil {
+			return false, err
+		}
 	}
 	s.mu.Lock()
 	e.deleting = true
@@ -113,6 +115,21 @@ func (s *Service) purge(ctx context.Context, e *entry) (gone bool, err error) {
 	err = e.ofFiles(disk.Remove(s.config.Roots, e.id()))
 	parallel.Wait()
 	return true, err
+}
+
+// unrecord deletes the record of a container. From then on the next patchbayd removes
+// whatever else is left of it.
+func (s *Service) unrecord(ctx context.Context, e *entry) error {
+	err := trace.Do(ctx, "write the record", func(context.Context) error {
+		return record.Delete(s.config.Records, e.id(), func() error { return e.ofFiles(disk.Empty(s.config.Roots.Container(e.id()))) })
+	})
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e.unrecorded = true
+	return nil
 }
 
 // ofFiles explains why files of a container cannot be removed.

@@ -40,12 +40,16 @@ func (s *Service) finish(e *entry, r *run) {
 	deleted := r.deleted
 	removing := e.config().AutoRemove && !r.keep && !deleted
 	r.removing, r.outcome = removing, last
+	quiet := e.change == nil // else it may still be recorded anew
 	s.mu.Unlock()
 
 	// Only now the plugins know that the streams are gone, whatever happened.
 	var parallel sync.WaitGroup
 	if !deleted {
 		parallel.Go(func() { s.release(ctx, e, removing) })
+	}
+	if removing && quiet {
+		parallel.Go(func() { _ = s.unrecord(ctx, e) }) // if it fails, the removal tries again
 	}
 	s.programs.CleanUp(e.id(), r.Helper)
 	if !removing && !deleted {

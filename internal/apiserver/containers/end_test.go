@@ -247,6 +247,56 @@ func TestAutoRemove(t *testing.T) {
 	}
 }
 
+// The record of what is removed when it ends goes while its networks are asked.
+func TestAutoRemoveIsUnrecordedBeside(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"run"}, Networks: on("a"), AutoRemove: true})
+	w.start(t, "web")
+	unrecorded := make(chan struct{})
+	w.records.full = func() error { close(unrecorded); return nil } // twice would be a panic
+	w.networks.meet = func() {
+		select {
+		case <-unrecorded:
+		case <-time.After(30 * time.Second):
+			t.Error("the network was asked to release, and the record is still there")
+		}
+	}
+	if err := w.service.Kill(context.Background(), "web", "HUP"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.service.Wait(context.Background(), "web", true); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
+		t.Fatal(err)
+	}
+	if f := w.files(t); len(f) > 0 || len(w.records.stored) > 0 {
+		t.Errorf("left over: %v, %v", f, w.records.stored)
+	}
+}
+
+// A record that could not be deleted beside the rest is deleted after it.
+func TestAutoRemoveTriesAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"run"}, Networks: on("a"), AutoRemove: true})
+	w.start(t, "web")
+	tries := 0
+	w.records.full = func() error {
+		if tries++; tries == 1 {
+			return errors.New("the disk is away")
+		}
+		return nil
+	}
+	if err := w.service.Kill(context.Background(), "web", "HUP"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.service.Wait(context.Background(), "web", true); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
+		t.Fatal(err)
+	}
+	if f := w.files(t); len(f) > 0 || len(w.records.stored) > 0 {
+		t.Errorf("left over: %v, %v", f, w.records.stored)
+	}
+}
+
 func TestStopAll(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

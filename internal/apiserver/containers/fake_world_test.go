@@ -333,6 +333,7 @@ type fakeNetworks struct {
 	dns      resource.DNSConfiguration
 	barrier  *sync.WaitGroup // Allocate meets here
 	released int             // calls of Release
+	meet     func()          // is called by Release; nil: none
 }
 
 func newFakeNetworks() *fakeNetworks {
@@ -403,6 +404,9 @@ func (f *fakeNetworks) Allocate(ctx context.Context, id, key, owner string, wish
 }
 
 func (f *fakeNetworks) Release(_ context.Context, id, key string, forget bool) error {
+	if f.meet != nil {
+		f.meet()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.released++
