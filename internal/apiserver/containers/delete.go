@@ -96,13 +96,8 @@ func (s *Service) remove(ctx context.Context, e *entry) error {
 func (s *Service) purge(ctx context.Context, e *entry) (gone bool, err error) {
 	ctx, span := trace.Start(context.WithoutCancel(ctx), "remove the container")
 	defer span.EndBy(&err)
-	s.mu.Lock()
-	unrecorded := e.unrecorded
-	s.mu.Unlock()
-	if !unrecorded {
-		if err := s.unrecord(ctx, e); err != nil {
-			return false, err
-		}
+	if err := s.unrecord(ctx, e); err != nil {
+		return false, err
 	}
 	s.mu.Lock()
 	e.deleting = true
@@ -117,19 +112,17 @@ func (s *Service) purge(ctx context.Context, e *entry) (gone bool, err error) {
 	return true, err
 }
 
-// unrecord deletes the record of a container. From then on the next patchbayd removes
+// unrecord deletes the record of a container, if there still is one. From then on the next patchbayd removes
 // whatever else is left of it.
 func (s *Service) unrecord(ctx context.Context, e *entry) error {
+	if e.unrecorded.Load() {
+		return nil
+	}
 	err := trace.Do(ctx, "write the record", func(context.Context) error {
 		return record.Delete(s.config.Records, e.id(), func() error { return e.ofFiles(disk.Empty(s.config.Roots.Container(e.id()))) })
 	})
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e.unrecorded = true
-	return nil
+	e.unrecorded.Store(err == nil)
+	return err
 }
 
 // ofFiles explains why files of a container cannot be removed.

@@ -7,6 +7,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/report"
+	"patchbay.dev/patchbay/internal/apiserver/containers/status"
 	"patchbay.dev/patchbay/internal/trace"
 )
 
@@ -26,15 +27,7 @@ func (s *Service) finish(e *entry, r *run) {
 	ctx, span := trace.Start(r.cause.Context(), "take away what is left of the run")
 	defer span.End(nil)
 	directory := s.config.Roots.Sandbox(e.id())
-	last := disk.ReadExit(directory)
-	if last == nil {
-		words := ""
-		if r.Process != nil {
-			words = r.Process.StderrTail()
-		}
-		died := disk.HelperDied(words)
-		last = &died
-	}
+	last := status.Last(r.Helper, directory)
 	s.mu.Lock()
 	last.StartedAt = r.startedAt
 	deleted := r.deleted

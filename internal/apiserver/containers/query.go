@@ -47,16 +47,7 @@ func (s *Service) stateLocked(e *entry) resource.ContainerState {
 }
 
 // Count returns how many containers run and how many do not.
-func (s *Service) Count() (running, stopped int) {
-	for _, c := range s.Known() {
-		if status.HasEnded(c.Status.State) {
-			stopped++
-		} else {
-			running++
-		}
-	}
-	return running, stopped
-}
+func (s *Service) Count() (running, stopped int) { return status.Count(s.Known()) }
 
 // Instances returns the running helpers of each runtime plugin.
 func (s *Service) Instances() map[string][]resource.PluginInstance {

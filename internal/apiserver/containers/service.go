@@ -160,17 +160,17 @@ type entry struct {
 	gone     chan struct{}
 	// configuration is replaced as a whole, by who has claimed a change.
 	configuration atomic.Pointer[resource.ContainerConfiguration]
+	unrecorded    atomic.Bool // its record is gone
 
 	// Guarded by Service.mu:
-	deleting   bool          // a deletion has begun and has to be finished
-	creating   bool          // not acknowledged yet, to be hidden
-	run        *run          // nil: it does not run
-	last       *disk.Exit    // of the last run; nil: none that is known
-	deletion   *deletion     // in progress; nil: none
-	released   bool          // has ended to be deleted: nothing is reserved for it any more
-	unrecorded bool          // its record is gone
-	change     chan struct{} // of its networks, or a copy, closed when it is done; nil: none
-	copying    bool          // the change is a copy while it does not run, which takes as long as its client likes
+	deleting bool          // a deletion has begun and has to be finished
+	creating bool          // not acknowledged yet, to be hidden
+	run      *run          // nil: it does not run
+	last     *disk.Exit    // of the last run; nil: none that is known
+	deletion *deletion     // in progress; nil: none
+	released bool          // has ended to be deleted: nothing is reserved for it any more
+	change   chan struct{} // of its networks, or a copy, closed when it is done; nil: none
+	copying  bool          // the change is a copy while it does not run, which takes as long as its client likes
 }
 
 func newEntry(c record.Container) *entry {

@@ -23,6 +23,32 @@ func Ended(last *disk.Exit) resource.ContainerStatus {
 	}
 }
 
+// Last says how a run ended whose helper has: as that wrote it in its directory, else
+// that it died. The helper's process is nil if nobody saw it.
+func Last(h runtimehelper.Helper, directory string) *disk.Exit {
+	if written := disk.ReadExit(directory); written != nil {
+		return written
+	}
+	words := ""
+	if h.Process != nil {
+		words = h.Process.StderrTail()
+	}
+	died := disk.HelperDied(words)
+	return &died
+}
+
+// Count returns how many of the containers run and how many do not.
+func Count(containers []resource.Container) (running, stopped int) {
+	for _, c := range containers {
+		if HasEnded(c.Status.State) {
+			stopped++
+		} else {
+			running++
+		}
+	}
+	return running, stopped
+}
+
 // Ask completes what is known of a container that runs by what its helper says,
 // or by what a helper that has ended left in its directory.
 func Ask(ctx context.Context, h runtimehelper.Helper, directory string, known resource.ContainerStatus) resource.ContainerStatus {
@@ -35,8 +61,7 @@ func Ask(ctx context.Context, h runtimehelper.Helper, directory string, known re
 	}
 	select {
 	case <-h.Process.Done():
-		died := disk.HelperDied(h.Process.StderrTail())
-		return Ended(&died)
+		return Ended(Last(h, directory))
 	default:
 		known.Message = "its runtime helper does not answer"
 		return known
