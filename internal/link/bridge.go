@@ -90,19 +90,24 @@ func (h *Handle) BridgeFaults(s BridgeSpec) []string {
 	return faults
 }
 
-// Ports returns the interfaces that are ports of the bridge.
+// Ports returns the interfaces that are ports of the bridge: none of one that is not there.
 func (h *Handle) Ports(bridge string) ([]Interface, error) {
-	all, err := h.Interfaces()
+	index, err := h.index(bridge)
+	if errdefs.IsNotFound(err) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	index := 0
-	for _, i := range all {
-		if i.Name == bridge {
-			index = i.Index
-		}
+	links, err := retried(func() ([]netlink.Link, error) { return h.raw.Ports(index) })
+	if err != nil {
+		return nil, fmt.Errorf("list ports of %s: %w", bridge, err)
 	}
-	return slices.DeleteFunc(all, func(i Interface) bool { return index == 0 || i.MasterIndex != index }), nil
+	ports := make([]Interface, len(links))
+	for i, l := range links {
+		ports[i] = describe(l)
+	}
+	return ports, nil
 }
 
 // Retire takes a port of a bridge out of use for good and frees its name: the link

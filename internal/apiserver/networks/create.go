@@ -58,9 +58,7 @@ func (n *network) create(ctx context.Context) error {
 	if err := n.realize(ctx, process); err != nil {
 		return errors.Join(err, n.takeBack(ctx, process, err))
 	}
-	n.service.mu.Lock()
-	n.service.networks[n.id] = n
-	n.service.mu.Unlock()
+	n.service.enter(n)
 	n.superviseFrom(process)
 	return nil
 }
@@ -108,9 +106,6 @@ func (s *Service) ensureBuiltIn() error {
 	if err := s.config.Records.Put(r.ID, r); err != nil {
 		s.config.Log.Error("built-in network is not stored, and made anew at the next start", "error", err)
 	}
-	n := newNetwork(s, r) // its first start stores it again, with its subnets
-	s.mu.Lock()
-	s.networks[r.ID] = n
-	s.mu.Unlock()
+	s.enter(newNetwork(s, r)) // its first start stores it again, with its subnets
 	return nil
 }

@@ -109,7 +109,7 @@ func (n *network) lease(ctx context.Context, f func(context.Context) error) (err
 	ctx, span := trace.Start(ctx, "ask the network")
 	defer span.EndBy(&err)
 	if span != nil {
-		span.Note("network", n.name())
+		span.Note("network", n.name)
 	}
 	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
 	defer cancel()

@@ -20,6 +20,8 @@ import (
 type network struct {
 	service *Service
 	id      string
+	name    string
+	created time.Time
 	client  *pluginclient.Client // of the socket, whichever process is behind it
 	log     *slog.Logger
 
@@ -49,6 +51,8 @@ func newNetwork(s *Service, r resource.StoredNetwork) *network {
 	return &network{
 		service: s,
 		id:      r.ID,
+		name:    r.Name,
+		created: r.CreatedAt,
 		client:  pluginclient.Dial(s.config.Roots.PluginSocket(r.ID), resource.CodecProto),
 		log:     s.config.Log.With("network", r.Name, "plugin", r.Configuration.Plugin.String()),
 		record:  r,
@@ -64,7 +68,11 @@ func (n *network) stored() resource.StoredNetwork {
 	return n.record
 }
 
-func (n *network) name() string { return n.stored().Name }
+func (n *network) deleting() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.record.Deleting
+}
 
 // snapshot returns the network as its plugin last told.
 func (n *network) snapshot() resource.Network {

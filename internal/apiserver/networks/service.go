@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -71,6 +72,7 @@ type Service struct {
 
 	mu       sync.Mutex
 	networks map[string]*network // by id; guarded by mu
+	names    map[string]*network // guarded by mu
 }
 
 // New returns a service with the networks in the records. Nothing runs until
@@ -81,11 +83,11 @@ func New(c Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read networks: %w", err)
 	}
-	s := &Service{config: c, networks: map[string]*network{}, ledger: addressing.NewLedger(stored), memory: addressing.NewMemory(c.Addresses, stored, c.Log)}
+	s := &Service{config: c, networks: map[string]*network{}, names: map[string]*network{}, ledger: addressing.NewLedger(stored), memory: addressing.NewMemory(c.Addresses, stored, c.Log)}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.rounds = inturn.NewRounds(askedByList, s.running.Go)
 	for _, r := range stored {
-		s.networks[r.ID] = newNetwork(s, r)
+		s.enter(newNetwork(s, r))
 	}
 	return s, nil
 }
@@ -100,7 +102,7 @@ func (s *Service) Start(users Users) error {
 		return err
 	}
 	for _, n := range s.all() {
-		if n.stored().Deleting {
+		if n.deleting() {
 			s.mending.Go(func() { s.finishDeletion(n) })
 			continue
 		}
@@ -133,24 +135,21 @@ func (s *Service) Resolve(name string) (resource.Network, error) {
 func (s *Service) find(name string) (*network, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var byID, byPrefix []*network
-	names := make([]string, 0, len(s.networks))
-	for id, n := range s.networks {
-		r := n.stored()
-		switch {
-		case r.Deleting:
-			continue
-		case r.Name == name:
+	for _, n := range []*network{s.names[name], s.networks[name]} {
+		if n != nil && !n.deleting() {
 			return n, nil
-		case id == name:
-			byID = append(byID, n)
-		case resource.IsIDPrefix(name, id):
+		}
+	}
+	var byPrefix []*network
+	var names []string
+	for id, n := range s.networks {
+		if n.deleting() {
+			continue
+		}
+		if resource.IsIDPrefix(name, id) {
 			byPrefix = append(byPrefix, n)
 		}
-		names = append(names, r.Name)
-	}
-	if len(byID) == 1 {
-		return byID[0], nil
+		names = append(names, n.name)
 	}
 	switch len(byPrefix) {
 	case 1:
@@ -160,6 +159,13 @@ func (s *Service) find(name string) (*network, error) {
 		return nil, fmt.Errorf("network %q: not found, want one of %s: %w", name, strings.Join(names, ", "), errdefs.ErrNotFound)
 	}
 	return nil, fmt.Errorf("network %q: is the start of %d ids, want more digits: %w", name, len(byPrefix), errdefs.ErrInvalidArgument)
+}
+
+// enter makes a network known.
+func (s *Service) enter(n *network) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.networks[n.id], s.names[n.name] = n, n
 }
 
 func (s *Service) get(id string) (*network, error) {
@@ -176,28 +182,18 @@ func (s *Service) get(id string) (*network, error) {
 func (s *Service) all() []*network {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	type aged struct {
-		*network
-		created time.Time
-	}
-	all := make([]aged, 0, len(s.networks))
-	for _, n := range s.networks {
-		all = append(all, aged{n, n.stored().CreatedAt})
-	}
-	slices.SortFunc(all, func(a, b aged) int {
+	return slices.SortedFunc(maps.Values(s.networks), func(a, b *network) int {
 		return cmp.Or(a.created.Compare(b.created), strings.Compare(a.id, b.id))
 	})
-	out := make([]*network, len(all))
-	for i, a := range all {
-		out[i] = a.network
-	}
-	return out
 }
 
 // forget gives up all that a network had.
 func (s *Service) forget(id, name string) {
 	s.mu.Lock()
 	delete(s.networks, id)
+	if n := s.names[name]; n != nil && n.id == id {
+		delete(s.names, name)
+	}
 	s.mu.Unlock()
 	s.ledger.Forget(id, name)
 	s.memory.Drop(id)

@@ -49,7 +49,7 @@ type Observation struct {
 
 // Observe returns what there is to say of all networks, the oldest first, as List does.
 func (s *Service) Observe(ctx context.Context) []Observation {
-	networks := slices.DeleteFunc(s.all(), func(n *network) bool { return n.stored().Deleting })
+	networks := slices.DeleteFunc(s.all(), (*network).deleting)
 	out := make([]Observation, len(networks))
 	plugins := make([]inturn.Candidate, len(networks))
 	for i, n := range networks {
@@ -137,7 +137,7 @@ func (n *network) attachments(ctx context.Context) []resource.NetworkAttachment 
 		n.log.Warn("attachments are not known", "error", err)
 		return nil
 	}
-	out, err := pluginwire.AttachmentsFromProto(answer.GetLeases(), n.id, n.name())
+	out, err := pluginwire.AttachmentsFromProto(answer.GetLeases(), n.id, n.name)
 	if err != nil {
 		n.log.Warn("attachments are not shown", "error", garbage(err))
 	}

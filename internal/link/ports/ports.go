@@ -17,21 +17,35 @@ import (
 // News is what the kernel tells of them; see Watch.
 type News struct{ socket *subscription.Subscription }
 
-// Watch begins to gather which ports of the bridge with that index get a carrier, in ns or
-// where that is nil in the caller's namespace. Tell has to come to it.
+// Watch is about the ports of the bridge with that index, in ns or where that is nil in the
+// caller's namespace. Tell has to come to it. Nothing is gathered before Gather.
 func Watch(ns *netns.Namespace, bridge int) (News, error) {
 	filter, err := carriers(bridge)
 	if err != nil {
 		return News{}, err
 	}
-	socket, err := rtnl.Subscribe(ns, filter, unix.RTNLGRP_LINK)
+	socket, err := rtnl.Subscribe(ns, filter)
 	if err != nil {
 		return News{}, fmt.Errorf("watch ports of interface %d: %w", bridge, err)
 	}
 	return News{socket}, nil
 }
 
-// Tell calls up with each port that got a carrier since Watch, until ctx ends. One may be
+// Gather begins to gather which ports get a carrier, or ends it. The kernel goes through all
+// who gather anything, of all namespaces, each time that something happens to any
+// link, address or route: with a thousand of them that takes longer than what happened.
+func (n News) Gather(on bool) error {
+	option := unix.NETLINK_DROP_MEMBERSHIP
+	if on {
+		option = unix.NETLINK_ADD_MEMBERSHIP
+	}
+	if err := unix.SetsockoptInt(n.socket.GetFd(), unix.SOL_NETLINK, option, unix.RTNLGRP_LINK); err != nil {
+		return fmt.Errorf("watch ports: %w", err)
+	}
+	return nil
+}
+
+// Tell calls up with each port that got a carrier while news were gathered, until ctx ends. One may be
 // told of more than once. lost is called when some may have been left out.
 func (n News) Tell(ctx context.Context, up func(name string, index int), lost func()) {
 	first := true

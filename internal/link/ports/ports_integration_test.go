@@ -28,6 +28,9 @@ func TestTell(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := news.Gather(true); err != nil {
+		t.Fatal(err)
+	}
 	type port struct {
 		name  string
 		index int

@@ -40,6 +40,23 @@ func (s *Socket) Addresses(index int) ([]Listed, error) {
 	return all, err
 }
 
+// Ports lists the ports of the bridge, or of another master, with that index; the kernel
+// leaves out others.
+func (s *Socket) Ports(master int) ([]netlink.Link, error) {
+	request := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)
+	request.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
+	request.AddData(nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(master))))
+	var all []netlink.Link
+	err := s.list(request, func(m []byte) error {
+		l, err := netlink.LinkDeserialize(nil, m)
+		if err == nil && l.Attrs().MasterIndex == master {
+			all = append(all, l)
+		}
+		return err
+	})
+	return all, err
+}
+
 // MainRoutes lists the unicast routes of the main table, IPv4 before IPv6, one for each
 // next hop; the kernel leaves out others. A kernel without one of the families has none of it.
 func (s *Socket) MainRoutes() ([]Listed, error) {

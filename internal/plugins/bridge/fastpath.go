@@ -29,6 +29,9 @@ type shortcut struct {
 	ports map[string]fastpath.Port // admitted, by name; without index: not up; guarded by mu
 	path  *fastpath.Path           // guarded by mu; nil: none
 	off   string                   // why there is none; guarded by mu
+	news  *ports.News              // guarded by mu; nil: they are not told
+	// gathers says that news are gathered: while an admitted port is not up; guarded by mu.
+	gathers bool
 }
 
 func newShortcut(host *netns.Namespace, bridge string, on bool, log *slog.Logger) *shortcut {
@@ -53,15 +56,29 @@ func (s *shortcut) begin(ctx context.Context, links *link.Handle, background *sy
 		s.fail(err)
 		return
 	}
-	s.mu.Lock()
-	s.at = fastpath.Bridge{Index: bridge.Index, MAC: bridge.MAC}
-	s.mu.Unlock()
 	news, err := ports.Watch(s.host, bridge.Index)
 	if err != nil {
 		s.fail(err)
 		return
 	}
-	background.Go(func() { news.Tell(ctx, s.up, func() { s.catchUp(links) }) })
+	s.mu.Lock()
+	s.at, s.news = fastpath.Bridge{Index: bridge.Index, MAC: bridge.MAC}, &news
+	s.mu.Unlock()
+	background.Go(func() {
+		telling, end := context.WithCancel(context.WithoutCancel(ctx))
+		defer context.AfterFunc(ctx, func() {
+			s.unwatch()
+			end()
+		})()
+		news.Tell(telling, s.up, func() { s.catchUp(links) })
+	})
+}
+
+// unwatch comes before the end of the news: nothing may be asked of what is closed.
+func (s *shortcut) unwatch() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.news = nil
 }
 
 // adopt knows the ports that an earlier process left, and takes them and the bridge off
@@ -86,11 +103,25 @@ func (s *shortcut) adopt(links *link.Handle, left map[string]fastpath.Port) erro
 	for name, p := range left {
 		s.ports[name] = p
 	}
+	s.gather()
 	s.mu.Unlock()
-	for _, p := range present {
-		s.up(p.Name, p.Index)
-	}
+	s.catchUp(links) // with those that came up since
 	return nil
+}
+
+// gather has news gathered while they are waited for. It is called with mu held.
+func (s *shortcut) gather() {
+	wanted := false
+	for _, p := range s.ports {
+		wanted = wanted || p.Index == 0 && s.off == ""
+	}
+	if s.news == nil || wanted == s.gathers {
+		return
+	}
+	if err := s.news.Gather(wanted); err != nil {
+		s.log.Warn("some ports are not on the fast path", "error", err)
+	}
+	s.gathers = wanted
 }
 
 // catchUp looks for ports whose news were lost.
@@ -111,6 +142,7 @@ func (s *shortcut) admit(name string, p fastpath.Port) {
 	defer s.mu.Unlock()
 	if _, known := s.ports[name]; !known {
 		s.ports[name] = p
+		s.gather()
 	}
 }
 
@@ -124,6 +156,7 @@ func (s *shortcut) up(name string, index int) {
 	}
 	p.Index = index
 	s.ports[name] = p
+	s.gather()
 	if err := inside(s.host, func() error { return s.join(p) }); err != nil {
 		s.disable(err)
 	}
@@ -161,6 +194,7 @@ func (s *shortcut) revoke(name string, p fastpath.Port) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.ports, name)
+	s.gather()
 	if s.path == nil {
 		return nil
 	}
@@ -198,6 +232,7 @@ func (s *shortcut) fail(err error) {
 func (s *shortcut) disable(err error) {
 	s.log.Info("there is no fast path between containers; the bridge has all packets", "error", err)
 	s.off = fmt.Sprintf("it cannot be had: %v", err)
+	s.gather()
 	if s.path == nil {
 		return
 	}

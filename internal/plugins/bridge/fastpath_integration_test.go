@@ -6,10 +6,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/netnstest"
 	"patchbay.dev/patchbay/internal/netnstest/hostile"
 	"patchbay.dev/patchbay/networkplugin"
@@ -107,6 +110,54 @@ func (s *served) hear(t *testing.T, key string) party {
 	p := party{box: b, wire: netnstest.OpenWire(t, b.Namespace, b.iface)}
 	p.MAC, p.IPv4 = b.port.Attachment.MACAddress.HardwareAddr(), b.port.Attachment.IPv4Address.Addr().AsSlice()
 	return p
+}
+
+// hearers counts the sockets of a namespace that are told what happens to links.
+func hearers(t *testing.T, ns *netns.Namespace) (count int) {
+	t.Helper()
+	var table []byte
+	err := ns.Do(func() (err error) {
+		table, err = os.ReadFile("/proc/thread-self/net/netlink")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(table)) { // sk, protocol, pid, groups
+		columns := strings.Fields(line)
+		if groups, err := strconv.ParseUint(columns[3], 16, 32); err == nil && columns[1] == "0" && groups&1 != 0 {
+			count++
+		}
+	}
+	return count
+}
+
+// News of links are told only while a port is waited for: the kernel goes through all
+// listeners of all networks each time.
+func TestNewsOfPortsWhileTheyAreAwaited(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := start(t, w, configuration(idA, VariantNAT, "10.9.0.0/24", "fd09::/64"))
+	want := func(when string, count int) {
+		t.Helper()
+		if got := hearers(t, w.host); got != count {
+			t.Errorf("%s: %d sockets hear of links, want %d", when, got, count)
+		}
+	}
+	want("without ports", 0)
+	s.plug(t, netnstest.New(t), "a/0", "eth0")
+	s.plug(t, netnstest.New(t), "b/0", "eth0")
+	s.quick(t, "a/0", "b/0")
+	want("when all ports are up", 0)
+	late := networkplugin.Port{Key: "c/0", Attachment: resource.Attachment{MACAddress: "02:00:00:00:00:0c"}}
+	if err := s.Admit(t.Context(), late); err != nil {
+		t.Fatal(err)
+	}
+	want("when a port is awaited", 1)
+	if err := s.Expel(t.Context(), late); err != nil {
+		t.Fatal(err)
+	}
+	want("when it is no longer", 0)
 }
 
 func TestFastPathIsOff(t *testing.T) {
