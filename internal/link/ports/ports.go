@@ -4,7 +4,9 @@ package ports
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -35,11 +37,11 @@ func Watch(ns *netns.Namespace, bridge int) (News, error) {
 // who gather anything, of all namespaces, each time that something happens to any
 // link, address or route: with a thousand of them that takes longer than what happened.
 func (n News) Gather(on bool) error {
-	option := unix.NETLINK_DROP_MEMBERSHIP
+	change := n.socket.Leave
 	if on {
-		option = unix.NETLINK_ADD_MEMBERSHIP
+		change = n.socket.Join
 	}
-	if err := unix.SetsockoptInt(n.socket.GetFd(), unix.SOL_NETLINK, option, unix.RTNLGRP_LINK); err != nil {
+	if err := change(unix.RTNLGRP_LINK); err != nil && !errors.Is(err, os.ErrClosed) { // Tell has ended
 		return fmt.Errorf("watch ports: %w", err)
 	}
 	return nil

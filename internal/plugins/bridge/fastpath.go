@@ -64,21 +64,7 @@ func (s *shortcut) begin(ctx context.Context, links *link.Handle, background *sy
 	s.mu.Lock()
 	s.at, s.news = fastpath.Bridge{Index: bridge.Index, MAC: bridge.MAC}, &news
 	s.mu.Unlock()
-	background.Go(func() {
-		telling, end := context.WithCancel(context.WithoutCancel(ctx))
-		defer context.AfterFunc(ctx, func() {
-			s.unwatch()
-			end()
-		})()
-		news.Tell(telling, s.up, func() { s.catchUp(links) })
-	})
-}
-
-// unwatch comes before the end of the news: nothing may be asked of what is closed.
-func (s *shortcut) unwatch() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.news = nil
+	background.Go(func() { news.Tell(ctx, s.up, func() { s.catchUp(links) }) })
 }
 
 // adopt knows the ports that an earlier process left, and takes them and the bridge off
