@@ -61,7 +61,7 @@ func socket(ns *netns.Namespace, protocol int) (fd int, err error) {
 	return fd, nil
 }
 
-// Join subscribes to one more group.
+// Join subscribes to one more group. After Close it is os.ErrClosed.
 func (s *Subscription) Join(group int) error { return s.set(unix.NETLINK_ADD_MEMBERSHIP, group) }
 
 // Leave ends what Join began.
@@ -83,7 +83,7 @@ func (s *Subscription) Unfilter() error { return s.control(sockfilter.Detach) }
 
 func (s *Subscription) control(f func(fd int) error) (err error) {
 	if failed := s.raw.Control(func(fd uintptr) { err = f(int(fd)) }); failed != nil {
-		return failed
+		return os.ErrClosed // for which alone it fails
 	}
 	return err
 }
