@@ -11,6 +11,7 @@ package footprint
 
 import (
 	"os"
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -24,13 +25,16 @@ const quiet = time.Second
 // that takes a tenth longer, which one of many in a row must not.
 const idle = 10 * time.Second
 
-// How much the heap may grow, in percent, until garbage is collected: while the process is
-// quiet, when what little it does must not add up, and while it is called, when collecting
-// takes time from who waits. The heap that is collected at least, 4 MiB at 100 percent, is
-// smaller in proportion.
+// When garbage is collected: when the heap has grown by so much, in percent, while the process
+// is called, when collecting takes time from who waits, and while it does something by
+// itself, when what little that is must not add up. A process that does nothing at all does
+// not collect before it has so many bytes more: with a growth in percent the Go runtime collects
+// every two minutes too, which of a thousand quiet processes takes a fifth of a processor.
 const (
-	growthQuiet  = 25
 	growthCalled = 100
+	growthQuiet  = 25
+	growthOff    = -1
+	slackQuiet   = 2 << 20
 )
 
 // Trimmer gives memory back when nothing has been observed for a while. Close ends it.
@@ -38,12 +42,14 @@ type Trimmer struct {
 	timer   *time.Timer // nil: no garbage is collected
 	program *time.Timer // nil: it does nothing
 	trimmed atomic.Bool // since the last call
+	trims   atomic.Uint64
+	limit   int64 // of memory, as it was when the process began
 }
 
 // New returns a Trimmer, which looks upon its making as a call. Where GOGC says when
 // garbage is to be collected, the Trimmer does nothing.
 func New() *Trimmer {
-	t := &Trimmer{}
+	t := &Trimmer{limit: debug.SetMemoryLimit(-1)}
 	if os.Getenv("GOGC") == "" {
 		t.timer = time.AfterFunc(quiet, t.trim)
 		t.program = time.AfterFunc(idle, unmapProgram)
@@ -67,7 +73,7 @@ func (t *Trimmer) Observe(string) (ended func(string)) {
 	}
 	t.restart()
 	if t.trimmed.CompareAndSwap(true, false) {
-		go debug.SetGCPercent(growthCalled) // it waits for a collection that is under way
+		go t.collect(growthCalled) // which waits for a collection that is under way
 	}
 	return func(string) { t.restart() }
 }
@@ -89,8 +95,29 @@ func (t *Trimmer) Close() {
 	}
 }
 
+// collect has garbage collected by the growth of the heap alone.
+func (t *Trimmer) collect(growth int) {
+	debug.SetMemoryLimit(t.limit)
+	debug.SetGCPercent(growth)
+}
+
 func (t *Trimmer) trim() {
-	debug.SetGCPercent(growthQuiet)
+	trim := t.trims.Add(1)
+	debug.SetGCPercent(growthOff)
 	debug.FreeOSMemory()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	debug.SetMemoryLimit(min(t.limit, int64(m.Sys-m.HeapReleased)+slackQuiet)) //nolint:gosec // far below
 	t.trimmed.Store(true)
+	// A heap that stays at its limit is collected all the time. The end of what nobody
+	// uses tells of a collection.
+	runtime.AddCleanup(new([64]byte), t.collected, trim)
+}
+
+// collected is told of the first collection after a trim: the process does something by
+// itself.
+func (t *Trimmer) collected(trim uint64) {
+	if t.trims.Load() == trim && t.trimmed.Load() {
+		go t.collect(growthQuiet)
+	}
 }

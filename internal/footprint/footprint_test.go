@@ -1,6 +1,7 @@
 package footprint
 
 import (
+	"math"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -18,6 +19,7 @@ func released() uint64 { return metric("/memory/classes/heap/released:bytes") }
 func TestTrim(t *testing.T) {
 	t.Setenv("GOGC", "")
 	defer debug.SetGCPercent(debug.SetGCPercent(100))
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
 	work := make([]byte, 64<<20)
 	for i := 0; i < len(work); i += 4096 {
 		work[i] = 1
@@ -42,16 +44,42 @@ func TestTrim(t *testing.T) {
 	if now := released(); now < before+48<<20 {
 		t.Errorf("%d bytes are given back, %d before, want the 64 MiB more that nobody uses", now, before)
 	}
-	if got := growth(); got != growthQuiet {
-		t.Errorf("the heap of a quiet process grows by %d percent, want %d", got, growthQuiet)
+	if got := growth(); got != math.MaxUint64 { // with any other one the Go runtime collects every two minutes
+		t.Errorf("the heap of a quiet process grows by %d percent, want no limit in percent", got)
+	}
+	collections := metric("/gc/cycles/total:gc-cycles")
+	for range 4 {
+		garbage = make([]byte, slackQuiet)
+	}
+	if now := metric("/gc/cycles/total:gc-cycles"); now == collections {
+		t.Errorf("a quiet process has made %d bytes of garbage and collected none", 4*slackQuiet)
+	}
+	awaitGrowth(t, growthQuiet) // what collects once does something by itself
+	if got := debug.SetMemoryLimit(-1); got != trimmer.limit {
+		t.Errorf("a process that does something by itself has a limit of %d bytes, want that it began with, %d", got, trimmer.limit)
+	}
+	trimmer.trim()
+	if got := growth(); got != math.MaxUint64 {
+		t.Errorf("the heap of a process that is quiet again grows by %d percent, want no limit in percent", got)
 	}
 	trimmer.Observe("another call")
-	for deadline := time.Now().Add(10 * time.Second); growth() != growthCalled; runtime.Gosched() {
+	awaitGrowth(t, growthCalled)
+	if got := debug.SetMemoryLimit(-1); got != trimmer.limit {
+		t.Errorf("a process that is called has a limit of %d bytes, want that it began with, %d", got, trimmer.limit)
+	}
+}
+
+// awaitGrowth returns when the heap may grow by so much, in percent.
+func awaitGrowth(t *testing.T, want uint64) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); growth() != want; runtime.Gosched() {
 		if time.Now().After(deadline) {
-			t.Fatalf("the heap of a process that is called grows by %d percent, want %d", growth(), growthCalled)
+			t.Fatalf("the heap grows by %d percent, want %d", growth(), want)
 		}
 	}
 }
+
+var garbage []byte // is allocated anew
 
 // growth is how much the heap may grow until garbage is collected, in percent.
 func growth() uint64 { return metric("/gc/gogc:percent") }
