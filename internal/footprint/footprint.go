@@ -95,19 +95,22 @@ func (t *Trimmer) Close() {
 	}
 }
 
-// collect has garbage collected by the growth of the heap alone.
+// collect has garbage collected by the growth of the heap alone. There is one limit or the
+// other at any time: for a heap without any, as for a very large one, the Go runtime asks for
+// huge pages.
 func (t *Trimmer) collect(growth int) {
-	debug.SetMemoryLimit(t.limit)
 	debug.SetGCPercent(growth)
+	debug.SetMemoryLimit(t.limit)
 }
 
 func (t *Trimmer) trim() {
 	trim := t.trims.Add(1)
-	debug.SetGCPercent(growthOff)
+	debug.SetGCPercent(growthQuiet)
 	debug.FreeOSMemory()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	debug.SetMemoryLimit(min(t.limit, int64(m.Sys-m.HeapReleased)+slackQuiet)) //nolint:gosec // far below
+	debug.SetGCPercent(growthOff)
 	t.trimmed.Store(true)
 	// A heap that stays at its limit is collected all the time. The end of what nobody
 	// uses tells of a collection.
