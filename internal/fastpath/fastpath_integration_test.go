@@ -19,7 +19,7 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-const soon = 2 * time.Second
+const soon = 10 * time.Second
 
 // bridgeName is that of the bridge of all boxes.
 const bridgeName = "down"

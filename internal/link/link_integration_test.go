@@ -22,6 +22,8 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
+const soon = 10 * time.Second // an answer is expected
+
 // box makes a sandbox with one port on the bridge of host.
 func box(t testing.TB, h *link.Handle, bridge, port string, mac resource.MACAddress, addresses ...string) *netns.Namespace {
 	t.Helper()
@@ -58,7 +60,7 @@ func TestBridgePortsReachOneAnotherAtOnce(t *testing.T) {
 		t.Errorf("from the host: %v", err)
 	}
 	netnstest.Listen(t, b, "[fd09::3]:80")
-	if seen, err := netnstest.Dial(a, "[fd09::3]:80", time.Second); err != nil || seen != "fd09::2" {
+	if seen, err := netnstest.Dial(a, "[fd09::3]:80", soon); err != nil || seen != "fd09::2" {
 		t.Errorf("tcp over IPv6: seen as %q, error %v", seen, err)
 	}
 
@@ -193,7 +195,7 @@ func TestMacvlanModes(t *testing.T) {
 				if found, err := in.FindByMAC(mac); err != nil || found.Name != "lan1" {
 					t.Errorf("find by mac: %+v, %v", found, err)
 				}
-				if err := netnstest.Ping(boxes[i], "10.8.0.9", "", time.Second); err != nil {
+				if err := netnstest.Ping(boxes[i], "10.8.0.9", "", soon); err != nil {
 					t.Errorf("the lan: %v", err)
 				}
 			}
@@ -321,7 +323,7 @@ func TestDeletedLinkMakesRoomAtOnce(t *testing.T) {
 		if err := attach(h, sandbox); err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
-		if err := netnstest.Ping(sandbox, "10.9.0.1", "", time.Second); err != nil {
+		if err := netnstest.Ping(sandbox, "10.9.0.1", "", soon); err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
 		port, err := h.Interface("p0")
@@ -418,7 +420,7 @@ func TestMovedAddressIsAnnounced(t *testing.T) {
 	box(t, h, "br0", "p1", "02:00:00:00:00:0b", "10.9.0.3/24", "fd09::3/64")
 	for _, ns := range []*netns.Namespace{neighbour, host} {
 		for _, target := range []string{"10.9.0.3", "fd09::3"} {
-			if err := netnstest.Ping(ns, target, "", time.Second); err != nil {
+			if err := netnstest.Ping(ns, target, "", soon); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -429,7 +431,7 @@ func TestMovedAddressIsAnnounced(t *testing.T) {
 	box(t, h, "br0", "p2", "02:00:00:00:00:0c", "10.9.0.3/24", "fd09::3/64")
 	for _, ns := range []*netns.Namespace{neighbour, host} {
 		for _, target := range []string{"10.9.0.3", "fd09::3"} {
-			if err := netnstest.Ping(ns, target, "", time.Second); err != nil {
+			if err := netnstest.Ping(ns, target, "", soon); err != nil {
 				t.Error(err)
 			}
 		}
@@ -456,7 +458,7 @@ func TestSysctlsOfTheHost(t *testing.T) {
 	netnstest.Bridge(t, host, "br0", "fd09::1/64")
 	h := netnstest.Link(t, host)
 	a := box(t, h, "br0", "p0", "02:00:00:00:00:0a", "10.9.0.2/24", "fd09::2/64")
-	if err := netnstest.Ping(a, "fd09::1", "", time.Second); err != nil {
+	if err := netnstest.Ping(a, "fd09::1", "", soon); err != nil {
 		t.Error(err)
 	}
 

@@ -116,13 +116,13 @@ func TestAnswersLeaveWhereTheQuestionsCameIn(t *testing.T) {
 	}
 	for n, router := range routers {
 		for target, source := range map[string]string{fmt.Sprintf("10.%d.0.2", n+1): farIPv4, fmt.Sprintf("fd0%d::2", n+1): farIPv6} {
-			if err := netnstest.Ping(router, target, source, 2*time.Second); err != nil {
+			if err := netnstest.Ping(router, target, source, soon); err != nil {
 				t.Errorf("router %d: %v", n+1, err)
 			}
 		}
 		netnstest.Listen(t, router, fmt.Sprintf("%s:%d", farIPv4, 80+n))
 	}
-	if seen, err := netnstest.Dial(box, farIPv4+":80", 2*time.Second); err != nil || seen != "10.1.0.2" {
+	if seen, err := netnstest.Dial(box, farIPv4+":80", soon); err != nil || seen != "10.1.0.2" {
 		t.Errorf("by the default route: seen as %q, %v", seen, err)
 	}
 
@@ -132,10 +132,10 @@ func TestAnswersLeaveWhereTheQuestionsCameIn(t *testing.T) {
 	if err := h.Reroute(moved...); err != nil {
 		t.Fatal(err)
 	}
-	if seen, err := netnstest.Dial(box, farIPv4+":81", 2*time.Second); err != nil || seen != "10.2.0.2" {
+	if seen, err := netnstest.Dial(box, farIPv4+":81", soon); err != nil || seen != "10.2.0.2" {
 		t.Errorf("by the moved default route: seen as %q, %v", seen, err)
 	}
-	if err := netnstest.Ping(routers[0], "10.1.0.2", farIPv4, 2*time.Second); err != nil {
+	if err := netnstest.Ping(routers[0], "10.1.0.2", farIPv4, soon); err != nil {
 		t.Errorf("after the move: %v", err)
 	}
 
@@ -163,7 +163,7 @@ func TestOwnTableWithoutDefaultRoute(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, target := range []string{farIPv4, farIPv6} {
-		if err := netnstest.Ping(box, target, "", 2*time.Second); err != nil {
+		if err := netnstest.Ping(box, target, "", soon); err != nil {
 			t.Errorf("from any address: %v", err)
 		}
 	}
@@ -172,7 +172,7 @@ func TestOwnTableWithoutDefaultRoute(t *testing.T) {
 			t.Errorf("from %s: %v, want it to be refused at once", source, err)
 		}
 	}
-	if err := netnstest.Ping(routers[1], "10.2.0.2", "10.2.0.1", 2*time.Second); err != nil {
+	if err := netnstest.Ping(routers[1], "10.2.0.2", "10.2.0.1", soon); err != nil {
 		t.Errorf("within the subnet: %v", err)
 	}
 	for _, target := range []string{farIPv4, farIPv6} {

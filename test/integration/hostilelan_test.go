@@ -103,7 +103,11 @@ func testHostileContainerOnALAN(t *testing.T, h *host) {
 		t.Error("an address that nobody has is not taken")
 	}
 	h.ip(h.internet, "neigh replace "+own+" lladdr "+foreign+" dev host nud permanent")
-	if err := netnstest.Ping(h.internet, own, far, time.Second); (err == nil) != (h.runtime == namespaces) {
+	patience := time.Second
+	if h.runtime == namespaces {
+		patience = settle
+	}
+	if err := netnstest.Ping(h.internet, own, far, patience); (err == nil) != (h.runtime == namespaces) {
 		t.Errorf("reached under an address of its own choice: error %v", err)
 	}
 	by.must(form.Request{Do: form.Frame, Interface: "eth0", Data: hostile.Mark(lan.own, lan.other, "at the end")}) // it goes on

@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	soon = 2 * time.Second        // an answer is expected
+	soon = 10 * time.Second       // an answer is expected
 	none = 300 * time.Millisecond // no answer is expected
 )
 

@@ -48,11 +48,11 @@ func TestFastPathToTheHost(t *testing.T) {
 			{w.host, a.v4, container},
 			{w.host, a.v6, container},
 		} {
-			if err := stream(way.from, net.JoinHostPort(way.server, way.ports.tcp), 4<<20); err != nil {
+			if err := converse(way.from, "tcp", net.JoinHostPort(way.server, way.ports.tcp), 4<<20, 2*soon); err != nil {
 				t.Errorf("a stream to %s: %v", way.server, err)
 			}
 			for _, size := range []int{1, 1400} {
-				if err := exchange(way.from, "udp", net.JoinHostPort(way.server, way.ports.udp), size); err != nil {
+				if err := converse(way.from, "udp", net.JoinHostPort(way.server, way.ports.udp), size, soon); err != nil {
 					t.Errorf("a datagram of %d bytes to %s: %v", size, way.server, err)
 				}
 			}
@@ -61,7 +61,7 @@ func TestFastPathToTheHost(t *testing.T) {
 		if err := s.Expel(t.Context(), a.port); err != nil {
 			t.Fatal(err)
 		}
-		if err := exchange(a.Namespace, "udp", net.JoinHostPort("10.9.0.1", host.udp), 1); err == nil {
+		if err := converse(a.Namespace, "udp", net.JoinHostPort("10.9.0.1", host.udp), 1, none); err == nil {
 			t.Error("who is expelled reaches the host")
 		}
 	})
@@ -107,16 +107,7 @@ func echo(t *testing.T, ns *netns.Namespace) (ports echoPorts) {
 	return ports
 }
 
-// stream has a server send back that many bytes by TCP while they are sent.
-func stream(from *netns.Namespace, server string, size int) error {
-	return converse(from, "tcp", server, size, 10*soon)
-}
-
-// exchange has a server send back one message of that many bytes.
-func exchange(from *netns.Namespace, protocol, server string, size int) error {
-	return converse(from, protocol, server, size, none)
-}
-
+// converse has a server send back that many bytes while they are sent.
 func converse(from *netns.Namespace, protocol, server string, size int, patience time.Duration) error {
 	var c net.Conn
 	err := from.Do(func() (err error) { c, err = net.DialTimeout(protocol, server, soon); return err })

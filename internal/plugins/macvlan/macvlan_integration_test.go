@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	soon = 2 * time.Second
+	soon = 10 * time.Second
 	none = 300 * time.Millisecond
 )
 
