@@ -31,13 +31,15 @@ import (
 
 const (
 	// restoreTimeout bounds how long a guest may take that goes on from a template;
-	// then another one is booted. It takes some 100 ms.
+	// until its agent answers, and again until it has made its file system; then another
+	// one is booted. Each takes some 100 ms.
 	restoreTimeout = 5 * time.Second
 	// entropyBytes is how much of the host's randomness a guest begins with.
 	entropyBytes = 64
 )
 
-// boot starts the machine, from a template if there is one, and waits for its agent.
+// boot starts the machine, from a template if there is one, and has its agent make the root
+// file system.
 func (e *Engine) boot(ctx context.Context) (err error) {
 	config, files, err := e.machineConfig(ctx)
 	defer files.close()
@@ -58,14 +60,29 @@ func (e *Engine) boot(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		if err := e.launch(ctx, config.Config, way, e.config.Machines.BootTimeout, bare.NoAnswer(e.config.Machines.BootTimeout)); err != nil {
+		limit := e.config.Machines.BootTimeout
+		if err := e.launch(ctx, config.Config, way, limit, bare.NoAnswer(limit)); err != nil {
 			return err
+		}
+		if err := e.settle(ctx, limit, bare.NoAnswer(limit)); err != nil {
+			return e.explain(err)
 		}
 		e.errand = errand
 	}
+	go e.streams.Accept(e.session)
+	return nil
+}
+
+// settle has the agent make of the guest what it is to be. An emulated guest that goes on
+// from a template may answer first and then stand still for ever, with locked processors.
+func (e *Engine) settle(ctx context.Context, limit time.Duration, late error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, late)
+	defer cancel()
 	e.calls = rpc.DialBy(func(context.Context) (net.Conn, error) { return e.session.Open() })
 	e.guest = guestv1connect.NewGuestServiceClient(e.calls.Client)
-	go e.streams.Accept(e.session)
+	if _, err := e.guest.Configure(ctx, e.configuration()); err != nil {
+		return cmp.Or(context.Cause(ctx), err)
+	}
 	return nil
 }
 
@@ -124,9 +141,21 @@ func (e *Engine) goOn(ctx context.Context, m *bare.Machine, way *control.Way, t 
 	if err := e.launch(ctx, c, way, restoreTimeout, errNotRestored); err != nil {
 		return err
 	}
+	err := e.plugShares(ctx, shares)
+	if err == nil {
+		err = e.settle(ctx, restoreTimeout, errNotRestored)
+	}
+	if err != nil {
+		err = e.explain(err)
+		e.machine.Kill()
+		return errors.Join(err, e.session.Close())
+	}
+	return nil
+}
+
+func (e *Engine) plugShares(ctx context.Context, shares []qemu.Share) error {
 	for _, s := range shares {
 		if err := e.machine.PlugShare(ctx, s); err != nil {
-			e.machine.Kill()
 			return err
 		}
 	}

@@ -24,9 +24,6 @@ func (e *Engine) Open(ctx context.Context, c sandbox.Configuration) error {
 	if err := e.Prepare(ctx, c); err != nil {
 		return err
 	}
-	if _, err := e.guest.Configure(ctx, e.configuration()); err != nil {
-		return e.explain(err)
-	}
 	if _, err := e.guest.Open(ctx, &guestv1.OpenRequest{Mounts: wire.MountsToProto(share.Shared(c.Mounts))}); err != nil {
 		return e.explain(err)
 	}

@@ -138,9 +138,6 @@ func (e *Engine) Machine() resource.MachineStatus { return e.status }
 
 // Create has the agent make the main process.
 func (e *Engine) Create(ctx context.Context) (sandbox.MainProcess, error) {
-	if _, err := e.guest.Configure(ctx, e.configuration()); err != nil {
-		return nil, e.explain(err)
-	}
 	if err := e.limitProcessors(); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,37 @@
+package vm
+
+import (
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+
+	"github.com/hashicorp/yamux"
+)
+
+// A guest that has answered and then stands still is given up, for another to be booted.
+func TestAGuestThatStandsStillIsGivenUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		silent := yamux.DefaultConfig()
+		silent.LogOutput, silent.EnableKeepAlive = io.Discard, false
+		guest, err := yamux.Server(theirs, silent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		session, err := yamux.Client(ours, silent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := &Engine{session: session}
+		if err := e.settle(t.Context(), restoreTimeout, errNotRestored); !errors.Is(err, errNotRestored) {
+			t.Errorf("error %v, want %v", err, errNotRestored)
+		}
+		e.calls.Close()
+		if err := errors.Join(session.Close(), guest.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+}
