@@ -338,6 +338,13 @@ func retried[T any](list func() (T, error)) (T, error) {
 	}
 }
 
+// again is retried for a listing that is passed on piece by piece, some of it several times
+// then.
+func again(list func() error) error {
+	_, err := retried(func() (struct{}, error) { return struct{}{}, list() })
+	return err
+}
+
 // gone reports whether err says that the link no longer exists.
 func gone(err error) bool {
 	return errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENOENT) || errors.As(err, &netlink.LinkNotFoundError{})

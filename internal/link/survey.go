@@ -20,35 +20,48 @@ type Survey struct {
 // Survey looks at the host once for all of it: its addresses and routes are as many as
 // there are networks. Prefixes of one interface are left out, as by Uses.
 func (h *Handle) Survey(except string) (Survey, error) {
-	routes, err := h.mainRoutes()
+	var out Survey
+	gateway, err := h.eachUsed(except, func(p netip.Prefix) { out.Prefixes = append(out.Prefixes, p) })
 	if err != nil {
 		return Survey{}, err
 	}
-	uplink, err := h.uplink(routes)
-	if err != nil && !errdefs.IsNotFound(err) {
+	if out.Uplink, err = h.uplink(gateway); err != nil && !errdefs.IsNotFound(err) {
 		return Survey{}, err
 	}
-	addresses, err := h.allAddresses()
-	if err != nil {
-		return Survey{}, err
-	}
+	return out, nil
+}
+
+// eachUsed calls each with the prefixes of Survey, and returns the index of the interface
+// of the first default route, 0 where there is none.
+func (h *Handle) eachUsed(except string, each func(netip.Prefix)) (gateway int, err error) {
 	index := 0
 	if except != "" {
-		own, err := h.Interface(except)
-		if err != nil && !errdefs.IsNotFound(err) {
-			return Survey{}, err
+		if index, err = h.index(except); err != nil && !errdefs.IsNotFound(err) {
+			return 0, err
 		}
-		index = own.Index
 	}
-	out := make([]netip.Prefix, 0, len(addresses)+len(routes))
-	for _, l := range slices.Concat(addresses, routes) {
+	take := func(l rtnl.Listed) {
 		a := l.Prefix.Addr()
 		inNobodysWay := l.Default() || a.IsLinkLocalUnicast() || a.IsMulticast()
 		if !inNobodysWay && (index == 0 || l.Index != index) {
-			out = append(out, l.Prefix.Masked())
+			each(l.Prefix.Masked())
 		}
 	}
-	return Survey{Prefixes: out, Uplink: uplink}, nil
+	if err := again(func() error { return h.raw.EachAddress(0, take) }); err != nil {
+		return 0, fmt.Errorf("list addresses: %w", err)
+	}
+	err = again(func() error {
+		return h.raw.EachMainRoute(func(l rtnl.Listed) {
+			if gateway == 0 && l.Default() {
+				gateway = l.Index
+			}
+			take(l)
+		})
+	})
+	if err != nil {
+		return 0, fmt.Errorf("list routes: %w", err)
+	}
+	return gateway, nil
 }
 
 // DefaultRouteInterface returns the interface of the host's default route,
@@ -58,7 +71,11 @@ func (h *Handle) DefaultRouteInterface() (Interface, error) {
 	if err != nil {
 		return Interface{}, err
 	}
-	return h.uplink(routes)
+	first := slices.IndexFunc(routes, rtnl.Listed.Default)
+	if first < 0 {
+		return h.uplink(0)
+	}
+	return h.uplink(routes[first].Index)
 }
 
 func (h *Handle) allAddresses() ([]rtnl.Listed, error) {
@@ -77,13 +94,11 @@ func (h *Handle) mainRoutes() ([]rtnl.Listed, error) {
 	return routes, nil
 }
 
-// uplink is the interface of the first default route.
-func (h *Handle) uplink(routes []rtnl.Listed) (Interface, error) {
-	first := slices.IndexFunc(routes, rtnl.Listed.Default)
-	if first < 0 {
+// uplink is the interface of the default route, whose index is 0 where there is none.
+func (h *Handle) uplink(index int) (Interface, error) {
+	if index == 0 {
 		return Interface{}, fmt.Errorf("default route: there is none: %w", errdefs.ErrNotFound)
 	}
-	index := routes[first].Index
 	l, err := query(h, func(s *netlink.Handle) (netlink.Link, error) { return s.LinkByIndex(index) })
 	if err != nil {
 		return Interface{}, fmt.Errorf("default route: interface %d: %w", index, err)

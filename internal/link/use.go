@@ -94,8 +94,9 @@ func (h *Handle) WatchOverlaps(ctx context.Context, except string, subnets []net
 }
 
 func (h *Handle) overlaps(except string, subnets []netip.Prefix) []string {
-	host, err := h.Survey(except)
-	if err == nil && !slices.ContainsFunc(host.Prefixes, func(p netip.Prefix) bool { return slices.ContainsFunc(subnets, p.Overlaps) }) {
+	overlap := false
+	_, err := h.eachUsed(except, func(p netip.Prefix) { overlap = overlap || slices.ContainsFunc(subnets, p.Overlaps) })
+	if err == nil && !overlap {
 		return nil
 	}
 	var uses []Use

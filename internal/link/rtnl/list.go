@@ -24,20 +24,24 @@ func (l Listed) Default() bool { return l.Prefix.Bits() == 0 }
 
 // Addresses lists the addresses of one interface, or of all for index 0, of both
 // families. The kernel leaves out others (NETLINK_GET_STRICT_CHK, Linux 4.20).
-func (s *Socket) Addresses(index int) ([]Listed, error) {
+func (s *Socket) Addresses(index int) (all []Listed, err error) {
+	err = s.EachAddress(index, func(l Listed) { all = append(all, l) })
+	return all, err
+}
+
+// EachAddress is Addresses without memory for each of them.
+func (s *Socket) EachAddress(index int, each func(Listed)) error {
 	request := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
 	message := nl.NewIfAddrmsg(unix.AF_UNSPEC)
 	message.Index = uint32(index)
 	request.AddData(message)
-	var all []Listed
-	err := s.list(request, func(m []byte) error {
+	return s.list(request, func(m []byte) error {
 		l, err := addressOf(m)
 		if err == nil && (index == 0 || l.Index == index) && l.Prefix.IsValid() {
-			all = append(all, l)
+			each(l)
 		}
 		return err
 	})
-	return all, err
 }
 
 // Ports lists the ports of the bridge, or of another master, with that index; the kernel
@@ -59,8 +63,13 @@ func (s *Socket) Ports(master int) ([]netlink.Link, error) {
 
 // MainRoutes lists the unicast routes of the main table, IPv4 before IPv6, one for each
 // next hop; the kernel leaves out others. A kernel without one of the families has none of it.
-func (s *Socket) MainRoutes() ([]Listed, error) {
-	var all []Listed
+func (s *Socket) MainRoutes() (all []Listed, err error) {
+	err = s.EachMainRoute(func(l Listed) { all = append(all, l) })
+	return all, err
+}
+
+// EachMainRoute is MainRoutes without memory for each of them.
+func (s *Socket) EachMainRoute(each func(Listed)) error {
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
 		request := nl.NewNetlinkRequest(unix.RTM_GETROUTE, unix.NLM_F_DUMP)
 		message := &nl.RtMsg{}
@@ -71,32 +80,29 @@ func (s *Socket) MainRoutes() ([]Listed, error) {
 			if header.Family != uint8(family) || header.Table != unix.RT_TABLE_MAIN || header.Type != unix.RTN_UNICAST || header.Flags&unix.RTM_F_CLONED != 0 {
 				return nil
 			}
-			hops, err := hopsOf(header, m)
-			all = append(all, hops...)
-			return err
+			return eachHop(header, m, each)
 		})
 		absent := errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT)
 		if err != nil && !absent {
-			return nil, err
+			return err
 		}
 	}
-	return all, nil
+	return nil
 }
 
 func addressOf(m []byte) (Listed, error) {
 	header := nl.DeserializeIfAddrmsg(m)
-	attributes, err := nl.ParseRouteAttr(m[unix.SizeofIfAddrmsg:])
+	var local, address netip.Addr
+	err := eachAttribute(m[unix.SizeofIfAddrmsg:], func(kind uint16, value []byte) {
+		switch kind {
+		case unix.IFA_LOCAL:
+			local, _ = netip.AddrFromSlice(value)
+		case unix.IFA_ADDRESS: // of the peer, where there is one
+			address, _ = netip.AddrFromSlice(value)
+		}
+	})
 	if err != nil {
 		return Listed{}, err
-	}
-	var local, address netip.Addr
-	for _, a := range attributes {
-		switch a.Attr.Type {
-		case unix.IFA_LOCAL:
-			local, _ = netip.AddrFromSlice(a.Value)
-		case unix.IFA_ADDRESS: // of the peer, where there is one
-			address, _ = netip.AddrFromSlice(a.Value)
-		}
 	}
 	l := Listed{Index: int(header.Index), Prefix: netip.PrefixFrom(address, int(header.Prefixlen))}
 	if local.IsValid() && local != address {
@@ -118,62 +124,61 @@ func AddressOf(m syscall.NetlinkMessage) netip.Addr {
 	return listed.Prefix.Addr()
 }
 
-// hopsOf are the next hops of a route.
-func hopsOf(header *nl.RtMsg, m []byte) ([]Listed, error) {
-	attributes, err := nl.ParseRouteAttr(m[unix.SizeofRtMsg:])
-	if err != nil {
-		return nil, err
-	}
+// eachHop calls each with the next hops of a route.
+func eachHop(header *nl.RtMsg, m []byte, each func(Listed)) error {
 	destination := netip.IPv4Unspecified()
 	if header.Family == unix.AF_INET6 {
 		destination = netip.IPv6Unspecified()
 	}
-	hops := make([]Listed, 1)
-	for _, a := range attributes {
-		switch a.Attr.Type {
+	var one Listed
+	var several []byte
+	err := eachAttribute(m[unix.SizeofRtMsg:], func(kind uint16, value []byte) {
+		switch kind {
 		case unix.RTA_DST:
-			if given, ok := netip.AddrFromSlice(a.Value); ok {
+			if given, ok := netip.AddrFromSlice(value); ok {
 				destination = given
 			}
 		case unix.RTA_OIF:
-			hops[0].Index = int(nl.NativeEndian().Uint32(a.Value))
+			one.Index = int(nl.NativeEndian().Uint32(value))
 		case unix.RTA_GATEWAY:
-			hops[0].Gateway, _ = netip.AddrFromSlice(a.Value)
+			one.Gateway, _ = netip.AddrFromSlice(value)
 		case unix.RTA_MULTIPATH:
-			if hops, err = several(a.Value); err != nil {
-				return nil, err
-			}
+			several = value
 		}
+	})
+	if err != nil {
+		return err
 	}
-	for i := range hops {
-		hops[i].Prefix = netip.PrefixFrom(destination, int(header.Dst_len))
+	prefix := netip.PrefixFrom(destination, int(header.Dst_len))
+	if several != nil {
+		return eachOfSeveral(several, prefix, each)
 	}
-	return hops, nil
+	one.Prefix = prefix
+	each(one)
+	return nil
 }
 
-// several are the next hops of a route by several interfaces.
-func several(value []byte) ([]Listed, error) {
-	var hops []Listed
+// eachOfSeveral is eachHop for a route by several interfaces.
+func eachOfSeveral(value []byte, prefix netip.Prefix, each func(Listed)) error {
 	for len(value) >= unix.SizeofRtNexthop {
 		hop := nl.DeserializeRtNexthop(value)
 		length := int(hop.RtNexthop.Len)
 		if length < unix.SizeofRtNexthop || length > len(value) {
 			break
 		}
-		attributes, err := nl.ParseRouteAttr(value[unix.SizeofRtNexthop:length])
-		if err != nil {
-			return nil, err
-		}
-		l := Listed{Index: int(hop.Ifindex)}
-		for _, a := range attributes {
-			if a.Attr.Type == unix.RTA_GATEWAY {
-				l.Gateway, _ = netip.AddrFromSlice(a.Value)
+		l := Listed{Index: int(hop.Ifindex), Prefix: prefix}
+		err := eachAttribute(value[unix.SizeofRtNexthop:length], func(kind uint16, value []byte) {
+			if kind == unix.RTA_GATEWAY {
+				l.Gateway, _ = netip.AddrFromSlice(value)
 			}
+		})
+		if err != nil {
+			return err
 		}
-		hops = append(hops, l)
+		each(l)
 		value = value[min(align(length), len(value)):]
 	}
-	return hops, nil
+	return nil
 }
 
 // list asks for a listing and passes on each message of it. What changed meanwhile
@@ -187,12 +192,8 @@ func (s *Socket) list(request *nl.NetlinkRequest, each func([]byte) error) error
 	}
 	l := listing{seq: request.Seq, each: each}
 	for !l.ended {
-		messages, err := s.receive(listingSize)
-		if err != nil {
+		if err := s.receive(listingSize, l.take); err != nil {
 			return err
-		}
-		for _, m := range messages {
-			l.take(m)
 		}
 	}
 	return errors.Join(l.faults...)

@@ -11,7 +11,7 @@ import (
 )
 
 // A route by several interfaces is listed once for each.
-func TestHopsOf(t *testing.T) {
+func TestEachHop(t *testing.T) {
 	t.Parallel()
 	gateways := []netip.Addr{netip.MustParseAddr("10.8.0.9"), netip.MustParseAddr("10.7.0.9")}
 	var hops []byte
@@ -25,8 +25,8 @@ func TestHopsOf(t *testing.T) {
 	message := append(header.Serialize(), nl.NewRtAttr(unix.RTA_DST, destination.Addr().AsSlice()).Serialize()...)
 	message = append(message, nl.NewRtAttr(unix.RTA_MULTIPATH, hops).Serialize()...)
 
-	got, err := hopsOf(header, message)
-	if err != nil {
+	var got []Listed
+	if err := eachHop(header, message, func(l Listed) { got = append(got, l) }); err != nil {
 		t.Fatal(err)
 	}
 	want := []Listed{{7, destination, gateways[0]}, {8, destination, gateways[1]}}

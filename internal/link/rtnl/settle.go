@@ -52,12 +52,8 @@ func (s *Socket) RunSettled(steps []Step, addresses []netip.Prefix) error {
 		if err != nil || !there {
 			return err
 		}
-		messages, err := s.receive(messageSize)
-		if err != nil {
+		if err := s.receive(messageSize, settle); err != nil {
 			return err
-		}
-		for _, m := range messages {
-			settle(m)
 		}
 	}
 	return nil

@@ -175,9 +175,9 @@ func (s *Socket) send(out []byte) error {
 	return nil
 }
 
-// receive waits for the next messages, which are valid until it is called again. One that
-// there is no room for is lost: unix.EMSGSIZE.
-func (s *Socket) receive(room int) ([]syscall.NetlinkMessage, error) {
+// receive waits for the next messages and calls each with them, which are valid until it
+// returns. One that there is no room for is lost: unix.EMSGSIZE.
+func (s *Socket) receive(room int, each func(syscall.NetlinkMessage)) error {
 	if len(s.buffer) < room {
 		s.buffer = make([]byte, room)
 	}
@@ -187,15 +187,14 @@ func (s *Socket) receive(room int) ([]syscall.NetlinkMessage, error) {
 		case errors.Is(err, unix.EINTR):
 			continue
 		case err != nil:
-			return nil, fmt.Errorf("netlink: receive: %w", err)
+			return fmt.Errorf("netlink: receive: %w", err)
 		case n > len(s.buffer):
-			return nil, fmt.Errorf("netlink: receive: %w", unix.EMSGSIZE)
+			return fmt.Errorf("netlink: receive: %w", unix.EMSGSIZE)
 		}
-		messages, err := syscall.ParseNetlinkMessage(s.buffer[:n])
-		if err != nil {
-			return nil, fmt.Errorf("netlink: receive: %w", err)
+		if err := eachMessage(s.buffer[:n], each); err != nil {
+			return fmt.Errorf("netlink: receive: %w", err)
 		}
-		return messages, nil
+		return nil
 	}
 }
 
@@ -203,24 +202,25 @@ func (s *Socket) receive(room int) ([]syscall.NetlinkMessage, error) {
 // step that has one.
 func (s *Socket) collect(last uint32, steps map[uint32]int, tolerated map[uint32]unix.Errno, told func(syscall.NetlinkMessage)) error {
 	first := StepError{Step: math.MaxInt}
-	for ended := false; !ended; {
-		messages, err := s.receive(messageSize)
+	ended := false
+	take := func(m syscall.NetlinkMessage) {
+		step, ours := steps[m.Header.Seq]
+		if !ours || m.Header.Type != unix.NLMSG_ERROR || len(m.Data) < 4 {
+			if told != nil {
+				told(m)
+			}
+			return
+		}
+		ended = ended || m.Header.Seq == last
+		code := unix.Errno(-int32(binary.NativeEndian.Uint32(m.Data)))
+		if code != 0 && code != tolerated[m.Header.Seq] && step < first.Step {
+			first = StepError{Step: step, Err: code}
+		}
+	}
+	for !ended {
+		err := s.receive(messageSize, take)
 		if err != nil && !errors.Is(err, unix.EMSGSIZE) { // what is long is no answer that matters here
 			return err
-		}
-		for _, m := range messages {
-			step, ours := steps[m.Header.Seq]
-			if !ours || m.Header.Type != unix.NLMSG_ERROR || len(m.Data) < 4 {
-				if told != nil {
-					told(m)
-				}
-				continue
-			}
-			ended = ended || m.Header.Seq == last
-			code := unix.Errno(-int32(binary.NativeEndian.Uint32(m.Data)))
-			if code != 0 && code != tolerated[m.Header.Seq] && step < first.Step {
-				first = StepError{Step: step, Err: code}
-			}
 		}
 	}
 	if first.Err != nil {
