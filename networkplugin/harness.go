@@ -253,6 +253,7 @@ func configuration(c pluginwire.Configuration) Configuration {
 		IPv4Pools:      c.IPv4Pools,
 		IPv6Pools:      c.IPv6Pools,
 	}
+	out.Used = make([]UsedPrefix, 0, len(c.Used))
 	for _, u := range c.Used {
 		out.Used = append(out.Used, UsedPrefix(u))
 	}

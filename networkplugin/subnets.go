@@ -3,6 +3,7 @@ package networkplugin
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"net/netip"
 	"slices"
@@ -49,14 +50,14 @@ func ChooseSubnets(c Configuration, occupied []netip.Prefix) (v4, v6 netip.Prefi
 	} else if v4.IsValid() {
 		err4 = checkGiven(v4, ipam.CheckSubnet4, c.Used, occupied)
 	} else {
-		v4, err4 = ipam.ChooseSubnet4(c.ID, c.IPv4Pools, prefixesOf(c.Used, occupied))
+		v4, err4 = ipam.ChooseSubnet4(c.ID, c.IPv4Pools, allUsed(c.Used, occupied))
 	}
 	if v6 = c.IPv6Subnet; c.IPv6Disabled {
 		v6 = netip.Prefix{}
 	} else if v6.IsValid() {
 		err6 = checkGiven(v6, ipam.CheckSubnet6, c.Used, occupied)
 	} else {
-		v6, err6 = ipam.ChooseSubnet6(c.ID, c.IPv6Pools, prefixesOf(c.Used, occupied))
+		v6, err6 = ipam.ChooseSubnet6(c.ID, c.IPv6Pools, allUsed(c.Used, occupied))
 	}
 	if err := errors.Join(err4, err6); err != nil {
 		return netip.Prefix{}, netip.Prefix{}, err
@@ -64,24 +65,36 @@ func ChooseSubnets(c Configuration, occupied []netip.Prefix) (v4, v6 netip.Prefi
 	return v4, v6, nil
 }
 
-func prefixesOf(networks []UsedPrefix, host []netip.Prefix) []netip.Prefix {
-	all := make([]netip.Prefix, 0, len(networks)+len(host))
-	for _, u := range networks {
-		all = append(all, u.Prefix)
+// allUsed goes through both without a copy: there may be thousands.
+func allUsed(networks []UsedPrefix, host []netip.Prefix) iter.Seq[netip.Prefix] {
+	return func(yield func(netip.Prefix) bool) {
+		for _, u := range networks {
+			if !yield(u.Prefix) {
+				return
+			}
+		}
+		for _, p := range host {
+			if !yield(p) {
+				return
+			}
+		}
 	}
-	return append(all, host...)
 }
 
 func checkGiven(p netip.Prefix, check func(netip.Prefix) error, networks []UsedPrefix, host []netip.Prefix) error {
 	if err := check(p); err != nil {
 		return err
 	}
-	used := make([]ipam.Occupied, 0, len(networks)+len(host))
+	var used []ipam.Occupied // of those that may be in the way
 	for _, u := range networks {
-		used = append(used, ipam.Occupied{By: "network " + u.Network, Prefix: u.Prefix})
+		if u.Prefix.Overlaps(p) {
+			used = append(used, ipam.Occupied{By: "network " + u.Network, Prefix: u.Prefix})
+		}
 	}
 	for _, h := range host {
-		used = append(used, ipam.Occupied{By: "a route or address of the host", Prefix: h})
+		if h.Overlaps(p) {
+			used = append(used, ipam.Occupied{By: "a route or address of the host", Prefix: h})
+		}
 	}
 	return ipam.CheckOverlap(p, used)
 }

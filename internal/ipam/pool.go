@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"net/netip"
 	"strings"
 
@@ -40,8 +41,9 @@ const maxTries = 1 << 23
 // nothing in used; without pools, of DefaultPools4. Within a pool the order of
 // trial comes from the seed: the same for the same one, and networks that are
 // made at the same time, by one instance or several, rarely choose the same.
-// When all are in use the error is errdefs.ErrResourceExhausted.
-func ChooseSubnet4(seed string, pools []resource.SubnetPool, used []netip.Prefix) (netip.Prefix, error) {
+// Nil stands for nothing in use. When all are in use the error is
+// errdefs.ErrResourceExhausted.
+func ChooseSubnet4(seed string, pools []resource.SubnetPool, used iter.Seq[netip.Prefix]) (netip.Prefix, error) {
 	if len(pools) == 0 {
 		pools = DefaultPools4()
 	}
@@ -49,7 +51,7 @@ func ChooseSubnet4(seed string, pools []resource.SubnetPool, used []netip.Prefix
 }
 
 // ChooseSubnet6 is ChooseSubnet4 for IPv6; without pools, of DefaultPools6.
-func ChooseSubnet6(seed string, pools []resource.SubnetPool, used []netip.Prefix) (netip.Prefix, error) {
+func ChooseSubnet6(seed string, pools []resource.SubnetPool, used iter.Seq[netip.Prefix]) (netip.Prefix, error) {
 	if len(pools) == 0 {
 		pools = DefaultPools6()
 	}
@@ -59,8 +61,8 @@ func ChooseSubnet6(seed string, pools []resource.SubnetPool, used []netip.Prefix
 // ipv4 is how errors, and the seeds of choices that were made already, name that family.
 const ipv4 = "ipv4"
 
-func choose(family, seed string, pools []resource.SubnetPool, used []netip.Prefix) (netip.Prefix, error) {
-	taken := tableOf(used, family == ipv4)
+func choose(family, seed string, pools []resource.SubnetPool, used iter.Seq[netip.Prefix]) (netip.Prefix, error) {
+	taken := &occupancy{used: used, v4: family == ipv4}
 	sum := sha256.Sum256([]byte(family + " subnet\x00" + seed))
 	start, step := binary.BigEndian.Uint64(sum[:]), binary.BigEndian.Uint64(sum[8:])|1 // odd: meets each once
 	names := make([]string, len(pools))
@@ -79,12 +81,12 @@ func choose(family, seed string, pools []resource.SubnetPool, used []netip.Prefi
 
 // chooseIn tries the subnets of one pool. There is a power of two of them, so an
 // odd step meets each.
-func chooseIn(pool resource.SubnetPool, start, step uint64, taken *bart.Lite) (netip.Prefix, bool) {
+func chooseIn(pool resource.SubnetPool, start, step uint64, taken *occupancy) (netip.Prefix, bool) {
 	bits := min(pool.Size-pool.Base.Bits(), 63) // the first 2^63 are enough
 	mask := uint64(1)<<bits - 1
 	for i := range min(mask, maxTries-1) + 1 {
 		candidate := nth(pool, (start+i*step)&mask)
-		if !taken.OverlapsPrefix(candidate) {
+		if !taken.overlaps(candidate) {
 			return candidate, true
 		}
 	}
@@ -107,13 +109,40 @@ func nth(pool resource.SubnetPool, n uint64) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom16(b).Unmap(), pool.Size)
 }
 
-// tableOf has the prefixes of one family; a default route is in nobody's way.
-func tableOf(prefixes []netip.Prefix, v4 bool) *bart.Lite {
-	table := new(bart.Lite)
-	for _, p := range prefixes {
-		if p.IsValid() && p.Bits() > 0 && p.Addr().Is4() == v4 {
-			table.Insert(p.Masked())
+// occupancy is what is in use of one family. Mostly one of the first candidates is free, and
+// to go through all that is in use for each takes less than a table of it, above all of memory.
+type occupancy struct {
+	used   iter.Seq[netip.Prefix]
+	v4     bool
+	looked int
+	table  *bart.Lite // nil: not needed yet
+}
+
+// looksWithoutTable is how many candidates are compared with all that is in use.
+const looksWithoutTable = 4
+
+func (o *occupancy) overlaps(candidate netip.Prefix) bool {
+	if o.table != nil {
+		return o.table.OverlapsPrefix(candidate)
+	}
+	if o.looked++; o.looked > looksWithoutTable {
+		o.table = new(bart.Lite)
+		o.each(func(p netip.Prefix) bool { o.table.Insert(p.Masked()); return true })
+		return o.table.OverlapsPrefix(candidate)
+	}
+	found := false
+	o.each(func(p netip.Prefix) bool { found = p.Overlaps(candidate); return !found })
+	return found
+}
+
+// each calls f with the prefixes until it returns false; a default route is in nobody's way.
+func (o *occupancy) each(f func(netip.Prefix) bool) {
+	if o.used == nil {
+		return
+	}
+	for p := range o.used {
+		if p.IsValid() && p.Bits() > 0 && p.Addr().Is4() == o.v4 && !f(p) {
+			return
 		}
 	}
-	return table
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,7 +18,7 @@ func TestChooseSubnet4AvoidsAllThatIsUsed(t *testing.T) {
 	t.Parallel()
 	used := []netip.Prefix{prefix("0.0.0.0/0"), prefix("10.64.0.0/11"), prefix("10.112.0.1/13")}
 	for i := range 500 {
-		got, err := ipam.ChooseSubnet4(fmt.Sprint(i), nil, used)
+		got, err := ipam.ChooseSubnet4(fmt.Sprint(i), nil, slices.Values(used))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +51,7 @@ func TestChooseSubnet4IsStableAndSpread(t *testing.T) {
 
 func TestChooseSubnet4Exhausted(t *testing.T) {
 	t.Parallel()
-	if got, err := ipam.ChooseSubnet4("a", nil, []netip.Prefix{prefix("10.0.0.0/8")}); !errors.Is(err, errdefs.ErrResourceExhausted) {
+	if got, err := ipam.ChooseSubnet4("a", nil, slices.Values([]netip.Prefix{prefix("10.0.0.0/8")})); !errors.Is(err, errdefs.ErrResourceExhausted) {
 		t.Errorf("got %v, %v, want exhausted", got, err)
 	}
 	// One left of the whole pool is found.
@@ -62,7 +63,7 @@ func TestChooseSubnet4Exhausted(t *testing.T) {
 			}
 		}
 	}
-	if got, err := ipam.ChooseSubnet4("a", nil, used); got != prefix("10.77.3.0/24") {
+	if got, err := ipam.ChooseSubnet4("a", nil, slices.Values(used)); got != prefix("10.77.3.0/24") {
 		t.Errorf("got %v, %v, want the last one free", got, err)
 	}
 }
@@ -73,10 +74,10 @@ func TestChooseSubnet6(t *testing.T) {
 	if err != nil || a.Bits() != 64 || !prefix("fd00::/8").Contains(a.Addr()) || ipam.CheckSubnet6(a) != nil {
 		t.Fatalf("got %v, %v, want a unique-local /64", a, err)
 	}
-	if again, _ := ipam.ChooseSubnet6("0123456789abcdef", nil, []netip.Prefix{prefix("::/0"), prefix("fc00::/8")}); again != a {
+	if again, _ := ipam.ChooseSubnet6("0123456789abcdef", nil, slices.Values([]netip.Prefix{prefix("::/0"), prefix("fc00::/8")})); again != a {
 		t.Errorf("got %v, want %v again", again, a)
 	}
-	if other, err := ipam.ChooseSubnet6("0123456789abcdef", nil, []netip.Prefix{a}); err != nil || other.Overlaps(a) {
+	if other, err := ipam.ChooseSubnet6("0123456789abcdef", nil, slices.Values([]netip.Prefix{a})); err != nil || other.Overlaps(a) {
 		t.Errorf("got %v, %v, want one beside %v", other, err, a)
 	}
 }
@@ -86,7 +87,7 @@ func TestChooseSubnetFromPools(t *testing.T) {
 	pools := []resource.SubnetPool{{Base: prefix("10.0.0.0/24"), Size: 26}, {Base: prefix("10.9.0.0/30"), Size: 31}}
 	var used []netip.Prefix
 	for i := range 6 {
-		got, err := ipam.ChooseSubnet4(fmt.Sprint(i), pools, used)
+		got, err := ipam.ChooseSubnet4(fmt.Sprint(i), pools, slices.Values(used))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +96,7 @@ func TestChooseSubnetFromPools(t *testing.T) {
 		}
 		used = append(used, got)
 	}
-	_, err := ipam.ChooseSubnet4("next", pools, used)
+	_, err := ipam.ChooseSubnet4("next", pools, slices.Values(used))
 	for _, want := range []string{"10.0.0.0/24 in /26s", "10.9.0.0/30 in /31s", "ipv4 of [pools]"} {
 		if !errors.Is(err, errdefs.ErrResourceExhausted) || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want exhausted and %q", err, want)
@@ -129,7 +130,7 @@ func TestChooseMany(t *testing.T) {
 				used = append(used, p)
 			}
 		}
-		got, err := ipam.ChooseSubnet4(fmt.Sprint(i), pools, used)
+		got, err := ipam.ChooseSubnet4(fmt.Sprint(i), pools, slices.Values(used))
 		if err != nil {
 			t.Fatalf("subnet %d: %v", i, err)
 		}
@@ -138,5 +139,25 @@ func TestChooseMany(t *testing.T) {
 			t.Fatalf("subnet %d: %v was chosen before", i, got)
 		}
 		seen[got] = true
+	}
+}
+
+// A choice beside many takes no more memory than the first, as long as one of its first
+// candidates is free.
+func TestChooseSubnetTakesNoMemory(t *testing.T) {
+	var many []netip.Prefix
+	for i := range 1000 {
+		many = append(many, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(1 + i/256), byte(i), 0}), 24))
+	}
+	cost := func(used []netip.Prefix) float64 {
+		all := slices.Values(used)
+		return testing.AllocsPerRun(10, func() {
+			if _, err := ipam.ChooseSubnet4("a", nil, all); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if few, all := cost(many[:1]), cost(many); all > few {
+		t.Errorf("%v allocations beside %d others, %v beside one", all, len(many), few)
 	}
 }

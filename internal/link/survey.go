@@ -20,7 +20,8 @@ type Survey struct {
 // Survey looks at the host once for all of it: its addresses and routes are as many as
 // there are networks. Prefixes of one interface are left out, as by Uses.
 func (h *Handle) Survey(except string) (Survey, error) {
-	var out Survey
+	const few = 256 // as many as a host of some networks has
+	out := Survey{Prefixes: make([]netip.Prefix, 0, few)}
 	gateway, err := h.eachUsed(except, func(p netip.Prefix) { out.Prefixes = append(out.Prefixes, p) })
 	if err != nil {
 		return Survey{}, err

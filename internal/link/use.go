@@ -70,27 +70,91 @@ func (h *Handle) WatchOverlaps(ctx context.Context, except string, subnets []net
 	if err != nil {
 		return fmt.Errorf("watch addresses and routes: %w", err)
 	}
-	var last []string
-	first, ofLinks := true, false
-	look := func(messages []syscall.NetlinkMessage) {
-		if !first && messages != nil && !ofLinks && !slices.ContainsFunc(messages, news.Concern) {
+	w := overlapWatch{links: h, news: news, except: except, subnets: subnets, report: report}
+	w.look(true)
+	rtnl.Follow(ctx, news.Socket, w.changed)
+	return nil
+}
+
+// Lookout gathers what the host comes to use, from when it is opened.
+type Lookout struct {
+	news    rtnl.News
+	subnets []netip.Prefix
+}
+
+// LookOut opens one. With a Survey after it and Narrow, a network that is made where nothing
+// is in its way has looked at its host once: what comes later is for Watch.
+func (h *Handle) LookOut() (*Lookout, error) {
+	news, err := rtnl.WatchAllPrefixes(h.ns)
+	if err != nil {
+		return nil, fmt.Errorf("watch addresses and routes: %w", err)
+	}
+	return &Lookout{news: news}, nil
+}
+
+// Narrow says which subnets it is about. It comes soon: until then all of the host's news wake
+// the process.
+func (l *Lookout) Narrow(subnets []netip.Prefix) error {
+	if err := l.news.Narrow(subnets); err != nil {
+		return fmt.Errorf("watch addresses and routes: %w", err)
+	}
+	l.subnets = subnets
+	return nil
+}
+
+// Close ends it, if Watch does not.
+func (l *Lookout) Close() { l.news.Socket.Close() }
+
+// Watch is WatchOverlaps where nothing overlapped when the lookout was opened.
+func (l *Lookout) Watch(ctx context.Context, links *Handle, except string, report func([]string)) {
+	w := overlapWatch{links: links, news: l.news, except: except, subnets: l.subnets, report: report}
+	report(nil)
+	rtnl.Follow(ctx, l.news.Socket, w.changed)
+}
+
+// overlapWatch is a WatchOverlaps that is under way.
+type overlapWatch struct {
+	links   *Handle
+	news    rtnl.News
+	except  string
+	subnets []netip.Prefix
+	report  func([]string)
+
+	last    []string
+	ofLinks bool // hears of links too
+}
+
+// changed looks again where the messages may tell of an overlap; none may tell of anything.
+func (w *overlapWatch) changed(messages []syscall.NetlinkMessage) {
+	if messages != nil && !w.ofLinks && !w.concern(messages) {
+		return
+	}
+	w.look(false)
+}
+
+func (w *overlapWatch) concern(messages []syscall.NetlinkMessage) bool {
+	own, err := w.links.index(w.except)
+	if err != nil {
+		own = 0
+	}
+	return slices.ContainsFunc(messages, func(m syscall.NetlinkMessage) bool { return w.news.Concern(m, own) })
+}
+
+// look reports the overlaps if they are others than before, and hears of links as long as
+// there are any.
+func (w *overlapWatch) look(first bool) {
+	now := w.links.overlaps(w.except, w.subnets)
+	if overlap := len(now) > 0; overlap != w.ofLinks {
+		if err := w.news.OfLinks(overlap); err != nil {
+			w.report([]string{err.Error()})
 			return
 		}
-		now := h.overlaps(except, subnets)
-		if overlap := len(now) > 0; overlap != ofLinks {
-			if err := news.OfLinks(overlap); err != nil {
-				report([]string{err.Error()})
-				return
-			}
-			ofLinks, now = overlap, h.overlaps(except, subnets) // with what has happened until then
-		}
-		if first || !slices.Equal(now, last) {
-			report(now)
-		}
-		first, last = false, now
+		w.ofLinks, now = overlap, w.links.overlaps(w.except, w.subnets) // with what has happened until then
 	}
-	rtnl.Receive(ctx, news.Socket, look)
-	return nil
+	if first || !slices.Equal(now, w.last) {
+		w.report(now)
+	}
+	w.last = now
 }
 
 func (h *Handle) overlaps(except string, subnets []netip.Prefix) []string {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,6 +73,67 @@ func TestWatchOverlaps(t *testing.T) {
 	stop()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// A lookout misses nothing of what comes after it was opened, before its subnets are known and
+// before it is watched, and is not bothered by what happens on the network's own interface.
+func TestLookout(t *testing.T) {
+	t.Parallel()
+	host := netnstest.New(t)
+	h := netnstest.Link(t, host)
+	netnstest.Bridge(t, host, "other")
+	subnets := []netip.Prefix{netip.MustParsePrefix("10.9.0.0/24"), netip.MustParsePrefix("fd09::/64")}
+	for name, address := range map[string]string{"before Narrow": "10.9.0.7/32", "before Watch": "fd09::7/128", "never": ""} {
+		lookout, err := h.LookOut()
+		if err != nil {
+			t.Fatal(err)
+		}
+		come := func(when string) {
+			if when != name {
+				return
+			}
+			if err := h.Configure("other", []netip.Prefix{netip.MustParsePrefix(address)}, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		come("before Narrow")
+		if err := lookout.Narrow(subnets); err != nil {
+			t.Fatal(err)
+		}
+		come("before Watch")
+		netnstest.Bridge(t, host, "br0", "10.9.0.1/24", "fd09::1/64")
+
+		ctx, stop := context.WithCancel(t.Context())
+		reports, done := make(chan []string, 16), make(chan struct{})
+		go func() {
+			defer close(done)
+			lookout.Watch(ctx, h, "br0", func(lines []string) { reports <- lines })
+		}()
+		if first := <-reports; first != nil {
+			t.Errorf("%s: the first report is %q, want none", name, first)
+		}
+		if address != "" {
+			select {
+			case got := <-reports:
+				if len(got) != 1 || !strings.Contains(got[0], "address "+address+" of other") {
+					t.Errorf("%s: report %q, want one of %s", name, got, address)
+				}
+			case <-time.After(10 * time.Second):
+				t.Errorf("%s: address %s is not reported", name, address)
+			}
+		}
+		stop()
+		<-done
+		for len(reports) > 0 {
+			t.Errorf("%s: reports %q, too", name, <-reports)
+		}
+		for _, link := range []string{"br0", "other"} {
+			if err := h.Delete(link); err != nil {
+				t.Fatal(err)
+			}
+		}
+		netnstest.Bridge(t, host, "other")
 	}
 }
 

@@ -72,6 +72,7 @@ func TestCounts(t *testing.T) {
 		lines = append(lines, fmt.Sprintf("%s\t%d\t%s\t%+d", what, networks, strings.Join(counts, "\t"), now-open))
 		open = now
 	}
+	count("create", 1, []string{"network", "create", "late"})
 	for _, n := range []int{1, 2, 4} {
 		create := []string{"create", "--name", "one"}
 		for i := range n {

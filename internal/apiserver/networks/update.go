@@ -97,7 +97,7 @@ func (n *network) pluginConfiguration(r resource.StoredNetwork) *pluginv1.Networ
 		Ipv6Subnet:     field.PrefixString(want.IPv6),
 		Mtu:            uint32(c.MTU),
 		Options:        c.Options,
-		UsedPrefixes:   n.service.ledger.Used(n.id),
+		UsedPrefixes:   n.service.ledger.Used(r),
 		ReservedRanges: wire.RangesToProto(c.ReservedRanges),
 		Ipv4Disabled:   c.IPv4Disabled,
 		Ipv6Disabled:   c.IPv6Disabled,

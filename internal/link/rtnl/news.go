@@ -18,9 +18,14 @@ import (
 // at the start, and when there were more than there was room for. It closes the
 // socket.
 func Receive(ctx context.Context, socket *subscription.Subscription, changed func([]syscall.NetlinkMessage)) {
+	changed(nil)
+	Follow(ctx, socket, changed)
+}
+
+// Follow is Receive for who knows how things were when the subscription began.
+func Follow(ctx context.Context, socket *subscription.Subscription, changed func([]syscall.NetlinkMessage)) {
 	stop := context.AfterFunc(ctx, socket.Close)
 	defer stop()
-	changed(nil)
 	for ctx.Err() == nil {
 		messages, err := socket.Receive()
 		// ENOBUFS: there were more messages than room, so something changed.
@@ -33,6 +38,8 @@ func Receive(ctx context.Context, socket *subscription.Subscription, changed fun
 	}
 }
 
+var groupsOfPrefixes = []int{unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE}
+
 // News is what the kernel tells of addresses and routes in some subnets.
 type News struct {
 	Socket  *subscription.Subscription
@@ -40,19 +47,34 @@ type News struct {
 	filter  sockfilter.Filter
 }
 
-// WatchPrefixes subscribes to it, in a namespace or, where that is nil, the caller's. What happens to other networks' subnets and to all ports does not
-// wake the process.
+// WatchPrefixes subscribes to it, in a namespace or, where that is nil, the caller's. What
+// happens to other networks' subnets and to all ports does not wake the process.
 func WatchPrefixes(ns *netns.Namespace, subnets []netip.Prefix) (News, error) {
 	filter, err := FilterPrefixes(subnets)
 	if err != nil {
 		return News{}, err
 	}
-	socket, err := Subscribe(ns, filter,
-		unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE)
+	socket, err := Subscribe(ns, filter, groupsOfPrefixes...)
 	if err != nil {
 		return News{}, err
 	}
 	return News{socket, subnets, filter}, nil
+}
+
+// WatchAllPrefixes is WatchPrefixes for who does not know the subnets yet, until Narrow.
+func WatchAllPrefixes(ns *netns.Namespace) (News, error) {
+	socket, err := subscription.Open(ns, unix.NETLINK_ROUTE, groupsOfPrefixes...)
+	return News{Socket: socket}, err
+}
+
+// Narrow leaves of the news those in some subnets.
+func (n *News) Narrow(subnets []netip.Prefix) error {
+	filter, err := FilterPrefixes(subnets)
+	if err != nil {
+		return err
+	}
+	n.subnets, n.filter = subnets, filter
+	return n.Socket.Filter(filter)
 }
 
 // Subscribe receives of groups what passes a filter, and nothing else from the beginning.
@@ -74,10 +96,12 @@ func Subscribe(ns *netns.Namespace, filter sockfilter.Filter, groups ...int) (*s
 	return socket, nil
 }
 
-// Concern tells the messages that speak of a prefix which overlaps a subnet.
-func (n News) Concern(m syscall.NetlinkMessage) bool {
-	p := PrefixOf(m)
-	return p.IsValid() && p.Bits() > 0 && slices.ContainsFunc(n.subnets, p.Overlaps)
+// Concern tells the messages that speak of a prefix which overlaps a subnet, elsewhere than on
+// the interface with an index, 0 for none.
+func (n News) Concern(m syscall.NetlinkMessage, except int) bool {
+	p, index := prefixOf(m)
+	elsewhere := except == 0 || index != except
+	return elsewhere && p.IsValid() && p.Bits() > 0 && slices.ContainsFunc(n.subnets, p.Overlaps)
 }
 
 // OfLinks adds all that happens to links, or takes it away again. The routes of a

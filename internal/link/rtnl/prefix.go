@@ -1,41 +1,47 @@
 package rtnl
 
 import (
+	"encoding/binary"
 	"net/netip"
-	"slices"
 	"syscall"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
-// PrefixOf returns the destination of a route or the subnet of an
-// address; zero for any other message.
-func PrefixOf(m syscall.NetlinkMessage) netip.Prefix {
+// prefixOf returns the destination of a route or the subnet of an address, zero for any other
+// message, and the index of its interface, 0 where it is not one.
+func prefixOf(m syscall.NetlinkMessage) (p netip.Prefix, index int) {
 	var header int
 	var bits uint8
-	var kinds []uint16
 	switch m.Header.Type {
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
 		if header = unix.SizeofRtMsg; len(m.Data) >= header {
-			bits, kinds = nl.DeserializeRtMsg(m.Data).Dst_len, []uint16{unix.RTA_DST}
+			bits = nl.DeserializeRtMsg(m.Data).Dst_len
 		}
 	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
 		if header = unix.SizeofIfAddrmsg; len(m.Data) >= header {
-			bits, kinds = nl.DeserializeIfAddrmsg(m.Data).Prefixlen, []uint16{unix.IFA_LOCAL, unix.IFA_ADDRESS}
+			message := nl.DeserializeIfAddrmsg(m.Data)
+			bits, index = message.Prefixlen, int(message.Index)
 		}
 	}
-	if kinds == nil {
-		return netip.Prefix{}
+	if header == 0 || len(m.Data) < header {
+		return netip.Prefix{}, 0
 	}
-	attributes, err := nl.ParseRouteAttr(m.Data[header:])
+	ofRoute := index == 0
+	err := eachAttribute(m.Data[header:], func(kind uint16, value []byte) {
+		switch {
+		case ofRoute && kind == unix.RTA_OIF && len(value) == 4:
+			index = int(binary.NativeEndian.Uint32(value))
+		case p.IsValid(): // the first one counts
+		case ofRoute && kind == unix.RTA_DST, !ofRoute && (kind == unix.IFA_LOCAL || kind == unix.IFA_ADDRESS):
+			if address, ok := netip.AddrFromSlice(value); ok {
+				p = netip.PrefixFrom(address, int(bits)).Masked()
+			}
+		}
+	})
 	if err != nil {
-		return netip.Prefix{}
+		return netip.Prefix{}, 0
 	}
-	for _, a := range attributes {
-		if address, ok := netip.AddrFromSlice(a.Value); ok && slices.Contains(kinds, a.Attr.Type) {
-			return netip.PrefixFrom(address, int(bits)).Masked()
-		}
-	}
-	return netip.Prefix{}
+	return p, index
 }

@@ -73,6 +73,9 @@ type Network struct {
 	// loopback says that the bridge routes the host's loopback addresses; guarded by mu.
 	loopback bool
 	unwatch  func() // guarded by mu; nil: no healing
+	// lookout has gathered what the host uses since a first start looked at it, for Warn;
+	// guarded by mu, nil: another start, or Warn has it.
+	lookout *link.Lookout
 	// stopping is closed by Stop; guarded by mu, nil before Start.
 	stopping <-chan struct{}
 }
@@ -134,7 +137,7 @@ func (n *Network) Start(_ context.Context, c networkplugin.Configuration) (netwo
 	if err != nil {
 		return networkplugin.Realization{}, err
 	}
-	r, err := n.choose(links, c)
+	r, err := n.chooseWatched(links, c)
 	if err != nil {
 		return networkplugin.Realization{}, err
 	}
@@ -364,14 +367,25 @@ func (n *Network) Warn(ctx context.Context, report func([]string)) {
 	}
 	defer links.Close()
 	n.mu.Lock()
-	var subnets []netip.Prefix
-	for _, a := range n.spec.Addresses {
-		subnets = append(subnets, a.Masked())
-	}
+	lookout := n.lookout
+	n.lookout = nil
+	subnets := subnetsOf(n.spec)
 	n.mu.Unlock()
+	if lookout != nil {
+		lookout.Watch(ctx, links, n.bridge, report)
+		return
+	}
 	if err := links.WatchOverlaps(ctx, n.bridge, subnets, report); err != nil {
 		report([]string{err.Error()})
 	}
+}
+
+func subnetsOf(s link.BridgeSpec) []netip.Prefix {
+	var subnets []netip.Prefix
+	for _, a := range s.Addresses {
+		subnets = append(subnets, a.Masked())
+	}
+	return subnets
 }
 
 // Stop ends the watch; with remove, bridge, ports and elements of the packet
@@ -388,6 +402,7 @@ func (n *Network) Stop(_ context.Context, remove bool) error {
 	}
 	n.started = false
 	n.mu.Unlock()
+	n.keepLookout(nil)
 	if remove {
 		err = n.remove(links)
 	}

@@ -78,6 +78,38 @@ func hostAccessOf(options map[string]string) (firewall.HostAccess, error) {
 	}
 }
 
+// chooseWatched is choose, and keeps a lookout for Warn where the network is new: what comes
+// to overlap its subnets after the choice is told of, though nobody looks a second time.
+func (n *Network) chooseWatched(links *link.Handle, c networkplugin.Configuration) (networkplugin.Realization, error) {
+	if !isNew(c) {
+		return n.choose(links, c)
+	}
+	lookout, err := links.LookOut()
+	if err != nil { // then Warn says so
+		return n.choose(links, c)
+	}
+	r, err := n.choose(links, c)
+	if err == nil {
+		err = lookout.Narrow(subnetsOf(n.specOf(r)))
+	}
+	if err != nil {
+		lookout.Close()
+		return networkplugin.Realization{}, err
+	}
+	n.keepLookout(lookout)
+	return r, nil
+}
+
+// keepLookout takes the place of one that no Warn has used.
+func (n *Network) keepLookout(l *link.Lookout) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.lookout != nil {
+		n.lookout.Close()
+	}
+	n.lookout = l
+}
+
 // choose returns the network with its router's addresses as gateways.
 func (n *Network) choose(links *link.Handle, c networkplugin.Configuration) (networkplugin.Realization, error) {
 	on, err := familiesOf(c)

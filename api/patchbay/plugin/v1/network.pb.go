@@ -281,8 +281,8 @@ type NetworkConfiguration struct {
 	Ipv6Subnet string                 `protobuf:"bytes,5,opt,name=ipv6_subnet,json=ipv6Subnet,proto3" json:"ipv6_subnet,omitempty"`
 	Options    map[string]string      `protobuf:"bytes,6,rep,name=options,proto3" json:"options,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // unknown keys are refused
 	Mtu        uint32                 `protobuf:"varint,7,opt,name=mtu,proto3" json:"mtu,omitempty"`                                                                                  // 0: the plugin chooses
-	// Prefixes that other networks use: a chosen subnet must not overlap them
-	// and a given one that does is refused.
+	// Prefixes that other networks use, of the families of which the plugin chooses the
+	// subnet, which must not overlap them. A given one that does is refused.
 	UsedPrefixes []*NetworkPrefix `protobuf:"bytes,8,rep,name=used_prefixes,json=usedPrefixes,proto3" json:"used_prefixes,omitempty"`
 	// Addresses ("10.0.0.9"), prefixes or ranges ("10.0.0.9-10.0.0.20") that are
 	// given on request only.

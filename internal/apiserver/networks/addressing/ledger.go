@@ -99,19 +99,32 @@ func (l *Ledger) claimLocked(id, name string, want, given resource.PinnedSubnets
 
 func overlap(a, b netip.Prefix) bool { return a.IsValid() && b.IsValid() && a.Overlaps(b) }
 
-// Used returns the prefixes that a network's plugin must keep off.
-func (l *Ledger) Used(id string) []*pluginv1.NetworkPrefix {
+// Used returns the prefixes that the plugin of a network must keep off, of the families of
+// which it chooses a subnet. Given and pinned ones have been compared with the claims of all.
+func (l *Ledger) Used(r resource.StoredNetwork) []*pluginv1.NetworkPrefix {
+	want := Wanted(r)
+	chooses4 := !want.IPv4.IsValid() && !r.Configuration.IPv4Disabled
+	chooses6 := !want.IPv6.IsValid() && !r.Configuration.IPv6Disabled
+	if !chooses4 && !chooses6 {
+		return nil
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var out []*pluginv1.NetworkPrefix
+	out := make([]*pluginv1.NetworkPrefix, 0, 2*len(l.claims))
+	add := func(network string, p netip.Prefix) {
+		if p.IsValid() {
+			out = append(out, &pluginv1.NetworkPrefix{Network: network, Prefix: p.String()})
+		}
+	}
 	for other, c := range l.claims {
-		if other == id {
+		if other == r.ID {
 			continue
 		}
-		for _, p := range []netip.Prefix{c.subnets.IPv4, c.subnets.IPv6} {
-			if p.IsValid() {
-				out = append(out, &pluginv1.NetworkPrefix{Network: c.name, Prefix: p.String()})
-			}
+		if chooses4 {
+			add(c.name, c.subnets.IPv4)
+		}
+		if chooses6 {
+			add(c.name, c.subnets.IPv6)
 		}
 	}
 	return out
