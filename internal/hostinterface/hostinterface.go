@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/overlaps"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/resource"
 )
@@ -68,7 +69,7 @@ func (r Reporter) Warn(ctx context.Context, report func([]string)) {
 	}
 	defer links.Close()
 	name, subnets := r.Place()
-	if err := links.WatchOverlaps(ctx, name, subnets, report); err != nil {
+	if err := overlaps.Watch(ctx, links, name, subnets, report); err != nil {
 		report([]string{err.Error()})
 	}
 }

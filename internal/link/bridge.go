@@ -92,7 +92,7 @@ func (h *Handle) BridgeFaults(s BridgeSpec) []string {
 
 // Ports returns the interfaces that are ports of the bridge: none of one that is not there.
 func (h *Handle) Ports(bridge string) ([]Interface, error) {
-	index, err := h.index(bridge)
+	index, err := h.Index(bridge)
 	if errdefs.IsNotFound(err) {
 		return nil, nil
 	}
@@ -116,14 +116,14 @@ func (h *Handle) Ports(bridge string) ([]Interface, error) {
 // knows about who has the addresses is removed, so that their next owners are asked
 // for at once; that happens also when the port is not there: errdefs.ErrNotFound.
 func (h *Handle) Retire(port, bridge, prefix string, addresses []netip.Addr) (index int, err error) {
-	index, err = h.index(port)
+	index, err = h.Index(port)
 	if errdefs.IsNotFound(err) {
 		return 0, errors.Join(err, h.forgetNeighbours(bridge, addresses))
 	}
 	if err != nil {
 		return 0, err
 	}
-	master, err := h.index(bridge)
+	master, err := h.Index(bridge)
 	if err != nil && !errdefs.IsNotFound(err) {
 		return 0, err
 	}
@@ -212,7 +212,7 @@ func (h *Handle) bridgeRepairs(index int, s BridgeSpec) ([]*nl.NetlinkRequest, e
 // forgetNeighbours removes what the host knows about who has the addresses on
 // an interface, if that is there.
 func (h *Handle) forgetNeighbours(name string, addresses []netip.Addr) error {
-	index, err := h.index(name)
+	index, err := h.Index(name)
 	if errdefs.IsNotFound(err) {
 		return nil
 	}

@@ -64,7 +64,7 @@ func (h *Handle) Rewire(added []Configuration, changes []routing.Change) error {
 // identify returns the index of an interface and its MAC address.
 func (h *Handle) identify(c Configuration) (int, net.HardwareAddr, error) {
 	if mac := c.MAC.HardwareAddr(); mac != nil {
-		index, err := h.index(c.Interface)
+		index, err := h.Index(c.Interface)
 		return index, mac, err
 	}
 	l, err := h.byName(c.Interface)

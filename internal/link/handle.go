@@ -228,7 +228,7 @@ func (h *Handle) routes(names naming) ([]HostRoute, error) {
 
 // Delete removes a link as DeleteIndex does. One that has gone already is no error.
 func (h *Handle) Delete(name string) error {
-	index, err := h.index(name)
+	index, err := h.Index(name)
 	if errdefs.IsNotFound(err) {
 		return nil
 	}
@@ -254,7 +254,7 @@ func (h *Handle) DeleteIndex(index int) error {
 // SetDown stops a link from carrying traffic. One that has gone already is no
 // error.
 func (h *Handle) SetDown(name string) error {
-	index, err := h.index(name)
+	index, err := h.Index(name)
 	if errdefs.IsNotFound(err) {
 		return nil
 	}
@@ -289,15 +289,18 @@ func (h *Handle) byName(name string) (netlink.Link, error) {
 
 // Has reports whether there is an interface of a name.
 func (h *Handle) Has(name string) (bool, error) {
-	_, err := h.index(name)
+	_, err := h.Index(name)
 	if errdefs.IsNotFound(err) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// index returns that of the interface of a name, or errdefs.ErrNotFound.
-func (h *Handle) index(name string) (int, error) {
+// Namespace is that of the handle; nil: the process's.
+func (h *Handle) Namespace() *netns.Namespace { return h.ns }
+
+// Index returns that of the interface of a name, or errdefs.ErrNotFound.
+func (h *Handle) Index(name string) (int, error) {
 	index, err := h.raw.Index(name)
 	if errors.Is(err, unix.ENODEV) {
 		return 0, fmt.Errorf("interface %s: is not there: %w", name, errdefs.ErrNotFound)

@@ -52,7 +52,7 @@ func (h *Handle) AddBridgePorts(ports ...BridgePort) error {
 func (h *Handle) addPairs(ports []BridgePort) error {
 	pairs := make([]*nl.NetlinkRequest, len(ports))
 	for i, p := range ports {
-		master, err := h.index(p.Bridge)
+		master, err := h.Index(p.Bridge)
 		if err != nil {
 			return fmt.Errorf("bridge %s: %w", p.Bridge, err)
 		}

@@ -17,7 +17,7 @@ func (h *Handle) Reroute(changes ...routing.Change) error { return h.Rewire(nil,
 func (h *Handle) routingSteps(changes []routing.Change) ([]rtnl.Step, error) {
 	var tables, mains, removals []rtnl.Step
 	for _, c := range changes {
-		index, err := h.index(c.Interface)
+		index, err := h.Index(c.Interface)
 		if err != nil {
 			return nil, err
 		}

@@ -22,7 +22,7 @@ type Survey struct {
 func (h *Handle) Survey(except string) (Survey, error) {
 	const few = 256 // as many as a host of some networks has
 	out := Survey{Prefixes: make([]netip.Prefix, 0, few)}
-	gateway, err := h.eachUsed(except, func(p netip.Prefix) { out.Prefixes = append(out.Prefixes, p) })
+	gateway, err := h.EachUsed(except, func(p netip.Prefix) { out.Prefixes = append(out.Prefixes, p) })
 	if err != nil {
 		return Survey{}, err
 	}
@@ -32,12 +32,12 @@ func (h *Handle) Survey(except string) (Survey, error) {
 	return out, nil
 }
 
-// eachUsed calls each with the prefixes of Survey, and returns the index of the interface
+// EachUsed calls each with the prefixes of Survey, and returns the index of the interface
 // of the first default route, 0 where there is none.
-func (h *Handle) eachUsed(except string, each func(netip.Prefix)) (gateway int, err error) {
+func (h *Handle) EachUsed(except string, each func(netip.Prefix)) (gateway int, err error) {
 	index := 0
 	if except != "" {
-		if index, err = h.index(except); err != nil && !errdefs.IsNotFound(err) {
+		if index, err = h.Index(except); err != nil && !errdefs.IsNotFound(err) {
 			return 0, err
 		}
 	}

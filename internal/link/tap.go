@@ -38,7 +38,7 @@ func (h *Handle) Rename(name, to string, mtu int) error {
 // The port is gone when all descriptors of the files are closed. A port of that name
 // is what a dead sandbox left; it is removed first.
 func (h *Handle) AddBridgeTap(bridge, port string, mtu, queues int) ([]*os.File, error) {
-	master, err := h.index(bridge)
+	master, err := h.Index(bridge)
 	if err != nil {
 		return nil, fmt.Errorf("bridge %s: %w", bridge, err)
 	}

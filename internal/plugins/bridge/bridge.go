@@ -24,6 +24,7 @@ import (
 	"patchbay.dev/patchbay/internal/firewall"
 	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/link/loopback"
+	"patchbay.dev/patchbay/internal/link/overlaps"
 	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/networkplugin"
@@ -75,7 +76,7 @@ type Network struct {
 	unwatch  func() // guarded by mu; nil: no healing
 	// lookout has gathered what the host uses since a first start looked at it, for Warn;
 	// guarded by mu, nil: another start, or Warn has it.
-	lookout *link.Lookout
+	lookout *overlaps.Lookout
 	// stopping is closed by Stop; guarded by mu, nil before Start.
 	stopping <-chan struct{}
 }
@@ -375,7 +376,7 @@ func (n *Network) Warn(ctx context.Context, report func([]string)) {
 		lookout.Watch(ctx, links, n.bridge, report)
 		return
 	}
-	if err := links.WatchOverlaps(ctx, n.bridge, subnets, report); err != nil {
+	if err := overlaps.Watch(ctx, links, n.bridge, subnets, report); err != nil {
 		report([]string{err.Error()})
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/firewall"
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/overlaps"
 	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/networkplugin"
 	"patchbay.dev/patchbay/resource"
@@ -84,7 +85,7 @@ func (n *Network) chooseWatched(links *link.Handle, c networkplugin.Configuratio
 	if !isNew(c) {
 		return n.choose(links, c)
 	}
-	lookout, err := links.LookOut()
+	lookout, err := overlaps.LookOut(links)
 	if err != nil { // then Warn says so
 		return n.choose(links, c)
 	}
@@ -101,7 +102,7 @@ func (n *Network) chooseWatched(links *link.Handle, c networkplugin.Configuratio
 }
 
 // keepLookout takes the place of one that no Warn has used.
-func (n *Network) keepLookout(l *link.Lookout) {
+func (n *Network) keepLookout(l *overlaps.Lookout) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.lookout != nil {

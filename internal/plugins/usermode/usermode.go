@@ -20,6 +20,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/frameswitch"
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/overlaps"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/userstack"
 	"patchbay.dev/patchbay/networkplugin"
@@ -284,7 +285,7 @@ func addresses(p networkplugin.Port) []netip.Addr {
 func (n *Network) Warn(ctx context.Context, report func([]string)) {
 	run, err := n.started()
 	if err == nil {
-		err = run.links.WatchOverlaps(ctx, "", run.subnets, report)
+		err = overlaps.Watch(ctx, run.links, "", run.subnets, report)
 	}
 	if err != nil {
 		report([]string{err.Error()})
