@@ -30,10 +30,13 @@ import (
 )
 
 const (
-	// restoreTimeout bounds how long a guest may take that goes on from a template;
+	// restoreTimeout bounds how long a guest may take that goes on from a template
 	// until its agent answers, and again until it has made its file system; then another
 	// one is booted. Each takes some 100 ms.
 	restoreTimeout = 5 * time.Second
+	// emulatedRestoreTimeout is that of a guest in software, whose host may have much
+	// else to do.
+	emulatedRestoreTimeout = 20 * time.Second
 	// entropyBytes is how much of the host's randomness a guest begins with.
 	entropyBytes = 64
 )
@@ -138,12 +141,17 @@ func (e *Engine) goOn(ctx context.Context, m *bare.Machine, way *control.Way, t 
 		defer memory.Close()
 		c.Memory, c.Shared = memory, true
 	}
-	if err := e.launch(ctx, c, way, restoreTimeout, errNotRestored); err != nil {
+	limit := restoreTimeout
+	if c.Accelerator == qemu.TCG {
+		limit = emulatedRestoreTimeout
+	}
+	late := notRestored(limit)
+	if err := e.launch(ctx, c, way, limit, late); err != nil {
 		return err
 	}
 	err := e.plugShares(ctx, shares)
 	if err == nil {
-		err = e.settle(ctx, restoreTimeout, errNotRestored)
+		err = e.settle(ctx, limit, late)
 	}
 	if err != nil {
 		err = e.explain(err)
@@ -166,7 +174,9 @@ func (e *Engine) plugShares(ctx context.Context, shares []qemu.Share) error {
 // from one that is booted for that.
 func (e *Engine) Errand() []string { return e.errand }
 
-var errNotRestored = fmt.Errorf("the agent does not answer within %v: %w", restoreTimeout, errdefs.ErrUnavailable)
+func notRestored(limit time.Duration) error {
+	return fmt.Errorf("the agent does not answer within %v: %w", limit, errdefs.ErrUnavailable)
+}
 
 // launch starts the machine and waits for its agent. The way is closed.
 func (e *Engine) launch(ctx context.Context, c qemu.Config, way *control.Way, limit time.Duration, late error) (err error) {

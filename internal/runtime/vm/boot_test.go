@@ -26,8 +26,9 @@ func TestAGuestThatStandsStillIsGivenUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		e := &Engine{session: session}
-		if err := e.settle(t.Context(), restoreTimeout, errNotRestored); !errors.Is(err, errNotRestored) {
-			t.Errorf("error %v, want %v", err, errNotRestored)
+		late := notRestored(restoreTimeout)
+		if err := e.settle(t.Context(), restoreTimeout, late); !errors.Is(err, late) {
+			t.Errorf("error %v, want %v", err, late)
 		}
 		e.calls.Close()
 		if err := errors.Join(session.Close(), guest.Close()); err != nil {
