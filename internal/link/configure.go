@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -22,7 +23,13 @@ type Configuration struct {
 	Routes    []resource.Route // in their order; a destination of length 0 is the default route
 	// Sysctls override what an interface of a sandbox has otherwise.
 	Sysctls []sysctl.Interface
+	// Born says that the interface was made in its namespace, which sysctl.PrepareNamespace has
+	// prepared: it has the settings of a sandbox's interfaces.
+	Born bool
 }
+
+// ready reports whether the interface has all its settings.
+func (c Configuration) ready() bool { return c.Born && len(c.Sysctls) == 0 }
 
 // Configure sets an interface up and gives it addresses and routes: Rewire for one.
 func (h *Handle) Configure(name string, addresses []netip.Prefix, routes []resource.Route, sysctls ...sysctl.Interface) error {
@@ -39,20 +46,21 @@ func (h *Handle) Rewire(added []Configuration, changes []routing.Change) error {
 	var addresses []netip.Prefix
 	var steps []rtnl.Step
 	var announcements []*nl.NetlinkRequest
+	answering, err := h.prepare(added, changes)
+	if err != nil {
+		return err
+	}
 	for _, c := range added {
 		index, mac, err := h.identify(c)
 		if err != nil {
 			return err
 		}
-		steps = append(steps, c.steps(index)...)
+		steps = append(steps, c.steps(index, answering[c.Interface])...)
 		announcements = append(announcements, rtnl.Optional(rtnl.Announce(index, mac)))
 		addresses = append(addresses, c.Addresses...)
 	}
 	routes, err := h.routingSteps(changes)
 	if err != nil {
-		return err
-	}
-	if err := h.prepare(added, changes); err != nil {
 		return err
 	}
 	if err := h.raw.RunSettled(append(steps, routes...), addresses); err != nil {
@@ -74,32 +82,43 @@ func (h *Handle) identify(c Configuration) (int, net.HardwareAddr, error) {
 	return l.Attrs().Index, l.Attrs().HardwareAddr, nil
 }
 
-// prepare makes the settings of interfaces.
-func (h *Handle) prepare(added []Configuration, changes []routing.Change) error {
-	if len(added)+len(changes) == 0 {
-		return nil
+// prepare makes the settings of interfaces. It returns those that an interface is yet to get,
+// by its name, and then by their numbers.
+func (h *Handle) prepare(added []Configuration, changes []routing.Change) (map[string]map[int]uint32, error) {
+	unready := slices.DeleteFunc(slices.Clone(added), Configuration.ready)
+	answering := slices.DeleteFunc(slices.Clone(changes), func(c routing.Change) bool { return !c.BeginsToAnswer() })
+	if len(unready)+len(answering) == 0 {
+		return nil, nil
 	}
-	return h.Inside(func() error {
-		for _, c := range added {
+	left := map[string]map[int]uint32{}
+	err := h.Inside(func() error {
+		for _, c := range unready {
 			if err := sysctl.Prepare(c.Interface, c.Sysctls); err != nil {
 				return err
 			}
 		}
-		for _, c := range changes {
-			if !c.BeginsToAnswer() {
+		var born map[int]uint32
+		for _, c := range answering {
+			if !slices.ContainsFunc(added, func(a Configuration) bool { return a.Interface == c.Interface && a.ready() }) {
+				if err := sysctl.AnswerForItself(c.Interface); err != nil {
+					return err
+				}
 				continue
 			}
-			if err := sysctl.AnswerForItself(c.Interface); err != nil {
-				return err
+			if born == nil {
+				born = sysctl.BornToAnswerForItself()
 			}
+			left[c.Interface] = born
 		}
 		return nil
 	})
+	return left, err
 }
 
-func (c Configuration) steps(index int) []rtnl.Step {
+// steps are those of a new interface, which gets the settings of IPv4 too.
+func (c Configuration) steps(index int, settings map[int]uint32) []rtnl.Step {
 	what := func(format string, of any) string { return fmt.Sprintf("interface %s: "+format, c.Interface, of) }
-	steps := []rtnl.Step{{Request: rtnl.Flags(index, true), What: fmt.Sprintf("interface %s: set up", c.Interface)}}
+	steps := []rtnl.Step{{Request: rtnl.IPv4Settings(rtnl.Flags(index, true), settings), What: fmt.Sprintf("interface %s: set up", c.Interface)}}
 	for _, a := range c.Addresses {
 		steps = append(steps, rtnl.Step{Request: rtnl.Address(unix.RTM_NEWADDR, index, a), What: what("address %s", a)})
 	}

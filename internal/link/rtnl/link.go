@@ -21,6 +21,21 @@ func Flags(index int, up bool) *nl.NetlinkRequest {
 	return req
 }
 
+// IPv4Settings gives the link of a request that is about an existing one settings of IPv4, by
+// their numbers (include/uapi/linux/ip.h): those below /proc/sys/net/ipv4/conf.
+func IPv4Settings(req *nl.NetlinkRequest, settings map[int]uint32) *nl.NetlinkRequest {
+	if len(settings) == 0 {
+		return req
+	}
+	spec := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
+	conf := spec.AddRtAttr(unix.AF_INET, nil).AddRtAttr(unix.IFLA_INET_CONF, nil)
+	for number, value := range settings {
+		conf.AddRtAttr(number, nl.Uint32Attr(value))
+	}
+	req.AddData(spec)
+	return req
+}
+
 // Up sets the link of that name up.
 func Up(name string) *nl.NetlinkRequest {
 	req := Flags(0, true)

@@ -121,12 +121,18 @@ func Prepare(name string, asked []Interface) error {
 	return errors.Join(faults...)
 }
 
+// The settings of AnswerForItself.
+const (
+	arpIgnore   = "arp_ignore"
+	arpAnnounce = "arp_announce"
+)
+
 // AnswerForItself has an interface answer ARP for its own addresses only, and
 // ask with them only: with two interfaces in one subnet the kernel would else
 // answer for one by the other (kernel, ip-sysctl.rst). What is no longer the
 // kernel's default stays.
 func AnswerForItself(name string) error {
-	for key, value := range map[string]string{"arp_ignore": "1", "arp_announce": "2"} {
+	for key, value := range map[string]string{arpIgnore: "1", arpAnnounce: "2"} {
 		path := filepath.Join("ipv4/conf", name, key)
 		if Get(path) != "0" {
 			continue
@@ -137,4 +143,18 @@ func AnswerForItself(name string) error {
 		}
 	}
 	return nil
+}
+
+// BornToAnswerForItself returns what AnswerForItself would set of an interface that has just
+// been born, by the numbers of the settings (include/uapi/linux/ip.h).
+func BornToAnswerForItself() map[int]uint32 {
+	const numberOfAnnounce, numberOfIgnore = 18, 19 // IPV4_DEVCONF_ARP_ANNOUNCE, _IGNORE
+	settings := map[int]uint32{}
+	if Get("ipv4/conf/default/"+arpIgnore) == "0" {
+		settings[numberOfIgnore] = 1
+	}
+	if Get("ipv4/conf/default/"+arpAnnounce) == "0" {
+		settings[numberOfAnnounce] = 2
+	}
+	return settings
 }

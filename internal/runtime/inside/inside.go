@@ -12,21 +12,28 @@ import (
 	"patchbay.dev/patchbay/internal/sandbox"
 )
 
+// Origin says of an interface whether it was born in the sandbox's namespace after
+// sysctl.PrepareNamespace.
+type Origin func(sandbox.Interface) bool
+
+// Elsewhere is the origin of interfaces that were brought.
+func Elsewhere(sandbox.Interface) bool { return false }
+
 // Configure gives interfaces that are there and down what their plans say, and
 // sets them up. The handle is on their namespace.
-func Configure(h *link.Handle, interfaces ...sandbox.Interface) error {
-	return h.Rewire(configurations(interfaces, true), ownTables(interfaces))
+func Configure(h *link.Handle, born Origin, interfaces ...sandbox.Interface) error {
+	return h.Rewire(configurations(interfaces, born, true), ownTables(interfaces))
 }
 
 // configurations are what interfaces get: with routes, or addresses alone.
-func configurations(interfaces []sandbox.Interface, routes bool) []link.Configuration {
+func configurations(interfaces []sandbox.Interface, born Origin, routes bool) []link.Configuration {
 	all := make([]link.Configuration, len(interfaces))
 	for place, i := range interfaces {
-		all[place] = link.Configuration{Interface: i.Name, Addresses: i.Addresses, Sysctls: sysctls(i)}
+		all[place] = link.Configuration{Interface: i.Name, Addresses: i.Addresses, Sysctls: sysctls(i), Born: born(i)}
 		if routes {
 			all[place].Routes = i.Routes
 		}
-		if _, born := i.Link.(sandbox.BridgePort); born { // with the planned one
+		if _, port := i.Link.(sandbox.BridgePort); port { // with the planned one
 			all[place].MAC = i.MAC
 		}
 	}
@@ -58,7 +65,7 @@ func sysctls(i sandbox.Interface) []sysctl.Interface {
 // routes of all interfaces from those of one plan to those of
 // another. Those that are in one of them only have no routes in the other one;
 // those that are not there are left out. The handle is on their namespace.
-func Rewire(h *link.Handle, from, to []sandbox.Interface, added ...sandbox.Interface) error {
+func Rewire(h *link.Handle, born Origin, from, to []sandbox.Interface, added ...sandbox.Interface) error {
 	var changes []routing.Change
 	for _, i := range slices.Concat(from, Without(to, from)) {
 		change := routing.Change{Interface: i.Name, From: planned(i, from), To: planned(i, to)}
@@ -73,7 +80,7 @@ func Rewire(h *link.Handle, from, to []sandbox.Interface, added ...sandbox.Inter
 			changes = append(changes, change)
 		}
 	}
-	return h.Rewire(configurations(added, false), changes)
+	return h.Rewire(configurations(added, born, false), changes)
 }
 
 // planned is the routing of an interface in a plan; if it is not in it, without routes.

@@ -23,7 +23,7 @@ func (e *Engine) Plug(ctx context.Context, interfaces []sandbox.Interface) error
 		return nil
 	}
 	return e.plugAll(ctx, interfaces, func(within *link.Handle, _ *revert.Stack) error {
-		return inside.Configure(within, interfaces...)
+		return inside.Configure(within, born, interfaces...)
 	})
 }
 
@@ -31,8 +31,8 @@ func (e *Engine) Plug(ctx context.Context, interfaces []sandbox.Interface) error
 func (e *Engine) Rewire(ctx context.Context, from, to []sandbox.Interface) error {
 	added := inside.Without(to, from)
 	return e.plugAll(ctx, added, func(within *link.Handle, undo *revert.Stack) error {
-		undo.Add(func() error { return inside.Rewire(within, to, from) })
-		if err := inside.Rewire(within, from, to, added...); err != nil {
+		undo.Add(func() error { return inside.Rewire(within, born, to, from) })
+		if err := inside.Rewire(within, born, from, to, added...); err != nil {
 			return err
 		}
 		for _, i := range inside.Without(from, to) {
@@ -42,6 +42,15 @@ func (e *Engine) Rewire(ctx context.Context, from, to []sandbox.Interface) error
 		}
 		return nil
 	})
+}
+
+// born is the origin of interfaces: makeNetwork has prepared their namespace.
+func born(i sandbox.Interface) bool {
+	switch i.Link.(type) {
+	case sandbox.BridgePort, sandbox.Macvlan, sandbox.TapStream:
+		return true
+	}
+	return false
 }
 
 // plugAll makes interfaces, down and without addresses, and then what configure

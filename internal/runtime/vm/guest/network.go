@@ -30,7 +30,7 @@ func (s *service) Plug(ctx context.Context, r *guestv1.PlugRequest) (*guestv1.Pl
 	if err := adopt(ctx, h, i); err != nil {
 		return nil, err
 	}
-	return &guestv1.PlugResponse{}, inside.Configure(h, i)
+	return &guestv1.PlugResponse{}, inside.Configure(h, inside.Elsewhere, i)
 }
 
 // Rewire changes the interfaces and their routes.
@@ -60,8 +60,8 @@ func rewire(ctx context.Context, from, to []sandbox.Interface) error {
 		}
 		added = append(added, i)
 	}
-	if err := inside.Rewire(h, from, to, added...); err != nil {
-		return errors.Join(err, inside.Rewire(h, to, from))
+	if err := inside.Rewire(h, inside.Elsewhere, from, to, added...); err != nil {
+		return errors.Join(err, inside.Rewire(h, inside.Elsewhere, to, from))
 	}
 	return nil
 }
