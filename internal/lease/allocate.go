@@ -122,9 +122,6 @@ func (t *Table) existing(e *entry) (*Opened, Lease, <-chan struct{}, error) {
 	case l.State == resource.LeasePending:
 		l.enter(resource.LeasePending)
 		t.arm(e, t.times.Pending)
-		if err := t.keep(e); err != nil {
-			return nil, Lease{}, nil, err
-		}
 	}
 	return nil, e.view(), nil, nil
 }
@@ -269,7 +266,9 @@ func (n *Opened) attachment(wish resource.AttachmentConfiguration, got Addresses
 }
 
 // complete asks the network for the parameters of the port and makes the lease
-// pending, written down before anybody knows of it.
+// pending. It is written down when it is held: one that is lost because this process was
+// killed before that was of no use to anybody yet. What is written of the key must not be
+// taken for it.
 func (t *Table) complete(network *Opened, key string, wish resource.AttachmentConfiguration) (Lease, error) {
 	t.mu.Lock()
 	port := t.entries[key].port()
@@ -289,8 +288,10 @@ func (t *Table) complete(network *Opened, key string, wish resource.AttachmentCo
 	e.Lease.AdditionalData = data
 	e.Lease.enter(resource.LeasePending)
 	e.Lease.ExpiresAt = time.Now().Add(t.times.Pending)
-	if err := errors.Join(t.writeFreed(), t.keep(e)); err != nil {
-		return Lease{}, err
+	if t.freed.unwritten[key] {
+		if err := t.keep(e); err != nil {
+			return Lease{}, err
+		}
 	}
 	t.arm(e, t.times.Pending)
 	return e.view(), nil

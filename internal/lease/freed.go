@@ -12,7 +12,7 @@ const freedDelay = 250 * time.Millisecond
 // freed are the keys whose leases are free though their files say that they are
 // held. A process that takes these up finds nobody who holds them, takes their ports
 // off once more and frees them. That is right for as long as nobody else has
-// their addresses: so they are written before any are given away.
+// their addresses: so they are written before a lease is that may have them.
 type freed struct {
 	unwritten map[string]bool
 	timer     *time.Timer // nil: nothing is about to be written

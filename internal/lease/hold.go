@@ -189,7 +189,7 @@ func (t *Table) admit(ctx context.Context, network *Opened, key, namespace strin
 	e.Lease.closeNamespace()
 	e.Lease.NetworkNamespace, e.Lease.namespace = namespace, file
 	e.Lease.State = resource.LeaseHeld // on disk; in memory once all are admitted
-	err := t.keep(e)
+	err := errors.Join(t.writeFreed(), t.keep(e))
 	e.Lease.State = before.State
 	port := e.port()
 	t.mu.Unlock()

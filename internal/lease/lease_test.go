@@ -673,12 +673,46 @@ func TestFreedIsWrittenBeforeItsAddressesAreGivenAway(t *testing.T) {
 
 		static := resource.AttachmentConfiguration{IPv4Address: first.Attachment.IPv4Address.Addr()}
 		allocate(t, table, "b", static)
+		hold(t, table, 2, "b")
 		given := t.TempDir()
 		if err := os.CopyFS(given, os.DirFS(directory)); err != nil {
 			t.Fatal(err)
 		}
 		want(t, "states after the addresses were given away", states(open(t, given, newFake(), realization)),
-			map[string]resource.LeaseState{"b": resource.LeasePending})
+			map[string]resource.LeaseState{"b": resource.LeaseOrphaned})
+	})
+}
+
+// A process that is killed takes the leases along that nobody held yet, and leaves nothing that
+// could be taken for one: neither a file of a lease that the key had before, with other
+// addresses, nor its address.
+func TestDeathBeforeHold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		directory := t.TempDir()
+		table := open(t, directory, newFake(), realization)
+		allocate(t, table, "a", resource.AttachmentConfiguration{})
+		table.LetGo(hold(t, table, 1, "a"))
+		synctest.Wait()
+		other := resource.AttachmentConfiguration{IPv4Address: netip.MustParseAddr("10.0.0.5")}
+		allocate(t, table, "a", other)
+		fresh := allocate(t, table, "b", resource.AttachmentConfiguration{})
+
+		died := t.TempDir()
+		if err := os.CopyFS(died, os.DirFS(directory)); err != nil {
+			t.Fatal(err)
+		}
+		successor := open(t, died, newFake(), realization)
+		_, err := successor.Hold(t.Context(), []string{"b"}, "", 1)
+		wantError(t, err, errdefs.ErrNotFound, "allocate it first")
+		static := resource.AttachmentConfiguration{IPv4Address: fresh.Attachment.IPv4Address.Addr()}
+		allocate(t, successor, "c", static)
+		hold(t, successor, 1, "a")
+		for _, l := range successor.List() {
+			if l.Key == "a" && l.Attachment.IPv4Address.Addr() != other.IPv4Address {
+				t.Errorf("the lease has %v, want the address of the last one, %v", l.Attachment.IPv4Address, other.IPv4Address)
+			}
+		}
 	})
 }
 

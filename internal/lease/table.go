@@ -236,7 +236,7 @@ func (t *Table) background(f func()) {
 }
 
 // Close stops all timers, ends all holds and waits for what is under way. Leases stay as
-// they are, for the next process.
+// they are, for the next process: those that are pending are written down for it.
 func (t *Table) Close() {
 	t.mu.Lock()
 	t.closed = true
@@ -259,8 +259,14 @@ func (t *Table) Close() {
 		t.log.Error("freed leases cannot be written down", "error", err)
 	}
 	for _, e := range t.entries {
-		if e.Lease != nil {
-			e.Lease.closeNamespace()
+		if e.Lease == nil {
+			continue
+		}
+		e.Lease.closeNamespace()
+		if e.Lease.State == resource.LeasePending {
+			if err := t.keep(e); err != nil {
+				t.log.Error("lease cannot be written down", "key", e.Key, "error", err)
+			}
 		}
 	}
 }
