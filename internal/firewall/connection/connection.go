@@ -21,6 +21,7 @@ import (
 type Connection struct {
 	namespace *netns.Namespace
 	tables    *nftables.Conn  // nil: not open
+	elements  *nftables.Conn  // by the socket of tables; nil: not open
 	flows     *netlink.Handle // nil: not open
 }
 
@@ -37,7 +38,7 @@ func (c *Connection) Close() error {
 	if c.flows != nil {
 		c.flows.Close()
 	}
-	c.tables, c.flows = nil, nil
+	c.tables, c.elements, c.flows = nil, nil, nil
 	return err
 }
 
@@ -45,22 +46,47 @@ func (c *Connection) Close() error {
 // something failed is not used again: there may be answers in it that nobody has read, and
 // requests that were not sent.
 func (c *Connection) Tables(f func(*nftables.Conn) error) error {
-	if c.tables == nil {
-		options := []nftables.ConnOption{nftables.AsLasting()}
-		if c.namespace != nil {
-			options = append(options, nftables.WithNetNSFd(c.namespace.FD()))
-		}
-		opened, err := nftables.New(options...)
-		if err != nil {
-			return err
-		}
-		c.tables = opened
+	if err := c.open(); err != nil {
+		return err
 	}
-	err := f(c.tables)
+	return c.use(c.tables, f)
+}
+
+// changes is Tables for transactions alone, which ask for nothing: see wire.
+func (c *Connection) changes(f func(*nftables.Conn) error) error {
+	if err := c.open(); err != nil {
+		return err
+	}
+	return c.use(c.elements, f)
+}
+
+func (c *Connection) use(conn *nftables.Conn, f func(*nftables.Conn) error) error {
+	err := f(conn)
 	if err != nil {
 		err = errors.Join(err, c.Close())
 	}
 	return err
+}
+
+func (c *Connection) open() error {
+	if c.tables != nil {
+		return nil
+	}
+	w := &wire{}
+	options := []nftables.ConnOption{nftables.AsLasting(), nftables.WithSockOptions(w.take)}
+	if c.namespace != nil {
+		options = append(options, nftables.WithNetNSFd(c.namespace.FD()))
+	}
+	tables, err := nftables.New(options...)
+	if err != nil {
+		return err
+	}
+	elements, err := nftables.New(nftables.AsLasting(), nftables.WithTestDial(w.exchange))
+	if err != nil {
+		return errors.Join(err, tables.CloseLasting())
+	}
+	c.tables, c.elements = tables, elements
+	return nil
 }
 
 // Flows calls f with a connection to the table of flows (conntrack).

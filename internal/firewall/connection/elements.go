@@ -88,16 +88,16 @@ func eachSet(all []Element, do func(*nftables.Set, []nftables.SetElement) error)
 
 // Add is the function Add.
 func (c *Connection) Add(all []Element) error {
-	return c.Tables(func(tables *nftables.Conn) error { return Add(tables, all) })
+	return c.changes(func(elements *nftables.Conn) error { return Add(elements, all) })
 }
 
 // Remove takes elements out of their sets. That some of them are not there is
 // no error: they are added first then, which is not done at once since it is twice
 // the work and as good as never needed. A set that is not there is unix.ENOENT.
 func (c *Connection) Remove(all []Element) error {
-	err := c.Tables(func(tables *nftables.Conn) error { return Remove(tables, all) })
+	err := c.changes(func(elements *nftables.Conn) error { return Remove(elements, all) })
 	if !errors.Is(err, unix.ENOENT) {
 		return err
 	}
-	return c.Tables(func(tables *nftables.Conn) error { return Cancel(tables, all) })
+	return c.changes(func(elements *nftables.Conn) error { return Cancel(elements, all) })
 }
