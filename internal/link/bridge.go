@@ -34,7 +34,7 @@ func (h *Handle) EnsureBridge(s BridgeSpec) error {
 	have, err := h.Interface(s.Name)
 	switch {
 	case errdefs.IsNotFound(err):
-		if err := h.raw.Do(bridgeRequest(s)); err != nil {
+		if err := h.raw.Do(rtnl.Bridge(s.Name, s.MAC.HardwareAddr())); err != nil {
 			return rtnl.Explain(err, "bridge", "bridge "+s.Name)
 		}
 		if have, err = h.Interface(s.Name); err != nil {
@@ -160,24 +160,6 @@ func (h *Handle) LetReturn(port string) error {
 		return fmt.Errorf("port %s: let frames return: %w", port, err)
 	}
 	return nil
-}
-
-func bridgeRequest(s BridgeSpec) *nl.NetlinkRequest {
-	req := rtnl.Request(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
-	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
-	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(s.Name)))
-	if hw := s.MAC.HardwareAddr(); hw != nil {
-		req.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, hw))
-	}
-	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
-	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("bridge"))
-	data := info.AddRtAttr(nl.IFLA_INFO_DATA, nil)
-	data.AddRtAttr(nl.IFLA_BR_FORWARD_DELAY, nl.Uint32Attr(0))
-	data.AddRtAttr(nl.IFLA_BR_STP_STATE, nl.Uint32Attr(0))
-	data.AddRtAttr(nl.IFLA_BR_MCAST_SNOOPING, nl.Uint8Attr(0))
-	req.AddData(info)
-	// The alias cannot be given at birth (rtnetlink ignores it there).
-	return req
 }
 
 // bridgeRepairs are the requests that make the bridge what it should be.

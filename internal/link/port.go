@@ -159,26 +159,16 @@ func vethRequest(master int, port string, inner Peer) *nl.NetlinkRequest {
 	if inner.MTU != 0 {
 		req.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(inner.MTU))))
 	}
-	for _, a := range oneQueue() {
+	for _, a := range rtnl.OneQueue() {
 		req.AddData(a)
 	}
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("veth"))
 	peer := info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.VETH_INFO_PEER, nil)
 	nl.NewIfInfomsgChild(peer, unix.AF_UNSPEC)
-	for _, a := range append(inner.attributes(), oneQueue()...) {
+	for _, a := range append(inner.attributes(), rtnl.OneQueue()...) {
 		peer.AddChild(a)
 	}
 	req.AddData(info)
 	return req
-}
-
-// oneQueue has an end of a pair made with the one queue of each direction that it uses. Else
-// the kernel makes one for each processor, takes the others away again, and waits each
-// time until nobody uses them (veth_init_queues of drivers/net/veth.c).
-func oneQueue() []*nl.RtAttr {
-	return []*nl.RtAttr{
-		nl.NewRtAttr(unix.IFLA_NUM_TX_QUEUES, nl.Uint32Attr(1)),
-		nl.NewRtAttr(unix.IFLA_NUM_RX_QUEUES, nl.Uint32Attr(1)),
-	}
 }

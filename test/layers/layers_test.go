@@ -235,7 +235,7 @@ func TestDaemonKnowsNoPlugin(t *testing.T) {
 		"cmd/patchbayd": {
 			module + "/internal/plugins/...", module + "/networkplugin/...", module + "/internal/sandbox/...", module + "/internal/runtime/...",
 			module + "/internal/link/...", module + "/internal/netns", module + "/internal/firewall", module + "/internal/cli/...",
-			"github.com/vishvananda/netlink/...", "github.com/vishvananda/netns/...", "github.com/google/nftables/...", "github.com/mdlayher/netlink/...",
+			"github.com/vishvananda/netlink/...", "github.com/vishvananda/netns/...", "github.com/google/nftables/...",
 		},
 		"cmd/patchbay": {
 			module + "/internal/plugins/...", module + "/networkplugin/...", module + "/internal/sandbox/...", module + "/internal/runtime/...",
