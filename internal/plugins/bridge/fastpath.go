@@ -30,8 +30,10 @@ type shortcut struct {
 	path  *fastpath.Path           // guarded by mu; nil: none
 	off   string                   // why there is none; guarded by mu
 	news  *ports.News              // guarded by mu; nil: they are not told
-	// gathers says that news are gathered: while an admitted port is not up; guarded by mu.
+	// gathers says that news are gathered: while one of several admitted ports is not known to
+	// be up; guarded by mu.
 	gathers bool
+	links   *link.Handle // guarded by mu; set by begin
 }
 
 func newShortcut(host *netns.Namespace, bridge string, on bool, log *slog.Logger) *shortcut {
@@ -62,7 +64,7 @@ func (s *shortcut) begin(ctx context.Context, links *link.Handle, background *sy
 		return
 	}
 	s.mu.Lock()
-	s.at, s.news = fastpath.Bridge{Index: bridge.Index, MAC: bridge.MAC}, &news
+	s.at, s.news, s.links = fastpath.Bridge{Index: bridge.Index, MAC: bridge.MAC}, &news, links
 	s.mu.Unlock()
 	background.Go(func() { news.Tell(ctx, s.up, func() { s.catchUp(links) }) })
 }
@@ -95,11 +97,12 @@ func (s *shortcut) adopt(links *link.Handle, left map[string]fastpath.Port) erro
 	return nil
 }
 
-// gather has news gathered while they are waited for. It is called with mu held.
+// gather has news gathered while they are waited for: of a port alone nobody wants to know. It
+// is called with mu held.
 func (s *shortcut) gather() {
 	wanted := false
 	for _, p := range s.ports {
-		wanted = wanted || p.Index == 0 && s.off == ""
+		wanted = wanted || p.Index == 0 && s.off == "" && len(s.ports) > 1
 	}
 	if s.news == nil || wanted == s.gathers {
 		return
@@ -124,12 +127,25 @@ func (s *shortcut) catchUp(links *link.Handle) {
 
 // admit expects a port to come up, unless it is.
 func (s *shortcut) admit(name string, p fastpath.Port) {
+	if links, missed := s.expect(name, p); missed {
+		s.catchUp(links)
+	}
+}
+
+// expect is admit but for another port, whose news were missed while it was alone.
+func (s *shortcut) expect(name string, p fastpath.Port) (links *link.Handle, missed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, known := s.ports[name]; !known {
-		s.ports[name] = p
-		s.gather()
+	if _, known := s.ports[name]; known {
+		return nil, false
 	}
+	for _, other := range s.ports {
+		missed = missed || other.Index == 0
+	}
+	s.ports[name] = p
+	before := s.gathers
+	s.gather()
+	return s.links, missed && s.gathers && !before
 }
 
 // up puts an admitted port on the fast path.

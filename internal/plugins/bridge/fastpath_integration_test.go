@@ -146,6 +146,7 @@ func TestNewsOfPortsWhileTheyAreAwaited(t *testing.T) {
 	}
 	want("without ports", 0)
 	s.plug(t, netnstest.New(t), "a/0", "eth0")
+	want("when the only port may not be up", 0)
 	s.plug(t, netnstest.New(t), "b/0", "eth0")
 	s.quick(t, "a/0", "b/0")
 	want("when all ports are up", 0)
