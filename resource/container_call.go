@@ -39,9 +39,19 @@ type LogEntry struct {
 // TerminalSize is the size of a terminal in characters.
 type TerminalSize struct{ Width, Height int }
 
+// Run is a container that is to be made and started at once.
+type Run struct {
+	ID       string // one that IsID accepts, of no other container; empty: one is made up
+	Name     string // empty: one is made up
+	Labels   map[string]string
+	Template ContainerTemplate
+	Attach   bool // hold output back for a while until somebody is there
+}
+
 // StartedContainer is where a container that was started is reached, and what its
 // user should know of it.
 type StartedContainer struct {
+	ID          string
 	StdioSocket string
 	Warnings    []string
 }

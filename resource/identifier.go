@@ -16,10 +16,18 @@ func IsIDPrefix(text, id string) bool {
 	return len(text) >= MinIDPrefix && strings.HasPrefix(id, text)
 }
 
+// IsID reports whether text has the form of what NewID returns.
+func IsID(text string) bool {
+	b, err := hex.DecodeString(text)
+	return err == nil && len(b) == idBytes && text == strings.ToLower(text)
+}
+
+const idBytes = 8
+
 // NewID returns a fresh random identifier: 16 lower-case hexadecimal digits.
 // It is short enough for paths of unix sockets (108 bytes, unix(7)).
 func NewID() string {
-	var b [8]byte
+	var b [idBytes]byte
 	rand.Read(b[:])
 	return hex.EncodeToString(b[:])
 }

@@ -26,39 +26,49 @@ import (
 // errdefs.ErrInvalidArgument if any of it is a fault of form.
 func (s *Service) Create(ctx context.Context, name string, labels map[string]string, t resource.ContainerTemplate) (resource.Container, []string, error) {
 	r := &request.Request{Name: name, Labels: labels, Template: t}
-	if err := trace.Do(ctx, "check the request", func(ctx context.Context) error { return s.checker.Check(ctx, r) }); err != nil {
-		return resource.Container{}, nil, err
-	}
-	release, err := s.use(r)
+	n, err := s.admit(ctx, resource.NewID(), r)
 	if err != nil {
 		return resource.Container{}, nil, err
 	}
-	defer release()
+	defer n.release()
+	if err := s.store(ctx, n); err != nil {
+		s.forget(n.entry)
+		return resource.Container{}, nil, err
+	}
+	return s.describe(ctx, n.entry), r.Warnings, nil
+}
 
-	id := resource.NewID()
+// newcomer is a container that nobody hears of before its record is written.
+type newcomer struct {
+	*entry
+	release func() // to be called when what it names is no longer to be kept for it
+}
+
+// admit checks a request and enters the container that is made from it.
+func (s *Service) admit(ctx context.Context, id string, r *request.Request) (n newcomer, err error) {
+	if err := trace.Do(ctx, "check the request", func(ctx context.Context) error { return s.checker.Check(ctx, r) }); err != nil {
+		return n, err
+	}
+	if n.release, err = s.use(r); err != nil {
+		return n, err
+	}
+	var undo revert.Stack
+	defer undo.Run(&err)
+	undo.Add(func() error { n.release(); return nil })
+	labels := blueprint.MergeLabels(r.Image.Configuration.Run.Labels, r.Labels)
 	configuration, err := blueprint.Merge(r.Template, id, r.Image)
 	if err != nil {
-		return resource.Container{}, nil, err
+		return n, err
 	}
-	e, err := s.enter(r, record.Container{
-		Metadata: resource.Metadata{
-			ID: id, Name: r.Name, CreatedAt: time.Now().UTC(),
-			Labels: blueprint.MergeLabels(r.Image.Configuration.Run.Labels, labels),
-		},
+	n.entry, err = s.enter(r, record.Container{
+		Metadata:      resource.Metadata{ID: id, Name: r.Name, CreatedAt: time.Now().UTC(), Labels: labels},
 		Configuration: configuration,
 	})
 	if err != nil {
-		return resource.Container{}, nil, err
+		return n, err
 	}
-	if err := s.store(ctx, e); err != nil {
-		s.forget(e)
-		return resource.Container{}, nil, err
-	}
-	s.mu.Lock()
-	e.creating = false
-	report.Change(s.config.Events, e.described(), event.ActionCreate)
-	s.mu.Unlock()
-	return s.describe(ctx, e), r.Warnings, nil
+	undo.Success()
+	return n, nil
 }
 
 // use keeps what a request names from being deleted until the container, which
@@ -103,6 +113,9 @@ func (s *Service) claimName(r *request.Request, stored record.Container) (*entry
 	if other := s.names[stored.Name]; other != nil {
 		return nil, fault.New(errdefs.ErrAlreadyExists, "container name %q: is that of container %s, want another, or delete that one", stored.Name, other.id())
 	}
+	if s.entries[stored.ID] != nil {
+		return nil, fault.New(errdefs.ErrAlreadyExists, "container id %s: is that of container %s, want another", stored.ID, s.entries[stored.ID].name())
+	}
 	e := newEntry(stored)
 	e.creating = true
 	s.entries[stored.ID], s.names[stored.Name] = e, e
@@ -112,24 +125,51 @@ func (s *Service) claimName(r *request.Request, stored record.Container) (*entry
 // store reserves the static addresses, makes the container's directory and
 // stores its record, in this order: a crash leaves what Resume and the
 // plugins' next Start take away.
-func (s *Service) store(ctx context.Context, e *entry) (err error) {
-	var undo revert.Stack
-	defer undo.Run(&err)
-	if leases.AnyStatic(e.config().Networks) {
-		undo.Add(func() error { s.release(ctx, e, true); return nil })
-		if err := leases.Reserve(ctx, s.config.Networks, e.wishes()); err != nil {
-			return err
+func (s *Service) store(ctx context.Context, n newcomer) (err error) {
+	defer func() {
+		if err != nil {
+			s.clear(ctx, n.entry)
 		}
-	}
-	undo.Add(func() error { return os.RemoveAll(s.config.Roots.Container(e.id())) })
-	if err := disk.Make(s.config.Roots.Container(e.id()), e.config().Mounts); err != nil {
-		return e.errorf(fault.KindOfFile(err), "%w", err)
-	}
-	if err := trace.Do(ctx, "write the record", func(context.Context) error { return s.config.Records.Put(e.id(), e.record()) }); err != nil {
+	}()
+	if err := s.reserve(ctx, n.entry); err != nil {
 		return err
 	}
-	undo.Success()
+	if err := disk.Make(s.config.Roots.Container(n.id()), n.config().Mounts); err != nil {
+		return n.errorf(fault.KindOfFile(err), "%w", err)
+	}
+	return s.record(ctx, n)
+}
+
+// reserve sets the static addresses of a container aside.
+func (s *Service) reserve(ctx context.Context, e *entry) error {
+	if !leases.AnyStatic(e.config().Networks) {
+		return nil
+	}
+	return leases.Reserve(ctx, s.config.Networks, e.wishes())
+}
+
+// record writes the record of a new container, which makes it one for everybody.
+func (s *Service) record(ctx context.Context, n newcomer) error {
+	put := func(context.Context) error { return s.config.Records.Put(n.id(), n.entry.record()) }
+	if err := trace.Do(ctx, "write the record", put); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	n.creating = false
+	report.Change(s.config.Events, n.described(), event.ActionCreate)
+	s.mu.Unlock()
+	n.release()
 	return nil
+}
+
+// clear takes away what there is of a container that has no record.
+func (s *Service) clear(ctx context.Context, e *entry) {
+	if leases.AnyStatic(e.config().Networks) {
+		s.release(ctx, e, true)
+	}
+	if err := os.RemoveAll(s.config.Roots.Container(e.id())); err != nil {
+		s.config.Log.Error("cannot remove the directory of a container", "container", e.id(), "error", err)
+	}
 }
 
 // forget takes a container out of memory and tells those who wait for that.

@@ -30,6 +30,10 @@ func (s *Service) Delete(ctx context.Context, name string, force bool) error {
 	if err != nil {
 		return err
 	}
+	return s.delete(ctx, e, force)
+}
+
+func (s *Service) delete(ctx context.Context, e *entry, force bool) error {
 	if err := s.settle(ctx, e); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
+	"patchbay.dev/patchbay/internal/apiserver/containers/launch"
 	"patchbay.dev/patchbay/internal/apiserver/containers/report"
 	"patchbay.dev/patchbay/internal/apiserver/containers/runtimehelper"
 	"patchbay.dev/patchbay/internal/apiserver/containers/status"
@@ -51,10 +52,10 @@ func (s *Service) Start(ctx context.Context, name string, attach bool) (resource
 	if err != nil {
 		return resource.StartedContainer{}, err
 	}
-	return s.start(ctx, e, attach)
+	return s.start(ctx, e, launch.Start{Attach: attach})
 }
 
-func (s *Service) start(ctx context.Context, e *entry, attach bool) (resource.StartedContainer, error) {
+func (s *Service) start(ctx context.Context, e *entry, o launch.Start) (resource.StartedContainer, error) {
 	if err := s.settle(ctx, e); err != nil {
 		return resource.StartedContainer{}, err
 	}
@@ -67,7 +68,7 @@ func (s *Service) start(ctx context.Context, e *entry, attach bool) (resource.St
 	}
 	r.cause.Note(ctx)
 	defer s.programs.Busy()()
-	started, err := s.launch(ctx, e, r, attach)
+	started, err := s.launch(ctx, e, r, o)
 	if err != nil {
 		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 			err = e.errorf(errdefs.ErrAborted, "start was aborted")
@@ -123,11 +124,11 @@ func (s *Service) claimRun(e *entry, abort context.CancelFunc) (r *run, change <
 }
 
 // launch is the start itself. On an error nothing is left of it.
-func (s *Service) launch(ctx context.Context, e *entry, r *run, attach bool) (resource.StartedContainer, error) {
+func (s *Service) launch(ctx context.Context, e *entry, r *run, o launch.Start) (resource.StartedContainer, error) {
 	if err := s.checker.CheckStart(e.config()); err != nil {
 		return resource.StartedContainer{}, e.errorf(errdefs.ErrFailedPrecondition, "%w", err)
 	}
-	made, err := s.launcher.Start(ctx, e.launchable(), attach)
+	made, err := s.launcher.Start(ctx, e.launchable(), o)
 	if err != nil {
 		return resource.StartedContainer{}, err
 	}
@@ -140,6 +141,7 @@ func (s *Service) launch(ctx context.Context, e *entry, r *run, attach bool) (re
 	r.told.Began(made.PID)
 	r.aborted = r.stops > 0 // who stops it from here on finds that it runs
 	report.Change(s.config.Events, e.described(), event.ActionStart)
+	made.Answer.ID = e.id()
 	return made.Answer, nil
 }
 

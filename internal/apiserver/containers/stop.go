@@ -12,6 +12,7 @@ import (
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/internal/apiserver/containers/blueprint"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
+	"patchbay.dev/patchbay/internal/apiserver/containers/launch"
 	"patchbay.dev/patchbay/internal/apiserver/containers/runtimehelper"
 	"patchbay.dev/patchbay/resource"
 )
@@ -110,7 +111,7 @@ func (s *Service) Restart(ctx context.Context, name string, timeout *time.Durati
 	if err := s.Stop(ctx, e.id(), timeout); err != nil {
 		return resource.StartedContainer{}, err
 	}
-	return s.start(ctx, e, false)
+	return s.start(ctx, e, launch.Start{})
 }
 
 // stopsAtOnce bounds the containers that StopAll stops at a time.

@@ -35,6 +35,7 @@ type ContainerConfigurations interface {
 // ContainerRuns starts and ends containers. A nil timeout is the container's.
 type ContainerRuns interface {
 	Start(ctx context.Context, name string, attach bool) (resource.StartedContainer, error)
+	Run(ctx context.Context, r resource.Run) (resource.StartedContainer, error)
 	Stop(ctx context.Context, name string, timeout *time.Duration) error
 	Kill(ctx context.Context, name, signal string) error
 	Restart(ctx context.Context, name string, timeout *time.Duration) (resource.StartedContainer, error)
@@ -91,6 +92,20 @@ func (h *containerHarness) Start(ctx context.Context, r *apiserverv1.ContainerSe
 		return nil, err
 	}
 	return &apiserverv1.ContainerServiceStartResponse{StdioSocket: started.StdioSocket, Warnings: started.Warnings}, nil
+}
+
+func (h *containerHarness) Run(ctx context.Context, r *apiserverv1.ContainerServiceRunRequest) (*apiserverv1.ContainerServiceRunResponse, error) {
+	template, err := apiwire.ContainerTemplateFromProto(r.GetTemplate())
+	if err != nil {
+		return nil, err
+	}
+	started, err := h.service.Run(ctx, resource.Run{
+		ID: r.GetId(), Name: r.GetName(), Labels: r.GetLabels(), Template: template, Attach: r.GetAttach(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &apiserverv1.ContainerServiceRunResponse{Id: started.ID, StdioSocket: started.StdioSocket, Warnings: started.Warnings}, nil
 }
 
 func (h *containerHarness) Stop(ctx context.Context, r *apiserverv1.ContainerServiceStopRequest) (*apiserverv1.ContainerServiceStopResponse, error) {

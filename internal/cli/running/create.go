@@ -31,13 +31,15 @@ there is pulled. Static addresses are reserved from now on.`,
 				return err
 			}
 			defer api.Close()
-			created, err := createContainer(c.Context(), f, creation{
-				containers: api.Containers, images: api.Images, request: request, pull: o.pull, platform: o.platform,
+			image := wantedImage{images: api.Images, name: request.GetTemplate().GetImage(), pull: o.pull, platform: o.platform}
+			created, err := withImage(c.Context(), f, image, func(ctx context.Context) (*apiserverv1.ContainerServiceCreateResponse, error) {
+				return api.Containers.Create(ctx, request)
 			})
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(f.Stdout, created.GetMetadata().GetId())
+			frame.Warn(f.Stderr, created.GetWarnings())
+			_, err = fmt.Fprintln(f.Stdout, created.GetContainer().GetMetadata().GetId())
 			return err
 		},
 	}
@@ -46,45 +48,35 @@ there is pulled. Static addresses are reserved from now on.`,
 	return c
 }
 
-type creator interface {
-	Create(context.Context, *apiserverv1.ContainerServiceCreateRequest) (*apiserverv1.ContainerServiceCreateResponse, error)
+// wantedImage is the image that a container is made from.
+type wantedImage struct {
+	images   pull.Source
+	name     string
+	pull     pull.Policy
+	platform string
 }
 
-// creation is what makes a container.
-type creation struct {
-	containers creator
-	images     pull.Source
-	request    *apiserverv1.ContainerServiceCreateRequest
-	pull       pull.Policy
-	platform   string
-}
-
-// createContainer pulls the image as the policy says and creates the container.
-// The usual case, that the image is there, takes a single call.
-func createContainer(ctx context.Context, f *frame.Frame, c creation) (*apiserverv1.Container, error) {
-	image := c.request.GetTemplate().GetImage()
+// withImage pulls the image as the policy says and makes the call that needs it.
+// The usual case, that the image is there, takes that call alone.
+func withImage[T any](ctx context.Context, f *frame.Frame, i wantedImage, call func(context.Context) (T, error)) (answer T, err error) {
 	fetch := func() error {
-		_, err := pull.Image(ctx, c.images, &apiserverv1.ImageServicePullRequest{Reference: image, Platform: c.platform}, f.Progress(false))
+		_, err := pull.Image(ctx, i.images, &apiserverv1.ImageServicePullRequest{Reference: i.name, Platform: i.platform}, f.Progress(false))
 		return err
 	}
-	if c.pull == pull.Always {
+	if i.pull == pull.Always {
 		if err := fetch(); err != nil {
-			return nil, err
+			return answer, err
 		}
 	}
-	answer, err := c.containers.Create(ctx, c.request)
-	if errdefs.IsNotFound(err) && c.pull == pull.Missing && missing(ctx, c.images, image) {
-		fmt.Fprintf(f.Stderr, "image %s: is not here, pulling it\n", image)
+	answer, err = call(ctx)
+	if errdefs.IsNotFound(err) && i.pull == pull.Missing && missing(ctx, i.images, i.name) {
+		fmt.Fprintf(f.Stderr, "image %s: is not here, pulling it\n", i.name)
 		if err := fetch(); err != nil {
-			return nil, err
+			return answer, err
 		}
-		answer, err = c.containers.Create(ctx, c.request)
+		answer, err = call(ctx)
 	}
-	if err != nil {
-		return nil, err
-	}
-	frame.Warn(f.Stderr, answer.GetWarnings())
-	return answer.GetContainer(), nil
+	return answer, err
 }
 
 // missing reports whether it was the image that was not found.

@@ -16,6 +16,7 @@ import (
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/pull"
 	"patchbay.dev/patchbay/internal/cli/terminal"
+	"patchbay.dev/patchbay/resource"
 )
 
 // undoTimeout is how long taking back a half-done command may last, after the
@@ -45,7 +46,7 @@ running.`,
   echo hi | patchbay run --rm -i --network none debian cat`,
 		Args: f.AtLeast(1, "an IMAGE"),
 		RunE: func(c *cobra.Command, args []string) error {
-			learned := learnCreation()
+			learned := learnRun()
 			defer learned.Wait()
 			request := o.request(f, c, args)
 			if o.template.Terminal && !o.detach && !terminal.Is(f.Stdin) {
@@ -57,7 +58,9 @@ running.`,
 			}
 			defer api.Close()
 			r := runner{frame: f, containers: api.Containers, images: api.Images, options: &o}
-			return frame.EngineError(r.run(c.Context(), request))
+			return frame.EngineError(r.run(c.Context(), &apiserverv1.ContainerServiceRunRequest{
+				Id: resource.NewID(), Name: request.GetName(), Labels: request.GetLabels(), Template: request.GetTemplate(), Attach: !o.detach,
+			}))
 		},
 	}
 	o.bind(f, c)
@@ -66,16 +69,14 @@ running.`,
 	return c
 }
 
-// learnCreation has protobuf prepare itself for the messages of a creation, which
-// it does when it first meets one of a kind: beside the checks of the command
+// learnRun has protobuf prepare itself for the messages of the call, which it does when it first meets one of a kind: beside the checks of the command
 // line, not after them.
-func learnCreation() *sync.WaitGroup {
+func learnRun() *sync.WaitGroup {
 	var learning sync.WaitGroup
 	learning.Go(func() {
 		for _, m := range []proto.Message{
-			&apiserverv1.ContainerServiceCreateRequest{}, &apiserverv1.ContainerTemplate{},
+			&apiserverv1.ContainerServiceRunRequest{}, &apiserverv1.ContainerTemplate{},
 			&typesv1.AttachmentConfiguration{}, &typesv1.Resources{},
-			&apiserverv1.ContainerServiceCreateResponse{}, &apiserverv1.Container{}, &typesv1.Metadata{},
 		} {
 			m.ProtoReflect().ProtoMethods()
 		}
@@ -88,9 +89,8 @@ var errNoTerminal = errors.New("--tty: wants a terminal on standard input, which
 type runClient interface {
 	sessionClient
 	waiter
-	creator
-	starter
 	containers.Deleter
+	Run(context.Context, *apiserverv1.ContainerServiceRunRequest) (*apiserverv1.ContainerServiceRunResponse, error)
 }
 
 type runner struct {
@@ -100,24 +100,21 @@ type runner struct {
 	options    *runOptions
 }
 
-func (r runner) run(ctx context.Context, request *apiserverv1.ContainerServiceCreateRequest) error {
-	created, err := createContainer(ctx, r.frame, creation{
-		containers: r.containers, images: r.images, request: request, pull: r.options.pull, platform: r.options.platform,
+func (r runner) run(ctx context.Context, request *apiserverv1.ContainerServiceRunRequest) error {
+	image := wantedImage{images: r.images, name: request.GetTemplate().GetImage(), pull: r.options.pull, platform: r.options.platform}
+	started, err := withImage(ctx, r.frame, image, func(ctx context.Context) (*apiserverv1.ContainerServiceRunResponse, error) {
+		return r.containers.Run(ctx, request)
 	})
+	if ctx.Err() != nil { // interrupted just now: to leave it running would surprise
+		return errors.Join(ctx.Err(), r.undo(ctx, request.GetId()))
+	}
 	if err != nil {
 		return err
 	}
-	id := created.GetMetadata().GetId()
+	id := started.GetId()
 	s := &session{
 		frame: r.frame, api: r.containers, container: id,
 		terminal: r.options.template.Terminal, stdin: r.options.template.Stdin,
-	}
-	started, err := r.containers.Start(ctx, &apiserverv1.ContainerServiceStartRequest{Name: id, Attach: !r.options.detach})
-	if err == nil {
-		err = ctx.Err() // interrupted just now: to leave it running would surprise
-	}
-	if err != nil {
-		return errors.Join(err, r.undo(ctx, id))
 	}
 	frame.Warn(r.frame.Stderr, started.GetWarnings())
 	if r.options.detach {
@@ -130,7 +127,7 @@ func (r runner) run(ctx context.Context, request *apiserverv1.ContainerServiceCr
 	return s.outcome(ctx, r.containers, exit, err, r.options.template.AutoRemove)
 }
 
-// undo deletes a container that did not start.
+// undo deletes a container of whose start nobody waits for the end.
 func (r runner) undo(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()

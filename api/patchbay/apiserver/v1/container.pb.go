@@ -1449,6 +1449,144 @@ func (x *ContainerServiceStartResponse) GetWarnings() []string {
 	return nil
 }
 
+type ContainerServiceRunRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the container, by which a caller that did not wait for the answer deletes
+	// it: 16 random hexadecimal digits, in lower case. Empty: one is made up.
+	Id            string             `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name          string             `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"` // empty: one is made up
+	Labels        map[string]string  `protobuf:"bytes,3,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Template      *ContainerTemplate `protobuf:"bytes,4,opt,name=template,proto3" json:"template,omitempty"`
+	Attach        bool               `protobuf:"varint,5,opt,name=attach,proto3" json:"attach,omitempty"` // hold output back until the caller is on the stdio socket
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContainerServiceRunRequest) Reset() {
+	*x = ContainerServiceRunRequest{}
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContainerServiceRunRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContainerServiceRunRequest) ProtoMessage() {}
+
+func (x *ContainerServiceRunRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContainerServiceRunRequest.ProtoReflect.Descriptor instead.
+func (*ContainerServiceRunRequest) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ContainerServiceRunRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ContainerServiceRunRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ContainerServiceRunRequest) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *ContainerServiceRunRequest) GetTemplate() *ContainerTemplate {
+	if x != nil {
+		return x.Template
+	}
+	return nil
+}
+
+func (x *ContainerServiceRunRequest) GetAttach() bool {
+	if x != nil {
+		return x.Attach
+	}
+	return false
+}
+
+type ContainerServiceRunResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // of the container
+	StdioSocket   string                 `protobuf:"bytes,2,opt,name=stdio_socket,json=stdioSocket,proto3" json:"stdio_socket,omitempty"`
+	Warnings      []string               `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"` // of both, one line each
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContainerServiceRunResponse) Reset() {
+	*x = ContainerServiceRunResponse{}
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContainerServiceRunResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContainerServiceRunResponse) ProtoMessage() {}
+
+func (x *ContainerServiceRunResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContainerServiceRunResponse.ProtoReflect.Descriptor instead.
+func (*ContainerServiceRunResponse) Descriptor() ([]byte, []int) {
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ContainerServiceRunResponse) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ContainerServiceRunResponse) GetStdioSocket() string {
+	if x != nil {
+		return x.StdioSocket
+	}
+	return ""
+}
+
+func (x *ContainerServiceRunResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
 type ContainerServiceStopRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -1459,7 +1597,7 @@ type ContainerServiceStopRequest struct {
 
 func (x *ContainerServiceStopRequest) Reset() {
 	*x = ContainerServiceStopRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[17]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1471,7 +1609,7 @@ func (x *ContainerServiceStopRequest) String() string {
 func (*ContainerServiceStopRequest) ProtoMessage() {}
 
 func (x *ContainerServiceStopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[17]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1484,7 +1622,7 @@ func (x *ContainerServiceStopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceStopRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceStopRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{17}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ContainerServiceStopRequest) GetName() string {
@@ -1509,7 +1647,7 @@ type ContainerServiceStopResponse struct {
 
 func (x *ContainerServiceStopResponse) Reset() {
 	*x = ContainerServiceStopResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[18]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1521,7 +1659,7 @@ func (x *ContainerServiceStopResponse) String() string {
 func (*ContainerServiceStopResponse) ProtoMessage() {}
 
 func (x *ContainerServiceStopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[18]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1534,7 +1672,7 @@ func (x *ContainerServiceStopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceStopResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceStopResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{18}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{20}
 }
 
 type ContainerServiceKillRequest struct {
@@ -1547,7 +1685,7 @@ type ContainerServiceKillRequest struct {
 
 func (x *ContainerServiceKillRequest) Reset() {
 	*x = ContainerServiceKillRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[19]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1559,7 +1697,7 @@ func (x *ContainerServiceKillRequest) String() string {
 func (*ContainerServiceKillRequest) ProtoMessage() {}
 
 func (x *ContainerServiceKillRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[19]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1572,7 +1710,7 @@ func (x *ContainerServiceKillRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceKillRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceKillRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{19}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ContainerServiceKillRequest) GetName() string {
@@ -1597,7 +1735,7 @@ type ContainerServiceKillResponse struct {
 
 func (x *ContainerServiceKillResponse) Reset() {
 	*x = ContainerServiceKillResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[20]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1609,7 +1747,7 @@ func (x *ContainerServiceKillResponse) String() string {
 func (*ContainerServiceKillResponse) ProtoMessage() {}
 
 func (x *ContainerServiceKillResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[20]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1622,7 +1760,7 @@ func (x *ContainerServiceKillResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceKillResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceKillResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{20}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{22}
 }
 
 type ContainerServiceRestartRequest struct {
@@ -1635,7 +1773,7 @@ type ContainerServiceRestartRequest struct {
 
 func (x *ContainerServiceRestartRequest) Reset() {
 	*x = ContainerServiceRestartRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[21]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1647,7 +1785,7 @@ func (x *ContainerServiceRestartRequest) String() string {
 func (*ContainerServiceRestartRequest) ProtoMessage() {}
 
 func (x *ContainerServiceRestartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[21]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1660,7 +1798,7 @@ func (x *ContainerServiceRestartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceRestartRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceRestartRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{21}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ContainerServiceRestartRequest) GetName() string {
@@ -1686,7 +1824,7 @@ type ContainerServiceRestartResponse struct {
 
 func (x *ContainerServiceRestartResponse) Reset() {
 	*x = ContainerServiceRestartResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[22]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1698,7 +1836,7 @@ func (x *ContainerServiceRestartResponse) String() string {
 func (*ContainerServiceRestartResponse) ProtoMessage() {}
 
 func (x *ContainerServiceRestartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[22]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1711,7 +1849,7 @@ func (x *ContainerServiceRestartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceRestartResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceRestartResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{22}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ContainerServiceRestartResponse) GetWarnings() []string {
@@ -1731,7 +1869,7 @@ type ContainerServiceWaitRequest struct {
 
 func (x *ContainerServiceWaitRequest) Reset() {
 	*x = ContainerServiceWaitRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[23]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1743,7 +1881,7 @@ func (x *ContainerServiceWaitRequest) String() string {
 func (*ContainerServiceWaitRequest) ProtoMessage() {}
 
 func (x *ContainerServiceWaitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[23]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1756,7 +1894,7 @@ func (x *ContainerServiceWaitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceWaitRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceWaitRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{23}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ContainerServiceWaitRequest) GetName() string {
@@ -1783,7 +1921,7 @@ type ContainerServiceWaitResponse struct {
 
 func (x *ContainerServiceWaitResponse) Reset() {
 	*x = ContainerServiceWaitResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[24]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1795,7 +1933,7 @@ func (x *ContainerServiceWaitResponse) String() string {
 func (*ContainerServiceWaitResponse) ProtoMessage() {}
 
 func (x *ContainerServiceWaitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[24]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1808,7 +1946,7 @@ func (x *ContainerServiceWaitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceWaitResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceWaitResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{24}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ContainerServiceWaitResponse) GetExitCode() int32 {
@@ -1839,7 +1977,7 @@ type ContainerServiceListRequest struct {
 
 func (x *ContainerServiceListRequest) Reset() {
 	*x = ContainerServiceListRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[25]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1851,7 +1989,7 @@ func (x *ContainerServiceListRequest) String() string {
 func (*ContainerServiceListRequest) ProtoMessage() {}
 
 func (x *ContainerServiceListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[25]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1864,7 +2002,7 @@ func (x *ContainerServiceListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceListRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceListRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{25}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ContainerServiceListRequest) GetAll() bool {
@@ -1890,7 +2028,7 @@ type ContainerServiceListResponse struct {
 
 func (x *ContainerServiceListResponse) Reset() {
 	*x = ContainerServiceListResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[26]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1902,7 +2040,7 @@ func (x *ContainerServiceListResponse) String() string {
 func (*ContainerServiceListResponse) ProtoMessage() {}
 
 func (x *ContainerServiceListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[26]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1915,7 +2053,7 @@ func (x *ContainerServiceListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceListResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceListResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{26}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ContainerServiceListResponse) GetContainers() []*Container {
@@ -1934,7 +2072,7 @@ type ContainerServiceGetRequest struct {
 
 func (x *ContainerServiceGetRequest) Reset() {
 	*x = ContainerServiceGetRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[27]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1946,7 +2084,7 @@ func (x *ContainerServiceGetRequest) String() string {
 func (*ContainerServiceGetRequest) ProtoMessage() {}
 
 func (x *ContainerServiceGetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[27]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1959,7 +2097,7 @@ func (x *ContainerServiceGetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceGetRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceGetRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{27}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ContainerServiceGetRequest) GetName() string {
@@ -1978,7 +2116,7 @@ type ContainerServiceGetResponse struct {
 
 func (x *ContainerServiceGetResponse) Reset() {
 	*x = ContainerServiceGetResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[28]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1990,7 +2128,7 @@ func (x *ContainerServiceGetResponse) String() string {
 func (*ContainerServiceGetResponse) ProtoMessage() {}
 
 func (x *ContainerServiceGetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[28]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2003,7 +2141,7 @@ func (x *ContainerServiceGetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceGetResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceGetResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{28}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ContainerServiceGetResponse) GetContainer() *Container {
@@ -2023,7 +2161,7 @@ type ContainerServiceDeleteRequest struct {
 
 func (x *ContainerServiceDeleteRequest) Reset() {
 	*x = ContainerServiceDeleteRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[29]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2035,7 +2173,7 @@ func (x *ContainerServiceDeleteRequest) String() string {
 func (*ContainerServiceDeleteRequest) ProtoMessage() {}
 
 func (x *ContainerServiceDeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[29]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2048,7 +2186,7 @@ func (x *ContainerServiceDeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceDeleteRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceDeleteRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{29}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ContainerServiceDeleteRequest) GetName() string {
@@ -2073,7 +2211,7 @@ type ContainerServiceDeleteResponse struct {
 
 func (x *ContainerServiceDeleteResponse) Reset() {
 	*x = ContainerServiceDeleteResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[30]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2085,7 +2223,7 @@ func (x *ContainerServiceDeleteResponse) String() string {
 func (*ContainerServiceDeleteResponse) ProtoMessage() {}
 
 func (x *ContainerServiceDeleteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[30]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2098,7 +2236,7 @@ func (x *ContainerServiceDeleteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceDeleteResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceDeleteResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{30}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{32}
 }
 
 type ContainerServiceLogsRequest struct {
@@ -2113,7 +2251,7 @@ type ContainerServiceLogsRequest struct {
 
 func (x *ContainerServiceLogsRequest) Reset() {
 	*x = ContainerServiceLogsRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[31]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2125,7 +2263,7 @@ func (x *ContainerServiceLogsRequest) String() string {
 func (*ContainerServiceLogsRequest) ProtoMessage() {}
 
 func (x *ContainerServiceLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[31]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2138,7 +2276,7 @@ func (x *ContainerServiceLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceLogsRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceLogsRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{31}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ContainerServiceLogsRequest) GetName() string {
@@ -2180,7 +2318,7 @@ type ContainerServiceLogsResponse struct {
 
 func (x *ContainerServiceLogsResponse) Reset() {
 	*x = ContainerServiceLogsResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[32]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2192,7 +2330,7 @@ func (x *ContainerServiceLogsResponse) String() string {
 func (*ContainerServiceLogsResponse) ProtoMessage() {}
 
 func (x *ContainerServiceLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[32]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2205,7 +2343,7 @@ func (x *ContainerServiceLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceLogsResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceLogsResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{32}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ContainerServiceLogsResponse) GetTime() *timestamppb.Timestamp {
@@ -2241,7 +2379,7 @@ type ContainerServiceExecRequest struct {
 
 func (x *ContainerServiceExecRequest) Reset() {
 	*x = ContainerServiceExecRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[33]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2253,7 +2391,7 @@ func (x *ContainerServiceExecRequest) String() string {
 func (*ContainerServiceExecRequest) ProtoMessage() {}
 
 func (x *ContainerServiceExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[33]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2266,7 +2404,7 @@ func (x *ContainerServiceExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceExecRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceExecRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{33}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ContainerServiceExecRequest) GetName() string {
@@ -2307,7 +2445,7 @@ type ContainerServiceExecResponse struct {
 
 func (x *ContainerServiceExecResponse) Reset() {
 	*x = ContainerServiceExecResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[34]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2319,7 +2457,7 @@ func (x *ContainerServiceExecResponse) String() string {
 func (*ContainerServiceExecResponse) ProtoMessage() {}
 
 func (x *ContainerServiceExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[34]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2332,7 +2470,7 @@ func (x *ContainerServiceExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceExecResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceExecResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{34}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ContainerServiceExecResponse) GetProcessId() string {
@@ -2359,7 +2497,7 @@ type ContainerServiceWaitExecRequest struct {
 
 func (x *ContainerServiceWaitExecRequest) Reset() {
 	*x = ContainerServiceWaitExecRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[35]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2371,7 +2509,7 @@ func (x *ContainerServiceWaitExecRequest) String() string {
 func (*ContainerServiceWaitExecRequest) ProtoMessage() {}
 
 func (x *ContainerServiceWaitExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[35]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2384,7 +2522,7 @@ func (x *ContainerServiceWaitExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceWaitExecRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceWaitExecRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{35}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ContainerServiceWaitExecRequest) GetName() string {
@@ -2410,7 +2548,7 @@ type ContainerServiceWaitExecResponse struct {
 
 func (x *ContainerServiceWaitExecResponse) Reset() {
 	*x = ContainerServiceWaitExecResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[36]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2422,7 +2560,7 @@ func (x *ContainerServiceWaitExecResponse) String() string {
 func (*ContainerServiceWaitExecResponse) ProtoMessage() {}
 
 func (x *ContainerServiceWaitExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[36]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2435,7 +2573,7 @@ func (x *ContainerServiceWaitExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceWaitExecResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceWaitExecResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{36}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ContainerServiceWaitExecResponse) GetExitCode() int32 {
@@ -2456,7 +2594,7 @@ type ContainerServiceKillExecRequest struct {
 
 func (x *ContainerServiceKillExecRequest) Reset() {
 	*x = ContainerServiceKillExecRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[37]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2468,7 +2606,7 @@ func (x *ContainerServiceKillExecRequest) String() string {
 func (*ContainerServiceKillExecRequest) ProtoMessage() {}
 
 func (x *ContainerServiceKillExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[37]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2481,7 +2619,7 @@ func (x *ContainerServiceKillExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceKillExecRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceKillExecRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{37}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ContainerServiceKillExecRequest) GetName() string {
@@ -2513,7 +2651,7 @@ type ContainerServiceKillExecResponse struct {
 
 func (x *ContainerServiceKillExecResponse) Reset() {
 	*x = ContainerServiceKillExecResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[38]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2525,7 +2663,7 @@ func (x *ContainerServiceKillExecResponse) String() string {
 func (*ContainerServiceKillExecResponse) ProtoMessage() {}
 
 func (x *ContainerServiceKillExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[38]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2538,7 +2676,7 @@ func (x *ContainerServiceKillExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceKillExecResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceKillExecResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{38}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{40}
 }
 
 type ContainerServiceResizeRequest struct {
@@ -2553,7 +2691,7 @@ type ContainerServiceResizeRequest struct {
 
 func (x *ContainerServiceResizeRequest) Reset() {
 	*x = ContainerServiceResizeRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[39]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2565,7 +2703,7 @@ func (x *ContainerServiceResizeRequest) String() string {
 func (*ContainerServiceResizeRequest) ProtoMessage() {}
 
 func (x *ContainerServiceResizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[39]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2578,7 +2716,7 @@ func (x *ContainerServiceResizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceResizeRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceResizeRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{39}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ContainerServiceResizeRequest) GetName() string {
@@ -2617,7 +2755,7 @@ type ContainerServiceResizeResponse struct {
 
 func (x *ContainerServiceResizeResponse) Reset() {
 	*x = ContainerServiceResizeResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[40]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2629,7 +2767,7 @@ func (x *ContainerServiceResizeResponse) String() string {
 func (*ContainerServiceResizeResponse) ProtoMessage() {}
 
 func (x *ContainerServiceResizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[40]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2642,7 +2780,7 @@ func (x *ContainerServiceResizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceResizeResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceResizeResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{40}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{42}
 }
 
 type ContainerServiceCopyFromRequest struct {
@@ -2656,7 +2794,7 @@ type ContainerServiceCopyFromRequest struct {
 
 func (x *ContainerServiceCopyFromRequest) Reset() {
 	*x = ContainerServiceCopyFromRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[41]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2668,7 +2806,7 @@ func (x *ContainerServiceCopyFromRequest) String() string {
 func (*ContainerServiceCopyFromRequest) ProtoMessage() {}
 
 func (x *ContainerServiceCopyFromRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[41]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2681,7 +2819,7 @@ func (x *ContainerServiceCopyFromRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceCopyFromRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceCopyFromRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{41}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ContainerServiceCopyFromRequest) GetName() string {
@@ -2714,7 +2852,7 @@ type ContainerServiceCopyFromResponse struct {
 
 func (x *ContainerServiceCopyFromResponse) Reset() {
 	*x = ContainerServiceCopyFromResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[42]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2726,7 +2864,7 @@ func (x *ContainerServiceCopyFromResponse) String() string {
 func (*ContainerServiceCopyFromResponse) ProtoMessage() {}
 
 func (x *ContainerServiceCopyFromResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[42]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2739,7 +2877,7 @@ func (x *ContainerServiceCopyFromResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceCopyFromResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceCopyFromResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{42}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ContainerServiceCopyFromResponse) GetPart() *v1.CopyPart {
@@ -2761,7 +2899,7 @@ type ContainerServiceCopyToRequest struct {
 
 func (x *ContainerServiceCopyToRequest) Reset() {
 	*x = ContainerServiceCopyToRequest{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[43]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2773,7 +2911,7 @@ func (x *ContainerServiceCopyToRequest) String() string {
 func (*ContainerServiceCopyToRequest) ProtoMessage() {}
 
 func (x *ContainerServiceCopyToRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[43]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2786,7 +2924,7 @@ func (x *ContainerServiceCopyToRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceCopyToRequest.ProtoReflect.Descriptor instead.
 func (*ContainerServiceCopyToRequest) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{43}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ContainerServiceCopyToRequest) GetName() string {
@@ -2826,7 +2964,7 @@ type ContainerServiceCopyToResponse struct {
 
 func (x *ContainerServiceCopyToResponse) Reset() {
 	*x = ContainerServiceCopyToResponse{}
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[44]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2838,7 +2976,7 @@ func (x *ContainerServiceCopyToResponse) String() string {
 func (*ContainerServiceCopyToResponse) ProtoMessage() {}
 
 func (x *ContainerServiceCopyToResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[44]
+	mi := &file_patchbay_apiserver_v1_container_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2851,7 +2989,7 @@ func (x *ContainerServiceCopyToResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerServiceCopyToResponse.ProtoReflect.Descriptor instead.
 func (*ContainerServiceCopyToResponse) Descriptor() ([]byte, []int) {
-	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{44}
+	return file_patchbay_apiserver_v1_container_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ContainerServiceCopyToResponse) GetLeftOut() []string {
@@ -2992,7 +3130,20 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\x06attach\x18\x02 \x01(\bR\x06attach\"^\n" +
 	"\x1dContainerServiceStartResponse\x12!\n" +
 	"\fstdio_socket\x18\x01 \x01(\tR\vstdioSocket\x12\x1a\n" +
-	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"f\n" +
+	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"\xb0\x02\n" +
+	"\x1aContainerServiceRunRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12U\n" +
+	"\x06labels\x18\x03 \x03(\v2=.patchbay.apiserver.v1.ContainerServiceRunRequest.LabelsEntryR\x06labels\x12D\n" +
+	"\btemplate\x18\x04 \x01(\v2(.patchbay.apiserver.v1.ContainerTemplateR\btemplate\x12\x16\n" +
+	"\x06attach\x18\x05 \x01(\bR\x06attach\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"l\n" +
+	"\x1bContainerServiceRunResponse\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
+	"\fstdio_socket\x18\x02 \x01(\tR\vstdioSocket\x12\x1a\n" +
+	"\bwarnings\x18\x03 \x03(\tR\bwarnings\"f\n" +
 	"\x1bContainerServiceStopRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
 	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"\x1e\n" +
@@ -3090,10 +3241,11 @@ const file_patchbay_apiserver_v1_container_proto_rawDesc = "" +
 	"\rWaitCondition\x12\x1e\n" +
 	"\x1aWAIT_CONDITION_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16WAIT_CONDITION_STOPPED\x10\x01\x12\x1a\n" +
-	"\x16WAIT_CONDITION_DELETED\x10\x022\xd9\x12\n" +
+	"\x16WAIT_CONDITION_DELETED\x10\x022\xc7\x13\n" +
 	"\x10ContainerService\x12u\n" +
 	"\x06Create\x124.patchbay.apiserver.v1.ContainerServiceCreateRequest\x1a5.patchbay.apiserver.v1.ContainerServiceCreateResponse\x12r\n" +
-	"\x05Start\x123.patchbay.apiserver.v1.ContainerServiceStartRequest\x1a4.patchbay.apiserver.v1.ContainerServiceStartResponse\x12o\n" +
+	"\x05Start\x123.patchbay.apiserver.v1.ContainerServiceStartRequest\x1a4.patchbay.apiserver.v1.ContainerServiceStartResponse\x12l\n" +
+	"\x03Run\x121.patchbay.apiserver.v1.ContainerServiceRunRequest\x1a2.patchbay.apiserver.v1.ContainerServiceRunResponse\x12o\n" +
 	"\x04Stop\x122.patchbay.apiserver.v1.ContainerServiceStopRequest\x1a3.patchbay.apiserver.v1.ContainerServiceStopResponse\x12o\n" +
 	"\x04Kill\x122.patchbay.apiserver.v1.ContainerServiceKillRequest\x1a3.patchbay.apiserver.v1.ContainerServiceKillResponse\x12x\n" +
 	"\aRestart\x125.patchbay.apiserver.v1.ContainerServiceRestartRequest\x1a6.patchbay.apiserver.v1.ContainerServiceRestartResponse\x12o\n" +
@@ -3127,7 +3279,7 @@ func file_patchbay_apiserver_v1_container_proto_rawDescGZIP() []byte {
 }
 
 var file_patchbay_apiserver_v1_container_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_patchbay_apiserver_v1_container_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_patchbay_apiserver_v1_container_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_patchbay_apiserver_v1_container_proto_goTypes = []any{
 	(ContainerState)(0),                        // 0: patchbay.apiserver.v1.ContainerState
 	(WaitCondition)(0),                         // 1: patchbay.apiserver.v1.WaitCondition
@@ -3148,144 +3300,151 @@ var file_patchbay_apiserver_v1_container_proto_goTypes = []any{
 	(*ContainerServiceCreateResponse)(nil),     // 16: patchbay.apiserver.v1.ContainerServiceCreateResponse
 	(*ContainerServiceStartRequest)(nil),       // 17: patchbay.apiserver.v1.ContainerServiceStartRequest
 	(*ContainerServiceStartResponse)(nil),      // 18: patchbay.apiserver.v1.ContainerServiceStartResponse
-	(*ContainerServiceStopRequest)(nil),        // 19: patchbay.apiserver.v1.ContainerServiceStopRequest
-	(*ContainerServiceStopResponse)(nil),       // 20: patchbay.apiserver.v1.ContainerServiceStopResponse
-	(*ContainerServiceKillRequest)(nil),        // 21: patchbay.apiserver.v1.ContainerServiceKillRequest
-	(*ContainerServiceKillResponse)(nil),       // 22: patchbay.apiserver.v1.ContainerServiceKillResponse
-	(*ContainerServiceRestartRequest)(nil),     // 23: patchbay.apiserver.v1.ContainerServiceRestartRequest
-	(*ContainerServiceRestartResponse)(nil),    // 24: patchbay.apiserver.v1.ContainerServiceRestartResponse
-	(*ContainerServiceWaitRequest)(nil),        // 25: patchbay.apiserver.v1.ContainerServiceWaitRequest
-	(*ContainerServiceWaitResponse)(nil),       // 26: patchbay.apiserver.v1.ContainerServiceWaitResponse
-	(*ContainerServiceListRequest)(nil),        // 27: patchbay.apiserver.v1.ContainerServiceListRequest
-	(*ContainerServiceListResponse)(nil),       // 28: patchbay.apiserver.v1.ContainerServiceListResponse
-	(*ContainerServiceGetRequest)(nil),         // 29: patchbay.apiserver.v1.ContainerServiceGetRequest
-	(*ContainerServiceGetResponse)(nil),        // 30: patchbay.apiserver.v1.ContainerServiceGetResponse
-	(*ContainerServiceDeleteRequest)(nil),      // 31: patchbay.apiserver.v1.ContainerServiceDeleteRequest
-	(*ContainerServiceDeleteResponse)(nil),     // 32: patchbay.apiserver.v1.ContainerServiceDeleteResponse
-	(*ContainerServiceLogsRequest)(nil),        // 33: patchbay.apiserver.v1.ContainerServiceLogsRequest
-	(*ContainerServiceLogsResponse)(nil),       // 34: patchbay.apiserver.v1.ContainerServiceLogsResponse
-	(*ContainerServiceExecRequest)(nil),        // 35: patchbay.apiserver.v1.ContainerServiceExecRequest
-	(*ContainerServiceExecResponse)(nil),       // 36: patchbay.apiserver.v1.ContainerServiceExecResponse
-	(*ContainerServiceWaitExecRequest)(nil),    // 37: patchbay.apiserver.v1.ContainerServiceWaitExecRequest
-	(*ContainerServiceWaitExecResponse)(nil),   // 38: patchbay.apiserver.v1.ContainerServiceWaitExecResponse
-	(*ContainerServiceKillExecRequest)(nil),    // 39: patchbay.apiserver.v1.ContainerServiceKillExecRequest
-	(*ContainerServiceKillExecResponse)(nil),   // 40: patchbay.apiserver.v1.ContainerServiceKillExecResponse
-	(*ContainerServiceResizeRequest)(nil),      // 41: patchbay.apiserver.v1.ContainerServiceResizeRequest
-	(*ContainerServiceResizeResponse)(nil),     // 42: patchbay.apiserver.v1.ContainerServiceResizeResponse
-	(*ContainerServiceCopyFromRequest)(nil),    // 43: patchbay.apiserver.v1.ContainerServiceCopyFromRequest
-	(*ContainerServiceCopyFromResponse)(nil),   // 44: patchbay.apiserver.v1.ContainerServiceCopyFromResponse
-	(*ContainerServiceCopyToRequest)(nil),      // 45: patchbay.apiserver.v1.ContainerServiceCopyToRequest
-	(*ContainerServiceCopyToResponse)(nil),     // 46: patchbay.apiserver.v1.ContainerServiceCopyToResponse
-	nil,                                        // 47: patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
-	(*v1.Explanation)(nil),                     // 48: patchbay.types.v1.Explanation
-	(*v1.Sample)(nil),                          // 49: patchbay.types.v1.Sample
-	(*v1.AttachmentConfiguration)(nil),         // 50: patchbay.types.v1.AttachmentConfiguration
-	(*v1.Attachment)(nil),                      // 51: patchbay.types.v1.Attachment
-	(*v1.Metadata)(nil),                        // 52: patchbay.types.v1.Metadata
-	(*v1.Process)(nil),                         // 53: patchbay.types.v1.Process
-	(*v1.Mount)(nil),                           // 54: patchbay.types.v1.Mount
-	(*v1.Resources)(nil),                       // 55: patchbay.types.v1.Resources
-	(*durationpb.Duration)(nil),                // 56: google.protobuf.Duration
-	(*v1.DNSConfiguration)(nil),                // 57: patchbay.types.v1.DNSConfiguration
-	(*v1.ExtraHost)(nil),                       // 58: patchbay.types.v1.ExtraHost
-	(*v1.PublishedPort)(nil),                   // 59: patchbay.types.v1.PublishedPort
-	(*v1.LogLimits)(nil),                       // 60: patchbay.types.v1.LogLimits
-	(*timestamppb.Timestamp)(nil),              // 61: google.protobuf.Timestamp
-	(*v1.AttachmentTraffic)(nil),               // 62: patchbay.types.v1.AttachmentTraffic
-	(*v1.Machine)(nil),                         // 63: patchbay.types.v1.Machine
-	(*v1.CopyPart)(nil),                        // 64: patchbay.types.v1.CopyPart
+	(*ContainerServiceRunRequest)(nil),         // 19: patchbay.apiserver.v1.ContainerServiceRunRequest
+	(*ContainerServiceRunResponse)(nil),        // 20: patchbay.apiserver.v1.ContainerServiceRunResponse
+	(*ContainerServiceStopRequest)(nil),        // 21: patchbay.apiserver.v1.ContainerServiceStopRequest
+	(*ContainerServiceStopResponse)(nil),       // 22: patchbay.apiserver.v1.ContainerServiceStopResponse
+	(*ContainerServiceKillRequest)(nil),        // 23: patchbay.apiserver.v1.ContainerServiceKillRequest
+	(*ContainerServiceKillResponse)(nil),       // 24: patchbay.apiserver.v1.ContainerServiceKillResponse
+	(*ContainerServiceRestartRequest)(nil),     // 25: patchbay.apiserver.v1.ContainerServiceRestartRequest
+	(*ContainerServiceRestartResponse)(nil),    // 26: patchbay.apiserver.v1.ContainerServiceRestartResponse
+	(*ContainerServiceWaitRequest)(nil),        // 27: patchbay.apiserver.v1.ContainerServiceWaitRequest
+	(*ContainerServiceWaitResponse)(nil),       // 28: patchbay.apiserver.v1.ContainerServiceWaitResponse
+	(*ContainerServiceListRequest)(nil),        // 29: patchbay.apiserver.v1.ContainerServiceListRequest
+	(*ContainerServiceListResponse)(nil),       // 30: patchbay.apiserver.v1.ContainerServiceListResponse
+	(*ContainerServiceGetRequest)(nil),         // 31: patchbay.apiserver.v1.ContainerServiceGetRequest
+	(*ContainerServiceGetResponse)(nil),        // 32: patchbay.apiserver.v1.ContainerServiceGetResponse
+	(*ContainerServiceDeleteRequest)(nil),      // 33: patchbay.apiserver.v1.ContainerServiceDeleteRequest
+	(*ContainerServiceDeleteResponse)(nil),     // 34: patchbay.apiserver.v1.ContainerServiceDeleteResponse
+	(*ContainerServiceLogsRequest)(nil),        // 35: patchbay.apiserver.v1.ContainerServiceLogsRequest
+	(*ContainerServiceLogsResponse)(nil),       // 36: patchbay.apiserver.v1.ContainerServiceLogsResponse
+	(*ContainerServiceExecRequest)(nil),        // 37: patchbay.apiserver.v1.ContainerServiceExecRequest
+	(*ContainerServiceExecResponse)(nil),       // 38: patchbay.apiserver.v1.ContainerServiceExecResponse
+	(*ContainerServiceWaitExecRequest)(nil),    // 39: patchbay.apiserver.v1.ContainerServiceWaitExecRequest
+	(*ContainerServiceWaitExecResponse)(nil),   // 40: patchbay.apiserver.v1.ContainerServiceWaitExecResponse
+	(*ContainerServiceKillExecRequest)(nil),    // 41: patchbay.apiserver.v1.ContainerServiceKillExecRequest
+	(*ContainerServiceKillExecResponse)(nil),   // 42: patchbay.apiserver.v1.ContainerServiceKillExecResponse
+	(*ContainerServiceResizeRequest)(nil),      // 43: patchbay.apiserver.v1.ContainerServiceResizeRequest
+	(*ContainerServiceResizeResponse)(nil),     // 44: patchbay.apiserver.v1.ContainerServiceResizeResponse
+	(*ContainerServiceCopyFromRequest)(nil),    // 45: patchbay.apiserver.v1.ContainerServiceCopyFromRequest
+	(*ContainerServiceCopyFromResponse)(nil),   // 46: patchbay.apiserver.v1.ContainerServiceCopyFromResponse
+	(*ContainerServiceCopyToRequest)(nil),      // 47: patchbay.apiserver.v1.ContainerServiceCopyToRequest
+	(*ContainerServiceCopyToResponse)(nil),     // 48: patchbay.apiserver.v1.ContainerServiceCopyToResponse
+	nil,                                        // 49: patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
+	nil,                                        // 50: patchbay.apiserver.v1.ContainerServiceRunRequest.LabelsEntry
+	(*v1.Explanation)(nil),                     // 51: patchbay.types.v1.Explanation
+	(*v1.Sample)(nil),                          // 52: patchbay.types.v1.Sample
+	(*v1.AttachmentConfiguration)(nil),         // 53: patchbay.types.v1.AttachmentConfiguration
+	(*v1.Attachment)(nil),                      // 54: patchbay.types.v1.Attachment
+	(*v1.Metadata)(nil),                        // 55: patchbay.types.v1.Metadata
+	(*v1.Process)(nil),                         // 56: patchbay.types.v1.Process
+	(*v1.Mount)(nil),                           // 57: patchbay.types.v1.Mount
+	(*v1.Resources)(nil),                       // 58: patchbay.types.v1.Resources
+	(*durationpb.Duration)(nil),                // 59: google.protobuf.Duration
+	(*v1.DNSConfiguration)(nil),                // 60: patchbay.types.v1.DNSConfiguration
+	(*v1.ExtraHost)(nil),                       // 61: patchbay.types.v1.ExtraHost
+	(*v1.PublishedPort)(nil),                   // 62: patchbay.types.v1.PublishedPort
+	(*v1.LogLimits)(nil),                       // 63: patchbay.types.v1.LogLimits
+	(*timestamppb.Timestamp)(nil),              // 64: google.protobuf.Timestamp
+	(*v1.AttachmentTraffic)(nil),               // 65: patchbay.types.v1.AttachmentTraffic
+	(*v1.Machine)(nil),                         // 66: patchbay.types.v1.Machine
+	(*v1.CopyPart)(nil),                        // 67: patchbay.types.v1.CopyPart
 }
 var file_patchbay_apiserver_v1_container_proto_depIdxs = []int32{
-	48, // 0: patchbay.apiserver.v1.ContainerServiceExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
+	51, // 0: patchbay.apiserver.v1.ContainerServiceExplainResponse.explanations:type_name -> patchbay.types.v1.Explanation
 	6,  // 1: patchbay.apiserver.v1.ContainerServiceStatsResponse.containers:type_name -> patchbay.apiserver.v1.ContainerStats
-	49, // 2: patchbay.apiserver.v1.ContainerStats.sample:type_name -> patchbay.types.v1.Sample
-	50, // 3: patchbay.apiserver.v1.ContainerServiceConnectRequest.network:type_name -> patchbay.types.v1.AttachmentConfiguration
-	51, // 4: patchbay.apiserver.v1.ContainerServiceConnectResponse.attachment:type_name -> patchbay.types.v1.Attachment
-	52, // 5: patchbay.apiserver.v1.Container.metadata:type_name -> patchbay.types.v1.Metadata
+	52, // 2: patchbay.apiserver.v1.ContainerStats.sample:type_name -> patchbay.types.v1.Sample
+	53, // 3: patchbay.apiserver.v1.ContainerServiceConnectRequest.network:type_name -> patchbay.types.v1.AttachmentConfiguration
+	54, // 4: patchbay.apiserver.v1.ContainerServiceConnectResponse.attachment:type_name -> patchbay.types.v1.Attachment
+	55, // 5: patchbay.apiserver.v1.Container.metadata:type_name -> patchbay.types.v1.Metadata
 	12, // 6: patchbay.apiserver.v1.Container.configuration:type_name -> patchbay.apiserver.v1.ContainerConfiguration
 	13, // 7: patchbay.apiserver.v1.Container.status:type_name -> patchbay.apiserver.v1.ContainerStatus
-	53, // 8: patchbay.apiserver.v1.ContainerConfiguration.process:type_name -> patchbay.types.v1.Process
-	54, // 9: patchbay.apiserver.v1.ContainerConfiguration.mounts:type_name -> patchbay.types.v1.Mount
-	50, // 10: patchbay.apiserver.v1.ContainerConfiguration.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
-	55, // 11: patchbay.apiserver.v1.ContainerConfiguration.resources:type_name -> patchbay.types.v1.Resources
-	56, // 12: patchbay.apiserver.v1.ContainerConfiguration.stop_timeout:type_name -> google.protobuf.Duration
-	57, // 13: patchbay.apiserver.v1.ContainerConfiguration.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	58, // 14: patchbay.apiserver.v1.ContainerConfiguration.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
-	59, // 15: patchbay.apiserver.v1.ContainerConfiguration.ports:type_name -> patchbay.types.v1.PublishedPort
-	60, // 16: patchbay.apiserver.v1.ContainerConfiguration.log:type_name -> patchbay.types.v1.LogLimits
+	56, // 8: patchbay.apiserver.v1.ContainerConfiguration.process:type_name -> patchbay.types.v1.Process
+	57, // 9: patchbay.apiserver.v1.ContainerConfiguration.mounts:type_name -> patchbay.types.v1.Mount
+	53, // 10: patchbay.apiserver.v1.ContainerConfiguration.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
+	58, // 11: patchbay.apiserver.v1.ContainerConfiguration.resources:type_name -> patchbay.types.v1.Resources
+	59, // 12: patchbay.apiserver.v1.ContainerConfiguration.stop_timeout:type_name -> google.protobuf.Duration
+	60, // 13: patchbay.apiserver.v1.ContainerConfiguration.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	61, // 14: patchbay.apiserver.v1.ContainerConfiguration.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
+	62, // 15: patchbay.apiserver.v1.ContainerConfiguration.ports:type_name -> patchbay.types.v1.PublishedPort
+	63, // 16: patchbay.apiserver.v1.ContainerConfiguration.log:type_name -> patchbay.types.v1.LogLimits
 	0,  // 17: patchbay.apiserver.v1.ContainerStatus.state:type_name -> patchbay.apiserver.v1.ContainerState
-	61, // 18: patchbay.apiserver.v1.ContainerStatus.started_at:type_name -> google.protobuf.Timestamp
-	61, // 19: patchbay.apiserver.v1.ContainerStatus.exited_at:type_name -> google.protobuf.Timestamp
-	51, // 20: patchbay.apiserver.v1.ContainerStatus.attachments:type_name -> patchbay.types.v1.Attachment
-	59, // 21: patchbay.apiserver.v1.ContainerStatus.ports:type_name -> patchbay.types.v1.PublishedPort
-	62, // 22: patchbay.apiserver.v1.ContainerStatus.traffic:type_name -> patchbay.types.v1.AttachmentTraffic
-	63, // 23: patchbay.apiserver.v1.ContainerStatus.machine:type_name -> patchbay.types.v1.Machine
-	54, // 24: patchbay.apiserver.v1.ContainerTemplate.mounts:type_name -> patchbay.types.v1.Mount
-	50, // 25: patchbay.apiserver.v1.ContainerTemplate.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
-	55, // 26: patchbay.apiserver.v1.ContainerTemplate.resources:type_name -> patchbay.types.v1.Resources
-	56, // 27: patchbay.apiserver.v1.ContainerTemplate.stop_timeout:type_name -> google.protobuf.Duration
-	57, // 28: patchbay.apiserver.v1.ContainerTemplate.dns:type_name -> patchbay.types.v1.DNSConfiguration
-	58, // 29: patchbay.apiserver.v1.ContainerTemplate.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
-	59, // 30: patchbay.apiserver.v1.ContainerTemplate.ports:type_name -> patchbay.types.v1.PublishedPort
-	60, // 31: patchbay.apiserver.v1.ContainerTemplate.log:type_name -> patchbay.types.v1.LogLimits
-	47, // 32: patchbay.apiserver.v1.ContainerServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
+	64, // 18: patchbay.apiserver.v1.ContainerStatus.started_at:type_name -> google.protobuf.Timestamp
+	64, // 19: patchbay.apiserver.v1.ContainerStatus.exited_at:type_name -> google.protobuf.Timestamp
+	54, // 20: patchbay.apiserver.v1.ContainerStatus.attachments:type_name -> patchbay.types.v1.Attachment
+	62, // 21: patchbay.apiserver.v1.ContainerStatus.ports:type_name -> patchbay.types.v1.PublishedPort
+	65, // 22: patchbay.apiserver.v1.ContainerStatus.traffic:type_name -> patchbay.types.v1.AttachmentTraffic
+	66, // 23: patchbay.apiserver.v1.ContainerStatus.machine:type_name -> patchbay.types.v1.Machine
+	57, // 24: patchbay.apiserver.v1.ContainerTemplate.mounts:type_name -> patchbay.types.v1.Mount
+	53, // 25: patchbay.apiserver.v1.ContainerTemplate.networks:type_name -> patchbay.types.v1.AttachmentConfiguration
+	58, // 26: patchbay.apiserver.v1.ContainerTemplate.resources:type_name -> patchbay.types.v1.Resources
+	59, // 27: patchbay.apiserver.v1.ContainerTemplate.stop_timeout:type_name -> google.protobuf.Duration
+	60, // 28: patchbay.apiserver.v1.ContainerTemplate.dns:type_name -> patchbay.types.v1.DNSConfiguration
+	61, // 29: patchbay.apiserver.v1.ContainerTemplate.extra_hosts:type_name -> patchbay.types.v1.ExtraHost
+	62, // 30: patchbay.apiserver.v1.ContainerTemplate.ports:type_name -> patchbay.types.v1.PublishedPort
+	63, // 31: patchbay.apiserver.v1.ContainerTemplate.log:type_name -> patchbay.types.v1.LogLimits
+	49, // 32: patchbay.apiserver.v1.ContainerServiceCreateRequest.labels:type_name -> patchbay.apiserver.v1.ContainerServiceCreateRequest.LabelsEntry
 	14, // 33: patchbay.apiserver.v1.ContainerServiceCreateRequest.template:type_name -> patchbay.apiserver.v1.ContainerTemplate
 	11, // 34: patchbay.apiserver.v1.ContainerServiceCreateResponse.container:type_name -> patchbay.apiserver.v1.Container
-	56, // 35: patchbay.apiserver.v1.ContainerServiceStopRequest.timeout:type_name -> google.protobuf.Duration
-	56, // 36: patchbay.apiserver.v1.ContainerServiceRestartRequest.timeout:type_name -> google.protobuf.Duration
-	1,  // 37: patchbay.apiserver.v1.ContainerServiceWaitRequest.condition:type_name -> patchbay.apiserver.v1.WaitCondition
-	11, // 38: patchbay.apiserver.v1.ContainerServiceListResponse.containers:type_name -> patchbay.apiserver.v1.Container
-	11, // 39: patchbay.apiserver.v1.ContainerServiceGetResponse.container:type_name -> patchbay.apiserver.v1.Container
-	61, // 40: patchbay.apiserver.v1.ContainerServiceLogsRequest.since:type_name -> google.protobuf.Timestamp
-	61, // 41: patchbay.apiserver.v1.ContainerServiceLogsResponse.time:type_name -> google.protobuf.Timestamp
-	53, // 42: patchbay.apiserver.v1.ContainerServiceExecRequest.process:type_name -> patchbay.types.v1.Process
-	64, // 43: patchbay.apiserver.v1.ContainerServiceCopyFromResponse.part:type_name -> patchbay.types.v1.CopyPart
-	64, // 44: patchbay.apiserver.v1.ContainerServiceCopyToRequest.part:type_name -> patchbay.types.v1.CopyPart
-	15, // 45: patchbay.apiserver.v1.ContainerService.Create:input_type -> patchbay.apiserver.v1.ContainerServiceCreateRequest
-	17, // 46: patchbay.apiserver.v1.ContainerService.Start:input_type -> patchbay.apiserver.v1.ContainerServiceStartRequest
-	19, // 47: patchbay.apiserver.v1.ContainerService.Stop:input_type -> patchbay.apiserver.v1.ContainerServiceStopRequest
-	21, // 48: patchbay.apiserver.v1.ContainerService.Kill:input_type -> patchbay.apiserver.v1.ContainerServiceKillRequest
-	23, // 49: patchbay.apiserver.v1.ContainerService.Restart:input_type -> patchbay.apiserver.v1.ContainerServiceRestartRequest
-	25, // 50: patchbay.apiserver.v1.ContainerService.Wait:input_type -> patchbay.apiserver.v1.ContainerServiceWaitRequest
-	27, // 51: patchbay.apiserver.v1.ContainerService.List:input_type -> patchbay.apiserver.v1.ContainerServiceListRequest
-	29, // 52: patchbay.apiserver.v1.ContainerService.Get:input_type -> patchbay.apiserver.v1.ContainerServiceGetRequest
-	31, // 53: patchbay.apiserver.v1.ContainerService.Delete:input_type -> patchbay.apiserver.v1.ContainerServiceDeleteRequest
-	33, // 54: patchbay.apiserver.v1.ContainerService.Logs:input_type -> patchbay.apiserver.v1.ContainerServiceLogsRequest
-	35, // 55: patchbay.apiserver.v1.ContainerService.Exec:input_type -> patchbay.apiserver.v1.ContainerServiceExecRequest
-	37, // 56: patchbay.apiserver.v1.ContainerService.WaitExec:input_type -> patchbay.apiserver.v1.ContainerServiceWaitExecRequest
-	39, // 57: patchbay.apiserver.v1.ContainerService.KillExec:input_type -> patchbay.apiserver.v1.ContainerServiceKillExecRequest
-	41, // 58: patchbay.apiserver.v1.ContainerService.Resize:input_type -> patchbay.apiserver.v1.ContainerServiceResizeRequest
-	43, // 59: patchbay.apiserver.v1.ContainerService.CopyFrom:input_type -> patchbay.apiserver.v1.ContainerServiceCopyFromRequest
-	45, // 60: patchbay.apiserver.v1.ContainerService.CopyTo:input_type -> patchbay.apiserver.v1.ContainerServiceCopyToRequest
-	2,  // 61: patchbay.apiserver.v1.ContainerService.Explain:input_type -> patchbay.apiserver.v1.ContainerServiceExplainRequest
-	4,  // 62: patchbay.apiserver.v1.ContainerService.Stats:input_type -> patchbay.apiserver.v1.ContainerServiceStatsRequest
-	7,  // 63: patchbay.apiserver.v1.ContainerService.Connect:input_type -> patchbay.apiserver.v1.ContainerServiceConnectRequest
-	9,  // 64: patchbay.apiserver.v1.ContainerService.Disconnect:input_type -> patchbay.apiserver.v1.ContainerServiceDisconnectRequest
-	16, // 65: patchbay.apiserver.v1.ContainerService.Create:output_type -> patchbay.apiserver.v1.ContainerServiceCreateResponse
-	18, // 66: patchbay.apiserver.v1.ContainerService.Start:output_type -> patchbay.apiserver.v1.ContainerServiceStartResponse
-	20, // 67: patchbay.apiserver.v1.ContainerService.Stop:output_type -> patchbay.apiserver.v1.ContainerServiceStopResponse
-	22, // 68: patchbay.apiserver.v1.ContainerService.Kill:output_type -> patchbay.apiserver.v1.ContainerServiceKillResponse
-	24, // 69: patchbay.apiserver.v1.ContainerService.Restart:output_type -> patchbay.apiserver.v1.ContainerServiceRestartResponse
-	26, // 70: patchbay.apiserver.v1.ContainerService.Wait:output_type -> patchbay.apiserver.v1.ContainerServiceWaitResponse
-	28, // 71: patchbay.apiserver.v1.ContainerService.List:output_type -> patchbay.apiserver.v1.ContainerServiceListResponse
-	30, // 72: patchbay.apiserver.v1.ContainerService.Get:output_type -> patchbay.apiserver.v1.ContainerServiceGetResponse
-	32, // 73: patchbay.apiserver.v1.ContainerService.Delete:output_type -> patchbay.apiserver.v1.ContainerServiceDeleteResponse
-	34, // 74: patchbay.apiserver.v1.ContainerService.Logs:output_type -> patchbay.apiserver.v1.ContainerServiceLogsResponse
-	36, // 75: patchbay.apiserver.v1.ContainerService.Exec:output_type -> patchbay.apiserver.v1.ContainerServiceExecResponse
-	38, // 76: patchbay.apiserver.v1.ContainerService.WaitExec:output_type -> patchbay.apiserver.v1.ContainerServiceWaitExecResponse
-	40, // 77: patchbay.apiserver.v1.ContainerService.KillExec:output_type -> patchbay.apiserver.v1.ContainerServiceKillExecResponse
-	42, // 78: patchbay.apiserver.v1.ContainerService.Resize:output_type -> patchbay.apiserver.v1.ContainerServiceResizeResponse
-	44, // 79: patchbay.apiserver.v1.ContainerService.CopyFrom:output_type -> patchbay.apiserver.v1.ContainerServiceCopyFromResponse
-	46, // 80: patchbay.apiserver.v1.ContainerService.CopyTo:output_type -> patchbay.apiserver.v1.ContainerServiceCopyToResponse
-	3,  // 81: patchbay.apiserver.v1.ContainerService.Explain:output_type -> patchbay.apiserver.v1.ContainerServiceExplainResponse
-	5,  // 82: patchbay.apiserver.v1.ContainerService.Stats:output_type -> patchbay.apiserver.v1.ContainerServiceStatsResponse
-	8,  // 83: patchbay.apiserver.v1.ContainerService.Connect:output_type -> patchbay.apiserver.v1.ContainerServiceConnectResponse
-	10, // 84: patchbay.apiserver.v1.ContainerService.Disconnect:output_type -> patchbay.apiserver.v1.ContainerServiceDisconnectResponse
-	65, // [65:85] is the sub-list for method output_type
-	45, // [45:65] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	50, // 35: patchbay.apiserver.v1.ContainerServiceRunRequest.labels:type_name -> patchbay.apiserver.v1.ContainerServiceRunRequest.LabelsEntry
+	14, // 36: patchbay.apiserver.v1.ContainerServiceRunRequest.template:type_name -> patchbay.apiserver.v1.ContainerTemplate
+	59, // 37: patchbay.apiserver.v1.ContainerServiceStopRequest.timeout:type_name -> google.protobuf.Duration
+	59, // 38: patchbay.apiserver.v1.ContainerServiceRestartRequest.timeout:type_name -> google.protobuf.Duration
+	1,  // 39: patchbay.apiserver.v1.ContainerServiceWaitRequest.condition:type_name -> patchbay.apiserver.v1.WaitCondition
+	11, // 40: patchbay.apiserver.v1.ContainerServiceListResponse.containers:type_name -> patchbay.apiserver.v1.Container
+	11, // 41: patchbay.apiserver.v1.ContainerServiceGetResponse.container:type_name -> patchbay.apiserver.v1.Container
+	64, // 42: patchbay.apiserver.v1.ContainerServiceLogsRequest.since:type_name -> google.protobuf.Timestamp
+	64, // 43: patchbay.apiserver.v1.ContainerServiceLogsResponse.time:type_name -> google.protobuf.Timestamp
+	56, // 44: patchbay.apiserver.v1.ContainerServiceExecRequest.process:type_name -> patchbay.types.v1.Process
+	67, // 45: patchbay.apiserver.v1.ContainerServiceCopyFromResponse.part:type_name -> patchbay.types.v1.CopyPart
+	67, // 46: patchbay.apiserver.v1.ContainerServiceCopyToRequest.part:type_name -> patchbay.types.v1.CopyPart
+	15, // 47: patchbay.apiserver.v1.ContainerService.Create:input_type -> patchbay.apiserver.v1.ContainerServiceCreateRequest
+	17, // 48: patchbay.apiserver.v1.ContainerService.Start:input_type -> patchbay.apiserver.v1.ContainerServiceStartRequest
+	19, // 49: patchbay.apiserver.v1.ContainerService.Run:input_type -> patchbay.apiserver.v1.ContainerServiceRunRequest
+	21, // 50: patchbay.apiserver.v1.ContainerService.Stop:input_type -> patchbay.apiserver.v1.ContainerServiceStopRequest
+	23, // 51: patchbay.apiserver.v1.ContainerService.Kill:input_type -> patchbay.apiserver.v1.ContainerServiceKillRequest
+	25, // 52: patchbay.apiserver.v1.ContainerService.Restart:input_type -> patchbay.apiserver.v1.ContainerServiceRestartRequest
+	27, // 53: patchbay.apiserver.v1.ContainerService.Wait:input_type -> patchbay.apiserver.v1.ContainerServiceWaitRequest
+	29, // 54: patchbay.apiserver.v1.ContainerService.List:input_type -> patchbay.apiserver.v1.ContainerServiceListRequest
+	31, // 55: patchbay.apiserver.v1.ContainerService.Get:input_type -> patchbay.apiserver.v1.ContainerServiceGetRequest
+	33, // 56: patchbay.apiserver.v1.ContainerService.Delete:input_type -> patchbay.apiserver.v1.ContainerServiceDeleteRequest
+	35, // 57: patchbay.apiserver.v1.ContainerService.Logs:input_type -> patchbay.apiserver.v1.ContainerServiceLogsRequest
+	37, // 58: patchbay.apiserver.v1.ContainerService.Exec:input_type -> patchbay.apiserver.v1.ContainerServiceExecRequest
+	39, // 59: patchbay.apiserver.v1.ContainerService.WaitExec:input_type -> patchbay.apiserver.v1.ContainerServiceWaitExecRequest
+	41, // 60: patchbay.apiserver.v1.ContainerService.KillExec:input_type -> patchbay.apiserver.v1.ContainerServiceKillExecRequest
+	43, // 61: patchbay.apiserver.v1.ContainerService.Resize:input_type -> patchbay.apiserver.v1.ContainerServiceResizeRequest
+	45, // 62: patchbay.apiserver.v1.ContainerService.CopyFrom:input_type -> patchbay.apiserver.v1.ContainerServiceCopyFromRequest
+	47, // 63: patchbay.apiserver.v1.ContainerService.CopyTo:input_type -> patchbay.apiserver.v1.ContainerServiceCopyToRequest
+	2,  // 64: patchbay.apiserver.v1.ContainerService.Explain:input_type -> patchbay.apiserver.v1.ContainerServiceExplainRequest
+	4,  // 65: patchbay.apiserver.v1.ContainerService.Stats:input_type -> patchbay.apiserver.v1.ContainerServiceStatsRequest
+	7,  // 66: patchbay.apiserver.v1.ContainerService.Connect:input_type -> patchbay.apiserver.v1.ContainerServiceConnectRequest
+	9,  // 67: patchbay.apiserver.v1.ContainerService.Disconnect:input_type -> patchbay.apiserver.v1.ContainerServiceDisconnectRequest
+	16, // 68: patchbay.apiserver.v1.ContainerService.Create:output_type -> patchbay.apiserver.v1.ContainerServiceCreateResponse
+	18, // 69: patchbay.apiserver.v1.ContainerService.Start:output_type -> patchbay.apiserver.v1.ContainerServiceStartResponse
+	20, // 70: patchbay.apiserver.v1.ContainerService.Run:output_type -> patchbay.apiserver.v1.ContainerServiceRunResponse
+	22, // 71: patchbay.apiserver.v1.ContainerService.Stop:output_type -> patchbay.apiserver.v1.ContainerServiceStopResponse
+	24, // 72: patchbay.apiserver.v1.ContainerService.Kill:output_type -> patchbay.apiserver.v1.ContainerServiceKillResponse
+	26, // 73: patchbay.apiserver.v1.ContainerService.Restart:output_type -> patchbay.apiserver.v1.ContainerServiceRestartResponse
+	28, // 74: patchbay.apiserver.v1.ContainerService.Wait:output_type -> patchbay.apiserver.v1.ContainerServiceWaitResponse
+	30, // 75: patchbay.apiserver.v1.ContainerService.List:output_type -> patchbay.apiserver.v1.ContainerServiceListResponse
+	32, // 76: patchbay.apiserver.v1.ContainerService.Get:output_type -> patchbay.apiserver.v1.ContainerServiceGetResponse
+	34, // 77: patchbay.apiserver.v1.ContainerService.Delete:output_type -> patchbay.apiserver.v1.ContainerServiceDeleteResponse
+	36, // 78: patchbay.apiserver.v1.ContainerService.Logs:output_type -> patchbay.apiserver.v1.ContainerServiceLogsResponse
+	38, // 79: patchbay.apiserver.v1.ContainerService.Exec:output_type -> patchbay.apiserver.v1.ContainerServiceExecResponse
+	40, // 80: patchbay.apiserver.v1.ContainerService.WaitExec:output_type -> patchbay.apiserver.v1.ContainerServiceWaitExecResponse
+	42, // 81: patchbay.apiserver.v1.ContainerService.KillExec:output_type -> patchbay.apiserver.v1.ContainerServiceKillExecResponse
+	44, // 82: patchbay.apiserver.v1.ContainerService.Resize:output_type -> patchbay.apiserver.v1.ContainerServiceResizeResponse
+	46, // 83: patchbay.apiserver.v1.ContainerService.CopyFrom:output_type -> patchbay.apiserver.v1.ContainerServiceCopyFromResponse
+	48, // 84: patchbay.apiserver.v1.ContainerService.CopyTo:output_type -> patchbay.apiserver.v1.ContainerServiceCopyToResponse
+	3,  // 85: patchbay.apiserver.v1.ContainerService.Explain:output_type -> patchbay.apiserver.v1.ContainerServiceExplainResponse
+	5,  // 86: patchbay.apiserver.v1.ContainerService.Stats:output_type -> patchbay.apiserver.v1.ContainerServiceStatsResponse
+	8,  // 87: patchbay.apiserver.v1.ContainerService.Connect:output_type -> patchbay.apiserver.v1.ContainerServiceConnectResponse
+	10, // 88: patchbay.apiserver.v1.ContainerService.Disconnect:output_type -> patchbay.apiserver.v1.ContainerServiceDisconnectResponse
+	68, // [68:89] is the sub-list for method output_type
+	47, // [47:68] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_patchbay_apiserver_v1_container_proto_init() }
@@ -3299,7 +3458,7 @@ func file_patchbay_apiserver_v1_container_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_patchbay_apiserver_v1_container_proto_rawDesc), len(file_patchbay_apiserver_v1_container_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   46,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

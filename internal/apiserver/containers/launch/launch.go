@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
@@ -71,10 +72,19 @@ type Launched struct {
 	Runtime manifest.Plugin
 }
 
-// Start allocates on all networks, starts a helper and the main process in it. With
-// attach, output is held back for a while until somebody is there. On an error
-// nothing is left of it.
-func (l Launcher) Start(ctx context.Context, c Container, attach bool) (made Launched, err error) {
+// Start is how a main process is started.
+type Start struct {
+	// Attach: output is held back for a while until somebody is there.
+	Attach bool
+	// Record stores the container; nil: it is stored. It is called beside what comes
+	// before the sandbox, when there are the directories: no main process runs of
+	// which the next patchbayd does not know.
+	Record func(context.Context) error
+}
+
+// Start allocates on all networks, starts a helper and the main process in it. On an
+// error nothing is left of it but what Record did.
+func (l Launcher) Start(ctx context.Context, c Container, o Start) (made Launched, err error) {
 	plugin, layers, err := l.needs(c)
 	if err != nil {
 		return Launched{}, err
@@ -85,12 +95,12 @@ func (l Launcher) Start(ctx context.Context, c Container, attach bool) (made Lau
 	undo.Add(func() error { l.Release(ctx, c.Wishes, false); return nil })
 	undo.Add(func() error { l.unmark(c); return nil })
 	undo.Add(func() error { l.dismiss(ctx, c, h); return nil })
-	allocated, err := l.allocateAndStartHelper(ctx, c, plugin, &h)
+	allocated, err := l.allocateAndStartHelper(ctx, c, plugin, &h, o.Record)
 	if err != nil {
 		return Launched{}, err
 	}
 	r := l.bootstrapRequest(c, h, layers, allocated)
-	r.AwaitAttach, r.Start = attach, true
+	r.AwaitAttach, r.Start = o.Attach, true
 	made, err = l.bootstrap(ctx, c, h, r)
 	if err != nil {
 		return Launched{}, err
@@ -145,28 +155,36 @@ func (l Launcher) bootstrapRequest(c Container, h runtimehelper.Helper, layers [
 	return r
 }
 
-// allocateAndStartHelper starts the helper while the networks allocate: it makes
-// no sandbox before it is told to, and is mostly busy with its own beginning.
-// A fault of a network comes before one of the helper.
-func (l Launcher) allocateAndStartHelper(ctx context.Context, c Container, plugin manifest.Plugin, h *runtimehelper.Helper) ([]resource.AllocatedAttachment, error) {
+// allocateAndStartHelper starts the helper while the networks allocate and the record
+// is written: it makes no sandbox before it is told to, and is mostly busy with its own
+// beginning. A fault of a network comes before one of the helper.
+func (l Launcher) allocateAndStartHelper(ctx context.Context, c Container, plugin manifest.Plugin, h *runtimehelper.Helper, record func(context.Context) error) ([]resource.AllocatedAttachment, error) {
 	starting, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var allocated []resource.AllocatedAttachment
-	allocation := make(chan error, 1)
-	go func() {
-		var err error
-		if allocated, err = leases.Allocate(ctx, l.Networks, c.Wishes); err != nil {
-			cancel()
-		}
-		allocation <- err
-	}()
-	err := l.prepare(c)
-	if err != nil {
-		err = c.errorf(fault.KindOfFile(err), "%w", err)
-	} else {
-		*h, err = l.startHelper(starting, c, plugin)
+	var allocation, recording, helper error
+	var parallel sync.WaitGroup
+	beside := func(fault *error, step func(context.Context) error) {
+		parallel.Go(func() {
+			if *fault = step(ctx); *fault != nil {
+				cancel()
+			}
+		})
 	}
-	return allocated, cmp.Or(<-allocation, err)
+	beside(&allocation, func(ctx context.Context) (err error) {
+		allocated, err = leases.Allocate(ctx, l.Networks, c.Wishes)
+		return err
+	})
+	if err := l.prepare(c); err != nil {
+		helper = c.errorf(fault.KindOfFile(err), "%w", err)
+	} else {
+		if record != nil {
+			beside(&recording, record)
+		}
+		*h, helper = l.startHelper(starting, c, plugin)
+	}
+	parallel.Wait()
+	return allocated, cmp.Or(allocation, recording, helper)
 }
 
 // prepare makes sure of the directories: a power cut may have taken those of a

@@ -28,6 +28,8 @@ const (
 	ContainerServiceCreateProcedure = "/patchbay.apiserver.v1.ContainerService/Create"
 	// ContainerServiceStartProcedure is the procedure name of the ContainerService's Start RPC.
 	ContainerServiceStartProcedure = "/patchbay.apiserver.v1.ContainerService/Start"
+	// ContainerServiceRunProcedure is the procedure name of the ContainerService's Run RPC.
+	ContainerServiceRunProcedure = "/patchbay.apiserver.v1.ContainerService/Run"
 	// ContainerServiceStopProcedure is the procedure name of the ContainerService's Stop RPC.
 	ContainerServiceStopProcedure = "/patchbay.apiserver.v1.ContainerService/Stop"
 	// ContainerServiceKillProcedure is the procedure name of the ContainerService's Kill RPC.
@@ -80,6 +82,13 @@ var (
 			StreamType: connect.StreamTypeUnary,
 			Schema:     v1.File_patchbay_apiserver_v1_container_proto.Services().ByName("ContainerService").Methods().ByName("Start"),
 			Procedure:  ContainerServiceStartProcedure,
+		}
+	})
+	containerServiceRunSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_patchbay_apiserver_v1_container_proto.Services().ByName("ContainerService").Methods().ByName("Run"),
+			Procedure:  ContainerServiceRunProcedure,
 		}
 	})
 	containerServiceStopSpec = sync.OnceValue(func() connect.Spec {
@@ -218,6 +227,9 @@ type ContainerServiceClient interface {
 	// Start allocates on all networks, makes the sandbox and starts the main
 	// process. All or nothing.
 	Start(context.Context, *v1.ContainerServiceStartRequest) (*v1.ContainerServiceStartResponse, error)
+	// Run is Create and Start at once. On an error, and if the caller goes away
+	// before the answer, there is no container.
+	Run(context.Context, *v1.ContainerServiceRunRequest) (*v1.ContainerServiceRunResponse, error)
 	// Stop sends the stop signal and, after the time-out, SIGKILL. A container
 	// that is not running is not an error.
 	Stop(context.Context, *v1.ContainerServiceStopRequest) (*v1.ContainerServiceStopResponse, error)
@@ -342,6 +354,9 @@ type ContainerServiceHandler interface {
 	// Start allocates on all networks, makes the sandbox and starts the main
 	// process. All or nothing.
 	Start(context.Context, *v1.ContainerServiceStartRequest) (*v1.ContainerServiceStartResponse, error)
+	// Run is Create and Start at once. On an error, and if the caller goes away
+	// before the answer, there is no container.
+	Run(context.Context, *v1.ContainerServiceRunRequest) (*v1.ContainerServiceRunResponse, error)
 	// Stop sends the stop signal and, after the time-out, SIGKILL. A container
 	// that is not running is not an error.
 	Stop(context.Context, *v1.ContainerServiceStopRequest) (*v1.ContainerServiceStopResponse, error)
@@ -388,6 +403,7 @@ func RegisterContainerServiceHandler(server *connect.Server, svc ContainerServic
 	server.Register(
 		connect.Method{Spec: containerServiceCreateSpec(), Handler: adapter.create},
 		connect.Method{Spec: containerServiceStartSpec(), Handler: adapter.start},
+		connect.Method{Spec: containerServiceRunSpec(), Handler: adapter.run},
 		connect.Method{Spec: containerServiceStopSpec(), Handler: adapter.stop},
 		connect.Method{Spec: containerServiceKillSpec(), Handler: adapter.kill},
 		connect.Method{Spec: containerServiceRestartSpec(), Handler: adapter.restart},
@@ -463,6 +479,10 @@ func (UnimplementedContainerServiceHandler) Create(context.Context, *v1.Containe
 
 func (UnimplementedContainerServiceHandler) Start(context.Context, *v1.ContainerServiceStartRequest) (*v1.ContainerServiceStartResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.ContainerService.Start is not implemented")
+}
+
+func (UnimplementedContainerServiceHandler) Run(context.Context, *v1.ContainerServiceRunRequest) (*v1.ContainerServiceRunResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.ContainerService.Run is not implemented")
 }
 
 func (UnimplementedContainerServiceHandler) Stop(context.Context, *v1.ContainerServiceStopRequest) (*v1.ContainerServiceStopResponse, error) {
@@ -552,6 +572,14 @@ func (c *containerServiceClient) Create(ctx context.Context, req *v1.ContainerSe
 func (c *containerServiceClient) Start(ctx context.Context, req *v1.ContainerServiceStartRequest) (*v1.ContainerServiceStartResponse, error) {
 	var res v1.ContainerServiceStartResponse
 	if err := c.client.CallUnary(ctx, containerServiceStartSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *containerServiceClient) Run(ctx context.Context, req *v1.ContainerServiceRunRequest) (*v1.ContainerServiceRunResponse, error) {
+	var res v1.ContainerServiceRunResponse
+	if err := c.client.CallUnary(ctx, containerServiceRunSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -721,6 +749,18 @@ func (h containerServiceHandler) start(ctx context.Context, _ connect.Spec, stre
 		return err
 	}
 	res, err := h.svc.Start(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h containerServiceHandler) run(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ContainerServiceRunRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Run(ctx, &req)
 	if err != nil {
 		return err
 	}

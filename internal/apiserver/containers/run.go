@@ -1,0 +1,60 @@
+package containers
+
+import (
+	"cmp"
+	"context"
+	"errors"
+
+	"github.com/containerd/errdefs"
+
+	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
+	"patchbay.dev/patchbay/internal/apiserver/containers/launch"
+	"patchbay.dev/patchbay/internal/apiserver/containers/request"
+	"patchbay.dev/patchbay/resource"
+)
+
+// Run is Create and Start at once: the record is written beside what comes before the
+// sandbox. On an error, and when ctx ends before it returns, there is no container.
+func (s *Service) Run(ctx context.Context, r resource.Run) (resource.StartedContainer, error) {
+	if r.ID != "" && !resource.IsID(r.ID) {
+		return resource.StartedContainer{}, fault.New(errdefs.ErrInvalidArgument, "container id %q: want 16 hexadecimal digits, in lower case", r.ID)
+	}
+	checked := &request.Request{Name: r.Name, Labels: r.Labels, Template: r.Template}
+	n, err := s.admit(ctx, cmp.Or(r.ID, resource.NewID()), checked)
+	if err != nil {
+		return resource.StartedContainer{}, err
+	}
+	defer n.release()
+	started, err := s.startNew(ctx, n, r.Attach)
+	if err == nil && ctx.Err() != nil {
+		err = n.errorf(errdefs.ErrAborted, "start was aborted")
+	}
+	if err != nil {
+		return resource.StartedContainer{}, errors.Join(err, s.takeBack(ctx, n))
+	}
+	started.Warnings = append(checked.Warnings, started.Warnings...)
+	return started, nil
+}
+
+func (s *Service) startNew(ctx context.Context, n newcomer, attach bool) (resource.StartedContainer, error) {
+	if err := s.reserve(ctx, n.entry); err != nil {
+		return resource.StartedContainer{}, err
+	}
+	return s.start(ctx, n.entry, launch.Start{
+		Attach: attach,
+		Record: func(ctx context.Context) error { return s.record(ctx, n) },
+	})
+}
+
+// takeBack deletes a container that was not to be.
+func (s *Service) takeBack(ctx context.Context, n newcomer) error {
+	s.mu.Lock()
+	hidden := n.creating
+	s.mu.Unlock()
+	if !hidden {
+		return s.delete(ctx, n.entry, true)
+	}
+	s.clear(ctx, n.entry)
+	s.forget(n.entry)
+	return nil
+}
