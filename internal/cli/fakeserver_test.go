@@ -421,6 +421,10 @@ func (s fakeContainers) find(name string) (*fakeContainer, error) {
 
 func (s fakeContainers) Create(_ context.Context, r *apiserverv1.ContainerServiceCreateRequest) (*apiserverv1.ContainerServiceCreateResponse, error) {
 	s.server.record("Containers.Create", r)
+	return s.create(r)
+}
+
+func (s fakeContainers) create(r *apiserverv1.ContainerServiceCreateRequest) (*apiserverv1.ContainerServiceCreateResponse, error) {
 	t, err := apiwire.ContainerTemplateFromProto(r.GetTemplate())
 	if err != nil {
 		return nil, err
@@ -447,6 +451,32 @@ func (s fakeContainers) Create(_ context.Context, r *apiserverv1.ContainerServic
 
 func (s fakeContainers) Start(_ context.Context, r *apiserverv1.ContainerServiceStartRequest) (*apiserverv1.ContainerServiceStartResponse, error) {
 	s.server.record("Containers.Start", r)
+	return s.start(r)
+}
+
+// Run gives the container an id of its own: goldens have none that is random.
+func (s fakeContainers) Run(_ context.Context, r *apiserverv1.ContainerServiceRunRequest) (*apiserverv1.ContainerServiceRunResponse, error) {
+	if !resource.IsID(r.GetId()) {
+		return nil, fmt.Errorf("container id %q: %w", r.GetId(), errdefs.ErrInvalidArgument)
+	}
+	r.Id = ""
+	s.server.record("Containers.Run", r)
+	created, err := s.create(&apiserverv1.ContainerServiceCreateRequest{Name: r.GetName(), Labels: r.GetLabels(), Template: r.GetTemplate()})
+	if err != nil {
+		return nil, err
+	}
+	id := created.GetContainer().GetMetadata().GetId()
+	started, err := s.start(&apiserverv1.ContainerServiceStartRequest{Name: id, Attach: r.GetAttach()})
+	if err != nil {
+		s.server.mu.Lock()
+		defer s.server.mu.Unlock()
+		s.server.containers = slices.DeleteFunc(s.server.containers, func(c *fakeContainer) bool { return c.ID == id })
+		return nil, err
+	}
+	return &apiserverv1.ContainerServiceRunResponse{Id: id, StdioSocket: started.GetStdioSocket(), Warnings: started.GetWarnings()}, nil
+}
+
+func (s fakeContainers) start(r *apiserverv1.ContainerServiceStartRequest) (*apiserverv1.ContainerServiceStartResponse, error) {
 	c, err := s.find(r.GetName())
 	if err != nil {
 		return nil, err

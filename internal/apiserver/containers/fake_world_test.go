@@ -228,6 +228,7 @@ type fakeRecords struct {
 	mu     sync.Mutex
 	stored map[string]record.Container
 	fail   error        // of Put
+	meet   func()       // is called by Put; nil: none
 	stuck  error        // of Delete
 	full   func() error // of Delete too; nil: never
 }
@@ -239,6 +240,9 @@ func (f *fakeRecords) List() ([]record.Container, error) {
 }
 
 func (f *fakeRecords) Put(id string, s record.Container) error {
+	if f.meet != nil {
+		f.meet()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fail != nil {

@@ -65,6 +65,11 @@ func (f *fakeContainers) Start(_ context.Context, name string, attach bool) (res
 	return resource.StartedContainer{StdioSocket: "/stdio.sock", Warnings: []string{"careful"}}, f.note(name, "start %s %v", name, attach)
 }
 
+func (f *fakeContainers) Run(_ context.Context, r resource.Run) (resource.StartedContainer, error) {
+	return resource.StartedContainer{ID: r.ID, StdioSocket: "/stdio.sock", Warnings: []string{"careful"}},
+		f.note(r.Name, "run %s %s %v %s %v %v", r.Name, r.ID, r.Labels, r.Template.Image, r.Template.Command, r.Attach)
+}
+
 func (f *fakeContainers) Stop(_ context.Context, name string, timeout *time.Duration) error {
 	return f.note(name, "stop %s %v", name, show(timeout))
 }
@@ -199,6 +204,13 @@ func TestContainerCalls(t *testing.T) {
 		"start %s true": func(name string) (any, any, error) {
 			r, err := c.Start(ctx, &apiserverv1.ContainerServiceStartRequest{Name: name, Attach: true})
 			return r.GetStdioSocket() + strings.Join(r.GetWarnings(), ","), "/stdio.sockcareful", err
+		},
+		"run %s 17 map[k:v] box [ls] true": func(name string) (any, any, error) {
+			r, err := c.Run(ctx, &apiserverv1.ContainerServiceRunRequest{
+				Id: "17", Name: name, Labels: map[string]string{"k": "v"}, Attach: true,
+				Template: &apiserverv1.ContainerTemplate{Image: "box", Command: []string{"ls"}},
+			})
+			return r.GetId() + r.GetStdioSocket() + strings.Join(r.GetWarnings(), ","), "17/stdio.sockcareful", err
 		},
 		"stop %s 1s": func(name string) (any, any, error) {
 			_, err := c.Stop(ctx, &apiserverv1.ContainerServiceStopRequest{Name: name, Timeout: second})

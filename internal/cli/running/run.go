@@ -1,6 +1,7 @@
 package running
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,11 +104,8 @@ type runner struct {
 func (r runner) run(ctx context.Context, request *apiserverv1.ContainerServiceRunRequest) error {
 	image := wantedImage{images: r.images, name: request.GetTemplate().GetImage(), pull: r.options.pull, platform: r.options.platform}
 	started, err := withImage(ctx, r.frame, image, func(ctx context.Context) (*apiserverv1.ContainerServiceRunResponse, error) {
-		return r.containers.Run(ctx, request)
+		return r.start(ctx, request)
 	})
-	if ctx.Err() != nil { // interrupted just now: to leave it running would surprise
-		return errors.Join(ctx.Err(), r.undo(ctx, request.GetId()))
-	}
 	if err != nil {
 		return err
 	}
@@ -125,6 +123,14 @@ func (r runner) run(ctx context.Context, request *apiserverv1.ContainerServiceRu
 	defer s.signals.Stop()
 	exit, err := s.attach(ctx, started.GetStdioSocket())
 	return s.outcome(ctx, r.containers, exit, err, r.options.template.AutoRemove)
+}
+
+func (r runner) start(ctx context.Context, request *apiserverv1.ContainerServiceRunRequest) (*apiserverv1.ContainerServiceRunResponse, error) {
+	started, err := r.containers.Run(ctx, request)
+	if ctx.Err() != nil { // interrupted just now: to leave it running would surprise
+		return nil, errors.Join(cmp.Or(err, ctx.Err()), r.undo(ctx, request.GetId()))
+	}
+	return started, err
 }
 
 // undo deletes a container of whose start nobody waits for the end.
