@@ -77,14 +77,14 @@ func TestTrace(t *testing.T) {
 	paths, all := h.readTrace(file)
 	const (
 		command = "patchbay patchbay run --rm --network a --network b box sh -c echo out; exit 3/patchbay command line"
-		start   = command + "/patchbay Start/patchbayd Start"
+		start   = command + "/patchbay Run/patchbayd Run"
 		ask     = start + "/patchbayd ask the network"
 		boot    = start + "/patchbayd Bootstrap/runtime-oci Bootstrap"
 		finish  = start + "/patchbayd take away what is left of the run"
 	)
 	for path, want := range map[string]int{
 		command: 1,
-		command + "/patchbay Create/patchbayd Create/patchbayd write the record":       1,
+		start + "/patchbayd write the record":                                           1,
 		ask + "/patchbayd Allocate/network-bridge Allocate":                            2,
 		start + "/patchbayd get a runtime helper/patchbayd execute the program":        1,
 		start + "/patchbayd get a runtime helper/runtime-oci begin":                    1,
@@ -117,7 +117,7 @@ func TestTrace(t *testing.T) {
 	if allocate["a"] == 0 || allocate["b"] == 0 {
 		t.Errorf("networks that were asked: %v, want a and b", allocate)
 	}
-	for _, name := range []string{"command line", "Start", "Bootstrap", "Allocate"} {
+	for _, name := range []string{"command line", "Run", "Bootstrap", "Allocate"} {
 		if !spent[name] {
 			t.Errorf("%s: does not say what it has allocated", name)
 		}
