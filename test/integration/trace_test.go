@@ -83,8 +83,8 @@ func TestTrace(t *testing.T) {
 		finish  = start + "/patchbayd take away what is left of the run"
 	)
 	for path, want := range map[string]int{
-		command: 1,
-		start + "/patchbayd write the record":                                           1,
+		command:                               1,
+		start + "/patchbayd write the record": 1,
 		ask + "/patchbayd Allocate/network-bridge Allocate":                            2,
 		start + "/patchbayd get a runtime helper/patchbayd execute the program":        1,
 		start + "/patchbayd get a runtime helper/runtime-oci begin":                    1,
