@@ -3,11 +3,7 @@ package containers
 import (
 	"context"
 
-	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
-	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
-	"patchbay.dev/patchbay/internal/treecopy/parts"
-	"patchbay.dev/patchbay/internal/wire"
 )
 
 // CopyFrom sends the parts of a copy of what is at a path of a container.
@@ -21,16 +17,7 @@ func (s *Service) CopyFrom(ctx context.Context, name, path string, follow bool, 
 		return err
 	}
 	defer done()
-	stream, err := r.Client.CopyFrom(ctx, &sandboxv1.CopyFromRequest{Path: path, Follow: follow})
-	if err != nil {
-		return s.copyFault(e, r, err)
-	}
-	defer func() { _ = stream.Close() }() // all is read, or nobody wants it
-	err = parts.Forward(func() (*typesv1.CopyPart, error) {
-		message, err := stream.Receive()
-		return message.GetPart(), err
-	}, send)
-	return s.copyFault(e, r, err)
+	return s.reaching(e, r).CopyFrom(ctx, path, follow, send)
 }
 
 // CopyTo unpacks a copy, of which receive returns the parts, to a path of a
@@ -45,26 +32,7 @@ func (s *Service) CopyTo(ctx context.Context, name, path string, keepOwners bool
 		return nil, err
 	}
 	defer done()
-	ctx, cancel := context.WithCancel(ctx) // so that the helper hears it where the sender fails
-	defer cancel()
-	stream, err := r.Client.CopyTo(ctx)
-	if err != nil {
-		return nil, s.copyFault(e, r, err)
-	}
-	request := &sandboxv1.CopyToRequest{Path: path, KeepOwners: keepOwners}
-	if err := parts.Upload(receive, func(part *typesv1.CopyPart) error {
-		request.Part = part
-		err := stream.Send(request)
-		request = &sandboxv1.CopyToRequest{}
-		return err
-	}); err != nil {
-		return nil, err
-	}
-	answer, err := stream.CloseAndReceive()
-	if err != nil {
-		return nil, s.copyFault(e, r, err)
-	}
-	return answer.GetLeftOut(), nil
+	return s.reaching(e, r).CopyTo(ctx, path, keepOwners, receive)
 }
 
 // files returns a run whose helper can be asked for copies until done is called. Of
@@ -108,15 +76,4 @@ func (s *Service) setCopying(e *entry, copying bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e.copying = copying
-}
-
-// copyFault says in which container a path is that an error names.
-func (s *Service) copyFault(e *entry, r *run, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case fault.IsConnection(err):
-		return s.explain(e, r, err)
-	}
-	return e.errorf(wire.Kind(err), "%w", err)
 }

@@ -3,11 +3,9 @@ package containers
 import (
 	"context"
 	"os"
-	"time"
 
 	"github.com/containerd/errdefs"
 
-	"patchbay.dev/patchbay/internal/apiserver/containers/blueprint"
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
@@ -25,14 +23,14 @@ import (
 // wrong with a request is told at once; the kind of the error is
 // errdefs.ErrInvalidArgument if any of it is a fault of form.
 func (s *Service) Create(ctx context.Context, name string, labels map[string]string, t resource.ContainerTemplate) (resource.Container, []string, error) {
-	r := &request.Request{Name: name, Labels: labels, Template: t}
-	n, err := s.admit(ctx, resource.NewID(), r)
+	r := &request.Request{ID: resource.NewID(), Name: name, Labels: labels, Template: t}
+	n, err := s.admit(ctx, r)
 	if err != nil {
 		return resource.Container{}, nil, err
 	}
 	defer n.release()
 	if err := s.store(ctx, n); err != nil {
-		s.forget(n.entry)
+		s.drop(ctx, n.entry)
 		return resource.Container{}, nil, err
 	}
 	return s.describe(ctx, n.entry), r.Warnings, nil
@@ -45,53 +43,29 @@ type newcomer struct {
 }
 
 // admit checks a request and enters the container that is made from it.
-func (s *Service) admit(ctx context.Context, id string, r *request.Request) (n newcomer, err error) {
+func (s *Service) admit(ctx context.Context, r *request.Request) (n newcomer, err error) {
 	if err := trace.Do(ctx, "check the request", func(ctx context.Context) error { return s.checker.Check(ctx, r) }); err != nil {
 		return n, err
 	}
-	if n.release, err = s.use(r); err != nil {
+	if n.release, err = s.checker.Use(r); err != nil {
 		return n, err
 	}
 	var undo revert.Stack
 	defer undo.Run(&err)
 	undo.Add(func() error { n.release(); return nil })
-	labels := blueprint.MergeLabels(r.Image.Configuration.Run.Labels, r.Labels)
-	configuration, err := blueprint.Merge(r.Template, id, r.Image)
+	stored, err := r.Record()
 	if err != nil {
 		return n, err
 	}
-	n.entry, err = s.enter(r, record.Container{
-		Metadata:      resource.Metadata{ID: id, Name: r.Name, CreatedAt: time.Now().UTC(), Labels: labels},
-		Configuration: configuration,
-	})
-	if err != nil {
+	if n.entry, err = s.enter(stored); err != nil {
 		return n, err
 	}
 	undo.Success()
 	return n, nil
 }
 
-// use keeps what a request names from being deleted until the container, which
-// then does that by its existence, is stored.
-func (s *Service) use(r *request.Request) (release func(), err error) {
-	releaseImage, err := s.config.Images.Use(r.Image.Configuration.Digest)
-	if err != nil {
-		return nil, err
-	}
-	ids := make([]string, len(r.Networks))
-	for i, n := range r.Networks {
-		ids[i] = n.ID
-	}
-	releaseNetworks, err := s.config.Networks.Use(ids)
-	if err != nil {
-		releaseImage()
-		return nil, err
-	}
-	return func() { releaseNetworks(); releaseImage() }, nil
-}
-
 // enter makes a container that is being created known, with its host ports chosen.
-func (s *Service) enter(r *request.Request, stored record.Container) (*entry, error) {
+func (s *Service) enter(stored record.Container) (*entry, error) {
 	s.choosing.Lock()
 	defer s.choosing.Unlock()
 	ports, err := s.choosePorts(stored.Configuration.Ports)
@@ -99,12 +73,12 @@ func (s *Service) enter(r *request.Request, stored record.Container) (*entry, er
 		return nil, err
 	}
 	stored.Configuration.Ports = ports
-	return s.claimName(r, stored)
+	return s.claimName(stored)
 }
 
 // claimName enters a container that is being created, so that nobody else gets
 // its name and its reservations are known to a plugin that restarts meanwhile.
-func (s *Service) claimName(r *request.Request, stored record.Container) (*entry, error) {
+func (s *Service) claimName(stored record.Container) (*entry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if stored.Name == "" {
@@ -125,12 +99,7 @@ func (s *Service) claimName(r *request.Request, stored record.Container) (*entry
 // store reserves the static addresses, makes the container's directory and
 // stores its record, in this order: a crash leaves what Resume and the
 // plugins' next Start take away.
-func (s *Service) store(ctx context.Context, n newcomer) (err error) {
-	defer func() {
-		if err != nil {
-			s.clear(ctx, n.entry)
-		}
-	}()
+func (s *Service) store(ctx context.Context, n newcomer) error {
 	if err := s.reserve(ctx, n.entry); err != nil {
 		return err
 	}
@@ -162,14 +131,15 @@ func (s *Service) record(ctx context.Context, n newcomer) error {
 	return nil
 }
 
-// clear takes away what there is of a container that has no record.
-func (s *Service) clear(ctx context.Context, e *entry) {
+// drop takes away what there is of a container that has no record, and forgets it.
+func (s *Service) drop(ctx context.Context, e *entry) {
 	if leases.AnyStatic(e.config().Networks) {
 		s.release(ctx, e, true)
 	}
 	if err := os.RemoveAll(s.config.Roots.Container(e.id())); err != nil {
 		s.config.Log.Error("cannot remove the directory of a container", "container", e.id(), "error", err)
 	}
+	s.forget(e)
 }
 
 // forget takes a container out of memory and tells those who wait for that.

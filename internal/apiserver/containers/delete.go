@@ -10,6 +10,7 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/internal/apiserver/containers/record"
 	"patchbay.dev/patchbay/internal/apiserver/containers/report"
+	"patchbay.dev/patchbay/internal/apiserver/containers/status"
 	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/resource"
 	"patchbay.dev/patchbay/resource/event"
@@ -145,7 +146,7 @@ func (s *Service) settle(ctx context.Context, e *entry) error {
 	began := r != nil && r.state != resource.ContainerStarting
 	over := began && r.outcome != nil
 	s.mu.Unlock()
-	if !began || !over && !s.isOver(e, r) {
+	if !began || !over && !status.IsOver(r.Helper, s.config.Roots.Sandbox(e.id())) {
 		return nil
 	}
 	select {
@@ -153,22 +154,6 @@ func (s *Service) settle(ctx context.Context, e *entry) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-}
-
-// isOver reports whether a run has ended that nobody has looked after yet.
-func (s *Service) isOver(e *entry, r *run) bool {
-	if disk.ReadExit(s.config.Roots.Sandbox(e.id())) != nil {
-		return true
-	}
-	if r.Process == nil {
-		return false
-	}
-	select {
-	case <-r.Process.Done():
-		return true
-	default:
-		return false
 	}
 }
 

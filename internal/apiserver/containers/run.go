@@ -7,7 +7,6 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/internal/apiserver/containers/launch"
 	"patchbay.dev/patchbay/internal/apiserver/containers/request"
 	"patchbay.dev/patchbay/resource"
@@ -16,11 +15,8 @@ import (
 // Run is Create and Start at once: the record is written beside what comes before the
 // sandbox. On an error, and when ctx ends before it returns, there is no container.
 func (s *Service) Run(ctx context.Context, r resource.Run) (resource.StartedContainer, error) {
-	if r.ID != "" && !resource.IsID(r.ID) {
-		return resource.StartedContainer{}, fault.New(errdefs.ErrInvalidArgument, "container id %q: want 16 hexadecimal digits, in lower case", r.ID)
-	}
-	checked := &request.Request{Name: r.Name, Labels: r.Labels, Template: r.Template}
-	n, err := s.admit(ctx, cmp.Or(r.ID, resource.NewID()), checked)
+	checked := &request.Request{ID: cmp.Or(r.ID, resource.NewID()), Name: r.Name, Labels: r.Labels, Template: r.Template}
+	n, err := s.admit(ctx, checked)
 	if err != nil {
 		return resource.StartedContainer{}, err
 	}
@@ -54,7 +50,6 @@ func (s *Service) takeBack(ctx context.Context, n newcomer) error {
 	if !hidden {
 		return s.delete(ctx, n.entry, true)
 	}
-	s.clear(ctx, n.entry)
-	s.forget(n.entry)
+	s.drop(ctx, n.entry)
 	return nil
 }

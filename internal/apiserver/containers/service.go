@@ -51,16 +51,12 @@ import (
 type Images interface {
 	request.Images
 	launch.Images
-	// Use keeps an image from being deleted until release is called.
-	Use(digest string) (release func(), err error)
 }
 
 // Networks is what the service needs of the network service.
 type Networks interface {
 	request.Networks
 	leases.Networks
-	// Use keeps networks from being deleted until release is called.
-	Use(ids []string) (release func(), err error)
 }
 
 // Records keeps the configuration of containers by id.

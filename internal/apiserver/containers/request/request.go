@@ -8,18 +8,21 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/apiserver/containers/blueprint"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fit"
+	"patchbay.dev/patchbay/internal/apiserver/containers/record"
 	"patchbay.dev/patchbay/internal/manifest"
 	"patchbay.dev/patchbay/resource"
 )
 
 // Request is a wish for a container with all that it names looked up.
 type Request struct {
+	ID       string
 	Name     string // empty: to be made up
 	Labels   map[string]string
 	Template resource.ContainerTemplate // networks by id, runtime named
@@ -41,12 +44,16 @@ type Checker struct {
 // Images finds images by reference, digest or unique prefix of one.
 type Images interface {
 	Resolve(ctx context.Context, name string) (resource.Image, error)
+	// Use keeps an image from being deleted until release is called.
+	Use(digest string) (release func(), err error)
 }
 
 // Networks finds networks by name or id, and how their interfaces are made.
 type Networks interface {
 	Resolve(name string) (resource.Network, error)
 	Strategy(networkID string) (string, error)
+	// Use keeps networks from being deleted until release is called.
+	Use(ids []string) (release func(), err error)
 }
 
 // Runtimes finds runtime plugins, as they are installed now.
@@ -61,6 +68,9 @@ type Runtimes interface {
 func (c Checker) Check(ctx context.Context, r *Request) error {
 	var faults []error
 	add := func(err error) { faults = append(faults, err) }
+	if !resource.IsID(r.ID) {
+		add(fault.New(errdefs.ErrInvalidArgument, "container id %q: want 16 hexadecimal digits, in lower case", r.ID))
+	}
 	if r.Name != "" {
 		add(resource.ValidateName("container", r.Name))
 	}
@@ -75,6 +85,38 @@ func (c Checker) Check(ctx context.Context, r *Request) error {
 	add(c.checkRuntime(r))
 	add(c.checkNetworks(r))
 	return errors.Join(faults...)
+}
+
+// Use keeps what a request names from being deleted until the container, which
+// then does that by its existence, is stored.
+func (c Checker) Use(r *Request) (release func(), err error) {
+	releaseImage, err := c.Images.Use(r.Image.Configuration.Digest)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]string, len(r.Networks))
+	for i, n := range r.Networks {
+		ids[i] = n.ID
+	}
+	releaseNetworks, err := c.Networks.Use(ids)
+	if err != nil {
+		releaseImage()
+		return nil, err
+	}
+	return func() { releaseNetworks(); releaseImage() }, nil
+}
+
+// Record is the container that is to be made, as it is stored. Its name may be empty
+// still.
+func (r *Request) Record() (record.Container, error) {
+	configuration, err := blueprint.Merge(r.Template, r.ID, r.Image)
+	return record.Container{
+		Metadata: resource.Metadata{
+			ID: r.ID, Name: r.Name, CreatedAt: time.Now().UTC(),
+			Labels: blueprint.MergeLabels(r.Image.Configuration.Run.Labels, r.Labels),
+		},
+		Configuration: configuration,
+	}, err
 }
 
 func (c Checker) checkRuntime(r *Request) error {

@@ -37,6 +37,23 @@ func Last(h runtimehelper.Helper, directory string) *disk.Exit {
 	return &died
 }
 
+// IsOver reports whether a run has ended, in whose directory its helper writes how. The
+// helper's process is nil if nobody saw it.
+func IsOver(h runtimehelper.Helper, directory string) bool {
+	if disk.ReadExit(directory) != nil {
+		return true
+	}
+	if h.Process == nil {
+		return false
+	}
+	select {
+	case <-h.Process.Done():
+		return true
+	default:
+		return false
+	}
+}
+
 // Count returns how many of the containers run and how many do not.
 func Count(containers []resource.Container) (running, stopped int) {
 	for _, c := range containers {
