@@ -105,13 +105,18 @@ func (p Program) childArgs(c Child) []string {
 
 // Create makes the container of a specification (config.json of the OCI runtime
 // spec), and its process, which waits for Start. A Program with a Standby gets the child
-// that this was started with.
+// that this was started with. If that one fails another is tried, which finds a file: a
+// crun might not read from a pipe.
 func (p Program) Create(ctx context.Context, specification []byte, c Child) error {
 	if pipe := p.Standby.claim(ctx, p.Path); pipe != nil {
 		p.Copy.Close()
-		return p.traced(ctx, createCommand, createCommand, func() (unix.WaitStatus, error) {
+		p.Copy = nil
+		err := p.traced(ctx, createCommand, createCommand, func() (unix.WaitStatus, error) {
 			return p.Standby.create(ctx, pipe, specification)
 		})
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
 	}
 	if err := replaceFile(p.specificationFile(), specification); err != nil {
 		return err

@@ -17,8 +17,8 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/oci/reaper"
 )
 
-// refused is a specification that no runtime takes.
-const refused = `{"root": {"path": "/"}}`
+// refused is a specification that no runtime takes, for its version.
+const refused = `{"ociVersion": "9.9.9", "root": {"path": "/"}}`
 
 // TestStandby: what is created by a runtime that waits, by a new one in place of it, and
 // without either. All of them read the specification that comes last, wherever the
@@ -60,7 +60,7 @@ func TestStandby(t *testing.T) {
 	}
 	wantRefusal := func(t *testing.T, p Program) {
 		t.Helper()
-		if err := p.Create(t.Context(), []byte(refused), child); err == nil || !strings.Contains(err.Error(), "loading config.json") {
+		if err := p.Create(t.Context(), []byte(refused), child); err == nil || !strings.Contains(err.Error(), "unknown version") {
 			t.Errorf("create: %v, want that the specification is refused", err)
 		}
 		if left, _ := filepath.Glob(filepath.Join(p.StateDir, "*.log")); left != nil {
@@ -94,6 +94,23 @@ func TestStandby(t *testing.T) {
 		}
 		<-p.Standby.child.Done()
 		wantRefusal(t, p)
+	})
+	t.Run("cannot read a pipe", func(t *testing.T) {
+		p := begin(t)
+		if err := (<-p.Standby.opened).Close(); err != nil { // it finds nothing in it
+			t.Fatal(err)
+		}
+		read, write, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer read.Close()
+		p.Standby.opened = make(chan *os.File, 1)
+		p.Standby.opened <- write
+		wantRefusal(t, p)
+		if killed(p.Standby) {
+			t.Error("the runtime on standby was not used")
+		}
 	})
 	t.Run("unused", func(t *testing.T) {
 		p := begin(t)
