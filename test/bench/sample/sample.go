@@ -30,6 +30,9 @@ type Plan struct {
 	Rounds int
 	Warm   bool          // one round more before the others, which does not count, for what is done for the first time alone
 	Pause  time.Duration // before each operation, so that what another leaves to be done in the background does not meet it
+	// Reverse has every other round go the other way round, so that no operation always comes
+	// behind the same one. It is for operations that do not build on one another.
+	Reverse bool
 }
 
 // Turns does the operations in turns. One that fails is left out of later rounds and
@@ -44,14 +47,15 @@ func Turns(ctx context.Context, plan Plan, operations ...Operation) ([]Outcome, 
 		first = -1
 	}
 	for round := first; round < plan.Rounds; round++ {
-		for i, o := range operations {
+		for place := range operations {
+			i := plan.at(round, place, len(operations))
 			if out[i].Err != nil {
 				continue
 			}
 			if err := wait(ctx, plan.Pause); err != nil {
 				return nil, err
 			}
-			took, err := o.once(ctx)
+			took, err := operations[i].once(ctx)
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
@@ -63,6 +67,14 @@ func Turns(ctx context.Context, plan Plan, operations ...Operation) ([]Outcome, 
 		}
 	}
 	return out, nil
+}
+
+// at is which of so many operations has a place in the order of a round.
+func (p Plan) at(round, place, operations int) int {
+	if p.Reverse && round%2 != 0 {
+		return operations - 1 - place
+	}
+	return place
 }
 
 // once does it once. What Before made is taken away also where Do fails.

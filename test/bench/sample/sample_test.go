@@ -26,6 +26,22 @@ func TestTurns(t *testing.T) {
 	}
 }
 
+// Each of two operations is the first one of every other round; times stay with their rounds.
+func TestTurnsInReverse(t *testing.T) {
+	t.Parallel()
+	var done []string
+	operation := func(name string) Operation {
+		return Operation{Name: name, Do: func(context.Context) error { done = append(done, name); return nil }}
+	}
+	got, err := Turns(t.Context(), Plan{Rounds: 3, Reverse: true}, operation("a"), operation("b"))
+	if err != nil || got[0].Name != "a" || len(got[0].Times) != 3 || len(got[1].Times) != 3 {
+		t.Errorf("got %v, %v, want a and b with three times each", got, err)
+	}
+	if want := []string{"a", "b", "b", "a", "a", "b"}; !slices.Equal(done, want) {
+		t.Errorf("order %v, want %v", done, want)
+	}
+}
+
 // What fails is left out from then on, and costs the others nothing.
 func TestTurnsOfWhatFails(t *testing.T) {
 	t.Parallel()

@@ -20,7 +20,7 @@ const servedPort = "8080"
 // ports is HTTP through published ports, beside the container's own address.
 func (b *bench) ports(ctx context.Context, p *result.Part) (err error) {
 	p.Notes = []string{"HTTP on 8 kept connections. From the host: to its own address, to 127.0.0.1 and to ::1, which Patchbay leads to the container at connect; and to ::1 " +
-		"of a network with `fast-path=off`, where its forwarder takes it. From outside: from a machine on the host's link."}
+		"of a network with `fast-path=off`, where its forwarder takes it. What is asked for by IPv6 is beside the container's own IPv6 address. From outside: from a machine on the host's link."}
 	var undo []func() error
 	defer func() {
 		for _, u := range undo {
@@ -43,7 +43,7 @@ func (b *bench) ports(ctx context.Context, p *result.Part) (err error) {
 		}
 		readings = append(readings, b.portReadings(e, address)...)
 		if own, ok := e.(engine.Patchbay); ok {
-			more, end, err := b.ownReadings(ctx, own)
+			more, end, err := b.ownReadings(ctx, own, in)
 			undo = append(undo, end)
 			if err != nil {
 				return err
@@ -59,23 +59,23 @@ func (b *bench) ports(ctx context.Context, p *result.Part) (err error) {
 	if err := b.read(ctx, b.rounds(12, 3), p.Measurements, readings); err != nil {
 		return err
 	}
-	// All are compared with the same way to the container.
+	// All are compared with the same way to the container, by the same family.
 	for _, m := range []string{"requests-", "p99-"} {
-		shareDirect(p.Measurements, m+"host", m+"loopback")
-		shareDirect(p.Measurements, m+"host", m+"loopback6")
-		shareDirect(p.Measurements, m+"host", m+"forwarder")
+		share(p.Measurements, goal.Direct, m+"host", m+"loopback")
+		share(p.Measurements, goal.Direct6, m+"loopback6", m+"forwarder")
 	}
 	return nil
 }
 
-func shareDirect(measurements []result.Measurement, from, to string) {
+// share has a subject of one measurement be in another one too.
+func share(measurements []result.Measurement, subject, from, to string) {
 	for _, m := range measurements {
 		if m.ID != from {
 			continue
 		}
 		for i := range measurements {
 			if measurements[i].ID == to {
-				measurements[i].Series = append(measurements[i].Series, m.Of(goal.Direct))
+				measurements[i].Series = append(measurements[i].Series, m.Of(subject))
 			}
 		}
 	}
@@ -97,10 +97,14 @@ func (b *bench) portReadings(e engine.Keeper, address string) []reading {
 }
 
 // ownReadings are those of Patchbay's alone: the others' networks have IPv4 alone. They need
-// a network and a container more, which end takes away.
-func (b *bench) ownReadings(ctx context.Context, e engine.Patchbay) (readings []reading, end func() error, err error) {
+// a network and a container more, which end takes away, beside the one in a namespace.
+func (b *bench) ownReadings(ctx context.Context, e engine.Patchbay, web *netns.Namespace) (readings []reading, end func() error, err error) {
 	const name, port = "forwarded", "8081"
 	end = func() error { return nil }
+	address, err := address6Of(ctx, web)
+	if err != nil {
+		return nil, end, err
+	}
 	remove, err := e.Network(ctx, name, "fast-path=off")
 	if err != nil {
 		return nil, end, err
@@ -115,6 +119,7 @@ func (b *bench) ownReadings(ctx context.Context, e engine.Patchbay) (readings []
 	}
 	at := e.Host().Inside()
 	return []reading{
+		b.requests(goal.Direct6, "loopback6", at, address, servedPort),
 		b.requests(e.Name(), "loopback6", at, "::1", servedPort),
 		b.requests(e.Name(), "forwarder", at, "::1", port),
 	}, end, nil

@@ -180,6 +180,11 @@ func addressOf(ctx context.Context, in *netns.Namespace) (string, error) {
 	return field(ctx, in, "inet", "ip", "-4", "-oneline", "address", "show", "scope", "global")
 }
 
+// address6Of is the IPv6 address of a container's first interface.
+func address6Of(ctx context.Context, in *netns.Namespace) (string, error) {
+	return field(ctx, in, "inet6", "ip", "-6", "-oneline", "address", "show", "scope", "global")
+}
+
 func gatewayOf(ctx context.Context, in *netns.Namespace) (string, error) {
 	return field(ctx, in, "via", "ip", "-4", "route", "show", "default")
 }
@@ -222,7 +227,7 @@ func (b *bench) read(ctx context.Context, rounds int, measurements []result.Meas
 			return err
 		}}
 	}
-	outcomes, err := sample.Turns(ctx, sample.Plan{Rounds: rounds, Pause: pause / 3}, operations...)
+	outcomes, err := sample.Turns(ctx, sample.Plan{Rounds: rounds, Pause: pause / 3, Reverse: true}, operations...)
 	if err != nil {
 		return err
 	}
