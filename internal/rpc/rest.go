@@ -3,6 +3,7 @@ package rpc
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"net/http"
 	"strings"
@@ -10,27 +11,33 @@ import (
 
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connecthttp"
+	"github.com/containerd/errdefs"
+	"google.golang.org/protobuf/proto"
 
 	"patchbay.dev/patchbay/internal/rpc/hangup"
 	"patchbay.dev/patchbay/internal/wire"
 )
 
-// Rest is what is left of a stream whose server has sent all that it has to say: it goes
-// on, and either side may end it. Over HTTP/1.1 it takes no goroutine and no
-// buffers, only its socket.
+// Rest is what is left of a stream whose handler has nothing more to do: it goes on, more may be
+// sent, and either side may end it. Over HTTP/1.1 it takes no goroutine and no buffers, only its
+// socket.
 type Rest struct {
 	gone   func()
 	socket *hangup.Socket // nil: the handler waits
+	json   bool           // the form of messages on the socket
 
 	ctx  context.Context //nolint:containedctx // of the handler that waits
 	over chan error      // what the handler that waits is to return
+
+	sending  sync.Mutex // held while a message is sent
+	returned bool       // guarded by sending; the handler that waits has
 
 	mu    sync.Mutex
 	code  string            // guarded by mu; what it ended with, empty: it goes on
 	ended func(code string) // guarded by mu; nil: nobody is told yet
 }
 
-// Leave begins the rest of the stream that ctx is of: the handler sends no more, and returns
+// Leave begins the rest of the stream that ctx is of: the handler sends by Send alone, and returns
 // what Wait returns. gone is called once, when the caller, End or the server has ended the
 // stream.
 func Leave(ctx context.Context, gone func()) *Rest {
@@ -48,12 +55,59 @@ func (r *Rest) Wait() error {
 		return nil
 	}
 	defer r.gone()
+	defer func() {
+		r.sending.Lock()
+		r.returned = true
+		r.sending.Unlock()
+	}()
 	select {
 	case <-r.ctx.Done():
 		return r.ctx.Err()
 	case err := <-r.over:
 		return err
 	}
+}
+
+// errEnded is Send's.
+var errEnded = fmt.Errorf("the stream has ended: %w", errdefs.ErrUnavailable)
+
+// Send sends one more message; stream is that of the handler, which sends it where it waits. Else
+// nobody waits for a caller who does not take what is sent: the stream ends. An error of kind
+// errdefs.ErrUnavailable says that it has ended before.
+func Send[M proto.Message](r *Rest, message M, stream interface{ Send(M) error }) error {
+	r.sending.Lock()
+	defer r.sending.Unlock()
+	if r.ctx != nil {
+		if r.returned {
+			return errEnded
+		}
+		return stream.Send(message)
+	}
+	data, err := chunk(message, r.json)
+	if err != nil {
+		return err
+	}
+	if r.socket == nil || !r.socket.Send(data) {
+		return errEnded
+	}
+	return nil
+}
+
+// chunk is a message of a stream in an envelope (https://connectrpc.com/docs/protocol#streaming-rpcs),
+// in a chunk (RFC 9112, section 7.1).
+func chunk(message proto.Message, json bool) (data []byte, err error) {
+	const prefix = 5 // no flags, and the length
+	data = make([]byte, prefix, 512)
+	if json {
+		data, err = text{}.MarshalAppend(data, message)
+	} else {
+		data, err = proto.MarshalOptions{}.MarshalAppend(data, message)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("message of a stream: %w", err)
+	}
+	binary.BigEndian.PutUint32(data[1:], uint32(len(data)-prefix)) //nolint:gosec // messages are small
+	return fmt.Appendf(nil, "%x\r\n%s\r\n", len(data), data), nil
 }
 
 // End ends the stream with an error, which the caller gets. It does not wait for gone.
@@ -124,14 +178,15 @@ type parkingKey struct{}
 type parking struct {
 	http.ResponseWriter
 	watcher *hangup.Watcher
+	json    bool  // the form of messages
 	rest    *Rest // nil: the handler is there
 }
 
 // leavable lets handlers leave streams of HTTP/1.1, which have a connection of their own.
 func leavable(watcher *hangup.Watcher, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ProtoAtLeast(1, 1) && strings.HasPrefix(r.Header.Get("Content-Type"), contentStream) {
-			p := &parking{ResponseWriter: w, watcher: watcher}
+		if form, stream := strings.CutPrefix(r.Header.Get("Content-Type"), contentStream); stream && r.ProtoAtLeast(1, 1) {
+			p := &parking{ResponseWriter: w, watcher: watcher, json: strings.HasPrefix(form, text{}.Name())}
 			w, r = p, r.WithContext(context.WithValue(r.Context(), parkingKey{}, p))
 		}
 		next.ServeHTTP(w, r)
@@ -158,6 +213,7 @@ func (p *parking) park(ctx context.Context, r *Rest) bool {
 		return false
 	}
 	p.rest = r
+	r.json = p.json
 	if r.socket, err = p.watcher.Watch(c, func() { r.finish(connect.CodeCanceled.String()) }); err != nil {
 		c.Close()
 		r.finish(connect.CodeUnavailable.String())

@@ -25,9 +25,10 @@ import (
 // leaver leaves each stream of Hold after a message.
 type leaver struct {
 	pluginv1connect.UnimplementedNetworkPluginServiceHandler
-	rests chan *rpc.Rest
-	gone  chan struct{}
-	codes chan string // what calls have ended with
+	rests   chan *rpc.Rest
+	streams chan pluginv1connect.NetworkPluginServiceWatchServerStream
+	gone    chan struct{}
+	codes   chan string // what calls have ended with
 }
 
 func (l *leaver) Hold(ctx context.Context, _ *pluginv1.HoldRequest, stream pluginv1connect.NetworkPluginServiceHoldServerStream) error {
@@ -39,9 +40,20 @@ func (l *leaver) Hold(ctx context.Context, _ *pluginv1.HoldRequest, stream plugi
 	return rest.Wait()
 }
 
+// Watch leaves before any message.
+func (l *leaver) Watch(ctx context.Context, _ *pluginv1.WatchRequest, stream pluginv1connect.NetworkPluginServiceWatchServerStream) error {
+	if err := stream.SendHeaders(); err != nil {
+		return err
+	}
+	rest := rpc.Leave(ctx, func() { l.gone <- struct{}{} })
+	l.rests <- rest
+	l.streams <- stream
+	return rest.Wait()
+}
+
 func serveLeaver(t *testing.T) (*leaver, string, *rpc.Server) {
 	t.Helper()
-	l := &leaver{rests: make(chan *rpc.Rest, 100), gone: make(chan struct{}, 100), codes: make(chan string, 100)}
+	l := &leaver{rests: make(chan *rpc.Rest, 100), streams: make(chan pluginv1connect.NetworkPluginServiceWatchServerStream, 100), gone: make(chan struct{}, 100), codes: make(chan string, 100)}
 	socket := filepath.Join(t.TempDir(), "s")
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
@@ -143,6 +155,38 @@ func TestStreamIsLeft(t *testing.T) {
 				t.Error("the stream goes on")
 			}
 			<-l.gone
+		})
+	}
+}
+
+// TestSendOnStreamThatIsLeft: what is sent later arrives in the same form and order, and not
+// after the end.
+func TestSendOnStreamThatIsLeft(t *testing.T) {
+	for name, dial := range dialers {
+		t.Run(name, func(t *testing.T) {
+			l, socket, _ := serveLeaver(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			stream, err := pluginv1connect.NewNetworkPluginServiceClient(dial(t, socket)).Watch(ctx, &pluginv1.WatchRequest{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stream.Close()
+			rest, ours := <-l.rests, <-l.streams
+			const messages = 100
+			for i := range uint64(messages) {
+				if err := rpc.Send(rest, &pluginv1.WatchResponse{Revision: i + 1}, ours); err != nil {
+					t.Fatal(err)
+				}
+				got, err := stream.Receive()
+				if err != nil || got.GetRevision() != i+1 {
+					t.Fatalf("got %v, %v, want revision %d", got, err, i+1)
+				}
+			}
+			cancel()
+			<-l.gone
+			if err := rpc.Send(rest, &pluginv1.WatchResponse{}, ours); !errdefs.IsUnavailable(err) {
+				t.Errorf("after the end: got %v, want errdefs.ErrUnavailable", err)
+			}
 		})
 	}
 }

@@ -139,6 +139,20 @@ func (w *Watcher) take(number uint64) *Socket {
 	return s
 }
 
+// Send sends bytes to the other side. It does not wait: a connection without room for all of
+// them is broken, of which gone tells. It returns false where the connection has ended already.
+func (s *Socket) Send(data []byte) bool {
+	s.watcher.mu.Lock() // so that nobody closes it meanwhile
+	defer s.watcher.mu.Unlock()
+	if s.watcher.watched[s.number] == nil {
+		return false
+	}
+	if n, err := unix.SendmsgN(s.fd, data, nil, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT); err != nil || n < len(data) {
+		_ = unix.Shutdown(s.fd, unix.SHUT_RDWR) // of who may have gone
+	}
+	return true
+}
+
 // End closes the connection after some last bytes, of which the other side gets those that
 // there is room for. It returns false where the connection has ended already.
 func (s *Socket) End(last []byte) bool {

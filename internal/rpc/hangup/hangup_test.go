@@ -47,6 +47,31 @@ func watch(t *testing.T, w *hangup.Watcher, c net.Conn) (s *hangup.Socket, gone 
 	return s, gone
 }
 
+// What is sent arrives; who does not take it is given up, and nobody waits for it.
+func TestSend(t *testing.T) {
+	var w hangup.Watcher
+	defer w.Close()
+	ours, theirs := pair(t)
+	s, gone := watch(t, &w, ours)
+	if !s.Send([]byte("hello")) || !s.Send([]byte(" again")) {
+		t.Error("the connection has ended")
+	}
+	got := make([]byte, len("hello again"))
+	if _, err := io.ReadFull(theirs, got); err != nil || string(got) != "hello again" {
+		t.Errorf("got %q, %v, want both", got, err)
+	}
+	if !s.Send(make([]byte, 64<<20)) {
+		t.Error("the connection has ended")
+	}
+	<-gone
+	if s.Send([]byte("more")) {
+		t.Error("sent on a connection that has ended")
+	}
+	if n, err := io.Copy(io.Discard, theirs); n >= 64<<20 || err != nil {
+		t.Errorf("got %d bytes, %v, want a part of them and the end", n, err)
+	}
+}
+
 // What the other side sends tells nothing; its end does, once, of this connection alone.
 func TestGone(t *testing.T) {
 	var w hangup.Watcher
