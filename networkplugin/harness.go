@@ -206,29 +206,14 @@ func (h *harness) Watch(ctx context.Context, _ *pluginv1.WatchRequest, stream pl
 	if err := stream.SendHeaders(); err != nil {
 		return err
 	}
-	var last resource.NetworkStatus
-	var told uint64
-	for {
-		now := h.service.now()
-		status, err := h.service.status()
-		if err != nil {
-			return err
-		}
-		outdated := now.asked >= told && now.revision > told
-		if status.State != last.State || status.Message != last.Message || outdated {
-			if err := stream.Send(&pluginv1.WatchResponse{Status: pluginwire.StatusToProto(status), Revision: now.revision}); err != nil {
-				return err
-			}
-			last, told = status, now.revision
-		}
-		select {
-		case <-now.changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-h.service.ending:
-			return fmt.Errorf("the plugin is ending: %w", errdefs.ErrUnavailable)
-		}
+	var f follower
+	rest := rpc.Leave(ctx, func() { h.service.unfollow(&f) })
+	f.send = func(status resource.NetworkStatus, revision uint64) error {
+		return rpc.Send(rest, &pluginv1.WatchResponse{Status: pluginwire.StatusToProto(status), Revision: revision}, stream)
 	}
+	f.end = rest.End
+	h.service.follow(&f)
+	return rest.Wait()
 }
 
 func expiry(t time.Time) *timestamppb.Timestamp {

@@ -31,8 +31,7 @@ type serviceConfig struct {
 // leases are the table's.
 type service struct {
 	serviceConfig
-	table  *lease.Table
-	ending chan struct{} // closed by close: streams end, and are not lost ones
+	table *lease.Table
 
 	turn chan struct{} // one place: start, update and stop one after another
 
@@ -44,10 +43,10 @@ type service struct {
 	misfit  error   // guarded by mu: reservations that do not fit
 	unwatch func()  // guarded by mu; ends the watch
 	// warnings are what the network says of what is around it; guarded by mu.
-	warnings []string
-	state    resource.NetworkState // guarded by mu: reported by the network
-	message  string                // guarded by mu: reported by the network
-	changed  chan struct{}         // guarded by mu: closed when the status may have changed
+	warnings  []string
+	state     resource.NetworkState // guarded by mu: reported by the network
+	message   string                // guarded by mu: reported by the network
+	followers followers             // has a lock of its own
 	// revision counts what may have changed the status, from 1 on; asked is that of the
 	// last answer to Status; quiet says that a change has been told since. All guarded by mu.
 	revision, asked uint64
@@ -58,7 +57,7 @@ type service struct {
 // before is started again, so that sandboxes can hold their leases whether
 // patchbayd is there or not; that failing, it is in state failed.
 func newService(ctx context.Context, c serviceConfig) (*service, error) {
-	s := &service{serviceConfig: c, ending: make(chan struct{}), turn: make(chan struct{}, 1), changed: make(chan struct{}), revision: 1}
+	s := &service{serviceConfig: c, turn: make(chan struct{}, 1), revision: 1}
 	var err error
 	if s.table, err = lease.NewTable(lease.Config{
 		Directory: filepath.Join(c.Directory, "leases"), Times: lease.Times(c.Plugin.Leases), Log: c.Log, Notify: s.bump, Used: s.used,
@@ -89,7 +88,7 @@ const stopTime = 5 * time.Second
 // close ends service and leaves the network and its leases as they are.
 func (s *service) close() error {
 	s.table.Close() // first: streams that end from now on are not lost ones
-	close(s.ending)
+	s.followers.close(fmt.Errorf("the plugin is ending: %w", errdefs.ErrUnavailable))
 	s.mu.Lock()
 	network, started := s.network, s.started
 	s.mu.Unlock()

@@ -196,14 +196,13 @@ func TestEndOfTheProcessTakesNobodyOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	hold := held(t, h, "a/0")
-	service, ended := h.service, make(chan struct{})
-	go func() { // as the handler of the stream does
-		defer close(ended)
-		<-service.ending
-		service.table.LetGo(hold)
-	}()
+	service := h.service
+	follower := follower{ // hears of the end as the handler of the stream does
+		send: func(resource.NetworkStatus, uint64) error { return nil },
+		end:  func(error) { service.table.LetGo(hold) },
+	}
+	service.follow(&follower)
 	closed(t, h)
-	<-ended
 	next := &plain{}
 	h = serve(t, directory, next)
 	defer closed(t, h)
@@ -403,21 +402,32 @@ func TestStatusFollowsTheNetwork(t *testing.T) {
 	if _, err := start(t, h, nil); err != nil {
 		t.Fatal(err)
 	}
-	now := h.service.now()
+	news := follow(t, h)
+	<-news
 	n.reports <- func(report func(resource.NetworkState, string)) {
 		report(resource.NetworkDegraded, "parent eth0: is down")
 	}
-	<-now.changed
+	<-news
 	if got, message := state(t, h); got != pluginv1.NetworkState_NETWORK_STATE_DEGRADED || message != "parent eth0: is down" {
 		t.Errorf("got %v, %q", got, message)
 	}
-	now = h.service.now()
 	n.warnings <- []string{"a route overlaps"}
-	<-now.changed
+	<-news
 	answer, err := h.Status(t.Context(), &pluginv1.StatusRequest{})
 	if got := answer.GetStatus().GetWarnings(); err != nil || len(got) != 1 || got[0] != "a route overlaps" {
 		t.Errorf("got warnings %q, %v", got, err)
 	}
+}
+
+// follow returns what a follower is told: at first, and then of changes.
+func follow(t *testing.T, h *harness) <-chan uint64 {
+	t.Helper()
+	news := make(chan uint64, 10)
+	h.service.follow(&follower{
+		send: func(_ resource.NetworkStatus, revision uint64) error { news <- revision; return nil },
+		end:  func(error) {},
+	})
+	return news
 }
 
 // Of many changes of usage one is told, when somebody has asked since the one before.
@@ -428,6 +438,8 @@ func TestUsageIsToldOnce(t *testing.T) {
 	if _, err := start(t, h, nil); err != nil {
 		t.Fatal(err)
 	}
+	news := follow(t, h)
+	<-news
 	for _, step := range []struct {
 		key        string
 		asked, new bool
@@ -441,11 +453,10 @@ func TestUsageIsToldOnce(t *testing.T) {
 		if _, err := h.Allocate(t.Context(), &pluginv1.AllocateRequest{Key: step.key, Owner: "box"}); err != nil {
 			t.Fatal(err)
 		}
-		told := false
-		select {
-		case <-before.changed:
-			told = true
-		default:
+		h.service.followers.telling.Wait()
+		told := len(news) > 0
+		if told {
+			<-news
 		}
 		if told != step.new || h.service.now().revision <= before.revision {
 			t.Errorf("lease %s, asked before %v: told %v, want %v, and a later revision than %d", step.key, step.asked, told, step.new, before.revision)

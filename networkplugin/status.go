@@ -64,20 +64,16 @@ func (s *service) used() {
 // wake is for callers who hold mu.
 func (s *service) wake() {
 	s.quiet = true
-	close(s.changed)
-	s.changed = make(chan struct{})
+	s.followers.wake(s.tell)
 }
 
-// moment is when a status was true.
-type moment struct {
-	revision, asked uint64          // as in service
-	changed         <-chan struct{} // closed when it may no longer be
-}
+// moment is when a status was true, as in service.
+type moment struct{ revision, asked uint64 }
 
 func (s *service) now() moment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return moment{s.revision, s.asked, s.changed}
+	return moment{s.revision, s.asked}
 }
 
 // answering is now for an answer to Status: who gets it wants to hear of the next change.
@@ -85,7 +81,7 @@ func (s *service) answering() moment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked, s.quiet = s.revision, false
-	return moment{s.revision, s.asked, s.changed}
+	return moment{s.revision, s.asked}
 }
 
 // status says what is true. What was so at a moment taken before is in it, and who

@@ -28,14 +28,17 @@ type Rest struct {
 
 	ctx  context.Context //nolint:containedctx // of the handler that waits
 	over chan error      // what the handler that waits is to return
-
-	sending  sync.Mutex // held while a message is sent
-	returned bool       // guarded by sending; the handler that waits has
+	// What it is to send, and whether it has returned.
+	messages chan func() error
+	returned chan struct{}
 
 	mu    sync.Mutex
 	code  string            // guarded by mu; what it ended with, empty: it goes on
 	ended func(code string) // guarded by mu; nil: nobody is told yet
 }
+
+// backlog is how many messages wait for a handler that sends.
+const backlog = 16
 
 // Leave begins the rest of the stream that ctx is of: the handler sends by Send alone, and returns
 // what Wait returns. gone is called once, when the caller, End or the server has ended the
@@ -46,6 +49,7 @@ func Leave(ctx context.Context, gone func()) *Rest {
 		return r
 	}
 	r.ctx, r.over = ctx, make(chan error, 1)
+	r.messages, r.returned = make(chan func() error, backlog), make(chan struct{})
 	return r
 }
 
@@ -55,33 +59,30 @@ func (r *Rest) Wait() error {
 		return nil
 	}
 	defer r.gone()
-	defer func() {
-		r.sending.Lock()
-		r.returned = true
-		r.sending.Unlock()
-	}()
-	select {
-	case <-r.ctx.Done():
-		return r.ctx.Err()
-	case err := <-r.over:
-		return err
+	defer close(r.returned)
+	for {
+		select {
+		case <-r.ctx.Done():
+			return r.ctx.Err()
+		case err := <-r.over:
+			return err
+		case send := <-r.messages:
+			if err := send(); err != nil {
+				return err
+			}
+		}
 	}
 }
 
 // errEnded is Send's.
 var errEnded = fmt.Errorf("the stream has ended: %w", errdefs.ErrUnavailable)
 
-// Send sends one more message; stream is that of the handler, which sends it where it waits. Else
-// nobody waits for a caller who does not take what is sent: the stream ends. An error of kind
+// Send sends one more message; stream is that of the handler, which sends it where it waits. Nobody
+// waits for a caller who does not take what is sent: the stream ends. An error of kind
 // errdefs.ErrUnavailable says that it has ended before.
 func Send[M proto.Message](r *Rest, message M, stream interface{ Send(M) error }) error {
-	r.sending.Lock()
-	defer r.sending.Unlock()
 	if r.ctx != nil {
-		if r.returned {
-			return errEnded
-		}
-		return stream.Send(message)
+		return r.queue(func() error { return stream.Send(message) })
 	}
 	data, err := chunk(message, r.json)
 	if err != nil {
@@ -89,6 +90,21 @@ func Send[M proto.Message](r *Rest, message M, stream interface{ Send(M) error }
 	}
 	if r.socket == nil || !r.socket.Send(data) {
 		return errEnded
+	}
+	return nil
+}
+
+// queue leaves a message to the handler that waits.
+func (r *Rest) queue(send func() error) error {
+	select {
+	case <-r.returned:
+		return errEnded
+	default:
+	}
+	select {
+	case r.messages <- send:
+	default:
+		r.End(fmt.Errorf("the caller does not take what is sent: %w", errdefs.ErrResourceExhausted))
 	}
 	return nil
 }
