@@ -131,11 +131,9 @@ func (h *harness) Allocate(ctx context.Context, r *pluginv1.AllocateRequest) (*p
 
 // Hold implements the contract: its leases are held for as long as its stream
 // is open. There is no second half to forget: a sandbox that exits, crashes or
-// is killed closes the stream, and the kernel tells. Nothing waits meanwhile.
+// is killed closes the stream, and the kernel tells. Nothing waits meanwhile. The headers of
+// the answer go with the message, so that the sandbox is woken once.
 func (h *harness) Hold(ctx context.Context, r *pluginv1.HoldRequest, stream pluginv1connect.NetworkPluginServiceHoldServerStream) error {
-	if err := stream.SendHeaders(); err != nil {
-		return err
-	}
 	peer, _ := rpc.PeerFrom(ctx)
 	table := h.service.table
 	held, err := table.Hold(ctx, r.GetKeys(), r.GetNetworkNamespace(), peer.PID)
