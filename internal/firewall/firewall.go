@@ -96,6 +96,9 @@ type Network struct {
 	// of the desired state.
 	applying sync.Mutex
 	kernel   connection.Connection // guarded by applying
+	// whole says that the kernel has nothing of the network but what is desired; guarded by
+	// applying. To look for more takes the longer the more networks there are.
+	whole bool
 }
 
 // New returns the network's part, which is nowhere yet.
@@ -112,6 +115,14 @@ func New(c Config) *Network {
 func (n *Network) Ensure() error {
 	n.applying.Lock()
 	defer n.applying.Unlock()
+	return n.ensure()
+}
+
+// EnsureFirst is Ensure for a network of which no earlier process can have left anything.
+func (n *Network) EnsureFirst() error {
+	n.applying.Lock()
+	defer n.applying.Unlock()
+	n.whole = true
 	return n.ensure()
 }
 
@@ -135,6 +146,7 @@ func (n *Network) EnsurePorts(live []Port) error {
 	if err := n.removeElements(n.desired(n.isPlain())); err != nil {
 		return fmt.Errorf("nftables: remove old elements: %w", kindOf(err))
 	}
+	n.whole = true
 	return nil
 }
 
@@ -215,6 +227,7 @@ func (n *Network) Revoke(p Port) error {
 	n.mu.Unlock()
 	err := n.kernel.Remove(n.portElements(p, n.isPlain()))
 	if err != nil && !errors.Is(err, unix.ENOENT) { // no table, no right to send
+		n.whole = false
 		return fmt.Errorf("nftables: revoke %s: %w", p.Interface, kindOf(err))
 	}
 	return nil
@@ -225,12 +238,42 @@ func (n *Network) Revoke(p Port) error {
 func (n *Network) Remove() error {
 	n.applying.Lock()
 	defer n.applying.Unlock()
+	var err error
+	if n.whole {
+		err = n.removeKnown()
+	}
 	n.mu.Lock()
 	n.serving = false
 	clear(n.ports)
 	clear(n.published)
 	n.mu.Unlock()
+	if !n.whole || err != nil {
+		err = n.removeFound()
+	}
+	if err != nil {
+		return fmt.Errorf("nftables: remove the elements of network %s: %w", n.config.Network, kindOf(err))
+	}
+	n.whole = false
+	if err := n.removeTables(); err != nil {
+		return fmt.Errorf("nftables: remove tables: %w", kindOf(err))
+	}
+	return n.kernel.Close()
+}
 
+// removeKnown removes what is desired.
+func (n *Network) removeKnown() error {
+	if err := n.withdraw(n.forwards()); err != nil {
+		return err
+	}
+	err := n.kernel.Remove(n.sure(n.isPlain()))
+	if errors.Is(err, unix.ENOENT) { // no table, no element
+		return nil
+	}
+	return err
+}
+
+// removeFound removes what a search of all sets finds.
+func (n *Network) removeFound() error {
 	const attempts = 5 // others change the tables meanwhile
 	var err error
 	for range attempts {
@@ -238,13 +281,7 @@ func (n *Network) Remove() error {
 			break
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("nftables: remove the elements of network %s: %w", n.config.Network, kindOf(err))
-	}
-	if err := n.removeTables(); err != nil {
-		return fmt.Errorf("nftables: remove tables: %w", kindOf(err))
-	}
-	return n.kernel.Close()
+	return err
 }
 
 // removeElements removes those of the network's elements that are not to stay.
@@ -267,8 +304,14 @@ func (n *Network) removeElements(stay []element) error {
 func (n *Network) removeTables() error {
 	err := n.kernel.Tables(func(c *nftables.Conn) error {
 		present, err := presentTables(c)
-		if err != nil {
+		if err != nil || len(present) == 0 {
 			return err
+		}
+		// To try and fail would keep all others waiting until nobody looks at what is put back.
+		// An error, whose kind the library does not tell, may say that somebody was quicker.
+		others, err := c.GetSetElements(inetSets()[setBridges])
+		if err == nil && len(others) > 0 {
+			return nil
 		}
 		for _, t := range present {
 			for _, chain := range t.members() {

@@ -140,6 +140,7 @@ func (n *Network) withdraw(all []Forward) error {
 	if errors.Is(err, unix.ENOENT) {
 		return nil // no table, no forwarding
 	}
+	n.whole = n.whole && err == nil
 	return err
 }
 

@@ -73,6 +73,7 @@ func TestCounts(t *testing.T) {
 		open = now
 	}
 	count("create", 1, []string{"network", "create", "late"})
+	count("delete", 1, []string{"network", "delete", "late"})
 	for _, n := range []int{1, 2, 4} {
 		create := []string{"create", "--name", "one"}
 		for i := range n {

@@ -7,9 +7,9 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sync/errgroup"
 
 	"patchbay.dev/patchbay/resource"
 	"patchbay.dev/patchbay/resource/event"
@@ -129,20 +129,22 @@ func (s *Service) Prune(ctx context.Context) ([]string, error) {
 	return deleted, errors.Join(faults...)
 }
 
-// StopAll takes all networks off the host and ends their plugins, all at once.
-// Configuration stays. It is the last call before Close.
+// StopAll takes all networks off the host and ends their plugins, several at once.
+// Configuration stays. The error names those of which something may be left. It is the last
+// call before Close.
 func (s *Service) StopAll(ctx context.Context) error {
 	networks := s.all()
 	faults := make([]error, len(networks))
-	var wg sync.WaitGroup
+	var group errgroup.Group
+	group.SetLimit(atOnce)
 	for i, n := range networks {
-		wg.Go(func() {
+		group.Go(func() error {
 			n.unsupervise()
 			faults[i] = n.dismantle(ctx)
+			return nil
 		})
 	}
-	wg.Wait()
-	return errors.Join(faults...)
+	return errors.Join(append(faults, group.Wait())...)
 }
 
 // sweep takes off the host what a creation made that a crash interrupted: plugin

@@ -56,6 +56,11 @@ type Config struct {
 	IPv4Pools, IPv6Pools []resource.SubnetPool
 }
 
+// atOnce is how many networks are brought up, and in the end taken off the host, at a time.
+// The kernel takes changes of links one after the other and waits with each, so that of
+// hundreds at once most would seem not to answer.
+const atOnce = 16
+
 // Service keeps the networks. It is safe for concurrent use.
 type Service struct {
 	config Config
@@ -64,6 +69,7 @@ type Service struct {
 	memory *addressing.Memory
 	byID   keyed.Mutex // one deletion of a network at a time
 	rounds *inturn.Rounds
+	places chan struct{} // of plugins that are brought up: atOnce
 
 	life    context.Context // ends with Close
 	end     context.CancelFunc
@@ -85,6 +91,7 @@ func New(c Config) (*Service, error) {
 	}
 	s := &Service{config: c, networks: map[string]*network{}, names: map[string]*network{}, ledger: addressing.NewLedger(stored), memory: addressing.NewMemory(c.Addresses, stored, c.Log)}
 	s.life, s.end = context.WithCancel(context.Background())
+	s.places = make(chan struct{}, atOnce)
 	s.rounds = inturn.NewRounds(askedByList, s.running.Go)
 	for _, r := range stored {
 		s.enter(newNetwork(s, r))
@@ -92,8 +99,8 @@ func New(c Config) (*Service, error) {
 	return s, nil
 }
 
-// Start starts or adopts the plugins of all networks, in parallel, and returns
-// at once; networks show as starting meanwhile. Interrupted deletions and
+// Start starts or adopts the plugins of all networks, several at once, and returns
+// before that; networks show as starting meanwhile. Interrupted deletions and
 // left-over plugins are finished off. It is called once, before anything else.
 func (s *Service) Start(users Users) error {
 	s.users = users

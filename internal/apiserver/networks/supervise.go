@@ -116,10 +116,16 @@ func answer(restarts []chan error, err error) {
 	}
 }
 
-// bringUp adopts or starts the plugin and makes its network. A process that
-// fails is ended; one that is interrupted by the end of ctx is left for the
+// bringUp adopts or starts the plugin and makes its network, when it is its turn. A process
+// that fails is ended; one that is interrupted by the end of ctx is left for the
 // next patchbayd.
 func (n *network) bringUp(ctx context.Context) (*helper.Process, error) {
+	select {
+	case n.service.places <- struct{}{}:
+		defer func() { <-n.service.places }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	n.launches.Add(1)
 	p, err := n.launch()
 	if err != nil {

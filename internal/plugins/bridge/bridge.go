@@ -221,8 +221,11 @@ func isNew(c networkplugin.Configuration) bool { return !c.Adopted && len(c.Port
 // left and forgets others. A repair keeps what this process knows, which may be
 // more: ports are admitted meanwhile.
 func (n *Network) ensureFilter(c networkplugin.Configuration, repair bool) error {
-	if repair || isNew(c) {
+	switch {
+	case repair:
 		return n.filter.Ensure()
+	case isNew(c):
+		return n.filter.EnsureFirst()
 	}
 	live := make([]firewall.Port, len(c.Ports))
 	for i, p := range c.Ports {
