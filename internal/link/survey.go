@@ -3,10 +3,10 @@ package link
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/containerd/errdefs"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/link/rtnl"
 )
@@ -68,15 +68,23 @@ func (h *Handle) EachUsed(except string, each func(netip.Prefix)) (gateway int, 
 // DefaultRouteInterface returns the interface of the host's default route,
 // that of IPv4 before that of IPv6, or errdefs.ErrNotFound.
 func (h *Handle) DefaultRouteInterface() (Interface, error) {
-	routes, err := h.mainRoutes()
-	if err != nil {
-		return Interface{}, err
+	gateway := 0
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		err := again(func() error {
+			return h.raw.EachMainRouteOf(family, func(l rtnl.Listed) {
+				if gateway == 0 && l.Default() {
+					gateway = l.Index
+				}
+			})
+		})
+		if err != nil {
+			return Interface{}, fmt.Errorf("list routes: %w", err)
+		}
+		if gateway != 0 {
+			break // the other family's are as many as there are networks
+		}
 	}
-	first := slices.IndexFunc(routes, rtnl.Listed.Default)
-	if first < 0 {
-		return h.uplink(0)
-	}
-	return h.uplink(routes[first].Index)
+	return h.uplink(gateway)
 }
 
 func (h *Handle) allAddresses() ([]rtnl.Listed, error) {

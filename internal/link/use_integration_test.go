@@ -46,6 +46,9 @@ func TestSurvey(t *testing.T) {
 	if got.Uplink.Name != "other" {
 		t.Errorf("uplink = %+v, want other", got.Uplink)
 	}
+	if uplink, err := h.DefaultRouteInterface(); err != nil || uplink.Name != "other" {
+		t.Errorf("interface of the default route = %+v, %v, want other", uplink, err)
+	}
 }
 
 // What one more network asks of its host beside others.

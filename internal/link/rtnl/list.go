@@ -70,24 +70,32 @@ func (s *Socket) MainRoutes() (all []Listed, err error) {
 
 // EachMainRoute is MainRoutes without memory for each of them.
 func (s *Socket) EachMainRoute(each func(Listed)) error {
-	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		request := nl.NewNetlinkRequest(unix.RTM_GETROUTE, unix.NLM_F_DUMP)
-		message := &nl.RtMsg{}
-		message.Family, message.Table, message.Type = uint8(family), unix.RT_TABLE_MAIN, unix.RTN_UNICAST
-		request.AddData(message)
-		err := s.list(request, func(m []byte) error {
-			header := nl.DeserializeRtMsg(m)
-			if header.Family != uint8(family) || header.Table != unix.RT_TABLE_MAIN || header.Type != unix.RTN_UNICAST || header.Flags&unix.RTM_F_CLONED != 0 {
-				return nil
-			}
-			return eachHop(header, m, each)
-		})
-		absent := errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT)
-		if err != nil && !absent {
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		if err := s.EachMainRouteOf(family, each); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// EachMainRouteOf is EachMainRoute for one family, unix.AF_INET or unix.AF_INET6.
+func (s *Socket) EachMainRouteOf(family uint8, each func(Listed)) error {
+	request := nl.NewNetlinkRequest(unix.RTM_GETROUTE, unix.NLM_F_DUMP)
+	message := &nl.RtMsg{}
+	message.Family, message.Table, message.Type = family, unix.RT_TABLE_MAIN, unix.RTN_UNICAST
+	request.AddData(message)
+	err := s.list(request, func(m []byte) error {
+		header := nl.DeserializeRtMsg(m)
+		if header.Family != family || header.Table != unix.RT_TABLE_MAIN || header.Type != unix.RTN_UNICAST || header.Flags&unix.RTM_F_CLONED != 0 {
+			return nil
+		}
+		return eachHop(header, m, each)
+	})
+	absent := errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT)
+	if absent {
+		return nil
+	}
+	return err
 }
 
 func addressOf(m []byte) (Listed, error) {

@@ -123,7 +123,7 @@ func (n *Network) choose(links *link.Handle, c networkplugin.Configuration) (net
 		}
 		on.v6 = false
 	}
-	host, err := links.Survey(n.bridge)
+	host, err := n.survey(links, c)
 	if err != nil {
 		return networkplugin.Realization{}, err
 	}
@@ -141,6 +141,22 @@ func (n *Network) choose(links *link.Handle, c networkplugin.Configuration) (net
 	r.MaxPorts = maxPorts
 	r.MTU, err = mtuOf(host.Uplink, c.MTU, on.v6)
 	return r, err
+}
+
+// survey looks at the host. What it uses is of no matter to a network that is adopted, which
+// cannot evade it any more: all of them are, one after the other, when patchbayd comes back.
+func (n *Network) survey(links *link.Handle, c networkplugin.Configuration) (link.Survey, error) {
+	if !c.Adopted {
+		return links.Survey(n.bridge)
+	}
+	if c.MTU != 0 {
+		return link.Survey{}, nil
+	}
+	uplink, err := links.DefaultRouteInterface()
+	if err != nil && !errdefs.IsNotFound(err) {
+		return link.Survey{}, err
+	}
+	return link.Survey{Uplink: uplink}, nil
 }
 
 // firstAddress is the first address that a host can have: the subnet's own
