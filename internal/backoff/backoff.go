@@ -2,7 +2,10 @@
 // started again.
 package backoff
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Delay is how long to wait after a death: from First to Last, doubling with each
 // death.
@@ -33,3 +36,13 @@ func (d Delay) AfterLife(life time.Duration) Delay {
 }
 
 func (d Delay) String() string { return time.Duration(d).String() }
+
+// Pause waits for a time or the end of ctx.
+func Pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

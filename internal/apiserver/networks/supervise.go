@@ -166,17 +166,7 @@ func (n *network) watch(ctx context.Context) {
 			return
 		}
 		n.log.Debug("stream of states was lost", "error", err)
-		pause(ctx, watchDelay)
-	}
-}
-
-// pause waits for a time or the end of ctx.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
+		backoff.Pause(ctx, watchDelay)
 	}
 }
 

@@ -384,14 +384,6 @@ func (n *Network) Warn(ctx context.Context, report func([]string)) {
 	}
 }
 
-func subnetsOf(s link.BridgeSpec) []netip.Prefix {
-	var subnets []netip.Prefix
-	for _, a := range s.Addresses {
-		subnets = append(subnets, a.Masked())
-	}
-	return subnets
-}
-
 // Stop ends the watch; with remove, bridge, ports and elements of the packet
 // filter go. Forwarding stays on: others may rely on it.
 func (n *Network) Stop(_ context.Context, remove bool) error {

@@ -199,6 +199,14 @@ func (n *Network) specOf(r networkplugin.Realization) link.BridgeSpec {
 	return s
 }
 
+func subnetsOf(s link.BridgeSpec) []netip.Prefix {
+	var subnets []netip.Prefix
+	for _, a := range s.Addresses {
+		subnets = append(subnets, a.Masked())
+	}
+	return subnets
+}
+
 // reachable is the network as containers see it: an internal one has no
 // gateway, though the host has its addresses there.
 func (n *Network) reachable(r networkplugin.Realization) networkplugin.Realization {
