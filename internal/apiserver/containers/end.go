@@ -5,6 +5,7 @@ import (
 	"os"
 	"sync"
 
+	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/report"
 	"patchbay.dev/patchbay/internal/apiserver/containers/status"
@@ -14,58 +15,95 @@ import (
 // watch waits for the end of a run and takes away what it leaves. It ends early
 // when the service is closed: the next patchbayd takes over then.
 func (s *Service) watch(e *entry, r *run) {
-	if r.Process != nil && !s.programs.Follow(s.life, e.id(), r.Helper, r.told.Hear) {
+	var leaving *leaving
+	hear := func(state *sandboxv1.StateResponse) {
+		r.told.Hear(state)
+		if leaving == nil && r.told.Ended() != nil {
+			leaving = s.leave(e, r)
+		}
+	}
+	if r.Process != nil && !s.programs.Follow(s.life, e.id(), r.Helper, hear) {
+		leaving.wait()
 		return
 	}
-	s.finish(e, r)
+	if leaving == nil { // nobody has said so
+		leaving = s.leave(e, r)
+	}
+	s.finish(e, r, leaving)
 }
 
-// finish takes away what a run leaves, in an order in which the next patchbayd
-// can go on wherever this one dies.
-func (s *Service) finish(e *entry, r *run) {
-	defer s.programs.Busy()()
+// leaving is a run that has ended, while what it leaves is taken away.
+type leaving struct {
+	last     *disk.Exit
+	removing bool // the container goes too
+	deleted  bool // somebody else takes the container away
+	context  context.Context
+	parallel sync.WaitGroup // at work on the leases and the record
+	done     func()
+}
+
+// wait returns when the leases and the record are done with.
+func (l *leaving) wait() {
+	if l != nil {
+		l.parallel.Wait()
+		l.done()
+	}
+}
+
+// leave begins to take away what needs no helper to be gone: leases, which it does not
+// hold any more, and the record. It does so beside the end of the helper, which takes the
+// kernel some milliseconds.
+func (s *Service) leave(e *entry, r *run) *leaving {
+	idle := s.programs.Busy()
 	ctx, span := trace.Start(r.cause.Context(), "take away what is left of the run")
-	defer span.End(nil)
-	directory := s.config.Roots.Sandbox(e.id())
-	last := status.Last(r.Helper, directory)
+	l := &leaving{last: r.told.Ended(), context: ctx, done: func() { span.End(nil); idle() }}
+	if l.last == nil {
+		l.last = status.Last(r.Helper, s.config.Roots.Sandbox(e.id()))
+	}
 	s.mu.Lock()
-	last.StartedAt = r.startedAt
-	deleted := r.deleted
-	removing := e.config().AutoRemove && !r.keep && !deleted
-	r.removing, r.outcome = removing, last
+	l.last.StartedAt = r.startedAt
+	l.deleted = r.deleted
+	l.removing = e.config().AutoRemove && !r.keep && !l.deleted
+	r.removing, r.outcome = l.removing, l.last
 	quiet := e.change == nil // else it may still be recorded anew
 	s.mu.Unlock()
 
-	// Only now the plugins know that the streams are gone, whatever happened.
-	var parallel sync.WaitGroup
-	if !deleted {
-		parallel.Go(func() { s.release(ctx, e, removing) })
+	if !l.deleted {
+		l.parallel.Go(func() { s.release(ctx, e, l.removing) })
 	}
-	if removing && quiet {
-		parallel.Go(func() { _ = s.unrecord(ctx, e) }) // if it fails, the removal tries again
+	if l.removing && quiet {
+		l.parallel.Go(func() { _ = s.unrecord(ctx, e) }) // if it fails, the removal tries again
 	}
+	return l
+}
+
+// finish takes away the rest of what a run leaves, in an order in which the next patchbayd
+// can go on wherever this one dies.
+func (s *Service) finish(e *entry, r *run, l *leaving) {
+	directory := s.config.Roots.Sandbox(e.id())
 	s.programs.CleanUp(e.id(), r.Helper)
-	if !removing && !deleted {
-		parallel.Wait()
-		if err := disk.WriteExit(s.config.Roots.Container(e.id()), *last); err != nil {
+	if !l.removing && !l.deleted {
+		l.parallel.Wait()
+		if err := disk.WriteExit(s.config.Roots.Container(e.id()), *l.last); err != nil {
 			s.config.Log.Error("cannot keep how a container ended", "container", e.id(), "error", err)
 		}
 	}
 	if err := os.RemoveAll(directory); err != nil {
 		s.config.Log.Error("cannot remove the directory of a runtime helper", "container", e.id(), "error", err)
 	}
-	if removing && s.endedUnseen(e) {
+	if l.removing && s.endedUnseen(e) {
 		if err := disk.Empty(s.config.Roots.Container(e.id())); err != nil {
 			s.config.Log.Warn("cannot empty the directory of a container", "container", e.id(), "error", err)
 		}
 	}
-	parallel.Wait()
-	s.endRun(e, r, last)
-	if removing {
-		if err := s.remove(ctx, e); err != nil {
+	l.parallel.Wait()
+	s.endRun(e, r, l.last)
+	if l.removing {
+		if err := s.remove(l.context, e); err != nil {
 			s.config.Log.Error("cannot remove a container that has ended", "container", e.id(), "error", err)
 		}
 	}
+	l.done()
 }
 
 // endRun lets go of a run. A nil last keeps what is known of the run before.

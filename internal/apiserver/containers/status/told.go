@@ -44,6 +44,13 @@ func (t *Told) Hear(state *sandboxv1.StateResponse) {
 	}
 }
 
+// Ended returns how the main process has ended, as its helper told, or nil.
+func (t *Told) Ended() *disk.Exit {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.what.ended
+}
+
 // Remember takes in what came of asking the helper, and returns it. What it tells by itself
 // is never older than an answer.
 func (t *Told) Remember(s resource.ContainerStatus) resource.ContainerStatus {
