@@ -42,9 +42,7 @@ func (w *world) wiring(t tb, name string) (configured, stored, sandbox string) {
 	for _, a := range c.Status.Attachments {
 		in = append(in, a.Network+":"+a.InterfaceName)
 	}
-	w.records.mu.Lock()
-	defer w.records.mu.Unlock()
-	return show(c.Configuration.Networks), show(w.records.stored[c.ID].Configuration.Networks), strings.Join(in, " ")
+	return show(c.Configuration.Networks), show(w.records.all()[c.ID].Configuration.Networks), strings.Join(in, " ")
 }
 
 // isWired compares all three; a container that does not run has no sandbox.
@@ -195,10 +193,10 @@ func TestCrashDuringChange(t *testing.T) {
 
 	// Stored, and reserved, but not in the sandbox yet.
 	w.service.Close()
-	record := w.records.stored[id]
+	record := w.records.all()[id]
 	record.Configuration.Networks = append(slices.Clone(record.Configuration.Networks),
 		resource.AttachmentConfiguration{Network: "id-a", InterfaceName: "eth2", IPv4Address: static("a", "10.0.0.7")[0].IPv4Address})
-	w.records.stored[id] = record
+	w.records.set(id, record)
 	w.networks.leases["id-a "+id+"/eth2"] = true
 	w.open(t)
 	eventually(t, "connection taken back", func() bool { c, _, _ := w.wiring(t, "web"); return c == "a:eth0 b:eth1" })
@@ -208,7 +206,7 @@ func TestCrashDuringChange(t *testing.T) {
 	// Stored, but still in the sandbox.
 	w.service.Close()
 	record.Configuration.Networks = record.Configuration.Networks[1:2]
-	w.records.stored[id] = record
+	w.records.set(id, record)
 	w.open(t)
 	eventually(t, "disconnection finished", func() bool { _, _, s := w.wiring(t, "web"); return s == "b:eth1" })
 	w.isWired(t, "web", "b:eth1", true)

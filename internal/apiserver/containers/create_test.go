@@ -91,7 +91,7 @@ func TestCreateRefuses(t *testing.T) {
 			w := newWorld(t)
 			w.create(t, "taken", "run")
 			w.networks.fail["b"] = &kinded{"network b: 10.0.1.7 is db's", errdefs.ErrAlreadyExists}
-			before, records := w.files(t), len(w.records.stored)
+			before, records := w.files(t), len(w.records.all())
 			_, _, err := w.service.Create(context.Background(), tc.name, nil, tc.template)
 			if !errors.Is(err, tc.kind) {
 				t.Fatalf("error %v, want %v", err, tc.kind)
@@ -108,8 +108,8 @@ func TestCreateRefuses(t *testing.T) {
 			if held := w.networks.held(); len(held) > 0 || w.images.uses > 0 {
 				t.Errorf("still held: %v, images %d", held, w.images.uses)
 			}
-			if diff := cmp.Diff(before, w.files(t)); diff != "" || len(w.records.stored) != records {
-				t.Errorf("files (-before +after):\n%s%d records", diff, len(w.records.stored))
+			if diff := cmp.Diff(before, w.files(t)); diff != "" || len(w.records.all()) != records {
+				t.Errorf("files (-before +after):\n%s%d records", diff, len(w.records.all()))
 			}
 		})
 	}
@@ -177,8 +177,8 @@ func TestNamesAreUniqueAtOnce(t *testing.T) {
 		})
 	}
 	creates.Wait()
-	if made != 1 || len(w.records.stored) != 1 {
-		t.Errorf("%d made, %d stored, want 1", made, len(w.records.stored))
+	if made != 1 || len(w.records.all()) != 1 {
+		t.Errorf("%d made, %d stored, want 1", made, len(w.records.all()))
 	}
 }
 
@@ -224,7 +224,7 @@ func TestNetworkDemandsRuntime(t *testing.T) {
 				}
 				return
 			}
-			if err == nil || !strings.HasPrefix(err.Error(), tc.lines[0]) || strings.Count(err.Error(), "\n") != len(tc.lines)-1 || len(w.records.stored) != 0 {
+			if err == nil || !strings.HasPrefix(err.Error(), tc.lines[0]) || strings.Count(err.Error(), "\n") != len(tc.lines)-1 || len(w.records.all()) != 0 {
 				t.Errorf("got %v, want %q", err, tc.lines)
 			}
 		})
@@ -284,8 +284,8 @@ func TestDelete(t *testing.T) {
 		})
 	}
 	deletes.Wait()
-	if f, held := w.files(t), w.networks.held(); len(f)+len(held)+len(w.records.stored)+w.alive() > 0 {
-		t.Errorf("left over: %v, %v, %v", f, held, w.records.stored)
+	if f, held := w.files(t), w.networks.held(); len(f)+len(held)+len(w.records.all())+w.alive() > 0 {
+		t.Errorf("left over: %v, %v, %v", f, held, w.records.all())
 	}
 	if err := w.service.Delete(context.Background(), "web", true); !errors.Is(err, errdefs.ErrNotFound) {
 		t.Errorf("delete again: %v", err)
@@ -321,8 +321,8 @@ func TestRefusedDeletionLeavesTheContainer(t *testing.T) {
 	if err := w.service.Delete(context.Background(), "web", true); err != nil {
 		t.Error(err)
 	}
-	if f, held := w.files(t), w.networks.held(); len(f)+len(held)+len(w.records.stored)+w.alive() > 0 {
-		t.Errorf("left over: %v, %v, %v", f, held, w.records.stored)
+	if f, held := w.files(t), w.networks.held(); len(f)+len(held)+len(w.records.all())+w.alive() > 0 {
+		t.Errorf("left over: %v, %v, %v", f, held, w.records.all())
 	}
 }
 
@@ -355,7 +355,7 @@ func TestDeleteOnAFullDisk(t *testing.T) {
 	if err := w.service.Delete(context.Background(), "web", false); err != nil {
 		t.Fatal(err)
 	}
-	if f := w.files(t); len(f)+len(w.records.stored) > 0 {
+	if f := w.files(t); len(f)+len(w.records.all()) > 0 {
 		t.Errorf("left over: %v", f)
 	}
 }

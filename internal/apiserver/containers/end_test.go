@@ -242,9 +242,41 @@ func TestAutoRemove(t *testing.T) {
 	if _, err := w.service.Get(context.Background(), "web"); !errors.Is(err, errdefs.ErrNotFound) {
 		t.Errorf("get: %v", err)
 	}
-	if f := w.files(t); len(f) > 0 || len(w.records.stored) > 0 {
-		t.Errorf("left over: %v, %v", f, w.records.stored)
+	if f := w.files(t); len(f) > 0 || len(w.records.all()) > 0 {
+		t.Errorf("left over: %v, %v", f, w.records.all())
 	}
+}
+
+// What needs no helper to be gone does not wait for it.
+func TestLeasesAndRecordGoWhileTheHelperEnds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.config.GraceTimeout = time.Minute
+	w.restart(t)
+	w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"stays"}, Networks: on("a"), AutoRemove: true})
+	w.start(t, "web")
+	pid := w.status(t, "web").HelperPID
+	if err := w.service.Kill(context.Background(), "web", "TERM"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "no lease and no record", func() bool {
+		records, err := w.records.List()
+		return err == nil && len(records) == 0 && len(w.networks.held()) == 0
+	})
+	if n := w.alive(); n != 1 {
+		t.Fatalf("%d helpers live, want the one that stays", n)
+	}
+	if s := w.status(t, "web"); s.State != resource.ContainerStopped || s.ExitCode != 143 || s.Message != "so it ended" {
+		t.Errorf("status while its helper ends: %+v", s)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "no container", func() bool {
+		_, err := w.service.Get(context.Background(), "web")
+		return errors.Is(err, errdefs.ErrNotFound)
+	})
+	eventually(t, "no file", func() bool { return len(w.files(t)) == 0 })
 }
 
 // The record of what is removed when it ends goes while its networks are asked.
@@ -268,8 +300,8 @@ func TestAutoRemoveIsUnrecordedBeside(t *testing.T) {
 	if _, err := w.service.Wait(context.Background(), "web", true); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
 		t.Fatal(err)
 	}
-	if f := w.files(t); len(f) > 0 || len(w.records.stored) > 0 {
-		t.Errorf("left over: %v, %v", f, w.records.stored)
+	if f := w.files(t); len(f) > 0 || len(w.records.all()) > 0 {
+		t.Errorf("left over: %v, %v", f, w.records.all())
 	}
 }
 
@@ -292,8 +324,8 @@ func TestAutoRemoveTriesAgain(t *testing.T) {
 	if _, err := w.service.Wait(context.Background(), "web", true); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
 		t.Fatal(err)
 	}
-	if f := w.files(t); len(f) > 0 || len(w.records.stored) > 0 {
-		t.Errorf("left over: %v, %v", f, w.records.stored)
+	if f := w.files(t); len(f) > 0 || len(w.records.all()) > 0 {
+		t.Errorf("left over: %v, %v", f, w.records.all())
 	}
 }
 

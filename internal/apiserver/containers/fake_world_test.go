@@ -239,6 +239,20 @@ func (f *fakeRecords) List() ([]record.Container, error) {
 	return slices.Collect(maps.Values(f.stored)), nil
 }
 
+// all returns what is stored, by id.
+func (f *fakeRecords) all() map[string]record.Container {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.stored)
+}
+
+// set stores a record that patchbayd did not write.
+func (f *fakeRecords) set(id string, s record.Container) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stored[id] = s
+}
+
 func (f *fakeRecords) Put(id string, s record.Container) error {
 	if f.meet != nil {
 		f.meet()

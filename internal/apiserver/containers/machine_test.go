@@ -36,8 +36,8 @@ func TestCycles(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if f, held := w.files(t), w.networks.held(); len(f)+len(held)+len(w.records.stored)+w.alive()+w.images.uses > 0 {
-		t.Errorf("left over: files %v, networks %v, records %v, helpers %d, images %d", f, held, w.records.stored, w.alive(), w.images.uses)
+	if f, held := w.files(t), w.networks.held(); len(f)+len(held)+len(w.records.all())+w.alive()+w.images.uses > 0 {
+		t.Errorf("left over: files %v, networks %v, records %v, helpers %d, images %d", f, held, w.records.all(), w.alive(), w.images.uses)
 	}
 	if left, err := os.ReadDir(w.roots.RunRoot); err != nil || len(left) != 1 {
 		t.Errorf("run root: %v, %v, want sandboxes alone", left, err)

@@ -71,8 +71,8 @@ func TestWhatEndedUnseen(t *testing.T) {
 			w.open(t)
 			if tc.autoRemove {
 				eventually(t, "removal", func() bool { _, err := w.service.Get(context.Background(), "web"); return err != nil })
-				if f := w.files(t); len(f) > 0 || len(w.records.stored) > 0 {
-					t.Errorf("left over: %v, %v", f, w.records.stored)
+				if f := w.files(t); len(f) > 0 || len(w.records.all()) > 0 {
+					t.Errorf("left over: %v, %v", f, w.records.all())
 				}
 				return
 			}
@@ -166,16 +166,16 @@ func TestInterruptedDeletionIsFinished(t *testing.T) {
 	w := newWorld(t)
 	id := w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"run"}, Networks: static("a", "10.0.0.7")})
 	w.service.Close()
-	stored := w.records.stored[id]
+	stored := w.records.all()[id]
 	stored.Deleting = true
-	w.records.stored[id] = stored
+	w.records.set(id, stored)
 	w.open(t)
 	if r := w.service.Reservations("id-a"); len(r) > 0 {
 		t.Errorf("reservations of one that is going: %v", r)
 	}
 	eventually(t, "deletion", func() bool { _, err := w.service.Get(context.Background(), "web"); return err != nil })
-	if f, held := w.files(t), w.networks.held(); len(f)+len(held)+len(w.records.stored) > 0 {
-		t.Errorf("left over: %v, %v, %v", f, held, w.records.stored)
+	if f, held := w.files(t), w.networks.held(); len(f)+len(held)+len(w.records.all()) > 0 {
+		t.Errorf("left over: %v, %v, %v", f, held, w.records.all())
 	}
 }
 
@@ -201,8 +201,8 @@ func TestInterruptedRemovalIsFinished(t *testing.T) {
 	w.records.stuck = nil
 	w.open(t)
 	eventually(t, "removal", func() bool { return len(w.files(t)) == 0 })
-	if len(w.records.stored) > 0 {
-		t.Errorf("left over: %v", w.records.stored)
+	if len(w.records.all()) > 0 {
+		t.Errorf("left over: %v", w.records.all())
 	}
 }
 

@@ -77,7 +77,7 @@ func checkNothing(t *testing.T, w *world) {
 	if list, err := w.service.List(context.Background(), true); err != nil || len(list) > 0 {
 		t.Errorf("containers: %v, %v", list, err)
 	}
-	if held, stored := w.networks.held(), len(w.records.stored); len(held)+stored > 0 {
+	if held, stored := w.networks.held(), len(w.records.all()); len(held)+stored > 0 {
 		t.Errorf("held %v, %d records", held, stored)
 	}
 	if n := w.alive(); n != 0 {
@@ -137,7 +137,7 @@ func TestRunWithWhatAnotherContainerHas(t *testing.T) {
 			t.Errorf("error %v, want already exists", err)
 		}
 	}
-	if s := w.status(t, "web"); s.State != resource.ContainerRunning || !slices.Equal(held, w.networks.held()) || len(w.records.stored) != 1 {
+	if s := w.status(t, "web"); s.State != resource.ContainerRunning || !slices.Equal(held, w.networks.held()) || len(w.records.all()) != 1 {
 		t.Errorf("the first container is %+v", s)
 	}
 }

@@ -48,7 +48,11 @@ func (t *Told) Hear(state *sandboxv1.StateResponse) {
 func (t *Told) Ended() *disk.Exit {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.what.ended
+	if t.what.ended == nil {
+		return nil
+	}
+	ended := *t.what.ended
+	return &ended
 }
 
 // Remember takes in what came of asking the helper, and returns it. What it tells by itself
