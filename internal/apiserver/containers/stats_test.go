@@ -96,7 +96,7 @@ func TestStatsOfHelpersThatDoNotTell(t *testing.T) {
 		lacks("stats-hang", "its runtime helper does not answer"),
 		counted(ids["run"], "run", "a", "b"),
 	}
-	if _, err := w.service.Stats(context.Background(), []string{"stats-death", "run"}, false); err == nil || !strings.Contains(err.Error(), "container stats-death: is not running") {
+	if _, err := w.service.Stats(context.Background(), []string{"stats-death", "run"}, false); err == nil || !strings.Contains(err.Error(), "container stats-death: is not running: it is stopped") {
 		t.Errorf("one that ends meanwhile: error %v", err)
 	}
 	w.wantStats(t, want, false)

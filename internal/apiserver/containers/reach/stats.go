@@ -28,7 +28,7 @@ func (c Calls) Stats(ctx context.Context, names []string, runningOnly bool) ([]r
 		case answer != nil:
 			out = append(out, *answer)
 		case len(names) > 0 && !runningOnly:
-			faults = append(faults, asked[i].errorf(errdefs.ErrFailedPrecondition, "is not running: it has just ended"))
+			faults = append(faults, asked[i].errorf(errdefs.ErrFailedPrecondition, "is not running: it is "+string(resource.ContainerStopped)))
 		}
 	}
 	return out, errors.Join(faults...)
