@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -18,8 +19,9 @@ type answer struct {
 	lasting     bool      // the connection can be used again after the body
 }
 
-// atOnce is how long a body may say it is, in bytes, to be given the memory in advance.
-const atOnce = 1 << 20
+// atOnce is how much memory a body is given in advance, in bytes, when it says that it needs
+// it.
+const atOnce = 16 << 20
 
 var errMalformed = errors.New("the server does not answer as HTTP/1.1 has it")
 
@@ -94,12 +96,22 @@ func (a *answer) delimit(r *bufio.Reader, header textproto.MIMEHeader) error {
 
 // read reads the whole body.
 func (a *answer) read() ([]byte, error) {
-	if b, ok := a.body.(*counted); ok && b.left <= atOnce {
-		data := make([]byte, b.left)
-		_, err := io.ReadFull(b, data)
-		return data, err
+	foretold, ok := a.body.(interface{ ahead() (int64, error) })
+	if !ok {
+		return io.ReadAll(a.body)
 	}
-	return io.ReadAll(a.body)
+	var data []byte
+	for {
+		more, err := foretold.ahead()
+		if err != nil || more == 0 {
+			return data, err
+		}
+		begin, room := len(data), int(min(more, atOnce))
+		data = slices.Grow(data, room)[:begin+room]
+		if n, err := io.ReadFull(a.body, data[begin:]); err != nil {
+			return data[:begin+n], err
+		}
+	}
 }
 
 // counted is a body whose length is known.
@@ -107,6 +119,9 @@ type counted struct {
 	r    *bufio.Reader
 	left int64
 }
+
+// ahead is how much is left.
+func (b *counted) ahead() (int64, error) { return b.left, nil }
 
 func (b *counted) Read(p []byte) (int, error) {
 	if b.left == 0 {
@@ -125,11 +140,18 @@ type chunked struct {
 	ended bool
 }
 
+// ahead is how much is left of the part; 0: the body has ended.
+func (b *chunked) ahead() (int64, error) {
+	if b.left > 0 || b.ended {
+		return b.left, nil
+	}
+	err := b.next()
+	return b.left, unexpected(err)
+}
+
 func (b *chunked) Read(p []byte) (int, error) {
-	if b.left == 0 && !b.ended {
-		if err := b.next(); err != nil {
-			return 0, unexpected(err)
-		}
+	if _, err := b.ahead(); err != nil {
+		return 0, err
 	}
 	if b.ended {
 		return 0, io.EOF

@@ -44,7 +44,7 @@ func TestReadAnswer(t *testing.T) {
 			a, err := readAnswer(bufio.NewReader(strings.NewReader(tt.answer)))
 			var body []byte
 			if err == nil {
-				body, err = io.ReadAll(a.body)
+				body, err = a.read()
 			}
 			if string(body) != tt.body || a.lasting != tt.lasting || !errors.Is(err, tt.err) || (tt.err == nil) != (err == nil) {
 				t.Errorf("got %q, lasting %v, %v; want %q, %v, %v", body, a.lasting, err, tt.body, tt.lasting, tt.err)
@@ -63,7 +63,7 @@ func FuzzReadAnswer(f *testing.F) {
 		if err != nil {
 			return
 		}
-		body, err := io.ReadAll(a.body)
+		body, err := a.read()
 		if err != nil {
 			return
 		}
