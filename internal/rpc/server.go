@@ -83,7 +83,7 @@ func NewServer(c ServerConfig) *Server {
 	services := connect.NewServer(s.observed, traced(c.Trace), s.edge)
 	c.Register(services)
 	mux := http.NewServeMux()
-	connecthttp.Mount(mux, services)
+	connecthttp.Mount(mux, services, connecthttp.WithCodecs(codecs()...))
 
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)

@@ -128,8 +128,8 @@ var layers = []layer{
 	{packages: []string{"internal/apiserver/networks/knowledge"}, imports: []string{"resource", "internal/apiserver/inturn"}},
 	{packages: []string{"internal/apiserver/networks/amend"}, imports: []string{"resource", "internal/apiserver/networks/addressing"}},
 	{packages: []string{"internal/apiserver/networks/addressing"}, imports: []string{"api/...", "resource"}},
-	{packages: []string{"internal/apiserver/containers/..."}, imports: with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/containerlog", "internal/treecopy/parts", "internal/apiserver/inturn"})},
-	{packages: []string{"internal/apiserver/inturn"}, imports: []string{}},
+	{packages: []string{"internal/apiserver/containers/..."}, imports: with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/containerlog", "internal/treecopy/parts", "internal/apiserver/inturn", "internal/apiserver/snapshot"})},
+	{packages: []string{"internal/apiserver/inturn", "internal/apiserver/snapshot"}, imports: []string{}},
 	{packages: []string{"internal/apiserver/images"}, imports: with(basics, []string{"internal/store", "internal/imagestore", "internal/imagearchive", "internal/registry"}), tests: []string{"internal/wire"}},
 	{packages: []string{"internal/apiserver/events"}, imports: basics},
 	{packages: []string{"internal/apiserver/traces"}, imports: []string{"internal/trace", "internal/trace/collect"}},
@@ -137,7 +137,7 @@ var layers = []layer{
 	{packages: []string{"internal/apiserver/metrics"}, imports: with(basics, []string{"internal/rpc", "internal/config", "internal/apiserver/networks"})},
 	// Harnesses see the requests of services as values, beside the interfaces
 	// that they declare.
-	{packages: []string{"internal/apiserver/rpc"}, imports: with(basics, contract, []string{"internal/apiserver/networks", "internal/apiserver/traces", "internal/treecopy/parts"})},
+	{packages: []string{"internal/apiserver/rpc"}, imports: with(basics, contract, []string{"internal/apiserver/networks", "internal/apiserver/snapshot", "internal/apiserver/traces", "internal/treecopy/parts"})},
 	{
 		packages: []string{"internal/apiserver"},
 		imports: with(basics, contract, []string{

@@ -86,7 +86,8 @@ func TestHelperThatHangs(t *testing.T) {
 	if err != nil || len(list) != 2 {
 		t.Fatalf("list: %v, %v", list, err)
 	}
-	for _, c := range list {
+	for _, one := range list {
+		c := one.Value
 		if (c.Status.Message == hangs) != (c.Name == "web") || c.Status.State != resource.ContainerRunning {
 			t.Errorf("%s: %+v", c.Name, c.Status)
 		}
@@ -344,7 +345,8 @@ func TestStopAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, c := range list {
+	for _, one := range list {
+		c := one.Value
 		names = append(names, c.Name)
 		if c.Status.State != resource.ContainerStopped {
 			t.Errorf("%s: %+v", c.Name, c.Status)
@@ -404,11 +406,11 @@ func TestListOfMany(t *testing.T) {
 		before := silent
 		silent = 0
 		for _, c := range list {
-			if c.Status.Message != "" {
+			if c.Value.Status.Message != "" {
 				silent++
 			}
-			if c.Status.State != resource.ContainerRunning || c.Status.PID != pids[c.Name] || c.Status.HelperPID == 0 {
-				t.Errorf("%s: %+v, want it to run as process %d", c.Name, c.Status, pids[c.Name])
+			if c.Value.Status.State != resource.ContainerRunning || c.Value.Status.PID != pids[c.Value.Name] || c.Value.Status.HelperPID == 0 {
+				t.Errorf("%s: %+v, want it to run as process %d", c.Value.Name, c.Value.Status, pids[c.Value.Name])
 			}
 		}
 		if silent < before || silent > lists {

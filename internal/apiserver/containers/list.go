@@ -6,6 +6,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/apiserver/containers/status"
 	"patchbay.dev/patchbay/internal/apiserver/inturn"
+	"patchbay.dev/patchbay/internal/apiserver/snapshot"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -13,34 +14,41 @@ import (
 // tell what changes by themselves, and their deaths are seen. Asked are a few, in turn:
 // nothing else shows that one does not answer any more. Where there are more than a
 // few, a later list shows it.
-func (s *Service) List(ctx context.Context, all bool) ([]resource.Container, error) {
+func (s *Service) List(ctx context.Context, all bool) ([]*snapshot.Of[resource.Container], error) {
 	entries := s.all()
-	described := make([]resource.Container, len(entries))
+	described := make([]*snapshot.Of[resource.Container], len(entries))
 	helpers := make([]inturn.Candidate, len(entries))
 	for i, e := range entries {
-		described[i] = resource.Container{Metadata: e.metadata, Configuration: e.config()}
-		described[i].Status, _, helpers[i] = s.known(e)
+		described[i], _, helpers[i] = s.known(e)
 	}
-	s.rounds.Ask(helpers, func(i int) { described[i] = s.describe(ctx, entries[i]) },
+	s.rounds.Ask(helpers, func(i int) { described[i] = &snapshot.Of[resource.Container]{Value: s.describe(ctx, entries[i])} },
 		func(i int) { s.describe(s.life, entries[i]) })
-	return slices.DeleteFunc(described, func(c resource.Container) bool {
-		return status.HasEnded(c.Status.State) && !all
+	return slices.DeleteFunc(described, func(c *snapshot.Of[resource.Container]) bool {
+		return status.HasEnded(c.Value.Status.State) && !all
 	}), nil
 }
 
 func (s *Service) describe(ctx context.Context, e *entry) resource.Container {
-	now, r, _ := s.known(e)
+	known, r, _ := s.known(e)
+	now := known.Value
 	if r != nil {
-		now = s.ask(ctx, e, r, now)
+		now.Status = s.ask(ctx, e, r, now.Status)
 	}
-	return resource.Container{Metadata: e.metadata, Configuration: e.config(), Status: now}
+	return now
 }
 
 // known says what is known of a container without asking anybody, and returns the
 // run whose helper can be asked for more, if there is one.
-func (s *Service) known(e *entry) (resource.ContainerStatus, *run, inturn.Candidate) {
+func (s *Service) known(e *entry) (*snapshot.Of[resource.Container], *run, inturn.Candidate) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	configuration := e.configuration.Load()
+	now, r, helper := s.statusLocked(e, configuration)
+	return e.shown.Describe(e.metadata, configuration, now), r, helper
+}
+
+// statusLocked is known without what does not change by itself. Service.mu is held.
+func (s *Service) statusLocked(e *entry, configuration *resource.ContainerConfiguration) (resource.ContainerStatus, *run, inturn.Candidate) {
 	r, last := e.run, e.last
 	if r != nil && r.outcome != nil {
 		r, last = nil, r.outcome
@@ -50,7 +58,7 @@ func (s *Service) known(e *entry) (resource.ContainerStatus, *run, inturn.Candid
 	}
 	known := resource.ContainerStatus{State: s.stateLocked(e)}
 	if r.state == resource.ContainerRunning {
-		known.StartedAt, known.Attachments, known.Ports = r.startedAt, r.attachments, e.config().Ports
+		known.StartedAt, known.Attachments, known.Ports = r.startedAt, r.attachments, configuration.Ports
 	}
 	if known.State == resource.ContainerStarting || r.Process == nil {
 		return known, nil, inturn.Candidate{Skip: true}

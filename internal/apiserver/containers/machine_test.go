@@ -166,7 +166,8 @@ func (m *machine) Check(t *rapid.T) {
 		t.Fatalf("%d containers, %v, want %d", len(list), err, len(m.models))
 	}
 	leases, reserved, helpers := 0, 0, 0
-	for _, c := range list {
+	for _, one := range list {
+		c := one.Value
 		want := m.models[c.Name]
 		if want == nil || want.id != c.ID {
 			t.Fatalf("container %s (%s) is not in the model", c.Name, c.ID)

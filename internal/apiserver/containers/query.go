@@ -17,8 +17,8 @@ func (s *Service) Known() []resource.Container {
 	entries := s.all()
 	out := make([]resource.Container, len(entries))
 	for i, e := range entries {
-		out[i] = resource.Container{Metadata: e.metadata, Configuration: e.config()}
-		out[i].Status, _, _ = s.known(e)
+		known, _, _ := s.known(e)
+		out[i] = known.Value
 	}
 	return out
 }
@@ -52,15 +52,11 @@ func (s *Service) Count() (running, stopped int) { return status.Count(s.Known()
 // Instances returns the running helpers of each runtime plugin.
 func (s *Service) Instances() map[string][]resource.PluginInstance {
 	out := map[string][]resource.PluginInstance{}
-	for _, e := range s.all() {
-		r, err := s.needRun(e)
-		if err != nil {
-			continue
+	for _, c := range s.Known() {
+		if runtime, pid := c.Configuration.Runtime, c.Status.HelperPID; pid != 0 {
+			one := resource.PluginInstance{Resource: c.Name, PID: pid, State: string(resource.ContainerRunning)}
+			out[runtime] = append(out[runtime], one)
 		}
-		runtime := e.config().Runtime
-		out[runtime] = append(out[runtime], resource.PluginInstance{
-			Resource: e.name(), PID: r.Process.PID(), State: string(resource.ContainerRunning),
-		})
 	}
 	return out
 }
@@ -156,8 +152,5 @@ func (s *Service) Wait(ctx context.Context, name string, deleted bool) (resource
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e.last == nil {
-		return resource.ContainerExit{}, nil
-	}
-	return resource.ContainerExit{Code: e.last.Code, Message: e.last.Message}, nil
+	return e.last.Told(), nil
 }

@@ -40,6 +40,7 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/containers/report"
 	"patchbay.dev/patchbay/internal/apiserver/containers/request"
 	"patchbay.dev/patchbay/internal/apiserver/containers/runtimehelper"
+	"patchbay.dev/patchbay/internal/apiserver/containers/status"
 	"patchbay.dev/patchbay/internal/apiserver/containers/waits"
 	"patchbay.dev/patchbay/internal/apiserver/inturn"
 	"patchbay.dev/patchbay/internal/helper"
@@ -166,6 +167,7 @@ type entry struct {
 	deletion *deletion     // in progress; nil: none
 	released bool          // has ended to be deleted: nothing is reserved for it any more
 	change   chan struct{} // of its networks, or a copy, closed when it is done; nil: none
+	shown    status.Shown  // to who asked last
 	copying  bool          // the change is a copy while it does not run, which takes as long as its client likes
 }
 

@@ -4,11 +4,13 @@ import (
 	"context"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
+	"patchbay.dev/patchbay/internal/apiserver/snapshot"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
@@ -27,7 +29,7 @@ type Containers interface {
 // ContainerConfigurations keeps what users ask of containers.
 type ContainerConfigurations interface {
 	Create(ctx context.Context, name string, labels map[string]string, t resource.ContainerTemplate) (c resource.Container, warnings []string, err error)
-	List(ctx context.Context, all bool) ([]resource.Container, error)
+	List(ctx context.Context, all bool) ([]*snapshot.Of[resource.Container], error)
 	Get(ctx context.Context, name string) (resource.Container, error)
 	Delete(ctx context.Context, name string, force bool) error
 }
@@ -137,15 +139,14 @@ func (h *containerHarness) List(ctx context.Context, r *apiserverv1.ContainerSer
 	if err != nil {
 		return nil, err
 	}
-	convert := apiwire.ContainerToProto
+	form, convert := snapshot.Whole, apiwire.ContainerToProto
 	if r.GetBrief() {
-		convert = apiwire.ContainerBriefToProto
+		form, convert = snapshot.Brief, apiwire.ContainerBriefToProto
 	}
-	out := &apiserverv1.ContainerServiceListResponse{Containers: make([]*apiserverv1.Container, len(list))}
-	for i, c := range list {
-		out.Containers[i] = convert(c)
-	}
-	return out, nil
+	var out apiserverv1.ContainerServiceListResponse
+	return &out, encodeList(&out, list, form, func(c *resource.Container) proto.Message {
+		return &apiserverv1.ContainerServiceListResponse{Containers: []*apiserverv1.Container{convert(*c)}}
+	})
 }
 
 func (h *containerHarness) Get(ctx context.Context, r *apiserverv1.ContainerServiceGetRequest) (*apiserverv1.ContainerServiceGetResponse, error) {

@@ -23,6 +23,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
+	"patchbay.dev/patchbay/internal/apiserver/snapshot"
 	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/internal/treecopy/parts"
@@ -33,6 +34,7 @@ import (
 type fakeContainers struct {
 	calls  chan string
 	follow chan struct{} // closed: the log ends
+	all    []*snapshot.Of[resource.Container]
 }
 
 func (f *fakeContainers) note(name, format string, args ...any) error {
@@ -48,9 +50,8 @@ func (f *fakeContainers) Create(_ context.Context, name string, labels map[strin
 	return resource.Container{Metadata: resource.Metadata{ID: "1", Name: name}}, []string{"careful"}, err
 }
 
-func (f *fakeContainers) List(_ context.Context, all bool) ([]resource.Container, error) {
-	labels := map[string]string{"a": "b"} // for which a brief list has no column
-	return []resource.Container{{Metadata: resource.Metadata{ID: "1", Labels: labels}}, {Metadata: resource.Metadata{ID: "2", Labels: labels}}}, f.note("", "list %v", all)
+func (f *fakeContainers) List(_ context.Context, all bool) ([]*snapshot.Of[resource.Container], error) {
+	return f.all, f.note("", "list %v", all)
 }
 
 func (f *fakeContainers) Get(_ context.Context, name string) (resource.Container, error) {
@@ -153,7 +154,7 @@ func (f *fakeContainers) CopyTo(_ context.Context, name, path string, keep bool,
 	return append(r.LeftOut, "d"), errors.Join(err, f.note(name, "copy to %s %s %v %s %s", name, path, keep, source.Name, content))
 }
 
-func serveContainers(t *testing.T) (apiserverv1connect.ContainerServiceClient, *fakeContainers) {
+func serveContainers(t testing.TB) (apiserverv1connect.ContainerServiceClient, *fakeContainers) {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", socket)
@@ -161,6 +162,10 @@ func serveContainers(t *testing.T) (apiserverv1connect.ContainerServiceClient, *
 		t.Fatal(err)
 	}
 	fake := &fakeContainers{calls: make(chan string, 1), follow: make(chan struct{})}
+	for _, id := range []string{"1", "2"} {
+		labels := map[string]string{"a": "b"} // for which a brief list has no column
+		fake.all = append(fake.all, &snapshot.Of[resource.Container]{Value: resource.Container{Metadata: resource.Metadata{ID: id, Labels: labels}}})
+	}
 	server := rpc.NewServer(rpc.ServerConfig{
 		Register: func(s *connect.Server) { apiserverv1connect.RegisterContainerServiceHandler(s, NewContainers(fake)) },
 		Log:      slog.New(slog.DiscardHandler),
@@ -367,5 +372,20 @@ func TestContainerLogs(t *testing.T) {
 	}
 	if _, err := stream.Receive(); !errors.Is(err, io.EOF) {
 		t.Errorf("end: %v", err)
+	}
+}
+
+// An answer to a list that was sent before costs the same for any number of containers.
+func TestListIsEncodedOnce(t *testing.T) {
+	allocations := func(count int) float64 {
+		harness := NewContainers(&fakeContainers{calls: make(chan string, 100), all: someContainers(count)})
+		return testing.AllocsPerRun(10, func() {
+			if _, err := harness.List(t.Context(), &apiserverv1.ContainerServiceListRequest{All: true}); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if few, many := allocations(10), allocations(1000); many > few {
+		t.Errorf("a list of 10 takes %v allocations, one of 1000 %v", few, many)
 	}
 }

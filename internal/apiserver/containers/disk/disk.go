@@ -36,6 +36,14 @@ type Exit struct {
 	StartedAt   time.Time `json:"startedAt,omitzero"` // added by this service
 }
 
+// Told is what callers are told of it; of one that is not known, nil, nothing.
+func (e *Exit) Told() resource.ContainerExit {
+	if e == nil {
+		return resource.ContainerExit{}
+	}
+	return resource.ContainerExit{Code: e.Code, Message: e.Message}
+}
+
 // HelperDied is the exit of a container whose helper took it along: 128 +
 // SIGKILL.
 func HelperDied(words string) Exit {
