@@ -48,7 +48,7 @@ func DialBy(reach func(context.Context) (net.Conn, error)) *Connection {
 		text:   pool.Transport(text{}),
 		twoWay: sync.OnceValue(func() connect.Transport {
 			h2.Store(overHTTP2(reach))
-			return connecthttp.NewTransport(&http.Client{Transport: h2.Load()}, authority, plain)
+			return connecthttp.NewTransport(&http.Client{Transport: h2.Load()}, authority, uncompressed)
 		}),
 	}
 	return &Connection{
@@ -66,9 +66,9 @@ func DialBy(reach func(context.Context) (net.Conn, error)) *Connection {
 // authority stands for the server in requests; nobody looks at it.
 const authority = "http://patchbay"
 
-// plain has answers not compressed: that takes a process that is just beginning
+// uncompressed has answers not compressed: that takes a process that is just beginning
 // milliseconds, and to send them to the same machine nothing.
-var plain = connecthttp.WithCompressors()
+var uncompressed = connecthttp.WithCompressors()
 
 const (
 	// idleTimeout is how long a connection waits for a further call. It takes some 30

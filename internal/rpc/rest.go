@@ -3,8 +3,8 @@ package rpc
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"patchbay.dev/patchbay/internal/rpc/hangup"
+	"patchbay.dev/patchbay/internal/rpc/plain"
 	"patchbay.dev/patchbay/internal/wire"
 )
 
@@ -84,9 +85,13 @@ func Send[M proto.Message](r *Rest, message M, stream interface{ Send(M) error }
 	if r.ctx != nil {
 		return r.queue(func() error { return stream.Send(message) })
 	}
-	data, err := chunk(message, r.json)
+	marshal := proto.MarshalOptions{}.MarshalAppend
+	if r.json {
+		marshal = text{}.MarshalAppend
+	}
+	data, err := plain.Chunk(message, marshal)
 	if err != nil {
-		return err
+		return fmt.Errorf("message of a stream: %w", err)
 	}
 	if r.socket == nil || !r.socket.Send(data) {
 		return errEnded
@@ -107,23 +112,6 @@ func (r *Rest) queue(send func() error) error {
 		r.End(fmt.Errorf("the caller does not take what is sent: %w", errdefs.ErrResourceExhausted))
 	}
 	return nil
-}
-
-// chunk is a message of a stream in an envelope (https://connectrpc.com/docs/protocol#streaming-rpcs),
-// in a chunk (RFC 9112, section 7.1).
-func chunk(message proto.Message, json bool) (data []byte, err error) {
-	const prefix = 5 // no flags, and the length
-	data = make([]byte, prefix, 512)
-	if json {
-		data, err = text{}.MarshalAppend(data, message)
-	} else {
-		data, err = proto.MarshalOptions{}.MarshalAppend(data, message)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("message of a stream: %w", err)
-	}
-	binary.BigEndian.PutUint32(data[1:], uint32(len(data)-prefix)) //nolint:gosec // messages are small
-	return fmt.Appendf(nil, "%x\r\n%s\r\n", len(data), data), nil
 }
 
 // End ends the stream with an error, which the caller gets. It does not wait for gone.
@@ -167,46 +155,76 @@ func (r *Rest) observe(ended func(code string)) {
 // lastChunks is the end of a stream's answer (https://connectrpc.com/docs/protocol#streaming-response)
 // in chunks (RFC 9112, section 7.1).
 func lastChunks(err error) []byte {
-	end := &body{header: make(http.Header)}
-	request := &http.Request{Method: http.MethodPost, Header: http.Header{"Content-Type": {contentStream + "proto"}}}
-	if connecthttp.NewErrorWriter().Write(end, request, err) != nil || end.Len() == 0 {
+	end := encode(contentStream+"proto", err)
+	if end.Len() == 0 {
 		return nil // the end of the connection says enough
 	}
 	return fmt.Appendf(nil, "%x\r\n%s\r\n0\r\n\r\n", end.Len(), end.Bytes())
 }
 
-// body is an http.ResponseWriter that keeps the body alone.
+// refusal is the answer to a unary call that is an error
+// (https://connectrpc.com/docs/protocol#error-end-stream).
+func refusal(err error) []byte {
+	b := encode("application/proto", err)
+	return fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
+		b.status, http.StatusText(b.status), b.header.Get("Content-Type"), b.Len(), b.Bytes())
+}
+
+// encode is what answers a request with such a content to say that it ends with an error, or
+// without.
+func encode(content string, err error) *body {
+	b := &body{header: make(http.Header), status: http.StatusOK}
+	request := &http.Request{Method: http.MethodPost, Header: http.Header{"Content-Type": {content}}}
+	_ = connecthttp.NewErrorWriter().Write(b, request, err) // to memory
+	return b
+}
+
+// body is an http.ResponseWriter that keeps what is written.
 type body struct {
 	bytes.Buffer
 	header http.Header
+	status int
 }
 
-func (b *body) Header() http.Header { return b.header }
-func (b *body) WriteHeader(int)     {}
+func (b *body) Header() http.Header    { return b.header }
+func (b *body) WriteHeader(status int) { b.status = status }
 
 // contentStream begins the content types of streams, whatever form their messages have.
 const contentStream = "application/connect+"
 
 type parkingKey struct{}
 
-// parking is the http.ResponseWriter of a stream that may be left. Nothing is written after
-// that: the connection is no longer the HTTP server's then.
+// parking is where a stream can be left.
 type parking struct {
-	http.ResponseWriter
 	watcher *hangup.Watcher
-	json    bool  // the form of messages
-	rest    *Rest // nil: the handler is there
+	take    func() (net.Conn, error) // the connection from its server, which sends nothing from then on
+	json    bool                     // the form of messages
+	rest    *Rest                    // nil: the handler is there
 }
 
 // leavable lets handlers leave streams of HTTP/1.1, which have a connection of their own.
-func leavable(watcher *hangup.Watcher, next http.Handler) http.Handler {
+func (s *Server) leavable(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if form, stream := strings.CutPrefix(r.Header.Get("Content-Type"), contentStream); stream && r.ProtoAtLeast(1, 1) {
-			p := &parking{ResponseWriter: w, watcher: watcher, json: strings.HasPrefix(form, text{}.Name())}
-			w, r = p, r.WithContext(context.WithValue(r.Context(), parkingKey{}, p))
+			p := &parking{watcher: &s.left, json: strings.HasPrefix(form, text{}.Name()), take: func() (net.Conn, error) {
+				c, _, err := http.NewResponseController(w).Hijack()
+				return c, err
+			}}
+			w, r = &parkedWriter{ResponseWriter: w, parking: p}, r.WithContext(context.WithValue(r.Context(), parkingKey{}, p))
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// leavablePlain is leavable for streams of plain calls.
+func (s *Server) leavablePlain(next connect.ServerFunc) connect.ServerFunc {
+	return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
+		if !plain.Streams(ctx) {
+			return next(ctx, spec, stream)
+		}
+		p := &parking{watcher: &s.left, take: func() (net.Conn, error) { return plain.Take(ctx), nil }}
+		return next(context.WithValue(ctx, parkingKey{}, p), spec, stream)
+	}
 }
 
 // leftFrom returns the rest of the stream that ctx is of, nil while its handler is there.
@@ -217,14 +235,14 @@ func leftFrom(ctx context.Context) *Rest {
 	return nil
 }
 
-// park takes the connection from the HTTP server. It returns false where the handler has to
-// wait: for a deadline, and on connections of HTTP/2, which are others' too.
+// park takes the connection from the server. It returns false where the handler has to wait:
+// for a deadline, and on connections of HTTP/2, which are others' too.
 func (p *parking) park(ctx context.Context, r *Rest) bool {
 	_, limited := ctx.Deadline()
 	if _, socket := PeerFrom(ctx); limited || !socket {
 		return false
 	}
-	c, _, err := http.NewResponseController(p.ResponseWriter).Hijack()
+	c, err := p.take()
 	if err != nil {
 		return false
 	}
@@ -237,25 +255,31 @@ func (p *parking) park(ctx context.Context, r *Rest) bool {
 	return true
 }
 
-func (p *parking) Write(data []byte) (int, error) {
-	if p.rest != nil {
-		return len(data), nil
-	}
-	return p.ResponseWriter.Write(data)
+// parkedWriter is the http.ResponseWriter of a stream that may be left.
+type parkedWriter struct {
+	http.ResponseWriter
+	*parking
 }
 
-func (p *parking) WriteHeader(status int) {
-	if p.rest == nil {
-		p.ResponseWriter.WriteHeader(status)
+func (w *parkedWriter) Write(data []byte) (int, error) {
+	if w.rest != nil {
+		return len(data), nil
+	}
+	return w.ResponseWriter.Write(data)
+}
+
+func (w *parkedWriter) WriteHeader(status int) {
+	if w.rest == nil {
+		w.ResponseWriter.WriteHeader(status)
 	}
 }
 
 // Flush implements http.Flusher, without which connect sends no streams.
-func (p *parking) Flush() {
-	if p.rest == nil {
-		p.ResponseWriter.(http.Flusher).Flush() //nolint:forcetypeassert // those of net/http are
+func (w *parkedWriter) Flush() {
+	if w.rest == nil {
+		w.ResponseWriter.(http.Flusher).Flush() //nolint:forcetypeassert // those of net/http are
 	}
 }
 
 // Unwrap is for http.ResponseController.
-func (p *parking) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+func (w *parkedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -11,7 +10,6 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
-	"time"
 
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connecthttp"
@@ -20,6 +18,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/rpc/hangup"
 	"patchbay.dev/patchbay/internal/rpc/peer"
+	"patchbay.dev/patchbay/internal/rpc/plain"
 	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/internal/wire"
 )
@@ -47,16 +46,20 @@ func InheritedListener() (net.Listener, error) {
 }
 
 // Server serves RPCs on unix sockets to callers of the allowed users.
+//
+// Plain calls, which are nearly all, are answered by package plain, and everything else
+// by net/http, which is made when there is something for it. Interceptors and handlers
+// are the same.
 type Server struct {
-	http    *http.Server
+	plain   *plain.Server
+	others  func() *fallback
 	log     *slog.Logger
 	observe func(procedure string) (ended func(code string))
-	left    hangup.Watcher // of streams whose handlers have left
+	left    hangup.Watcher // of calls, and of streams whose handlers have left
 
 	mu       sync.Mutex
-	busy     map[net.Conn]bool // guarded by mu; connections with running calls
-	quiet    chan struct{}     // closed when there are none, after draining
-	draining bool              // guarded by mu
+	fallback *fallback // guarded by mu; nil: everything was a plain call
+	draining bool      // guarded by mu; nothing is handed over
 }
 
 // ServerConfig is what a Server needs.
@@ -79,95 +82,81 @@ type ServerConfig struct {
 
 // NewServer returns a server that is ready to Serve.
 func NewServer(c ServerConfig) *Server {
-	s := &Server{log: c.Log, observe: c.Observe, busy: make(map[net.Conn]bool), quiet: make(chan struct{})}
-	services := connect.NewServer(s.observed, traced(c.Trace), s.edge)
+	s := &Server{log: c.Log, observe: c.Observe}
+	services := connect.NewServer(s.leavablePlain, s.observed, traced(c.Trace), s.edge)
 	c.Register(services)
-	mux := http.NewServeMux()
-	connecthttp.Mount(mux, services, connecthttp.WithCodecs(codecs()...))
-
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true)
-	handler := duplex(leavable(&s.left, mux))
-	if !c.Private {
-		handler = Allow(c.AllowedUIDs, handler)
-	}
-	s.http = &http.Server{
-		Handler:           handler,
-		Protocols:         protocols,
-		ConnContext:       WithPeer,
-		ConnState:         s.connState,
-		ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
+	allowed := allowing(c.AllowedUIDs)
+	s.plain = plain.New(plain.Config{
+		Services: services,
+		Admit: func(ctx context.Context, conn net.Conn) (context.Context, bool) {
+			ctx = WithPeer(ctx, conn)
+			return ctx, c.Private || allowed(ctx)
+		},
+		HandOver: s.handOver,
+		Refusal:  refusal,
+		End:      lastChunks,
+		Watcher:  &s.left,
+	})
+	s.others = func() *fallback {
+		mux := http.NewServeMux()
+		connecthttp.Mount(mux, services, connecthttp.WithCodecs(codecs()...))
+		handler := duplex(s.leavable(mux))
+		if !c.Private {
+			handler = Allow(c.AllowedUIDs, handler)
+		}
+		return newFallback(handler, c.Log)
 	}
 	return s
 }
 
-// duplex lets a caller on HTTP/1.1 send and receive at the same time. Connect refuses
-// that, because proxies do not do it, of which there are none on a unix socket.
-func duplex(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ProtoMajor == 1 && r.ContentLength < 0 && http.NewResponseController(w).EnableFullDuplex() == nil {
-			r = r.WithContext(r.Context()) // a copy: the server reads its own
-			r.ProtoMajor, r.ProtoMinor = 2, 0
-		}
-		next.ServeHTTP(w, r)
-	})
+// Serve answers until Shutdown or Close; then it returns nil.
+func (s *Server) Serve(l net.Listener) error { return s.plain.Serve(l) }
+
+// handOver has net/http go on with a connection on which something else came than a plain
+// call.
+func (s *Server) handOver(c net.Conn, read []byte) {
+	s.mu.Lock()
+	if s.draining {
+		s.mu.Unlock()
+		c.Close()
+		return
+	}
+	if s.fallback == nil {
+		s.fallback = s.others()
+	}
+	f := s.fallback
+	s.mu.Unlock()
+	f.take(c, read)
 }
 
-// Serve answers until Shutdown or Close; then it returns nil.
-func (s *Server) Serve(l net.Listener) error {
-	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+// drain has nothing more handed over, and returns what was made for it.
+func (s *Server) drain() *fallback {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.draining = true
+	return s.fallback
 }
 
 // Shutdown stops accepting and waits for running calls until ctx ends, then
 // cuts them.
 func (s *Server) Shutdown(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
-	var stopping sync.WaitGroup
-	stopping.Go(func() { _ = s.http.Shutdown(ctx) })
-	s.drain()
-	select { // http's own wait looks again after ever longer pauses
-	case <-s.quiet:
-	case <-ctx.Done():
+	f := s.drain()
+	stop := context.AfterFunc(ctx, s.Close)
+	s.plain.Drain()
+	if f != nil {
+		f.shutdown(ctx)
 	}
+	stop()
 	s.Close()
-	cancel()
-	stopping.Wait()
-}
-
-func (s *Server) drain() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.draining && len(s.busy) == 0 {
-		close(s.quiet)
-	}
-	s.draining = true
-}
-
-// connState keeps account of the connections with running calls.
-func (s *Server) connState(c net.Conn, state http.ConnState) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if state == http.StateActive {
-		s.busy[c] = true
-		return
-	}
-	if !s.busy[c] {
-		return
-	}
-	delete(s.busy, c)
-	if s.draining && len(s.busy) == 0 {
-		close(s.quiet)
-	}
 }
 
 // Close cuts all connections at once.
 func (s *Server) Close() {
-	s.http.Close()
+	f := s.drain()
+	s.plain.Close()
+	if f != nil {
+		f.close()
+	}
 	s.left.Close()
 }
 
@@ -223,18 +212,26 @@ func WithPeer(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// Allow refuses callers that are neither root nor listed. A user that the
-// server's user namespace does not map counts as not listed. The server has
-// WithPeer.
-func Allow(uids []int, next http.Handler) http.Handler {
+// allowing returns whether a context is of a caller that is root, of the user of this process
+// or listed. A user that the server's user namespace does not map counts as not listed.
+func allowing(uids []int) func(context.Context) bool {
 	allowed := map[int]bool{0: true, os.Geteuid(): true}
 	for _, uid := range uids {
 		allowed[uid] = true
 	}
+	return func(ctx context.Context) bool {
+		caller, ok := PeerFrom(ctx)
+		return ok && allowed[caller.UID]
+	}
+}
+
+// Allow refuses callers that are neither root nor listed. The server has WithPeer.
+func Allow(uids []int, next http.Handler) http.Handler {
+	allowed := allowing(uids)
 	refusal := connecthttp.NewErrorWriter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		caller, ok := PeerFrom(r.Context())
-		if !ok || !allowed[caller.UID] {
+		if !allowed(r.Context()) {
+			caller, _ := PeerFrom(r.Context())
 			err := connect.NewError(connect.CodePermissionDenied, fmt.Sprintf("user %d may not call this socket: want root", caller.UID))
 			if refusal.Write(w, r, err) != nil {
 				http.Error(w, err.Error(), http.StatusForbidden)

@@ -31,8 +31,14 @@ type Watcher struct {
 type Socket struct {
 	watcher *Watcher
 	number  uint64
-	fd      int
+	fd      int // -1: of a connection that is its caller's
 	gone    func()
+}
+
+// Mark is a connection of which a Watcher tells, and that is not its own.
+type Mark struct {
+	watcher *Watcher
+	number  uint64
 }
 
 // Watch takes a connection over from c, which it closes. gone is called when the other
@@ -50,15 +56,55 @@ func (w *Watcher) Watch(c net.Conn, gone func()) (*Socket, error) {
 		unix.Close(fd)
 		return nil, err
 	}
-	w.last++
-	s := &Socket{watcher: w, number: w.last, fd: fd, gone: gone}
-	event := unix.EpollEvent{Events: unix.EPOLLRDHUP, Fd: int32(uint32(s.number)), Pad: int32(uint32(s.number >> 32))} //nolint:gosec // the two halves
-	if err := unix.EpollCtl(w.fd, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
+	s, err := w.add(fd, 0, gone)
+	if err != nil {
 		unix.Close(fd)
+		return nil, err
+	}
+	s.fd = fd
+	c.Close()
+	return s, nil
+}
+
+// Notice has gone called once when the other side of c has ended or no longer sends, until
+// Forget. The connection stays its caller's, who reads from it and closes it, and is not
+// ended by Close. It returns nil where nobody will be told: c is closed already, or the kernel
+// has no room to watch it.
+func (w *Watcher) Notice(c syscall.Conn, gone func()) *Mark {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	var s *Socket
+	_ = raw.Control(func(fd uintptr) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.begin() == nil {
+			s, _ = w.add(int(fd), unix.EPOLLONESHOT, gone)
+		}
+	})
+	if s == nil {
+		return nil
+	}
+	return &Mark{watcher: w, number: s.number}
+}
+
+// Forget has nobody told any more. That of nil does nothing.
+func (m *Mark) Forget() {
+	if m != nil {
+		m.watcher.take(m.number)
+	}
+}
+
+// add watches a descriptor. w.mu is held.
+func (w *Watcher) add(fd int, how uint32, gone func()) (*Socket, error) {
+	w.last++
+	s := &Socket{watcher: w, number: w.last, fd: -1, gone: gone}
+	event := unix.EpollEvent{Events: unix.EPOLLRDHUP | how, Fd: int32(uint32(s.number)), Pad: int32(uint32(s.number >> 32))} //nolint:gosec // the two halves
+	if err := unix.EpollCtl(w.fd, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
 		return nil, fmt.Errorf("watch a connection: %w", err)
 	}
 	w.watched[s.number] = s
-	c.Close()
 	return s, nil
 }
 
@@ -123,10 +169,17 @@ func (w *Watcher) run(epoll syscall.RawConn) {
 		for _, e := range events[:n] {
 			number := uint64(uint32(e.Fd)) | uint64(uint32(e.Pad))<<32 //nolint:gosec // as in Watch
 			if s := w.take(number); s != nil {
-				unix.Close(s.fd)
+				s.close()
 				s.gone()
 			}
 		}
+	}
+}
+
+// close closes the connection where that is the watcher's.
+func (s *Socket) close() {
+	if s.fd >= 0 {
+		unix.Close(s.fd)
 	}
 }
 
@@ -174,7 +227,7 @@ func (w *Watcher) Close() {
 	epoll := w.epoll
 	w.mu.Unlock()
 	for _, s := range left {
-		if s.End(nil) {
+		if s.fd >= 0 && s.End(nil) {
 			s.gone()
 		}
 	}

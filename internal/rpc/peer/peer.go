@@ -12,8 +12,12 @@ import (
 // Peer is the process at the other end of a connection (SO_PEERCRED, unix(7)).
 type Peer struct{ PID, UID, GID int }
 
-// Of returns the process at the other end of a unix connection.
+// Of returns the process at the other end of a unix connection, or of one around it with a
+// method NetConn.
 func Of(c net.Conn) (Peer, error) {
+	if around, ok := c.(interface{ NetConn() net.Conn }); ok {
+		c = around.NetConn()
+	}
 	u, ok := c.(*net.UnixConn)
 	if !ok {
 		return Peer{}, fmt.Errorf("%T: want a unix connection: %w", c, errdefs.ErrInvalidArgument)

@@ -1,0 +1,191 @@
+package plain
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+
+	"connectrpc.com/connect/v2"
+	"google.golang.org/protobuf/proto"
+
+	"patchbay.dev/patchbay/internal/trace"
+)
+
+// answer answers a call. It returns false when the connection is closed, or somebody else's.
+func (c *conn) answer(r request, message []byte) bool {
+	if r.spec.StreamType == connect.StreamTypeUnary {
+		return c.answerUnary(r, message)
+	}
+	return c.answerStream(r, message)
+}
+
+func (c *conn) answerUnary(r request, message []byte) bool {
+	u := unary{only: only{message: message}}
+	err := c.server.Services.Call(c.begin(r, nil), r.spec.Procedure, r.info(), &u)
+	c.end()
+	if err != nil {
+		u.answer = c.server.Refusal(err)
+	}
+	if _, err = c.Write(u.answer); err != nil {
+		c.Close()
+	}
+	return err == nil
+}
+
+func (c *conn) answerStream(r request, message []byte) bool {
+	s := stream{conn: c, only: only{message: message, framed: true}}
+	err := c.server.Services.Call(c.begin(r, &s), r.spec.Procedure, r.info(), &s)
+	c.end()
+	if s.taken {
+		return false
+	}
+	if err = s.write(c.server.End(err)); err != nil {
+		c.Close()
+	}
+	return err == nil
+}
+
+// info is what interceptors and handlers may know of a call.
+func (r request) info() *connect.CallInfo {
+	info := &connect.CallInfo{
+		Spec: r.spec, Protocol: connect.ProtocolNameConnect, Codec: codec,
+		RequestEncoding: connect.CompressionNameIdentity, ResponseEncoding: connect.CompressionNameIdentity,
+	}
+	if r.parent != "" {
+		info.RequestHeader().Set(trace.ParentHeader, r.parent)
+	}
+	if r.state != "" {
+		info.RequestHeader().Set(trace.StateHeader, r.state)
+	}
+	return info
+}
+
+// envelopeSize is how long the head of a message in a stream is: flags, of which there are
+// none, and the length (https://connectrpc.com/docs/protocol#streaming-request).
+const envelopeSize = 5
+
+// only is the one message of a request.
+type only struct {
+	message []byte
+	framed  bool // it is in an envelope
+	ended   bool
+}
+
+// Receive implements connect.ServerStream.
+func (o *only) Receive(into any) error {
+	if o.ended {
+		return io.EOF
+	}
+	o.ended = true
+	if o.framed {
+		if len(o.message) < envelopeSize || o.message[0] != 0 || uint64(binary.BigEndian.Uint32(o.message[1:])) != uint64(len(o.message)-envelopeSize) {
+			return connect.Errorf(connect.CodeInvalidArgument, "protocol error: want one message in an envelope, not compressed")
+		}
+		o.message = o.message[envelopeSize:]
+	}
+	m, ok := into.(proto.Message)
+	if !ok {
+		return connect.Errorf(connect.CodeInternal, "%T: want a protobuf message", into)
+	}
+	if err := proto.Unmarshal(o.message, m); err != nil {
+		return connect.Errorf(connect.CodeInvalidArgument, "unmarshal message: %v", err)
+	}
+	return nil
+}
+
+// unary is a call with one message to and one fro.
+type unary struct {
+	only
+	answer []byte // which is sent when the handler has returned
+}
+
+// SendHeaders implements connect.ServerStream: they go with the message.
+func (u *unary) SendHeaders() error { return nil }
+
+// Send implements connect.ServerStream.
+func (u *unary) Send(message any) error {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return connect.Errorf(connect.CodeInternal, "%T: want a protobuf message", message)
+	}
+	const head = "HTTP/1.1 200 OK\r\nContent-Type: " + unaryContent + "\r\nContent-Length: "
+	size := proto.Size(m)
+	b := make([]byte, 0, len(head)+len("1234567\r\n\r\n")+size)
+	b = append(strconv.AppendInt(append(b, head...), int64(size), 10), "\r\n\r\n"...)
+	b, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, m)
+	if err != nil {
+		return connect.Errorf(connect.CodeInternal, "marshal message: %v", err)
+	}
+	u.answer = b
+	return nil
+}
+
+// stream is a call with one message to and any number fro.
+type stream struct {
+	only
+	conn  *conn
+	begun bool // the head has been sent
+	taken bool // the connection is somebody else's
+}
+
+// SendHeaders implements connect.ServerStream.
+func (s *stream) SendHeaders() error {
+	if s.begun {
+		return nil
+	}
+	return s.write(nil)
+}
+
+// Send implements connect.ServerStream. The first message goes with the head.
+func (s *stream) Send(message any) error {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return connect.Errorf(connect.CodeInternal, "%T: want a protobuf message", message)
+	}
+	chunk, err := Chunk(m, proto.MarshalOptions{}.MarshalAppend)
+	if err != nil {
+		return connect.Errorf(connect.CodeInternal, "marshal message: %v", err)
+	}
+	return s.write(chunk)
+}
+
+// write sends a part of the answer, after its head if that was not sent before.
+func (s *stream) write(part []byte) error {
+	const head = "HTTP/1.1 200 OK\r\nContent-Type: " + streamContent + "\r\nTransfer-Encoding: chunked\r\n\r\n"
+	if s.taken {
+		return fmt.Errorf("the connection of the stream is somebody else's: %w", net.ErrClosed)
+	}
+	if !s.begun {
+		s.begun = true
+		part = append([]byte(head), part...)
+	}
+	_, err := s.conn.Write(part)
+	return err
+}
+
+// Chunk is a message of a stream in an envelope (https://connectrpc.com/docs/protocol#streaming-rpcs),
+// in a chunk (RFC 9112, section 7.1).
+func Chunk(message proto.Message, marshalAppend func([]byte, proto.Message) ([]byte, error)) ([]byte, error) {
+	data, err := marshalAppend(make([]byte, envelopeSize, 512), message)
+	if err != nil {
+		return nil, err
+	}
+	binary.BigEndian.PutUint32(data[1:], uint32(len(data)-envelopeSize)) //nolint:gosec // messages are small
+	return fmt.Appendf(nil, "%x\r\n%s\r\n", len(data), data), nil
+}
+
+// Streams says whether a context is of a call that is answered with a stream, by a Server.
+func Streams(ctx context.Context) bool {
+	s, _ := ctx.Value(streamKey{}).(*stream)
+	return s != nil
+}
+
+// Take takes the connection of such a call from the server. Its handler sends nothing more.
+func Take(ctx context.Context) net.Conn {
+	s := ctx.Value(streamKey{}).(*stream) //nolint:forcetypeassert // Streams says so
+	s.taken = true
+	return s.conn.Conn
+}
