@@ -49,7 +49,13 @@ func serve(t testing.TB, p *plugin) (string, *rpc.Server) {
 	return serveObserved(t, p, nil)
 }
 
-func serveObserved(t testing.TB, p *plugin, observe func(string) func(string)) (string, *rpc.Server) {
+func serveHandler(t testing.TB, p pluginv1connect.NetworkPluginServiceHandler) string {
+	t.Helper()
+	socket, _ := serveObserved(t, p, nil)
+	return socket
+}
+
+func serveObserved(t testing.TB, p pluginv1connect.NetworkPluginServiceHandler, observe func(string) func(string)) (string, *rpc.Server) {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", socket)

@@ -49,8 +49,9 @@ var layers = []layer{
 	{packages: []string{"internal/rpc/edge"}, imports: []string{"internal/wire", "internal/trace"}},
 	{packages: []string{"internal/rpc/peer"}},
 	{packages: []string{"internal/rpc/hangup"}},
+	{packages: []string{"internal/rpc/plain"}, imports: []string{"internal/trace", "internal/rpc/hangup"}},
 	{packages: []string{"internal/rpc/direct"}, imports: []string{"internal/rpc/edge"}, tests: []string{"api/...", "internal/rpc"}},
-	{packages: []string{"internal/rpc"}, imports: []string{"internal/wire", "internal/trace", "internal/rpc/direct", "internal/rpc/edge", "internal/rpc/peer", "internal/rpc/hangup"}, tests: []string{"api/..."}},
+	{packages: []string{"internal/rpc"}, imports: []string{"internal/wire", "internal/trace", "internal/rpc/direct", "internal/rpc/edge", "internal/rpc/peer", "internal/rpc/hangup", "internal/rpc/plain"}, tests: []string{"api/..."}},
 	{packages: []string{"internal/client/..."}, imports: []string{"api/...", "internal/rpc/...", "resource"}, apart: true},
 
 	// Linux mechanics.

@@ -170,3 +170,39 @@ func TestOneGoroutine(t *testing.T) {
 		t.Errorf("%d goroutines for 21 connections, %d for one", now, before)
 	}
 }
+
+// Of a connection that is its caller's one is told, while that reads and closes it.
+func TestNotice(t *testing.T) {
+	var w hangup.Watcher
+	defer w.Close()
+	ours, theirs := pair(t)
+	gone := make(chan struct{}, 2)
+	mark := w.Notice(ours, func() { gone <- struct{}{} })
+	if _, err := theirs.Write([]byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 5)
+	if _, err := io.ReadFull(ours, got); err != nil || string(got) != "hello" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	theirs.Close()
+	<-gone
+	mark.Forget()
+
+	ours, theirs = pair(t)
+	mark = w.Notice(ours, func() { t.Error("told of what was to be forgotten") })
+	mark.Forget()
+	theirs.Close()
+	if _, err := ours.Read(got); !errors.Is(err, io.EOF) {
+		t.Errorf("got %v, want the end", err)
+	}
+	ours.Close()
+	w.Notice(ours, func() { t.Error("told of a connection that was closed before") }).Forget()
+
+	ours, theirs = pair(t)
+	w.Notice(ours, func() { t.Error("told by Close") })
+	w.Close()
+	if _, err := theirs.Write([]byte("still")); err != nil {
+		t.Error(err)
+	}
+}
