@@ -80,7 +80,7 @@ func (s *Server) Serve(l net.Listener) error {
 			return nil
 		case exhausted(err):
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			time.Sleep(pause)
+			time.Sleep(pause) //nolint:forbidigo // nobody tells when there is room again
 		default:
 			return err
 		}
