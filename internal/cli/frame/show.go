@@ -44,7 +44,7 @@ type List[T any] struct {
 func (l List[T]) Show(out io.Writer, o ListOptions) error {
 	switch {
 	case o.format == output.FormatJSON:
-		return output.JSON(out, Some(l.Items))
+		return output.JSONList(out, l.Items)
 	case o.quiet:
 		words := make([]string, len(l.Items))
 		for i, item := range l.Items {
@@ -94,7 +94,7 @@ func (i Inspection[T]) Run(ctx context.Context, out io.Writer, names []string, f
 	}
 	var err error
 	if format == output.FormatJSON {
-		err = output.JSON(out, found)
+		err = output.JSONList(out, found)
 	} else if len(found) > 0 {
 		err = i.Table(found).Write(out)
 	}

@@ -3,14 +3,12 @@
 package output
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	units "github.com/docker/go-units"
 )
@@ -31,15 +29,6 @@ func ParseFormat(s string) (Format, error) {
 		return f, nil
 	}
 	return "", fmt.Errorf("format %q: want table or json", s)
-}
-
-// JSON writes v indented, and "<", ">" and "&" as they are. A nil slice should
-// not reach it: it would be null where a list is promised.
-func JSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
 }
 
 // Table is rows below a header, in columns.
@@ -65,19 +54,40 @@ func (t *Table) Add(cells ...string) {
 	t.rows = append(t.rows, row)
 }
 
-// Write writes the table.
+// gap is how many spaces are between the widest cell of a column and the next one.
+const gap = 3
+
+// Write writes the table at once. A character counts as one column of a terminal.
 func (t *Table) Write(w io.Writer) error {
-	whole := bufio.NewWriterSize(w, 64<<10) // the other writer writes each cell and the space after it
-	tw := tabwriter.NewWriter(whole, 0, 8, 3, ' ', 0)
+	var widths []int
+	length := 0
 	for _, row := range t.rows {
-		if _, err := fmt.Fprintln(tw, strings.Join(row, "\t")); err != nil {
-			return err
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell)+gap)
+			length += len(cell)
 		}
 	}
-	if err := tw.Flush(); err != nil {
-		return err
+	for _, width := range widths {
+		length += width * len(t.rows)
 	}
-	return whole.Flush()
+	text := make([]byte, 0, length)
+	for _, row := range t.rows {
+		for i, cell := range row {
+			text = append(text, cell...)
+			if i == len(row)-1 {
+				break
+			}
+			for range widths[i] - utf8.RuneCountInString(cell) {
+				text = append(text, ' ')
+			}
+		}
+		text = append(text, '\n')
+	}
+	_, err := w.Write(text)
+	return err
 }
 
 // Printable is s with "?" in place of control characters: what others have named is

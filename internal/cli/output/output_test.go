@@ -1,8 +1,14 @@
 package output_test
 
 import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
+	"text/tabwriter"
 	"time"
 
 	"patchbay.dev/patchbay/internal/cli/output"
@@ -31,6 +37,72 @@ func TestJSONLeavesTextAsItIs(t *testing.T) {
 	}
 	if want := "[\n  \"a<b&c\"\n]\n"; out.String() != want {
 		t.Errorf("got %q, want %q", out.String(), want)
+	}
+}
+
+// A list is what encoding/json makes of it.
+func FuzzJSONList(f *testing.F) {
+	f.Add([]byte(`[]`))
+	f.Add([]byte(`[{}, [], {"a": [], "b\\\"\\": {"deep": [[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]],"c": [1, -2.5e7, true, null, "x\ny<&>\u2028"]}}, "[{,:}]"]`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var items []any
+		if json.Unmarshal(data, &items) != nil {
+			return
+		}
+		var want, got, whole strings.Builder
+		e := json.NewEncoder(&want)
+		e.SetIndent("", "  ")
+		e.SetEscapeHTML(false)
+		if items == nil {
+			items = []any{}
+		}
+		err := errors.Join(e.Encode(items), output.JSONList(&got, items), output.JSON(&whole, items))
+		if err != nil || got.String() != want.String() || whole.String() != want.String() {
+			t.Errorf("%q: got %s and %s, want %s; %v", data, got.String(), whole.String(), want.String(), err)
+		}
+	})
+}
+
+// A table is what text/tabwriter makes of it.
+func FuzzTable(f *testing.F) {
+	f.Add("häuser", "", "a", "\x01")
+	f.Fuzz(func(t *testing.T, a, b, c, d string) {
+		if strings.Contains(a+b+c+d, "\xff") { // which tabwriter takes for the begin of a text without tabs
+			return
+		}
+		table := output.NewTable("NAME", "ÄGE")
+		table.Add(a, b)
+		table.Add(c, d)
+		var want, got strings.Builder
+		tw := tabwriter.NewWriter(&want, 0, 8, 3, ' ', 0)
+		fmt.Fprintln(tw, "NAME\tÄGE")
+		for _, row := range [][]string{{a, b}, {c, d}} {
+			for i, cell := range row {
+				row[i] = cmp.Or(output.Printable(cell), "-")
+			}
+			fmt.Fprintln(tw, strings.Join(row, "\t"))
+		}
+		if err := errors.Join(tw.Flush(), table.Write(&got)); err != nil || got.String() != want.String() {
+			t.Errorf("got\n%s\nwant\n%s\n%v", got.String(), want.String(), err)
+		}
+	})
+}
+
+// Neither a table nor JSON takes memory for each of its cells.
+func TestWritingTakesNoMemoryForEach(t *testing.T) {
+	allocations := func(count int) float64 {
+		table, items := output.NewTable("ID", "NAME"), make([]int, count)
+		for range items {
+			table.Add("0123456789abcdef", "name")
+		}
+		return testing.AllocsPerRun(5, func() {
+			if err := errors.Join(table.Write(io.Discard), output.JSON(io.Discard, items)); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if few, many := allocations(10), allocations(1000); many > few+10 {
+		t.Errorf("10 rows take %v allocations, 1000 %v", few, many)
 	}
 }
 

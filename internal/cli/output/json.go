@@ -1,0 +1,126 @@
+package output
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+)
+
+// JSON writes v indented, and "<", ">" and "&" as they are. A nil slice should
+// not reach it: it would be null where a list is promised.
+func JSON(w io.Writer, v any) error {
+	out := newIndenter(w)
+	if err := out.encode(v); err != nil {
+		return err
+	}
+	return out.end()
+}
+
+// JSONList is JSON of a list, which may be nil, without all of its text in memory at once.
+func JSONList[T any](w io.Writer, items []T) error {
+	out := newIndenter(w)
+	out.word('[')
+	for i := range items {
+		if i > 0 {
+			out.word(',')
+		}
+		if err := out.encode(&items[i]); err != nil {
+			return err
+		}
+	}
+	out.word(']')
+	return out.end()
+}
+
+// buffered is how much is written at once, in bytes.
+const buffered = 64 << 10
+
+// indenter writes JSON of which each word begins a line where json.Indent has it so. That checks
+// again what has just been made, byte by byte, and takes ten times as long as to make it.
+type indenter struct {
+	out    *bufio.Writer
+	level  int
+	opened bool // nothing has come since the last bracket, which opens
+	text   bool // in the middle of a string
+	escape bool // the character after a backslash is next
+}
+
+func newIndenter(w io.Writer) *indenter { return &indenter{out: bufio.NewWriterSize(w, buffered)} }
+
+func (i *indenter) encode(v any) error {
+	e := json.NewEncoder(i)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+func (i *indenter) end() error {
+	i.out.WriteByte('\n') //nolint:errcheck // Flush returns it
+	return i.out.Flush()
+}
+
+// Write implements io.Writer. Errors of what is below are those of end.
+func (i *indenter) Write(p []byte) (int, error) {
+	for rest := p; len(rest) > 0; {
+		if i.text {
+			rest = i.string(rest)
+			continue
+		}
+		i.word(rest[0])
+		rest = rest[1:]
+	}
+	return len(p), nil
+}
+
+// string writes the string that rest begins in, up to its end or the next backslash, and
+// returns what follows.
+func (i *indenter) string(rest []byte) []byte {
+	end := 0
+	if !i.escape {
+		end = bytes.IndexAny(rest, `"\`)
+	}
+	if end < 0 {
+		i.out.Write(rest) //nolint:errcheck // Flush returns it
+		return nil
+	}
+	i.text = i.escape || rest[end] != '"'
+	i.escape = !i.escape && rest[end] == '\\'
+	i.out.Write(rest[:end+1]) //nolint:errcheck // Flush returns it
+	return rest[end+1:]
+}
+
+// word writes a byte outside of strings, with the space around it.
+func (i *indenter) word(c byte) {
+	if c == '\n' { // that of the end of a value
+		return
+	}
+	closes := c == '}' || c == ']'
+	if closes {
+		i.level--
+	}
+	if closes != i.opened {
+		i.line()
+	}
+	i.opened = c == '{' || c == '['
+	i.text = c == '"'
+	i.out.WriteByte(c) //nolint:errcheck // Flush returns it
+	switch {
+	case i.opened:
+		i.level++
+	case c == ',':
+		i.line()
+	case c == ':':
+		i.out.WriteByte(' ') //nolint:errcheck // Flush returns it
+	}
+}
+
+// indentation is that of as many levels as are usual.
+const indentation = "                                "
+
+// line begins a line.
+func (i *indenter) line() {
+	i.out.WriteByte('\n') //nolint:errcheck // Flush returns it
+	for left := 2 * i.level; left > 0; left -= len(indentation) {
+		i.out.WriteString(indentation[:min(left, len(indentation))]) //nolint:errcheck // Flush returns it
+	}
+}
