@@ -122,11 +122,12 @@ var layers = []layer{
 	{packages: []string{"internal/apiserver/plugins"}, imports: with(basics, []string{"internal/manifest"})},
 	{
 		packages: []string{"internal/apiserver/networks"},
-		imports:  with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/apiserver/networks/addressing", "internal/apiserver/networks/amend", "internal/apiserver/networks/knowledge", "internal/apiserver/networks/program", "internal/apiserver/inturn"}),
+		imports:  with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/apiserver/networks/addressing", "internal/apiserver/networks/amend", "internal/apiserver/networks/knowledge", "internal/apiserver/networks/program", "internal/apiserver/networks/shown", "internal/apiserver/inturn", "internal/apiserver/snapshot"}),
 		tests:    []string{"internal/apiserver/plugins"},
 	},
 	{packages: []string{"internal/apiserver/networks/program"}, imports: []string{"resource", "internal/layout", "internal/helper", "internal/manifest", "internal/trace"}},
 	{packages: []string{"internal/apiserver/networks/knowledge"}, imports: []string{"resource", "internal/apiserver/inturn"}},
+	{packages: []string{"internal/apiserver/networks/shown"}, imports: []string{"resource", "internal/apiserver/snapshot"}},
 	{packages: []string{"internal/apiserver/networks/amend"}, imports: []string{"resource", "internal/apiserver/networks/addressing"}},
 	{packages: []string{"internal/apiserver/networks/addressing"}, imports: []string{"api/...", "resource"}},
 	{packages: []string{"internal/apiserver/containers/..."}, imports: with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/containerlog", "internal/treecopy/parts", "internal/apiserver/inturn", "internal/apiserver/snapshot"})},
@@ -135,7 +136,7 @@ var layers = []layer{
 	{packages: []string{"internal/apiserver/events"}, imports: basics},
 	{packages: []string{"internal/apiserver/traces"}, imports: []string{"internal/trace", "internal/trace/collect"}},
 	{packages: []string{"internal/apiserver/system"}, imports: with(basics, []string{"internal/apiserver/plugins", "internal/config", "internal/helper", "internal/manifest"})},
-	{packages: []string{"internal/apiserver/metrics"}, imports: with(basics, []string{"internal/rpc", "internal/config", "internal/apiserver/networks"})},
+	{packages: []string{"internal/apiserver/metrics"}, imports: with(basics, []string{"internal/rpc", "internal/config", "internal/apiserver/networks", "internal/apiserver/snapshot"})},
 	// Harnesses see the requests of services as values, beside the interfaces
 	// that they declare.
 	{packages: []string{"internal/apiserver/rpc"}, imports: with(basics, contract, []string{"internal/apiserver/networks", "internal/apiserver/snapshot", "internal/apiserver/traces", "internal/treecopy/parts"})},

@@ -90,16 +90,17 @@ var networkStates = []resource.NetworkState{
 
 func tellNetworks(out chan<- prometheus.Metric, all []networks.Observation) {
 	states, silent := tally{}, 0
-	for _, n := range all {
+	for _, o := range all {
+		n := &o.Network.Value
 		plugin := n.Configuration.Plugin.Plugin
 		for _, state := range networkStates {
 			states[[2]string{plugin, string(state)}] += truth(state == n.Status.State)
 		}
-		out <- networkUp.of(truth(n.Answered && n.Status.Serves()), n.Name, plugin)
-		out <- pluginRestarts.of(float64(n.Restarts), n.Name, plugin)
+		out <- networkUp.of(truth(o.Answered && n.Status.Serves()), n.Name, plugin)
+		out <- pluginRestarts.of(float64(o.Restarts), n.Name, plugin)
 		switch {
-		case n.Answered:
-			tellAddresses(out, n.Network)
+		case o.Answered:
+			tellAddresses(out, *n)
 		case n.Status.Serves():
 			silent++
 		}

@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"patchbay.dev/patchbay/internal/apiserver/networks"
+	"patchbay.dev/patchbay/internal/apiserver/snapshot"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -85,11 +86,11 @@ func busyWorld() *world {
 			container("e", "oci", resource.ContainerStopped, 0),
 		},
 		networks: []networks.Observation{
-			{Network: network("default", "bridge", dual), Answered: true},
-			{Network: network("six", "bridge", v6), Answered: true, Restarts: 1},
-			{Network: network("lan", "macvlan", lan), Answered: true},
-			{Network: network("dead", "macvlan", dead), Restarts: 7},
-			{Network: network("mute", "bridge", mute)},
+			{Network: &snapshot.Of[resource.Network]{Value: network("default", "bridge", dual)}, Answered: true},
+			{Network: &snapshot.Of[resource.Network]{Value: network("six", "bridge", v6)}, Answered: true, Restarts: 1},
+			{Network: &snapshot.Of[resource.Network]{Value: network("lan", "macvlan", lan)}, Answered: true},
+			{Network: &snapshot.Of[resource.Network]{Value: network("dead", "macvlan", dead)}, Restarts: 7},
+			{Network: &snapshot.Of[resource.Network]{Value: network("mute", "bridge", mute)}},
 		},
 		stats: []resource.ContainerStats{
 			{Name: "a", Sample: resource.Sample{

@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/apiserver/networks/knowledge"
+	"patchbay.dev/patchbay/internal/apiserver/networks/shown"
 	"patchbay.dev/patchbay/internal/client/pluginclient"
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/resource"
@@ -24,6 +25,7 @@ type network struct {
 	created time.Time
 	client  *pluginclient.Client // of the socket, whichever process is behind it
 	log     *slog.Logger
+	shown   shown.Shown // to who asked last
 
 	mu      sync.Mutex
 	record  resource.StoredNetwork // guarded by mu

@@ -19,6 +19,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/apiserver/inturn"
 	"patchbay.dev/patchbay/internal/apiserver/networks/addressing"
+	"patchbay.dev/patchbay/internal/apiserver/snapshot"
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/manifest"
 	"patchbay.dev/patchbay/internal/store"
@@ -319,7 +320,8 @@ func TestParallelCreationsGetDisjointSubnets(t *testing.T) {
 	wg.Wait()
 	b.defaultID()
 	seen := map[netip.Prefix]string{}
-	for _, n := range b.service.List(t.Context()) {
+	for _, one := range b.service.List(t.Context()) {
+		n := one.Value
 		if other, ok := seen[n.Status.IPv4Subnet]; ok {
 			t.Errorf("networks %s and %s both have %v", n.Name, other, n.Status.IPv4Subnet)
 		}
@@ -383,14 +385,15 @@ func TestDeadPluginIsStartedAgain(t *testing.T) {
 	}
 	b.await("default", isReady)
 	for _, o := range b.service.Observe(t.Context()) {
-		if want := map[string]uint64{"a": 1, "default": 0}[o.Name]; o.Restarts != want || !o.Answered {
-			t.Errorf("network %s: %d restarts, answered %v, want %d and true", o.Name, o.Restarts, o.Answered, want)
+		if want := map[string]uint64{"a": 1, "default": 0}[o.Network.Value.Name]; o.Restarts != want || !o.Answered {
+			t.Errorf("network %s: %d restarts, answered %v, want %d and true", o.Network.Value.Name, o.Restarts, o.Answered, want)
 		}
 	}
 	stop(t, again.Status.PluginPID)
 	for _, o := range b.service.Observe(t.Context()) {
-		if hangs := o.Name == "a"; o.Answered == hangs || !o.Status.Serves() || (o.Status.State == resource.NetworkDegraded) != hangs {
-			t.Errorf("network %s: answered %v, %s", o.Name, o.Answered, o.Status.State)
+		n := o.Network.Value
+		if hangs := n.Name == "a"; o.Answered == hangs || !n.Status.Serves() || (n.Status.State == resource.NetworkDegraded) != hangs {
+			t.Errorf("network %s: answered %v, %s", n.Name, o.Answered, n.Status.State)
 		}
 	}
 	if err := syscall.Kill(again.Status.PluginPID, syscall.SIGCONT); err != nil {
@@ -717,12 +720,42 @@ func TestListAsksWhereSomethingIsNotKnown(t *testing.T) {
 	}
 	for _, want := range []int{many, 1, 1} {
 		before := questions()
-		if all := b.service.List(t.Context()); len(all) != many+1 || all[1].Status.AddressesTotal != 253 {
+		if all := b.service.List(t.Context()); len(all) != many+1 || all[1].Value.Status.AddressesTotal != 253 {
 			t.Errorf("list: %+v, want all networks with what they told", all)
 		}
 		if got := questions() - before; got != want {
 			t.Errorf("a list asked %d times, want %d", got, want)
 		}
+	}
+}
+
+// A network is described anew to lists when something of it has changed.
+func TestListKeepsWhatHasNotChanged(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "good")
+	b.defaultID()
+	b.mustCreate("a")
+	b.await("a", isReady)
+	list := func() (a, other *snapshot.Of[resource.Network]) {
+		t.Helper()
+		all := b.service.List(t.Context())
+		if len(all) != 2 {
+			t.Fatalf("%d networks, want 2", len(all))
+		}
+		return all[1], all[0]
+	}
+	b.await("default", isReady)
+	list() // it asks what is not known
+	a, other := list()
+	if again, otherAgain := list(); again != a || otherAgain != other {
+		t.Error("networks that are as they were are described anew")
+	}
+	if _, err := b.service.Update(t.Context(), "a", resource.NetworkChange{Labels: map[string]string{"k": "v"}}); err != nil {
+		t.Fatal(err)
+	}
+	again, otherAgain := list()
+	if again == a || again.Value.Labels["k"] != "v" || otherAgain != other {
+		t.Errorf("after another label of a: %v, and the other one is described anew: %v", again.Value.Labels, otherAgain != other)
 	}
 }
 
@@ -737,7 +770,7 @@ func TestHungPluginShowsInList(t *testing.T) {
 	}
 	states := map[string]resource.NetworkStatus{}
 	for _, n := range b.service.List(t.Context()) {
-		states[n.Name] = n.Status
+		states[n.Value.Name] = n.Value.Status
 	}
 	if s := states["a"]; s.State != resource.NetworkDegraded || s.Message != "its plugin does not answer" || s.IPv4Subnet != n.Status.IPv4Subnet {
 		t.Errorf("hung network: %+v", s)

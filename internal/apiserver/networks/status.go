@@ -9,6 +9,7 @@ import (
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/internal/apiserver/inturn"
 	"patchbay.dev/patchbay/internal/apiserver/networks/knowledge"
+	"patchbay.dev/patchbay/internal/apiserver/snapshot"
 	"patchbay.dev/patchbay/internal/wire/pluginwire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -27,9 +28,9 @@ const askedByList = 16
 // Asked are those of which something is not known, and of the others a few, in
 // turn; one that does not answer is shown as degraded. Where there are more than a few of
 // the others, a later list shows it.
-func (s *Service) List(ctx context.Context) []resource.Network {
+func (s *Service) List(ctx context.Context) []*snapshot.Of[resource.Network] {
 	all := s.Observe(ctx)
-	out := make([]resource.Network, len(all))
+	out := make([]*snapshot.Of[resource.Network], len(all))
 	for i, o := range all {
 		out[i] = o.Network
 	}
@@ -38,7 +39,7 @@ func (s *Service) List(ctx context.Context) []resource.Network {
 
 // Observation is what can be said of a network at one moment.
 type Observation struct {
-	resource.Network
+	Network *snapshot.Of[resource.Network]
 	// Answered says that the status is what the plugin told; else it is
 	// what was last known of it, with the state that follows from the silence.
 	Answered bool
@@ -60,24 +61,25 @@ func (s *Service) Observe(ctx context.Context) []Observation {
 		if !out[i].Answered {
 			patience = silenceTimeout
 		}
-		out[i].Network, out[i].Answered = networks[i].ask(ctx, patience)
+		now, answered := networks[i].ask(ctx, patience)
+		out[i].Network, out[i].Answered = networks[i].shown.Describe(&now), answered
 	}, func(i int) { networks[i].ask(s.life, answerTimeout) })
 	return out
 }
 
 // observe says what is known without asking, and whether the plugin is worth asking.
-func (n *network) observe() (Observation, inturn.Candidate) {
-	out := Observation{Network: n.snapshot(), Restarts: max(n.launches.Load(), 1) - 1}
-	if !out.Status.Serves() {
-		return out, inturn.Candidate{Skip: true}
+func (n *network) observe() (out Observation, plugin inturn.Candidate) {
+	now := n.snapshot()
+	plugin.Skip = true
+	if now.Status.Serves() {
+		var silence string
+		n.note(func(k *knowledge.Knowledge) { silence, plugin = k.Silence(), k.Candidate() })
+		if out.Answered = silence == ""; !out.Answered {
+			now.Status.State, now.Status.Message = resource.NetworkDegraded, silence
+		}
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	silence := n.known.Silence()
-	if out.Answered = silence == ""; !out.Answered {
-		out.Status.State, out.Status.Message = resource.NetworkDegraded, silence
-	}
-	return out, n.known.Candidate()
+	out.Network, out.Restarts = n.shown.Describe(&now), max(n.launches.Load(), 1)-1
+	return out, plugin
 }
 
 // Get returns one network as its plugin says now, with its live attachments.
@@ -148,12 +150,10 @@ func (n *network) attachments(ctx context.Context) []resource.NetworkAttachment 
 func (s *Service) Instances() map[string][]resource.PluginInstance {
 	out := map[string][]resource.PluginInstance{}
 	for _, n := range s.all() {
-		r := n.snapshot()
-		if r.Status.PluginPID == 0 {
-			continue
+		if now := n.instance(); now.PID != 0 {
+			plugin := n.stored().Configuration.Plugin.Plugin
+			out[plugin] = append(out[plugin], now)
 		}
-		plugin := r.Configuration.Plugin.Plugin
-		out[plugin] = append(out[plugin], n.instance())
 	}
 	return out
 }

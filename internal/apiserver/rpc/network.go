@@ -3,8 +3,11 @@ package rpc
 import (
 	"context"
 
+	"google.golang.org/protobuf/proto"
+
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
+	"patchbay.dev/patchbay/internal/apiserver/snapshot"
 	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -12,7 +15,7 @@ import (
 // Networks is the network service.
 type Networks interface {
 	Create(ctx context.Context, name string, labels map[string]string, c resource.NetworkConfiguration) (resource.Network, error)
-	List(ctx context.Context) []resource.Network
+	List(ctx context.Context) []*snapshot.Of[resource.Network]
 	Get(ctx context.Context, name string) (resource.Network, error)
 	Update(ctx context.Context, name string, change resource.NetworkChange) (resource.Network, error)
 	Delete(ctx context.Context, name string) error
@@ -43,10 +46,9 @@ func (h *networkHarness) Create(ctx context.Context, r *apiserverv1.NetworkServi
 
 func (h *networkHarness) List(ctx context.Context, _ *apiserverv1.NetworkServiceListRequest) (*apiserverv1.NetworkServiceListResponse, error) {
 	var out apiserverv1.NetworkServiceListResponse
-	for _, n := range h.service.List(ctx) {
-		out.Networks = append(out.Networks, apiwire.NetworkToProto(n))
-	}
-	return &out, nil
+	return &out, encodeList(&out, h.service.List(ctx), snapshot.Whole, func(n *resource.Network) proto.Message {
+		return &apiserverv1.NetworkServiceListResponse{Networks: []*apiserverv1.Network{apiwire.NetworkToProto(*n)}}
+	})
 }
 
 func (h *networkHarness) Get(ctx context.Context, r *apiserverv1.NetworkServiceGetRequest) (*apiserverv1.NetworkServiceGetResponse, error) {
