@@ -41,7 +41,7 @@ type Relay struct {
 	wake    int               // an eventfd(2) that ends the loop; set with started
 	sockets map[int32]*socket // guarded by mu; by their descriptors
 	again   []*socket         // guarded by mu; whose turn was over before all was passed on
-	data    []byte            // guarded by mu; on its way within one call
+	out     outbox            // guarded by mu; empty between two rounds of the loop
 	spare   []*pipe           // guarded by mu; that hold nothing
 }
 
@@ -145,8 +145,9 @@ func (r *Relay) Close() {
 	r.running.Wait()
 }
 
-// run is the loop.
+// run is the loop. It has a thread of its own, so that no other one has to be woken for it to go on.
 func (r *Relay) run() {
+	runtime.LockOSThread() // for good
 	defer unix.Close(r.wake)
 	defer unix.Close(r.poll)
 	events := make([]unix.EpollEvent, batch)
@@ -180,10 +181,11 @@ func (r *Relay) handle(events []unix.EpollEvent) (more, on bool) {
 			r.end(s.pair)
 		}
 		r.closePipes()
+		r.out.close()
 		return false, false
 	}
-	if len(r.sockets) > 0 && r.data == nil {
-		r.data = make([]byte, buffer)
+	if len(r.sockets) > 0 && r.out.data == nil {
+		r.out.data = make([]byte, buffer)
 	}
 	waiting := r.again
 	r.again = nil
@@ -198,8 +200,9 @@ func (r *Relay) handle(events []unix.EpollEvent) (more, on bool) {
 		s.queued = false
 		r.pass(s, s.peer)
 	}
+	r.send()
 	if len(r.sockets) == 0 {
-		r.data = nil // nobody knows when the next one comes
+		r.out.data = nil // nobody knows when the next one comes
 		r.closePipes()
 	}
 	return len(r.again) > 0, true

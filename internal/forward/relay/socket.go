@@ -2,7 +2,6 @@ package relay
 
 import (
 	"errors"
-	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,6 +27,7 @@ type socket struct {
 	pending  []byte // was read from the peer, and is not written yet
 	pipe     *pipe  // the same of a stream, behind pending; nil while little comes at a time
 	queued   bool   // in Relay.again
+	waited   bool   // a message for it is in Relay.out
 }
 
 // hear notes what an event tells.
@@ -73,7 +73,7 @@ func (s *socket) flush() {
 // nothing is left to be written.
 func (s *socket) write(data []byte) []byte {
 	for len(data) > 0 {
-		n, err := unix.Write(s.fd, data)
+		n, err := write(s.fd, data)
 		switch {
 		case errors.Is(err, unix.EAGAIN):
 			return data
@@ -95,6 +95,9 @@ func (r *Relay) pass(from, to *socket) {
 		if from.pair.over {
 			return
 		}
+		if to.waited && (from.readable || from.ended) {
+			r.send() // what comes now comes behind it
+		}
 		if to.owed() && !to.broken {
 			to.flush()
 		}
@@ -111,16 +114,43 @@ func (r *Relay) pass(from, to *socket) {
 			r.take(from, to)
 		}
 	}
+	r.wants(from)
+}
+
+// wants has a socket passed on once more without an event.
+func (r *Relay) wants(from *socket) {
 	if !from.queued {
 		from.queued = true
 		r.again = append(r.again, from)
 	}
 }
 
-// take reads once from a socket and writes it to the other one, which is owed nothing. A
-// stream, which fills what is read at once, goes through a pipe until it pauses.
+// take reads once from a socket, for the other one, which is owed nothing. A stream, which
+// fills the whole buffer, goes through a pipe until it pauses.
 func (r *Relay) take(from, to *socket) {
-	n, err := r.read(from, to)
+	if to.pipe != nil {
+		n, err := to.pipe.fill(from.fd)
+		if r.taken(from, to, n, err) {
+			to.flush()
+		}
+		return
+	}
+	room := r.room()
+	n, err := read(from.fd, room)
+	if !r.taken(from, to, n, err) {
+		return
+	}
+	// Less than was asked for is all that there is (epoll(7)); what comes from now
+	// on is another event.
+	from.readable = n == len(room) || from.ending
+	r.out.add(to, n)
+	if n == buffer {
+		to.pipe = r.pipe()
+	}
+}
+
+// taken tells whether something was read, and notes what else was found.
+func (r *Relay) taken(from, to *socket, n int, err error) bool {
 	switch {
 	case errors.Is(err, unix.EAGAIN):
 		from.readable = false
@@ -131,24 +161,10 @@ func (r *Relay) take(from, to *socket) {
 	case n == 0:
 		from.ended, from.readable = true, false
 		r.putBack(to)
-	case to.pipe != nil:
-		to.flush()
 	default:
-		// Less than was asked for is all that there is (epoll(7)); what comes from now
-		// on is another event.
-		from.readable = n == len(r.data) || from.ending
-		to.pending = slices.Clone(to.write(r.data[:n]))
-		if n == len(r.data) {
-			to.pipe = r.pipe()
-		}
+		return true
 	}
-}
-
-func (r *Relay) read(from, to *socket) (n int, err error) {
-	if to.pipe != nil {
-		return to.pipe.fill(from.fd)
-	}
-	return unix.Read(from.fd, r.data)
+	return false
 }
 
 // finish tells one side that the other one has said all, and ends the pair when both have.
@@ -176,6 +192,9 @@ func (r *Relay) reset(p *pair) {
 
 // end closes both connections.
 func (r *Relay) end(p *pair) {
+	if p.ends[0].waited || p.ends[1].waited {
+		r.send()
+	}
 	r.forget(p)
 	for i := range p.ends {
 		r.putBack(&p.ends[i])
