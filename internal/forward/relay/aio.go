@@ -70,7 +70,7 @@ func (q *aio) write(messages []message, done func(m message, n int, err error)) 
 		}
 		q.asked[i] = &q.blocks[i]
 	}
-	n, _, errno := unix.RawSyscall(unix.SYS_IO_SUBMIT, q.context, uintptr(len(messages)), uintptr(unsafe.Pointer(&q.asked)))
+	n, _, errno := unix.Syscall(unix.SYS_IO_SUBMIT, q.context, uintptr(len(messages)), uintptr(unsafe.Pointer(&q.asked)))
 	runtime.KeepAlive(messages) // the blocks have numbers of its data
 	if errno != 0 {
 		return 0

@@ -60,7 +60,7 @@ func (r *Relay) send() {
 		rest = rest[n:]
 	}
 	for _, m := range rest {
-		n, err := write(m.to.fd, m.data)
+		n, err := unix.Write(m.to.fd, m.data)
 		r.sent(m, n, err)
 	}
 	clear(r.out.messages) // of sockets that may be gone soon
@@ -86,7 +86,7 @@ func (r *Relay) sent(m message, n int, err error) {
 	case errors.Is(err, unix.EAGAIN):
 		to.pending = slices.Clone(m.data)
 	case err == nil || errors.Is(err, unix.EINTR):
-		to.pending = slices.Clone(m.data[n:])
+		to.pending = slices.Clone(m.data[max(n, 0):])
 		to.flush()
 	default:
 		to.fail()

@@ -16,6 +16,7 @@ import (
 	"github.com/containerd/errdefs"
 	"go.uber.org/goleak"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 )
 
 const patience = 30 * time.Second
@@ -141,10 +142,21 @@ func (w way) hear(c *net.TCPConn) error {
 }
 
 // Whatever is said in whatever pieces, both ways at once, however slowly it is heard: it
-// arrives as it was sent, and then its end, which does not end the other way.
+// arrives as it was sent, and then its end, which does not end the other way. So it does where the kernel
+// takes writes one by one only.
 func TestTransfers(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	for name, refused := range map[string]bool{"at once": false, "one by one": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.relay.out.refused = refused
+			w.transfers(t)
+		})
+	}
+}
+
+func (w *world) transfers(t *testing.T) {
 	const pairs = 40
 	var group errgroup.Group
 	for i := range pairs {
@@ -249,6 +261,85 @@ func TestAnswerBeforeReset(t *testing.T) {
 		client.Close()
 	}
 	w.eventuallyLeft(t, rounds)
+}
+
+// What has come from several sockets when the loop looks leaves in one call.
+func TestMessagesAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if queue, err := newAIO(); err != nil {
+		t.Skipf("io_setup: %v", err)
+	} else {
+		queue.close()
+	}
+	const pairs = 2*queueSize + 3 // more than fit into two calls
+	var clients, servers []*net.TCPConn
+	for range pairs {
+		c, s := w.join(t)
+		clients, servers = append(clients, c), append(servers, s)
+	}
+	w.relay.mu.Lock() // the loop waits
+	for i, c := range clients {
+		fmt.Fprintf(c, "%3d", i)
+	}
+	w.relay.mu.Unlock()
+	for i, s := range servers {
+		got := make([]byte, 3)
+		if _, err := io.ReadFull(s, got); err != nil || string(got) != fmt.Sprintf("%3d", i) {
+			t.Errorf("pair %d: got %q, %v", i, got, err)
+		}
+	}
+	w.relay.mu.Lock()
+	defer w.relay.mu.Unlock()
+	if w.relay.out.queue == nil {
+		t.Error("each was written by itself")
+	}
+}
+
+// Who is gone or takes no more keeps no message from another socket that is written to in the same
+// call.
+func TestSendToSomeThatCannot(t *testing.T) {
+	t.Parallel()
+	for name, refused := range map[string]bool{"at once": false, "one by one": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := Relay{out: outbox{data: []byte("onetwosix"), refused: refused}}
+			var ends [3][2]int
+			var to [3]socket
+			for i := range ends {
+				var err error
+				if ends[i], err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0); err != nil {
+					t.Fatal(err)
+				}
+				defer unix.Close(ends[i][0])
+				to[i].fd = ends[i][0]
+			}
+			unix.Close(ends[0][1])
+			for _, err := unix.Write(ends[1][0], make([]byte, 1<<20)); err == nil; {
+				_, err = unix.Write(ends[1][0], make([]byte, 1<<10))
+			}
+			for i := range to {
+				r.out.add(&to[i], 3)
+			}
+			r.send()
+			if !to[0].broken || len(r.again) != 1 || r.again[0] != &to[0] {
+				t.Errorf("of who is gone nobody hears: broken %v, again %v", to[0].broken, r.again)
+			}
+			if got := string(to[1].pending); got != "two" {
+				t.Errorf("who takes no more is owed %q, want all", got)
+			}
+			got := make([]byte, 4)
+			if n, err := unix.Read(ends[2][1], got); string(got[:max(n, 0)]) != "six" {
+				t.Errorf("who listens got %q, %v", got[:max(n, 0)], err)
+			}
+			if len(r.out.messages) != 0 || r.out.used != 0 || to[0].waited || to[1].waited || to[2].waited {
+				t.Errorf("left in the outbox: %v, %d bytes", r.out.messages, r.out.used)
+			}
+			r.out.close()
+			unix.Close(ends[1][1])
+			unix.Close(ends[2][1])
+		})
+	}
 }
 
 // Pairs that do nothing cost the others nothing that they notice, and end one by one.

@@ -73,7 +73,7 @@ func (s *socket) flush() {
 // nothing is left to be written.
 func (s *socket) write(data []byte) []byte {
 	for len(data) > 0 {
-		n, err := write(s.fd, data)
+		n, err := unix.Write(s.fd, data)
 		switch {
 		case errors.Is(err, unix.EAGAIN):
 			return data
@@ -136,7 +136,7 @@ func (r *Relay) take(from, to *socket) {
 		return
 	}
 	room := r.room()
-	n, err := read(from.fd, room)
+	n, err := unix.Read(from.fd, room)
 	if !r.taken(from, to, n, err) {
 		return
 	}
