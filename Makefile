@@ -58,8 +58,7 @@ build: ## Build everything below dist/, ready to run in place.
 
 generate: ## Generate code from api/**/*.proto, and the reference pages.
 	$(buf) lint
-	$(buf) generate
-	scripts/generated.sh sum >api/generated.sum
+	scripts/generated.sh generate
 	scripts/reference.sh generate
 
 check: check-modules check-generated check-dead check-lint ## Lint, generated files, modules, dead code.

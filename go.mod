@@ -94,9 +94,6 @@ require (
 	gotest.tools/v3 v3.5.2 // indirect
 )
 
-tool (
-	connectrpc.com/connect/v2/cmd/protoc-gen-connect-go
-	google.golang.org/protobuf/cmd/protoc-gen-go
-)
+tool connectrpc.com/connect/v2/cmd/protoc-gen-connect-go
 
 exclude github.com/containerd/containerd v1.6.36

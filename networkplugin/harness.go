@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"patchbay.dev/patchbay/api/message"
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/api/patchbay/plugin/v1/pluginv1connect"
@@ -214,11 +214,11 @@ func (h *harness) Watch(ctx context.Context, _ *pluginv1.WatchRequest, stream pl
 	return rest.Wait()
 }
 
-func expiry(t time.Time) *timestamppb.Timestamp {
+func expiry(t time.Time) *message.Timestamp {
 	if t.IsZero() {
 		return nil
 	}
-	return timestamppb.New(t)
+	return message.NewTimestamp(t)
 }
 
 func configuration(c pluginwire.Configuration) Configuration {

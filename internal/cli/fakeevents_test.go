@@ -11,8 +11,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"patchbay.dev/patchbay/api/message"
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
@@ -119,12 +118,12 @@ func (s fakeSystem) Trace(_ context.Context, stream apiserverv1connect.SystemSer
 	}
 	span := &apiserverv1.Span{
 		TraceId: cmp.Or(r.GetTraceId(), "4bf92f3577b34da6a3ce929d0e0e4736"), SpanId: "00f067aa0ba902b7",
-		Name: "Start", Process: "patchbayd", Pid: 1, Kind: "serve", Start: timestamppb.Now(),
+		Name: "Start", Process: "patchbayd", Pid: 1, Kind: "serve", Start: message.NewTimestamp(time.Now()),
 	}
 	if err := stream.Send(&apiserverv1.TraceResponse{Span: span}); err != nil {
 		return err
 	}
-	span.Duration = durationpb.New(time.Millisecond)
+	span.Duration = message.NewDuration(time.Millisecond)
 	if err := stream.Send(&apiserverv1.TraceResponse{Span: span}); err != nil {
 		return err
 	}

@@ -20,15 +20,14 @@ import (
 
 	"connectrpc.com/connect/v2"
 	"github.com/containerd/errdefs"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"patchbay.dev/patchbay/api/message"
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/rpc"
+	"patchbay.dev/patchbay/internal/rpc/jsonform"
 	"patchbay.dev/patchbay/internal/stdio"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/internal/wire/apiwire"
@@ -135,8 +134,8 @@ func (f *fakeServer) close() {
 func (f *fakeServer) stdioSocket() string { return filepath.Join(f.roots.RunRoot, "stdio.sock") }
 
 // record keeps a call with its request, in a form that is the same every time.
-func (f *fakeServer) record(procedure string, request proto.Message) {
-	text, err := protojson.Marshal(request)
+func (f *fakeServer) record(procedure string, request message.Message) {
+	text, err := jsonform.Append(nil, request)
 	if err != nil {
 		panic(err)
 	}
@@ -218,7 +217,7 @@ func sampleNetwork(name string) resource.Network {
 
 func sampleImage(reference string) *apiserverv1.Image {
 	return &apiserverv1.Image{
-		Metadata:      &typesv1.Metadata{Id: "sha256:" + strings.Repeat("ab", 32), Name: reference, CreatedAt: timestamppb.New(born)},
+		Metadata:      &typesv1.Metadata{Id: "sha256:" + strings.Repeat("ab", 32), Name: reference, CreatedAt: message.NewTimestamp(born)},
 		Configuration: &apiserverv1.ImageConfiguration{Digest: "sha256:" + strings.Repeat("ab", 32), Platform: "linux/amd64"},
 		Status:        &apiserverv1.ImageStatus{References: []string{reference}, SizeBytes: 4_200_000},
 	}
@@ -350,7 +349,7 @@ type fakeSystem struct {
 
 func (s fakeSystem) Info(context.Context, *apiserverv1.InfoRequest) (*apiserverv1.InfoResponse, error) {
 	return &apiserverv1.InfoResponse{
-		Version: "1.2.3", Revision: "abc", Pid: 42, StartedAt: timestamppb.New(time.Unix(1e9, 0)), Root: "/r", RunRoot: "/rr",
+		Version: "1.2.3", Revision: "abc", Pid: 42, StartedAt: message.NewTimestamp(time.Unix(1e9, 0)), Root: "/r", RunRoot: "/rr",
 		PluginDirectories: []string{"/a", "/b"}, DefaultRuntime: "oci", DefaultNetworkPlugin: "bridge", Kernel: "6.1", OperatingSystem: "Debian",
 		Architecture: "amd64", Processors: 2, MemoryBytes: 4e9, CgroupVersion: "2", ContainersRunning: 1, ContainersStopped: 2, Networks: 3, Images: 4,
 		Checks: []*apiserverv1.HostCheck{{Name: "oci runtime", Ok: true, Detail: "crun"}, {Name: "overlay", Detail: "no kernel module"}},
@@ -386,7 +385,7 @@ func (s fakeSystem) WarmKernel(_ context.Context, r *apiserverv1.WarmKernelReque
 func sampleTemplate() *apiserverv1.KernelTemplate {
 	return &apiserverv1.KernelTemplate{
 		MemoryBytes: 512 << 20, Processors: 4, Accelerator: "tcg", DiskBytes: 120e6, Uses: 3,
-		BuiltAt: timestamppb.New(time.Now().Add(-2 * time.Hour)), UsedAt: timestamppb.New(time.Now().Add(-time.Hour)),
+		BuiltAt: message.NewTimestamp(time.Now().Add(-2 * time.Hour)), UsedAt: message.NewTimestamp(time.Now().Add(-time.Hour)),
 	}
 }
 
@@ -741,7 +740,7 @@ func (s fakeContainers) Logs(_ context.Context, r *apiserverv1.ContainerServiceL
 		r.Name += " since"
 	}
 	s.server.record("Containers.Logs", r)
-	at := timestamppb.New(time.Unix(1e9, 5))
+	at := message.NewTimestamp(time.Unix(1e9, 5))
 	for _, entry := range []*apiserverv1.ContainerServiceLogsResponse{
 		{Time: at, Data: []byte("one\ntw")}, {Time: at, Stderr: true, Data: []byte("warning\n")}, {Time: at, Data: []byte("o\n")},
 	} {

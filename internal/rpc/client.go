@@ -48,7 +48,7 @@ func DialBy(reach func(context.Context) (net.Conn, error)) *Connection {
 		text:   pool.Transport(text{}),
 		twoWay: sync.OnceValue(func() connect.Transport {
 			h2.Store(overHTTP2(reach))
-			return connecthttp.NewTransport(&http.Client{Transport: h2.Load()}, authority, uncompressed)
+			return connecthttp.NewTransport(&http.Client{Transport: h2.Load()}, authority, uncompressed, Codecs())
 		}),
 	}
 	return &Connection{

@@ -2,10 +2,10 @@ package rpc_test
 
 import (
 	"context"
+	"reflect"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
+	"patchbay.dev/patchbay/api/message"
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/api/patchbay/plugin/v1/pluginv1connect"
 	"patchbay.dev/patchbay/internal/rpc"
@@ -14,14 +14,14 @@ import (
 func (p *plugin) List(context.Context, *pluginv1.ListRequest) (*pluginv1.ListResponse, error) {
 	var parts [][]byte
 	for _, key := range []string{"a", "b"} {
-		part, err := proto.Marshal(&pluginv1.ListResponse{Leases: []*pluginv1.Lease{{Key: key}}})
+		part, err := message.Append(nil, &pluginv1.ListResponse{Leases: []*pluginv1.Lease{{Key: key}}})
 		if err != nil {
 			return nil, err
 		}
 		parts = append(parts, part)
 	}
 	var answer pluginv1.ListResponse
-	rpc.SetFields(&answer, parts)
+	answer.SetFields(parts)
 	return &answer, nil
 }
 
@@ -35,7 +35,7 @@ func TestSetFields(t *testing.T) {
 		c.SpeakJSON(json)
 		got, err := pluginv1connect.NewNetworkPluginServiceClient(c.Client).List(t.Context(), &pluginv1.ListRequest{})
 		want := &pluginv1.ListResponse{Leases: []*pluginv1.Lease{{Key: "a"}, {Key: "b"}}}
-		if err != nil || !proto.Equal(got, want) {
+		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("in JSON %v: got %v, %v, want %v", json, got, err, want)
 		}
 	}

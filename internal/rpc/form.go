@@ -6,10 +6,10 @@ import (
 	"sync"
 
 	"connectrpc.com/connect/v2"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
 
+	"patchbay.dev/patchbay/api/message"
 	"patchbay.dev/patchbay/internal/rpc/direct"
+	"patchbay.dev/patchbay/internal/rpc/jsonform"
 )
 
 // negotiate opens a call in the form that the server took last.
@@ -82,16 +82,15 @@ func (s *formStream) Receive(msg any) error {
 	return stream.Receive(msg)
 }
 
-// text is the JSON form of messages. What it does not know of an answer it leaves out, as
-// the binary form does.
+// text is the JSON form of messages.
 type text struct{}
 
 func (text) Name() string { return "json" }
 
-func (text) MarshalAppend(b []byte, m proto.Message) ([]byte, error) {
-	return protojson.MarshalOptions{}.MarshalAppend(b, m)
+func (text) MarshalAppend(b []byte, m message.Message) ([]byte, error) {
+	return jsonform.Append(b, m)
 }
 
-func (text) Unmarshal(data []byte, m proto.Message) error {
-	return protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(data, m)
+func (text) Unmarshal(data []byte, m message.Message) error {
+	return jsonform.Unmarshal(data, m)
 }

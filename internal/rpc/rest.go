@@ -12,9 +12,10 @@ import (
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connecthttp"
 	"github.com/containerd/errdefs"
-	"google.golang.org/protobuf/proto"
 
+	"patchbay.dev/patchbay/api/message"
 	"patchbay.dev/patchbay/internal/rpc/hangup"
+	"patchbay.dev/patchbay/internal/rpc/jsonform"
 	"patchbay.dev/patchbay/internal/rpc/plain"
 	"patchbay.dev/patchbay/internal/wire"
 )
@@ -81,15 +82,15 @@ var errEnded = fmt.Errorf("the stream has ended: %w", errdefs.ErrUnavailable)
 // Send sends one more message; stream is that of the handler, which sends it where it waits. Nobody
 // waits for a caller who does not take what is sent: the stream ends. An error of kind
 // errdefs.ErrUnavailable says that it has ended before.
-func Send[M proto.Message](r *Rest, message M, stream interface{ Send(M) error }) error {
+func Send[M message.Message](r *Rest, msg M, stream interface{ Send(M) error }) error {
 	if r.ctx != nil {
-		return r.queue(func() error { return stream.Send(message) })
+		return r.queue(func() error { return stream.Send(msg) })
 	}
-	marshal := proto.MarshalOptions{}.MarshalAppend
+	form := message.Append
 	if r.json {
-		marshal = text{}.MarshalAppend
+		form = jsonform.Append
 	}
-	data, err := plain.Chunk(message, marshal)
+	data, err := plain.Chunk(msg, form)
 	if err != nil {
 		return fmt.Errorf("message of a stream: %w", err)
 	}

@@ -89,7 +89,7 @@ var dialers = map[string]func(t *testing.T, socket string) *connect.Client{
 		protocols.SetUnencryptedHTTP2(true)
 		transport := &http.Transport{Protocols: protocols, DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", socket) }}
 		t.Cleanup(transport.CloseIdleConnections)
-		return connect.NewClient(connecthttp.NewTransport(&http.Client{Transport: transport}, "http://plugin"))
+		return connect.NewClient(connecthttp.NewTransport(&http.Client{Transport: transport}, "http://plugin", rpc.Codecs()))
 	},
 }
 

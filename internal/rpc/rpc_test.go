@@ -354,7 +354,7 @@ func serveOneForm(t *testing.T, takesJSON bool) (string, *atomic.Int64) {
 	server := connect.NewServer()
 	pluginv1connect.RegisterNetworkPluginServiceHandler(server, &plugin{hello: func() error { return nil }})
 	inner, asked := http.NewServeMux(), new(atomic.Int64)
-	connecthttp.Mount(inner, server)
+	connecthttp.Mount(inner, server, rpc.Codecs())
 	socket := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", socket)
 	if err != nil {

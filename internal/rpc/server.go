@@ -99,7 +99,7 @@ func NewServer(c ServerConfig) *Server {
 	})
 	s.others = func() *fallback {
 		mux := http.NewServeMux()
-		connecthttp.Mount(mux, services, connecthttp.WithCodecs(codecs()...))
+		connecthttp.Mount(mux, services, Codecs())
 		handler := duplex(s.leavable(mux))
 		if !c.Private {
 			handler = Allow(c.AllowedUIDs, handler)

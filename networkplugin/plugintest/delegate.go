@@ -2,9 +2,8 @@ package plugintest
 
 import (
 	"fmt"
+	"reflect"
 	"testing"
-
-	"google.golang.org/protobuf/proto"
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
@@ -32,7 +31,7 @@ func testMakesInterfaces(t *testing.T, c Config) {
 		if err != nil {
 			t.Fatalf("attach: %v", err)
 		}
-		if !proto.Equal(made.GetAttachment(), a) {
+		if !reflect.DeepEqual(made.GetAttachment(), a) {
 			t.Errorf("got %v, want it as allocated, %v", made.GetAttachment(), a)
 		}
 		got := c.Interface(t, namespace, name)

@@ -4,11 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"sync"
 	"testing"
 
 	"github.com/containerd/errdefs"
-	"google.golang.org/protobuf/proto"
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
@@ -27,11 +27,11 @@ func testAllocateIsIdempotent(t *testing.T, c Config) {
 		t.Errorf("got additional data %q, want JSON", first.GetAdditionalData())
 	}
 	again := p.mustAllocate(t, "a/0", wish)
-	if !proto.Equal(a, again.GetAttachment()) || string(first.GetAdditionalData()) != string(again.GetAdditionalData()) {
+	if !reflect.DeepEqual(a, again.GetAttachment()) || string(first.GetAdditionalData()) != string(again.GetAdditionalData()) {
 		t.Errorf("got %v, want %v again", again, first)
 	}
 	p.mustHold(t, "a/0")
-	if again := p.mustAllocate(t, "a/0", wish).GetAttachment(); !proto.Equal(a, again) {
+	if again := p.mustAllocate(t, "a/0", wish).GetAttachment(); !reflect.DeepEqual(a, again) {
 		t.Errorf("got %v while held, want %v again", again, a)
 	}
 	if second := p.mustAllocate(t, "b/0", wish).GetAttachment(); second.GetMacAddress() == a.GetMacAddress() {
@@ -145,7 +145,7 @@ func testKilledAndHeldAgain(t *testing.T, c Config) {
 		t.Error("another key got the addresses of a live sandbox")
 	}
 	after := p.mustAllocate(t, "a/0", nil)
-	if !proto.Equal(before.GetAttachment(), after.GetAttachment()) || string(before.GetAdditionalData()) != string(after.GetAdditionalData()) {
+	if !reflect.DeepEqual(before.GetAttachment(), after.GetAttachment()) || string(before.GetAdditionalData()) != string(after.GetAdditionalData()) {
 		t.Errorf("got %v after the restart, want %v", after, before)
 	}
 	if got := p.states(t)["a/0"]; got != pluginv1.LeaseState_LEASE_STATE_HELD {
@@ -357,7 +357,7 @@ func testLookup(t *testing.T, c Config) {
 			t.Errorf("lookup: %v", err)
 		}
 		for _, got := range answer.GetAttachments() {
-			if !proto.Equal(got, a) {
+			if !reflect.DeepEqual(got, a) {
 				t.Errorf("got %v, want %v", got, a)
 			}
 		}

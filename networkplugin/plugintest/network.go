@@ -3,10 +3,10 @@ package plugintest
 import (
 	"context"
 	"errors"
+	"reflect"
 	"testing"
 
 	"github.com/containerd/errdefs"
-	"google.golang.org/protobuf/proto"
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/api/patchbay/plugin/v1/pluginv1connect"
@@ -49,13 +49,13 @@ func testStartIsIdempotent(t *testing.T, c Config) {
 	if !c.Layer2 && first.GetIpv4Subnet()+first.GetIpv6Subnet() == "" {
 		t.Error("got no subnet")
 	}
-	if again := p.mustBegin(t, nil); !proto.Equal(first, again) {
+	if again := p.mustBegin(t, nil); !reflect.DeepEqual(first, again) {
 		t.Errorf("got %v, want %v again", again, first)
 	}
 	pinned := p.mustBegin(t, func(c *pluginv1.NetworkConfiguration) {
 		c.Ipv4Subnet, c.Ipv6Subnet = first.GetIpv4Subnet(), first.GetIpv6Subnet()
 	})
-	if !proto.Equal(first, pinned) {
+	if !reflect.DeepEqual(first, pinned) {
 		t.Errorf("got %v with its own subnets given, want %v", pinned, first)
 	}
 	_, err := p.begin(t, func(c *pluginv1.NetworkConfiguration) { c.Id = resource.NewID() })

@@ -33,6 +33,7 @@ func with(groups ...[]string) []string { return slices.Concat(groups...) }
 // layers is the architecture, from the bottom up. Every package of the module
 // is in exactly one.
 var layers = []layer{
+	{packages: []string{"tools/protoc-gen-plain"}, thirdParty: []string{"google.golang.org/protobuf/compiler/protogen", "google.golang.org/protobuf/reflect/protoreflect", "google.golang.org/protobuf/types/pluginpb"}, tests: []string{"api"}},
 	{packages: []string{"api/..."}},
 	{packages: []string{"resource"}, thirdParty: []string{"github.com/containerd/errdefs"}},
 	{packages: []string{"resource/event"}, imports: []string{"resource"}, thirdParty: []string{"github.com/containerd/errdefs"}},
@@ -41,17 +42,18 @@ var layers = []layer{
 	{packages: []string{"internal/trace/collect"}, imports: []string{"internal/trace"}},
 
 	// The contracts as Go sees them.
-	{packages: []string{"internal/wire/field"}, imports: []string{"resource"}},
+	{packages: []string{"internal/wire/field"}, imports: []string{"api/message", "resource"}},
 	{packages: []string{"internal/wire"}, imports: []string{"api/patchbay/types/v1", "resource", "internal/wire/field"}},
-	{packages: []string{"internal/wire/pluginwire"}, imports: []string{"api/patchbay/types/v1", "api/patchbay/plugin/v1", "resource", "internal/wire", "internal/wire/field"}},
-	{packages: []string{"internal/wire/apiwire"}, imports: []string{"api/patchbay/types/v1", "api/patchbay/apiserver/v1", "resource", "resource/event", "internal/wire", "internal/wire/field"}},
-	{packages: []string{"internal/wire/span"}, imports: []string{"api/patchbay/apiserver/v1", "internal/trace"}},
+	{packages: []string{"internal/wire/pluginwire"}, imports: []string{"api/patchbay/types/v1", "api/patchbay/plugin/v1", "resource", "internal/wire", "internal/wire/field"}, tests: []string{"api/message", "internal/rpc/jsonform"}},
+	{packages: []string{"internal/wire/apiwire"}, imports: []string{"api/message", "api/patchbay/types/v1", "api/patchbay/apiserver/v1", "resource", "resource/event", "internal/wire", "internal/wire/field"}},
+	{packages: []string{"internal/wire/span"}, imports: []string{"api/message", "api/patchbay/apiserver/v1", "internal/trace"}},
 	{packages: []string{"internal/rpc/edge"}, imports: []string{"internal/wire", "internal/trace"}},
 	{packages: []string{"internal/rpc/peer"}},
 	{packages: []string{"internal/rpc/hangup"}},
-	{packages: []string{"internal/rpc/plain"}, imports: []string{"internal/trace", "internal/rpc/hangup"}},
-	{packages: []string{"internal/rpc/direct"}, imports: []string{"internal/rpc/edge"}, tests: []string{"api/...", "internal/rpc"}},
-	{packages: []string{"internal/rpc"}, imports: []string{"internal/wire", "internal/trace", "internal/rpc/direct", "internal/rpc/edge", "internal/rpc/peer", "internal/rpc/hangup", "internal/rpc/plain"}, tests: []string{"api/..."}},
+	{packages: []string{"internal/rpc/jsonform"}, imports: []string{"api", "api/message"}, tests: []string{"api/..."}},
+	{packages: []string{"internal/rpc/plain"}, imports: []string{"api/message", "internal/trace", "internal/rpc/hangup"}},
+	{packages: []string{"internal/rpc/direct"}, imports: []string{"api/message", "internal/rpc/edge"}, tests: []string{"api/...", "internal/rpc"}},
+	{packages: []string{"internal/rpc"}, imports: []string{"api/message", "internal/wire", "internal/trace", "internal/rpc/direct", "internal/rpc/edge", "internal/rpc/jsonform", "internal/rpc/peer", "internal/rpc/hangup", "internal/rpc/plain"}, tests: []string{"api/..."}},
 	{packages: []string{"internal/client/..."}, imports: []string{"api/...", "internal/rpc/...", "resource"}, apart: true},
 
 	// Linux mechanics.
@@ -300,8 +302,11 @@ func TestLinksItsContractsAlone(t *testing.T) {
 func TestCommandLineIsSmall(t *testing.T) {
 	t.Parallel()
 	for _, name := range dependencies(t, "cmd/patchbay") {
-		if slices.Contains([]string{"net/http", "crypto/tls", "crypto/x509", "google.golang.org/protobuf/encoding/protojson", "connectrpc.com/connect/v2/connecthttp"}, name) {
+		if slices.Contains([]string{"net/http", "crypto/tls", "crypto/x509", "connectrpc.com/connect/v2/connecthttp"}, name) {
 			t.Errorf("cmd/patchbay: reaches %s, see decision 0047", name)
+		}
+		if strings.HasPrefix(name, "google.golang.org/protobuf") {
+			t.Errorf("cmd/patchbay: reaches %s, see decision 0059", name)
 		}
 	}
 }

@@ -18,7 +18,7 @@ import (
 	"connectrpc.com/connect/v2"
 	"github.com/containerd/errdefs"
 	"go.uber.org/goleak"
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"patchbay.dev/patchbay/api/message"
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/api/patchbay/sandbox/v1/sandboxv1connect"
@@ -202,7 +202,7 @@ func (f *fake) Start(context.Context, *sandboxv1.StartRequest) (*sandboxv1.Start
 		code, _ := strconv.Atoi(f.args[1])
 		go f.finish(code)
 	}
-	return &sandboxv1.StartResponse{StartedAt: timestamppb.New(f.started)}, nil
+	return &sandboxv1.StartResponse{StartedAt: message.NewTimestamp(f.started)}, nil
 }
 
 // finish is the end of the main process, in the order that helpers keep.
@@ -214,7 +214,7 @@ func (f *fake) finish(code int) {
 	}
 	now := time.Now().UTC()
 	f.state = sandboxv1.SandboxState_SANDBOX_STATE_STOPPED
-	f.exit = &sandboxv1.ExitStatus{Code: int32(code), ExitedAt: timestamppb.New(now), Message: "so it ended"}
+	f.exit = &sandboxv1.ExitStatus{Code: int32(code), ExitedAt: message.NewTimestamp(now), Message: "so it ended"}
 	f.mu.Unlock()
 	data := fmt.Sprintf(`{"code":%d,"exitedAt":%q,"outOfMemory":false,"message":"so it ended"}`, code, now.Format(time.RFC3339Nano))
 	if err := atomicfile.Write(filepath.Join(f.dir, "exit.json"), []byte(data), 0o600); err != nil {
@@ -260,7 +260,7 @@ func (f *fake) now() (*sandboxv1.StateResponse, <-chan struct{}) {
 	defer f.mu.Unlock()
 	r := &sandboxv1.StateResponse{State: f.state, Pid: int64(os.Getpid()), Exit: f.exit, Attachments: f.attachments, Faults: f.faults}
 	if !f.started.IsZero() {
-		r.StartedAt = timestamppb.New(f.started)
+		r.StartedAt = message.NewTimestamp(f.started)
 	}
 	return r, f.changed
 }
@@ -289,7 +289,7 @@ func (f *fake) Stats(ctx context.Context, _ *sandboxv1.StatsRequest) (*sandboxv1
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := &typesv1.Sample{Time: timestamppb.Now(), Cpu: &typesv1.CPUUse{UsedNanoseconds: 7}}
+	s := &typesv1.Sample{Time: message.NewTimestamp(time.Now()), Cpu: &typesv1.CPUUse{UsedNanoseconds: 7}}
 	for i, a := range f.attachments {
 		s.Attachments = append(s.Attachments, &typesv1.AttachmentTraffic{
 			NetworkId: a.GetNetworkId(), Network: a.GetNetwork(), InterfaceName: a.GetInterfaceName(),

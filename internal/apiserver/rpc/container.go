@@ -4,9 +4,7 @@ import (
 	"context"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"patchbay.dev/patchbay/api/message"
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
@@ -144,7 +142,7 @@ func (h *containerHarness) List(ctx context.Context, r *apiserverv1.ContainerSer
 		form, convert = snapshot.Brief, apiwire.ContainerBriefToProto
 	}
 	var out apiserverv1.ContainerServiceListResponse
-	return &out, encodeList(&out, list, form, func(c *resource.Container) proto.Message {
+	return &out, encodeList(&out, list, form, func(c *resource.Container) message.Message {
 		return &apiserverv1.ContainerServiceListResponse{Containers: []*apiserverv1.Container{convert(*c)}}
 	})
 }
@@ -171,7 +169,7 @@ func (h *containerHarness) Logs(ctx context.Context, r *apiserverv1.ContainerSer
 		query.Since = r.GetSince().AsTime()
 	}
 	return h.service.Logs(ctx, r.GetName(), query, func(e resource.LogEntry) error {
-		return stream.Send(&apiserverv1.ContainerServiceLogsResponse{Time: timestamppb.New(e.Time), Stderr: e.Stderr, Data: e.Data})
+		return stream.Send(&apiserverv1.ContainerServiceLogsResponse{Time: message.NewTimestamp(e.Time), Stderr: e.Stderr, Data: e.Data})
 	})
 }
 
@@ -203,7 +201,7 @@ func (h *containerHarness) Resize(ctx context.Context, r *apiserverv1.ContainerS
 }
 
 // timeout returns nil for one that is not set.
-func timeout(d *durationpb.Duration) *time.Duration {
+func timeout(d *message.Duration) *time.Duration {
 	if d == nil {
 		return nil
 	}

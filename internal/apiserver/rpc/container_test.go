@@ -16,9 +16,7 @@ import (
 	"connectrpc.com/connect/v2"
 	"github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"patchbay.dev/patchbay/api/message"
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
@@ -189,7 +187,7 @@ func TestContainerCalls(t *testing.T) {
 	t.Parallel()
 	c, fake := serveContainers(t)
 	ctx := context.Background()
-	second := durationpb.New(time.Second)
+	second := message.NewDuration(time.Second)
 	for want, call := range map[string]func(name string) (any, any, error){
 		"create %s map[k:v] box [ls] 1s": func(name string) (any, any, error) {
 			r, err := c.Create(ctx, &apiserverv1.ContainerServiceCreateRequest{
@@ -337,7 +335,7 @@ func TestContainerCalls(t *testing.T) {
 		t.Errorf("brief list: %v, %v", brief, err)
 	}
 	for i, b := range brief.GetContainers() {
-		if b.GetMetadata().GetId() != list.GetContainers()[i].GetMetadata().GetId() || proto.Size(b) >= proto.Size(list.GetContainers()[i]) {
+		if b.GetMetadata().GetId() != list.GetContainers()[i].GetMetadata().GetId() || size(t, b) >= size(t, list.GetContainers()[i]) {
 			t.Errorf("brief: %v, want less of %v", b, list.GetContainers()[i])
 		}
 	}
@@ -358,7 +356,7 @@ func TestContainerCreateRefusesWhatIsNotReadable(t *testing.T) {
 func TestContainerLogs(t *testing.T) {
 	t.Parallel()
 	c, fake := serveContainers(t)
-	stream, err := c.Logs(context.Background(), &apiserverv1.ContainerServiceLogsRequest{Name: "web", Follow: true, Tail: 5, Since: timestamppb.New(time.Unix(9, 0))})
+	stream, err := c.Logs(context.Background(), &apiserverv1.ContainerServiceLogsRequest{Name: "web", Follow: true, Tail: 5, Since: message.NewTimestamp(time.Unix(9, 0))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -388,4 +386,14 @@ func TestListIsEncodedOnce(t *testing.T) {
 	if few, many := allocations(10), allocations(1000); many > few+10 {
 		t.Errorf("a list of 10 takes %v allocations, one of 1000 %v", few, many)
 	}
+}
+
+// size is that of a message in binary form.
+func size(t *testing.T, m message.Message) int {
+	t.Helper()
+	data, err := message.Append(nil, m)
+	if err != nil {
+		t.Error(err)
+	}
+	return len(data)
 }

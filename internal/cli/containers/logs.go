@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"patchbay.dev/patchbay/api/message"
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
@@ -58,7 +58,7 @@ type logReader interface {
 func runLogs(ctx context.Context, api logReader, out logWriters, name string, o logsOptions) error {
 	request := &apiserverv1.ContainerServiceLogsRequest{Name: name, Follow: o.follow, Tail: o.tail}
 	if !o.since.IsZero() {
-		request.Since = timestamppb.New(o.since)
+		request.Since = message.NewTimestamp(o.since)
 	}
 	stream, err := api.Logs(ctx, request)
 	if err != nil {

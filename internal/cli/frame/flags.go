@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/protobuf/types/known/durationpb"
+	"patchbay.dev/patchbay/api/message"
 
 	"patchbay.dev/patchbay/internal/cli/parse"
 )
@@ -24,11 +24,11 @@ func (t *TimeoutFlag) Bind(f *Frame, c *cobra.Command) {
 }
 
 // Proto is the value, nil for one that was left out.
-func (t *TimeoutFlag) Proto() *durationpb.Duration {
+func (t *TimeoutFlag) Proto() *message.Duration {
 	if !t.Given {
 		return nil
 	}
-	return durationpb.New(t.Value)
+	return message.NewDuration(t.Value)
 }
 
 // BindTail binds --tail.

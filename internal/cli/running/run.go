@@ -5,14 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/protobuf/proto"
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
-	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
 	"patchbay.dev/patchbay/internal/cli/containers"
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/pull"
@@ -47,8 +44,6 @@ running.`,
   echo hi | patchbay run --rm -i --network none debian cat`,
 		Args: f.AtLeast(1, "an IMAGE"),
 		RunE: func(c *cobra.Command, args []string) error {
-			learned := learnRun()
-			defer learned.Wait()
 			request := o.request(f, c, args)
 			if o.template.Terminal && !o.detach && !terminal.Is(f.Stdin) {
 				f.Fault(errNoTerminal)
@@ -68,21 +63,6 @@ running.`,
 	f.Check(c, func() { o.request(f, c, nil) })
 	c.Flags().BoolVarP(&o.detach, "detach", "d", false, "leave it running in the background and show its id")
 	return c
-}
-
-// learnRun has protobuf prepare itself for the messages of the call, which it does when it first meets one of a kind: beside the checks of the command
-// line, not after them.
-func learnRun() *sync.WaitGroup {
-	var learning sync.WaitGroup
-	learning.Go(func() {
-		for _, m := range []proto.Message{
-			&apiserverv1.ContainerServiceRunRequest{}, &apiserverv1.ContainerTemplate{},
-			&typesv1.AttachmentConfiguration{}, &typesv1.Resources{},
-		} {
-			m.ProtoReflect().ProtoMethods()
-		}
-	})
-	return &learning
 }
 
 var errNoTerminal = errors.New("--tty: wants a terminal on standard input, which is none; leave out -t")

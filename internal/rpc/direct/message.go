@@ -8,7 +8,8 @@ import (
 	"io"
 
 	"connectrpc.com/connect/v2"
-	"google.golang.org/protobuf/proto"
+
+	"patchbay.dev/patchbay/api/message"
 )
 
 // What is in the first byte of an envelope
@@ -29,8 +30,8 @@ var ErrForm = errors.New("the server does not take messages in this form")
 type Form interface {
 	// Name is that of the codec in content types.
 	Name() string
-	MarshalAppend(b []byte, m proto.Message) ([]byte, error)
-	Unmarshal(data []byte, m proto.Message) error
+	MarshalAppend(b []byte, m message.Message) ([]byte, error)
+	Unmarshal(data []byte, m message.Message) error
 }
 
 // Binary is the form of protobuf that every server takes but those that say otherwise.
@@ -40,44 +41,44 @@ type Binary struct{}
 func (Binary) Name() string { return "proto" }
 
 // MarshalAppend implements Form.
-func (Binary) MarshalAppend(b []byte, m proto.Message) ([]byte, error) {
-	return proto.MarshalOptions{}.MarshalAppend(b, m)
+func (Binary) MarshalAppend(b []byte, m message.Message) ([]byte, error) {
+	return message.Append(b, m)
 }
 
 // Unmarshal implements Form.
-func (Binary) Unmarshal(data []byte, m proto.Message) error { return proto.Unmarshal(data, m) }
+func (Binary) Unmarshal(data []byte, m message.Message) error { return message.Unmarshal(data, m) }
 
 func (t transport) contentUnary() string  { return "application/" + t.form.Name() }
 func (t transport) contentStream() string { return "application/connect+" + t.form.Name() }
 
 // marshal appends a message.
-func (t transport) marshal(b []byte, message any) ([]byte, error) {
-	m, ok := message.(proto.Message)
+func (t transport) marshal(b []byte, msg any) ([]byte, error) {
+	m, ok := msg.(message.Message)
 	if !ok {
-		return nil, connect.Errorf(connect.CodeInternal, "%T: want a protobuf message", message)
+		return nil, connect.Errorf(connect.CodeInternal, "%T: want a message of api", msg)
 	}
 	b, err := t.form.MarshalAppend(b, m)
 	if err != nil {
-		return nil, connect.Errorf(connect.CodeInternal, "marshal %T: %v", message, err)
+		return nil, connect.Errorf(connect.CodeInternal, "marshal %T: %v", msg, err)
 	}
 	return b, nil
 }
 
-func (t transport) unmarshal(data []byte, message any) error {
-	m, ok := message.(proto.Message)
+func (t transport) unmarshal(data []byte, msg any) error {
+	m, ok := msg.(message.Message)
 	if !ok {
-		return connect.Errorf(connect.CodeInternal, "%T: want a protobuf message", message)
+		return connect.Errorf(connect.CodeInternal, "%T: want a message of api", msg)
 	}
 	if err := t.form.Unmarshal(data, m); err != nil {
-		return connect.Errorf(connect.CodeInternal, "unmarshal %T: %v", message, err)
+		return connect.Errorf(connect.CodeInternal, "unmarshal %T: %v", msg, err)
 	}
 	return nil
 }
 
 // appendEnvelope appends a message of a stream.
-func (t transport) appendEnvelope(b []byte, message any) ([]byte, error) {
+func (t transport) appendEnvelope(b []byte, msg any) ([]byte, error) {
 	begin := len(b)
-	b, err := t.marshal(append(b, make([]byte, envelopeSize)...), message)
+	b, err := t.marshal(append(b, make([]byte, envelopeSize)...), msg)
 	if err != nil {
 		return nil, err
 	}

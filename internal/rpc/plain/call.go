@@ -9,7 +9,8 @@ import (
 	"strconv"
 
 	"connectrpc.com/connect/v2"
-	"google.golang.org/protobuf/proto"
+
+	"patchbay.dev/patchbay/api/message"
 
 	"patchbay.dev/patchbay/internal/trace"
 )
@@ -86,11 +87,11 @@ func (o *only) Receive(into any) error {
 		}
 		o.message = o.message[envelopeSize:]
 	}
-	m, ok := into.(proto.Message)
+	m, ok := into.(message.Message)
 	if !ok {
-		return connect.Errorf(connect.CodeInternal, "%T: want a protobuf message", into)
+		return connect.Errorf(connect.CodeInternal, "%T: want a message of api", into)
 	}
-	if err := proto.Unmarshal(o.message, m); err != nil {
+	if err := message.Unmarshal(o.message, m); err != nil {
 		return connect.Errorf(connect.CodeInvalidArgument, "unmarshal message: %v", err)
 	}
 	return nil
@@ -106,20 +107,20 @@ type unary struct {
 func (u *unary) SendHeaders() error { return nil }
 
 // Send implements connect.ServerStream.
-func (u *unary) Send(message any) error {
-	m, ok := message.(proto.Message)
+func (u *unary) Send(msg any) error {
+	m, ok := msg.(message.Message)
 	if !ok {
-		return connect.Errorf(connect.CodeInternal, "%T: want a protobuf message", message)
+		return connect.Errorf(connect.CodeInternal, "%T: want a message of api", msg)
 	}
 	const head = "HTTP/1.1 200 OK\r\nContent-Type: " + unaryContent + "\r\nContent-Length: "
-	size := proto.Size(m)
-	b := make([]byte, 0, len(head)+len("1234567\r\n\r\n")+size)
-	b = append(strconv.AppendInt(append(b, head...), int64(size), 10), "\r\n\r\n"...)
-	b, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, m)
+	const room = len(head) + len("1234567890\r\n\r\n")
+	b, err := message.Append(make([]byte, room, room+512), m)
 	if err != nil {
 		return connect.Errorf(connect.CodeInternal, "marshal message: %v", err)
 	}
-	u.answer = b
+	size := strconv.Itoa(len(b) - room)
+	u.answer = b[room-len(head)-len(size)-len("\r\n\r\n"):]
+	copy(u.answer, head+size+"\r\n\r\n")
 	return nil
 }
 
@@ -140,12 +141,12 @@ func (s *stream) SendHeaders() error {
 }
 
 // Send implements connect.ServerStream. The first message goes with the head.
-func (s *stream) Send(message any) error {
-	m, ok := message.(proto.Message)
+func (s *stream) Send(msg any) error {
+	m, ok := msg.(message.Message)
 	if !ok {
-		return connect.Errorf(connect.CodeInternal, "%T: want a protobuf message", message)
+		return connect.Errorf(connect.CodeInternal, "%T: want a message of api", msg)
 	}
-	chunk, err := Chunk(m, proto.MarshalOptions{}.MarshalAppend)
+	chunk, err := Chunk(m, message.Append)
 	if err != nil {
 		return connect.Errorf(connect.CodeInternal, "marshal message: %v", err)
 	}
@@ -168,8 +169,8 @@ func (s *stream) write(part []byte) error {
 
 // Chunk is a message of a stream in an envelope (https://connectrpc.com/docs/protocol#streaming-rpcs),
 // in a chunk (RFC 9112, section 7.1).
-func Chunk(message proto.Message, marshalAppend func([]byte, proto.Message) ([]byte, error)) ([]byte, error) {
-	data, err := marshalAppend(make([]byte, envelopeSize, 512), message)
+func Chunk(m message.Message, appendForm func([]byte, message.Message) ([]byte, error)) ([]byte, error) {
+	data, err := appendForm(make([]byte, envelopeSize, 512), m)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"patchbay.dev/patchbay/api/message"
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/api/patchbay/sandbox/v1/sandboxv1connect"
@@ -120,7 +120,7 @@ func (h *harness) Start(ctx context.Context, _ *sandboxv1.StartRequest) (*sandbo
 	if err != nil {
 		return nil, err
 	}
-	return &sandboxv1.StartResponse{StartedAt: timestamppb.New(at)}, nil
+	return &sandboxv1.StartResponse{StartedAt: message.NewTimestamp(at)}, nil
 }
 
 var states = map[sandbox.State]sandboxv1.SandboxState{
@@ -160,11 +160,11 @@ func (h *harness) state(s sandbox.Status) *sandboxv1.StateResponse {
 	return out
 }
 
-func timestamp(t time.Time) *timestamppb.Timestamp {
+func timestamp(t time.Time) *message.Timestamp {
 	if t.IsZero() {
 		return nil
 	}
-	return timestamppb.New(t)
+	return message.NewTimestamp(t)
 }
 
 func exitToProto(e sandbox.ExitStatus) *sandboxv1.ExitStatus {

@@ -49,7 +49,6 @@ func serve(s *sandbox.Sandbox, h *harness, l net.Listener, recorder *trace.Recor
 	failed := make(chan error, 1)
 	var running sync.WaitGroup
 	running.Go(func() { failed <- server.Serve(l) })
-	running.Go(learnMessages)
 
 	terminate := make(chan os.Signal, 1)
 	signal.Notify(terminate, syscall.SIGTERM, syscall.SIGINT)

@@ -1,7 +1,7 @@
 package apiwire
 
 import (
-	"google.golang.org/protobuf/types/known/durationpb"
+	"patchbay.dev/patchbay/api/message"
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
@@ -61,7 +61,7 @@ func containerConfigurationToProto(c resource.ContainerConfiguration) *apiserver
 		AutoRemove:       c.AutoRemove,
 		Runtime:          c.Runtime,
 		StopSignal:       c.StopSignal,
-		StopTimeout:      durationpb.New(c.StopTimeout),
+		StopTimeout:      message.NewDuration(c.StopTimeout),
 		Log:              wire.LogLimitsToProto(c.Log),
 	}
 }
@@ -149,7 +149,7 @@ func ContainerTemplateToProto(t resource.ContainerTemplate) *apiserverv1.Contain
 		Log:              wire.LogLimitsToProto(t.Log),
 	}
 	if t.StopTimeout != nil {
-		out.StopTimeout = durationpb.New(*t.StopTimeout)
+		out.StopTimeout = message.NewDuration(*t.StopTimeout)
 	}
 	return out
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"patchbay.dev/patchbay/api/message"
 
 	"patchbay.dev/patchbay/resource"
 )
@@ -151,15 +151,15 @@ func PrefixString(p netip.Prefix) string {
 }
 
 // Timestamp converts an instant; the zero value is nil.
-func Timestamp(t time.Time) *timestamppb.Timestamp {
+func Timestamp(t time.Time) *message.Timestamp {
 	if t.IsZero() {
 		return nil
 	}
-	return timestamppb.New(t)
+	return message.NewTimestamp(t)
 }
 
 // Instant converts an instant; nil is the zero value.
-func Instant(t *timestamppb.Timestamp) time.Time {
+func Instant(t *message.Timestamp) time.Time {
 	if t == nil {
 		return time.Time{}
 	}

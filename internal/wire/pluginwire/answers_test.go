@@ -9,11 +9,11 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
 
+	"patchbay.dev/patchbay/api/message"
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
+	"patchbay.dev/patchbay/internal/rpc/jsonform"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/internal/wire/pluginwire"
 	"patchbay.dev/patchbay/resource"
@@ -36,8 +36,8 @@ func FuzzPluginAnswers(f *testing.F) {
 	}
 	same := cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}), cmpopts.EquateEmpty()}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		decoded := func(m proto.Message) bool {
-			return protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(data, m) == nil
+		decoded := func(m message.Message) bool {
+			return jsonform.Unmarshal(data, m) == nil
 		}
 		compare := func(what string, before, after any, err error) {
 			if diff := cmp.Diff(before, after, same); diff != "" || err != nil {

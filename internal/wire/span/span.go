@@ -5,8 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"patchbay.dev/patchbay/api/message"
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/trace"
@@ -16,13 +15,13 @@ import (
 func ToProto(r trace.Record) *apiserverv1.Span {
 	s := &apiserverv1.Span{
 		TraceId: r.Trace.String(), SpanId: r.Span.String(), Name: r.Name, Process: r.Process, Pid: int64(r.PID), Kind: string(r.Kind),
-		Start: timestamppb.New(time.Unix(0, r.Start)), Error: r.Error, AllocatedBytes: r.Allocated, Notes: r.Notes,
+		Start: message.NewTimestamp(time.Unix(0, r.Start)), Error: r.Error, AllocatedBytes: r.Allocated, Notes: r.Notes,
 	}
 	if r.Parent != (trace.SpanID{}) {
 		s.ParentId = r.Parent.String()
 	}
 	if r.Ended {
-		s.Duration = durationpb.New(r.Duration)
+		s.Duration = message.NewDuration(r.Duration)
 	}
 	return s
 }

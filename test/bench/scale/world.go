@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-	"google.golang.org/protobuf/types/known/durationpb"
+	"patchbay.dev/patchbay/api/message"
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
@@ -64,7 +64,7 @@ func (w world) start(ctx context.Context, b box) error {
 
 // remove stops a container, without waiting for it to agree, and deletes it.
 func (w world) remove(ctx context.Context, name string) error {
-	_, err := w.api.Containers.Stop(ctx, &apiserverv1.ContainerServiceStopRequest{Name: name, Timeout: durationpb.New(0)})
+	_, err := w.api.Containers.Stop(ctx, &apiserverv1.ContainerServiceStopRequest{Name: name, Timeout: message.NewDuration(0)})
 	if err != nil {
 		return err
 	}

@@ -7,12 +7,12 @@ import (
 	"io"
 	"net"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/containerd/errdefs"
-	"google.golang.org/protobuf/proto"
 
 	guestv1 "patchbay.dev/patchbay/api/patchbay/guest/v1"
 )
@@ -58,7 +58,7 @@ func TestSessionBeginsAfterWhateverElseIsInThePort(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := ReadHeader(stream)
-	if err != nil || !proto.Equal(got, want) {
+	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("header %v, %v, want %v", got, err, want)
 	}
 	if err := <-accepted; err != nil {

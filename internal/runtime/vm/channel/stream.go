@@ -8,14 +8,14 @@ import (
 	"os"
 
 	"github.com/containerd/errdefs"
-	"google.golang.org/protobuf/proto"
 
+	"patchbay.dev/patchbay/api/message"
 	guestv1 "patchbay.dev/patchbay/api/patchbay/guest/v1"
 )
 
 // WriteHeader begins a stream.
 func WriteHeader(w io.Writer, h *guestv1.StreamHeader) error {
-	data, err := proto.Marshal(h)
+	data, err := message.Append(nil, h)
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func ReadHeader(r io.Reader) (*guestv1.StreamHeader, error) {
 		return nil, err
 	}
 	h := &guestv1.StreamHeader{}
-	if err := proto.Unmarshal(data, h); err != nil {
+	if err := message.Unmarshal(data, h); err != nil {
 		return nil, fmt.Errorf("header of a stream: %w", err)
 	}
 	return h, nil

@@ -1,0 +1,60 @@
+// Package message is what the generated messages of api have in common: the binary
+// form of Protocol Buffers (https://protobuf.dev/programming-guides/encoding) without
+// reflection, and the well-known types in use.
+//
+// Messages are plain structs. Nothing is registered when a program begins. What
+// needs a description of them, such as their JSON form, finds it by MessageName in
+// the descriptors of package api.
+package message
+
+import (
+	"errors"
+	"slices"
+)
+
+// Message is a generated message.
+type Message interface {
+	// MessageName is the full name in the contract, such as "patchbay.types.v1.Route".
+	MessageName() string
+	// Encode appends the fields to e. A nil message has none.
+	Encode(e *Encoder)
+	// Decode merges the fields of d into the message. What d has no field for is left
+	// out. Errors are in d.
+	Decode(d *Decoder)
+	// Reset makes the message empty.
+	Reset()
+}
+
+// ErrMalformed is in the error of what is no message in binary form.
+var ErrMalformed = errors.New("malformed message")
+
+// ErrText is in the error of a string that is not UTF-8, which no message may have.
+var ErrText = errors.New("string is not UTF-8")
+
+// Append appends m in binary form to b.
+func Append(b []byte, m Message) ([]byte, error) {
+	e := Encoder{b: b}
+	if list, ok := m.(interface{ fieldsSize() int }); ok {
+		e.b = slices.Grow(e.b, list.fieldsSize())
+	}
+	m.Encode(&e)
+	return e.b, e.err
+}
+
+// Unmarshal makes m what data says.
+func Unmarshal(data []byte, m Message) error {
+	m.Reset()
+	d := Decoder{rest: data}
+	m.Decode(&d)
+	return d.err
+}
+
+// The types of values on the wire.
+const (
+	wireVarint = iota
+	wireFixed64
+	wireBytes
+	wireGroup
+	wireGroupEnd
+	wireFixed32
+)
