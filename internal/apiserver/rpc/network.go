@@ -3,7 +3,7 @@ package rpc
 import (
 	"context"
 
-	"google.golang.org/protobuf/proto"
+	"patchbay.dev/patchbay/api/message"
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
@@ -46,7 +46,7 @@ func (h *networkHarness) Create(ctx context.Context, r *apiserverv1.NetworkServi
 
 func (h *networkHarness) List(ctx context.Context, _ *apiserverv1.NetworkServiceListRequest) (*apiserverv1.NetworkServiceListResponse, error) {
 	var out apiserverv1.NetworkServiceListResponse
-	return &out, encodeList(&out, h.service.List(ctx), snapshot.Whole, func(n *resource.Network) proto.Message {
+	return &out, encodeList(&out, h.service.List(ctx), snapshot.Whole, func(n *resource.Network) message.Message {
 		return &apiserverv1.NetworkServiceListResponse{Networks: []*apiserverv1.Network{apiwire.NetworkToProto(*n)}}
 	})
 }
