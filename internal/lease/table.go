@@ -16,6 +16,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/ipam"
 	"patchbay.dev/patchbay/internal/keyed"
+	"patchbay.dev/patchbay/internal/stack"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -231,6 +232,7 @@ func (t *Table) background(f func()) {
 	t.mu.Unlock()
 	go func() {
 		defer t.running.Done()
+		stack.Grow()
 		f()
 	}()
 }

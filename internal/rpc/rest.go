@@ -176,9 +176,12 @@ func refusal(err error) []byte {
 func encode(content string, err error) *body {
 	b := &body{header: make(http.Header), status: http.StatusOK}
 	request := &http.Request{Method: http.MethodPost, Header: http.Header{"Content-Type": {content}}}
-	_ = connecthttp.NewErrorWriter().Write(b, request, err) // to memory
+	_ = errorWriter().Write(b, request, err) // to memory
 	return b
 }
+
+// errorWriter is made once: it has tables of forms and compressions.
+var errorWriter = sync.OnceValue(func() *connecthttp.ErrorWriter { return connecthttp.NewErrorWriter() })
 
 // body is an http.ResponseWriter that keeps what is written.
 type body struct {

@@ -228,12 +228,11 @@ func allowing(uids []int) func(context.Context) bool {
 // Allow refuses callers that are neither root nor listed. The server has WithPeer.
 func Allow(uids []int, next http.Handler) http.Handler {
 	allowed := allowing(uids)
-	refusal := connecthttp.NewErrorWriter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !allowed(r.Context()) {
 			caller, _ := PeerFrom(r.Context())
 			err := connect.NewError(connect.CodePermissionDenied, fmt.Sprintf("user %d may not call this socket: want root", caller.UID))
-			if refusal.Write(w, r, err) != nil {
+			if errorWriter().Write(w, r, err) != nil {
 				http.Error(w, err.Error(), http.StatusForbidden)
 			}
 			return

@@ -24,7 +24,7 @@ type layer struct {
 // Small packages without knowledge of Patchbay, and the nouns: everybody above
 // them may use them.
 var (
-	basics   = []string{"resource", "resource/event", "internal/version", "internal/backoff", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile", "internal/footprint", "internal/timerslack", "internal/trace"}
+	basics   = []string{"resource", "resource/event", "internal/version", "internal/backoff", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile", "internal/footprint", "internal/timerslack", "internal/stack", "internal/trace"}
 	contract = []string{"api/...", "internal/wire/...", "internal/rpc/...", "internal/client/..."}
 )
 
@@ -37,7 +37,7 @@ var layers = []layer{
 	{packages: []string{"api/..."}},
 	{packages: []string{"resource"}, thirdParty: []string{"github.com/containerd/errdefs"}},
 	{packages: []string{"resource/event"}, imports: []string{"resource"}, thirdParty: []string{"github.com/containerd/errdefs"}},
-	{packages: []string{"internal/version", "internal/backoff", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile", "internal/footprint", "internal/timerslack", "internal/trace"}, apart: true},
+	{packages: []string{"internal/version", "internal/backoff", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile", "internal/footprint", "internal/timerslack", "internal/stack", "internal/trace"}, apart: true},
 
 	{packages: []string{"internal/trace/collect"}, imports: []string{"internal/trace"}},
 
@@ -51,7 +51,7 @@ var layers = []layer{
 	{packages: []string{"internal/rpc/peer"}},
 	{packages: []string{"internal/rpc/hangup"}},
 	{packages: []string{"internal/rpc/jsonform"}, imports: []string{"api", "api/message"}, tests: []string{"api/..."}},
-	{packages: []string{"internal/rpc/plain"}, imports: []string{"api/message", "internal/trace", "internal/rpc/hangup"}},
+	{packages: []string{"internal/rpc/plain"}, imports: []string{"api/message", "internal/trace", "internal/stack", "internal/rpc/hangup"}},
 	{packages: []string{"internal/rpc/direct"}, imports: []string{"api/message", "internal/rpc/edge"}, tests: []string{"api/...", "internal/rpc"}},
 	{packages: []string{"internal/rpc"}, imports: []string{"api/message", "internal/wire", "internal/trace", "internal/rpc/direct", "internal/rpc/edge", "internal/rpc/jsonform", "internal/rpc/peer", "internal/rpc/hangup", "internal/rpc/plain"}, tests: []string{"api/..."}},
 	{packages: []string{"internal/client/..."}, imports: []string{"api/...", "internal/rpc/...", "resource"}, apart: true},

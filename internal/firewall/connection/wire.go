@@ -29,7 +29,11 @@ func (w *wire) exchange(messages []netlink.Message) ([]netlink.Message, error) {
 		return nil, io.EOF
 	}
 	last := len(messages) - 2 // the last but the end of the transaction
-	var out []byte
+	size := 0
+	for _, m := range messages {
+		size += unix.NLMSG_HDRLEN + len(m.Data) + unix.NLMSG_ALIGNTO
+	}
+	out := make([]byte, 0, size)
 	for i, m := range messages {
 		m.Header.PID = 0
 		if i != last {

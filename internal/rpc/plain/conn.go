@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"patchbay.dev/patchbay/internal/rpc/hangup"
+	"patchbay.dev/patchbay/internal/stack"
 )
 
 const (
@@ -40,6 +41,7 @@ type conn struct {
 
 // serve answers calls until the connection is closed, taken or handed over.
 func (c *conn) serve() {
+	stack.Grow()
 	c.buffer = buffers.Get().(*[bufferSize]byte) //nolint:forcetypeassert // those of the pool are
 	defer buffers.Put(c.buffer)
 	defer c.server.forget(c)
