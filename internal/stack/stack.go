@@ -6,8 +6,7 @@ type room [9 << 10]byte
 
 // Grow gives the calling goroutine, which has just begun, a stack of 16 KiB: that is what
 // encoding messages for the kernel comes to. The Go runtime would get there by copying what
-// is there to a stack of double the size, three times, which took a network plugin 6 % of its
-// processor time.
+// is there to a stack of double the size, three times.
 func Grow() { grow(false) }
 
 // grow has a frame that is never used: the Go runtime makes the stack that a function may need

@@ -18,8 +18,7 @@ func TestGrow(t *testing.T) {
 			}
 			var here byte
 			before := address(&here)
-			descend(100)
-			moved <- address(&here) != before
+			moved <- descend(100) != 100 || address(&here) != before
 		}()
 		if got := <-moved; got != want {
 			t.Errorf("grown %v: got moved %v, want %v", grown, got, want)
