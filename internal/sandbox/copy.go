@@ -18,7 +18,7 @@ type Opener interface {
 // there until Shutdown. An engine that is no Opener cannot:
 // errdefs.ErrNotImplemented.
 func (s *Sandbox) Open(ctx context.Context, c BootstrapConfig) error {
-	if err := s.begin(); err != nil {
+	if err := s.begin(nil); err != nil {
 		return err
 	}
 	defer close(s.ready)

@@ -12,13 +12,17 @@ import (
 
 // Engine makes the isolation and the processes of one sandbox. Its calls come
 // in this order: Isolate once; Prepare then Create, and Plug, possibly at the same
-// time; Exec any number of times; Destroy.
+// time; Exec any number of times; Destroy. Rewrite comes after Prepare.
 type Engine interface {
 	// Isolate makes the sandbox's network, with its loopback up, and returns
 	// the path by which the network plugins reach it; "" where there is none.
 	Isolate(ctx context.Context) (networkNamespace string, err error)
-	// Prepare makes all else that the main process needs.
+	// Prepare makes all else that the main process needs. Of networks nothing is known
+	// yet.
 	Prepare(ctx context.Context, c Configuration) error
+	// Rewrite makes the files that tell the sandbox of its networks say what a
+	// configuration does. What was changed from inside stays as it is.
+	Rewrite(c Configuration) error
 	// Plug makes interfaces, in order; all or none of them.
 	Plug(ctx context.Context, interfaces []Interface) error
 	// Create makes the main process, stopped before its command. A command

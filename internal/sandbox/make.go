@@ -9,49 +9,29 @@ import (
 	"patchbay.dev/patchbay/internal/trace"
 )
 
-// make makes the isolation, then the interfaces and, beside them, the resolver and
-// the main process: it does not begin before Start.
-func (s *Sandbox) make(ctx context.Context, d *design, undo *revert.Stack) (main MainProcess, err error) {
-	if d.namespace, err = s.isolate(ctx); err != nil {
+// make makes the interfaces and what tells of them, beside the main process: it does
+// not begin before Start.
+func (s *Sandbox) make(ctx context.Context, p *preparation, d *design, undo *revert.Stack) (MainProcess, error) {
+	if err := p.await(ctx, p.isolated); err != nil {
 		return nil, err
 	}
+	d.namespace = p.namespace
 	undo.Add(func() error { s.leases.Release(); return nil })
 	undo.Add(func() error { s.closePorts(ctx); return nil })
 	undo.Add(func() error { s.names.close(); return nil })
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() (err error) {
-		main, err = s.makeMain(ctx, d)
-		return err
+	defer context.AfterFunc(ctx, p.cancel)()
+	group.Go(func() error {
+		<-p.done
+		return p.err
 	})
 	group.Go(func() error { return s.makeNetwork(ctx, d) })
+	group.Go(func() error { return s.tell(ctx, p, d) })
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	s.ports.Serve()
-	return main, nil
-}
-
-func (s *Sandbox) isolate(ctx context.Context) (namespace string, err error) {
-	ctx, span := trace.Start(ctx, "get the namespaces")
-	defer span.EndBy(&err)
-	return s.engine().Isolate(ctx)
-}
-
-// makeMain makes the main process, and what it finds when it begins.
-func (s *Sandbox) makeMain(ctx context.Context, d *design) (main MainProcess, err error) {
-	ctx, span := trace.Start(ctx, "make the main process")
-	defer span.EndBy(&err)
-	err = trace.Do(ctx, "prepare the root file system", func(ctx context.Context) error { return s.engine().Prepare(ctx, d.Configuration) })
-	if err != nil {
-		return nil, err
-	}
-	err = trace.Do(ctx, "serve names", func(ctx context.Context) error {
-		return s.names.serve(ctx, s.engine(), d.wished, d.allocated, s.config.Log)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return s.engine().Create(ctx)
+	return p.main, nil
 }
 
 // makeNetwork holds the leases and makes the interfaces.
@@ -67,4 +47,18 @@ func (s *Sandbox) makeNetwork(ctx context.Context, d *design) (err error) {
 	return trace.Do(ctx, "publish ports", func(ctx context.Context) error {
 		return s.ports.Publish(ctx, byPriority(d.allocated), reachOf(s.engine()))
 	})
+}
+
+// tell has the inside of the sandbox say which networks it has, as soon as there is an
+// inside.
+func (s *Sandbox) tell(ctx context.Context, p *preparation, d *design) (err error) {
+	if err := p.await(ctx, p.laid); err != nil {
+		return err
+	}
+	ctx, span := trace.Start(ctx, "serve names")
+	defer span.EndBy(&err)
+	if err := s.engine().Rewrite(d.Configuration); err != nil {
+		return err
+	}
+	return s.names.serve(ctx, s.engine(), d.wished, d.allocated, s.config.Log)
 }

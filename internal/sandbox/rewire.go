@@ -19,9 +19,6 @@ type Rewirer interface {
 	// removes what goes. All or nothing. A HostDevice that goes stays where it
 	// is, for its network takes it back.
 	Rewire(ctx context.Context, from, to []Interface) error
-	// Rewrite makes the files that tell the sandbox of its network say what a
-	// configuration does. What was changed from inside stays as it is.
-	Rewrite(c Configuration) error
 }
 
 // Connect holds the lease of one more attachment and makes its interface. All or
@@ -85,8 +82,8 @@ func (s *Sandbox) rewire(ctx context.Context, engine Rewirer, from, to design) (
 	defer span.EndBy(&err)
 	var undo revert.Stack
 	defer undo.Run(&err)
-	undo.Add(func() error { return engine.Rewrite(from.Configuration) })
-	if err := engine.Rewrite(to.Configuration); err != nil {
+	undo.Add(func() error { return s.engine().Rewrite(from.Configuration) })
+	if err := s.engine().Rewrite(to.Configuration); err != nil {
 		return err
 	}
 	undo.Add(func() error { return s.names.set(context.WithoutCancel(ctx), s.engine(), from, s.config.Log) })

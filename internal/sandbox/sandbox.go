@@ -78,7 +78,8 @@ type Sandbox struct {
 	changing chan struct{} // holds a token while interfaces are changed, and from the end on
 
 	mu        sync.Mutex
-	begun     bool          // guarded by mu; Bootstrap or Open has been called
+	begun     bool          // guarded by mu; Prepare, Bootstrap or Open has been called
+	prepared  *preparation  // guarded by mu; what Prepare has begun, until somebody takes it
 	opened    bool          // guarded by mu; Open has succeeded
 	state     State         // guarded by mu
 	main      MainProcess   // guarded by mu; nil before Created
@@ -152,12 +153,13 @@ type Bootstrapped struct {
 // Bootstrap plans all interfaces, holds the leases, makes the isolation and the
 // interfaces, and creates the main process; it starts it only when told to. All or
 // nothing: on an error everything is undone and the sandbox has ended. It works
-// once.
+// once. After Prepare only c.Allocated and c.Start count.
 func (s *Sandbox) Bootstrap(ctx context.Context, c BootstrapConfig) (Bootstrapped, error) {
-	if err := s.begin(); err != nil {
+	p, err := s.takeOrPrepare(ctx, c)
+	if err != nil {
 		return Bootstrapped{}, err
 	}
-	made, err := s.create(ctx, c)
+	made, err := s.create(ctx, p, c.Allocated)
 	if err != nil || !c.Start {
 		return made, err
 	}
@@ -170,24 +172,13 @@ func (s *Sandbox) Bootstrap(ctx context.Context, c BootstrapConfig) (Bootstrappe
 	return made, nil
 }
 
-// begin makes a Bootstrap, or what takes its place, the only one.
-func (s *Sandbox) begin() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.begun {
-		return fmt.Errorf("sandbox %s: is bootstrapped already: %w", s.id(), errdefs.ErrFailedPrecondition)
-	}
-	s.begun = true
-	return nil
-}
-
 // create is a Bootstrap up to the main process.
-func (s *Sandbox) create(ctx context.Context, c BootstrapConfig) (Bootstrapped, error) {
+func (s *Sandbox) create(ctx context.Context, p *preparation, allocated []resource.AllocatedAttachment) (Bootstrapped, error) {
 	defer close(s.ready)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
-	main, err := s.bootstrap(ctx, c)
+	main, err := s.bootstrap(ctx, p, allocated)
 	if err != nil {
 		s.finish()
 		return Bootstrapped{}, err
@@ -204,40 +195,27 @@ func (s *Sandbox) create(ctx context.Context, c BootstrapConfig) (Bootstrapped, 
 	return made, nil
 }
 
-func (s *Sandbox) bootstrap(ctx context.Context, c BootstrapConfig) (main MainProcess, err error) {
-	if err := s.identify(c); err != nil {
-		return nil, err
-	}
-	d, err := s.draw(design{Configuration: c.Configuration, wished: c.DNS, hosts: c.Hosts}, c.Allocated)
+func (s *Sandbox) bootstrap(ctx context.Context, p *preparation, allocated []resource.AllocatedAttachment) (main MainProcess, err error) {
+	var undo revert.Stack
+	defer undo.Run(&err)
+	undo.Add(func() error { return s.undo(ctx, p) })
+	d, err := s.redraw(p.design, allocated)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkHosts(c.Hosts, d.allocated); err != nil {
+	if err := checkHosts(d.hosts, d.allocated); err != nil {
 		return nil, err
 	}
-
-	var undo revert.Stack
-	defer undo.Run(&err)
-	if err := s.ports.Take(c.Ports); err != nil {
+	if err := s.ports.Take(p.config.Ports); err != nil {
 		return nil, err
 	}
 	undo.Add(func() error { s.closePorts(ctx); return nil })
-	log, err := openLog(&d.Configuration, c.LogPath, c.LogLimits)
-	if err != nil {
-		return nil, err
-	}
-	undo.Add(log.Close)
 	server, err := s.serveStdio()
 	if err != nil {
 		return nil, err
 	}
 	undo.Add(func() error { server.Close(); return os.Remove(s.StdioSocket()) })
-	undo.Add(func() error {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-		defer cancel()
-		return s.engine().Destroy(ctx)
-	})
-	main, err = s.make(ctx, &d, &undo)
+	main, err = s.make(ctx, p, &d, &undo)
 	if err != nil {
 		return nil, err
 	}
@@ -247,36 +225,8 @@ func (s *Sandbox) bootstrap(ctx context.Context, c BootstrapConfig) (main MainPr
 	s.bumpLocked()
 	s.mu.Unlock()
 	undo.Success()
-	s.running.Go(func() { s.watch(main, server, log) })
+	s.running.Go(func() { s.watch(main, server, p.log) })
 	return main, nil
-}
-
-// identify learns which sandbox this is, and makes its engine.
-func (s *Sandbox) identify(c BootstrapConfig) (err error) {
-	who := *s.self.Load()
-	if c.StateDir != "" {
-		who.id, who.stateDir = c.Configuration.ID, c.StateDir
-	}
-	if who.id == "" || !filepath.IsAbs(who.stateDir) {
-		return fmt.Errorf("sandbox %q: state directory %q: want an id and an absolute path: %w", who.id, who.stateDir, errdefs.ErrFailedPrecondition)
-	}
-	if who.engine, err = s.config.Engine(who.id, who.stateDir); err != nil {
-		return err
-	}
-	s.self.Store(&who)
-	return nil
-}
-
-func openLog(c *Configuration, path string, limits resource.LogLimits) (*containerlog.Writer, error) {
-	if path == "" {
-		path, limits = os.DevNull, resource.LogLimits{}
-	}
-	log, err := containerlog.Create(path, limits)
-	if err != nil {
-		return nil, err
-	}
-	c.Stdout, c.Stderr = log.Stream(false), log.Stream(true)
-	return log, nil
 }
 
 func (s *Sandbox) serveStdio() (*stdio.Server, error) {
@@ -380,6 +330,11 @@ func (s *Sandbox) Shutdown(ctx context.Context) error {
 		close(s.ready)
 		s.finish()
 		return nil
+	}
+	if p := s.take(); p != nil {
+		defer s.finish()
+		defer close(s.ready)
+		return s.undo(ctx, p)
 	}
 	select {
 	case <-s.ready:

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -56,6 +57,12 @@ func write(c Configuration) error {
 	_, err := c.Stdout.Write([]byte("line\n"))
 	return err
 }
+
+// Rewrite comes when there is something to be written anew, and before Destroy.
+func (e *fakeEngine) Rewrite(c Configuration) error {
+	return e.call("rewrite " + strconv.Itoa(len(c.Attachments)))
+}
+
 func (e *fakeEngine) Plug(context.Context, []Interface) error { return e.call("plug") }
 
 func (e *fakeEngine) Errand() []string { return []string{"warm"} }
@@ -208,7 +215,7 @@ func TestLife(t *testing.T) {
 // TestBootstrapFails: whatever fails, all is undone and the sandbox has ended.
 func TestBootstrapFails(t *testing.T) {
 	t.Parallel()
-	for _, step := range []string{"isolate", "prepare", "plug", "create", "hold", "plan"} {
+	for _, step := range []string{"isolate", "prepare", "rewrite 1", "plug", "create", "hold", "plan"} {
 		t.Run(step, func(t *testing.T) {
 			t.Parallel()
 			s, e, plugins := newFake(t)
@@ -226,7 +233,7 @@ func TestBootstrapFails(t *testing.T) {
 				t.Errorf("Bootstrap: %v, want %v", err, want)
 			}
 			<-s.Done()
-			if step != "plan" && e.calls[len(e.calls)-1] != "destroy" {
+			if e.calls[len(e.calls)-1] != "destroy" {
 				t.Errorf("calls = %v, want destroy last", e.calls)
 			}
 			if step == "hold" && slices.Contains(e.calls, "plug") {
@@ -240,6 +247,85 @@ func TestBootstrapFails(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPrepare: what needs no networks is made before there are any, and nothing of it
+// is left where a Bootstrap does not come to its end, or none comes.
+func TestPrepare(t *testing.T) {
+	t.Parallel()
+	prepared := func(t *testing.T, fail string) (*Sandbox, *fakeEngine, BootstrapConfig) {
+		t.Helper()
+		s, e, _ := newFake(t)
+		e.fail = fail
+		c := bootstrapped(e.dir)
+		if err := s.Prepare(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		<-s.prepared.done
+		if fail == "" && !slices.Equal(e.calls, []string{"isolate", "prepare", "create"}) {
+			t.Errorf("calls = %v, want all that needs no networks", e.calls)
+		}
+		if got := s.Status(); got.State != Empty || got.PID != 0 {
+			t.Errorf("status = %+v, want empty", got)
+		}
+		return s, e, BootstrapConfig{Allocated: c.Allocated}
+	}
+	gone := func(t *testing.T, s *Sandbox, e *fakeEngine) {
+		t.Helper()
+		<-s.Done()
+		if last := e.calls[len(e.calls)-1]; last != "destroy" {
+			t.Errorf("calls = %v, want destroy last", e.calls)
+		}
+		if _, err := s.Bootstrap(t.Context(), bootstrapped(e.dir)); !errors.Is(err, errdefs.ErrFailedPrecondition) {
+			t.Errorf("another Bootstrap: %v", err)
+		}
+	}
+	t.Run("and bootstrap", func(t *testing.T) {
+		t.Parallel()
+		s, e, rest := prepared(t, "")
+		if err := s.Prepare(t.Context(), rest); !errors.Is(err, errdefs.ErrFailedPrecondition) {
+			t.Errorf("second Prepare: %v", err)
+		}
+		if made, err := s.Bootstrap(t.Context(), rest); err != nil || made.PID != 42 || len(made.Attachments) != 1 {
+			t.Errorf("Bootstrap = %+v, %v", made, err)
+		}
+		if !slices.Contains(e.calls, "rewrite 1") || !slices.Contains(e.calls, "plug") {
+			t.Errorf("calls = %v, want the network to be made and told of", e.calls)
+		}
+	})
+	t.Run("fails", func(t *testing.T) {
+		t.Parallel()
+		s, e, rest := prepared(t, "create")
+		if _, err := s.Bootstrap(t.Context(), rest); !errors.Is(err, errFake) {
+			t.Errorf("Bootstrap: %v, want %v", err, errFake)
+		}
+		gone(t, s, e)
+	})
+	t.Run("and a network fails", func(t *testing.T) {
+		t.Parallel()
+		s, e, rest := prepared(t, "plug")
+		if _, err := s.Bootstrap(t.Context(), rest); !errors.Is(err, errFake) {
+			t.Errorf("Bootstrap: %v, want %v", err, errFake)
+		}
+		gone(t, s, e)
+	})
+	t.Run("and shutdown", func(t *testing.T) {
+		t.Parallel()
+		s, e, _ := prepared(t, "")
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		gone(t, s, e)
+	})
+	t.Run("of nobody", func(t *testing.T) {
+		t.Parallel()
+		s, e, _ := newFake(t)
+		s.self.Store(&identity{stateDir: e.dir})
+		if err := s.Prepare(t.Context(), bootstrapped(e.dir)); !errors.Is(err, errdefs.ErrFailedPrecondition) {
+			t.Errorf("Prepare: %v", err)
+		}
+		<-s.Done()
+	})
 }
 
 func TestShutdown(t *testing.T) {

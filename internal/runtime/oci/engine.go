@@ -52,6 +52,7 @@ type Engine struct {
 	capabilities  func() []string       // that can be given
 	namespace     *netns.Namespace      // nil before Isolate
 	sandbox       sandbox.Configuration // set by Prepare
+	told          sandbox.Configuration // what the generated files say; set by Prepare and Rewrite
 	process       *specs.Process        // set by Prepare
 	specification []byte                // set by Prepare, for Create
 	filters       filterCache           // set by Prepare; with a key when the filter is not cached yet
@@ -129,7 +130,7 @@ func (e *Engine) Prepare(_ context.Context, c sandbox.Configuration) error {
 	if err != nil {
 		return err
 	}
-	e.sandbox, e.process = c, s.Process
+	e.sandbox, e.told, e.process = c, c, s.Process
 	if c.Init {
 		forInit(s)
 	}

@@ -33,10 +33,10 @@ func (e *Engine) writeFiles(c sandbox.Configuration) (map[string]string, error) 
 	return files, nil
 }
 
-// Rewrite implements sandbox.Rewirer. A file is written in place, for it is
+// Rewrite implements sandbox.Engine. A file is written in place, for it is
 // mounted, and only if the container has left it as it was.
 func (e *Engine) Rewrite(c sandbox.Configuration) error {
-	before := spec.Files(e.sandbox)
+	before := spec.Files(e.told)
 	after := spec.Files(c)
 	for _, target := range slices.Sorted(maps.Keys(after)) {
 		if bytes.Equal(before[target], after[target]) {
@@ -46,6 +46,6 @@ func (e *Engine) Rewrite(c sandbox.Configuration) error {
 			return fmt.Errorf("write %s: %w", target, err)
 		}
 	}
-	e.sandbox.Attachments, e.sandbox.DNS, e.sandbox.ExtraHosts = c.Attachments, c.DNS, c.ExtraHosts
+	e.told = c
 	return nil
 }

@@ -60,6 +60,7 @@ type Engine struct {
 	guest   guestv1connect.GuestServiceClient
 	calls   *rpc.Connection
 	sandbox sandbox.Configuration
+	told    sandbox.Configuration // what the generated files say; set by Prepare and Rewrite
 
 	opened    bool             // set by Open: for copies alone
 	namespace *netns.Namespace // set by Isolate
@@ -122,7 +123,7 @@ func (e *Engine) reach() string {
 
 // Prepare boots the machine and has the agent make the root file system.
 func (e *Engine) Prepare(ctx context.Context, c sandbox.Configuration) error {
-	e.sandbox = c
+	e.sandbox, e.told = c, c
 	if err := e.lay(); err != nil {
 		return err
 	}

@@ -193,10 +193,10 @@ func (e *Engine) unplug(ctx context.Context, i sandbox.Interface) error {
 	return e.rates.Lift(i)
 }
 
-// Rewrite implements sandbox.Rewirer.
+// Rewrite implements sandbox.Engine.
 func (e *Engine) Rewrite(c sandbox.Configuration) error {
 	var r guestv1.RewriteRequest
-	before, after := spec.Files(e.sandbox), spec.Files(c)
+	before, after := spec.Files(e.told), spec.Files(c)
 	for _, path := range slices.Sorted(maps.Keys(after)) {
 		if !bytes.Equal(before[path], after[path]) {
 			r.Changes = append(r.Changes, &guestv1.RewriteRequest_Change{Path: path, Before: before[path], After: after[path]})
@@ -209,7 +209,7 @@ func (e *Engine) Rewrite(c sandbox.Configuration) error {
 			return e.explain(err)
 		}
 	}
-	e.sandbox.Attachments, e.sandbox.DNS, e.sandbox.ExtraHosts = c.Attachments, c.DNS, c.ExtraHosts
+	e.told = c
 	return nil
 }
 

@@ -43,6 +43,16 @@ func (h *harness) Hello(_ context.Context, r *sandboxv1.HelloRequest) (*sandboxv
 	}, nil
 }
 
+// Prepare begins with the sandbox.
+func (h *harness) Prepare(ctx context.Context, r *sandboxv1.PrepareRequest) (*sandboxv1.PrepareResponse, error) {
+	h.release()
+	c, err := bootstrapConfig(r.GetContainer())
+	if err != nil {
+		return nil, err
+	}
+	return &sandboxv1.PrepareResponse{}, h.sandbox.Prepare(ctx, c)
+}
+
 // Bootstrap makes the sandbox.
 func (h *harness) Bootstrap(ctx context.Context, r *sandboxv1.BootstrapRequest) (*sandboxv1.BootstrapResponse, error) {
 	h.release()

@@ -260,6 +260,65 @@ func (x *HelloResponse) Decode(d *message.Decoder) {
 	}
 }
 
+type PrepareRequest struct {
+	Container *BootstrapRequest // its attachments and "start" do not count
+}
+
+// MessageName implements message.Message.
+func (*PrepareRequest) MessageName() string { return "patchbay.sandbox.v1.PrepareRequest" }
+
+// Reset implements message.Message.
+func (x *PrepareRequest) Reset() { *x = PrepareRequest{} }
+
+func (x *PrepareRequest) GetContainer() (v *BootstrapRequest) {
+	if x != nil {
+		v = x.Container
+	}
+	return v
+}
+
+// Encode implements message.Message.
+func (x *PrepareRequest) Encode(e *message.Encoder) {
+	if x == nil {
+		return
+	}
+	if x.Container != nil {
+		e.Message(1, x.Container)
+	}
+}
+
+// Decode implements message.Message.
+func (x *PrepareRequest) Decode(d *message.Decoder) {
+	for d.Next() {
+		switch d.Field() {
+		case 1:
+			message.Merge(d, &x.Container)
+		default:
+			d.Skip()
+		}
+	}
+}
+
+type PrepareResponse struct {
+}
+
+// MessageName implements message.Message.
+func (*PrepareResponse) MessageName() string { return "patchbay.sandbox.v1.PrepareResponse" }
+
+// Reset implements message.Message.
+func (x *PrepareResponse) Reset() { *x = PrepareResponse{} }
+
+// Encode implements message.Message.
+func (x *PrepareResponse) Encode(e *message.Encoder) {
+}
+
+// Decode implements message.Message.
+func (x *PrepareResponse) Decode(d *message.Decoder) {
+	for d.Next() {
+		d.Skip()
+	}
+}
+
 // BootstrapRequest is all that a sandbox ever needs.
 type BootstrapRequest struct {
 	Id               string

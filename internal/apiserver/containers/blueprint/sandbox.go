@@ -10,10 +10,10 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-// Sandbox returns all that a container's sandbox ever needs. What a container
+// Sandbox returns all that a container's sandbox ever needs but its attachments. What a container
 // that is removed at its end writes need not outlive the host: it does not
 // either.
-func Sandbox(roots layout.Roots, m resource.Metadata, c resource.ContainerConfiguration, layers []string, allocated []resource.AllocatedAttachment) *sandboxv1.BootstrapRequest {
+func Sandbox(roots layout.Roots, m resource.Metadata, c resource.ContainerConfiguration, layers []string) *sandboxv1.BootstrapRequest {
 	directory := roots.Container(m.ID)
 	return &sandboxv1.BootstrapRequest{
 		Id:       m.ID,
@@ -28,7 +28,6 @@ func Sandbox(roots layout.Roots, m resource.Metadata, c resource.ContainerConfig
 			Discardable:      c.AutoRemove,
 		},
 		Mounts:           wire.MountsToProto(disk.HostMounts(roots, m.ID, c.Mounts)),
-		Attachments:      wire.AllocatedAttachmentsToProto(allocated),
 		Resources:        wire.ResourcesToProto(c.Resources),
 		CapabilitiesAdd:  c.CapabilitiesAdd,
 		CapabilitiesDrop: c.CapabilitiesDrop,

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/containerd/errdefs"
+
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/internal/apiserver/containers/blueprint"
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
@@ -76,16 +78,16 @@ type Launched struct {
 type Start struct {
 	// Attach: output is held back for a while until somebody is there.
 	Attach bool
-	// Record stores the container; nil: it is stored. It is called beside what comes
-	// before the sandbox, when there are the directories: no main process runs of
-	// which the next patchbayd does not know.
+	// Record stores the container; nil: it is stored. It is called when there are the
+	// directories, beside the preparation of the sandbox: no main process runs of which
+	// the next patchbayd does not know.
 	Record func(context.Context) error
 }
 
 // Start allocates on all networks, starts a helper and the main process in it. On an
 // error nothing is left of it but what Record did.
 func (l Launcher) Start(ctx context.Context, c Container, o Start) (made Launched, err error) {
-	plugin, layers, err := l.needs(c)
+	n, err := l.needs(c)
 	if err != nil {
 		return Launched{}, err
 	}
@@ -95,37 +97,35 @@ func (l Launcher) Start(ctx context.Context, c Container, o Start) (made Launche
 	undo.Add(func() error { l.Release(ctx, c.Wishes, false); return nil })
 	undo.Add(func() error { l.unmark(c); return nil })
 	undo.Add(func() error { l.dismiss(ctx, c, h); return nil })
-	allocated, err := l.allocateAndStartHelper(ctx, c, plugin, &h, o.Record)
+	r, err := l.begin(ctx, c, n, &h, o)
 	if err != nil {
 		return Launched{}, err
 	}
-	r := l.bootstrapRequest(c, h, layers, allocated)
-	r.AwaitAttach, r.Start = o.Attach, true
 	made, err = l.bootstrap(ctx, c, h, r)
 	if err != nil {
 		return Launched{}, err
 	}
 	undo.Success()
-	made.Runtime = plugin
+	made.Runtime = n.runtime
 	return made, nil
 }
 
 // Open starts a helper that has the root file system of a container and no more.
 // What there is of it is returned with an error too, to be dismissed.
 func (l Launcher) Open(ctx context.Context, c Container) (h runtimehelper.Helper, err error) {
-	plugin, layers, err := l.needs(c)
+	n, err := l.needs(c)
 	if err != nil {
 		return h, err
 	}
 	if err := disk.Make(l.Roots.Container(c.Metadata.ID), c.Configuration.Mounts); err != nil {
 		return h, c.errorf(fault.KindOfFile(err), "%w", err)
 	}
-	if h, err = l.startHelper(ctx, c, plugin); err != nil {
+	if h, err = l.startHelper(ctx, c, n.runtime); err != nil {
 		return h, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.Timeout)
 	defer cancel()
-	_, err = h.Client.Open(ctx, &sandboxv1.OpenRequest{Container: l.bootstrapRequest(c, h, layers, nil)})
+	_, err = h.Client.Open(ctx, &sandboxv1.OpenRequest{Container: l.bootstrapRequest(c, h, n.layers)})
 	switch {
 	case fault.IsConnection(err):
 		return h, h.Explain(c.Metadata.Name, l.Grace, err)
@@ -136,29 +136,34 @@ func (l Launcher) Open(ctx context.Context, c Container) (h runtimehelper.Helper
 }
 
 // needs is what a container needs of what may have gone since it was created.
-func (l Launcher) needs(c Container) (plugin manifest.Plugin, layers []string, err error) {
-	if plugin, err = l.Runtimes.Runtime(c.Configuration.Runtime); err != nil {
-		return plugin, nil, c.errorf(wire.Kind(err), "%w", err)
-	}
-	if layers, err = l.Images.Layers(c.Configuration.ImageDigest); err != nil {
-		return plugin, nil, c.errorf(wire.Kind(err), "%w", err)
-	}
-	return plugin, layers, nil
+type needs struct {
+	runtime manifest.Plugin
+	layers  []string // of its image
 }
 
-func (l Launcher) bootstrapRequest(c Container, h runtimehelper.Helper, layers []string, allocated []resource.AllocatedAttachment) *sandboxv1.BootstrapRequest {
+func (l Launcher) needs(c Container) (n needs, err error) {
+	if n.runtime, err = l.Runtimes.Runtime(c.Configuration.Runtime); err != nil {
+		return n, c.errorf(wire.Kind(err), "%w", err)
+	}
+	if n.layers, err = l.Images.Layers(c.Configuration.ImageDigest); err != nil {
+		return n, c.errorf(wire.Kind(err), "%w", err)
+	}
+	return n, nil
+}
+
+func (l Launcher) bootstrapRequest(c Container, h runtimehelper.Helper, layers []string) *sandboxv1.BootstrapRequest {
 	c.Configuration.Log = c.Configuration.Log.Or(l.LogLimits)
-	r := blueprint.Sandbox(l.Roots, c.Metadata, c.Configuration, layers, allocated)
+	r := blueprint.Sandbox(l.Roots, c.Metadata, c.Configuration, layers)
 	if h.Moved {
 		r.StateDirectory = l.Roots.Sandbox(c.Metadata.ID)
 	}
 	return r
 }
 
-// allocateAndStartHelper starts the helper while the networks allocate and the record
-// is written: it makes no sandbox before it is told to, and is mostly busy with its own
-// beginning. A fault of a network comes before one of the helper.
-func (l Launcher) allocateAndStartHelper(ctx context.Context, c Container, plugin manifest.Plugin, h *runtimehelper.Helper, record func(context.Context) error) ([]resource.AllocatedAttachment, error) {
+// begin starts the helper, and has it begin with the sandbox, while the networks allocate
+// and the record is written. It returns what is left to be told. A fault of a network
+// comes before one of the helper.
+func (l Launcher) begin(ctx context.Context, c Container, n needs, h *runtimehelper.Helper, o Start) (*sandboxv1.BootstrapRequest, error) {
 	starting, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var allocated []resource.AllocatedAttachment
@@ -175,21 +180,45 @@ func (l Launcher) allocateAndStartHelper(ctx context.Context, c Container, plugi
 		allocated, err = leases.Allocate(ctx, l.Networks, c.Wishes)
 		return err
 	})
-	if err := l.prepare(c); err != nil {
+	var left *sandboxv1.BootstrapRequest
+	if err := l.makeDirectories(c); err != nil {
 		helper = c.errorf(fault.KindOfFile(err), "%w", err)
 	} else {
-		if record != nil {
-			beside(&recording, record)
+		if o.Record != nil {
+			beside(&recording, o.Record)
 		}
-		*h, helper = l.startHelper(starting, c, plugin)
+		if *h, helper = l.startHelper(starting, c, n.runtime); helper == nil {
+			left, helper = l.prepare(starting, c, *h, n.layers, o.Attach)
+		}
 	}
 	parallel.Wait()
-	return allocated, cmp.Or(allocation, recording, helper)
+	if err := cmp.Or(allocation, recording, helper); err != nil {
+		return nil, err
+	}
+	left.Attachments, left.Start = wire.AllocatedAttachmentsToProto(allocated), true
+	return left, nil
 }
 
-// prepare makes sure of the directories: a power cut may have taken those of a
+// prepare has a helper begin with what needs no networks, and returns what is left to
+// be told by Bootstrap: all, where its runtime waits for that.
+func (l Launcher) prepare(ctx context.Context, c Container, h runtimehelper.Helper, layers []string, attach bool) (*sandboxv1.BootstrapRequest, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.Grace)
+	defer cancel()
+	r := l.bootstrapRequest(c, h, layers)
+	r.AwaitAttach = attach
+	_, err := h.Client.Prepare(ctx, &sandboxv1.PrepareRequest{Container: r})
+	switch {
+	case errors.Is(err, errdefs.ErrNotImplemented):
+		return r, nil
+	case err != nil:
+		return nil, h.Explain(c.Metadata.Name, l.Grace, err)
+	}
+	return &sandboxv1.BootstrapRequest{Id: r.GetId()}, nil
+}
+
+// makeDirectories makes sure of the directories: a power cut may have taken those of a
 // container that was just created.
-func (l Launcher) prepare(c Container) error {
+func (l Launcher) makeDirectories(c Container) error {
 	directory := l.Roots.Container(c.Metadata.ID)
 	if err := disk.Make(directory, c.Configuration.Mounts); err != nil {
 		return err
@@ -200,7 +229,7 @@ func (l Launcher) prepare(c Container) error {
 	return disk.MarkStarted(directory)
 }
 
-// unmark undoes what prepare does to make a removal due.
+// unmark undoes what makeDirectories does to make a removal due.
 func (l Launcher) unmark(c Container) {
 	if c.Configuration.AutoRemove {
 		disk.UnmarkStarted(l.Roots.Container(c.Metadata.ID))

@@ -42,6 +42,8 @@ const (
 const (
 	// SandboxServiceHelloProcedure is the procedure name of the SandboxService's Hello RPC.
 	SandboxServiceHelloProcedure = "/patchbay.sandbox.v1.SandboxService/Hello"
+	// SandboxServicePrepareProcedure is the procedure name of the SandboxService's Prepare RPC.
+	SandboxServicePrepareProcedure = "/patchbay.sandbox.v1.SandboxService/Prepare"
 	// SandboxServiceBootstrapProcedure is the procedure name of the SandboxService's Bootstrap RPC.
 	SandboxServiceBootstrapProcedure = "/patchbay.sandbox.v1.SandboxService/Bootstrap"
 	// SandboxServiceOpenProcedure is the procedure name of the SandboxService's Open RPC.
@@ -82,6 +84,13 @@ var (
 			StreamType: connect.StreamTypeUnary,
 			Schema:     v1.File_patchbay_sandbox_v1_sandbox_proto.Services().ByName("SandboxService").Methods().ByName("Hello"),
 			Procedure:  SandboxServiceHelloProcedure,
+		}
+	})
+	sandboxServicePrepareSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_patchbay_sandbox_v1_sandbox_proto.Services().ByName("SandboxService").Methods().ByName("Prepare"),
+			Procedure:  SandboxServicePrepareProcedure,
 		}
 	})
 	sandboxServiceBootstrapSpec = sync.OnceValue(func() connect.Spec {
@@ -202,9 +211,15 @@ var (
 type SandboxServiceClient interface {
 	// Hello agrees on a protocol version.
 	Hello(context.Context, *v1.HelloRequest) (*v1.HelloResponse, error)
+	// Prepare begins with all of Bootstrap that needs no attachments, and answers before
+	// that is done. No process of the container runs before Start. What fails later
+	// fails the Bootstrap, which is to follow, or else a Shutdown; the helper waits for
+	// either. A runtime that cannot answers that it is not implemented.
+	Prepare(context.Context, *v1.PrepareRequest) (*v1.PrepareResponse, error)
 	// Bootstrap holds the leases, makes the isolation and the interfaces, and
 	// creates the main process without starting it. All or nothing: on an error
-	// nothing is left and the helper exits after answering.
+	// nothing is left and the helper exits after answering. After Prepare, which has told
+	// the rest, the attachments and "start" count alone.
 	Bootstrap(context.Context, *v1.BootstrapRequest) (*v1.BootstrapResponse, error)
 	// Open makes the root file system alone, with its mounts, for CopyFrom and CopyTo:
 	// of a container that does not run. It takes the place of Bootstrap, and the
@@ -327,9 +342,15 @@ func (s SandboxServiceCopyToClientStream) CloseAndReceive() (*v1.CopyToResponse,
 type SandboxServiceHandler interface {
 	// Hello agrees on a protocol version.
 	Hello(context.Context, *v1.HelloRequest) (*v1.HelloResponse, error)
+	// Prepare begins with all of Bootstrap that needs no attachments, and answers before
+	// that is done. No process of the container runs before Start. What fails later
+	// fails the Bootstrap, which is to follow, or else a Shutdown; the helper waits for
+	// either. A runtime that cannot answers that it is not implemented.
+	Prepare(context.Context, *v1.PrepareRequest) (*v1.PrepareResponse, error)
 	// Bootstrap holds the leases, makes the isolation and the interfaces, and
 	// creates the main process without starting it. All or nothing: on an error
-	// nothing is left and the helper exits after answering.
+	// nothing is left and the helper exits after answering. After Prepare, which has told
+	// the rest, the attachments and "start" count alone.
 	Bootstrap(context.Context, *v1.BootstrapRequest) (*v1.BootstrapResponse, error)
 	// Open makes the root file system alone, with its mounts, for CopyFrom and CopyTo:
 	// of a container that does not run. It takes the place of Bootstrap, and the
@@ -379,6 +400,7 @@ func RegisterSandboxServiceHandler(server *connect.Server, svc SandboxServiceHan
 	adapter := sandboxServiceHandler{svc: svc}
 	server.Register(
 		connect.Method{Spec: sandboxServiceHelloSpec(), Handler: adapter.hello},
+		connect.Method{Spec: sandboxServicePrepareSpec(), Handler: adapter.prepare},
 		connect.Method{Spec: sandboxServiceBootstrapSpec(), Handler: adapter.bootstrap},
 		connect.Method{Spec: sandboxServiceOpenSpec(), Handler: adapter.open},
 		connect.Method{Spec: sandboxServiceStartSpec(), Handler: adapter.start},
@@ -447,6 +469,10 @@ type UnimplementedSandboxServiceHandler struct{}
 
 func (UnimplementedSandboxServiceHandler) Hello(context.Context, *v1.HelloRequest) (*v1.HelloResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.sandbox.v1.SandboxService.Hello is not implemented")
+}
+
+func (UnimplementedSandboxServiceHandler) Prepare(context.Context, *v1.PrepareRequest) (*v1.PrepareResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.sandbox.v1.SandboxService.Prepare is not implemented")
 }
 
 func (UnimplementedSandboxServiceHandler) Bootstrap(context.Context, *v1.BootstrapRequest) (*v1.BootstrapResponse, error) {
@@ -520,6 +546,14 @@ type sandboxServiceClient struct {
 func (c *sandboxServiceClient) Hello(ctx context.Context, req *v1.HelloRequest) (*v1.HelloResponse, error) {
 	var res v1.HelloResponse
 	if err := c.client.CallUnary(ctx, sandboxServiceHelloSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *sandboxServiceClient) Prepare(ctx context.Context, req *v1.PrepareRequest) (*v1.PrepareResponse, error) {
+	var res v1.PrepareResponse
+	if err := c.client.CallUnary(ctx, sandboxServicePrepareSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -661,6 +695,18 @@ func (h sandboxServiceHandler) hello(ctx context.Context, _ connect.Spec, stream
 		return err
 	}
 	res, err := h.svc.Hello(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h sandboxServiceHandler) prepare(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.PrepareRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Prepare(ctx, &req)
 	if err != nil {
 		return err
 	}
