@@ -100,6 +100,7 @@ type fake struct {
 	sandboxv1connect.UnimplementedSandboxServiceHandler
 	dir    string
 	args   []string
+	early  *sandboxv1.BootstrapRequest // what Prepare was told
 	exited chan struct{}
 	gone   chan struct{}
 	end    sync.Once
@@ -120,7 +121,20 @@ func (f *fake) Hello(context.Context, *sandboxv1.HelloRequest) (*sandboxv1.Hello
 	return &sandboxv1.HelloResponse{MinProtocol: 1, MaxProtocol: 1, Name: "fake"}, nil
 }
 
+// Prepare is not known to one of an earlier version.
+func (f *fake) Prepare(ctx context.Context, r *sandboxv1.PrepareRequest) (*sandboxv1.PrepareResponse, error) {
+	if os.Getenv(manner) == "old" {
+		return f.UnimplementedSandboxServiceHandler.Prepare(ctx, r)
+	}
+	f.early = r.GetContainer()
+	return &sandboxv1.PrepareResponse{}, os.WriteFile(filepath.Join(f.dir, "prepared"), nil, 0o600)
+}
+
 func (f *fake) Bootstrap(ctx context.Context, r *sandboxv1.BootstrapRequest) (*sandboxv1.BootstrapResponse, error) {
+	if f.early != nil {
+		f.early.Attachments, f.early.Start = r.GetAttachments(), r.GetStart()
+		r = f.early
+	}
 	if err := os.WriteFile(residue(f.dir), nil, 0o600); err != nil {
 		return nil, err
 	}

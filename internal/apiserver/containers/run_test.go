@@ -23,16 +23,25 @@ func running(args ...string) resource.Run {
 	return resource.Run{Name: "web", Template: resource.ContainerTemplate{Image: "box", Command: args, Networks: on("a", "b")}}
 }
 
-// The record is written while the networks allocate: all three meet.
+// The record is written while the networks allocate, all three meet, and while the helper
+// begins with the sandbox.
 func TestRun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	var barrier sync.WaitGroup
 	barrier.Add(3)
 	w.networks.barrier = &barrier
-	w.records.meet = func() { barrier.Done(); barrier.Wait() }
 	r := running("exit", "3")
-	r.ID, r.Labels = resource.NewID(), map[string]string{"k": "v"}
+	r.ID = resource.NewID()
+	w.records.meet = func() {
+		barrier.Done()
+		barrier.Wait()
+		eventually(t, "the beginning of the sandbox", func() bool {
+			_, err := os.Stat(filepath.Join(w.roots.Sandbox(r.ID), "prepared"))
+			return err == nil
+		})
+	}
+	r.Labels = map[string]string{"k": "v"}
 	started, err := w.service.Run(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)

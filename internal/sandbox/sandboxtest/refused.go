@@ -72,7 +72,8 @@ func refusals() map[string]refusal {
 	return all
 }
 
-// testRefused: whichever step fails, nothing is left, and the helper ends.
+// testRefused: whichever step fails, nothing is left, and the helper ends; also of what
+// was prepared while nobody knew yet that another one would fail.
 func testRefused(t *testing.T, c Config) {
 	for name, x := range refusals() {
 		if x.dear && c.Dear {
@@ -86,7 +87,10 @@ func testRefused(t *testing.T, c Config) {
 			r := h.Request("true")
 			r.Attachments = []*typesv1.AllocatedAttachment{w.Attachment(t, h.ID, p, 0), w.Attachment(t, h.ID, p, 1)}
 			x.change(r, p)
-			_, err := h.Client.Bootstrap(h.Context(), r)
+			if _, err := h.Client.Prepare(h.Context(), &sandboxv1.PrepareRequest{Container: r}); err != nil {
+				t.Fatal(err)
+			}
+			_, err := h.Client.Bootstrap(h.Context(), &sandboxv1.BootstrapRequest{Id: h.ID, Attachments: r.GetAttachments()})
 			wantKind(t, "Bootstrap", err, x.kind, x.text)
 			h.Gone()
 			p.WantHeld(t)
