@@ -9,7 +9,6 @@ import (
 
 	"github.com/containerd/errdefs"
 	"patchbay.dev/patchbay/api/message"
-
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/api/patchbay/plugin/v1/pluginv1connect"
 	"patchbay.dev/patchbay/internal/lease"

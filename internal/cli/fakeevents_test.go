@@ -12,7 +12,6 @@ import (
 
 	"github.com/containerd/errdefs"
 	"patchbay.dev/patchbay/api/message"
-
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
 	"patchbay.dev/patchbay/internal/wire/apiwire"

@@ -21,7 +21,6 @@ import (
 	"connectrpc.com/connect/v2"
 	"github.com/containerd/errdefs"
 	"patchbay.dev/patchbay/api/message"
-
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"

@@ -19,7 +19,6 @@ import (
 	"github.com/containerd/errdefs"
 	"go.uber.org/goleak"
 	"patchbay.dev/patchbay/api/message"
-
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/api/patchbay/sandbox/v1/sandboxv1connect"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"patchbay.dev/patchbay/api/message"
-
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
 	"patchbay.dev/patchbay/internal/apiserver/snapshot"

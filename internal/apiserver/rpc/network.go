@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"patchbay.dev/patchbay/api/message"
-
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
 	"patchbay.dev/patchbay/internal/apiserver/snapshot"

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"patchbay.dev/patchbay/api/message"
-
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
 	"patchbay.dev/patchbay/internal/cli/frame"

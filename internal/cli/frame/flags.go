@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"patchbay.dev/patchbay/api/message"
-
 	"patchbay.dev/patchbay/internal/cli/parse"
 )
 

@@ -11,7 +11,6 @@ import (
 	"connectrpc.com/connect/v2"
 
 	"patchbay.dev/patchbay/api/message"
-
 	"patchbay.dev/patchbay/internal/trace"
 )
 

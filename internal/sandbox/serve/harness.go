@@ -13,7 +13,6 @@ import (
 
 	"github.com/containerd/errdefs"
 	"patchbay.dev/patchbay/api/message"
-
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/api/patchbay/sandbox/v1/sandboxv1connect"
 	"patchbay.dev/patchbay/internal/sandbox"

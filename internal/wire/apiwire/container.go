@@ -2,7 +2,6 @@ package apiwire
 
 import (
 	"patchbay.dev/patchbay/api/message"
-
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
 	"patchbay.dev/patchbay/internal/wire"

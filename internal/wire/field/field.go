@@ -11,7 +11,6 @@ import (
 
 	"github.com/containerd/errdefs"
 	"patchbay.dev/patchbay/api/message"
-
 	"patchbay.dev/patchbay/resource"
 )
 

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"patchbay.dev/patchbay/api/message"
-
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/trace"
 )

@@ -11,7 +11,6 @@ import (
 
 	"github.com/miekg/dns"
 	"patchbay.dev/patchbay/api/message"
-
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
 	"patchbay.dev/patchbay/internal/client/apiclient"
