@@ -10,6 +10,7 @@ package message
 import (
 	"errors"
 	"slices"
+	"sync"
 )
 
 // Message is a generated message.
@@ -33,13 +34,31 @@ var ErrText = errors.New("string is not UTF-8")
 
 // Append appends m in binary form to b.
 func Append(b []byte, m Message) ([]byte, error) {
-	e := Encoder{b: b}
 	if list, ok := m.(interface{ fieldsSize() int }); ok {
-		e.b = slices.Grow(e.b, list.fieldsSize())
+		b = slices.Grow(b, list.fieldsSize())
 	}
+	e := Encoder{b: b}
+	if cap(b)-len(b) >= enough {
+		m.Encode(&e)
+		return e.b, e.err
+	}
+	scratch := scratches.Get().(*[]byte) //nolint:forcetypeassert // there is nothing else in it
+	e.b = (*scratch)[:0]
 	m.Encode(&e)
-	return e.b, e.err
+	b = append(b, e.b...)
+	if *scratch = e.b; cap(e.b) <= maxScratch {
+		scratches.Put(scratch)
+	}
+	return b, e.err
 }
+
+const (
+	enough     = 512      // bytes of memory into which a message is written at once
+	maxScratch = 64 << 10 // bytes of memory that is kept
+)
+
+// scratches are memory to write messages into whose size is not known before.
+var scratches = sync.Pool{New: func() any { return new([]byte) }}
 
 // Unmarshal makes m what data says.
 func Unmarshal(data []byte, m Message) error {

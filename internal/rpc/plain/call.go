@@ -113,7 +113,7 @@ func (u *unary) Send(msg any) error {
 	}
 	const head = "HTTP/1.1 200 OK\r\nContent-Type: " + unaryContent + "\r\nContent-Length: "
 	const room = len(head) + len("1234567890\r\n\r\n")
-	b, err := message.Append(make([]byte, room, room+512), m)
+	b, err := message.Append(make([]byte, room), m)
 	if err != nil {
 		return connect.Errorf(connect.CodeInternal, "marshal message: %v", err)
 	}
