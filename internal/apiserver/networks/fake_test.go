@@ -85,6 +85,11 @@ func (p *fake) Hello(ctx context.Context, _ *pluginv1.HelloRequest) (*pluginv1.H
 }
 
 func (p *fake) Start(ctx context.Context, r *pluginv1.StartRequest) (*pluginv1.StartResponse, error) {
+	if p.behaviour == "gated" {
+		if err := p.pass("start"); err != nil {
+			return nil, err
+		}
+	}
 	if p.behaviour == "refuses" {
 		return nil, fmt.Errorf("option %q: want \"parent\": %w", "colour", errdefs.ErrInvalidArgument)
 	}
@@ -117,6 +122,19 @@ func (p *fake) Start(ctx context.Context, r *pluginv1.StartRequest) (*pluginv1.S
 		status.Ipv4Subnet = "10.200.0.0/24"
 	}
 	return &pluginv1.StartResponse{Status: status}, nil
+}
+
+// pass tells that it is at a gate, a FIFO, and waits until somebody opens it.
+func (p *fake) pass(gate string) error {
+	arrivals, err := os.OpenFile(p.host+"-at-"+gate, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	if _, err := arrivals.Write([]byte{1}); err != nil {
+		return err
+	}
+	open, err := os.Open(p.host + "-gate-" + gate)
+	return errors.Join(err, open.Close(), arrivals.Close())
 }
 
 // choose takes the first subnet that is not in use, so that creations at the
@@ -178,6 +196,11 @@ func (p *fake) Watch(ctx context.Context, _ *pluginv1.WatchRequest, stream plugi
 }
 
 func (p *fake) Stop(context.Context, *pluginv1.StopRequest) (*pluginv1.StopResponse, error) {
+	if p.behaviour == "gated" {
+		if err := p.pass("stop"); err != nil {
+			return nil, err
+		}
+	}
 	if p.behaviour == "keeps" {
 		return nil, fmt.Errorf("bridge is stuck: %w", errdefs.ErrFailedPrecondition)
 	}
