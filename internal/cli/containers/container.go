@@ -1,6 +1,7 @@
 package containers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -9,7 +10,9 @@ import (
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/output"
+	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/internal/wire/apiwire"
+	"patchbay.dev/patchbay/internal/wire/field"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -27,28 +30,31 @@ func Get(ctx context.Context, api Getter, name string) (resource.Container, erro
 	return apiwire.ContainerFromProto(answer.GetContainer())
 }
 
-// containerTable shows containers to people.
-func containerTable(containers []resource.Container, now time.Time, whole bool) *output.Table {
+// containerTable shows containers to people. It takes them as they come: of a thousand, a command
+// has the time to look at what it shows alone.
+func containerTable(containers []*apiserverv1.Container, now time.Time, whole bool) *output.Table {
 	t := output.NewTable("ID", "NAME", "IMAGE", "COMMAND", "STATE", "NETWORKS", "PORTS", "AGE")
 	for _, c := range containers {
-		t.Add(output.Short(c.ID, 16, whole), c.Name, output.Short(c.Configuration.Image, 40, whole),
-			output.Short(quoteWords(c.Configuration.Process.Args), 30, whole), containerState(c.Status, whole),
-			containerNetworks(c), output.Short(containerPorts(c.Configuration.Ports), 40, whole), output.Age(c.CreatedAt, now))
+		of, configuration := c.GetMetadata(), c.GetConfiguration()
+		ports, _ := wire.PublishedPortsFromProto(configuration.GetPorts()) // what makes no sense of one is left out
+		t.Add(output.Short(of.GetId(), 16, whole), of.GetName(), output.Short(configuration.GetImage(), 40, whole),
+			output.Short(quoteWords(configuration.GetProcess().GetArgs()), 30, whole), containerState(c.GetStatus(), whole),
+			containerNetworks(c), output.Short(containerPorts(ports), 40, whole), output.Age(field.Instant(of.GetCreatedAt()), now))
 	}
 	return t
 }
 
-func containerState(s resource.ContainerStatus, whole bool) string {
-	state := string(s.State)
-	if s.State == resource.ContainerStopped {
-		state += " (" + strconv.Itoa(s.ExitCode) + ")"
+func containerState(s *apiserverv1.ContainerStatus, whole bool) string {
+	state := string(apiwire.ContainerStateFromProto(s.GetState()))
+	if s.GetState() == apiserverv1.ContainerState_CONTAINER_STATE_STOPPED {
+		state += " (" + strconv.Itoa(int(s.GetExitCode())) + ")"
 	}
-	if s.OutOfMemory {
+	if s.GetOutOfMemory() {
 		state += ", out of memory"
 	}
-	notes := s.Faults
-	if s.Message != "" {
-		notes = append([]string{s.Message}, notes...)
+	notes := s.GetFaults()
+	if s.GetMessage() != "" {
+		notes = append([]string{s.GetMessage()}, notes...)
 	}
 	if len(notes) > 0 {
 		state += ": " + output.Short(strings.Join(notes, "; "), 40, whole)
@@ -58,25 +64,25 @@ func containerState(s resource.ContainerStatus, whole bool) string {
 
 // containerNetworks lists networks with the address on each, while there is
 // one: "web=10.0.0.2,lan".
-func containerNetworks(c resource.Container) string {
-	var out []string
-	for _, a := range c.Status.Attachments {
-		address := a.IPv4Address
-		if !address.IsValid() {
-			address = a.IPv6Address
+func containerNetworks(c *apiserverv1.Container) string {
+	var out []byte
+	for i, a := range c.GetStatus().GetAttachments() {
+		if i > 0 {
+			out = append(out, ',')
 		}
-		word := a.Network
-		if address.IsValid() {
-			word += "=" + address.Addr().String()
-		}
-		out = append(out, word)
-	}
-	if len(out) == 0 {
-		for _, n := range c.Configuration.Networks {
-			out = append(out, n.Network)
+		out = append(out, a.GetNetwork()...)
+		if address, _, _ := strings.Cut(cmp.Or(a.GetIpv4Address(), a.GetIpv6Address()), "/"); address != "" {
+			out = append(append(out, '='), address...)
 		}
 	}
-	return strings.Join(out, ",")
+	if len(out) > 0 {
+		return string(out)
+	}
+	var names []string
+	for _, n := range c.GetConfiguration().GetNetworks() {
+		names = append(names, n.GetNetwork())
+	}
+	return strings.Join(names, ",")
 }
 
 // quoteWords joins words so that one can see where each ends.

@@ -8,6 +8,8 @@ import (
 
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/output"
+	"patchbay.dev/patchbay/internal/wire/apiwire"
+	"patchbay.dev/patchbay/internal/wire/field"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -32,7 +34,9 @@ func NewInspect(f *frame.Frame) *cobra.Command {
 					return Get(ctx, api.Containers, name)
 				},
 				Table: func(cs []resource.Container) *output.Table {
-					return containerTable(named(c.Context(), api.Networks, cs), time.Now(), true)
+					found := field.Each(cs, apiwire.ContainerToProto)
+					name(c.Context(), api.Networks, found)
+					return containerTable(found, time.Now(), true)
 				},
 			}.Run(c.Context(), f.Stdout, args, format)
 		},

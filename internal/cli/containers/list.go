@@ -13,7 +13,6 @@ import (
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/output"
 	"patchbay.dev/patchbay/internal/wire/apiwire"
-	"patchbay.dev/patchbay/resource"
 )
 
 type containerListOptions struct {
@@ -64,43 +63,45 @@ func runList(ctx context.Context, api listClients, out io.Writer, o containerLis
 	if err != nil {
 		return err
 	}
-	containers, err := frame.EachFallible(answer.GetContainers(), apiwire.ContainerFromProto)
-	if err != nil {
-		return err
+	found := answer.GetContainers()
+	if o.Whole() {
+		containers, err := frame.EachFallible(found, apiwire.ContainerFromProto)
+		if err != nil {
+			return err
+		}
+		return output.JSONList(out, containers)
 	}
-	return frame.List[resource.Container]{
-		Items: containers,
-		Quiet: func(c resource.Container) string { return c.ID },
+	return frame.List[*apiserverv1.Container]{
+		Items: found,
+		Quiet: func(c *apiserverv1.Container) string { return c.GetMetadata().GetId() },
 		Table: func() *output.Table {
-			return containerTable(named(ctx, api.networks, containers), time.Now(), o.NoTrunc)
+			name(ctx, api.networks, found)
+			return containerTable(found, time.Now(), o.NoTrunc)
 		},
 	}.Show(out, o.ListOptions)
 }
 
-// named puts names in the place of the ids of networks that containers are
+// name puts names in the place of the ids of networks that containers are
 // configured for, where those are all there is to show. An id whose name cannot
 // be learned stays.
-func named(ctx context.Context, api networkNamer, containers []resource.Container) []resource.Container {
-	idle := func(c resource.Container) bool {
-		return len(c.Status.Attachments) == 0 && len(c.Configuration.Networks) > 0
+func name(ctx context.Context, api networkNamer, containers []*apiserverv1.Container) {
+	idle := func(c *apiserverv1.Container) bool {
+		return len(c.GetStatus().GetAttachments()) == 0 && len(c.GetConfiguration().GetNetworks()) > 0
 	}
 	if !slices.ContainsFunc(containers, idle) {
-		return containers
+		return
 	}
 	answer, err := api.List(ctx, &apiserverv1.NetworkServiceListRequest{})
 	if err != nil {
-		return containers
+		return
 	}
 	names := map[string]string{}
 	for _, n := range answer.GetNetworks() {
 		names[n.GetMetadata().GetId()] = n.GetMetadata().GetName()
 	}
-	out := slices.Clone(containers)
-	for i := range out {
-		out[i].Configuration.Networks = slices.Clone(out[i].Configuration.Networks)
-		for j, n := range out[i].Configuration.Networks {
-			out[i].Configuration.Networks[j].Network = cmp.Or(names[n.Network], n.Network)
+	for _, c := range containers {
+		for _, n := range c.GetConfiguration().GetNetworks() {
+			n.Network = cmp.Or(names[n.GetNetwork()], n.GetNetwork())
 		}
 	}
-	return out
 }

@@ -37,15 +37,15 @@ func getNetwork(ctx context.Context, api networkGetter, name string) (resource.N
 	return apiwire.NetworkFromProto(answer.GetNetwork())
 }
 
-// networkTable shows networks to people.
-func networkTable(networks []resource.Network, now time.Time, whole bool) *output.Table {
-	t := output.NewTable("ID", "NAME", "PLUGIN", "STATE", "IPV4 SUBNET", "IPV6 SUBNET", "IN USE", "AGE")
-	for _, n := range networks {
-		s := n.Status
-		t.Add(output.Short(n.ID, 12, true), n.Name, n.Configuration.Plugin.String(), networkState(s, whole),
-			frame.Text(s.IPv4Subnet), frame.Text(s.IPv6Subnet), usage(s), output.Age(n.CreatedAt, now))
-	}
-	return t
+func newNetworkTable() *output.Table {
+	return output.NewTable("ID", "NAME", "PLUGIN", "STATE", "IPV4 SUBNET", "IPV6 SUBNET", "IN USE", "AGE")
+}
+
+// addNetwork shows a network to people.
+func addNetwork(t *output.Table, n resource.Network, now time.Time, whole bool) {
+	s := n.Status
+	t.Add(output.Short(n.ID, 12, true), n.Name, n.Configuration.Plugin.String(), networkState(s, whole),
+		frame.Text(s.IPv4Subnet), frame.Text(s.IPv6Subnet), usage(s), output.Age(n.CreatedAt, now))
 }
 
 // Usage is how many addresses are in use, of how many where they can be counted.

@@ -30,7 +30,13 @@ func newNetworkInspect(f *frame.Frame) *cobra.Command {
 				Get: func(ctx context.Context, name string) (resource.Network, error) {
 					return getNetwork(ctx, api.Networks, name)
 				},
-				Table: func(ns []resource.Network) *output.Table { return networkTable(ns, time.Now(), true) },
+				Table: func(ns []resource.Network) *output.Table {
+					table, now := newNetworkTable(), time.Now()
+					for _, n := range ns {
+						addNetwork(table, n, now, true)
+					}
+					return table
+				},
 			}.Run(c.Context(), f.Stdout, args, format)
 		},
 	}

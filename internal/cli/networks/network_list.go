@@ -11,7 +11,6 @@ import (
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/output"
 	"patchbay.dev/patchbay/internal/wire/apiwire"
-	"patchbay.dev/patchbay/resource"
 )
 
 func newNetworkList(f *frame.Frame) *cobra.Command {
@@ -45,13 +44,25 @@ func runNetworkList(ctx context.Context, api networkLister, out io.Writer, o fra
 	if err != nil {
 		return err
 	}
-	networks, err := frame.EachFallible(answer.GetNetworks(), apiwire.NetworkFromProto)
-	if err != nil {
-		return err
+	found := answer.GetNetworks()
+	if o.Whole() {
+		networks, err := frame.EachFallible(found, apiwire.NetworkFromProto)
+		if err != nil {
+			return err
+		}
+		return output.JSONList(out, networks)
 	}
-	return frame.List[resource.Network]{
-		Items: networks,
-		Quiet: func(n resource.Network) string { return n.Name },
-		Table: func() *output.Table { return networkTable(networks, time.Now(), o.NoTrunc) },
+	table, now := newNetworkTable(), time.Now()
+	for _, one := range found {
+		n, err := apiwire.NetworkFromProto(one)
+		if err != nil {
+			return err
+		}
+		addNetwork(table, n, now, o.NoTrunc)
+	}
+	return frame.List[*apiserverv1.Network]{
+		Items: found,
+		Quiet: func(n *apiserverv1.Network) string { return n.GetMetadata().GetName() },
+		Table: func() *output.Table { return table },
 	}.Show(out, o)
 }

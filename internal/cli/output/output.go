@@ -118,11 +118,16 @@ func Size(n int64) string { return units.HumanSizeWithPrecision(float64(n), 3) }
 // Short cuts s to at most n characters and says so by an ellipsis, unless it is
 // to be whole.
 func Short(s string, n int, whole bool) string {
-	r := []rune(s)
-	if whole || len(r) <= n {
+	if whole || utf8.RuneCountInString(s) <= n {
 		return s
 	}
-	return string(r[:n-1]) + "…"
+	count := 0
+	for at := range s {
+		if count++; count == n {
+			return s[:at] + "…"
+		}
+	}
+	return s
 }
 
 // ShortDigest cuts a digest, "algorithm:hex", to the 12 digits that people

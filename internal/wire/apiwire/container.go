@@ -17,6 +17,11 @@ var containerStates = field.NewEnum(map[resource.ContainerState]apiserverv1.Cont
 	resource.ContainerStopped:  apiserverv1.ContainerState_CONTAINER_STATE_STOPPED,
 })
 
+// ContainerStateFromProto converts the state of a container.
+func ContainerStateFromProto(s apiserverv1.ContainerState) resource.ContainerState {
+	return containerStates.FromProto(s)
+}
+
 // ContainerToProto converts a container.
 func ContainerToProto(c resource.Container) *apiserverv1.Container {
 	s := c.Status
