@@ -187,7 +187,7 @@ func (o *operation) time(name string, f func() error) {
 // round measures each operation once, and a question for a name several times:
 // it is over soon.
 func (o *operation) round(ctx context.Context, name string) {
-	const questions = 10
+	const questions = 50
 	networks := o.networksOf(0)
 	b := box{name: name, networks: networks}
 	o.time(opStart, func() error { return o.start(ctx, b) })
