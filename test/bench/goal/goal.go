@@ -16,7 +16,10 @@ const (
 	Bridge   = "bare bridge"
 	Direct   = "container's own address"
 	Direct6  = "container's own IPv6 address"
-	First    = "beside none"
+	// Again is Direct once more under another name: by how much the two differ is what the others'
+	// differences are worth.
+	Again = "container's own address, again"
+	First = "beside none"
 )
 
 // Target is one figure to be reached.

@@ -4,6 +4,7 @@ package sample
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"time"
 )
 
@@ -30,9 +31,10 @@ type Plan struct {
 	Rounds int
 	Warm   bool          // one round more before the others, which does not count, for what is done for the first time alone
 	Pause  time.Duration // before each operation, so that what another leaves to be done in the background does not meet it
-	// Reverse has every other round go the other way round, so that no operation always comes
-	// behind the same one. It is for operations that do not build on one another.
-	Reverse bool
+	// Shuffled has each round go in an order of its own, the same in every run, so that no
+	// operation comes behind the same one or at the same place more often than others. It is for operations that do
+	// not build on one another.
+	Shuffled bool
 }
 
 // Turns does the operations in turns. One that fails is left out of later rounds and
@@ -47,8 +49,7 @@ func Turns(ctx context.Context, plan Plan, operations ...Operation) ([]Outcome, 
 		first = -1
 	}
 	for round := first; round < plan.Rounds; round++ {
-		for place := range operations {
-			i := plan.at(round, place, len(operations))
+		for _, i := range plan.order(round, len(operations)) {
 			if out[i].Err != nil {
 				continue
 			}
@@ -69,12 +70,16 @@ func Turns(ctx context.Context, plan Plan, operations ...Operation) ([]Outcome, 
 	return out, nil
 }
 
-// at is which of so many operations has a place in the order of a round.
-func (p Plan) at(round, place, operations int) int {
-	if p.Reverse && round%2 != 0 {
-		return operations - 1 - place
+// order is that of so many operations in a round.
+func (p Plan) order(round, operations int) []int {
+	if p.Shuffled {
+		return rand.New(rand.NewPCG(0, uint64(round))).Perm(operations)
 	}
-	return place
+	all := make([]int, operations)
+	for i := range all {
+		all[i] = i
+	}
+	return all
 }
 
 // once does it once. What Before made is taken away also where Do fails.

@@ -26,19 +26,31 @@ func TestTurns(t *testing.T) {
 	}
 }
 
-// Each of two operations is the first one of every other round; times stay with their rounds.
-func TestTurnsInReverse(t *testing.T) {
+// Each operation is done once in a round and behind any other one about as often; times stay with their
+// operations.
+func TestTurnsShuffled(t *testing.T) {
 	t.Parallel()
-	var done []string
-	operation := func(name string) Operation {
-		return Operation{Name: name, Do: func(context.Context) error { done = append(done, name); return nil }}
+	const rounds, names = 600, "abc"
+	var done []byte
+	var all []Operation
+	for _, name := range names {
+		all = append(all, Operation{Name: string(name), Do: func(context.Context) error { done = append(done, byte(name)); return nil }})
 	}
-	got, err := Turns(t.Context(), Plan{Rounds: 3, Reverse: true}, operation("a"), operation("b"))
-	if err != nil || got[0].Name != "a" || len(got[0].Times) != 3 || len(got[1].Times) != 3 {
-		t.Errorf("got %v, %v, want a and b with three times each", got, err)
+	got, err := Turns(t.Context(), Plan{Rounds: rounds, Shuffled: true}, all...)
+	if err != nil || got[0].Name != "a" || len(got[0].Times) != rounds || len(got[2].Times) != rounds {
+		t.Fatalf("got %v, %v, want %d times of each", got, err, rounds)
 	}
-	if want := []string{"a", "b", "b", "a", "a", "b"}; !slices.Equal(done, want) {
-		t.Errorf("order %v, want %v", done, want)
+	orders := map[string]int{}
+	for round := range slices.Chunk(done, len(names)) {
+		orders[string(round)]++
+	}
+	if len(orders) != 6 {
+		t.Errorf("orders of rounds: %v, want all six", orders)
+	}
+	for order, n := range orders {
+		if n < rounds/12 || n > rounds/3 {
+			t.Errorf("%d rounds of %d are %s, want about a sixth", n, rounds, order)
+		}
 	}
 }
 

@@ -227,7 +227,7 @@ func (b *bench) read(ctx context.Context, rounds int, measurements []result.Meas
 			return err
 		}}
 	}
-	outcomes, err := sample.Turns(ctx, sample.Plan{Rounds: rounds, Pause: pause / 3, Reverse: true}, operations...)
+	outcomes, err := sample.Turns(ctx, sample.Plan{Rounds: rounds, Pause: pause / 3, Shuffled: true}, operations...)
 	if err != nil {
 		return err
 	}
