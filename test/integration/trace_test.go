@@ -85,17 +85,17 @@ func TestTrace(t *testing.T) {
 	for path, want := range map[string]int{
 		command:                               1,
 		start + "/patchbayd write the record": 1,
-		ask + "/patchbayd Allocate/network-bridge Allocate":                            2,
-		start + "/patchbayd get a runtime helper/patchbayd execute the program":        1,
-		start + "/patchbayd get a runtime helper/runtime-oci begin":                    1,
-		boot + "/runtime-oci make the main process/runtime-oci run the OCI runtime":    1,
-		boot + "/runtime-oci make the network/runtime-oci make the interfaces":         1,
-		boot + "/runtime-oci make the network/runtime-oci Hold/network-bridge Hold":    2,
-		boot + "/runtime-oci the command runs":                                         1,
-		boot + "/runtime-oci take the sandbox down":                                    1,
-		finish + "/patchbayd ask the network/patchbayd Release/network-bridge Release": 2,
-		finish + "/patchbayd remove the container":                                     1,
-		command + "/patchbay Wait/patchbayd Wait":                                      1,
+		ask + "/patchbayd Allocate/network-bridge Allocate":                                                                2,
+		start + "/patchbayd get a runtime helper/patchbayd execute the program":                                            1,
+		start + "/patchbayd get a runtime helper/runtime-oci begin":                                                        1,
+		start + "/patchbayd Prepare/runtime-oci Prepare/runtime-oci make the main process/runtime-oci run the OCI runtime": 1,
+		boot + "/runtime-oci make the network/runtime-oci make the interfaces":                                             1,
+		boot + "/runtime-oci make the network/runtime-oci Hold/network-bridge Hold":                                        2,
+		boot + "/runtime-oci the command runs":                                                                             1,
+		boot + "/runtime-oci take the sandbox down":                                                                        1,
+		finish + "/patchbayd ask the network/patchbayd Release/network-bridge Release":                                     2,
+		finish + "/patchbayd remove the container":                                                                         1,
+		command + "/patchbay Wait/patchbayd Wait":                                                                          1,
 	} {
 		if paths[path] != want {
 			t.Errorf("%s: %d times, want %d", path, paths[path], want)
