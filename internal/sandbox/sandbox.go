@@ -269,6 +269,9 @@ func (s *Sandbox) watch(main MainProcess, server *stdio.Server, log *containerlo
 	if err := writeExit(s.self.Load().stateDir, exit); err != nil {
 		s.config.Log.Error("exit status not kept", "error", err)
 	}
+	// Callers ask patchbayd for the rest of the end, which is told when it has come: they
+	// have that asked by then, and do not take the processor from the last steps.
+	main.Streams().Finish(stdio.Exit{Code: exit.Code, Message: exit.Message})
 	keeping.End(nil)
 	ctx, cancel := context.WithTimeout(tracing, cleanupTimeout)
 	defer cancel()
@@ -288,7 +291,6 @@ func (s *Sandbox) watch(main MainProcess, server *stdio.Server, log *containerlo
 	s.mu.Unlock()
 	s.execs.close()
 	close(s.exited)
-	main.Streams().Finish(stdio.Exit{Code: exit.Code, Message: exit.Message})
 	server.Close()
 	s.finish()
 }

@@ -51,8 +51,7 @@ func serve(s *sandbox.Sandbox, h *harness, l net.Listener, recorder *trace.Recor
 	running.Go(func() { failed <- server.Serve(l) })
 
 	terminate := make(chan os.Signal, 1)
-	signal.Notify(terminate, syscall.SIGTERM, syscall.SIGINT)
-	defer signal.Stop(terminate)
+	signal.Notify(terminate, syscall.SIGTERM, syscall.SIGINT) // until the process ends
 	for {
 		select {
 		case <-terminate:
