@@ -48,5 +48,11 @@ func classify(err error) error {
 // unavailableError is a failure of the connection, not an answer.
 type unavailableError struct{ cause error }
 
-func (e *unavailableError) Error() string   { return "connection failed: " + e.cause.Error() }
+func (e *unavailableError) Error() string {
+	if errors.Is(e.cause, os.ErrNotExist) || errors.Is(e.cause, syscall.ECONNREFUSED) {
+		return "connection failed: " + e.cause.Error()
+	}
+	return "connection lost before the answer: what was asked for may have been done (" + e.cause.Error() + ")"
+}
+
 func (e *unavailableError) Unwrap() []error { return []error{errdefs.ErrUnavailable, e.cause} }

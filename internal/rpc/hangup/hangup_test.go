@@ -166,7 +166,7 @@ func TestOneGoroutine(t *testing.T) {
 		ours, _ := pair(t)
 		watch(t, &w, ours)
 	}
-	if now := runtime.NumGoroutine(); now != before {
+	if now := runtime.NumGoroutine(); now > before { // one of another test may have ended
 		t.Errorf("%d goroutines for 21 connections, %d for one", now, before)
 	}
 }
