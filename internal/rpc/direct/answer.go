@@ -58,6 +58,9 @@ func readHead(r *bufio.Reader) (answer, error) {
 	if encoding := header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
 		return answer{}, fmt.Errorf("%w: %s was not asked for", errMalformed, encoding)
 	}
+	if encoding := header.Get("Transfer-Encoding"); encoding != "" && version != "HTTP/1.1" { // its framing is faulty (RFC 9112, section 6.1)
+		return answer{}, fmt.Errorf("%w: transfer encoding %q of %s", errMalformed, encoding, version)
+	}
 	a := answer{status: status}
 	a.contentType, _, _ = strings.Cut(header.Get("Content-Type"), ";") // messages are UTF-8 whatever it says
 	a.lasting = version == "HTTP/1.1" && !strings.EqualFold(header.Get("Connection"), "close")
