@@ -58,7 +58,7 @@ func (c *PacketConn) ReadFromAddrPort(p []byte) (n int, from netip.AddrPort, err
 	}
 	n = copy(p, frame[payload:])
 	if payload > headerSize {
-		err = from.UnmarshalBinary(frame[headerSize:payload])
+		err = unmarshal(&from, frame[headerSize:payload])
 	}
 	if _, discarded := c.reader.Discard(end); err == nil {
 		err = discarded
@@ -67,6 +67,17 @@ func (c *PacketConn) ReadFromAddrPort(p []byte) (n int, from netip.AddrPort, err
 		return 0, netip.AddrPort{}, fmt.Errorf("address of a datagram: %w", err)
 	}
 	return n, from, nil
+}
+
+// unmarshal also refuses a port without an address, which netip takes.
+func unmarshal(to *netip.AddrPort, data []byte) error {
+	if err := to.UnmarshalBinary(data); err != nil {
+		return err
+	}
+	if !to.IsValid() {
+		return fmt.Errorf("a port alone: %w", errdefs.ErrInvalidArgument)
+	}
+	return nil
 }
 
 // closedAtEnd is what a socket says when its stream has ended: it has no end itself.

@@ -81,6 +81,7 @@ func TestDatagramAfterADeadline(t *testing.T) {
 func FuzzPacketConn(f *testing.F) {
 	f.Add([]byte{0, 2, 6, 127, 0, 0, 1, 1, 53, 'h', 'i'})
 	f.Add([]byte{0, 0, 0})
+	f.Add([]byte{0, 0, 2, 53, 0})
 	f.Add([]byte{255, 255, 18, 1})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c := NewPacketConn(&noisy{Conn: ended{}, noise: bytes.NewReader(data)}, netip.AddrPort{})
