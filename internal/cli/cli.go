@@ -7,13 +7,11 @@ import (
 	"context"
 	"io"
 	"os"
-	"os/signal"
-	"sync"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/cli/terminal"
 	"patchbay.dev/patchbay/internal/trace"
 )
 
@@ -23,11 +21,12 @@ type Config struct {
 	Stdin, Stdout, Stderr *os.File
 }
 
-// Main runs one command and returns the code for the process to exit with.
+// Main runs one command and returns the code for the process to exit with, which the caller
+// does at once: what the command has open goes with the process.
 func Main(c Config) int {
-	ctx, keep, stop := interruptible()
-	defer stop()
-	f := &frame.Frame{Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr, KeepSignals: keep}
+	ctx, interrupt := context.WithCancel(context.Background())
+	defer interrupt()
+	f := &frame.Frame{Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr, Signals: terminal.NewSignals(interrupt)}
 	root := newRootFor(f, c.Args)
 	root.SetArgs(c.Args)
 	root.SetOut(c.Stdout)
@@ -39,34 +38,6 @@ func Main(c Config) int {
 	}
 	span.End(err)
 	return frame.Finish(ctx, err, c.Stderr)
-}
-
-// interruptible returns a context that SIGINT and SIGTERM end, and SIGHUP unless whoever
-// started the process has it ignored, as nohup(1) does. After keep they do so no longer,
-// and the context goes on.
-func interruptible() (ctx context.Context, keep, stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	signals := make(chan os.Signal, 1)
-	ending := []os.Signal{unix.SIGINT, unix.SIGTERM}
-	if !signal.Ignored(unix.SIGHUP) {
-		ending = append(ending, unix.SIGHUP)
-	}
-	signal.Notify(signals, ending...)
-	var watching sync.WaitGroup
-	done := make(chan struct{})
-	watching.Go(func() {
-		select {
-		case <-signals:
-			cancel()
-		case <-done:
-		}
-	})
-	keep = sync.OnceFunc(func() {
-		signal.Stop(signals)
-		close(done)
-		watching.Wait()
-	})
-	return ctx, keep, func() { keep(); cancel() }
 }
 
 // Commands returns the tree of all commands, for their documentation. They

@@ -41,7 +41,7 @@ func Dial(socket string) *Connection {
 // DialBy is Dial for a server that is reached in another way than by a socket of
 // this host.
 func DialBy(reach func(context.Context) (net.Conn, error)) *Connection {
-	pool := direct.NewPool(reach)
+	pool := direct.NewPool(func(ctx context.Context) (direct.Conn, error) { return reach(ctx) })
 	var h2 atomic.Pointer[http.Transport] // few servers are ever called in all ways
 	transport := &hybrid{
 		binary: pool.Transport(direct.Binary{}),

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"syscall"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/spf13/cobra"
@@ -20,10 +18,6 @@ import (
 	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/internal/layout"
 )
-
-// dialTimeout is far more than connecting to a unix socket takes; it is for
-// a server that is stopped in a debugger or drowned.
-const dialTimeout = 5 * time.Second
 
 // Frame is what a command gets from around it: streams, the global flags, and a
 // place for the faults of its own flags, so that all are told at once.
@@ -38,9 +32,10 @@ type Frame struct {
 	// together.
 	Checks map[*cobra.Command]func()
 
-	// KeepSignals lets SIGINT and SIGTERM cancel the command no longer; a command
-	// that passes signals on calls it.
-	KeepSignals func()
+	// Signals interrupt the command from its first call of patchbayd on. One that has
+	// something to put right before, or without a call, says so by Signals.Interrupt; one
+	// that passes them on, by Signals.Catch.
+	Signals *terminal.Signals
 }
 
 // Fault keeps what is wrong with the use of the command; nil is nothing.
@@ -74,36 +69,34 @@ func (f *Frame) Roots() layout.Roots {
 	return r
 }
 
-// Dial returns a client of patchbayd. It fails if the command was used wrongly,
-// or if patchbayd cannot be reached, saying what to do.
+// Dial returns a client that is connected to patchbayd. It fails if the command was used
+// wrongly, or if patchbayd cannot be reached, saying what to do.
 func (f *Frame) Dial(ctx context.Context) (*apiclient.Client, error) {
 	roots := f.Roots()
 	if err := f.Usage(); err != nil {
 		return nil, err
 	}
-	if err := Probe(ctx, roots.APISocket()); err != nil {
-		return nil, err
-	}
-	return apiclient.Dial(roots.APISocket()), nil
+	return f.Connect(ctx, roots)
 }
 
-// Probe connects once, for an error that says more than that of a call.
-func Probe(ctx context.Context, socket string) error {
-	d := net.Dialer{Timeout: dialTimeout}
-	c, err := d.DialContext(ctx, "unix", socket)
+// Connect is Dial where roots are known. Its error is errdefs.ErrUnavailable when patchbayd
+// is not running. Signals interrupt the command once a call was sent: patchbayd works then,
+// and to watch for them meanwhile takes no time.
+func (f *Frame) Connect(ctx context.Context, roots layout.Roots) (*apiclient.Client, error) {
+	socket := roots.APISocket()
+	api, err := apiclient.Connect(ctx, socket, f.Signals.Interrupt)
 	switch {
 	case err == nil:
-		c.Close()
-		return nil
+		return api, nil
 	case errors.Is(err, os.ErrNotExist):
-		return notRunning("no socket at " + socket)
+		return nil, notRunning("no socket at " + socket)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return notRunning("nobody serves " + socket)
+		return nil, notRunning("nobody serves " + socket)
 	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("%s: permission denied: want root, or a user that allowed-users in %s lists%w",
+		return nil, fmt.Errorf("%s: permission denied: want root, or a user that allowed-users in %s lists%w",
 			socket, layout.ConfigPath, Quiet(errdefs.ErrPermissionDenied))
 	}
-	return fmt.Errorf("patchbayd: %w", err)
+	return nil, fmt.Errorf("patchbayd: %w", err)
 }
 
 func notRunning(why string) error {
@@ -207,12 +200,4 @@ func (f *Frame) Progress(quiet bool) *progress.Display {
 		return progress.None()
 	}
 	return progress.New(f.Stderr)
-}
-
-// CatchSignals makes signals wait for the session, rather than end the command.
-// The caller stops them.
-func (f *Frame) CatchSignals() *terminal.Signals {
-	s := terminal.CatchSignals()
-	f.KeepSignals()
-	return s
 }

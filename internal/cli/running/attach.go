@@ -60,8 +60,6 @@ func runAttach(ctx context.Context, f *frame.Frame, api attachClient, name strin
 		frame: f, api: api, container: container.ID,
 		terminal: process.Terminal, stdin: process.Stdin && !o.noStdin,
 	}
-	s.signals = f.CatchSignals()
-	defer s.signals.Stop()
 	exit, err := s.attach(ctx, f.Roots().StdioSocket(container.ID))
 	return s.outcome(ctx, api, exit, err, container.Configuration.AutoRemove)
 }

@@ -114,8 +114,6 @@ func runExec(ctx context.Context, f *frame.Frame, api execClient, name string, o
 		return err
 	}
 	terminal.SurviveBrokenPipe()
-	s.signals = f.CatchSignals()
-	defer s.signals.Stop()
 	exit, err := s.attach(ctx, answer.GetStdioSocket())
 	switch {
 	case err == nil:

@@ -99,8 +99,6 @@ func (r runner) run(ctx context.Context, request *apiserverv1.ContainerServiceRu
 		_, err := fmt.Fprintln(r.frame.Stdout, id)
 		return err
 	}
-	s.signals = r.frame.CatchSignals()
-	defer s.signals.Stop()
 	exit, err := s.attach(ctx, started.GetStdioSocket())
 	return s.outcome(ctx, r.containers, exit, err, r.options.template.AutoRemove)
 }

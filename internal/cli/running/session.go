@@ -31,7 +31,6 @@ type session struct {
 	process   string // empty: the main process
 	terminal  bool   // the process has one
 	stdin     bool   // pass standard input on
-	signals   *terminal.Signals
 }
 
 type sessionClient interface {
@@ -41,7 +40,7 @@ type sessionClient interface {
 }
 
 // attach returns how the process ended. errDetached means that the user left
-// and the process goes on.
+// and the process goes on. Signals are passed on to it.
 func (s *session) attach(ctx context.Context, socket string) (stdio.Exit, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -64,9 +63,8 @@ func (s *session) attach(ctx context.Context, socket string) (stdio.Exit, error)
 	if s.terminal && terminal.Is(s.frame.Stdin) {
 		beside.Go(func() { terminal.WatchSize(watch, s.frame.Stdin, func(size terminal.Size) { s.resize(watch, size) }) })
 	}
-	if s.signals != nil {
-		beside.Go(func() { s.forward(watch, cancel) })
-	}
+	s.frame.Signals.Catch()
+	beside.Go(func() { s.forward(watch, cancel) })
 	exit, err := stdio.Attach(ctx, socket, s.process, streams)
 	if err != nil && context.Cause(ctx) != nil {
 		err = context.Cause(ctx)
@@ -105,7 +103,7 @@ func (s *session) end(ctx context.Context, signal string) error {
 
 func (s *session) forward(ctx context.Context, leave context.CancelCauseFunc) {
 	interrupts := 0
-	s.signals.Forward(ctx, func(name string) {
+	s.frame.Signals.Forward(ctx, func(name string) {
 		if name == "SIGINT" {
 			interrupts++
 		}

@@ -84,8 +84,6 @@ func runStartAttached(ctx context.Context, f *frame.Frame, api startClient, name
 		return frame.EngineError(err)
 	}
 	frame.Warn(f.Stderr, started.GetWarnings())
-	s.signals = f.CatchSignals()
-	defer s.signals.Stop()
 	exit, err := s.attach(ctx, started.GetStdioSocket())
 	return s.outcome(ctx, api, exit, err, container.Configuration.AutoRemove)
 }

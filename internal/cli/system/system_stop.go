@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/engine"
 	"patchbay.dev/patchbay/internal/cli/frame"
-	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/internal/layout"
 )
 
@@ -38,29 +36,28 @@ not running, that is fine.`,
 			if err := f.Usage(); err != nil {
 				return err
 			}
-			return runSystemStop(c.Context(), f.Stdout, roots, timeout)
+			return runSystemStop(c.Context(), f, roots, timeout)
 		},
 	}
 	timeout.Bind(f, c)
 	return c
 }
 
-func runSystemStop(ctx context.Context, out io.Writer, roots layout.Roots, timeout frame.TimeoutFlag) error {
-	err := frame.Probe(ctx, roots.APISocket())
+func runSystemStop(ctx context.Context, f *frame.Frame, roots layout.Roots, timeout frame.TimeoutFlag) error {
+	api, err := f.Connect(ctx, roots)
 	if errdefs.IsUnavailable(err) {
-		_, err := fmt.Fprintln(out, "patchbayd is not running")
+		_, err := fmt.Fprintln(f.Stdout, "patchbayd is not running")
 		return err
 	}
 	if err != nil {
 		return err
 	}
+	defer api.Close()
 	server, err := engine.Open(ctx, roots)
 	if err != nil {
 		return err
 	}
 	defer server.Close()
-	api := apiclient.Dial(roots.APISocket())
-	defer api.Close()
 
 	request := &apiserverv1.ShutdownRequest{}
 	if timeout.Given {
@@ -85,6 +82,6 @@ func runSystemStop(ctx context.Context, out io.Writer, roots layout.Roots, timeo
 	if len(faults) > 0 {
 		return errors.Join(faults...)
 	}
-	_, err = fmt.Fprintln(out, "patchbayd has stopped")
+	_, err = fmt.Fprintln(f.Stdout, "patchbayd has stopped")
 	return err
 }

@@ -261,7 +261,8 @@ func (t tracer) run(root *trace.Span, args []string) (ended, err error) {
 	cmd.Env = append(os.Environ(), layout.RootVariable+"="+roots.Root, layout.RunRootVariable+"="+roots.RunRoot, trace.FDVariable+"=3")
 	cmd.Env = append(cmd.Env, parent.Environment()...)
 
-	signals := t.frame.CatchSignals() // of a terminal they reach the command as well
+	signals := t.frame.Signals
+	signals.Catch() // of a terminal they reach the command as well
 	defer signals.Stop()
 	if err := timerslack.Usual(cmd.Start); err != nil {
 		return nil, errors.Join(fmt.Errorf("run %s: %w", args[0], err), unix.Close(pair[0]))

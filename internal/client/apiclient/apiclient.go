@@ -3,6 +3,8 @@
 package apiclient
 
 import (
+	"context"
+
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
 	"patchbay.dev/patchbay/internal/rpc/direct"
 )
@@ -21,8 +23,20 @@ type Client struct {
 
 // Dial returns a client for the patchbayd behind a socket. Nothing is sent until
 // the first call.
-func Dial(socket string) *Client {
-	c := direct.Dial(socket)
+func Dial(socket string) *Client { return over(direct.Dial(socket)) }
+
+// Connect returns a client with a connection to the patchbayd behind a socket, for its first
+// call. It calls sent after each request. Its error is what connect(2) says, such as
+// os.ErrNotExist.
+func Connect(ctx context.Context, socket string, sent func()) (*Client, error) {
+	c, err := direct.Connect(ctx, socket, sent)
+	if err != nil {
+		return nil, err
+	}
+	return over(c), nil
+}
+
+func over(c *direct.Connection) *Client {
 	return &Client{
 		System:     apiserverv1connect.NewSystemServiceClient(c.Client),
 		Plugins:    apiserverv1connect.NewPluginServiceClient(c.Client),

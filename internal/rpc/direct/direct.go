@@ -10,7 +10,6 @@ package direct
 
 import (
 	"context"
-	"net"
 
 	"connectrpc.com/connect/v2"
 
@@ -27,12 +26,29 @@ type Connection struct {
 // Dial returns a connection to the server on a unix socket. Nothing is sent
 // until the first call; a server that is not there is errdefs.ErrUnavailable
 // then. Errors of calls are of the closed set of kinds.
-func Dial(socket string) *Connection {
-	p := NewPool(func(ctx context.Context) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", socket)
-	})
+func Dial(socket string) *Connection { return over(newPool(socket)) }
+
+// Connect is Dial with one connection made, for the first call. Its errors are those of
+// connect(2) and ctx's. It calls sent after each request.
+func Connect(ctx context.Context, socket string, sent func()) (*Connection, error) {
+	p := newPool(socket)
+	p.sent = sent
+	c, err := p.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.put(c)
+	return over(p), nil
+}
+
+func over(p *Pool) *Connection {
 	return &Connection{Client: connect.NewClient(p.Transport(Binary{}), edge.Traced, edge.Kinds), pool: p}
+}
+
+func newPool(socket string) *Pool {
+	p := NewPool(func(ctx context.Context) (Conn, error) { return dialBlocking(ctx, socket) })
+	p.lasting = true
+	return p
 }
 
 // Close drops idle connections. Running calls go on, and later ones dial again.

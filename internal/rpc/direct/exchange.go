@@ -74,6 +74,9 @@ func (c *call) exchange(request []byte) (*exchange, error) {
 		x := &exchange{call: c, conn: over, spare: context.AfterFunc(c.ctx, func() { over.Close() })}
 		_, err := over.Write(request)
 		if err == nil {
+			if c.pool.sent != nil {
+				c.pool.sent()
+			}
 			return x, nil
 		}
 		x.abandon()

@@ -3,7 +3,7 @@ package direct
 import (
 	"bufio"
 	"context"
-	"net"
+	"io"
 	"slices"
 	"sync"
 	"time"
@@ -19,23 +19,37 @@ const (
 	bufferSize = 4 << 10
 )
 
+// Conn is what carries a call. Close ends a Read or Write that waits, as that of net.Conn
+// does, and may be called again.
+type Conn = io.ReadWriteCloser
+
 // conn is a connection to the server.
 type conn struct {
-	net.Conn
+	Conn
 	r      *bufio.Reader
-	expiry *time.Timer // closes it while it is idle
+	expiry *time.Timer // closes it while it is idle; nil: nothing does
+}
+
+func (c *conn) stay() {
+	if c.expiry != nil {
+		c.expiry.Stop()
+	}
 }
 
 // Pool keeps the connections that no call uses.
 type Pool struct {
-	reach func(context.Context) (net.Conn, error)
+	reach func(context.Context) (Conn, error)
+	sent  func() // called after each request; nil: nobody wants to know
+	// lasting is for a caller that will not be there for long, and not call often: a timer takes
+	// such a process a thread. Its connections are idle until Close.
+	lasting bool
 
 	mu   sync.Mutex
 	idle []*conn // guarded by mu; the one used last is last
 }
 
 // NewPool returns one without connections; reach makes them.
-func NewPool(reach func(context.Context) (net.Conn, error)) *Pool { return &Pool{reach: reach} }
+func NewPool(reach func(context.Context) (Conn, error)) *Pool { return &Pool{reach: reach} }
 
 // Transport makes calls over connections of the pool, with messages in a form.
 func (p *Pool) Transport(form Form) connect.Transport { return transport{p, form} }
@@ -49,7 +63,7 @@ func (p *Pool) take() *conn {
 	}
 	c := p.idle[len(p.idle)-1]
 	p.idle = p.idle[:len(p.idle)-1]
-	c.expiry.Stop()
+	c.stay()
 	return c
 }
 
@@ -66,7 +80,9 @@ func (p *Pool) dial(ctx context.Context) (*conn, error) {
 func (p *Pool) put(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c.expiry = time.AfterFunc(idleTimeout, func() { p.expire(c) })
+	if !p.lasting {
+		c.expiry = time.AfterFunc(idleTimeout, func() { p.expire(c) })
+	}
 	p.idle = append(p.idle, c)
 }
 
@@ -85,7 +101,7 @@ func (p *Pool) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.idle {
-		c.expiry.Stop()
+		c.stay()
 		c.Close()
 	}
 	p.idle = nil
