@@ -1,7 +1,6 @@
 package link
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -112,14 +111,11 @@ func (h *Handle) Ports(bridge string) ([]Interface, error) {
 
 // Retire takes a port of a bridge out of use for good and frees its name: the link
 // goes down, which no process in the sandbox can undo on this side, and gets a name
-// of its own, prefix and its index, until DeleteIndex removes it. What the host
-// knows about who has the addresses is removed, so that their next owners are asked
-// for at once; that happens also when the port is not there: errdefs.ErrNotFound.
+// of its own, prefix and its index, until DeleteIndex removes it. ForgetNeighbours
+// is part of it, unless the port is not there: errdefs.ErrNotFound, which nothing is
+// waited for to find out.
 func (h *Handle) Retire(port, bridge, prefix string, addresses []netip.Addr) (index int, err error) {
 	index, err = h.Index(port)
-	if errdefs.IsNotFound(err) {
-		return 0, errors.Join(err, h.forgetNeighbours(bridge, addresses))
-	}
 	if err != nil {
 		return 0, err
 	}
@@ -191,9 +187,10 @@ func (h *Handle) bridgeRepairs(index int, s BridgeSpec) ([]*nl.NetlinkRequest, e
 	return requests, nil
 }
 
-// forgetNeighbours removes what the host knows about who has the addresses on
-// an interface, if that is there.
-func (h *Handle) forgetNeighbours(name string, addresses []netip.Addr) error {
+// ForgetNeighbours removes what the host knows about who has the addresses on an
+// interface, if that is there, so that their next owners are asked for at once. It waits
+// for whoever changes links, as one who deletes some does for milliseconds.
+func (h *Handle) ForgetNeighbours(name string, addresses []netip.Addr) error {
 	index, err := h.Index(name)
 	if errdefs.IsNotFound(err) {
 		return nil

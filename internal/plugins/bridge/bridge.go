@@ -62,8 +62,10 @@ type Network struct {
 	short  *shortcut
 	direct *connects
 
-	// expelled are the deletions of links that nobody waits for, and healing
-	// the watch over the packet filter.
+	stale stale
+
+	// background is what nobody waits for: the deletions of links, what the host is to
+	// forget, and the watch over the packet filter.
 	background sync.WaitGroup
 
 	mu      sync.Mutex
@@ -316,6 +318,9 @@ func (n *Network) Plan(p networkplugin.Port, options map[string]string) (any, er
 
 // Admit lets the port send from its own addresses.
 func (n *Network) Admit(_ context.Context, p networkplugin.Port) error {
+	if err := n.forgetStale(addressesOf(p)); err != nil {
+		return err
+	}
 	n.short.admit(n.portName(p.Key), fastPort(p))
 	return n.filter.Admit(n.filterPort(p))
 }
@@ -331,6 +336,7 @@ func (n *Network) Expel(_ context.Context, p networkplugin.Port) error {
 	index, err := links.Retire(n.portName(p.Key), n.bridge, retiredPrefix, addressesOf(p))
 	switch {
 	case errdefs.IsNotFound(err): // its sandbox has taken it along
+		n.forget(links, addressesOf(p))
 		err = nil
 	case err == nil:
 		n.discard(links, index, collection)
