@@ -89,6 +89,10 @@ func (c *Collection[T]) List() ([]T, error) {
 	return out, errors.Join(append(faults, err)...)
 }
 
+// Roomy reports whether there is so much room for the store that none of a few changes will be
+// refused for lack of it.
+func (c *Collection[T]) Roomy() bool { return c.store.roomy() }
+
 // Put stores a record, new or in place of an older one.
 func (c *Collection[T]) Put(id string, v T) error { return c.Change(map[string]*T{id: &v}) }
 

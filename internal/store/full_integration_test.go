@@ -52,6 +52,9 @@ func TestFullDisk(t *testing.T) {
 		if err != nil {
 			return err
 		}
+		if c.Roomy() {
+			return errors.New("a disk of 256 KiB is called roomy")
+		}
 		n := 0
 		for err == nil && n < 1000 {
 			if err = c.Put(fmt.Sprint(n), thing{Name: strings.Repeat("x", 4000)}); err == nil {
@@ -69,6 +72,22 @@ func TestFullDisk(t *testing.T) {
 		}
 		if got, err := c.Get("1"); err != nil || len(got.Name) != 4000 {
 			return fmt.Errorf("get when full: %w", err)
+		}
+		return nil
+	})
+}
+
+func TestRoomy(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	onSmallDisk(t, dir, "96m", func() error {
+		s, err := Open(filepath.Join(dir, "db"))
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		if !s.roomy() {
+			return errors.New("an empty disk of 96 MiB is not called roomy")
 		}
 		return nil
 	})

@@ -17,6 +17,7 @@ import (
 	"github.com/containerd/errdefs"
 	"go.etcd.io/bbolt"
 	bberrors "go.etcd.io/bbolt/errors"
+	"golang.org/x/sys/unix"
 )
 
 // lockTimeout is how long Open waits for another process to let go of the
@@ -65,6 +66,18 @@ func (s *Store) update(what string, f func(*bbolt.Tx) error) error {
 		return fmt.Errorf("%s: refused: %s is on a read-only file system: %w", what, s.path, errdefs.ErrFailedPrecondition)
 	}
 	return fmt.Errorf("%s: write %s: %w", what, s.path, err)
+}
+
+// spare is the room that is much, in bytes: a file grows by 16 MiB at a time, which are
+// written to bit by bit.
+const spare = 64 << 20
+
+func (s *Store) roomy() bool {
+	var disk unix.Statfs_t
+	if err := unix.Statfs(s.path, &disk); err != nil || disk.Flags&unix.ST_RDONLY != 0 {
+		return false
+	}
+	return disk.Bavail >= uint64(spare/disk.Bsize)
 }
 
 func openError(path string, err error) error {

@@ -150,6 +150,7 @@ func (s *Service) change(e *entry, r *run) wiring.Change {
 		Store: func(ctx context.Context, w []resource.AttachmentConfiguration) error {
 			return s.storeNetworks(ctx, e, w)
 		},
+		Roomy:   s.config.Records.Roomy,
 		Timeout: s.config.GraceTimeout,
 		Log:     s.config.Log,
 	}

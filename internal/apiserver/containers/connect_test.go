@@ -238,6 +238,46 @@ func TestDisconnectHanging(t *testing.T) {
 	}
 }
 
+// Where the disk may be full a disconnection is stored before the sandbox hears of it; where
+// it fails though there was room, it can be made again.
+func TestDisconnectIsNotStored(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		tight bool
+		left  string // in the sandbox
+		text  string
+	}{
+		"little room":  {tight: true, left: "a:eth0 b:eth1", text: "container web:"},
+		"broken, late": {left: "a:eth0", text: "disconnect it once more"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			id := w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"run"}, Networks: append(on("a"), static("b", "10.0.1.7")...)})
+			w.start(t, "web")
+			w.records.tight, w.records.fail = tc.tight, errdefs.ErrResourceExhausted
+			err := w.service.Disconnect(context.Background(), "web", "b", false)
+			if !errors.Is(err, errdefs.ErrResourceExhausted) || !strings.Contains(err.Error(), tc.text) {
+				t.Errorf("error %v, want one of the record with %q", err, tc.text)
+			}
+			if configured, stored, sandbox := w.wiring(t, "web"); configured != "a:eth0 b:eth1" || stored != configured || sandbox != tc.left {
+				t.Errorf("configured %q, stored %q, in the sandbox %q; want %q there", configured, stored, sandbox, tc.left)
+			}
+			if held := w.networks.held(); !slices.Contains(held, "reserved id-b "+id+"/eth1") {
+				t.Errorf("held %v, want its static address reserved", held)
+			}
+			w.records.fail = nil
+			if err := w.service.Disconnect(context.Background(), "web", "b", false); err != nil {
+				t.Errorf("disconnect once more: %v", err)
+			}
+			w.isWired(t, "web", "a:eth0", true)
+			if diff := cmp.Diff([]string{"id-a " + id + "/eth0"}, w.networks.held()); diff != "" {
+				t.Errorf("held (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // Changes of one container come one after the other, whatever else happens to it.
 func TestChangesAtOnce(t *testing.T) {
 	t.Parallel()

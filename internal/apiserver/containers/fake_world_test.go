@@ -231,7 +231,10 @@ type fakeRecords struct {
 	meet   func()       // is called by Put; nil: none
 	stuck  error        // of Delete
 	full   func() error // of Delete too; nil: never
+	tight  bool         // there is little room
 }
+
+func (f *fakeRecords) Roomy() bool { return !f.tight }
 
 func (f *fakeRecords) List() ([]record.Container, error) {
 	f.mu.Lock()

@@ -65,6 +65,8 @@ type Records interface {
 	List() ([]record.Container, error)
 	Put(id string, c record.Container) error
 	Delete(id string) error
+	// Roomy reports whether the disk has so much room that Put will not be refused.
+	Roomy() bool
 }
 
 // Config is what a Service needs. Fields without a default are required.

@@ -2,7 +2,8 @@
 // not.
 //
 // A change is acknowledged when what the container is to be on is stored and the sandbox is
-// changed. Connecting does both at once, disconnecting stores first. A
+// changed. Both are done at once, but that disconnecting stores first where the disk may
+// not take it: a change that is refused interrupts no traffic. A
 // crash before leaves a record and a sandbox that may differ in one attachment, which nobody was told
 // of. Reconcile takes it away from whichever of them has it: it was being connected, which
 // is taken back, or being disconnected, which is finished.
@@ -12,6 +13,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -47,6 +49,8 @@ type Change struct {
 	Explain func(error) error
 	// Store stores which networks the container is on.
 	Store func(context.Context, []resource.AttachmentConfiguration) error
+	// Roomy reports whether the disk has so much room that Store will not be refused.
+	Roomy func() bool
 	// Applied is told the attachments of the sandbox whenever they have changed.
 	Applied func([]resource.Attachment)
 	// Ended reports whether nothing of the sandbox is left, or nothing will be
@@ -68,8 +72,7 @@ func (c Change) Connect(ctx context.Context, wish resource.AttachmentConfigurati
 		return made, err
 	}
 	// The disk is waited for beside the sandbox.
-	stored := make(chan error, 1)
-	go func() { stored <- c.Store(ctx, append(slices.Clone(c.Container.Wishes), wish)) }()
+	stored := c.beginStore(ctx, append(slices.Clone(c.Container.Wishes), wish))
 	made, all, err := c.plug(ctx, one, &undo)
 	unwritten := <-stored
 	if unwritten == nil {
@@ -121,30 +124,46 @@ func (c Change) plug(ctx context.Context, one leases.Container, undo *revert.Sta
 func (c Change) Disconnect(ctx context.Context, place int, force bool) (err error) {
 	ctx = context.WithoutCancel(ctx)
 	wish := c.Container.Wishes[place]
-	var undo revert.Stack
-	defer undo.Run(&err)
-	if err := c.Store(ctx, slices.Delete(slices.Clone(c.Container.Wishes), place, place+1)); err != nil {
-		return err
-	}
-	undo.Add(func() error { return c.Store(ctx, c.Container.Wishes) })
+	stored := c.beginStore(ctx, slices.Delete(slices.Clone(c.Container.Wishes), place, place+1))
 	if c.Sandbox == nil {
-		undo.Success()
+		if err := <-stored; err != nil {
+			return err
+		}
 		c.release(ctx, wish)
 		return nil
+	}
+	if !c.Roomy() {
+		if err := <-stored; err != nil {
+			return err
+		}
+		stored <- nil
 	}
 	// The network is asked beside the sandbox: it waits until the sandbox has let go.
 	release := c.beginRelease(ctx, wish)
 	err = c.takeOut(ctx, wish.InterfaceName)
-	if err != nil && !force {
+	unwritten := <-stored
+	switch {
+	case unwritten != nil:
 		release.takeBack()
-		return err
-	}
-	if err != nil {
+		if err == nil {
+			unwritten = fmt.Errorf("%w; it is off the network until it starts again: disconnect it once more", unwritten)
+		}
+		return unwritten
+	case err != nil && !force:
+		release.takeBack()
+		return errors.Join(err, c.Store(ctx, c.Container.Wishes))
+	case err != nil:
 		c.Log.Warn("an interface stays until its container's end", "container", c.Container.ID, "interface", wish.InterfaceName, "error", err)
 	}
-	undo.Success()
 	release.wait()
 	return nil
+}
+
+// beginStore stores which networks the container is on, and then sends how that went.
+func (c Change) beginStore(ctx context.Context, wishes []resource.AttachmentConfiguration) chan error {
+	stored := make(chan error, 1)
+	go func() { stored <- c.Store(ctx, wishes) }()
+	return stored
 }
 
 // release is a request to a network to give up what it has for a wish.
