@@ -53,7 +53,7 @@ end() {
 }
 trap end EXIT
 
-rootfs "$ROOTFS" "$TRAFFIC"
+rootfs "$ROOTFS"
 bundle crun "$BUNDLE"
 patchbay system start >/dev/null
 patchbay image import "$ROOTFS" box:latest >/dev/null

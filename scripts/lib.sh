@@ -59,11 +59,9 @@ finish() {
 	exit "$code"
 }
 
-# rootfs ARCHIVE [PROGRAM...] packs busybox and its links into a root file system archive,
-# with further programs that need no libraries.
+# rootfs ARCHIVE packs busybox and its links into a root file system archive.
 rootfs() {
 	local tree=$work/rootfs busybox applet archive=$1
-	shift
 	busybox=$(command -v busybox)
 	mkdir -p "$tree"/{bin,dev,etc,proc,root,sys,tmp}
 	cp "$busybox" "$tree/bin/busybox"
@@ -72,7 +70,6 @@ rootfs() {
 	done
 	echo 'root:x:0:0:root:/root:/bin/sh' >"$tree/etc/passwd"
 	echo 'root:x:0:' >"$tree/etc/group"
-	[ $# = 0 ] || cp "$@" "$tree/bin/"
 	tar -C "$tree" -cf "$archive" .
 }
 

@@ -126,7 +126,7 @@ func (d *Docker) Start(ctx context.Context, b Box) error {
 	if b.Publish != "" {
 		args = append(args, "--publish", b.Publish)
 	}
-	if err := d.do(ctx, append(append(args, "box"), b.command()...)...); err != nil {
+	if err := d.do(ctx, append(append(args, "box"), waits...)...); err != nil {
 		return err
 	}
 	for i := 1; i < b.Networks; i++ {

@@ -44,24 +44,19 @@ type Keeper interface {
 	Host() *host.Host
 }
 
-// Box is a container that goes on.
+// Box is a container that waits.
 type Box struct {
 	Name     string
-	Networks int      // on the first so many
-	Publish  string   // "HOST-PORT:CONTAINER-PORT", TCP; "": none
-	Command  []string // nil: one that waits
+	Networks int    // on the first so many
+	Publish  string // "HOST-PORT:CONTAINER-PORT", TCP; "": none
 	// ReachesHost asks for a way to services of the host, where that is not
 	// so for every container. It takes the place of Networks.
 	ReachesHost bool
 	Network     string // of Patchbay's alone, in the place of Networks; "": those
 }
 
-func (b Box) command() []string {
-	if b.Command == nil {
-		return []string{"sleep", "1000000"}
-	}
-	return b.Command
-}
+// waits is the command of every box.
+var waits = []string{"sleep", "1000000"}
 
 // networks is how many it has where each of them reaches the host.
 func (b Box) networks() int {

@@ -88,7 +88,7 @@ func (p Patchbay) Start(ctx context.Context, b Box) error {
 	if b.Publish != "" {
 		args = append(args, "--publish", b.Publish)
 	}
-	return p.do(ctx, append(append(args, "box"), b.command()...)...)
+	return p.do(ctx, append(append(args, "box"), waits...)...)
 }
 
 // Network makes a network more, which remove deletes.

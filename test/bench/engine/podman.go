@@ -122,7 +122,7 @@ func (p *Podman) Start(ctx context.Context, b Box) error {
 	if b.Publish != "" {
 		args = append(args, "--publish", b.Publish)
 	}
-	return p.do(ctx, append(append(args, podmanImage), b.command()...)...)
+	return p.do(ctx, append(append(args, podmanImage), waits...)...)
 }
 
 // Remove deletes containers.

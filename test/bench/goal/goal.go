@@ -16,10 +16,11 @@ const (
 	Bridge   = "bare bridge"
 	Direct   = "container's own address"
 	Direct6  = "container's own IPv6 address"
-	// Again is Direct once more under another name: by how much the two differ is what the others'
+	// The same once more under another name: by how much the two differ is what the others'
 	// differences are worth.
-	Again = "container's own address, again"
-	First = "beside none"
+	DirectAgain = "container's own address, again"
+	BridgeAgain = "bare bridge, again"
+	First       = "beside none"
 )
 
 // Target is one figure to be reached.

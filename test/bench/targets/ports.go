@@ -31,13 +31,13 @@ func (b *bench) ports(ctx context.Context, p *result.Part) (err error) {
 	faults := b.absent(goal.Podman, goal.Docker)
 	var readings []reading
 	for _, e := range b.keepers() {
-		in, err := startServer(ctx, e, engine.Box{Name: "web", Networks: 1, Publish: servedPort + ":" + servedPort})
+		in, end, err := b.startServer(ctx, e, engine.Box{Name: "web", Networks: 1, Publish: servedPort + ":" + servedPort})
 		if err != nil {
 			b.say("%s: %v", e.Name(), err)
 			faults = append(faults, fault(e.Name(), err))
 			continue
 		}
-		undo = append(undo, in.Close, func() error { return e.Remove(context.WithoutCancel(ctx), "web") })
+		undo = append(undo, end)
 		address, err := addressOf(ctx, in)
 		if err != nil {
 			return err
@@ -96,7 +96,7 @@ func (b *bench) portReadings(e engine.Keeper, address string) []reading {
 		b.requests(e.Name(), "outside", at.Outside(), host.Address, servedPort),
 	}
 	if direct == goal.Direct {
-		readings = append(readings, b.requests(goal.Again, "host", at.Inside(), address, servedPort))
+		readings = append(readings, b.requests(goal.DirectAgain, "host", at.Inside(), address, servedPort))
 	}
 	return readings
 }
@@ -115,13 +115,11 @@ func (b *bench) ownReadings(ctx context.Context, e engine.Patchbay, web *netns.N
 		return nil, end, err
 	}
 	end = remove
-	in, err := startServer(ctx, e, engine.Box{Name: name, Network: name, Publish: port + ":" + servedPort})
+	_, stop, err := b.startServer(ctx, e, engine.Box{Name: name, Network: name, Publish: port + ":" + servedPort})
 	if err != nil {
 		return nil, end, err
 	}
-	end = func() error {
-		return errors.Join(in.Close(), e.Remove(context.WithoutCancel(ctx), name), remove())
-	}
+	end = func() error { return errors.Join(stop(), remove()) }
 	at := e.Host().Inside()
 	return []reading{
 		b.requests(goal.Direct6, "loopback6", at, address, servedPort),
