@@ -164,6 +164,7 @@ func verdictOf(s *nftables.Set) part {
 const (
 	stateEstablished = 1 << 1
 	stateRelated     = 1 << 2
+	statusSeenReply  = 1 << 1
 	statusDNAT       = 1 << 5
 )
 
@@ -172,8 +173,17 @@ func conntrack(key expr.CtKey, bits uint32) part {
 	return append(part{&expr.Ct{Key: key, Register: firstField}}, anyBit(binaryutil.NativeEndian.PutUint32(bits))...)
 }
 
-// beginsConnection matches the first packet of either side of a TCP connection. Before a
-// lookup in a set it spares that to all others.
+// conntrackAll matches where all of the bits of the status are set.
+func conntrackAll(bits uint32) part {
+	mask := binaryutil.NativeEndian.PutUint32(bits)
+	return part{
+		&expr.Ct{Key: expr.CtKeySTATUS, Register: firstField},
+		&expr.Bitwise{SourceRegister: firstField, DestRegister: firstField, Len: 4, Mask: mask, Xor: make([]byte, 4)},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: firstField, Data: mask},
+	}
+}
+
+// beginsConnection matches the first packet of either side of a TCP connection.
 func beginsConnection() part {
 	const syn, reset = 0x02, 0x04
 	all := append(l4proto(unix.IPPROTO_TCP), load(tcpFlags, firstField)...)
@@ -224,6 +234,8 @@ var (
 	drop       = verdict(expr.VerdictDrop, "")
 	masquerade = part{&expr.Masq{}}
 )
+
+func jump(chain string) part { return verdict(expr.VerdictJump, chain) }
 
 func goTo(chain string) part { return verdict(expr.VerdictGoto, chain) }
 

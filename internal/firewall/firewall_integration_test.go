@@ -4,7 +4,6 @@ package firewall_test
 
 import (
 	"context"
-	"flag"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -21,7 +20,6 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // ruleset is what nft shows of the namespace.
 func ruleset(t *testing.T, ns *netns.Namespace) string {
@@ -42,7 +40,7 @@ func nft(t *testing.T, ns *netns.Namespace, args ...string) string {
 func golden(t *testing.T, file, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", file)
-	if *update {
+	if *firewall.Update {
 		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -141,6 +141,7 @@ const (
 	chainHostNone     = "host-none"
 	chainHostGateway  = "host-gateway"
 	chainHostAll      = "host-all"
+	chainBegin        = "begin" // first packets of TCP connections
 )
 
 // inetTable isolates networks from one another, from the outside and from the
@@ -159,10 +160,14 @@ func inetTable() definition {
 	neighbours6 := d.set(setNeighbours6, false, nftables.TypeIFName, nftables.TypeIP6Addr)
 	host := d.set(mapHost, true, nftables.TypeIFName)
 
+	// Frames within a bridge come by here where br_netfilter is on.
+	within := part(rule(iifname(firstField), oifname(afterName), in(loops)))
 	d.chain(sub(chainFromNAT),
 		rule(conntrack(expr.CtKeySTATUS, statusDNAT), leave), // a published port is open to all
-		rule(oifname(firstField), in(bridges), drop))
-	d.chain(sub(chainFromInternal), rule(drop))
+		rule(oifname(firstField), notIn(bridges), accept),
+		rule(within, accept),
+		rule(drop))
+	d.chain(sub(chainFromInternal), rule(within, accept), rule(drop))
 	for i := range d.chains {
 		d.chains[i].member = true
 	}
@@ -192,11 +197,16 @@ func inetTable() definition {
 		rule(icmp(unix.IPPROTO_ICMPV6, echoRequest6), accept),
 		rule(drop),
 	})...)
+	d.chain(sub(chainBegin),
+		rule(within, leave),
+		rule(iifname(firstField), in(bridges), clampSegments()),
+		rule(oifname(firstField), in(bridges), clampSegments()))
 	d.chain(hook("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter),
-		// Frames within a bridge come by here where br_netfilter is on.
-		rule(iifname(firstField), oifname(afterName), in(loops), accept),
-		rule(beginsConnection(), iifname(firstField), in(bridges), clampSegments()),
-		rule(beginsConnection(), oifname(firstField), in(bridges), clampSegments()),
+		rule(beginsConnection(), jump(chainBegin)),
+		// A published port that has answered was let through both ways: nothing is looked up for
+		// its packets. Other connections that are known are not, for one between two networks may have begun
+		// while somebody had taken the rules away.
+		rule(conntrackAll(statusSeenReply|statusDNAT), accept),
 		rule(iifname(firstField), verdictOf(from)),
 		rule(oifname(firstField), verdictOf(to)))
 	d.chain(hook("input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter),

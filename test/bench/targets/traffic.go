@@ -89,7 +89,7 @@ func (b *bench) traffic(ctx context.Context, p *result.Part) (err error) {
 		{ID: "roundtrip-containers", What: goal.Name("roundtrip-containers"), Unit: "µs", Series: faults},
 		{ID: "roundtrip-host", What: goal.Name("roundtrip-host"), Unit: "µs", Series: faults},
 	}
-	return b.read(ctx, b.rounds(35, 6), p.Measurements, readings)
+	return b.read(ctx, b.rounds(25, 6), p.Measurements, readings)
 }
 
 // bareRoutes are those over a bridge of the kernel's.
