@@ -120,6 +120,14 @@ func anyBit(mask []byte) part {
 	}
 }
 
+// bitsAre matches where the bits of the mask in the first field are as wanted.
+func bitsAre(mask, wanted []byte) part {
+	return part{
+		&expr.Bitwise{SourceRegister: firstField, DestRegister: firstField, Len: uint32(len(mask)), Mask: mask, Xor: make([]byte, len(mask))},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: firstField, Data: wanted},
+	}
+}
+
 // fragmentOffset6 loads offset and flags of an IPv6 fragment header.
 func fragmentOffset6(register uint32) part {
 	return part{&expr.Exthdr{DestRegister: register, Type: unix.IPPROTO_FRAGMENT, Offset: 2, Len: 2, Op: expr.ExthdrOpIpv6}}
@@ -175,21 +183,15 @@ func conntrack(key expr.CtKey, bits uint32) part {
 
 // conntrackAll matches where all of the bits of the status are set.
 func conntrackAll(bits uint32) part {
-	mask := binaryutil.NativeEndian.PutUint32(bits)
-	return part{
-		&expr.Ct{Key: expr.CtKeySTATUS, Register: firstField},
-		&expr.Bitwise{SourceRegister: firstField, DestRegister: firstField, Len: 4, Mask: mask, Xor: make([]byte, 4)},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: firstField, Data: mask},
-	}
+	all := binaryutil.NativeEndian.PutUint32(bits)
+	return append(part{&expr.Ct{Key: expr.CtKeySTATUS, Register: firstField}}, bitsAre(all, all)...)
 }
 
 // beginsConnection matches the first packet of either side of a TCP connection.
 func beginsConnection() part {
 	const syn, reset = 0x02, 0x04
 	all := append(l4proto(unix.IPPROTO_TCP), load(tcpFlags, firstField)...)
-	return append(all,
-		&expr.Bitwise{SourceRegister: firstField, DestRegister: firstField, Len: 1, Mask: []byte{syn | reset}, Xor: []byte{0}},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: firstField, Data: []byte{syn}})
+	return append(all, bitsAre([]byte{syn | reset}, []byte{syn})...)
 }
 
 // clampSegments lowers the maximum segment size that a TCP connection begins

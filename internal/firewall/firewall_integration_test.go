@@ -20,7 +20,6 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-
 // ruleset is what nft shows of the namespace.
 func ruleset(t *testing.T, ns *netns.Namespace) string {
 	t.Helper()

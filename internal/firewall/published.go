@@ -89,9 +89,7 @@ func masked(f field, p netip.Prefix) part {
 	for bit := range p.Bits() {
 		mask[bit/8] |= 0x80 >> (bit % 8)
 	}
-	return append(load(f, firstField),
-		&expr.Bitwise{SourceRegister: firstField, DestRegister: firstField, Len: f.len, Mask: mask, Xor: make([]byte, f.len)},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: firstField, Data: p.Addr().AsSlice()})
+	return append(load(f, firstField), bitsAre(mask, p.Addr().AsSlice())...)
 }
 
 // dnat sends a packet to where the map says for the first fields, if it does.

@@ -3,7 +3,6 @@ package firewall
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"testing"
 
 	"github.com/google/nftables"
@@ -148,8 +147,6 @@ func (w *walk) meta(key expr.MetaKey) []byte {
 		return []byte{unix.IPPROTO_TCP}
 	case expr.MetaKeyNFPROTO:
 		return []byte{unix.NFPROTO_IPV4}
-	case expr.MetaKeyPROTOCOL:
-		return binary.BigEndian.AppendUint16(nil, unix.ETH_P_IP)
 	default:
 		w.t.Fatalf("meta %v", key)
 		return nil
@@ -194,8 +191,4 @@ func (w *walk) lookup(e *expr.Lookup) (matches bool, v *expr.Verdict) {
 	}
 	w.t.Fatalf("set %s", e.SetName)
 	return false, nil
-}
-
-func (c cost) String() string {
-	return fmt.Sprintf("%d chains, %d expressions, %d lookups", c.chains, c.expressions, c.lookups)
 }
