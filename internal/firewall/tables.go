@@ -197,18 +197,7 @@ func inetTable() definition {
 		rule(icmp(unix.IPPROTO_ICMPV6, echoRequest6), accept),
 		rule(drop),
 	})...)
-	d.chain(sub(chainBegin),
-		rule(within, leave),
-		rule(iifname(firstField), in(bridges), clampSegments()),
-		rule(oifname(firstField), in(bridges), clampSegments()))
-	d.chain(hook("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter),
-		rule(beginsConnection(), jump(chainBegin)),
-		// A published port that has answered was let through both ways: nothing is looked up for
-		// its packets. Other connections that are known are not, for one between two networks may have begun
-		// while somebody had taken the rules away.
-		rule(conntrackAll(statusSeenReply|statusDNAT), accept),
-		rule(iifname(firstField), verdictOf(from)),
-		rule(oifname(firstField), verdictOf(to)))
+	d.addForward(within, bridges, from, to)
 	d.chain(hook("input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter),
 		rule(iifname(firstField), verdictOf(host)))
 	d.addPublished()
@@ -223,4 +212,20 @@ func inetTable() definition {
 		rule(conntrack(expr.CtKeySTATUS, statusDNAT), ip4, masked(ip4Source, loopback4), oifname(firstField), in(masq), masquerade),
 		rule(iifname(firstField), in(masq), oifname(firstField), notIn(bridges), masquerade))
 	return d
+}
+
+// addForward adds the chain of what is forwarded, but for the ones that its maps lead to.
+func (d *definition) addForward(within part, bridges, from, to *nftables.Set) {
+	d.chain(sub(chainBegin),
+		rule(within, leave),
+		rule(iifname(firstField), in(bridges), clampSegments()),
+		rule(oifname(firstField), in(bridges), clampSegments()))
+	d.chain(hook("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter),
+		rule(beginsConnection(), jump(chainBegin)),
+		// A published port that has answered was let through both ways: nothing is looked up for
+		// its packets. Other connections that are known are not, for one between two networks may have begun
+		// while somebody had taken the rules away.
+		rule(conntrackAll(statusSeenReply|statusDNAT), accept),
+		rule(iifname(firstField), verdictOf(from)),
+		rule(oifname(firstField), verdictOf(to)))
 }
