@@ -165,15 +165,13 @@ func inetTable() definition {
 	d.chain(sub(chainFromNAT),
 		rule(conntrack(expr.CtKeySTATUS, statusDNAT), leave), // a published port is open to all
 		rule(oifname(firstField), notIn(bridges), accept),
-		rule(within, accept),
-		rule(drop))
+		rule(within, accept), rule(drop))
 	d.chain(sub(chainFromInternal), rule(within, accept), rule(drop))
 	for i := range d.chains {
 		d.chains[i].member = true
 	}
 	known := conntrack(expr.CtKeySTATE, stateEstablished|stateRelated)
-	d.chain(sub(chainToNAT),
-		rule(known, accept),
+	d.chain(sub(chainToNAT), rule(known, accept),
 		rule(conntrack(expr.CtKeySTATUS, statusDNAT), accept),
 		rule(drop))
 	d.chain(sub(chainToInternal), rule(drop))
@@ -216,8 +214,7 @@ func inetTable() definition {
 
 // addForward adds the chain of what is forwarded, but for the ones that its maps lead to.
 func (d *definition) addForward(within part, bridges, from, to *nftables.Set) {
-	d.chain(sub(chainBegin),
-		rule(within, leave),
+	d.chain(sub(chainBegin), rule(within, leave),
 		rule(iifname(firstField), in(bridges), clampSegments()),
 		rule(oifname(firstField), in(bridges), clampSegments()))
 	d.chain(hook("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter),
