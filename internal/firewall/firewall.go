@@ -28,6 +28,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/firewall/connection"
+	"patchbay.dev/patchbay/internal/hostnews"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/resource"
 )
@@ -67,6 +68,7 @@ type Config struct {
 	Reach     Reach
 	Host      HostAccess
 	Namespace *netns.Namespace // nil: that of the process
+	Listener  hostnews.Place   // of that namespace, which hears of the packet filter
 	Log       *slog.Logger     // nil: slog.Default
 }
 

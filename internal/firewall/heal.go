@@ -5,15 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
-	"syscall"
 
 	"github.com/google/nftables"
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/firewall/interest"
+	"patchbay.dev/patchbay/internal/hostnews"
 	"patchbay.dev/patchbay/internal/subscription"
 )
 
@@ -85,34 +83,42 @@ func (n *Network) differences(c *nftables.Conn, plain bool) (faults []string, er
 	return faults, nil
 }
 
-// Watch is a subscription to what the kernel tells of the packet filter.
+// Watch is what is told of the packet filter.
 type Watch struct {
 	network *Network
-	socket  *subscription.Subscription
+	source  *hostnews.Source
 }
 
 // Watch begins to gather the removals that may hurt the network. An error means
 // that the kernel does not tell of changes. What is removed from now on is repaired
 // by Heal, to which the watch has to come.
 func (n *Network) Watch() (*Watch, error) {
-	filter, err := interest.Removals(n.config.Network)
+	source, err := hostnews.Open(n.config.Listener, hostnews.Interest{Table: TableName, Owner: n.config.Network}, n.subscribe)
 	if err != nil {
 		return nil, fmt.Errorf("nftables: watch: %w", err)
 	}
+	return &Watch{n, source}, nil
+}
+
+func (n *Network) subscribe() (*subscription.Subscription, error) {
+	filter, err := interest.Removals(n.config.Network)
+	if err != nil {
+		return nil, err
+	}
 	socket, err := subscription.Open(n.config.Namespace, unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES)
 	if err != nil {
-		return nil, fmt.Errorf("nftables: watch: %w", err)
+		return nil, err
 	}
 	if err := socket.Filter(filter); err != nil { // then each change wakes the process
 		n.config.Log.Warn("the watch of the packet filter is told of other networks too", "error", err)
 	}
-	return &Watch{n, socket}, nil
+	return socket, nil
 }
 
 // Heal repairs the tables whenever somebody else removes something of them,
 // until ctx ends.
 func (w *Watch) Heal(ctx context.Context) {
-	stop := context.AfterFunc(ctx, w.socket.Close)
+	stop := context.AfterFunc(ctx, w.source.Close)
 	defer stop()
 
 	hurt := make(chan struct{}, 1) // one repair answers for all removals before it
@@ -125,7 +131,7 @@ func (w *Watch) Heal(ctx context.Context) {
 	defer repairs.Wait()
 	defer close(hurt)
 	for ctx.Err() == nil {
-		messages, err := w.socket.Receive()
+		messages, err := w.source.Receive()
 		if err != nil && !errors.Is(err, unix.ENOBUFS) {
 			break
 		}
@@ -174,20 +180,7 @@ func (n *Network) removes(kind uint16, data []byte) bool {
 // elementKey is the key of the first element that a message speaks of: the
 // kernel sends one for each.
 func elementKey(data []byte) ([]byte, error) {
-	const header = 4 // struct nfgenmsg
-	b := data[min(header, len(data)):]
-	for _, kind := range []uint16{unix.NFTA_SET_ELEM_LIST_ELEMENTS, unix.NFTA_LIST_ELEM, unix.NFTA_SET_ELEM_KEY, unix.NFTA_DATA_VALUE} {
-		attributes, err := nl.ParseRouteAttr(b)
-		if err != nil {
-			return nil, err
-		}
-		at := slices.IndexFunc(attributes, func(a syscall.NetlinkRouteAttr) bool { return a.Attr.Type&^unix.NLA_F_NESTED == kind })
-		if at < 0 {
-			return nil, fmt.Errorf("attribute %d is not there", kind)
-		}
-		b = attributes[at].Value
-	}
-	return b, nil
+	return interest.Element(data, unix.NFTA_SET_ELEM_KEY, unix.NFTA_DATA_VALUE)
 }
 
 // isNeighbour reports whether the key of an element is of a port's address.

@@ -6,8 +6,10 @@ package subscription
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -28,17 +30,52 @@ func Open(ns *netns.Namespace, protocol int, groups ...int) (*Subscription, erro
 	if err != nil {
 		return nil, fmt.Errorf("netlink: subscribe: %w", err)
 	}
-	s := &Subscription{file: os.NewFile(uintptr(fd), "netlink")}
-	if s.raw, err = s.file.SyscallConn(); err == nil {
-		for _, group := range groups {
-			err = errors.Join(err, s.Join(group))
-		}
+	s, err := of(fd, "netlink")
+	if err != nil {
+		return nil, err
+	}
+	for _, group := range groups {
+		err = errors.Join(err, s.Join(group))
 	}
 	if err != nil {
 		s.Close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// Dial returns one of what a process sends by a unix socket (SOCK_SEQPACKET): datagrams of
+// netlink messages. It has no groups and no filter.
+func Dial(path string) (*Subscription, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("socket: %w", err)
+	}
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("dial %s: %w", path, err)
+	}
+	return of(fd, path)
+}
+
+// of takes a socket over that does not block.
+func of(fd int, name string) (*Subscription, error) {
+	s := &Subscription{file: os.NewFile(uintptr(fd), name)}
+	var err error
+	if s.raw, err = s.file.SyscallConn(); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Bound has a Receive fail with os.ErrDeadlineExceeded at a time, zero for never.
+func (s *Subscription) Bound(until time.Time) error { return s.file.SetReadDeadline(until) }
+
+// Write sends a datagram to the process that was dialed.
+func (s *Subscription) Write(datagram []byte) error {
+	_, err := s.file.Write(datagram)
+	return err
 }
 
 func socket(ns *netns.Namespace, protocol int) (fd int, err error) {
@@ -102,13 +139,17 @@ func (s *Subscription) Send(request []byte) (err error) {
 }
 
 // Receive waits for messages. Its error is unix.ENOBUFS when some were lost, for which there
-// was no room, and os.ErrClosed after Close.
+// was no room, os.ErrClosed after Close, and io.EOF where it was dialed and the other side has
+// ended.
 func (s *Subscription) Receive() (messages []syscall.NetlinkMessage, err error) {
 	failed := s.raw.Read(func(fd uintptr) (done bool) {
 		messages, err = receive(int(fd))
 		return !errors.Is(err, unix.EAGAIN)
 	})
-	if failed != nil {
+	switch {
+	case errors.Is(failed, os.ErrDeadlineExceeded):
+		return nil, failed
+	case failed != nil:
 		return nil, os.ErrClosed // as above
 	}
 	return messages, err
@@ -118,6 +159,9 @@ func receive(fd int) ([]syscall.NetlinkMessage, error) {
 	size, _, err := unix.Recvfrom(fd, nil, unix.MSG_PEEK|unix.MSG_TRUNC) // does not wait: never EINTR
 	if err != nil {
 		return nil, err
+	}
+	if size == 0 {
+		return nil, io.EOF
 	}
 	data := make([]byte, size)
 	if size, _, err = unix.Recvfrom(fd, data, 0); err != nil {

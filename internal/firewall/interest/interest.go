@@ -5,7 +5,11 @@ package interest
 
 import (
 	"encoding/binary"
+	"fmt"
+	"slices"
+	"syscall"
 
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
@@ -17,6 +21,7 @@ const (
 	netlinkHeader   = 16
 	netfilterHeader = 4
 	attributeHeader = 4
+	commentHeader   = 2
 	typeAt          = 4
 )
 
@@ -29,7 +34,7 @@ const offsetSlot, lengthSlot = 0, 1
 
 // Removals is a socket filter that passes datagrams which tell of a removal of
 // tables, chains, rules or sets, whoever's, or of an element with a comment that
-// begins with the id of a network. What it cannot make out passes as well.
+// begins with the id of a network, of any for an empty one. What it cannot make out passes as well.
 func Removals(network string) (sockfilter.Filter, error) {
 	one := inMessage(network)
 	program := []bpf.Instruction{
@@ -41,6 +46,33 @@ func Removals(network string) (sockfilter.Filter, error) {
 	}
 	program = append(program, stopAtEnd()...)
 	return sockfilter.Assemble(append(program, sockfilter.Pass))
+}
+
+// Element is an attribute of the first element that a message of the packet filter speaks of:
+// the one that a path of attributes leads to.
+func Element(data []byte, path ...uint16) ([]byte, error) {
+	b := data[min(netfilterHeader, len(data)):]
+	for _, kind := range append([]uint16{unix.NFTA_SET_ELEM_LIST_ELEMENTS, unix.NFTA_LIST_ELEM}, path...) {
+		attributes, err := nl.ParseRouteAttr(b)
+		if err != nil {
+			return nil, err
+		}
+		at := slices.IndexFunc(attributes, func(a syscall.NetlinkRouteAttr) bool { return a.Attr.Type&^unix.NLA_F_NESTED == kind })
+		if at < 0 {
+			return nil, fmt.Errorf("attribute %d is not there", kind)
+		}
+		b = attributes[at].Value
+	}
+	return b, nil
+}
+
+// Comment is that of the first element that a message speaks of, nil where it has none.
+func Comment(data []byte) []byte {
+	comment, err := Element(data, unix.NFTA_SET_ELEM_USERDATA)
+	if err != nil || len(comment) < commentHeader {
+		return nil
+	}
+	return comment[commentHeader:]
 }
 
 // stopAtEnd drops the datagram when the last of its messages has been looked at,
@@ -103,7 +135,7 @@ func inElement(network string) []bpf.Instruction {
 			bpf.LoadConstant{Dst: bpf.RegX, Val: inner},
 			bpf.LoadExtension{Num: bpf.ExtNetlinkAttrNested})
 	}
-	compare := compareText(network, attributeHeader+2)
+	compare := compareText(network, attributeHeader+commentHeader)
 	out = append(out, bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipTrue: uint8(len(compare) + 1)}, bpf.TAX{}) // without a comment: not ours
 	return append(out, compare...)
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"syscall"
 
+	"patchbay.dev/patchbay/internal/hostnews"
 	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/link/rtnl"
 )
@@ -16,13 +17,11 @@ import (
 // on one interface, one line each: now, and whenever that changes, until ctx
 // ends. An error means that the kernel does not tell.
 func Watch(ctx context.Context, links *link.Handle, except string, subnets []netip.Prefix, report func([]string)) error {
-	news, err := rtnl.WatchPrefixes(links.Namespace(), subnets)
+	lookout, err := Keep(links, hostnews.Place{}, subnets)
 	if err != nil {
-		return fmt.Errorf("watch addresses and routes: %w", err)
+		return err
 	}
-	w := watch{links: links, news: news, except: except, subnets: subnets, report: report}
-	w.look(true)
-	rtnl.Follow(ctx, news.Socket, w.changed)
+	lookout.Watch(ctx, links, except, report)
 	return nil
 }
 
@@ -30,22 +29,33 @@ func Watch(ctx context.Context, links *link.Handle, except string, subnets []net
 type Lookout struct {
 	news    rtnl.News
 	subnets []netip.Prefix
+	clear   bool // nothing overlapped when it was opened
 }
 
-// LookOut opens one. With a survey after it and Narrow, a network that is made where nothing
-// is in its way has looked at its host once: what comes later is for Watch.
-func LookOut(links *link.Handle) (*Lookout, error) {
-	news, err := rtnl.WatchAllPrefixes(links.Namespace())
+// Keep opens one for subnets that are in use. It hears by a listener where there is one.
+func Keep(links *link.Handle, listener hostnews.Place, subnets []netip.Prefix) (*Lookout, error) {
+	news, err := rtnl.WatchPrefixes(links.Namespace(), listener, subnets)
 	if err != nil {
 		return nil, fmt.Errorf("watch addresses and routes: %w", err)
 	}
-	return &Lookout{news: news}, nil
+	return &Lookout{news: news, subnets: subnets}, nil
+}
+
+// LookOut opens one. With a survey after it and Narrow, a network that is made where nothing
+// is in its way has looked at its host once: what comes later is for Watch. It hears by a
+// listener where there is one.
+func LookOut(links *link.Handle, listener hostnews.Place) (*Lookout, error) {
+	news, err := rtnl.WatchAllPrefixes(links.Namespace(), listener)
+	if err != nil {
+		return nil, fmt.Errorf("watch addresses and routes: %w", err)
+	}
+	return &Lookout{news: news, clear: true}, nil
 }
 
 // Narrow says which subnets it is about. It comes soon: until then all of the host's news wake
 // the process.
-func (l *Lookout) Narrow(subnets []netip.Prefix) error {
-	if err := l.news.Narrow(subnets); err != nil {
+func (l *Lookout) Narrow(links *link.Handle, subnets []netip.Prefix) error {
+	if err := l.news.Narrow(links.Namespace(), subnets); err != nil {
 		return fmt.Errorf("watch addresses and routes: %w", err)
 	}
 	l.subnets = subnets
@@ -53,13 +63,17 @@ func (l *Lookout) Narrow(subnets []netip.Prefix) error {
 }
 
 // Close ends it, if Watch does not.
-func (l *Lookout) Close() { l.news.Socket.Close() }
+func (l *Lookout) Close() { l.news.Source.Close() }
 
-// Watch is the function Watch where nothing overlapped when the lookout was opened.
+// Watch is the function Watch by what the lookout has gathered and will.
 func (l *Lookout) Watch(ctx context.Context, links *link.Handle, except string, report func([]string)) {
 	w := watch{links: links, news: l.news, except: except, subnets: l.subnets, report: report}
-	report(nil)
-	rtnl.Follow(ctx, l.news.Socket, w.changed)
+	if l.clear {
+		report(nil)
+	} else {
+		w.look(true)
+	}
+	rtnl.Follow(ctx, l.news.Source, w.changed)
 }
 
 // watch is a Watch that is under way.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"patchbay.dev/patchbay/internal/hostnews"
 	"patchbay.dev/patchbay/internal/link/overlaps"
 	"patchbay.dev/patchbay/internal/netnstest"
 	"patchbay.dev/patchbay/resource"
@@ -84,7 +85,7 @@ func TestLookout(t *testing.T) {
 	netnstest.Bridge(t, host, "other")
 	subnets := []netip.Prefix{netip.MustParsePrefix("10.9.0.0/24"), netip.MustParsePrefix("fd09::/64")}
 	for name, address := range map[string]string{"before Narrow": "10.9.0.7/32", "before Watch": "fd09::7/128", "never": ""} {
-		lookout, err := overlaps.LookOut(h)
+		lookout, err := overlaps.LookOut(h, hostnews.Place{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +98,7 @@ func TestLookout(t *testing.T) {
 			}
 		}
 		come("before Narrow")
-		if err := lookout.Narrow(subnets); err != nil {
+		if err := lookout.Narrow(h, subnets); err != nil {
 			t.Fatal(err)
 		}
 		come("before Watch")

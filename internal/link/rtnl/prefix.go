@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// prefixOf returns the destination of a route or the subnet of an address, zero for any other
+// PrefixOf returns the destination of a route or the subnet of an address, zero for any other
 // message, and the index of its interface, 0 where it is not one.
-func prefixOf(m syscall.NetlinkMessage) (p netip.Prefix, index int) {
+func PrefixOf(m syscall.NetlinkMessage) (p netip.Prefix, index int) {
 	var header int
 	var bits uint8
 	switch m.Header.Type {

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -22,6 +23,8 @@ import (
 
 	"patchbay.dev/patchbay/internal/fastpath"
 	"patchbay.dev/patchbay/internal/firewall"
+	"patchbay.dev/patchbay/internal/hostnews"
+	"patchbay.dev/patchbay/internal/hostnews/listener"
 	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/link/loopback"
 	"patchbay.dev/patchbay/internal/link/overlaps"
@@ -58,9 +61,11 @@ type Network struct {
 	bridge string
 	log    *slog.Logger
 	host   *netns.Namespace // nil: the process's
-	filter *firewall.Network
-	short  *shortcut
-	direct *connects
+	// listener hears of the host for this and other networks, where it is not nowhere.
+	listener hostnews.Place
+	filter   *firewall.Network
+	short    *shortcut
+	direct   *connects
 
 	stale stale
 
@@ -119,8 +124,26 @@ func newIn(host *netns.Namespace, c networkplugin.Configuration) (*Network, erro
 	}
 	n := &Network{id: c.ID, reach: reach, access: access, fast: fast, bridge: bridgePrefix + c.ID[:12], log: log, host: host}
 	n.short, n.direct = newShortcut(host, n.bridge, fast, log), newConnects(host, fast, log)
-	n.filter = firewall.New(firewall.Config{Network: c.ID, Bridge: n.bridge, Reach: reach, Host: access, Namespace: host, Log: log})
+	if host == nil && c.StateDirectory != "" {
+		n.listener = listenerOf(c)
+	}
+	n.filter = firewall.New(firewall.Config{
+		Network: c.ID, Bridge: n.bridge, Reach: reach, Host: access, Namespace: host, Listener: n.listener, Log: log,
+	})
 	return n, nil
+}
+
+// fewPrefixes are those of so few networks that one process more, which hears for all of them,
+// would cost more than it saves.
+const fewPrefixes = 32
+
+// listenerOf is in the run root of the instance, above networks/ID/state.
+func listenerOf(c networkplugin.Configuration) hostnews.Place {
+	place := listener.At(filepath.Join(c.StateDirectory, "../../.."))
+	if len(c.Used) < fewPrefixes {
+		place.Begin = nil
+	}
+	return place
 }
 
 func reachOf(variant string) (firewall.Reach, error) {
@@ -381,13 +404,13 @@ func (n *Network) Warn(ctx context.Context, report func([]string)) {
 	n.lookout = nil
 	subnets := subnetsOf(n.spec)
 	n.mu.Unlock()
-	if lookout != nil {
-		lookout.Watch(ctx, links, n.bridge, report)
-		return
+	if lookout == nil {
+		if lookout, err = overlaps.Keep(links, n.listener, subnets); err != nil {
+			report([]string{err.Error()})
+			return
+		}
 	}
-	if err := overlaps.Watch(ctx, links, n.bridge, subnets, report); err != nil {
-		report([]string{err.Error()})
-	}
+	lookout.Watch(ctx, links, n.bridge, report)
 }
 
 // Stop ends the watch; with remove, bridge, ports and elements of the packet

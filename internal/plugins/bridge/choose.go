@@ -85,13 +85,13 @@ func (n *Network) chooseWatched(links *link.Handle, c networkplugin.Configuratio
 	if !isNew(c) {
 		return n.choose(links, c)
 	}
-	lookout, err := overlaps.LookOut(links)
+	lookout, err := overlaps.LookOut(links, n.listener)
 	if err != nil { // then Warn says so
 		return n.choose(links, c)
 	}
 	r, err := n.choose(links, c)
 	if err == nil {
-		err = lookout.Narrow(subnetsOf(n.specOf(r)))
+		err = lookout.Narrow(links, subnetsOf(n.specOf(r)))
 	}
 	if err != nil {
 		lookout.Close()

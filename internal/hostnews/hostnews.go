@@ -1,0 +1,150 @@
+// Package hostnews hears what the kernel tells of a host, directly or by one process that
+// hears it for many.
+//
+// For each piece of news the kernel goes through all sockets that have subscribed to any of
+// that kind, whoever they are and whatever they filter (netlink_broadcast_filtered of
+// net/netlink/af_netlink.c). One listener for a thousand networks leaves it one socket where
+// there were a thousand.
+package hostnews
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/subscription"
+)
+
+// Version is that of the form of an Interest. A listener has no ear for another one.
+const Version = 1
+
+// Interest is what somebody wants to hear of; the client sends it as JSON, one datagram, and
+// perhaps others later, which replace it.
+type Interest struct {
+	Version int `json:"version"`
+	// Namespace is the inode of the network namespace that it is about.
+	Namespace uint64 `json:"namespace"`
+	// Table, where it is not empty, asks for the removal of tables, chains, rules and sets
+	// of the packet filter that the name is part of, and of elements whose comments begin
+	// with Owner, unless it is the client's own process that removes them.
+	Table string `json:"table,omitempty"`
+	Owner string `json:"owner,omitempty"`
+	// Prefixes asks for addresses and routes that overlap one of them.
+	Prefixes []netip.Prefix `json:"prefixes,omitempty"`
+}
+
+// What a listener sends beside the kernel's messages: the types of control messages of
+// netlink(7).
+const (
+	// Ready is the first one: from now on the client is told.
+	Ready = unix.NLMSG_DONE
+	// Lost says that messages were lost.
+	Lost = unix.NLMSG_OVERRUN
+)
+
+// Place is where a listener is, if there is one. The zero value is nowhere.
+type Place struct {
+	Directory string
+	// Begin, where it is not nil, starts a listener where there is none; the lock is held.
+	Begin func() error
+}
+
+// Socket is the path of the listener's socket.
+func (p Place) Socket() string { return filepath.Join(p.Directory, "listener.sock") }
+
+// Lock waits for the lock without which no socket is made or removed at the place.
+func (p Place) Lock() (unlock func(), err error) {
+	d, err := os.Open(p.Directory)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(d.Fd()), unix.LOCK_EX); err != nil {
+		d.Close()
+		return nil, fmt.Errorf("lock %s: %w", p.Directory, err)
+	}
+	return func() { d.Close() }, nil
+}
+
+// patience is how long a listener may take to answer. One that hangs is as good as none.
+const patience = 2 * time.Second
+
+// ask returns a connection to a listener that tells of what is of interest.
+func (p Place) ask(i Interest) (*subscription.Subscription, error) {
+	if p.Directory == "" {
+		return nil, fmt.Errorf("listener: %w", os.ErrNotExist)
+	}
+	s, err := p.dial(i)
+	if err == nil || p.Begin == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		return s, err
+	}
+	unlock, err := p.Lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if s, err := p.dial(i); err == nil { // somebody has begun one meanwhile
+		return s, nil
+	}
+	if err := p.Begin(); err != nil {
+		return nil, err
+	}
+	return p.dial(i)
+}
+
+func (p Place) dial(i Interest) (*subscription.Subscription, error) {
+	s, err := subscription.Dial(p.Socket())
+	if err != nil {
+		return nil, err
+	}
+	if err := greet(s, i); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("listener %s: %w", p.Socket(), err)
+	}
+	return s, nil
+}
+
+// greet says what is of interest and waits until the listener tells of it.
+func greet(s *subscription.Subscription, i Interest) error {
+	if err := s.Bound(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	if err := tell(s, i); err != nil {
+		return err
+	}
+	messages, err := s.Receive()
+	if err != nil {
+		return err
+	}
+	if messages[0].Header.Type != Ready {
+		return fmt.Errorf("says %d before it is ready: %w", messages[0].Header.Type, errors.ErrUnsupported)
+	}
+	return s.Bound(time.Time{})
+}
+
+func tell(s *subscription.Subscription, i Interest) error {
+	var err error
+	if i.Namespace, err = Namespace(); err != nil {
+		return err
+	}
+	i.Version = Version
+	wish, err := json.Marshal(i)
+	if err != nil {
+		return err
+	}
+	return s.Write(wish)
+}
+
+// Namespace is the inode of the network namespace of the caller's thread.
+func Namespace() (uint64, error) {
+	var here unix.Stat_t
+	if err := unix.Stat("/proc/thread-self/ns/net", &here); err != nil {
+		return 0, fmt.Errorf("network namespace: %w", err)
+	}
+	return here.Ino, nil
+}

@@ -1,0 +1,59 @@
+package listener
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/firewall/interest"
+	"patchbay.dev/patchbay/internal/hostnews"
+	"patchbay.dev/patchbay/internal/link/rtnl"
+)
+
+// concernsOwner tells whom a message of the packet filter concerns; nil: nobody.
+func concernsOwner(m syscall.NetlinkMessage) func(*client, hostnews.Interest) bool {
+	if m.Header.Type>>8 != unix.NFNL_SUBSYS_NFTABLES {
+		return nil
+	}
+	switch m.Header.Type & 0xff {
+	case unix.NFT_MSG_DELTABLE, unix.NFT_MSG_DELCHAIN, unix.NFT_MSG_DELRULE, unix.NFT_MSG_DELSET:
+		return func(_ *client, i hostnews.Interest) bool {
+			return i.Table != "" && bytes.Contains(m.Data, append([]byte(i.Table), 0))
+		}
+	case unix.NFT_MSG_DELSETELEM:
+		comment := interest.Comment(m.Data)
+		// A socket that a process opens for the first time has its pid for an address.
+		return func(c *client, i hostnews.Interest) bool {
+			return i.Table != "" && bytes.HasPrefix(comment, []byte(i.Owner)) && m.Header.Pid != uint32(c.pid)
+		}
+	}
+	return nil
+}
+
+// concernsPrefixes tells whom a message of an address or a route concerns; nil: nobody.
+func concernsPrefixes(m syscall.NetlinkMessage) func(*client, hostnews.Interest) bool {
+	p, _ := rtnl.PrefixOf(m)
+	if !p.IsValid() || p.Bits() == 0 {
+		return nil
+	}
+	return func(_ *client, i hostnews.Interest) bool { return slices.ContainsFunc(i.Prefixes, p.Overlaps) }
+}
+
+// message is the form of a message that the kernel sends.
+func message(m syscall.NetlinkMessage) []byte {
+	b := make([]byte, unix.SizeofNlMsghdr, unix.SizeofNlMsghdr+len(m.Data))
+	binary.NativeEndian.PutUint32(b[0:], m.Header.Len)
+	binary.NativeEndian.PutUint16(b[4:], m.Header.Type)
+	binary.NativeEndian.PutUint16(b[6:], m.Header.Flags)
+	binary.NativeEndian.PutUint32(b[8:], m.Header.Seq)
+	binary.NativeEndian.PutUint32(b[12:], m.Header.Pid)
+	return append(b, m.Data...)
+}
+
+// control is a message of a type alone.
+func control(kind uint16) []byte {
+	return message(syscall.NetlinkMessage{Header: syscall.NlMsghdr{Len: unix.SizeofNlMsghdr, Type: kind}})
+}

@@ -1,0 +1,216 @@
+// Package listener is the process that hears of a host for many: one subscription to the
+// packet filter and one to addresses and routes, whose news go to whoever they are of interest
+// to. It begins with the first who asks and ends with the last.
+package listener
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/firewall/interest"
+	"patchbay.dev/patchbay/internal/hostnews"
+	"patchbay.dev/patchbay/internal/link/rtnl"
+	"patchbay.dev/patchbay/internal/rpc/peer"
+	"patchbay.dev/patchbay/internal/subscription"
+)
+
+// listener is one that serves.
+type listener struct {
+	namespace uint64
+	socket    *net.UnixListener
+	filter    *subscription.Subscription // of the packet filter; nil: the kernel has none
+	prefixes  *subscription.Subscription
+
+	mu      sync.Mutex
+	clients map[*client]hostnews.Interest // guarded by mu; those that have said what they want
+	present int                           // guarded by mu; all clients
+	served  bool                          // guarded by mu; there was a client
+}
+
+// client is somebody who asks.
+type client struct {
+	connection *net.UnixConn
+	raw        syscall.RawConn
+	pid        int
+}
+
+// Serve hears for those who dial a socket until there has been one and none is left; the
+// socket is removed then.
+func Serve(place hostnews.Place, socket *net.UnixListener) error {
+	l := &listener{socket: socket, clients: map[*client]hostnews.Interest{}}
+	socket.SetUnlinkOnClose(false) // that is done with the lock held
+	defer l.close()
+	var err error
+	if l.namespace, err = hostnews.Namespace(); err != nil {
+		return err
+	}
+	if l.prefixes, err = subscription.Open(nil, unix.NETLINK_ROUTE, rtnl.GroupsOfPrefixes()...); err != nil {
+		return fmt.Errorf("watch addresses and routes: %w", err)
+	}
+	if l.filter, err = packetFilter(); err != nil {
+		return fmt.Errorf("watch the packet filter: %w", err)
+	}
+	var hearing sync.WaitGroup
+	hearing.Go(func() { l.hear(l.filter, concernsOwner) })
+	hearing.Go(func() { l.hear(l.prefixes, concernsPrefixes) })
+	defer hearing.Wait()
+	defer l.close()
+	for {
+		connection, err := socket.AcceptUnix()
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("accept: %w", err)
+		}
+		l.count(1)
+		go l.attend(place, connection)
+	}
+}
+
+// packetFilter subscribes to the removals of all.
+func packetFilter() (*subscription.Subscription, error) {
+	const anybody = ""
+	filter, err := interest.Removals(anybody)
+	if err != nil {
+		return nil, err
+	}
+	s, err := subscription.Open(nil, unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Filter(filter); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (l *listener) close() {
+	l.socket.Close()
+	for _, s := range []*subscription.Subscription{l.filter, l.prefixes} {
+		if s != nil {
+			s.Close()
+		}
+	}
+}
+
+func (l *listener) count(more int) (left int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.present += more
+	return l.present
+}
+
+// attend serves a client until it or the listener ends the connection.
+func (l *listener) attend(place hostnews.Place, connection *net.UnixConn) {
+	if err := l.converse(connection); err != nil {
+		fmt.Fprintf(os.Stderr, "listener: a client is sent away: %v\n", err)
+	}
+	connection.Close()
+	if l.count(-1) > 0 {
+		return
+	}
+	unlock, err := place.Lock()
+	if err != nil {
+		return // then it stays
+	}
+	defer unlock()
+	if l.count(0) == 0 { // nobody dials meanwhile who would not begin another one
+		os.Remove(place.Socket())
+		l.socket.Close()
+	}
+}
+
+// converse takes the client's wishes until it ends.
+func (l *listener) converse(connection *net.UnixConn) error {
+	who, err := peer.Of(connection)
+	if err != nil {
+		return err
+	}
+	if who.UID != os.Geteuid() {
+		return fmt.Errorf("user %d: %w", who.UID, os.ErrPermission)
+	}
+	raw, err := connection.SyscallConn()
+	if err != nil {
+		return err
+	}
+	c := &client{connection, raw, who.PID}
+	defer l.forget(c)
+	ready := false
+	buffer := make([]byte, 4096)
+	for {
+		n, err := connection.Read(buffer)
+		if err != nil || n == 0 {
+			return nil //nolint:nilerr // it has ended, or is sent away
+		}
+		var wish hostnews.Interest
+		if err := json.Unmarshal(buffer[:n], &wish); err != nil {
+			return err
+		}
+		if wish.Version != hostnews.Version || wish.Namespace != l.namespace {
+			return fmt.Errorf("version %d, network namespace %d: want %d, %d: %w",
+				wish.Version, wish.Namespace, hostnews.Version, l.namespace, errors.ErrUnsupported)
+		}
+		l.mu.Lock()
+		l.clients[c] = wish
+		l.mu.Unlock()
+		if !ready {
+			c.send(control(hostnews.Ready))
+			ready = true
+		}
+	}
+}
+
+func (l *listener) forget(c *client) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.clients, c)
+}
+
+// hear tells of a subscription until it is closed.
+func (l *listener) hear(s *subscription.Subscription, concerns func(syscall.NetlinkMessage) func(*client, hostnews.Interest) bool) {
+	for {
+		messages, err := s.Receive()
+		if errors.Is(err, unix.ENOBUFS) {
+			l.tell(control(hostnews.Lost), func(*client, hostnews.Interest) bool { return true })
+			continue
+		}
+		if err != nil {
+			l.close() // its clients then hear the kernel themselves
+			return
+		}
+		for _, m := range messages {
+			if of := concerns(m); of != nil {
+				l.tell(message(m), of)
+			}
+		}
+	}
+}
+
+// tell sends a datagram to those whom it concerns. A client that does not receive is sent away
+// and hears the kernel itself.
+func (l *listener) tell(datagram []byte, concerns func(*client, hostnews.Interest) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c, i := range l.clients {
+		if concerns(c, i) && !c.send(datagram) {
+			c.connection.Close()
+			delete(l.clients, c)
+		}
+	}
+}
+
+// send does not wait.
+func (c *client) send(datagram []byte) bool {
+	var err error
+	failed := c.raw.Control(func(fd uintptr) { _, err = unix.Write(int(fd), datagram) })
+	return failed == nil && err == nil
+}
