@@ -5,7 +5,7 @@ package firewall
 import "patchbay.dev/patchbay/internal/netnstest"
 
 // Pending reports whether there is something to receive.
-func (w *Watch) Pending() bool { return netnstest.Pending(w.socket) }
+func (w *Watch) Pending() bool { return netnstest.Pending(w.source) }
 
 // Close ends the watch.
-func (w *Watch) Close() { w.socket.Close() }
+func (w *Watch) Close() { w.source.Close() }

@@ -77,7 +77,8 @@ func (s *Source) Own() (*subscription.Subscription, error) {
 	return own, nil
 }
 
-// Narrow replaces what it is about by a part of that.
+// Narrow replaces what it is about by a part of that: direct takes the place of Open's, and
+// own changes the subscription where there is no listener.
 func (s *Source) Narrow(i Interest, direct func() (*subscription.Subscription, error), own func(*subscription.Subscription) error) error {
 	s.direct = direct
 	if !s.relayed {
@@ -85,6 +86,9 @@ func (s *Source) Narrow(i Interest, direct func() (*subscription.Subscription, e
 	}
 	return tell(s.now, i)
 }
+
+// SyscallConn implements syscall.Conn, for where news come from at the moment.
+func (s *Source) SyscallConn() (syscall.RawConn, error) { return s.now.SyscallConn() }
 
 // Close ends it; a Receive that waits fails.
 func (s *Source) Close() {

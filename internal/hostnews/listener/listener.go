@@ -11,6 +11,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -31,7 +32,6 @@ type listener struct {
 	mu      sync.Mutex
 	clients map[*client]hostnews.Interest // guarded by mu; those that have said what they want
 	present int                           // guarded by mu; all clients
-	served  bool                          // guarded by mu; there was a client
 }
 
 // client is somebody who asks.
@@ -40,6 +40,9 @@ type client struct {
 	raw        syscall.RawConn
 	pid        int
 }
+
+// lonely is how long a listener waits for its first client, who may have died.
+const lonely = 10 * time.Second
 
 // Serve hears for those who dial a socket until there has been one and none is left; the
 // socket is removed then.
@@ -62,6 +65,7 @@ func Serve(place hostnews.Place, socket *net.UnixListener) error {
 	hearing.Go(func() { l.hear(l.prefixes, concernsPrefixes) })
 	defer hearing.Wait()
 	defer l.close()
+	defer time.AfterFunc(lonely, func() { l.end(place) }).Stop()
 	for {
 		connection, err := socket.AcceptUnix()
 		if errors.Is(err, net.ErrClosed) {
@@ -115,9 +119,13 @@ func (l *listener) attend(place hostnews.Place, connection *net.UnixConn) {
 		fmt.Fprintf(os.Stderr, "listener: a client is sent away: %v\n", err)
 	}
 	connection.Close()
-	if l.count(-1) > 0 {
-		return
+	if l.count(-1) == 0 {
+		l.end(place)
 	}
+}
+
+// end ends the listener unless there is a client.
+func (l *listener) end(place hostnews.Place) {
 	unlock, err := place.Lock()
 	if err != nil {
 		return // then it stays

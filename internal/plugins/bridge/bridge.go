@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -24,7 +23,6 @@ import (
 	"patchbay.dev/patchbay/internal/fastpath"
 	"patchbay.dev/patchbay/internal/firewall"
 	"patchbay.dev/patchbay/internal/hostnews"
-	"patchbay.dev/patchbay/internal/hostnews/listener"
 	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/link/loopback"
 	"patchbay.dev/patchbay/internal/link/overlaps"
@@ -131,19 +129,6 @@ func newIn(host *netns.Namespace, c networkplugin.Configuration) (*Network, erro
 		Network: c.ID, Bridge: n.bridge, Reach: reach, Host: access, Namespace: host, Listener: n.listener, Log: log,
 	})
 	return n, nil
-}
-
-// fewPrefixes are those of so few networks that one process more, which hears for all of them,
-// would cost more than it saves.
-const fewPrefixes = 32
-
-// listenerOf is in the run root of the instance, above networks/ID/state.
-func listenerOf(c networkplugin.Configuration) hostnews.Place {
-	place := listener.At(filepath.Join(c.StateDirectory, "../../.."))
-	if len(c.Used) < fewPrefixes {
-		place.Begin = nil
-	}
-	return place
 }
 
 func reachOf(variant string) (firewall.Reach, error) {
@@ -389,28 +374,6 @@ func (n *Network) Check(context.Context) []string {
 		}
 	}
 	return faults
-}
-
-// Warn reports what of the network's subnets the host uses elsewhere.
-func (n *Network) Warn(ctx context.Context, report func([]string)) {
-	links, err := link.Open(n.host)
-	if err != nil {
-		report([]string{err.Error()})
-		return
-	}
-	defer links.Close()
-	n.mu.Lock()
-	lookout := n.lookout
-	n.lookout = nil
-	subnets := subnetsOf(n.spec)
-	n.mu.Unlock()
-	if lookout == nil {
-		if lookout, err = overlaps.Keep(links, n.listener, subnets); err != nil {
-			report([]string{err.Error()})
-			return
-		}
-	}
-	lookout.Watch(ctx, links, n.bridge, report)
 }
 
 // Stop ends the watch; with remove, bridge, ports and elements of the packet

@@ -101,16 +101,6 @@ func (n *Network) chooseWatched(links *link.Handle, c networkplugin.Configuratio
 	return r, nil
 }
 
-// keepLookout takes the place of one that no Warn has used.
-func (n *Network) keepLookout(l *overlaps.Lookout) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.lookout != nil {
-		n.lookout.Close()
-	}
-	n.lookout = l
-}
-
 // choose returns the network with its router's addresses as gateways.
 func (n *Network) choose(links *link.Handle, c networkplugin.Configuration) (networkplugin.Realization, error) {
 	on, err := familiesOf(c)
