@@ -98,7 +98,7 @@ func packetFilter() (*subscription.Subscription, error) {
 }
 
 func (l *listener) close() {
-	l.socket.Close()
+	_ = l.socket.Close() // again does no harm
 	for _, s := range []*subscription.Subscription{l.filter, l.prefixes} {
 		if s != nil {
 			s.Close()
@@ -118,7 +118,7 @@ func (l *listener) attend(place hostnews.Place, connection *net.UnixConn) {
 	if err := l.converse(connection); err != nil {
 		fmt.Fprintf(os.Stderr, "listener: a client is sent away: %v\n", err)
 	}
-	connection.Close()
+	_ = connection.Close() // whatever is left to be sent
 	if l.count(-1) == 0 {
 		l.end(place)
 	}
@@ -133,7 +133,7 @@ func (l *listener) end(place hostnews.Place) {
 	defer unlock()
 	if l.count(0) == 0 { // nobody dials meanwhile who would not begin another one
 		os.Remove(place.Socket())
-		l.socket.Close()
+		_ = l.socket.Close() // as in close
 	}
 }
 
@@ -157,7 +157,7 @@ func (l *listener) converse(connection *net.UnixConn) error {
 	for {
 		n, err := connection.Read(buffer)
 		if err != nil || n == 0 {
-			return nil //nolint:nilerr // it has ended, or is sent away
+			return nil // it has ended, or is sent away
 		}
 		var wish hostnews.Interest
 		if err := json.Unmarshal(buffer[:n], &wish); err != nil {
@@ -210,7 +210,7 @@ func (l *listener) tell(datagram []byte, concerns func(*client, hostnews.Interes
 	defer l.mu.Unlock()
 	for c, i := range l.clients {
 		if concerns(c, i) && !c.send(datagram) {
-			c.connection.Close()
+			_ = c.connection.Close() // it reads the end
 			delete(l.clients, c)
 		}
 	}

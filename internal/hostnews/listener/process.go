@@ -62,7 +62,7 @@ func begin(p hostnews.Place) error {
 		return err
 	}
 	socket.SetUnlinkOnClose(false)
-	defer socket.Close()
+	defer func() { _ = socket.Close() }() // the other process has it
 	file, err := socket.File()
 	if err != nil {
 		return err
