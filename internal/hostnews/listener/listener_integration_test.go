@@ -38,10 +38,12 @@ func newHost(t *testing.T) *host {
 	t.Helper()
 	h := &host{Namespace: netnstest.New(t), ended: make(chan error, 1)}
 	h.place.Directory = t.TempDir()
+	var serving sync.WaitGroup
+	t.Cleanup(serving.Wait) // until its clients have ended, which are cleaned up before
 	h.place.Begin = func() error {
 		socket, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: h.place.Socket(), Net: "unixpacket"})
 		if err == nil {
-			go func() { h.ended <- h.Do(func() error { return listener.Serve(h.place, socket) }) }()
+			serving.Go(func() { h.ended <- h.Do(func() error { return listener.Serve(h.place, socket) }) })
 		}
 		return err
 	}
