@@ -30,7 +30,7 @@ mkdir -p "$WORK" "$HOME" "$TMPDIR" "$RESULTS" "$IMAGES"
 # All control groups of peers are below one, which goes at the end.
 export CGROUP=/patchbay-bench-$RANDOM
 remove_groups() {
-	find /sys/fs/cgroup -mindepth 1 -maxdepth 2 -type d -name "${CGROUP#/}" | while read -r group; do
+	find /sys/fs/cgroup -mindepth 1 -maxdepth 2 -type d -name "${CGROUP#/}*" | while read -r group; do
 		find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
 	done
 }

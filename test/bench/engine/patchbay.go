@@ -114,3 +114,12 @@ func (p Patchbay) Process(ctx context.Context, name string) (int, error) {
 	}
 	return pid, nil
 }
+
+// Helper is the runtime helper of a container, which forwards what nothing else does.
+func (p Patchbay) Helper(ctx context.Context, name string) (int, error) {
+	found, err := p.API.Containers.Get(ctx, &apiserverv1.ContainerServiceGetRequest{Name: name})
+	if err != nil {
+		return 0, err
+	}
+	return int(found.GetContainer().GetStatus().GetHelperPid()), nil
+}

@@ -5,7 +5,9 @@ package host
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -97,4 +99,33 @@ func TestDaemon(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "no such option") {
 		t.Errorf("one that ends: %v, want what it wrote", err)
 	}
+}
+
+func TestPrecedence(t *testing.T) {
+	const name = "/patchbay-test-precedence"
+	p, err := NewPrecedence(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := groupsOfChild(t); !strings.Contains(got, ":"+name+"\n") {
+		t.Errorf("a child's groups: %q, want %s among them", got, name)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := groupsOfChild(t); strings.Contains(got, name) {
+		t.Errorf("a child's groups when it is closed: %q", got)
+	}
+}
+
+func groupsOfChild(t *testing.T) string {
+	t.Helper()
+	all, err := exec.Command("cat", "/proc/self/cgroup").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(all)
 }

@@ -33,23 +33,26 @@ type bench struct {
 	faults   []result.Series // those that do not, with the reason
 	hosts    []*host.Host
 	versions []string
+	first    *host.Precedence // of the ends of traffic; nil: none
 }
 
 // part is one part of a run.
 type part struct {
 	name    string
 	measure func(*bench, context.Context, *result.Part) error
+	// ends says that what sends and what answers are processes of the bench, which come before all others.
+	ends bool
 }
 
 // parts are all of them, in the order in which they are measured. Those whose figures
 // are the smallest come first, while nothing has been done yet.
 var parts = []part{
-	{"starts", (*bench).starts},
-	{"changes", (*bench).changes},
-	{"traffic", (*bench).traffic},
-	{"ports", (*bench).ports},
-	{"bursts", (*bench).bursts},
-	{"idle", (*bench).idle},
+	{name: "starts", measure: (*bench).starts},
+	{name: "changes", measure: (*bench).changes},
+	{name: "traffic", measure: (*bench).traffic, ends: true},
+	{name: "ports", measure: (*bench).ports, ends: true},
+	{name: "bursts", measure: (*bench).bursts},
+	{name: "idle", measure: (*bench).idle},
 }
 
 func partNames() []string {
@@ -158,7 +161,7 @@ func (b *bench) measure(ctx context.Context) error {
 		}
 		b.say("measure %s", p.name)
 		out := result.Part{Name: p.name, Begun: time.Now(), Load: machine.Load(), Versions: b.versions}
-		err := p.measure(b, ctx, &out)
+		err := b.one(ctx, p, &out)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -173,6 +176,24 @@ func (b *bench) measure(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// one measures one part.
+func (b *bench) one(ctx context.Context, p part, out *result.Part) (err error) {
+	if !p.ends {
+		return p.measure(b, ctx, out)
+	}
+	first, err := host.NewPrecedence(b.cgroup + "-ends")
+	if err != nil {
+		out.Notes = append(out.Notes, "The ends of traffic have no precedence over other processes: "+err.Error()+".")
+		return p.measure(b, ctx, out)
+	}
+	b.first = first
+	defer func() {
+		err = errors.Join(err, first.Close())
+		b.first = nil
+	}()
+	return p.measure(b, ctx, out)
 }
 
 // rounds are few or many, as the settings say.
