@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/exec"
 	"time"
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
@@ -27,6 +28,10 @@ const (
 	opRemove     = "stop + delete"
 	opListLine   = "`patchbay list`"
 	opLine       = "`patchbay inspect`"
+
+	// opReference has nothing to do with Patchbay: what it takes more beside many, the machine
+	// has become slower by, or its processors had others to run.
+	opReference = "20 × `true`, no part of Patchbay"
 
 	opNetworkListLine = "`patchbay network list`"
 	opNetworkLine     = "`patchbay network inspect`"
@@ -184,10 +189,9 @@ func (o *operation) time(name string, f func() error) {
 	o.curves.Add(name, o.beside, o.down, took)
 }
 
-// round measures each operation once, and a question for a name several times:
-// it is over soon.
+// round measures each operation once, and several times what is over soon.
 func (o *operation) round(ctx context.Context, name string) {
-	const questions = 50
+	const questions, changes, references = 50, 3, 20
 	networks := o.networksOf(0)
 	b := box{name: name, networks: networks}
 	o.time(opStart, func() error { return o.start(ctx, b) })
@@ -198,14 +202,17 @@ func (o *operation) round(ctx context.Context, name string) {
 		return err
 	})
 	o.time(opList, func() error { _, err := o.list(ctx); return err })
-	o.time(opConnect, func() error { return o.connect(ctx, name, extra) })
-	o.time(opDisconnect, func() error { return o.disconnect(ctx, name, extra) })
+	for range changes {
+		o.time(opConnect, func() error { return o.connect(ctx, name, extra) })
+		o.time(opDisconnect, func() error { return o.disconnect(ctx, name, extra) })
+	}
 	o.questions(pid, name, questions)
 	o.time(opListLine, func() error { return command(ctx, "list", "--all") })
 	o.time(opLine, func() error { return command(ctx, "inspect", name) })
 	o.time(opNetworkListLine, func() error { return command(ctx, "network", "list") })
 	o.time(opNetworkLine, func() error { return command(ctx, "network", "inspect", networks[0]) })
 	o.time(opRemove, func() error { return o.remove(ctx, name) })
+	o.time(opReference, func() error { return reference(ctx, references) })
 	b.firstPort, b.ports = probePort, probePorts
 	o.time(opPublish, func() error { return o.start(ctx, b) })
 	if o.err == nil {
@@ -226,6 +233,16 @@ func (o *operation) questions(pid int64, name string, count int) {
 	for range count {
 		o.time(opResolve, func() error { return r.resolve(name) })
 	}
+}
+
+// reference starts processes that end at once, one after the other.
+func reference(ctx context.Context, processes int) error {
+	for range processes {
+		if err := exec.CommandContext(ctx, "true").Run(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func timed(f func() error) (time.Duration, error) {
