@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/resource"
 )
@@ -250,6 +251,64 @@ func testDeathDuringChanges(t *testing.T, h *host) {
 	}
 	connection.alive(t)
 	h.inUse("db", 0)
+}
+
+// Whoever dies while a network has allocated and the sandbox does not hold that yet, the
+// container is on a network as a whole or not at all, and no address stays in use.
+func TestDeathBeforeHold(t *testing.T) {
+	onEachRuntimeAtLength(t, testDeathBeforeHold)
+}
+
+func testDeathBeforeHold(t *testing.T, h *host) {
+	h.up()
+	h.patchbay("network", "create", "web")
+	h.patchbay("network", "create", "db")
+	h.run(append([]string{"--name", "app", "--network", "web", "box"}, echoCommand...)...)
+	connection := openStream(t, h.ns, h.attachment("app", "web").IPv4Address.Addr())
+	helper := h.container("app").Status.HelperPID
+	allocate := func() *process {
+		stopProcess(t, helper)
+		change := h.begin("network", "connect", "db", "app")
+		h.inUse("db", 1)
+		return change
+	}
+	goOn := func() {
+		if err := unix.Kill(helper, unix.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused := func(who string, change *process) {
+		if r := h.wait(change); r.code == 0 {
+			t.Errorf("connected though %s has died: %s", who, r)
+		}
+		h.inUse("db", 0)
+	}
+
+	change := allocate()
+	kill(t, h.network("db").Status.PluginPID)
+	goOn()
+	refused("the plugin", change)
+	eventually(t, settle, func() error { return h.sameNetworks("app") })
+	if got := h.interfaces("app"); got != "eth0" {
+		t.Errorf("interfaces %q, want eth0", got)
+	}
+
+	change = allocate()
+	kill(t, h.daemonPID())
+	goOn()
+	h.wait(change)
+	h.patchbay("system", "start")
+	eventually(t, settle, func() error { return h.sameNetworks("app") })
+	if len(h.container("app").Configuration.Networks) == 2 { // the sandbox has heard of it, and it was stored
+		h.patchbay("network", "disconnect", "db", "app")
+	}
+	h.inUse("db", 0)
+	connection.alive(t)
+
+	change = allocate()
+	kill(t, helper)
+	refused("the runtime helper", change)
+	h.inUse("web", 0)
 }
 
 // While a fourth network comes and goes, its plugin dies again and again and
