@@ -130,6 +130,9 @@ func (s *Service) tryChange(e *entry) (r *run, wait <-chan struct{}, err error) 
 	case r != nil && (ending || r.outcome != nil || r.state != resource.ContainerRunning || r.Process == nil):
 		return nil, r.ended, nil
 	}
+	if left := s.left.Of(e.id()); r == nil && left != nil {
+		return nil, left, nil
+	}
 	e.change = make(chan struct{})
 	return r, nil, nil
 }

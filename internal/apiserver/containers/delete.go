@@ -22,6 +22,8 @@ type deletion struct {
 	err  error // set before done is closed
 }
 
+func newDeletion() *deletion { return &deletion{done: make(chan struct{})} }
+
 // Delete removes a container, its writable layer, its volumes and its log, and
 // gives up its reservations. One that runs is refused, unless force kills it.
 // Once begun it goes on without its caller. A crash leaves a container that does not
@@ -61,9 +63,8 @@ func (s *Service) remove(ctx context.Context, e *entry) error {
 			s.mu.Unlock()
 			return e.errorf(errdefs.ErrFailedPrecondition, "files are being copied in or out of it: wait for that, or end it")
 		}
-		change := e.change
 		s.mu.Unlock()
-		<-change
+		s.awaitChange(e)
 		s.mu.Lock()
 	}
 	if s.entries[e.id()] != e {
@@ -80,11 +81,30 @@ func (s *Service) remove(ctx context.Context, e *entry) error {
 		<-d.done
 		return d.err
 	}
-	d := &deletion{done: make(chan struct{})}
+	d := newDeletion()
 	e.deletion = d
 	s.mu.Unlock()
+	return s.carryOut(ctx, e, d, func() error {
+		if left := s.left.Of(e.id()); left != nil {
+			<-left
+		}
+		return e.ofFiles(disk.Remove(s.config.Roots, e.id()))
+	})
+}
 
-	gone, err := s.purge(ctx, e)
+// awaitChange waits for a change of a container that is under way.
+func (s *Service) awaitChange(e *entry) {
+	s.mu.Lock()
+	change := e.change
+	s.mu.Unlock()
+	if change != nil {
+		<-change
+	}
+}
+
+// carryOut carries out a deletion that has been claimed, by files those of the container.
+func (s *Service) carryOut(ctx context.Context, e *entry, d *deletion, files func() error) error {
+	gone, err := s.purge(ctx, e, files)
 	s.mu.Lock()
 	d.err, e.deletion = err, nil
 	s.mu.Unlock()
@@ -98,7 +118,7 @@ func (s *Service) remove(ctx context.Context, e *entry) error {
 
 // purge takes away all that a container is. It is gone when its record is, also if a
 // file of it cannot be removed then. It goes on when ctx ends.
-func (s *Service) purge(ctx context.Context, e *entry) (gone bool, err error) {
+func (s *Service) purge(ctx context.Context, e *entry, files func() error) (gone bool, err error) {
 	ctx, span := trace.Start(context.WithoutCancel(ctx), "remove the container")
 	defer span.EndBy(&err)
 	if err := s.unrecord(ctx, e); err != nil {
@@ -112,7 +132,7 @@ func (s *Service) purge(ctx context.Context, e *entry) (gone bool, err error) {
 	if !released {
 		parallel.Go(func() { s.release(ctx, e, true) })
 	}
-	err = e.ofFiles(disk.Remove(s.config.Roots, e.id()))
+	err = files()
 	parallel.Wait()
 	return true, err
 }

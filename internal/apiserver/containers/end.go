@@ -10,40 +10,47 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/containers/status"
 )
 
-// watch waits for the end of a run and takes away what it leaves. It ends early
-// when the service is closed: the next patchbayd takes over then.
+// watch waits for the end of a run and takes away what it leaves. Callers hear of the end
+// when its helper has told that and nothing of the run is in the way of others; nobody
+// waits for the helper's own end, which takes the kernel some milliseconds. It ends early when the
+// service is closed: the next patchbayd takes over then.
 func (s *Service) watch(e *entry, r *run) {
 	var left *aftermath.Aftermath
 	hear := func(state *sandboxv1.StateResponse) {
 		r.told.Hear(state)
 		if left == nil && r.told.Ended() != nil {
 			left = s.leave(e, r)
+			left.Then(func() { s.conclude(e, r, left) })
 		}
 	}
 	gone := r.Process == nil || s.programs.Follow(s.life, e.id(), r.Helper, hear)
 	switch {
-	case gone && left == nil: // nobody has said so
+	case gone && left == nil: // nobody has said so, and it has taken nothing down
 		left = s.leave(e, r)
+		left.CleanUp()
+		left.Then(func() { s.conclude(e, r, left) })
 	case left == nil:
 		return
 	}
 	defer left.Finish()
 	if gone {
-		s.finish(e, r, left)
+		left.Files(e.unrecorded.Load)
 	}
 }
 
-// leave begins to take away what needs no helper to be gone: the leases, which one that
-// has told of the end does not hold any more, and the record. The end of the helper
-// itself, beside it, takes the kernel some milliseconds.
+// leave begins to take away what others could want: the leases, which a helper that
+// has told of the end does not hold any more, and the record.
 func (s *Service) leave(e *entry, r *run) *aftermath.Aftermath {
-	left := aftermath.Begin(r.cause.Context(), e.id(), r.Helper, s.programs)
+	left := s.left.Begin(r.cause.Context(), e.id(), r.Helper)
 	left.Last = r.told.Ended()
 	if left.Last == nil {
 		left.Last = status.Last(r.Helper, s.config.Roots.Sandbox(e.id()))
 	}
 	s.mu.Lock()
 	left.Last.StartedAt = r.startedAt
+	if e.last != nil && e.last.ExitedAt.Equal(left.Last.ExitedAt) { // an earlier patchbayd kept it already
+		left.Last.StartedAt = e.last.StartedAt
+	}
 	left.Deleted = r.deleted
 	left.Removing = e.config().AutoRemove && !r.keep && !left.Deleted
 	r.removing, r.outcome = left.Removing, left.Last
@@ -59,20 +66,23 @@ func (s *Service) leave(e *entry, r *run) *aftermath.Aftermath {
 	return left
 }
 
-// finish takes away what is left when the helper is gone.
-func (s *Service) finish(e *entry, r *run, left *aftermath.Aftermath) {
-	left.Files(func() bool { return s.endedUnseen(e) })
-	s.endRun(e, r, left.Last)
-	if !left.Removing {
+// conclude ends a run of which others want nothing any more, and lets the container go if it
+// is to: what is on the disk of it goes with the rest.
+func (s *Service) conclude(e *entry, r *run, left *aftermath.Aftermath) {
+	left.Keep()
+	d := s.endRun(e, r, left.Last)
+	if d == nil {
 		return
 	}
-	if err := s.remove(left.Context(), e); err != nil {
+	s.awaitChange(e)
+	if err := s.carryOut(left.Context(), e, d, func() error { return nil }); err != nil {
 		s.config.Log.Error("cannot remove a container that has ended", "container", e.id(), "error", err)
 	}
 }
 
-// endRun lets go of a run. A nil last keeps what is known of the run before.
-func (s *Service) endRun(e *entry, r *run, last *disk.Exit) {
+// endRun lets go of a run. A nil last keeps what is known of the run before. The removal of
+// a container that is removed when it ends is claimed in the same step, and returned.
+func (s *Service) endRun(e *entry, r *run, last *disk.Exit) (claimed *deletion) {
 	if r.Client != nil {
 		r.Client.Close()
 	}
@@ -84,7 +94,12 @@ func (s *Service) endRun(e *entry, r *run, last *disk.Exit) {
 	}
 	e.run = nil
 	e.released = r.removing
+	if r.removing {
+		claimed = newDeletion()
+		e.deletion = claimed
+	}
 	close(r.ended)
+	return claimed
 }
 
 // release gives all leases of a container up, with forget also what is reserved

@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -34,6 +36,7 @@ func (w *world) kill(t tb, name string, signal syscall.Signal) {
 
 func (w *world) checkGone(t *testing.T, id string) {
 	t.Helper()
+	w.settle(t)
 	if held := w.networks.held(); len(held) > 0 {
 		t.Errorf("still held: %v", held)
 	}
@@ -106,6 +109,7 @@ func TestHelperThatHangs(t *testing.T) {
 
 func (w *world) checkGoneOf(t *testing.T, id string) {
 	t.Helper()
+	w.settle(t)
 	for _, f := range w.files(t) {
 		if strings.Contains(f, "/run/") && strings.Contains(f, id) {
 			t.Errorf("left over: %s", f)
@@ -126,10 +130,10 @@ func TestHelperThatStaysAfterItsContainer(t *testing.T) {
 	if exit := w.wait(t, "web"); exit.Code != 143 {
 		t.Errorf("exit: %+v", exit)
 	}
+	w.checkGone(t, id)
 	if n := w.alive(); n != 0 {
 		t.Errorf("%d helpers live", n)
 	}
-	w.checkGone(t, id)
 }
 
 func TestStop(t *testing.T) {
@@ -243,41 +247,135 @@ func TestAutoRemove(t *testing.T) {
 	if _, err := w.service.Get(context.Background(), "web"); !errors.Is(err, errdefs.ErrNotFound) {
 		t.Errorf("get: %v", err)
 	}
+	w.settle(t)
 	if f := w.files(t); len(f) > 0 || len(w.records.all()) > 0 {
 		t.Errorf("left over: %v, %v", f, w.records.all())
 	}
 }
 
-// What needs no helper to be gone does not wait for it.
-func TestLeasesAndRecordGoWhileTheHelperEnds(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
+// staying is a world in which the helper of a container has told of the end and stays. The
+// container has ended for callers; the helper is killed by who calls what is returned.
+func staying(t *testing.T, autoRemove bool) (w *world, id string, end func()) {
+	t.Helper()
+	w = newWorld(t)
 	w.config.GraceTimeout = time.Minute
 	w.restart(t)
-	w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"stays"}, Networks: on("a"), AutoRemove: true})
+	id = w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"stays"}, Networks: on("a"), AutoRemove: autoRemove})
 	w.start(t, "web")
 	pid := w.status(t, "web").HelperPID
 	if err := w.service.Kill(context.Background(), "web", "TERM"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "no lease and no record", func() bool {
-		records, err := w.records.List()
-		return err == nil && len(records) == 0 && len(w.networks.held()) == 0
-	})
+	exit, err := w.service.Wait(context.Background(), "web", autoRemove)
+	switch {
+	case autoRemove && errors.Is(err, errdefs.ErrNotFound): // it is gone already
+	case err != nil || exit.Code != 143 || exit.Message != "so it ended":
+		t.Errorf("exit: %+v, %v", exit, err)
+	}
+	if held := w.networks.held(); len(held) > 0 {
+		t.Errorf("it has ended, and holds %v", held)
+	}
 	if n := w.alive(); n != 1 {
 		t.Fatalf("%d helpers live, want the one that stays", n)
 	}
-	if s := w.status(t, "web"); s.State != resource.ContainerStopped || s.ExitCode != 143 || s.Message != "so it ended" {
-		t.Errorf("status while its helper ends: %+v", s)
+	return w, id, func() {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Error(err)
+		}
 	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
+}
+
+// blocked calls f, and end once f is at a place where it waits for that.
+func blocked(t *testing.T, what string, end func(), f func() error) {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		t.Fatalf("%s: %v, before the helper was gone", what, err)
+	case <-time.After(20 * time.Millisecond): // it can only pass too easily
 	}
-	eventually(t, "no container", func() bool {
-		_, err := w.service.Get(context.Background(), "web")
-		return errors.Is(err, errdefs.ErrNotFound)
+	end()
+	if err := <-done; err != nil {
+		t.Errorf("%s: %v", what, err)
+	}
+}
+
+// Nobody but who needs its place waits for the end of a helper.
+func TestHelperThatStaysIsInNobodysWay(t *testing.T) {
+	t.Parallel()
+	t.Run("removed", func(t *testing.T) {
+		t.Parallel()
+		w, id, end := staying(t, true)
+		if n := len(w.records.all()); n > 0 {
+			t.Errorf("%d records, want none", n)
+		}
+		next := w.create(t, "web", "run") // the name is free
+		again := resource.Run{ID: id, Name: "again", Template: resource.ContainerTemplate{Image: "box", Command: []string{"run"}}}
+		blocked(t, "another container of the same id", end, func() error {
+			_, err := w.service.Run(context.Background(), again)
+			return err
+		})
+		w.start(t, "web")
+		if err := errors.Join(w.service.Delete(context.Background(), "again", true), w.service.Delete(context.Background(), next, true)); err != nil {
+			t.Error(err)
+		}
+		if f := w.files(t); len(f) > 0 {
+			t.Errorf("left over: %v", f)
+		}
 	})
-	eventually(t, "no file", func() bool { return len(w.files(t)) == 0 })
+	for what, f := range map[string]func(*world) error{
+		"start": func(w *world) error {
+			_, err := w.service.Start(context.Background(), "web", false)
+			return err
+		},
+		"delete": func(w *world) error { return w.service.Delete(context.Background(), "web", false) },
+		"change": func(w *world) error { // as a copy, it may need a helper of its own
+			_, _, err := w.service.Connect(context.Background(), "web", resource.AttachmentConfiguration{Network: "b"})
+			return err
+		},
+		"stop of all": func(w *world) error { return w.service.StopAll(context.Background(), 0) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			w, id, end := staying(t, false)
+			if s := w.status(t, "web"); s.State != resource.ContainerStopped || s.ExitCode != 143 || s.StartedAt.IsZero() {
+				t.Errorf("status while its helper stays: %+v", s)
+			}
+			if disk.ReadExit(w.roots.Container(id)) == nil {
+				t.Error("how it ended is not kept yet")
+			}
+			blocked(t, what, end, func() error { return f(w) })
+		})
+	}
+}
+
+// What a patchbayd leaves that dies between the answer and the end of a helper, the next one
+// takes away.
+func TestHelperThatOutlivesPatchbayd(t *testing.T) {
+	t.Parallel()
+	for name, autoRemove := range map[string]bool{"kept": false, "removed": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, id, _ := staying(t, autoRemove)
+			before := resource.ContainerStatus{}
+			if !autoRemove {
+				before = w.status(t, "web")
+			}
+			w.config.GraceTimeout = 200 * time.Millisecond
+			w.restart(t)
+			eventually(t, "end of the helper", func() bool { return w.alive() == 0 })
+			eventually(t, "end of its directory", func() bool { _, err := os.Stat(w.roots.Sandbox(id)); return err != nil })
+			if autoRemove {
+				eventually(t, "end of the files", func() bool { return len(w.files(t)) == 0 })
+				return
+			}
+			w.checkGone(t, id)
+			if diff := cmp.Diff(before, w.status(t, "web")); diff != "" {
+				t.Errorf("status, before and after:\n%s", diff)
+			}
+		})
+	}
 }
 
 // The record of what is removed when it ends goes while its networks are asked.
@@ -301,6 +399,7 @@ func TestAutoRemoveIsUnrecordedBeside(t *testing.T) {
 	if _, err := w.service.Wait(context.Background(), "web", true); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
 		t.Fatal(err)
 	}
+	w.settle(t)
 	if f := w.files(t); len(f) > 0 || len(w.records.all()) > 0 {
 		t.Errorf("left over: %v, %v", f, w.records.all())
 	}
@@ -325,6 +424,7 @@ func TestAutoRemoveTriesAgain(t *testing.T) {
 	if _, err := w.service.Wait(context.Background(), "web", true); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
 		t.Fatal(err)
 	}
+	w.settle(t)
 	if f := w.files(t); len(f) > 0 || len(w.records.all()) > 0 {
 		t.Errorf("left over: %v, %v", f, w.records.all())
 	}

@@ -107,6 +107,7 @@ type fake struct {
 	mu          sync.Mutex
 	state       sandboxv1.SandboxState
 	started     time.Time
+	ending      bool
 	exit        *sandboxv1.ExitStatus
 	attachments []*typesv1.Attachment
 	faults      []string
@@ -221,19 +222,22 @@ func (f *fake) Start(context.Context, *sandboxv1.StartRequest) (*sandboxv1.Start
 // finish is the end of the main process, in the order that helpers keep.
 func (f *fake) finish(code int) {
 	f.mu.Lock()
-	if f.exit != nil {
+	if f.ending {
 		f.mu.Unlock()
 		return
 	}
-	now := time.Now().UTC()
-	f.state = sandboxv1.SandboxState_SANDBOX_STATE_STOPPED
-	f.exit = &sandboxv1.ExitStatus{Code: int32(code), ExitedAt: message.NewTimestamp(now), Message: "so it ended"}
+	f.ending = true
 	f.mu.Unlock()
+	now := time.Now().UTC()
 	data := fmt.Sprintf(`{"code":%d,"exitedAt":%q,"outOfMemory":false,"message":"so it ended"}`, code, now.Format(time.RFC3339Nano))
 	if err := atomicfile.Write(filepath.Join(f.dir, "exit.json"), []byte(data), 0o600); err != nil {
 		panic(err)
 	}
 	os.Remove(residue(f.dir))
+	f.mu.Lock()
+	f.state = sandboxv1.SandboxState_SANDBOX_STATE_STOPPED
+	f.exit = &sandboxv1.ExitStatus{Code: int32(code), ExitedAt: message.NewTimestamp(now), Message: "so it ended"}
+	f.mu.Unlock()
 	close(f.exited)
 	f.setFaults()
 	if f.args[0] != "stays" {

@@ -213,6 +213,17 @@ func (w *world) wait(t tb, name string) resource.ContainerExit {
 	return exit
 }
 
+// settle waits until nothing is left of the runs that have ended.
+func (w *world) settle(t tb) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	w.service.AwaitLeft(ctx)
+	if ctx.Err() != nil {
+		t.Fatal("a run has ended, and something is left of it")
+	}
+}
+
 // eventually is for what no call waits for.
 func eventually(t tb, what string, holds func() bool) {
 	t.Helper()

@@ -71,6 +71,7 @@ func TestWhatEndedUnseen(t *testing.T) {
 			w.open(t)
 			if tc.autoRemove {
 				eventually(t, "removal", func() bool { _, err := w.service.Get(context.Background(), "web"); return err != nil })
+				w.settle(t)
 				if f := w.files(t); len(f) > 0 || len(w.records.all()) > 0 {
 					t.Errorf("left over: %v, %v", f, w.records.all())
 				}

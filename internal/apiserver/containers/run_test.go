@@ -83,6 +83,7 @@ func TestRunAndRemove(t *testing.T) {
 // checkNothing finds what there is of containers.
 func checkNothing(t *testing.T, w *world) {
 	t.Helper()
+	w.settle(t)
 	if list, err := w.service.List(context.Background(), true); err != nil || len(list) > 0 {
 		t.Errorf("containers: %v, %v", list, err)
 	}

@@ -30,6 +30,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"patchbay.dev/patchbay/internal/apiserver/containers/aftermath"
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/errand"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
@@ -135,6 +136,7 @@ type Service struct {
 	programs *runtimehelper.Programs
 	launcher launch.Launcher
 	errands  *errand.Errands
+	left     *aftermath.Set // what is left of runs that have ended
 	rounds   *inturn.Rounds
 
 	life    context.Context // ends with Close
@@ -225,6 +227,7 @@ func New(c Config) (*Service, error) {
 		}),
 		entries: map[string]*entry{}, names: map[string]*entry{},
 	}
+	s.left = aftermath.NewSet(s.programs)
 	s.errands = errand.New(s.programs.Errand, c.Log)
 	s.life, s.end = context.WithCancel(context.Background())
 	s.rounds = inturn.NewRounds(c.AskedByList, s.background)

@@ -3,7 +3,6 @@ package containers
 import (
 	"context"
 	"errors"
-	"syscall"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -18,11 +17,11 @@ import (
 	"patchbay.dev/patchbay/resource/event"
 )
 
-// run is one run of a container, from the claim of its start until nothing is
-// left of it.
+// run is one run of a container, from the claim of its start until nothing of it is in
+// the way of others. What is left of it then is Service.left.
 type run struct {
 	abort context.CancelFunc // ends a start in progress
-	ended chan struct{}      // closed when nothing is left
+	ended chan struct{}      // closed when nothing of it is in the way of others
 	cause trace.Cause        // the call that started it, or is to end it
 
 	// Helper is set before the state is running, then constant. Its process is nil if
@@ -38,7 +37,7 @@ type run struct {
 	removing    bool                    // has ended and is removed, too late to keep it
 	startedAt   time.Time
 	attachments []resource.Attachment
-	outcome     *disk.Exit // how it ended, while what it leaves is taken away
+	outcome     *disk.Exit // how it ended, while what others could want is given back
 
 	told status.Told
 }
@@ -78,30 +77,30 @@ func (s *Service) start(ctx context.Context, e *entry, o launch.Start) (resource
 	}
 	s.background(func() { s.watch(e, r) })
 	if r.aborted {
-		r.Helper.End(context.WithoutCancel(ctx), syscall.SIGKILL, 0, s.config.GraceTimeout)
+		r.End(context.WithoutCancel(ctx), runtimehelper.Ending{Grace: s.config.GraceTimeout, Ended: r.ended})
 		return resource.StartedContainer{}, e.errorf(errdefs.ErrAborted, "start was aborted")
 	}
 	return started, nil
 }
 
-// awaitRun claims a run when a change of the container's networks is done.
+// awaitRun claims a run when a change of the container's networks is done, and nothing is
+// left of the run before.
 func (s *Service) awaitRun(ctx context.Context, e *entry, abort context.CancelFunc) (*run, error) {
 	for {
-		r, change, err := s.claimRun(e, abort)
-		if change == nil {
+		r, wait, err := s.claimRun(e, abort)
+		if wait == nil {
 			return r, err
 		}
 		select {
-		case <-change:
+		case <-wait:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
 }
 
-// claimRun makes a start the only one of its container, unless a change of its
-// networks is under way.
-func (s *Service) claimRun(e *entry, abort context.CancelFunc) (r *run, change <-chan struct{}, err error) {
+// claimRun makes a start the only one of its container, or says what is to be waited for.
+func (s *Service) claimRun(e *entry, abort context.CancelFunc) (r *run, wait <-chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -115,6 +114,9 @@ func (s *Service) claimRun(e *entry, abort context.CancelFunc) (r *run, change <
 		return nil, e.change, nil
 	case e.run != nil:
 		return nil, nil, e.errorf(errdefs.ErrFailedPrecondition, "is already %s", s.stateLocked(e))
+	}
+	if left := s.left.Of(e.id()); left != nil {
+		return nil, left, nil
 	}
 	if err := s.portFaults(e); err != nil {
 		return nil, nil, err

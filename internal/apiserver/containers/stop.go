@@ -18,7 +18,7 @@ import (
 )
 
 // Stop sends a container's stop signal, after the timeout SIGKILL, and returns
-// when nothing is left of its run. A nil timeout is the container's. A start in
+// when nothing of its run is in the way of others. A nil timeout is the container's. A start in
 // progress is undone. A container that does not run is no error.
 func (s *Service) Stop(ctx context.Context, name string, timeout *time.Duration) error {
 	e, err := s.find(name)
@@ -58,7 +58,7 @@ func (s *Service) stop(ctx context.Context, e *entry, timeout time.Duration) err
 		if err != nil {
 			signal = syscall.SIGTERM // an older form
 		}
-		r.Helper.End(ctx, signal, timeout, s.config.GraceTimeout)
+		r.End(ctx, runtimehelper.Ending{Signal: signal, Timeout: timeout, Grace: s.config.GraceTimeout, Ended: r.ended})
 	}
 	select {
 	case <-r.ended:
@@ -118,8 +118,8 @@ func (s *Service) Restart(ctx context.Context, name string, timeout *time.Durati
 const stopsAtOnce = 64
 
 // StopAll stops all containers, for the end of the whole instance: no start is
-// accepted any more. A zero timeout is each container's own. Those to be removed
-// when they end are gone when it returns.
+// accepted any more. A zero timeout is each container's own. Nothing is left of them when it
+// returns, but what stays of a container that does not run.
 func (s *Service) StopAll(ctx context.Context, timeout time.Duration) error {
 	s.mu.Lock()
 	s.draining = true
@@ -134,14 +134,13 @@ func (s *Service) StopAll(ctx context.Context, timeout time.Duration) error {
 			limit = e.config().StopTimeout
 		}
 		group.Go(func() error {
-			ran := s.isRunning(e)
 			if err := s.stop(ctx, e, limit); err != nil {
 				faults[i] = e.errorf(errdefs.ErrUnavailable, "cannot be stopped: %w", err)
-			} else if ran && e.config().AutoRemove {
-				runtimehelper.Within(ctx, s.config.GraceTimeout, e.gone)
 			}
 			return nil
 		})
 	}
-	return errors.Join(append(faults, group.Wait())...)
+	faults = append(faults, group.Wait())
+	s.left.Wait(ctx)
+	return errors.Join(faults...)
 }

@@ -11,8 +11,9 @@ import (
 	"patchbay.dev/patchbay/internal/trace"
 )
 
-// Aftermath is a run that has ended, while what it leaves is taken away. It ends with
-// Finish, once.
+// Aftermath is a run that has ended, while what it leaves is taken away: first what others
+// could want, then, when its helper is gone too, the rest. Nobody but who needs the place of
+// the run itself waits for the rest (Set.Of). It ends with Finish, once.
 type Aftermath struct {
 	ID       string // of the container
 	Helper   runtimehelper.Helper
@@ -20,56 +21,130 @@ type Aftermath struct {
 	Removing bool       // the container goes too
 	Deleted  bool       // somebody else takes the container away
 
-	programs *runtimehelper.Programs
+	set      *Set
 	context  context.Context
-	parallel sync.WaitGroup
+	clean    func()
+	parallel sync.WaitGroup // what others could want
+	freed    sync.WaitGroup // what follows that
 	finish   func()
-}
-
-// Begin begins with one of a run that ctx is of. Until it is finished no helpers are
-// started for containers to come.
-func Begin(ctx context.Context, id string, h runtimehelper.Helper, programs *runtimehelper.Programs) *Aftermath {
-	idle := programs.Busy()
-	ctx, span := trace.Start(ctx, "take away what is left of the run")
-	return &Aftermath{
-		ID: id, Helper: h, programs: programs, context: ctx,
-		finish: func() { span.End(nil); idle() },
-	}
 }
 
 // Context is that of all its steps.
 func (a *Aftermath) Context() context.Context { return a.context }
 
-// Beside begins a step that needs no helper to be gone.
+// Beside begins a step that gives back what others could want, and needs no helper to be gone.
 func (a *Aftermath) Beside(step func(context.Context)) {
 	a.parallel.Go(func() { step(a.context) })
 }
 
-// Files takes away the files of a run whose helper is gone, in an order in which the next
-// patchbayd can go on wherever this one dies, and returns when the steps beside it
-// have. Of a container that has ended unseen none are left.
-func (a *Aftermath) Files(unseen func() bool) {
-	container := a.programs.Roots.Container(a.ID)
-	a.programs.CleanUp(a.ID, a.Helper)
-	if !a.Removing && !a.Deleted {
+// Then begins what is to follow when all steps of Beside are done.
+func (a *Aftermath) Then(step func()) {
+	a.freed.Go(func() {
 		a.parallel.Wait()
-		if err := disk.WriteExit(container, *a.Last); err != nil {
-			a.programs.Log.Error("cannot keep how a container ended", "container", a.ID, "error", err)
-		}
+		step()
+	})
+}
+
+// Keep keeps how the run ended with the container, if that stays.
+func (a *Aftermath) Keep() {
+	if a.Removing || a.Deleted {
+		return
 	}
-	if err := os.RemoveAll(a.programs.Roots.Sandbox(a.ID)); err != nil {
-		a.programs.Log.Error("cannot remove the directory of a runtime helper", "container", a.ID, "error", err)
+	if err := disk.WriteExit(a.set.programs.Roots.Container(a.ID), *a.Last); err != nil {
+		a.set.programs.Log.Error("cannot keep how a container ended", "container", a.ID, "error", err)
 	}
-	if a.Removing && unseen() {
-		if err := disk.Empty(container); err != nil {
-			a.programs.Log.Warn("cannot empty the directory of a container", "container", a.ID, "error", err)
-		}
+}
+
+// CleanUp removes what a helper that is gone left on the host. It may be called again.
+func (a *Aftermath) CleanUp() { a.clean() }
+
+// Files takes away the files of a run whose helper is gone, when nobody can want anything
+// else of it any more, in an order in which the next patchbayd can go on wherever this
+// one dies. Those of a container that goes too are taken away with it; one that is still
+// recorded then keeps the mark by which its removal is tried again.
+func (a *Aftermath) Files(unrecorded func() bool) {
+	roots, log := a.set.programs.Roots, a.set.programs.Log
+	a.CleanUp()
+	a.freed.Wait()
+	if err := os.RemoveAll(roots.Sandbox(a.ID)); err != nil {
+		log.Error("cannot remove the directory of a runtime helper", "container", a.ID, "error", err)
 	}
-	a.parallel.Wait()
+	var err error
+	switch {
+	case !a.Removing:
+	case unrecorded():
+		err = disk.Remove(roots, a.ID)
+	default:
+		err = disk.Empty(roots.Container(a.ID))
+	}
+	if err != nil {
+		log.Error("cannot remove the files of a container that has ended", "container", a.ID, "error", err)
+	}
 }
 
 // Finish waits for the steps and ends it, whether there are files left or not.
 func (a *Aftermath) Finish() {
 	a.parallel.Wait()
+	a.freed.Wait()
 	a.finish()
+	a.set.remove(a)
+}
+
+// Set is all that are not finished. It is safe for concurrent use.
+type Set struct {
+	programs *runtimehelper.Programs
+
+	mu   sync.Mutex
+	byID map[string]chan struct{} // guarded by mu; closed when it is finished
+}
+
+// NewSet returns a set with none.
+func NewSet(programs *runtimehelper.Programs) *Set {
+	return &Set{programs: programs, byID: map[string]chan struct{}{}}
+}
+
+// Begin begins with a run that ctx is of, the only one of its container. Until it is
+// finished no helpers are started for containers to come.
+func (s *Set) Begin(ctx context.Context, id string, h runtimehelper.Helper) *Aftermath {
+	idle := s.programs.Busy()
+	ctx, span := trace.Start(ctx, "take away what is left of the run")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.byID[id] = make(chan struct{})
+	return &Aftermath{
+		ID: id, Helper: h, set: s, context: ctx,
+		clean:  sync.OnceFunc(func() { s.programs.CleanUp(id, h) }),
+		finish: func() { span.End(nil); idle() },
+	}
+}
+
+// Of is closed when that of a container is finished; nil: it is, or there was none.
+func (s *Set) Of(id string) <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.byID[id]
+}
+
+// Wait waits until those that there are now are finished, or until ctx ends.
+func (s *Set) Wait(ctx context.Context) {
+	s.mu.Lock()
+	all := make([]<-chan struct{}, 0, len(s.byID))
+	for _, finished := range s.byID {
+		all = append(all, finished)
+	}
+	s.mu.Unlock()
+	for _, finished := range all {
+		select {
+		case <-finished:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *Set) remove(a *Aftermath) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.byID[a.ID])
+	delete(s.byID, a.ID)
 }

@@ -11,33 +11,40 @@ import (
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 )
 
-// End asks a helper that runs ever less kindly for the end of its container:
+// Ending is how a container is asked to end.
+type Ending struct {
+	Signal  syscall.Signal  // to the main process
+	Timeout time.Duration   // how long it has for that; 0: it gets no signal but SIGKILL
+	Grace   time.Duration   // how long each further step has
+	Ended   <-chan struct{} // closed when the run has ended
+}
+
+// End asks a helper that runs ever less kindly for the end of its container: the
 // signal and, after the timeout, SIGKILL to all, Shutdown, and at last it kills
-// the helper, which takes the container along. Each step but the first has the
-// grace to work.
-func (h Helper) End(ctx context.Context, signal syscall.Signal, timeout, grace time.Duration) {
+// the helper, which takes the container along. It returns when the run has ended.
+func (h Helper) End(ctx context.Context, e Ending) {
 	steps := []struct {
 		ask   func(context.Context) error
 		limit time.Duration
 	}{
-		{func(ctx context.Context) error { return h.signal(ctx, signal, false) }, timeout},
-		{func(ctx context.Context) error { return h.signal(ctx, syscall.SIGKILL, true) }, grace},
+		{func(ctx context.Context) error { return h.signal(ctx, e.Signal, false) }, e.Timeout},
+		{func(ctx context.Context) error { return h.signal(ctx, syscall.SIGKILL, true) }, e.Grace},
 		{func(ctx context.Context) error {
 			_, err := h.Client.Shutdown(ctx, &sandboxv1.ShutdownRequest{})
 			return err
-		}, grace},
+		}, e.Grace},
 	}
-	if timeout == 0 {
+	if e.Timeout == 0 {
 		steps = steps[1:]
 	}
 	for _, step := range steps {
-		asking, cancel := context.WithTimeout(ctx, grace)
+		asking, cancel := context.WithTimeout(ctx, e.Grace)
 		err := step.ask(asking)
 		cancel()
 		if errors.Is(err, context.DeadlineExceeded) {
 			break // it hangs
 		}
-		if Within(ctx, step.limit, h.Process.Done()) {
+		if Within(ctx, step.limit, e.Ended) {
 			return
 		}
 		if ctx.Err() != nil {
