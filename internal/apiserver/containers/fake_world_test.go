@@ -141,9 +141,10 @@ func (w *world) restart(t tb) {
 	w.open(t)
 }
 
-// files lists all below the roots.
+// files lists all below the roots, when nothing is left of the runs that have ended.
 func (w *world) files(t tb) []string {
 	t.Helper()
+	w.settle(t)
 	var out []string
 	for _, root := range []string{w.roots.Root, w.roots.RunRoot} {
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
