@@ -117,7 +117,7 @@ func (s *Service) tryChange(e *entry) (r *run, wait <-chan struct{}, err error) 
 	defer s.mu.Unlock()
 	r = e.run
 	switch {
-	case s.entries[e.id()] != e:
+	case !s.index.Has(e):
 		return nil, nil, e.errorf(errdefs.ErrNotFound, "not found: it was just deleted")
 	case s.draining || s.closed:
 		return nil, nil, e.errorf(errdefs.ErrUnavailable, "cannot be changed: patchbayd is shutting down")

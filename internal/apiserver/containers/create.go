@@ -4,8 +4,6 @@ import (
 	"context"
 	"os"
 
-	"github.com/containerd/errdefs"
-
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
@@ -82,17 +80,13 @@ func (s *Service) claimName(stored record.Container) (*entry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if stored.Name == "" {
-		stored.Name = resource.MakeUpName(func(name string) bool { return s.names[name] != nil })
-	}
-	if other := s.names[stored.Name]; other != nil {
-		return nil, fault.New(errdefs.ErrAlreadyExists, "container name %q: is that of container %s, want another, or delete that one", stored.Name, other.id())
-	}
-	if s.entries[stored.ID] != nil {
-		return nil, fault.New(errdefs.ErrAlreadyExists, "container id %s: is that of container %s, want another", stored.ID, s.entries[stored.ID].name())
+		stored.Name = resource.MakeUpName(s.index.IsTaken)
 	}
 	e := newEntry(stored)
 	e.creating = true
-	s.entries[stored.ID], s.names[stored.Name] = e, e
+	if err := s.index.Add(e); err != nil {
+		return nil, err
+	}
 	return e, nil
 }
 
@@ -146,7 +140,6 @@ func (s *Service) drop(ctx context.Context, e *entry) {
 func (s *Service) forget(e *entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.entries, e.id())
-	delete(s.names, e.name())
+	s.index.Remove(e)
 	close(e.gone)
 }

@@ -67,7 +67,7 @@ func (s *Service) remove(ctx context.Context, e *entry) error {
 		s.awaitChange(e)
 		s.mu.Lock()
 	}
-	if s.entries[e.id()] != e {
+	if !s.index.Has(e) {
 		s.mu.Unlock()
 		return nil
 	}

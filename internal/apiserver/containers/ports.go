@@ -16,7 +16,7 @@ func (s *Service) choosePorts(ports []resource.PublishedPort) ([]resource.Publis
 	}
 	s.mu.Lock()
 	var used [][]resource.PublishedPort
-	for _, e := range s.entries {
+	for e := range s.index.All() {
 		used = append(used, e.config().Ports)
 	}
 	s.mu.Unlock()
@@ -27,7 +27,7 @@ func (s *Service) choosePorts(ports []resource.PublishedPort) ([]resource.Publis
 // that one. Service.mu is held.
 func (s *Service) portFaults(e *entry) error {
 	open := map[string][]resource.PublishedPort{}
-	for _, other := range s.entries {
+	for other := range s.index.All() {
 		if other != e && other.run != nil {
 			open[other.name()] = other.config().Ports
 		}

@@ -78,7 +78,7 @@ func (s *Service) namesOf(match func(*entry) bool) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []string
-	for _, e := range s.entries {
+	for e := range s.index.All() {
 		if !e.deleting && match(e) {
 			out = append(out, e.name())
 		}
@@ -92,7 +92,7 @@ func (s *Service) Reservations(networkID string) []pluginwire.Reservation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []pluginwire.Reservation
-	for _, e := range s.entries {
+	for e := range s.index.All() {
 		c := e.wishes()
 		for _, w := range c.Wishes {
 			if w.Network == networkID && w.Static() && !e.deleting {

@@ -40,7 +40,7 @@ func (s *Service) Resume() error {
 		s.resume(id)
 	}
 	for _, id := range directories {
-		if s.entries[id] == nil {
+		if s.index.ByID(id) == nil {
 			s.background(func() { s.removeStray(s.config.Roots.Container(id)) })
 		}
 	}
@@ -63,7 +63,7 @@ func (s *Service) resume(id string) {
 	} else {
 		r.state = resource.ContainerStopping
 	}
-	e := s.entries[id]
+	e := s.index.ByID(id)
 	if e == nil {
 		s.background(func() { s.programs.Dismiss(s.life, id, r.Helper) })
 		return
@@ -141,7 +141,7 @@ func (s *Service) endedUnseen(e *entry) bool {
 func (s *Service) removalIsDue(e *entry) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return e.run == nil && e.deleting && s.entries[e.id()] == e
+	return e.run == nil && e.deleting && s.index.Has(e)
 }
 
 func (s *Service) finishRemoval(e *entry) {

@@ -22,18 +22,15 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/apiserver/containers/aftermath"
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/errand"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
+	"patchbay.dev/patchbay/internal/apiserver/containers/index"
 	"patchbay.dev/patchbay/internal/apiserver/containers/launch"
 	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
 	"patchbay.dev/patchbay/internal/apiserver/containers/reach"
@@ -149,10 +146,9 @@ type Service struct {
 	choosing sync.Mutex
 
 	mu       sync.Mutex
-	entries  map[string]*entry // by id; guarded by mu
-	names    map[string]*entry // guarded by mu
-	draining bool              // no more starts; guarded by mu
-	closed   bool              // no more goroutines; guarded by mu
+	index    index.Index[*entry] // guarded by mu
+	draining bool                // no more starts; guarded by mu
+	closed   bool                // no more goroutines; guarded by mu
 }
 
 // entry is one container.
@@ -180,6 +176,10 @@ func newEntry(c record.Container) *entry {
 	e.configuration.Store(&c.Configuration)
 	return e
 }
+
+// Described and Hidden implement index.Entry.
+func (e *entry) Described() resource.Metadata { return e.metadata }
+func (e *entry) Hidden() bool                 { return e.creating }
 
 func (e *entry) id() string   { return e.metadata.ID }
 func (e *entry) name() string { return e.metadata.Name }
@@ -225,7 +225,7 @@ func New(c Config) (*Service, error) {
 			Roots: c.Roots, Launch: c.Launch, ReadyTimeout: c.ReadyTimeout, GraceTimeout: c.GraceTimeout,
 			Standby: c.Standby, Settings: c.RuntimeEnvironment, Log: c.Log,
 		}),
-		entries: map[string]*entry{}, names: map[string]*entry{},
+		index: index.New[*entry](),
 	}
 	s.left = aftermath.NewSet(s.programs)
 	s.errands = errand.New(s.programs.Errand, c.Log)
@@ -240,7 +240,7 @@ func New(c Config) (*Service, error) {
 	for _, r := range stored {
 		e := newEntry(r)
 		e.last = disk.ReadExit(c.Roots.Container(r.ID))
-		s.entries[r.ID], s.names[r.Name] = e, e
+		s.index.Put(e)
 	}
 	return s, nil
 }
@@ -286,39 +286,12 @@ func (s *Service) background(f func()) {
 func (s *Service) find(name string) (*entry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := s.names[name]; e != nil && !e.creating {
-		return e, nil
-	}
-	if e := s.entries[name]; e != nil && !e.creating {
-		return e, nil
-	}
-	var found []*entry
-	for id, e := range s.entries {
-		if resource.IsIDPrefix(name, id) && !e.creating {
-			found = append(found, e)
-		}
-	}
-	switch len(found) {
-	case 1:
-		return found[0], nil
-	case 0:
-		return nil, fault.New(errdefs.ErrNotFound, "container %q: not found", name)
-	}
-	return nil, fault.New(errdefs.ErrInvalidArgument, "container %q: is the start of %d ids, want more digits", name, len(found))
+	return s.index.Find(name)
 }
 
 // all returns the containers by age, the youngest first.
 func (s *Service) all() []*entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := make([]*entry, 0, len(s.entries))
-	for _, e := range s.entries {
-		if !e.creating {
-			out = append(out, e)
-		}
-	}
-	slices.SortFunc(out, func(a, b *entry) int {
-		return cmp.Or(b.metadata.CreatedAt.Compare(a.metadata.CreatedAt), strings.Compare(a.id(), b.id()))
-	})
-	return out
+	return s.index.Sorted()
 }

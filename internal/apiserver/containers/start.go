@@ -104,7 +104,7 @@ func (s *Service) claimRun(e *entry, abort context.CancelFunc) (r *run, wait <-c
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.entries[e.id()] != e:
+	case !s.index.Has(e):
 		return nil, nil, e.errorf(errdefs.ErrNotFound, "not found: it was just deleted")
 	case s.draining || s.closed:
 		return nil, nil, e.errorf(errdefs.ErrUnavailable, "cannot start: patchbayd is shutting down")
