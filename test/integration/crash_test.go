@@ -98,6 +98,55 @@ func testDeathOfEachProcess(t *testing.T, h *host) {
 	}
 }
 
+// What a container had is free when its end is told, before its helper is gone; and when
+// patchbayd dies between the two, the next one finds all that is left.
+func TestEndOfRun(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	h.patchbay("network", "create", "web", "--subnet", "10.89.0.0/24")
+	once := func() {
+		t.Helper()
+		h.patchbay("run", "--rm", "--name", "one", "--network", "web,ip=10.89.0.7", "-p", "8080:7", "box", "true")
+	}
+	for range 20 {
+		once()
+		if got := h.patchbay("list", "--all", "--quiet"); got != "" {
+			t.Fatalf("list: got %q, want no container", got)
+		}
+	}
+	for range 5 {
+		daemon := h.daemonPID()
+		once()
+		kill(t, daemon)
+		h.patchbay("system", "start")
+		once()
+	}
+	h.patchbay("create", "--name", "kept", "--network", "web", "-p", "8080:7", "box", "sleep", "1000")
+	for range 5 { // nobody but the container itself waits for what is left of it
+		daemon := h.daemonPID()
+		h.patchbay("start", "kept")
+		before := h.container("kept").Status.StartedAt
+		h.patchbay("stop", "-t", "0", "kept")
+		kill(t, daemon)
+		h.patchbay("system", "start")
+		eventually(t, settle, func() error {
+			s := h.container("kept").Status
+			if s.State != resource.ContainerStopped || s.ExitCode != 137 || !s.StartedAt.Equal(before) {
+				return fmt.Errorf("stopped before the death of patchbayd: got %+v, want it stopped by a signal, and started at %v", s, before)
+			}
+			return nil
+		})
+	}
+	eventually(t, settle, func() error {
+		left, _ := filepath.Glob(h.runRoot + "/sandboxes/*") // fails on a bad pattern alone
+		kept, _ := filepath.Glob(h.root + "/containers/*")
+		if len(left) > 0 || len(kept) != 1 {
+			return fmt.Errorf("left: %v and %v, want the one container that is kept", left, kept)
+		}
+		return nil
+	})
+}
+
 // stopProcess has a process stand still, and returns when all of its threads do: a
 // busy machine lets them go on for a while.
 func stopProcess(t *testing.T, pid int) {
