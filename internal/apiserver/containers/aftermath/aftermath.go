@@ -26,7 +26,8 @@ type Aftermath struct {
 	clean    func()
 	parallel sync.WaitGroup // what others could want
 	freed    sync.WaitGroup // what follows that
-	finish   func()
+	span     *trace.Span
+	idle     func()
 }
 
 // Context is that of all its steps.
@@ -37,9 +38,11 @@ func (a *Aftermath) Beside(step func(context.Context)) {
 	a.parallel.Go(func() { step(a.context) })
 }
 
-// Then begins what is to follow when all steps of Beside are done.
+// Then begins what is to follow when all steps of Beside are done. It is called once; the step
+// is the last that callers wait for, and that is traced.
 func (a *Aftermath) Then(step func()) {
 	a.freed.Go(func() {
+		defer a.span.End(nil)
 		a.parallel.Wait()
 		step()
 	})
@@ -86,7 +89,7 @@ func (a *Aftermath) Files(unrecorded func() bool) {
 func (a *Aftermath) Finish() {
 	a.parallel.Wait()
 	a.freed.Wait()
-	a.finish()
+	a.idle()
 	a.set.remove(a)
 }
 
@@ -112,9 +115,8 @@ func (s *Set) Begin(ctx context.Context, id string, h runtimehelper.Helper) *Aft
 	defer s.mu.Unlock()
 	s.byID[id] = make(chan struct{})
 	return &Aftermath{
-		ID: id, Helper: h, set: s, context: ctx,
-		clean:  sync.OnceFunc(func() { s.programs.CleanUp(id, h) }),
-		finish: func() { span.End(nil); idle() },
+		ID: id, Helper: h, set: s, context: ctx, span: span, idle: idle,
+		clean: sync.OnceFunc(func() { s.programs.CleanUp(id, h) }),
 	}
 }
 
