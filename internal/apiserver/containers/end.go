@@ -42,15 +42,8 @@ func (s *Service) watch(e *entry, r *run) {
 // has told of the end does not hold any more, and the record.
 func (s *Service) leave(e *entry, r *run) *aftermath.Aftermath {
 	left := s.left.Begin(r.cause.Context(), e.id(), r.Helper)
-	left.Last = r.told.Ended()
-	if left.Last == nil {
-		left.Last = status.Last(r.Helper, s.config.Roots.Sandbox(e.id()))
-	}
+	left.Last = s.lastOf(e, r)
 	s.mu.Lock()
-	left.Last.StartedAt = r.startedAt
-	if e.last != nil && e.last.ExitedAt.Equal(left.Last.ExitedAt) { // an earlier patchbayd kept it already
-		left.Last.StartedAt = e.last.StartedAt
-	}
 	left.Deleted = r.deleted
 	left.Removing = e.config().AutoRemove && !r.keep && !left.Deleted
 	r.removing, r.outcome = left.Removing, left.Last
@@ -64,6 +57,23 @@ func (s *Service) leave(e *entry, r *run) *aftermath.Aftermath {
 		left.Beside(func(ctx context.Context) { _ = s.unrecord(ctx, e) }) // if it fails, the removal tries again
 	}
 	return left
+}
+
+// lastOf says how a run has ended: as its helper told, as an earlier patchbayd kept it when it
+// took the rest away, which a start removes, or as the helper left it.
+func (s *Service) lastOf(e *entry, r *run) *disk.Exit {
+	s.mu.Lock()
+	startedAt := r.startedAt
+	s.mu.Unlock()
+	last := r.told.Ended()
+	if last == nil {
+		if kept := disk.ReadExit(s.config.Roots.Container(e.id())); kept != nil && kept.ExitedAt.After(startedAt) {
+			return kept
+		}
+		last = status.Last(r.Helper, s.config.Roots.Sandbox(e.id()))
+	}
+	last.StartedAt = startedAt
+	return last
 }
 
 // conclude ends a run of which others want nothing any more, and lets the container go if it

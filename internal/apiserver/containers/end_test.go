@@ -354,26 +354,44 @@ func TestHelperThatStaysIsInNobodysWay(t *testing.T) {
 // takes away.
 func TestHelperThatOutlivesPatchbayd(t *testing.T) {
 	t.Parallel()
-	for name, autoRemove := range map[string]bool{"kept": false, "removed": true} {
+	w, id, _ := staying(t, true)
+	w.config.GraceTimeout = 200 * time.Millisecond
+	w.restart(t)
+	eventually(t, "end of the helper", func() bool { return w.alive() == 0 })
+	eventually(t, "end of its directory", func() bool { _, err := os.Stat(w.roots.Sandbox(id)); return err != nil })
+	eventually(t, "end of the files", func() bool { return len(w.files(t)) == 0 })
+}
+
+// How a container has ended is kept, whatever of its run the next patchbayd finds.
+func TestKeptExit(t *testing.T) {
+	t.Parallel()
+	for name, away := range map[string]func(t *testing.T, w *world, directory string, end func()){
+		"helper lives": func(*testing.T, *world, string, func()) {},
+		"helper gone": func(t *testing.T, w *world, _ string, end func()) {
+			end()
+			eventually(t, "end of the helper", func() bool { return w.alive() == 0 })
+		},
+		"directory half gone": func(t *testing.T, w *world, directory string, end func()) {
+			end()
+			eventually(t, "end of the helper", func() bool { return w.alive() == 0 })
+			if err := os.Remove(filepath.Join(directory, disk.ExitFile)); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, id, _ := staying(t, autoRemove)
-			before := resource.ContainerStatus{}
-			if !autoRemove {
-				before = w.status(t, "web")
-			}
+			w, id, end := staying(t, false)
+			before := w.status(t, "web")
 			w.config.GraceTimeout = 200 * time.Millisecond
-			w.restart(t)
-			eventually(t, "end of the helper", func() bool { return w.alive() == 0 })
-			eventually(t, "end of its directory", func() bool { _, err := os.Stat(w.roots.Sandbox(id)); return err != nil })
-			if autoRemove {
-				eventually(t, "end of the files", func() bool { return len(w.files(t)) == 0 })
-				return
-			}
-			w.checkGone(t, id)
+			w.service.Close()
+			away(t, w, w.roots.Sandbox(id), end)
+			w.open(t)
+			w.wait(t, "web")
 			if diff := cmp.Diff(before, w.status(t, "web")); diff != "" {
 				t.Errorf("status, before and after:\n%s", diff)
 			}
+			w.checkGone(t, id)
 		})
 	}
 }
