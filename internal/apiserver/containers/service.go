@@ -255,12 +255,20 @@ func (s *Service) Drain() {
 	s.waits.End()
 }
 
+// closeTimeout bounds how long the end of patchbayd waits for that of helpers whose runs have
+// ended.
+const closeTimeout = time.Second
+
 // Close ends watching and waits for it, and ends helpers that wait for a container.
-// Containers go on.
+// Containers go on. What is left of runs that have ended is taken away first, but for what a
+// helper keeps that stays: to the next patchbayd they would seem to run until it knows better.
 func (s *Service) Close() {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(s.life, closeTimeout)
+	s.left.Wait(ctx)
+	cancel()
 	s.end()
 	s.running.Wait()
 	s.programs.Close()
