@@ -77,14 +77,7 @@ func (s *Service) ContainersUsing(digest string) []string {
 func (s *Service) namesOf(match func(*entry) bool) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []string
-	for e := range s.index.All() {
-		if !e.deleting && match(e) {
-			out = append(out, e.name())
-		}
-	}
-	slices.Sort(out)
-	return out
+	return s.index.Names(func(e *entry) bool { return !e.deleting && match(e) })
 }
 
 // Reservations returns the static addresses of the containers on a network.

@@ -109,17 +109,11 @@ type Config struct {
 func (c *Config) complete() {
 	c.LogLimits = c.LogLimits.Or(resource.DefaultLogLimits())
 	c.AskedByList = cmp.Or(c.AskedByList, 16)
-	for value, fallback := range map[*time.Duration]time.Duration{
-		&c.ReadyTimeout:  10 * time.Second,
-		&c.StartTimeout:  2 * time.Minute,
-		&c.StatusTimeout: 500 * time.Millisecond,
-		&c.StatsTimeout:  time.Second,
-		&c.GraceTimeout:  5 * time.Second,
-	} {
-		if *value == 0 {
-			*value = fallback
-		}
-	}
+	c.ReadyTimeout = cmp.Or(c.ReadyTimeout, 10*time.Second)
+	c.StartTimeout = cmp.Or(c.StartTimeout, 2*time.Minute)
+	c.StatusTimeout = cmp.Or(c.StatusTimeout, 500*time.Millisecond)
+	c.StatsTimeout = cmp.Or(c.StatsTimeout, time.Second)
+	c.GraceTimeout = cmp.Or(c.GraceTimeout, 5*time.Second)
 	if c.Launch == nil {
 		c.Launch = helper.Start
 	}
