@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sync/atomic"
 
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
+	"github.com/moby/moby/api/types/jsonstream"
+	"github.com/moby/moby/client/pkg/jsonmessage"
 
 	"patchbay.dev/patchbay/internal/cli/output"
 	"patchbay.dev/patchbay/internal/cli/terminal"
@@ -35,7 +34,7 @@ type view interface {
 // New returns a display on w.
 func New(w io.Writer) *Display {
 	if f, ok := w.(*os.File); ok && terminal.Is(f) {
-		return &Display{view: &bars{progress: mpb.New(mpb.WithOutput(w), mpb.WithWidth(40)), byID: map[string]*bar{}}}
+		return &Display{view: newBars(f)}
 	}
 	return &Display{view: &plain{out: w, last: map[string]string{}}}
 }
@@ -85,52 +84,35 @@ func label(id string) string { return output.ShortDigest(id, false) }
 
 // bars has a bar for each part.
 type bars struct {
-	progress *mpb.Progress
-	byID     map[string]*bar
+	messages chan jsonstream.Message
+	drawn    chan struct{}
 }
 
-type bar struct {
-	*mpb.Bar
-	step atomic.Pointer[string] // drawn by another goroutine
+func newBars(out *os.File) *bars {
+	b := &bars{messages: make(chan jsonstream.Message), drawn: make(chan struct{})}
+	go func() {
+		defer close(b.drawn)
+		all := func(yield func(jsonstream.Message, error) bool) {
+			for m := range b.messages {
+				yield(m, nil) // goes on: no message is an error
+			}
+		}
+		_ = jsonmessage.DisplayJSONMessages(all, out, out.Fd(), true, nil)
+	}()
+	return b
 }
 
 func (b *bars) show(s Step) {
 	if s.ID == "" {
 		return // the parts say it all
 	}
-	current := b.byID[s.ID]
-	if current == nil {
-		current = new(bar)
-		current.step.Store(&s.Name)
-		name := label(s.ID)
-		current.Bar = b.progress.AddBar(s.Total,
-			mpb.PrependDecorators(
-				decor.Name(name, decor.WCSyncSpaceR),
-				decor.Any(func(decor.Statistics) string { return *current.step.Load() }, decor.WCSyncSpaceR),
-			),
-			mpb.AppendDecorators(decor.Any(counter)))
-		b.byID[s.ID] = current
+	b.messages <- jsonstream.Message{
+		ID: label(s.ID), Status: s.Name,
+		Progress: &jsonstream.Progress{Current: s.Current, Total: s.Total},
 	}
-	current.step.Store(&s.Name)
-	if s.Total > 0 {
-		current.SetTotal(s.Total, false)
-	}
-	current.SetCurrent(s.Current)
-	if s.Name == "done" || s.Name == "present" {
-		current.SetTotal(-1, true)
-	}
-}
-
-func counter(s decor.Statistics) string {
-	if s.Total <= 0 {
-		return output.Size(s.Current)
-	}
-	return output.Size(s.Current) + " / " + output.Size(s.Total)
 }
 
 func (b *bars) close() {
-	for _, bar := range b.byID {
-		bar.Abort(false)
-	}
-	b.progress.Wait()
+	close(b.messages)
+	<-b.drawn
 }
