@@ -1,9 +1,10 @@
 package resource
 
 import (
-	"crypto/rand"
 	"encoding/hex"
 	"strings"
+
+	"patchbay.dev/patchbay/internal/random"
 )
 
 // MinIDPrefix is how many digits of an id stand for it, at least, where they are
@@ -27,7 +28,5 @@ const idBytes = 8
 // NewID returns a fresh random identifier: 16 lower-case hexadecimal digits.
 // It is short enough for paths of unix sockets (108 bytes, unix(7)).
 func NewID() string {
-	var b [idBytes]byte
-	rand.Read(b[:])
-	return hex.EncodeToString(b[:])
+	return random.Text(idBytes)
 }

@@ -14,30 +14,28 @@ import (
 // newRoot returns the tree of all commands.
 func newRoot(f *frame.Frame) *cobra.Command {
 	root := bareRoot(f)
-	addGroup(root, "containers", "Containers:", containerCommands(f)...)
-	addGroup(root, "nouns", "Resources, each with commands of its own:", commands(f, nouns)...)
+	addGroup(root, "containers", "Containers:", frame.Make(f, containerVerbs)...)
+	addGroup(root, "nouns", "Resources, each with commands of its own:", frame.Make(f, nouns)...)
 	addGroup(root, "images", "Images, for short:", images.NewPull(f), images.NewPush(f), images.NewList(f))
-	addGroup(root, "system", "The system:", append(commands(f, ofSystem), newCompletion(f, root))...)
+	addGroup(root, "system", "The system:", append(frame.Make(f, ofSystem), newCompletion(f, root))...)
 	root.AddCommand(newHelpExitCodes())
 	finishTree(root)
 	return root
 }
 
-// newRootFor returns what a command line needs of the tree. To make all flags of
-// all commands takes longer than to parse those of one.
+// newRootFor returns what a command line needs of the tree.
 func newRootFor(f *frame.Frame, args []string) *cobra.Command {
-	if len(args) > 0 {
-		for _, c := range slices.Concat(containerVerbs, nouns, ofSystem) {
-			if c.name == args[0] {
-				root := bareRoot(f)
-				addGroup(root, "only", "Commands:", c.make(f))
-				addGroup(root, "system", "The system:")
-				finishTree(root)
-				return root
-			}
-		}
+	f.Words = args
+	only, ok := f.Wanted(slices.Concat(containerVerbs, nouns, ofSystem))
+	if !ok {
+		return newRoot(f)
 	}
-	return newRoot(f)
+	root := bareRoot(f)
+	root.CompletionOptions.DisableDefaultCmd = true
+	addGroup(root, "only", "Commands:", only.Make(f))
+	addGroup(root, "system", "The system:")
+	finishTree(root)
+	return root
 }
 
 // bareRoot returns the root without commands.

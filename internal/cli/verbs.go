@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 
 	"patchbay.dev/patchbay/internal/cli/containers"
@@ -11,59 +13,42 @@ import (
 	"patchbay.dev/patchbay/internal/cli/system"
 )
 
-// command is one at the top, made only when it is needed.
-type command struct {
-	name string
-	make func(*frame.Frame) *cobra.Command
-}
-
-func commands(f *frame.Frame, all []command) []*cobra.Command {
-	out := make([]*cobra.Command, len(all))
-	for i, c := range all {
-		out[i] = c.make(f)
-	}
-	return out
-}
-
 // nouns are the commands with commands of their own.
-var nouns = []command{
-	{"container", newContainer},
-	{"network", networks.New},
-	{"image", images.New},
-	{"registry", images.NewRegistry},
-	{"plugin", system.NewPlugin},
+var nouns = []frame.Maker{
+	{Name: "container", Make: newContainer},
+	{Name: "network", Make: networks.New},
+	{Name: "image", Make: images.New},
+	{Name: "registry", Make: images.NewRegistry},
+	{Name: "plugin", Make: system.NewPlugin},
 }
 
-var ofSystem = []command{
-	{"system", system.New},
-	{"version", system.NewVersion},
+var ofSystem = []frame.Maker{
+	{Name: "system", Make: system.New},
+	{Name: "version", Make: system.NewVersion},
 }
 
 // containerVerbs are the commands for containers, which are at the top as well
 // as below "container".
-var containerVerbs = []command{
-	{"run", running.NewRun},
-	{"create", running.NewCreate},
-	{"start", running.NewStart},
-	{"attach", running.NewAttach},
-	{"stop", running.NewStop},
-	{"kill", running.NewKill},
-	{"restart", running.NewRestart},
-	{"wait", running.NewWait},
-	{"list", containers.NewList},
-	{"inspect", containers.NewInspect},
-	{"logs", containers.NewLogs},
-	{"stats", containers.NewStats},
-	{"port", containers.NewPort},
-	{"exec", running.NewExec},
-	{"cp", containers.NewCopy},
-	{"delete", containers.NewDelete},
-}
-
-func containerCommands(f *frame.Frame) []*cobra.Command {
-	return commands(f, containerVerbs)
+var containerVerbs = []frame.Maker{
+	{Name: "run", Make: running.NewRun},
+	{Name: "create", Make: running.NewCreate},
+	{Name: "start", Make: running.NewStart},
+	{Name: "attach", Make: running.NewAttach},
+	{Name: "stop", Make: running.NewStop},
+	{Name: "kill", Make: running.NewKill},
+	{Name: "restart", Make: running.NewRestart},
+	{Name: "wait", Make: running.NewWait},
+	{Name: "list", Make: containers.NewList},
+	{Name: "inspect", Make: containers.NewInspect},
+	{Name: "logs", Make: containers.NewLogs},
+	{Name: "stats", Make: containers.NewStats},
+	{Name: "port", Make: containers.NewPort},
+	{Name: "exec", Make: running.NewExec},
+	{Name: "cp", Make: containers.NewCopy},
+	{Name: "delete", Make: containers.NewDelete},
 }
 
 func newContainer(f *frame.Frame) *cobra.Command {
-	return frame.Group(f, "container", "Containers: the commands at the top, and prune", append(containerCommands(f), containers.NewPrune(f))...)
+	prune := frame.Maker{Name: "prune", Make: containers.NewPrune}
+	return frame.Group(f, "container", "Containers: the commands at the top, and prune", append(slices.Clone(containerVerbs), prune)...)
 }

@@ -10,10 +10,11 @@ package trace
 
 import (
 	"context"
-	"crypto/rand"
 	"runtime"
 	"sync/atomic"
 	"time"
+
+	"patchbay.dev/patchbay/internal/random"
 )
 
 // Sink takes what is recorded. It is safe for concurrent use.
@@ -215,11 +216,11 @@ func IsBrief(ctx context.Context) bool { return ctx.Value(briefKey{}) != nil }
 
 // NewID returns the id of a new trace.
 func NewID() (id ID) {
-	_, _ = rand.Read(id[:]) // never fails
+	random.Read(id[:])
 	return id
 }
 
 func newSpanID() (id SpanID) {
-	_, _ = rand.Read(id[:])
+	random.Read(id[:])
 	return id
 }

@@ -3,7 +3,6 @@ package treecopy
 import (
 	"archive/tar"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/random"
 )
 
 // Arrival says how an archive is to be unpacked.
@@ -265,7 +266,7 @@ func (u *unpacker) put(e entry, h *tar.Header, make func(fresh string) error) er
 	return nil
 }
 
-func freshName() string { return ".patchbay-" + rand.Text() }
+func freshName() string { return ".patchbay-" + random.Text(16) }
 
 // describeEntry is describe for what cannot be opened: links and FIFOs.
 func (u *unpacker) describeEntry(e entry, name string, h *tar.Header) error {

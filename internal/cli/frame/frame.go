@@ -26,6 +26,10 @@ type Frame struct {
 	Stdout io.Writer
 	Stderr io.Writer
 
+	// Words are what the command line begins with, as far as no command was made of it. Of
+	// a command that they name, no others beside it are made; without words, all are.
+	Words []string
+
 	Root, RunRoot string
 	Faults        []error
 	// Checks find the faults of a command that only show when its flags are seen

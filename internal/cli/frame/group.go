@@ -10,12 +10,44 @@ import (
 	"patchbay.dev/patchbay/internal/wire"
 )
 
+// Maker is a command, made when it is needed: to make all flags of all commands takes longer
+// than to parse those of one.
+type Maker struct {
+	Name string
+	Make func(*Frame) *cobra.Command
+}
+
 // Group returns a command that only has commands below it.
-func Group(f *Frame, use, short string, commands ...*cobra.Command) *cobra.Command {
+func Group(f *Frame, use, short string, all ...Maker) *cobra.Command {
 	c := &cobra.Command{Use: use + " COMMAND", Short: short}
 	AsGroup(f, c)
-	c.AddCommand(commands...)
+	if only, ok := f.Wanted(all); ok {
+		all = []Maker{only}
+	}
+	c.AddCommand(Make(f, all)...)
 	return c
+}
+
+// Make makes all commands.
+func Make(f *Frame, all []Maker) []*cobra.Command {
+	out := make([]*cobra.Command, len(all))
+	for i, m := range all {
+		out[i] = m.Make(f)
+	}
+	return out
+}
+
+// Wanted returns the only one of a group's commands that f.Words need. Without one, the
+// words name nothing, and all that is below the group is made.
+func (f *Frame) Wanted(group []Maker) (only Maker, ok bool) {
+	for _, m := range group {
+		if len(f.Words) > 0 && m.Name == f.Words[0] {
+			f.Words = f.Words[1:]
+			return m, true
+		}
+	}
+	f.Words = nil
+	return Maker{}, false
 }
 
 // AsGroup makes a command show its help, and refuse words that are no command.

@@ -17,8 +17,17 @@ import (
 // New returns the command "image".
 func New(f *frame.Frame) *cobra.Command {
 	return frame.Group(f, "image", "Images: what containers are made from",
-		NewPull(f), NewPush(f), newImageLoad(f), newImageSave(f), newImageImport(f),
-		newImageList(f), newImageInspect(f), newImageTag(f), newImageDelete(f), newImagePrune(f))
+		frame.Maker{Name: "pull", Make: NewPull},
+		frame.Maker{Name: "push", Make: NewPush},
+		frame.Maker{Name: "load", Make: newImageLoad},
+		frame.Maker{Name: "save", Make: newImageSave},
+		frame.Maker{Name: "import", Make: newImageImport},
+		frame.Maker{Name: "list", Make: newImageList},
+		frame.Maker{Name: "inspect", Make: newImageInspect},
+		frame.Maker{Name: "tag", Make: newImageTag},
+		frame.Maker{Name: "delete", Make: newImageDelete},
+		frame.Maker{Name: "prune", Make: newImagePrune},
+	)
 }
 
 func getImage(ctx context.Context, api pull.Getter, name string) (resource.Image, error) {

@@ -9,5 +9,8 @@ import (
 // NewRegistry returns the command "registry".
 func NewRegistry(f *frame.Frame) *cobra.Command {
 	return frame.Group(f, "registry", "Logins at image registries",
-		newRegistryLogin(f), newRegistryLogout(f), newRegistryList(f))
+		frame.Maker{Name: "login", Make: newRegistryLogin},
+		frame.Maker{Name: "logout", Make: newRegistryLogout},
+		frame.Maker{Name: "list", Make: newRegistryList},
+	)
 }

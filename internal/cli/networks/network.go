@@ -19,8 +19,18 @@ import (
 // New returns the command "network".
 func New(f *frame.Frame) *cobra.Command {
 	c := frame.Group(f, "network", "Networks and what is plugged into them",
-		newNetworkCreate(f), newNetworkUpdate(f), newNetworkList(f), newNetworkInspect(f), newNetworkExplain(f), newNetworkExport(f), newNetworkImport(f),
-		newNetworkConnect(f), newNetworkDisconnect(f), newNetworkDelete(f), newNetworkPrune(f))
+		frame.Maker{Name: "create", Make: newNetworkCreate},
+		frame.Maker{Name: "update", Make: newNetworkUpdate},
+		frame.Maker{Name: "list", Make: newNetworkList},
+		frame.Maker{Name: "inspect", Make: newNetworkInspect},
+		frame.Maker{Name: "explain", Make: newNetworkExplain},
+		frame.Maker{Name: "export", Make: newNetworkExport},
+		frame.Maker{Name: "import", Make: newNetworkImport},
+		frame.Maker{Name: "connect", Make: newNetworkConnect},
+		frame.Maker{Name: "disconnect", Make: newNetworkDisconnect},
+		frame.Maker{Name: "delete", Make: newNetworkDelete},
+		frame.Maker{Name: "prune", Make: newNetworkPrune},
+	)
 	c.Aliases = []string{"net"}
 	return c
 }

@@ -3,9 +3,9 @@ package spans
 import (
 	"bytes"
 	"fmt"
-	"html"
 	"io"
 	"strings"
+	"text/template"
 
 	"patchbay.dev/patchbay/internal/cli/output"
 	"patchbay.dev/patchbay/internal/trace"
@@ -123,7 +123,7 @@ func (c *canvas) bar(s *Span, y int) {
 }
 
 // escape makes text fit for XML, which has no control characters.
-func escape(text string) string { return html.EscapeString(output.Printable(text)) }
+func escape(text string) string { return template.HTMLEscapeString(output.Printable(text)) }
 
 func fitsInto(label string, wide float64) bool {
 	return letter*float64(len([]rune(label)))+6 <= wide

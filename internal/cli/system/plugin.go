@@ -14,7 +14,11 @@ import (
 
 // NewPlugin returns the command "plugin".
 func NewPlugin(f *frame.Frame) *cobra.Command {
-	return frame.Group(f, "plugin", "Plugins that serve networks or run containers", newPluginList(f), newPluginInspect(f), newPluginRestart(f))
+	return frame.Group(f, "plugin", "Plugins that serve networks or run containers",
+		frame.Maker{Name: "list", Make: newPluginList},
+		frame.Maker{Name: "inspect", Make: newPluginInspect},
+		frame.Maker{Name: "restart", Make: newPluginRestart},
+	)
 }
 
 // pluginView is a plugin as it is shown.

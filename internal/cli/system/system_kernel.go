@@ -7,5 +7,9 @@ import (
 )
 
 func newSystemKernel(f *frame.Frame) *cobra.Command {
-	return frame.Group(f, "kernel", "The kernel that virtual machines boot", newSystemKernelSet(f), newSystemKernelStatus(f), newSystemKernelWarm(f))
+	return frame.Group(f, "kernel", "The kernel that virtual machines boot",
+		frame.Maker{Name: "set", Make: newSystemKernelSet},
+		frame.Maker{Name: "status", Make: newSystemKernelStatus},
+		frame.Maker{Name: "warm", Make: newSystemKernelWarm},
+	)
 }
