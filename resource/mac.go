@@ -1,7 +1,6 @@
 package resource
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"net"
 	"strings"
@@ -34,14 +33,4 @@ func (m MACAddress) HardwareAddr() net.HardwareAddr {
 		return nil
 	}
 	return hw
-}
-
-// StableMACAddress returns the same locally administered unicast address for
-// the same parts, so that an attachment keeps its MAC over restarts without
-// anything being stored.
-func StableMACAddress(parts ...string) MACAddress {
-	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
-	hw := net.HardwareAddr(sum[:6])
-	hw[0] = hw[0]&^1 | 2
-	return MACAddress(hw.String())
 }

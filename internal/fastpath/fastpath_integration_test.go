@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/macaddress"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/netnstest"
 	"patchbay.dev/patchbay/internal/netnstest/hostile"
@@ -49,11 +50,11 @@ func newBox(t *testing.T, host *netns.Namespace, number int) box {
 		IPv4Address: netip.MustParsePrefix(fmt.Sprintf("10.9.0.%d/24", number)),
 		IPv6Address: netip.MustParsePrefix(fmt.Sprintf("fd09::%d/64", number)),
 		IPv4Gateway: netip.MustParseAddr("10.9.0.1"), IPv6Gateway: netip.MustParseAddr("fd09::1"),
-		MACAddress: resource.StableMACAddress("fastpath", name),
+		MACAddress: macaddress.Stable("fastpath", name),
 	}
 	h := netnstest.Link(t, host)
 	if number == 2 { // the first
-		spec := link.BridgeSpec{Name: bridgeName, Alias: "test", MAC: resource.StableMACAddress("fastpath", bridgeName), MTU: 1500}
+		spec := link.BridgeSpec{Name: bridgeName, Alias: "test", MAC: macaddress.Stable("fastpath", bridgeName), MTU: 1500}
 		if err := h.EnsureBridge(spec); err != nil {
 			t.Fatal(err)
 		}

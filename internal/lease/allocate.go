@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/ipam"
+	"patchbay.dev/patchbay/internal/macaddress"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -230,7 +231,7 @@ func (t *Table) pickMAC(key string, want resource.MACAddress) resource.MACAddres
 		if salt > 0 {
 			parts = append(parts, strconv.Itoa(salt))
 		}
-		mac := resource.StableMACAddress(parts...)
+		mac := macaddress.Stable(parts...)
 		if other, taken := t.macs[mac]; !taken || other == key {
 			want = mac
 		}

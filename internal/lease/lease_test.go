@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"patchbay.dev/patchbay/internal/lease"
+	"patchbay.dev/patchbay/internal/macaddress"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -168,7 +169,7 @@ func TestAllocateAnswersTheWish(t *testing.T) {
 		NetworkID: "0123456789abcdef", Network: "net", Hostname: "web", Aliases: []string{"www"}, InterfaceName: "lan0", GatewayPriority: 7,
 		IPv4Address: netip.MustParsePrefix("10.0.0.2/29"), IPv4Gateway: r.IPv4Gateway,
 		IPv6Address: netip.MustParsePrefix("fd00::2/64"), IPv6Gateway: r.IPv6Gateway,
-		MACAddress: resource.StableMACAddress("0123456789abcdef", "a/0"), MTU: 1500, Routes: r.Routes, DNS: r.DNS,
+		MACAddress: macaddress.Stable("0123456789abcdef", "a/0"), MTU: 1500, Routes: r.Routes, DNS: r.DNS,
 	})
 	want(t, "additional data", string(got.AdditionalData), `{"option":"x","port":"a/0"}`)
 	want(t, "state", got.State, resource.LeasePending)
@@ -270,7 +271,7 @@ func TestFailedPlanLeavesNothing(t *testing.T) {
 	if files, _ := os.ReadDir(directory); len(files) != 0 {
 		t.Errorf("got %v, want no file", files)
 	}
-	got := allocate(t, table, "b/0", resource.AttachmentConfiguration{IPv4Address: netip.MustParseAddr("10.0.0.5"), MACAddress: resource.StableMACAddress("0123456789abcdef", "a/0")})
+	got := allocate(t, table, "b/0", resource.AttachmentConfiguration{IPv4Address: netip.MustParseAddr("10.0.0.5"), MACAddress: macaddress.Stable("0123456789abcdef", "a/0")})
 	want(t, "address", got.Attachment.IPv4Address.String(), "10.0.0.5/29")
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/link/sysctl"
+	"patchbay.dev/patchbay/internal/macaddress"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/netnstest"
 	"patchbay.dev/patchbay/resource"
@@ -124,7 +125,7 @@ func TestMacvtap(t *testing.T) {
 	t.Parallel()
 	host, outside, apart := netnstest.New(t), netnstest.New(t), netnstest.New(t)
 	netnstest.Pair(t, netnstest.End{Namespace: host, Name: "up0"}, netnstest.End{Namespace: outside, Name: "lan0", Addresses: []string{"10.8.0.9/24"}})
-	mac := resource.StableMACAddress("macvtap", "10.8.0.2")
+	mac := macaddress.Stable("macvtap", "10.8.0.2")
 	queues, err := netnstest.Link(t, host).AddMacvtap("up0", resource.MacvlanBridge, link.Peer{Namespace: apart, Name: "eth0", MAC: mac}, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +185,7 @@ func TestMacvlanModes(t *testing.T) {
 			boxes := make([]*netns.Namespace, 2)
 			for i, address := range []string{"10.8.0.2/24", "10.8.0.3/24"} {
 				boxes[i] = netnstest.New(t)
-				mac := resource.StableMACAddress(string(mode), address)
+				mac := macaddress.Stable(string(mode), address)
 				if err := h.AddMacvlan("up0", mode, link.Peer{Namespace: boxes[i], Name: "lan1", MAC: mac}); err != nil {
 					t.Fatal(err)
 				}

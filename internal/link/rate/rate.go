@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/link/rtnl"
+	"patchbay.dev/patchbay/internal/macaddress"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/revert"
 	"patchbay.dev/patchbay/resource"
@@ -206,7 +207,7 @@ func deviceName(port string) string {
 
 // ownerMAC marks a device with its sandbox from its birth, as an alias, which
 // comes after it, could not.
-func ownerMAC(owner string) resource.MACAddress { return resource.StableMACAddress("rate", owner) }
+func ownerMAC(owner string) resource.MACAddress { return macaddress.Stable("rate", owner) }
 
 // explain says what the kernel may lack.
 func explain(key string, err error, modules string) error {

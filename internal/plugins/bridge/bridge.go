@@ -27,6 +27,7 @@ import (
 	"patchbay.dev/patchbay/internal/link/loopback"
 	"patchbay.dev/patchbay/internal/link/overlaps"
 	"patchbay.dev/patchbay/internal/link/sysctl"
+	"patchbay.dev/patchbay/internal/macaddress"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/networkplugin"
 	"patchbay.dev/patchbay/resource"
@@ -457,7 +458,7 @@ func (n *Network) portName(key string) string {
 	return firewall.PortPrefix + hex.EncodeToString(sum[:6])
 }
 
-func (n *Network) mac() resource.MACAddress { return resource.StableMACAddress(n.id, "bridge") }
+func (n *Network) mac() resource.MACAddress { return macaddress.Stable(n.id, "bridge") }
 
 func (n *Network) filterPort(p networkplugin.Port) firewall.Port {
 	return firewall.Port{Interface: n.portName(p.Key), MAC: p.Attachment.MACAddress, Addresses: addressesOf(p)}

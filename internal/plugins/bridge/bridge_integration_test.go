@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/macaddress"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/netnstest"
 	"patchbay.dev/patchbay/networkplugin"
@@ -135,7 +136,7 @@ func (s *served) plug(t *testing.T, ns *netns.Namespace, key, iface string) box 
 		IPv4Gateway: s.realized.IPv4Gateway,
 		IPv6Address: netip.PrefixFrom(s.next6, s.realized.IPv6Subnet.Bits()),
 		IPv6Gateway: s.realized.IPv6Gateway,
-		MACAddress:  resource.StableMACAddress(s.id, key),
+		MACAddress:  macaddress.Stable(s.id, key),
 		MTU:         s.realized.MTU,
 	}, NetworkNamespace: ns.Path()}
 	if err := s.Admit(t.Context(), p); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/macaddress"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/netnstest"
 	"patchbay.dev/patchbay/networkplugin"
@@ -70,7 +71,7 @@ func start(t *testing.T, host *netns.Namespace, c networkplugin.Configuration) (
 func port(ns *netns.Namespace, key string) networkplugin.Port {
 	return networkplugin.Port{
 		Key: key, Owner: "box-" + key, NetworkNamespace: ns.Path(),
-		Attachment: resource.Attachment{MACAddress: resource.StableMACAddress("dev", key)},
+		Attachment: resource.Attachment{MACAddress: macaddress.Stable("dev", key)},
 	}
 }
 

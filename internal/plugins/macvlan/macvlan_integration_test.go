@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/macaddress"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/netnstest"
 	"patchbay.dev/patchbay/networkplugin"
@@ -67,7 +68,7 @@ func start(t *testing.T, host *netns.Namespace, c networkplugin.Configuration) (
 func plug(t *testing.T, n *Network, key, v4, v6 string) (*netns.Namespace, networkplugin.Port) {
 	t.Helper()
 	ns := netnstest.New(t)
-	p := networkplugin.Port{Key: key, NetworkNamespace: ns.Path(), Attachment: resource.Attachment{MACAddress: resource.StableMACAddress("lan", key)}}
+	p := networkplugin.Port{Key: key, NetworkNamespace: ns.Path(), Attachment: resource.Attachment{MACAddress: macaddress.Stable("lan", key)}}
 	if err := n.Admit(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"patchbay.dev/patchbay/internal/frameswitch"
 	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/link/overlaps"
+	"patchbay.dev/patchbay/internal/macaddress"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/userstack"
 	"patchbay.dev/patchbay/networkplugin"
@@ -136,7 +137,7 @@ func (n *Network) Update(_ context.Context, c networkplugin.Configuration) (netw
 
 // begin takes links over.
 func (n *Network) begin(links *link.Handle, c networkplugin.Configuration, r networkplugin.Realization) (*running, error) {
-	mac := resource.StableMACAddress(n.id, "router")
+	mac := macaddress.Stable(n.id, "router")
 	run := &running{directory: c.StateDirectory, links: links}
 	for _, gateway := range []netip.Addr{r.IPv4Gateway, r.IPv6Gateway} {
 		if gateway.IsValid() {

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/macaddress"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/netnstest"
 	"patchbay.dev/patchbay/internal/tapstream"
@@ -92,7 +93,7 @@ func (b *bench) start(t *testing.T) {
 func port(number byte) networkplugin.Port {
 	key := fmt.Sprintf("%d/0", number)
 	return networkplugin.Port{Key: key, Attachment: resource.Attachment{
-		MACAddress:  resource.StableMACAddress("user", key),
+		MACAddress:  macaddress.Stable("user", key),
 		IPv4Address: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 9, 0, number}), 24),
 		IPv6Address: netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0xfd, 1: 9, 15: number}), 64),
 	}}
