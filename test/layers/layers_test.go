@@ -310,6 +310,9 @@ func TestCommandLineIsSmall(t *testing.T) {
 		if strings.HasPrefix(name, "google.golang.org/protobuf") {
 			t.Errorf("cmd/patchbay: reaches %s, see decision 0059", name)
 		}
+		if strings.HasPrefix(name, "crypto") || strings.HasSuffix(name, "/go-runewidth") {
+			t.Errorf("cmd/patchbay: reaches %s, see decision 0069", name)
+		}
 	}
 }
 

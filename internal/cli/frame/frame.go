@@ -84,8 +84,8 @@ func (f *Frame) Dial(ctx context.Context) (*apiclient.Client, error) {
 }
 
 // Connect is Dial where roots are known. Its error is errdefs.ErrUnavailable when patchbayd
-// is not running. Signals interrupt the command once a call was sent: patchbayd works then,
-// and to watch for them meanwhile takes no time.
+// is not running. Signals interrupt the command once it has called: patchbayd works then, and
+// to watch for them meanwhile takes no time.
 func (f *Frame) Connect(ctx context.Context, roots layout.Roots) (*apiclient.Client, error) {
 	socket := roots.APISocket()
 	api, err := apiclient.Connect(ctx, socket, f.Signals.Interrupt)

@@ -26,10 +26,10 @@ type Client struct {
 func Dial(socket string) *Client { return over(direct.Dial(socket)) }
 
 // Connect returns a client with a connection to the patchbayd behind a socket, for its first
-// call. It calls sent after each request. Its error is what connect(2) says, such as
-// os.ErrNotExist.
-func Connect(ctx context.Context, socket string, sent func()) (*Client, error) {
-	c, err := direct.Connect(ctx, socket, sent)
+// call. It calls begun with each call, as direct.Connect has it. Its error is what
+// connect(2) says, such as os.ErrNotExist.
+func Connect(ctx context.Context, socket string, begun func()) (*Client, error) {
+	c, err := direct.Connect(ctx, socket, begun)
 	if err != nil {
 		return nil, err
 	}

@@ -28,11 +28,12 @@ type Connection struct {
 // then. Errors of calls are of the closed set of kinds.
 func Dial(socket string) *Connection { return over(newPool(socket)) }
 
-// Connect is Dial with one connection made, for the first call. Its errors are those of
-// connect(2) and ctx's. It calls sent after each request.
-func Connect(ctx context.Context, socket string, sent func()) (*Connection, error) {
+// Connect is Dial with one connection made, for the first call, and none closed before Close. Its errors are those of
+// connect(2) and ctx's. It calls begun with each call: before the request of a stream, which
+// may go on for long, and after that of another call, while the server works.
+func Connect(ctx context.Context, socket string, begun func()) (*Connection, error) {
 	p := newPool(socket)
-	p.sent = sent
+	p.begun, p.lasting = begun, true
 	c, err := p.dial(ctx)
 	if err != nil {
 		return nil, err
@@ -46,9 +47,7 @@ func over(p *Pool) *Connection {
 }
 
 func newPool(socket string) *Pool {
-	p := NewPool(func(ctx context.Context) (Conn, error) { return dialBlocking(ctx, socket) })
-	p.lasting = true
-	return p
+	return NewPool(func(ctx context.Context) (Conn, error) { return dialBlocking(ctx, socket) })
 }
 
 // Close drops idle connections. Running calls go on, and later ones dial again.

@@ -180,6 +180,36 @@ func TestConnectionIsUsedAgain(t *testing.T) {
 	}
 }
 
+// TestConnect: the first call takes the connection that was made before it, and is told of.
+func TestConnect(t *testing.T) {
+	t.Parallel()
+	socket := filepath.Join(t.TempDir(), "s")
+	if _, err := direct.Connect(t.Context(), socket, func() {}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("without a server: got %v, want os.ErrNotExist", err)
+	}
+	inner, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &counting{Listener: inner, closed: make(chan struct{}, 8)}
+	serveOn(t, l, answering(nil), nil)
+	calls := 0
+	c, err := direct.Connect(t.Context(), socket, func() { calls++ })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	client := apiserverv1connect.NewSystemServiceClient(c.Client)
+	for range 2 {
+		if _, err := info(t.Context(), client); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := l.accepted.Load(); n != 1 || calls != 2 {
+		t.Errorf("got %d connections and heard of %d calls, want 1 and 2", n, calls)
+	}
+}
+
 // A server that took another's place is met without an error.
 func TestServerIsReplaced(t *testing.T) {
 	t.Parallel()

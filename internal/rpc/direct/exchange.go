@@ -72,10 +72,14 @@ func (c *call) exchange(request []byte) (*exchange, error) {
 			fresh = true
 		}
 		x := &exchange{call: c, conn: over, spare: context.AfterFunc(c.ctx, func() { over.Close() })}
+		stream := c.spec.StreamType != connect.StreamTypeUnary
+		if stream {
+			c.pool.begun()
+		}
 		_, err := over.Write(request)
 		if err == nil {
-			if c.pool.sent != nil {
-				c.pool.sent()
+			if !stream {
+				c.pool.begun()
 			}
 			return x, nil
 		}

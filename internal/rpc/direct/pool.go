@@ -39,7 +39,7 @@ func (c *conn) stay() {
 // Pool keeps the connections that no call uses.
 type Pool struct {
 	reach func(context.Context) (Conn, error)
-	sent  func() // called after each request; nil: nobody wants to know
+	begun func() // see Connect
 	// lasting is for a caller that will not be there for long, and not call often: a timer takes
 	// such a process a thread. Its connections are idle until Close.
 	lasting bool
@@ -49,7 +49,9 @@ type Pool struct {
 }
 
 // NewPool returns one without connections; reach makes them.
-func NewPool(reach func(context.Context) (Conn, error)) *Pool { return &Pool{reach: reach} }
+func NewPool(reach func(context.Context) (Conn, error)) *Pool {
+	return &Pool{reach: reach, begun: func() {}}
+}
 
 // Transport makes calls over connections of the pool, with messages in a form.
 func (p *Pool) Transport(form Form) connect.Transport { return transport{p, form} }
