@@ -24,7 +24,7 @@ type layer struct {
 // Small packages without knowledge of Patchbay, and the nouns: everybody above
 // them may use them.
 var (
-	basics   = []string{"resource", "resource/event", "internal/version", "internal/backoff", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile", "internal/footprint", "internal/timerslack", "internal/stack", "internal/trace"}
+	basics   = []string{"resource", "resource/event", "internal/version", "internal/backoff", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile", "internal/footprint", "internal/timerslack", "internal/stack", "internal/trace", "internal/random", "internal/macaddress"}
 	contract = []string{"api/...", "internal/wire/...", "internal/rpc/...", "internal/client/..."}
 )
 
@@ -35,9 +35,12 @@ func with(groups ...[]string) []string { return slices.Concat(groups...) }
 var layers = []layer{
 	{packages: []string{"tools/protoc-gen-plain"}, thirdParty: []string{"google.golang.org/protobuf/compiler/protogen", "google.golang.org/protobuf/reflect/protoreflect", "google.golang.org/protobuf/types/pluginpb"}, tests: []string{"api"}},
 	{packages: []string{"api/..."}},
-	{packages: []string{"resource"}, thirdParty: []string{"github.com/containerd/errdefs"}},
+	{packages: []string{"internal/random"}, apart: true},
+	{packages: []string{"resource"}, imports: []string{"internal/random"}, thirdParty: []string{"github.com/containerd/errdefs"}},
+	{packages: []string{"internal/macaddress"}, imports: []string{"resource"}, apart: true},
 	{packages: []string{"resource/event"}, imports: []string{"resource"}, thirdParty: []string{"github.com/containerd/errdefs"}},
-	{packages: []string{"internal/version", "internal/backoff", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile", "internal/footprint", "internal/timerslack", "internal/stack", "internal/trace"}, apart: true},
+	{packages: []string{"internal/version", "internal/backoff", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile", "internal/footprint", "internal/timerslack", "internal/stack"}, apart: true},
+	{packages: []string{"internal/trace"}, imports: []string{"internal/random"}, apart: true},
 
 	{packages: []string{"internal/trace/collect"}, imports: []string{"internal/trace"}},
 
@@ -65,10 +68,10 @@ var layers = []layer{
 	{packages: []string{"internal/hostnews/listener"}, imports: []string{"internal/subscription", "internal/firewall/interest", "internal/hostnews", "internal/link/rtnl", "internal/rpc/peer"}, tests: []string{"internal/firewall/...", "internal/netns", "internal/netnstest/..."}},
 	{packages: []string{"internal/link/rtnl"}, imports: []string{"resource", "internal/hostnews", "internal/netns", "internal/sockfilter", "internal/subscription"}},
 	{packages: []string{"internal/link/routing"}, imports: []string{"resource", "internal/link/rtnl"}},
-	{packages: []string{"internal/link"}, imports: []string{"resource", "internal/netns", "internal/revert", "internal/sockfilter", "internal/subscription", "internal/link/routing", "internal/link/rtnl", "internal/link/sysctl", "internal/link/tuntap"}, tests: []string{"internal/hostnews"}},
+	{packages: []string{"internal/link"}, imports: []string{"resource", "internal/netns", "internal/revert", "internal/sockfilter", "internal/subscription", "internal/link/routing", "internal/link/rtnl", "internal/link/sysctl", "internal/link/tuntap"}, tests: []string{"internal/hostnews", "internal/macaddress"}},
 	{packages: []string{"internal/link/overlaps"}, imports: []string{"internal/hostnews", "internal/netns", "internal/link", "internal/link/rtnl"}, tests: []string{"resource"}},
 	{packages: []string{"internal/hostinterface"}, imports: []string{"resource", "internal/netns", "internal/link", "internal/link/overlaps"}},
-	{packages: []string{"internal/link/rate"}, imports: []string{"resource", "internal/netns", "internal/revert", "internal/link/rtnl"}, tests: []string{"internal/link"}},
+	{packages: []string{"internal/link/rate"}, imports: []string{"resource", "internal/macaddress", "internal/netns", "internal/revert", "internal/link/rtnl"}, tests: []string{"internal/link"}},
 	{packages: []string{"internal/link/ports"}, imports: []string{"internal/netns", "internal/sockfilter", "internal/subscription", "internal/link/rtnl"}, tests: []string{"internal/link"}},
 	{packages: []string{"internal/link/addresses"}, imports: []string{"internal/netns", "internal/sockfilter", "internal/subscription", "internal/link/rtnl"}, tests: []string{"internal/link"}},
 	{packages: []string{"internal/link/loopback"}, imports: []string{"internal/netns", "internal/link/rtnl", "internal/link/sysctl"}},
@@ -76,7 +79,7 @@ var layers = []layer{
 	{packages: []string{"internal/firewall/interest"}, imports: []string{"internal/sockfilter"}},
 	{packages: []string{"internal/firewall/connection"}, imports: []string{"internal/netns"}},
 	{packages: []string{"internal/firewall"}, imports: []string{"resource", "internal/netns", "internal/keyed", "internal/hostnews", "internal/subscription", "internal/firewall/connection", "internal/firewall/flows", "internal/firewall/interest"}},
-	{packages: []string{"internal/fastpath"}, imports: []string{"resource"}, tests: []string{"internal/link"}},
+	{packages: []string{"internal/fastpath"}, imports: []string{"resource"}, tests: []string{"internal/link", "internal/macaddress"}},
 	{packages: []string{"internal/fastpath/connect"}},
 	{packages: []string{"internal/netnstest/..."}, imports: []string{"resource", "internal/netns", "internal/link"}},
 	{packages: []string{"internal/ipam"}, imports: []string{"resource"}},
@@ -90,7 +93,7 @@ var layers = []layer{
 	{packages: []string{"internal/lease"}, imports: with(basics, []string{"internal/ipam"})},
 
 	// Files in and out of containers.
-	{packages: []string{"internal/treecopy"}},
+	{packages: []string{"internal/treecopy"}, imports: []string{"internal/random"}},
 	{packages: []string{"internal/treecopy/parts"}, imports: []string{"api/...", "internal/treecopy"}},
 
 	// Network plugins.
