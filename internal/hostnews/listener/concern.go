@@ -42,15 +42,17 @@ func concernsPrefixes(m syscall.NetlinkMessage) func(*client, hostnews.Interest)
 	return func(_ *client, i hostnews.Interest) bool { return slices.ContainsFunc(i.Prefixes, p.Overlaps) }
 }
 
-// message is the form of a message that the kernel sends.
+// message is the form of a message that the kernel sends, with the padding before another one.
 func message(m syscall.NetlinkMessage) []byte {
-	b := make([]byte, unix.SizeofNlMsghdr, unix.SizeofNlMsghdr+len(m.Data))
+	padding := -len(m.Data) & (unix.NLMSG_ALIGNTO - 1)
+	b := make([]byte, unix.SizeofNlMsghdr, unix.SizeofNlMsghdr+len(m.Data)+padding)
 	binary.NativeEndian.PutUint32(b[0:], m.Header.Len)
 	binary.NativeEndian.PutUint16(b[4:], m.Header.Type)
 	binary.NativeEndian.PutUint16(b[6:], m.Header.Flags)
 	binary.NativeEndian.PutUint32(b[8:], m.Header.Seq)
 	binary.NativeEndian.PutUint32(b[12:], m.Header.Pid)
-	return append(b, m.Data...)
+	b = append(b, m.Data...)
+	return b[:len(b)+padding]
 }
 
 // control is a message of a type alone.

@@ -41,6 +41,12 @@ type client struct {
 	pid        int
 }
 
+// news is a message and whom it concerns.
+type news struct {
+	message  []byte
+	concerns func(*client, hostnews.Interest) bool
+}
+
 // lonely is how long a listener waits for its first client, who may have died.
 const lonely = 10 * time.Second
 
@@ -188,28 +194,37 @@ func (l *listener) hear(s *subscription.Subscription, concerns func(syscall.Netl
 	for {
 		messages, err := s.Receive()
 		if errors.Is(err, unix.ENOBUFS) {
-			l.tell(control(hostnews.Lost), func(*client, hostnews.Interest) bool { return true })
+			l.tell([]news{{control(hostnews.Lost), func(*client, hostnews.Interest) bool { return true }}})
 			continue
 		}
 		if err != nil {
 			l.close() // its clients then hear the kernel themselves
 			return
 		}
+		var together []news
 		for _, m := range messages {
 			if of := concerns(m); of != nil {
-				l.tell(message(m), of)
+				together = append(together, news{message(m), of})
 			}
 		}
+		l.tell(together)
 	}
 }
 
-// tell sends a datagram to those whom it concerns. A client that does not receive is sent away
-// and hears the kernel itself.
-func (l *listener) tell(datagram []byte, concerns func(*client, hostnews.Interest) bool) {
+// tell sends those whom news concern what concerns them, a datagram each: each wakes a process.
+// A client that does not receive is sent away and hears the kernel itself.
+func (l *listener) tell(together []news) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	var datagram []byte
 	for c, i := range l.clients {
-		if concerns(c, i) && !c.send(datagram) {
+		datagram = datagram[:0]
+		for _, n := range together {
+			if n.concerns(c, i) {
+				datagram = append(datagram, n.message...)
+			}
+		}
+		if len(datagram) > 0 && !c.send(datagram) {
 			_ = c.connection.Close() // it reads the end
 			delete(l.clients, c)
 		}
