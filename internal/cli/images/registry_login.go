@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/frame"
@@ -46,7 +45,7 @@ not given is asked for.`,
 				return err
 			}
 			defer api.Close()
-			request, err := o.credentials(f, args[0])
+			request, err := o.credentials(c.Context(), f, args[0])
 			if err != nil {
 				return err
 			}
@@ -58,7 +57,7 @@ not given is asked for.`,
 	return c
 }
 
-func (o registryLoginOptions) credentials(f *frame.Frame, registry string) (*apiserverv1.LoginRequest, error) {
+func (o registryLoginOptions) credentials(ctx context.Context, f *frame.Frame, registry string) (*apiserverv1.LoginRequest, error) {
 	request := &apiserverv1.LoginRequest{Registry: registry, Username: o.username}
 	if o.passwordStdin {
 		password, err := io.ReadAll(io.LimitReader(f.Stdin, maxPassword+1))
@@ -80,12 +79,13 @@ func (o registryLoginOptions) credentials(f *frame.Frame, registry string) (*api
 		request.Username = strings.TrimSpace(name)
 	}
 	fmt.Fprintf(f.Stderr, "Password of %s: ", request.Username)
-	password, err := term.ReadPassword(int(f.Stdin.Fd()))
+	f.Signals.Interrupt() // else they would leave the terminal silent
+	var err error
+	request.Password, err = terminal.ReadPassword(ctx, f.Stdin)
 	fmt.Fprintln(f.Stderr)
 	if err != nil {
 		return nil, fmt.Errorf("password: %w", err)
 	}
-	request.Password = string(password)
 	return request, nil
 }
 

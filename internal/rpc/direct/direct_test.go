@@ -317,10 +317,12 @@ func TestStreamFromServer(t *testing.T) {
 
 func TestServerGoesDuringStream(t *testing.T) {
 	t.Parallel()
-	socket, server := serve(t, &system{events: func(ctx context.Context, stream apiserverv1connect.SystemServiceEventsServerStream) error {
-		defer func() { <-ctx.Done() }()
+	over := make(chan struct{}) // until then the call has no end that could be told
+	socket, server := serve(t, &system{events: func(_ context.Context, stream apiserverv1connect.SystemServiceEventsServerStream) error {
+		defer func() { <-over }()
 		return stream.Send(&apiserverv1.EventsResponse{})
 	}}, nil)
+	defer close(over)
 	stream, err := dial(t, socket).Events(t.Context(), &apiserverv1.EventsRequest{})
 	if err != nil {
 		t.Fatal(err)
