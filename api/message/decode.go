@@ -3,7 +3,9 @@ package message
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // Decoder reads fields one after the other:
@@ -23,6 +25,7 @@ type Decoder struct {
 	rest  []byte
 	field int
 	wire  int
+	taken bool // texts are parts of what is read
 	err   error
 }
 
@@ -175,7 +178,11 @@ func (d *Decoder) String(to *string) bool {
 		}
 		return false
 	}
-	*to = string(v)
+	if d.taken {
+		*to = unsafe.String(unsafe.SliceData(v), len(v)) //nolint:gosec // nobody changes it any more: Take
+	} else {
+		*to = string(v)
+	}
 	return true
 }
 
@@ -260,10 +267,33 @@ func Merge[M any, P pointer[M]](d *Decoder, to *P) {
 	d.message(*to)
 }
 
-// Add adds to a repeated message.
+// Add adds to a repeated message all values that follow one another. They have one piece of
+// memory.
 func Add[M any, P pointer[M]](d *Decoder, to *[]P) {
-	m := P(new(M))
-	if d.message(m) {
+	if !d.is(wireBytes) {
+		return
+	}
+	all := make([]M, d.row())
+	*to = slices.Grow(*to, len(all))
+	for i := range all {
+		if i > 0 && !d.Next() {
+			return
+		}
+		m := P(&all[i])
+		if !d.message(m) {
+			return
+		}
 		*to = append(*to, m)
+	}
+}
+
+// row counts the values that follow one another as the field does that Next has gone to, that
+// one included. What is malformed ends it.
+func (d *Decoder) row() int {
+	ahead := *d
+	for n := 1; ; n++ {
+		if _, ok := ahead.bytes(); !ok || !ahead.Next() || ahead.field != d.field || ahead.wire != d.wire {
+			return n
+		}
 	}
 }

@@ -68,6 +68,15 @@ func Unmarshal(data []byte, m Message) error {
 	return d.err
 }
 
+// Take is Unmarshal of data that is never changed again: the texts of m are parts of it, and
+// each keeps all of it in memory.
+func Take(data []byte, m Message) error {
+	m.Reset()
+	d := Decoder{rest: data, taken: true}
+	m.Decode(&d)
+	return d.err
+}
+
 // The types of values on the wire.
 const (
 	wireVarint = iota

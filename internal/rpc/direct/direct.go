@@ -43,7 +43,7 @@ func Connect(ctx context.Context, socket string, begun func()) (*Connection, err
 }
 
 func over(p *Pool) *Connection {
-	return &Connection{Client: connect.NewClient(p.Transport(Binary{}), edge.Traced, edge.Kinds), pool: p}
+	return &Connection{Client: connect.NewClient(p.Transport(taken{}), edge.Traced, edge.Kinds), pool: p}
 }
 
 func newPool(socket string) *Pool {

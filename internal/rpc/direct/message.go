@@ -48,6 +48,10 @@ func (Binary) MarshalAppend(b []byte, m message.Message) ([]byte, error) {
 // Unmarshal implements Form.
 func (Binary) Unmarshal(data []byte, m message.Message) error { return message.Unmarshal(data, m) }
 
+// taken is Binary for a process that keeps little of an answer for long: the texts of an
+// answer are parts of it.
+type taken struct{ Binary }
+
 func (t transport) contentUnary() string  { return "application/" + t.form.Name() }
 func (t transport) contentStream() string { return "application/connect+" + t.form.Name() }
 
@@ -64,12 +68,23 @@ func (t transport) marshal(b []byte, msg any) ([]byte, error) {
 	return b, nil
 }
 
-func (t transport) unmarshal(data []byte, msg any) error {
+// unmarshal reads a message from data that the caller uses for something else afterwards.
+func (t transport) unmarshal(data []byte, msg any) error { return read(t.form.Unmarshal, data, msg) }
+
+// unmarshalLast is unmarshal of data that is not touched any more.
+func (t transport) unmarshalLast(data []byte, msg any) error {
+	if _, ok := t.form.(taken); ok {
+		return read(message.Take, data, msg)
+	}
+	return t.unmarshal(data, msg)
+}
+
+func read(unmarshal func([]byte, message.Message) error, data []byte, msg any) error {
 	m, ok := msg.(message.Message)
 	if !ok {
 		return connect.Errorf(connect.CodeInternal, "%T: want a message of api", msg)
 	}
-	if err := t.form.Unmarshal(data, m); err != nil {
+	if err := unmarshal(data, m); err != nil {
 		return connect.Errorf(connect.CodeInternal, "unmarshal %T: %v", msg, err)
 	}
 	return nil

@@ -63,7 +63,7 @@ func (u *unary) Receive(message any) error {
 	if err := refusal(a, u.contentUnary(), data); err != nil {
 		return u.failure(err)
 	}
-	return u.unmarshal(data, message)
+	return u.unmarshalLast(data, message)
 }
 
 // Close gives up a call that was not answered.

@@ -1,6 +1,7 @@
 package jsonform
 
 import (
+	"bytes"
 	"reflect"
 	"strings"
 	"testing"
@@ -223,6 +224,10 @@ func FuzzUnmarshal(f *testing.F) {
 			}
 			if ours != nil {
 				continue
+			}
+			taken := reflect.New(reflect.TypeOf(m).Elem()).Interface().(message.Message) //nolint:forcetypeassert // as m
+			if err := message.Take(bytes.Clone(data), taken); err != nil || !reflect.DeepEqual(taken, m) {
+				t.Errorf("%s: taken as %+v, %v, want %+v", m.MessageName(), taken, err, m)
 			}
 			written, err := message.Append(nil, m)
 			again := dynamicpb.NewMessage(described.Descriptor())
