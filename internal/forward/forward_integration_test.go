@@ -230,7 +230,7 @@ func ask(t *testing.T, c net.Conn) string {
 	buffer := make([]byte, 128)
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		c.Write([]byte("?"))
-		c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+		c.SetReadDeadline(time.Now().Add(patience / 4)) // one that is asked again too early answers the next question
 		if n, err := c.Read(buffer); err == nil {
 			return string(buffer[:n])
 		}
