@@ -84,11 +84,26 @@ func (h *host) snapshot() snapshot {
 }
 
 // between reads the state in the middle of a test that has started a container, when
-// the helper is there that this has started in advance.
+// the helper is there that this has started in advance, and the OCI runtime that this has.
 func (h *host) between() snapshot {
 	h.t.Helper()
 	h.standby()
-	return h.snapshot()
+	var s snapshot
+	eventually(h.t, settle, func() error {
+		s = h.snapshot()
+		return s.awaits()
+	})
+	return s
+}
+
+// awaits is nil when there is an OCI runtime that waits for its specification, with its files.
+func (s snapshot) awaits() error {
+	for _, want := range [][2]string{{"file", "/standby/1/config.json"}, {"file", "/standby/1/create.log"}, {"process", " create --bundle "}} {
+		if !slices.ContainsFunc(s[want[0]], func(line string) bool { return strings.Contains(line, want[1]) }) {
+			return fmt.Errorf("no %s %q", want[0], want[1])
+		}
+	}
+	return nil
 }
 
 // residue compares the host with what it was at first.
