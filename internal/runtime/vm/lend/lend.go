@@ -168,12 +168,21 @@ func (l *loan) answer() error {
 		r := response{id: n.id, flags: flagContinue}
 		return l.ioctl(unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&r))
 	}
-	a := addition{id: n.id, flags: unix.SECCOMP_ADDFD_FLAG_SEND, source: uint32(l.file.Fd()), newFlags: unix.O_CLOEXEC}
-	err := l.ioctl(ioctlAddFD, unsafe.Pointer(&a))
-	if err == nil {
-		err = l.file.Close()
-		l.file = nil
+	// Two calls, not the one that SECCOMP_ADDFD_FLAG_SEND would do: a signal that comes in
+	// the middle of that takes the descriptor back and leaves the answer, so that openat
+	// returns 0. Between two calls whoever asked may be interrupted: it asks again, and
+	// is given the file again.
+	a := addition{id: n.id, source: uint32(l.file.Fd()), newFlags: unix.O_CLOEXEC}
+	fd, err := l.call(ioctlAddFD, unsafe.Pointer(&a))
+	if err != nil {
+		return err
 	}
+	r := response{id: n.id, value: int64(fd)}
+	if err := l.ioctl(unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&r)); err != nil {
+		return err
+	}
+	err = l.file.Close()
+	l.file = nil
 	return err
 }
 
@@ -190,9 +199,14 @@ func (l *loan) means(n notice) bool {
 }
 
 func (l *loan) ioctl(request uintptr, argument unsafe.Pointer) error {
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, l.listener.Fd(), request, uintptr(argument))
+	_, err := l.call(request, argument)
+	return err
+}
+
+func (l *loan) call(request uintptr, argument unsafe.Pointer) (result int, err error) {
+	n, _, errno := unix.Syscall(unix.SYS_IOCTL, l.listener.Fd(), request, uintptr(argument))
 	if errno != 0 {
-		return errno
+		return 0, errno
 	}
-	return nil
+	return int(n), nil
 }

@@ -2,12 +2,17 @@ package lend
 
 import (
 	"bytes"
+	"context"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // start runs a shell that is lent a file as /nowhere/lent, to its end.
@@ -82,5 +87,35 @@ func TestAProgramThatIsNotThere(t *testing.T) {
 	}()
 	if err := <-done; err == nil {
 		t.Error("started")
+	}
+}
+
+// Go's own signals, by which it has goroutines make way, come at any moment.
+func TestTheFileIsLentAmidSignals(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		for ctx.Err() == nil {
+			threads, err := os.ReadDir("/proc/self/task")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for _, thread := range threads {
+				if id, err := strconv.Atoi(thread.Name()); err == nil {
+					_ = unix.Tgkill(os.Getpid(), id, unix.SIGURG) // it may be gone
+				}
+			}
+		}
+	}()
+	f := readOnly(t)
+	for range 100 {
+		if got := start(t, f, "exec 3<>/nowhere/lent && cat <&3"); got != "content" {
+			t.Fatalf("got %q, want the content", got)
+		}
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
