@@ -31,11 +31,10 @@ type CollectionConfig struct {
 type Collection[T any] struct {
 	store  *Store
 	config CollectionConfig
-	bucket []byte
 }
 
-// record is the stored form. A record without a schema number is of schema 0.
-type record struct {
+// versioned is the stored form. A record without a schema number is of schema 0.
+type versioned struct {
 	Schema int             `json:"schema"`
 	Value  json.RawMessage `json:"value"`
 }
@@ -45,15 +44,15 @@ func NewCollection[T any](s *Store, c CollectionConfig) (*Collection[T], error) 
 	if c.Name == "" || c.Schema < 0 {
 		return nil, fmt.Errorf("collection %q, schema %d: want a name and a number from 0: %w", c.Name, c.Schema, errdefs.ErrInvalidArgument)
 	}
-	return &Collection[T]{store: s, config: c, bucket: []byte(c.Name)}, nil
+	return &Collection[T]{store: s, config: c}, nil
 }
 
 // Get returns a record, or errdefs.ErrNotFound.
 func (c *Collection[T]) Get(id string) (T, error) {
 	var out T
-	err := c.store.db.View(func(tx *bbolt.Tx) error {
-		var data []byte
-		if b := tx.Bucket(c.bucket); b != nil {
+	err := c.view(func(b *bbolt.Bucket, newer map[string]record) error {
+		data := []byte(newer[id].Value)
+		if _, found := newer[id]; !found && b != nil {
 			data = b.Get([]byte(id))
 		}
 		if data == nil {
@@ -71,20 +70,29 @@ func (c *Collection[T]) Get(id string) (T, error) {
 func (c *Collection[T]) List() ([]T, error) {
 	var out []T
 	var faults []error
-	err := c.store.db.View(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(c.bucket)
-		if b == nil {
-			return nil
+	err := c.view(func(b *bbolt.Bucket, newer map[string]record) error {
+		all := map[string][]byte{}
+		if b != nil {
+			_ = b.ForEach(func(id, data []byte) error { // which returns what this does
+				all[string(id)] = data
+				return nil
+			})
 		}
-		return b.ForEach(func(id, data []byte) error {
-			v, err := c.decode(string(id), data)
+		for id, r := range newer {
+			all[id] = r.Value
+		}
+		for _, id := range slices.Sorted(maps.Keys(all)) {
+			if all[id] == nil {
+				continue // deleted
+			}
+			v, err := c.decode(id, all[id])
 			if err != nil {
 				faults = append(faults, err)
-				return nil
+				continue
 			}
 			out = append(out, v)
-			return nil
-		})
+		}
+		return nil
 	})
 	return out, errors.Join(append(faults, err)...)
 }
@@ -102,29 +110,27 @@ func (c *Collection[T]) Delete(id string) error { return c.Change(map[string]*T{
 // Change puts records, by their ids, and deletes those that are nil, all of them or none.
 func (c *Collection[T]) Change(records map[string]*T) error {
 	ids := slices.Sorted(maps.Keys(records))
-	encoded := make([][]byte, len(ids))
+	change := make([]record, len(ids))
 	for i, id := range ids {
+		if len(id) == 0 || len(id) > bbolt.MaxKeySize {
+			return fmt.Errorf("%s: want an id of 1 to %d bytes: %w", c.name(id), bbolt.MaxKeySize, errdefs.ErrInvalidArgument)
+		}
+		change[i] = record{Collection: c.config.Name, ID: id}
 		if records[id] == nil {
 			continue
 		}
 		var err error
-		if encoded[i], err = c.encode(id, *records[id]); err != nil {
+		if change[i].Value, err = c.encode(id, *records[id]); err != nil {
 			return err
 		}
 	}
-	return c.store.update(c.name(strings.Join(ids, ",")), func(tx *bbolt.Tx) error {
-		b, err := tx.CreateBucketIfNotExists(c.bucket)
-		for i, id := range ids {
-			switch {
-			case err != nil:
-				return err
-			case encoded[i] == nil:
-				err = b.Delete([]byte(id))
-			default:
-				err = b.Put([]byte(id), encoded[i])
-			}
-		}
-		return err
+	return c.store.update(c.name(strings.Join(ids, ",")), change)
+}
+
+// view calls f with the records that the database has, nil if none, and those that are newer.
+func (c *Collection[T]) view(f func(b *bbolt.Bucket, newer map[string]record) error) error {
+	return c.store.commits.pending.view(c.store.db, c.config.Name, func(tx *bbolt.Tx, newer map[string]record) error {
+		return f(tx.Bucket([]byte(c.config.Name)), newer)
 	})
 }
 
@@ -134,7 +140,7 @@ func (c *Collection[T]) name(id string) string { return c.config.Name + "/" + id
 func (c *Collection[T]) encode(id string, v T) ([]byte, error) {
 	value, err := json.Marshal(v)
 	if err == nil {
-		value, err = json.Marshal(record{Schema: c.config.Schema, Value: value})
+		value, err = json.Marshal(versioned{Schema: c.config.Schema, Value: value})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: encode: %w", c.name(id), err)
@@ -145,7 +151,7 @@ func (c *Collection[T]) encode(id string, v T) ([]byte, error) {
 // decode reads a record of any schema up to the collection's.
 func (c *Collection[T]) decode(id string, data []byte) (T, error) {
 	var out T
-	var r record
+	var r versioned
 	if err := json.Unmarshal(data, &r); err != nil {
 		return out, fmt.Errorf("%s: is damaged (%w): %w", c.name(id), err, errdefs.ErrDataLoss)
 	}

@@ -2,102 +2,216 @@ package store
 
 import (
 	"errors"
+	"maps"
+	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
-	"go.etcd.io/bbolt"
+	"github.com/containerd/errdefs"
+	"github.com/google/go-cmp/cmp"
+
+	"patchbay.dev/patchbay/internal/store/journal"
 )
 
 // concurrent makes changes while another one is being written, so that all of them
-// wait, and returns their transactions and errors beside that one's transaction.
-func concurrent(t *testing.T, c *commits, changes []func(*bbolt.Tx) error) (first int, ids []int, errs []error) {
-	t.Helper()
-	began, release := make(chan struct{}), make(chan struct{})
+// wait for that, and returns their errors.
+func concurrent(c *commits, changes [][]record) []error {
+	c.writing.Lock()
 	var all sync.WaitGroup
-	all.Go(func() {
-		err := c.commit(func(tx *bbolt.Tx) error {
-			first = tx.ID()
-			close(began)
-			<-release
-			return nil
-		})
-		if err != nil {
-			t.Error(err)
-		}
-	})
-	<-began
-	ids, errs = make([]int, len(changes)), make([]error, len(changes))
-	for i, do := range changes {
-		all.Go(func() {
-			errs[i] = c.commit(func(tx *bbolt.Tx) error {
-				ids[i] = tx.ID()
-				return do(tx)
-			})
-		})
+	errs := make([]error, len(changes))
+	for i, records := range changes {
+		all.Go(func() { errs[i] = c.commit(records) })
 	}
 	for waiting := 0; waiting < len(changes); runtime.Gosched() {
 		c.mu.Lock()
 		waiting = len(c.waiting)
 		c.mu.Unlock()
 	}
-	close(release)
+	c.writing.Unlock()
 	all.Wait()
-	return first, ids, errs
+	return errs
 }
 
-func put(key string) func(*bbolt.Tx) error {
-	return func(tx *bbolt.Tx) error {
-		b, err := tx.CreateBucketIfNotExists([]byte("b"))
-		if err != nil {
-			return err
-		}
-		return b.Put([]byte(key), []byte(key))
-	}
+func put(id string) []record {
+	return []record{{Collection: "things", ID: id, Value: []byte(`{"value":{"name":"` + id + `"}}`)}}
 }
 
-func has(t *testing.T, s *Store, key string) bool {
+// crashed opens what a crash at this moment would leave of a store.
+func crashed(t *testing.T, path string) *Store {
 	t.Helper()
-	found := false
-	err := s.db.View(func(tx *bbolt.Tx) error {
-		b := tx.Bucket([]byte("b"))
-		found = b != nil && b.Get([]byte(key)) != nil
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return found
+	return open(t, snapshot(t, path))
 }
 
-func TestChangesShareATransaction(t *testing.T) {
+// snapshot copies the files of a store, and returns the path of the copy.
+func snapshot(t *testing.T, path string) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "db")
+	for _, suffix := range []string{"", journalSuffix} {
+		data, err := os.ReadFile(path + suffix)
+		if err == nil {
+			err = os.WriteFile(to+suffix, data, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return to
+}
+
+func has(t *testing.T, s *Store, id string) bool {
+	t.Helper()
+	_, err := things(t, s, CollectionConfig{}).Get(id)
+	return err == nil
+}
+
+func TestChangesShareAWrite(t *testing.T) {
 	t.Parallel()
-	s := open(t, filepath.Join(t.TempDir(), "db"))
-	var changes []func(*bbolt.Tx) error
+	path := filepath.Join(t.TempDir(), "db")
+	s := open(t, path)
+	var changes [][]record
 	for i := range 20 {
 		changes = append(changes, put(strconv.Itoa(i)))
 	}
-	first, ids, errs := concurrent(t, &s.commits, changes)
+	errs := concurrent(&s.commits, changes)
+	after := crashed(t, path)
 	for i := range changes {
-		if errs[i] != nil || ids[i] != first+1 || !has(t, s, strconv.Itoa(i)) {
-			t.Errorf("change %d: transaction %d, %v, want it in %d, the one after %d, and on disk", i, ids[i], errs[i], first+1, first)
+		if id := strconv.Itoa(i); errs[i] != nil || !has(t, s, id) || !has(t, after, id) {
+			t.Errorf("change %d: %v, want it in the store and on disk", i, errs[i])
 		}
+	}
+	g, err := s.commits.generation()
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, entries, err := journal.Open(snapshot(t, path)+journalSuffix, g)
+	if err != nil || len(entries) != 1 {
+		t.Fatalf("%d entries in the journal, %v, want one for all", len(entries), err)
+	}
+	if err := j.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
 // One that fails has its own error, does nothing, and keeps nobody else.
 func TestChangeThatFails(t *testing.T) {
 	t.Parallel()
-	s := open(t, filepath.Join(t.TempDir(), "db"))
-	failure := errors.New("broken")
-	bad := func(tx *bbolt.Tx) error { return errors.Join(put("bad")(tx), failure) }
-	_, _, errs := concurrent(t, &s.commits, []func(*bbolt.Tx) error{put("a"), bad, put("c")})
-	if errs[0] != nil || !errors.Is(errs[1], failure) || errs[2] != nil {
+	path := filepath.Join(t.TempDir(), "db")
+	s := open(t, path)
+	if err := s.commits.close(); err != nil { // all goes to the database
+		t.Fatal(err)
+	}
+	bad := append(put("bad"), record{Collection: "", ID: "bad"})
+	errs := concurrent(&s.commits, [][]record{put("a"), bad, put("c")})
+	if errs[0] != nil || errs[1] == nil || errs[2] != nil {
 		t.Errorf("errors %v, want that of the second alone", errs)
 	}
-	if !has(t, s, "a") || has(t, s, "bad") || !has(t, s, "c") {
-		t.Errorf("on disk: a %v, bad %v, c %v", has(t, s, "a"), has(t, s, "bad"), has(t, s, "c"))
+	if after := crashed(t, path); !has(t, after, "a") || has(t, after, "bad") || !has(t, after, "c") {
+		t.Errorf("on disk: a %v, bad %v, c %v", has(t, after, "a"), has(t, after, "bad"), has(t, after, "c"))
+	}
+}
+
+// However many changes there are, and whatever becomes of the journal meanwhile, a crash leaves what was acknowledged.
+func TestCrashAfterEachChange(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "db")
+	c := things(t, open(t, path), CollectionConfig{})
+	want := map[string]thing{}
+	chosen := rand.New(rand.NewPCG(1, 2))
+	for i := range 2 * journal.Size / 4096 {
+		id, value := strconv.Itoa(chosen.IntN(20)), thing{Name: strings.Repeat("x", chosen.IntN(6000)), Size: i}
+		var err error
+		switch {
+		case chosen.IntN(4) == 0:
+			delete(want, id)
+			err = c.Delete(id)
+		default:
+			want[id] = value
+			err = c.Put(id, value)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i%10 == 0 {
+			same(t, c, want)
+			same(t, things(t, crashed(t, path), CollectionConfig{}), want)
+		}
+	}
+}
+
+func same(t *testing.T, c *Collection[thing], want map[string]thing) {
+	t.Helper()
+	var sorted []thing
+	for _, id := range slices.Sorted(maps.Keys(want)) {
+		sorted = append(sorted, want[id])
+		if got, err := c.Get(id); err != nil || got != want[id] {
+			t.Fatalf("get %s: %v, %v, want %v", id, got, err, want[id])
+		}
+	}
+	got, err := c.List()
+	if diff := cmp.Diff(sorted, got); diff != "" || err != nil {
+		t.Fatalf("list (-want +got):\n%s%v", diff, err)
+	}
+}
+
+// The database has got all, and the journal looks as if it had it still.
+func TestMergedJournalIsEmpty(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "db")
+	s := open(t, path)
+	c := things(t, s, CollectionConfig{})
+	if err := errors.Join(c.Put("a", thing{Name: "old"}), c.Put("b", thing{Name: "old"}), s.commits.merge(put("a"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Delete("b"); err != nil {
+		t.Fatal(err)
+	}
+	same(t, things(t, crashed(t, path), CollectionConfig{}), map[string]thing{"a": {Name: "a"}})
+}
+
+// A store that was closed is its database alone: that may be copied, or read by a version that knows of no journal.
+func TestClosedStoreNeedsNoJournal(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "db")
+	s := open(t, path)
+	if err := errors.Join(things(t, s, CollectionConfig{}).Put("a", thing{Name: "a"}), s.Close(), os.Remove(path+journalSuffix)); err != nil {
+		t.Fatal(err)
+	}
+	same(t, things(t, open(t, path), CollectionConfig{}), map[string]thing{"a": {Name: "a"}})
+}
+
+func TestDamagedJournalIsRefused(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "db")
+	c := things(t, open(t, path), CollectionConfig{})
+	if err := errors.Join(c.Put("a", thing{}), c.Put("b", thing{})); err != nil {
+		t.Fatal(err)
+	}
+	damaged := snapshot(t, path)
+	f, err := os.OpenFile(damaged+journalSuffix, os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteAt([]byte("x"), 100)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(damaged); !errors.Is(err, errdefs.ErrDataLoss) || !strings.Contains(err.Error(), damaged+journalSuffix) {
+		t.Errorf("open: %v, want data loss, naming the journal", err)
+	}
+}
+
+func TestIDs(t *testing.T) {
+	t.Parallel()
+	c := things(t, open(t, filepath.Join(t.TempDir(), "db")), CollectionConfig{})
+	for _, id := range []string{"", strings.Repeat("x", 40000)} {
+		if err := c.Put(id, thing{}); !errors.Is(err, errdefs.ErrInvalidArgument) {
+			t.Errorf("put with an id of %d bytes: %v, want it refused", len(id), err)
+		}
 	}
 }

@@ -5,6 +5,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -72,6 +73,56 @@ func TestFullDisk(t *testing.T) {
 		}
 		if got, err := c.Get("1"); err != nil || len(got.Name) != 4000 {
 			return fmt.Errorf("get when full: %w", err)
+		}
+		return nil
+	})
+}
+
+// The journal has its room already: changes are kept until it is full, then refused, and kept again when there is room.
+func TestFullDiskWithJournal(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	onSmallDisk(t, dir, "4m", func() error {
+		path := filepath.Join(dir, "db")
+		s, err := Open(path)
+		if err != nil {
+			return err
+		}
+		c, err := NewCollection[thing](s, CollectionConfig{Name: "things"})
+		if err != nil {
+			return err
+		}
+		filler := filepath.Join(dir, "filler")
+		if err := os.WriteFile(filler, make([]byte, 4<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
+			return fmt.Errorf("filler: %w, want the disk full", err)
+		}
+		n := 0
+		for err == nil && n < 1000 {
+			if err = c.Put(fmt.Sprint(n), thing{Name: strings.Repeat("x", 3000)}); err == nil {
+				n++
+			}
+		}
+		if n < 100 || !errors.Is(err, errdefs.ErrResourceExhausted) {
+			return fmt.Errorf("put number %d: %w, want it refused for lack of space", n, err)
+		}
+		if err := s.Close(); err != nil {
+			return fmt.Errorf("close when full: %w", err)
+		}
+		if s, err = Open(path); err != nil {
+			return fmt.Errorf("open when full: %w", err)
+		}
+		defer s.Close()
+		if c, err = NewCollection[thing](s, CollectionConfig{Name: "things"}); err != nil {
+			return err
+		}
+		if got, err := c.List(); err != nil || len(got) != n {
+			return fmt.Errorf("list when full: %d records, %w; want %d", len(got), err, n)
+		}
+		if err := errors.Join(os.Remove(filler), c.Put("late", thing{Name: "late"})); err != nil {
+			return fmt.Errorf("put when there is room again: %w", err)
+		}
+		if got, err := c.List(); err != nil || len(got) != n+1 {
+			return fmt.Errorf("list: %d records, %w; want %d", len(got), err, n+1)
 		}
 		return nil
 	})

@@ -1,4 +1,5 @@
-// Package store keeps records in one file, safe against crashes: a change is
+// Package store keeps records in a database of one file, and what was changed last in a journal beside
+// it (decision 0079), safe against crashes: a change is
 // on disk when the call that made it returns, and either whole or not there.
 //
 // Records carry the number of their schema. An older one is brought up to date
@@ -24,7 +25,10 @@ import (
 // file; one that is just ending needs a moment.
 const lockTimeout = time.Second
 
-// Store is one open file. It is safe for concurrent use.
+// journalSuffix is what the journal's path has more than the database's.
+const journalSuffix = ".journal"
+
+// Store is one open database. It is safe for concurrent use.
 type Store struct {
 	db      *bbolt.DB
 	path    string
@@ -44,29 +48,41 @@ func Open(path string) (*Store, error) {
 		return nil, openError(path, err)
 	}
 	s := &Store{db: db, path: path, commits: commits{db: db}}
-	if err := syncDirectory(filepath.Dir(path)); err != nil {
-		return nil, errors.Join(openError(path, err), db.Close())
+	err = s.commits.openJournal(path + journalSuffix)
+	if err == nil {
+		err = syncDirectory(filepath.Dir(path))
+	}
+	if err != nil {
+		return nil, errors.Join(openError(path, err), s.Close())
 	}
 	return s, nil
 }
 
-// Close lets go of the file.
-func (s *Store) Close() error { return s.db.Close() }
+// Close lets go of the files. The database has everything then, if there was room for it.
+func (s *Store) Close() error { return errors.Join(s.commits.close(), s.db.Close()) }
 
-// update runs f in a transaction that is on disk when update returns nil. It may be
-// run twice, the first time in vain.
-func (s *Store) update(what string, f func(*bbolt.Tx) error) error {
-	err := s.commits.commit(f)
+// update makes a change that is on disk when update returns nil.
+func (s *Store) update(what string, records []record) error {
+	err := s.commits.commit(records)
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case full(err):
 		return fmt.Errorf("%s: refused: no space left for %s; make room and try again: %w", what, s.path, errdefs.ErrResourceExhausted)
-	case errors.Is(err, syscall.EROFS), errors.Is(err, bberrors.ErrDatabaseReadOnly):
+	case readOnly(err):
 		return fmt.Errorf("%s: refused: %s is on a read-only file system: %w", what, s.path, errdefs.ErrFailedPrecondition)
 	}
 	return fmt.Errorf("%s: write %s: %w", what, s.path, err)
 }
+
+func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+
+func readOnly(err error) bool {
+	return errors.Is(err, syscall.EROFS) || errors.Is(err, bberrors.ErrDatabaseReadOnly)
+}
+
+// unwritable reports whether err says that nothing can be written, though what is there can be read.
+func unwritable(err error) bool { return full(err) || readOnly(err) }
 
 // spare is the room that is much, in bytes: a file grows by 16 MiB at a time, which are
 // written to bit by bit.
@@ -86,7 +102,7 @@ func openError(path string, err error) error {
 		return fmt.Errorf("store %s: is in use by another process; one patchbayd can use a root at a time: %w", path, errdefs.ErrFailedPrecondition)
 	case errors.Is(err, bberrors.ErrInvalid), errors.Is(err, bberrors.ErrChecksum), errors.Is(err, bberrors.ErrVersionMismatch):
 		return fmt.Errorf("store %s: is damaged or no store (%w); put a copy of it back or move it away: %w", path, err, errdefs.ErrDataLoss)
-	case errors.Is(err, syscall.ENOSPC):
+	case full(err):
 		return fmt.Errorf("store %s: no space left: %w", path, errdefs.ErrResourceExhausted)
 	}
 	return fmt.Errorf("store %s: %w", path, err)

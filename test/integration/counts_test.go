@@ -30,7 +30,7 @@ var counted = []struct {
 	{"processes", regexp.MustCompile(`^\d+ +(clone3?|v?fork)\(.*= \d+$`), nil},
 	{"programs", regexp.MustCompile(`^\d+ +execve\(.*= 0$`), nil},
 	{"calls", regexp.MustCompile(`^\d+ +write\(\d+, "POST /`), nil},
-	{"fsyncs", regexp.MustCompile(`^\d+ +f(data)?sync\(`), nil},
+	{"fsyncs", regexp.MustCompile(`^\d+ +(f(data)?sync\(|pwritev2\(.*RWF_DSYNC)`), nil},
 	{"netlink", regexp.MustCompile(`^\d+ +send(to|msg)\(.*nlmsg_len=`), regexp.MustCompile(`nlmsg_len=`)},
 	{"nftables", regexp.MustCompile(`^\d+ +send(to|msg)\(.*nlmsg_type=NFNL_SUBSYS_NFTABLES`), regexp.MustCompile(`nlmsg_type=NFNL_SUBSYS_NFTABLES`)},
 }
@@ -196,7 +196,7 @@ func (h *host) traced() *tracing {
 	h.t.Helper()
 	path := filepath.Join(h.dir, "trace")
 	p := h.start(h.ns, nil, "strace", "-f", "-qq", "-v", "-s", "16", "--seccomp-bpf", "-o", "|exec cat >"+path, // to a pipe it writes line by line
-		"-e", "trace=clone,clone3,fork,vfork,execve,write,fsync,fdatasync,sendto,sendmsg",
+		"-e", "trace=clone,clone3,fork,vfork,execve,write,fsync,fdatasync,pwritev2,sendto,sendmsg",
 		"-e", "signal=none", binary("patchbayd"))
 	go func() { _ = p.Wait() }() // ends with the last that it traces
 	eventually(h.t, settle, func() error {

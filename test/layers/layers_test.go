@@ -121,7 +121,8 @@ var layers = []layer{
 	// The API server: no plugin, no strategy, no Linux mechanics.
 	{packages: []string{"internal/config"}, imports: with(basics, []string{"internal/manifest"})},
 	{packages: []string{"internal/manifest"}, imports: basics},
-	{packages: []string{"internal/store"}, imports: basics},
+	{packages: []string{"internal/store"}, imports: with(basics, []string{"internal/store/journal"})},
+	{packages: []string{"internal/store/journal"}},
 	{packages: []string{"internal/helper"}, imports: with(basics, contract, []string{"internal/manifest"})},
 	{packages: []string{"internal/imagestore"}, imports: basics},
 	{packages: []string{"internal/imagearchive"}, imports: with(basics, []string{"internal/imagestore"})},
