@@ -12,7 +12,7 @@ import (
 
 // Engine makes the isolation and the processes of one sandbox. Its calls come
 // in this order: Isolate once; Prepare then Create, and Plug, possibly at the same
-// time; Exec any number of times; Destroy. Rewrite comes after Prepare.
+// time; Exec any number of times; Free; Destroy. Rewrite comes after Prepare.
 type Engine interface {
 	// Isolate makes the sandbox's network, with its loopback up, and returns
 	// the path by which the network plugins reach it; "" where there is none.
@@ -32,8 +32,11 @@ type Engine interface {
 	// Exec starts a further process; its errors are like Create's. The name is
 	// of letters and digits and used once.
 	Exec(ctx context.Context, name string, c ExecConfiguration) (Process, error)
-	// Destroy kills what runs and removes all that was made. It may be called
-	// in every state and again.
+	// Free kills what runs and gives back what others could want: interfaces, and what is
+	// theirs on the host. It may be called in every state and again.
+	Free(ctx context.Context) error
+	// Destroy is Free, and removes all else that was made. It may be called in every
+	// state and again.
 	Destroy(ctx context.Context) error
 }
 

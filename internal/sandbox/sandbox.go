@@ -244,7 +244,7 @@ func (s *Sandbox) serveStdio() (*stdio.Server, error) {
 
 // watch waits for the end of the main process and takes everything down. The
 // order: what it wrote, how it ended, then what others may use again; and only
-// then does anybody hear of it.
+// then does anybody hear of it. What nobody else could want goes last.
 func (s *Sandbox) watch(main MainProcess, server *stdio.Server, log *containerlog.Writer) {
 	<-main.Done()
 	s.mu.Lock()
@@ -278,7 +278,7 @@ func (s *Sandbox) watch(main MainProcess, server *stdio.Server, log *containerlo
 	s.endChanges(ctx)
 	s.names.close()
 	s.closePorts(ctx)
-	if err := trace.Do(ctx, "remove what the engine made", s.engine().Destroy); err != nil {
+	if err := trace.Do(ctx, "let the network go", s.engine().Free); err != nil {
 		s.config.Log.Error("take the sandbox down", "error", err)
 	}
 	_, releasing := trace.Start(ctx, "let the leases go")
@@ -291,6 +291,9 @@ func (s *Sandbox) watch(main MainProcess, server *stdio.Server, log *containerlo
 	s.mu.Unlock()
 	s.execs.close()
 	close(s.exited)
+	if err := trace.Do(ctx, "remove what the engine made", s.engine().Destroy); err != nil {
+		s.config.Log.Error("take the sandbox down", "error", err)
+	}
 	server.Close()
 	s.finish()
 }

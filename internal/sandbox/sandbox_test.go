@@ -29,8 +29,9 @@ type fakeEngine struct {
 	calls []string // guarded by mu
 	fail  string
 	main  *fakeProcess
-	dir   string // where exit.json must be before Destroy
-	early bool   // Destroy came without it
+	dir   string        // where exit.json must be before Free
+	early bool          // Free came without it
+	stays chan struct{} // until it is closed Destroy does not end; nil: it does at once
 }
 
 var errFake = fmt.Errorf("fake: %w", errdefs.ErrResourceExhausted)
@@ -86,9 +87,16 @@ func (e *fakeEngine) Exec(_ context.Context, name string, _ ExecConfiguration) (
 	return p, nil
 }
 
-func (e *fakeEngine) Destroy(context.Context) error {
+func (e *fakeEngine) Free(context.Context) error {
 	if _, err := os.Stat(filepath.Join(e.dir, ExitFile)); err != nil {
 		e.early = true
+	}
+	return e.call("free")
+}
+
+func (e *fakeEngine) Destroy(context.Context) error {
+	if e.stays != nil {
+		<-e.stays
 	}
 	return e.call("destroy")
 }
@@ -209,6 +217,33 @@ func TestLife(t *testing.T) {
 	}
 	if log, err := os.ReadFile(filepath.Join(e.dir, "log")); err != nil || len(log) == 0 {
 		t.Errorf("log = %q, %v", log, err)
+	}
+}
+
+// TestEndIsToldFirst: nobody waits for the removal of what nobody else could want.
+func TestEndIsToldFirst(t *testing.T) {
+	t.Parallel()
+	s, e, plugins := newFake(t)
+	e.stays = make(chan struct{})
+	if _, err := s.Bootstrap(t.Context(), bootstrapped(e.dir)); err != nil {
+		t.Fatal(err)
+	}
+	e.main.end(3)
+	if exit, err := s.WaitProcess(t.Context(), ""); err != nil || exit.Code != 3 || s.Status().State != Stopped {
+		t.Errorf("exit = %+v, %v, in state %v", exit, err, s.Status().State)
+	}
+	if plugins.Holds("a") || e.calls[len(e.calls)-1] != "free" {
+		t.Errorf("the end is told after %v, with a lease held: %v", e.calls, plugins.Holds("a"))
+	}
+	select {
+	case <-s.Done():
+		t.Error("the sandbox has ended before all was removed")
+	default:
+	}
+	close(e.stays)
+	<-s.Done()
+	if e.calls[len(e.calls)-1] != "destroy" {
+		t.Errorf("calls = %v, want destroy last", e.calls)
 	}
 }
 

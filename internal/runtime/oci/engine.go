@@ -206,9 +206,8 @@ func writeJSON(path string, v any) error {
 	return nil
 }
 
-// Destroy kills the container and removes its control group, its mounts and its
-// namespace.
-func (e *Engine) Destroy(ctx context.Context) error {
+// Free kills the container and lets its network namespace go.
+func (e *Engine) Free(ctx context.Context) error {
 	e.mu.Lock()
 	main, pumps := e.main, slices.Collect(maps.Values(e.pumps))
 	e.mu.Unlock()
@@ -226,16 +225,23 @@ func (e *Engine) Destroy(ctx context.Context) error {
 	for _, p := range pumps {
 		p.Close()
 	}
-	errs := []error{
+	err := e.rates.Remove()
+	if e.namespace != nil {
+		err = errors.Join(err, e.namespace.Close())
+	}
+	return err
+}
+
+// Destroy is Free, and removes the control group, the mounts and the OCI runtime's state.
+func (e *Engine) Destroy(ctx context.Context) error {
+	if err := e.Free(ctx); err != nil {
+		return err
+	}
+	return errors.Join(
 		e.group.Remove(ctx),
 		rootfs.Unmount(e.path("rootfs")),
 		os.RemoveAll(e.program.Root()),
-		e.rates.Remove(),
-	}
-	if e.namespace != nil {
-		errs = append(errs, e.namespace.Close())
-	}
-	return errors.Join(errs...)
+	)
 }
 
 // Cleanup removes what a helper that was killed can leave on the host: the

@@ -199,8 +199,8 @@ func (e *Engine) loss(err error) string {
 	return console.Ending(reason, e.console)
 }
 
-// Destroy ends the machine and removes what was made for it.
-func (e *Engine) Destroy(ctx context.Context) error {
+// Free ends the machine and lets its network namespace go.
+func (e *Engine) Free(ctx context.Context) error {
 	e.mu.Lock()
 	main, pumps := e.main, e.pumps
 	e.pumps = nil // no interface is plugged in any more
@@ -228,12 +228,19 @@ func (e *Engine) Destroy(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+	err := e.rates.Remove()
 	if e.namespace != nil {
-		if err := e.namespace.Close(); err != nil {
-			return err
-		}
+		err = errors.Join(err, e.namespace.Close())
 	}
-	return errors.Join(e.unconfine(ctx), share.Remove(e.sharesDir()), removeAll(e.console), e.rates.Remove())
+	return err
+}
+
+// Destroy is Free, and removes all else that was made for the machine.
+func (e *Engine) Destroy(ctx context.Context) error {
+	if err := e.Free(ctx); err != nil {
+		return err
+	}
+	return errors.Join(e.unconfine(ctx), share.Remove(e.sharesDir()), removeAll(e.console))
 }
 
 func removeAll(paths ...string) error {
