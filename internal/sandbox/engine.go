@@ -32,6 +32,11 @@ type Engine interface {
 	// Exec starts a further process; its errors are like Create's. The name is
 	// of letters and digits and used once.
 	Exec(ctx context.Context, name string, c ExecConfiguration) (Process, error)
+	Ender
+}
+
+// Ender takes a sandbox away, in two parts: nobody has to wait for the second.
+type Ender interface {
 	// Free kills what runs and gives back what others could want: interfaces, and what is
 	// theirs on the host. It may be called in every state and again.
 	Free(ctx context.Context) error
