@@ -176,13 +176,7 @@ func inetTable() definition {
 		rule(drop))
 	d.chain(sub(chainToInternal), rule(drop))
 	ip4 := family(unix.NFPROTO_IPV4)
-	// Loopback addresses are the host's own: a bridge that routes them brings answers to it
-	// and nothing else, not even by a flow that is known because the host began it with itself.
-	guarded := [][]expr.Any{
-		rule(ip4, masked(ip4Source, loopback4), drop),
-		rule(known, accept),
-		rule(ip4, masked(ip4Target, loopback4), drop),
-	}
+	guarded := [][]expr.Any{rule(ip4, masked(ip4Target, loopback4), drop)}
 	d.chain(sub(chainHostAll), guarded...)
 	gateway := slices.Concat(guarded, [][]expr.Any{
 		rule(icmp(unix.IPPROTO_ICMPV6, neighbourSolicitation), accept),
@@ -197,6 +191,10 @@ func inetTable() definition {
 	})...)
 	d.addForward(within, bridges, from, to)
 	d.chain(hook("input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter),
+		// Loopback addresses are the host's own: a bridge that routes them brings answers to it
+		// and nothing else, not even by a flow that is known because the host began it with itself.
+		rule(ip4, masked(ip4Source, loopback4), iifname(firstField), in(bridges), drop),
+		rule(known, accept),
 		rule(iifname(firstField), verdictOf(host)))
 	d.addPublished()
 	d.addAnswers(bridges)

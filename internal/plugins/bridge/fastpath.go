@@ -17,8 +17,9 @@ import (
 // maxAddresses is room for one of each family for all ports.
 const maxAddresses = 2 * (maxPorts + 1)
 
-// shortcut is the fast path of a network, which is there from its second port on. Nothing
-// depends on it but speed: a fault of it is logged, and said by Explain.
+// shortcut is the fast path of a network, which is there from its second port on, or its first
+// published one: a port alone has nobody but the host to send to. Nothing depends on it but speed:
+// a fault of it is logged, and said by Explain.
 type shortcut struct {
 	bridge string
 	log    *slog.Logger
@@ -29,6 +30,8 @@ type shortcut struct {
 	ports map[string]fastpath.Port // admitted, by name; without index: not up; guarded by mu
 	path  *fastpath.Path           // guarded by mu; nil: none
 	off   string                   // why there is none; guarded by mu
+	// published says that a port was published, so that the first port is worth a fast path; guarded by mu.
+	published bool
 	news  *ports.News              // guarded by mu; nil: they are not told
 	// gathers says that news are gathered: while one of several admitted ports is not known to
 	// be up; guarded by mu.
@@ -97,12 +100,15 @@ func (s *shortcut) adopt(links *link.Handle, left map[string]fastpath.Port) erro
 	return nil
 }
 
+// worth tells whether so many ports have a fast path. It is called with mu held.
+func (s *shortcut) worth(ports int) bool { return ports > 1 || ports == 1 && s.published }
+
 // gather has news gathered while they are waited for: of a port alone nobody wants to know. It
 // is called with mu held.
 func (s *shortcut) gather() {
 	wanted := false
 	for _, p := range s.ports {
-		wanted = wanted || p.Index == 0 && s.off == "" && len(s.ports) > 1
+		wanted = wanted || p.Index == 0 && s.off == "" && s.worth(len(s.ports))
 	}
 	if s.news == nil || wanted == s.gathers {
 		return
@@ -148,12 +154,26 @@ func (s *shortcut) expect(name string, p fastpath.Port) (links *link.Handle, mis
 	return s.links, missed && s.gathers && !before
 }
 
+// publish has the first port on the fast path too, from the first call on. Nobody waits for it.
+func (s *shortcut) publish(background *sync.WaitGroup) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.published || s.off != "" || s.links == nil {
+		return
+	}
+	s.published = true
+	s.gather()
+	if links := s.links; s.path == nil {
+		background.Go(func() { s.catchUp(links) })
+	}
+}
+
 // up puts an admitted port on the fast path.
 func (s *shortcut) up(name string, index int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, admitted := s.ports[name]
-	if !admitted || p.Index == index || s.off != "" {
+	if !admitted || s.off != "" || p.Index == index && s.path != nil {
 		return
 	}
 	p.Index = index
@@ -164,7 +184,8 @@ func (s *shortcut) up(name string, index int) {
 	}
 }
 
-// join puts the port on the fast path, and the first one with the second. It is called with mu held.
+// join puts the port on the fast path, and makes it with the first one that is worth it. It is
+// called with mu held.
 func (s *shortcut) join(p fastpath.Port) error {
 	if s.path != nil {
 		return s.path.Join(p)
@@ -175,7 +196,7 @@ func (s *shortcut) join(p fastpath.Port) error {
 			up = append(up, other)
 		}
 	}
-	if len(up) < 2 {
+	if !s.worth(len(up)) {
 		return nil
 	}
 	path, err := fastpath.Open(maxAddresses, s.at)
@@ -215,7 +236,7 @@ func (s *shortcut) carries(name string) (on bool, why string) {
 	case s.off != "":
 		return false, s.off
 	case s.path == nil || p.Index == 0:
-		return false, "no two ports of the network are up"
+		return false, "no two ports of the network are up, and none is published"
 	case p.Shaped:
 		return false, "rate-out is held where they would pass by"
 	}

@@ -50,6 +50,9 @@ func (n *Network) Publish(_ context.Context, p networkplugin.Port, ports []resou
 	if err := n.filter.Publish(n.portName(p.Key), forwards); err != nil {
 		return nil, err
 	}
+	if len(forwards) > 0 {
+		n.short.publish(&n.background)
+	}
 	return published, n.direct.publish(n.portName(p.Key), carried(ports, p.Attachment), &n.background)
 }
 
