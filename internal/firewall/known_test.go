@@ -101,3 +101,14 @@ func TestKnownConnectionsBetweenNetworks(t *testing.T) {
 		}
 	}
 }
+
+// A network cannot take part in what the host has with itself, known as that is.
+func TestKnownConnectionOfTheHostWithItself(t *testing.T) {
+	for in, want := range map[string]expr.VerdictKind{inside: expr.VerdictDrop, closed: expr.VerdictDrop, "lo": expr.VerdictAccept} {
+		p := segment(in, "", 0)
+		copy(p.frame[frameHeader+12:], []byte{127, 0, 0, 1, 127, 0, 0, 1})
+		if _, got := pass(t, p, inetTable(), nftables.ChainHookInput, networksOfTest()); got != want {
+			t.Errorf("from %s: verdict %v, want %v", in, got, want)
+		}
+	}
+}

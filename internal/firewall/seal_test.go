@@ -4,7 +4,7 @@ import "testing"
 
 // released is the seal of the latest revision. Processes of two releases that share the
 // tables go by the revision: other rules under the same number would be as good as either.
-const released = "2 479fd0b0"
+const released = "3 0f003e44"
 
 func TestRevision(t *testing.T) {
 	own, err := ownSeal()

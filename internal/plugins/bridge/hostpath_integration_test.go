@@ -13,6 +13,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/netnstest"
+	"patchbay.dev/patchbay/resource"
 )
 
 // With its port off the bridge, a container that is known to the host and knows it reaches
@@ -20,23 +21,39 @@ import (
 // link's, whose checksums nobody has made yet, and datagrams.
 func TestFastPathToTheHost(t *testing.T) {
 	t.Parallel()
+	for name, company := range map[string]func(*testing.T, *served, box){
+		"beside another": func(t *testing.T, s *served, _ box) {
+			s.plug(t, netnstest.New(t), "b/0", "eth0")
+		},
+		"alone with a published port": func(t *testing.T, s *served, a box) {
+			port := resource.PublishedPort{Protocol: resource.ProtocolTCP, HostPort: 8080, ContainerPort: 8080}
+			if _, err := s.Publish(t.Context(), a.port, []resource.PublishedPort{port}); err != nil {
+				t.Fatal(err)
+			}
+			netnstest.Do(t, s.host(), func() error { return command("ip", "link", "add", "wire", "up", "master", s.bridge, "type", "veth", "peer", "end") })
+			netnstest.Do(t, s.host(), func() error { return command("ip", "link", "set", "end", "up") })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fastToTheHost(t, company)
+		})
+	}
+}
+
+// fastToTheHost is the test of a container in company, which also keeps the bridge's carrier.
+func fastToTheHost(t *testing.T, company func(*testing.T, *served, box)) {
 	onBothFilters(t, func(t *testing.T, w world) {
 		c := configuration(idA, VariantNAT, "10.9.0.0/24", "fd09::/64")
 		c.Options = map[string]string{optionHostAccess: "gateway"}
 		s := start(t, w, c)
 		a := s.plug(t, netnstest.New(t), "a/0", "eth0")
-		s.plug(t, netnstest.New(t), "b/0", "eth0") // keeps the bridge's carrier
-		s.quick(t, "a/0", "b/0")
+		company(t, s, a)
+		s.quick(t, "a/0")
 		host, container := echo(t, w.host), echo(t, a.Namespace)
 		reaches(t, a.Namespace, "10.9.0.1", "fd09::1") // both know the other's MAC address
 		reaches(t, w.host, a.v4, a.v6)
-		netnstest.Do(t, w.host, func() error {
-			out, err := exec.Command("ip", "link", "set", "dev", s.portName("a/0"), "nomaster").CombinedOutput()
-			if err != nil {
-				return fmt.Errorf("%w: %s", err, out)
-			}
-			return nil
-		})
+		netnstest.Do(t, w.host, func() error { return command("ip", "link", "set", "dev", s.portName("a/0"), "nomaster") })
 		reachesNot(t, a.Namespace, "10.9.0.1", "fd09::1")
 		for _, way := range []struct {
 			from   *netns.Namespace
@@ -65,6 +82,14 @@ func TestFastPathToTheHost(t *testing.T) {
 			t.Error("who is expelled reaches the host")
 		}
 	})
+}
+
+// command runs a program, whose output is part of its error.
+func command(words ...string) error {
+	if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%v: %w: %s", words, err, out)
+	}
+	return nil
 }
 
 // echoPorts are those of a server.
