@@ -30,13 +30,14 @@ type shortcut struct {
 	ports map[string]fastpath.Port // admitted, by name; without index: not up; guarded by mu
 	path  *fastpath.Path           // guarded by mu; nil: none
 	off   string                   // why there is none; guarded by mu
-	// published says that a port was published, so that the first port is worth a fast path; guarded by mu.
-	published bool
 	news  *ports.News              // guarded by mu; nil: they are not told
 	// gathers says that news are gathered: while one of several admitted ports is not known to
 	// be up; guarded by mu.
 	gathers bool
 	links   *link.Handle // guarded by mu; set by begin
+	// published says that a port was published, which makes the first one worth a fast path;
+	// guarded by mu.
+	published bool
 }
 
 func newShortcut(host *netns.Namespace, bridge string, on bool, log *slog.Logger) *shortcut {

@@ -30,8 +30,12 @@ func TestFastPathToTheHost(t *testing.T) {
 			if _, err := s.Publish(t.Context(), a.port, []resource.PublishedPort{port}); err != nil {
 				t.Fatal(err)
 			}
-			netnstest.Do(t, s.host(), func() error { return command("ip", "link", "add", "wire", "up", "master", s.bridge, "type", "veth", "peer", "end") })
-			netnstest.Do(t, s.host(), func() error { return command("ip", "link", "set", "end", "up") })
+			netnstest.Do(t, s.host(), func() error {
+				if err := command("ip", "link", "add", "wire", "up", "master", s.bridge, "type", "veth", "peer", "end"); err != nil {
+					return err
+				}
+				return command("ip", "link", "set", "end", "up")
+			})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
