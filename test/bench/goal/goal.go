@@ -23,6 +23,9 @@ const (
 	First       = "beside none"
 )
 
+// again has the second names of what is measured under two.
+var again = map[string]string{Bridge: BridgeAgain, Direct: DirectAgain}
+
 // Target is one figure to be reached.
 type Target struct {
 	ID      string  // of the measurement
@@ -148,7 +151,8 @@ type Verdict struct {
 	What   string             // is measured
 	Of     result.Measurement // without series where it was not measured
 	Ours   result.Series
-	Theirs result.Series // of the subject that it is compared with
+	Theirs result.Series // of the subject that it is compared with: the mean, where it has two names
+	Itself float64       // ratio of that subject to itself, under its second name; 0 where it has none
 	Value  float64       // of what is bound: the ratio, or the median; 0 where unknown
 	Met    State
 	Why    string // it is unknown
@@ -177,6 +181,9 @@ func (t Target) judge(parts []result.Part) Verdict {
 	series := []result.Series{v.Ours}
 	if t.Against != "" {
 		v.Theirs = m.Of(t.Against)
+		if twice := m.Of(again[t.Against]); len(twice.Values) > 0 && len(v.Theirs.Values) > 0 {
+			v.Itself, v.Theirs = m.Ratio(twice, v.Theirs), result.Mean(v.Theirs, twice)
+		}
 		series = append(series, v.Theirs)
 	}
 	for _, s := range series {

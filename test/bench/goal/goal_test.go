@@ -47,6 +47,18 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// What is measured under two names is one: the figure is beside the mean of both, round by round.
+func TestJudgeBesideTwoNames(t *testing.T) {
+	t.Parallel()
+	v := Target{ID: "x", Against: Bridge, Bound: 1, Least: true}.judge(measured("x",
+		result.Series{Subject: Patchbay, Values: []float64{4, 6, 12}},
+		result.Series{Subject: Bridge, Values: []float64{1, 4, 9}},
+		result.Series{Subject: BridgeAgain, Values: []float64{4, 9, 16}}))
+	if v.Value != 1 || v.Itself != 9./4 || v.Met != Met {
+		t.Errorf("got ratio %v, %v of itself, %s, want 1, 2.25, %s", v.Value, v.Itself, v.Met, Met)
+	}
+}
+
 func TestJudgeAll(t *testing.T) {
 	t.Parallel()
 	got := Judge(nil)

@@ -27,7 +27,7 @@ func Verdicts(verdicts []goal.Verdict) string {
 			what += " (" + strings.TrimPrefix(v.Subject, goal.Patchbay+", ") + ")"
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", what, middle(v.Of, v.Ours), tail(v.Of, v.Ours),
-			v.Against, middle(v.Of, v.Theirs), ratioOf(v), boundOf(v), met(v))
+			beside(v), middle(v.Of, v.Theirs), ratioOf(v), boundOf(v), met(v))
 	}
 	if text := unknowns(verdicts); text != "" {
 		b.WriteString("\nWithout a verdict:\n\n" + text)
@@ -43,6 +43,14 @@ func met(v goal.Verdict) string {
 		return "**no**"
 	}
 	return string(v.Met)
+}
+
+// beside is who a figure is compared with, and its ratio to itself where that is known.
+func beside(v goal.Verdict) string {
+	if v.Itself == 0 {
+		return v.Against
+	}
+	return v.Against + " (" + digits(v.Itself) + " of itself)"
 }
 
 func ratioOf(v goal.Verdict) string {

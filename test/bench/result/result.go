@@ -3,6 +3,7 @@
 package result
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -123,6 +124,15 @@ func Median(values []float64) float64 {
 		return sorted[middle]
 	}
 	return (sorted[middle-1] + sorted[middle]) / 2
+}
+
+// Mean is the geometric mean of two series of what is the same, round by round, as far as both go.
+func Mean(s, again Series) Series {
+	mean := Series{Subject: s.Subject, Fault: s.Fault}
+	for i := range min(len(s.Values), len(again.Values)) {
+		mean.Values = append(mean.Values, math.Sqrt(s.Values[i]*again.Values[i]))
+	}
+	return mean
 }
 
 // Ratio is the median of the ratios of two series, round by round, as far as both

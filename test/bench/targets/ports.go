@@ -63,6 +63,7 @@ func (b *bench) ports(ctx context.Context, p *result.Part) (err error) {
 	// All are compared with the same way to the container, by the same family.
 	for _, m := range []string{"requests-", "p99-"} {
 		share(p.Measurements, goal.Direct, m+"host", m+"loopback")
+		share(p.Measurements, goal.DirectAgain, m+"host", m+"loopback")
 		share(p.Measurements, goal.Direct6, m+"loopback6", m+"forwarder")
 	}
 	return nil
