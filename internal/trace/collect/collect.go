@@ -24,7 +24,7 @@ type Collector struct {
 
 	listener int // descriptor; -1: none
 	path     string
-	wake     [2]int // pipe; closing the second end ends the collector
+	wake     [2]int // pipe; what is written to the second end has the collector look
 	buffer   []byte
 	sources  map[int]*source // by descriptor; of the goroutine alone
 	done     chan struct{}
@@ -32,7 +32,7 @@ type Collector struct {
 	mu       sync.Mutex
 	syncing  []chan struct{} // guarded by mu; to be closed when all has been read
 	arriving []*source       // guarded by mu; to be read from
-	closed   bool            // guarded by mu
+	closed   bool            // guarded by mu; the collector may have closed wake
 }
 
 // source is one process that is connected.
@@ -90,8 +90,11 @@ func (c *Collector) Add(fd, pid int) error {
 		return errors.Join(fmt.Errorf("collect spans: %w", err), unix.Close(fd))
 	}
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return errors.Join(fmt.Errorf("collect spans: %w", os.ErrClosed), unix.Close(fd))
+	}
 	c.arriving = append(c.arriving, &source{fd: fd, pid: pid, open: map[trace.SpanID]trace.Record{}})
-	c.mu.Unlock()
 	c.nudge()
 	return nil
 }
@@ -105,20 +108,24 @@ func (c *Collector) Sync() {
 		return
 	}
 	c.syncing = append(c.syncing, read)
-	c.mu.Unlock()
 	c.nudge()
+	c.mu.Unlock()
 	<-read
 }
 
 // Close ends the collector; nothing is taken after it returns.
 func (c *Collector) Close() {
 	c.mu.Lock()
-	c.closed = true
+	if !c.closed {
+		c.closed = true
+		c.nudge()
+	}
 	c.mu.Unlock()
-	c.nudge()
 	<-c.done
 }
 
+// nudge has the collector look at what has changed. c.mu is held: the number of the pipe is that of another file
+// once the collector has seen that it is closed.
 func (c *Collector) nudge() { _, _ = unix.Write(c.wake[1], []byte{0}) } // a full pipe wakes as well
 
 func (c *Collector) run() {

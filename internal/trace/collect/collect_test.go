@@ -2,6 +2,7 @@ package collect_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -148,4 +149,40 @@ func descriptors(t *testing.T) int {
 		t.Fatal(err)
 	}
 	return len(all)
+}
+
+// What comes beside or after the end of a collector touches no descriptor but those that it
+// was given.
+func TestCloseAmidCalls(t *testing.T) {
+	for range 100 {
+		c, err := collect.New("", func(trace.Record) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(c.Sync)
+			all.Go(c.Close)
+		}
+		all.Wait()
+		// These have the numbers that the collector's pipe had.
+		var ends [2]int
+		if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+			t.Fatal(err)
+		}
+		given, err := unix.Dup(ends[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Sync()
+		c.Close()
+		if err := c.Add(given, 1); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("after the end: got %v, want os.ErrClosed", err)
+		}
+		if n, err := unix.Read(ends[0], make([]byte, 1)); !errors.Is(err, unix.EAGAIN) {
+			t.Fatalf("read %d bytes, %v, that nobody has written", n, err)
+		}
+		unix.Close(ends[0])
+		unix.Close(ends[1])
+	}
 }
