@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
@@ -218,11 +217,9 @@ func TestCrashDuringChange(t *testing.T) {
 func TestDisconnectHanging(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.service.Close()
-	w.config.GraceTimeout = 100 * time.Millisecond
-	w.open(t)
 	id := w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"disconnect-hang"}, Networks: append(on("a"), static("b", "10.0.1.7")...)})
 	w.start(t, "web")
+	w.impatient(t)
 	if err := w.service.Disconnect(context.Background(), "web", "b", false); !errors.Is(err, errdefs.ErrUnavailable) {
 		t.Errorf("disconnect: %v", err)
 	}

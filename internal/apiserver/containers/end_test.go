@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
+	"patchbay.dev/patchbay/internal/apiserver/snapshot"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -76,8 +77,6 @@ func TestHelperDeathTakesTheContainerAlong(t *testing.T) {
 func TestHelperThatHangs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.config.GraceTimeout, w.config.StatusTimeout = 200*time.Millisecond, 100*time.Millisecond
-	w.restart(t)
 	id := w.create(t, "web", "run")
 	w.create(t, "other", "run")
 	w.start(t, "web")
@@ -85,19 +84,20 @@ func TestHelperThatHangs(t *testing.T) {
 	w.kill(t, "web", syscall.SIGSTOP)
 	const hangs = "its runtime helper does not answer"
 	eventually(t, "a helper that stands still", func() bool { return w.status(t, "web").Message == hangs })
-	list, err := w.service.List(context.Background(), false)
-	if err != nil || len(list) != 2 {
-		t.Fatalf("list: %v, %v", list, err)
-	}
-	for _, one := range list {
-		c := one.Value
-		if (c.Status.Message == hangs) != (c.Name == "web") || c.Status.State != resource.ContainerRunning {
-			t.Errorf("%s: %+v", c.Name, c.Status)
+	eventually(t, "a list of one that stands still and one that does not", func() bool {
+		list, err := w.service.List(context.Background(), false)
+		if err != nil || len(list) != 2 {
+			t.Fatalf("list: %v, %v", list, err)
 		}
-	}
+		return !slices.ContainsFunc(list, func(one *snapshot.Of[resource.Container]) bool {
+			c := one.Value
+			return (c.Status.Message == hangs) != (c.Name == "web") || c.Status.State != resource.ContainerRunning
+		})
+	})
 	if _, err := w.service.Exec(context.Background(), "other", resource.Exec{Process: resource.Process{Args: []string{"ls"}}}); err != nil {
 		t.Errorf("the other container: %v", err)
 	}
+	w.impatient(t)
 	if err := w.service.Stop(context.Background(), "web", nil); err != nil {
 		t.Errorf("stop: %v", err)
 	}
@@ -120,10 +120,9 @@ func (w *world) checkGoneOf(t *testing.T, id string) {
 func TestHelperThatStaysAfterItsContainer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.config.GraceTimeout = 200 * time.Millisecond
-	w.restart(t)
 	id := w.create(t, "web", "stays")
 	w.start(t, "web")
+	w.impatient(t)
 	if err := w.service.Kill(context.Background(), "web", "TERM"); err != nil {
 		t.Fatal(err)
 	}
@@ -154,13 +153,14 @@ func TestStop(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			w.config.GraceTimeout = 200 * time.Millisecond
-			w.restart(t)
 			id := w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{tc.word}, Networks: on("a"), StopSignal: tc.signal})
 			if err := w.service.Stop(context.Background(), "web", nil); err != nil {
 				t.Errorf("stop of one that does not run: %v", err)
 			}
 			w.start(t, "web")
+			if tc.word == "immortal" {
+				w.impatient(t)
+			}
 			if err := w.service.Stop(context.Background(), "web", tc.timeout); err != nil {
 				t.Fatal(err)
 			}
@@ -506,13 +506,16 @@ func TestPluginThatIsDownDoesNotKeepAContainer(t *testing.T) {
 func TestListOfMany(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.config.GraceTimeout, w.config.StatusTimeout, w.config.AskedByList = 200*time.Millisecond, 100*time.Millisecond, 1
-	w.restart(t)
 	pids := map[string]int{}
 	for _, name := range []string{"a", "b", "c"} {
 		w.create(t, name, "run")
 		w.start(t, name)
 		pids[name] = w.status(t, name).PID
+	}
+	w.config.AskedByList = 1
+	w.impatient(t)
+	for name, pid := range pids {
+		eventually(t, "that "+name+" answers", func() bool { s := w.status(t, name); return s.Message == "" && s.PID == pid })
 		w.kill(t, name, syscall.SIGSTOP)
 	}
 	lists, silent := 0, 0

@@ -141,6 +141,15 @@ func (w *world) restart(t tb) {
 	w.open(t)
 }
 
+// impatient restarts patchbayd as one that gives up soon whoever does not answer. What is asked of
+// helpers that do not hang is asked before, or as often as it takes.
+func (w *world) impatient(t tb) {
+	t.Helper()
+	w.service.Close()
+	w.config.GraceTimeout, w.config.StatusTimeout = 200*time.Millisecond, 100*time.Millisecond
+	w.open(t)
+}
+
 // files lists all below the roots, when nothing is left of the runs that have ended.
 func (w *world) files(t tb) []string {
 	t.Helper()

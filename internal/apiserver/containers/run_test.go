@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
@@ -162,8 +161,6 @@ func TestRunIsUndoneWhenItsCallerLeaves(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			w.config.GraceTimeout = 200 * time.Millisecond
-			w.restart(t)
 			r := running("bootstrap-hang")
 			r.ID = resource.NewID()
 			ctx, cancel := context.WithCancel(t.Context())

@@ -249,8 +249,6 @@ func TestStartIsUndoneWhenItsCallerLeaves(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			w.config.GraceTimeout = 200 * time.Millisecond
-			w.restart(t)
 			id := w.create(t, "web", "bootstrap-hang")
 			before := w.files(t)
 			ctx, cancel := context.WithCancel(context.Background())
