@@ -51,7 +51,7 @@ func ping(to netip.Addr, source string, timeout time.Duration) error {
 	buffer := make([]byte, 256)
 	for {
 		left := time.Until(deadline)
-		if left <= 0 {
+		if left < time.Microsecond { // which the kernel would take for "no limit"
 			return fmt.Errorf("ping %s: no answer within %v", to, timeout)
 		}
 		tv := unix.NsecToTimeval(left.Nanoseconds())

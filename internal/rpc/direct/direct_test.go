@@ -278,12 +278,30 @@ func TestContextEndsCall(t *testing.T) {
 		t.Errorf("got %v, want canceled", err)
 	}
 	<-left
-	ctx, cancel = context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	if _, err := info(ctx, c); !errors.Is(err, context.DeadlineExceeded) {
+	late := expiring{t.Context(), make(chan struct{})}
+	go func() { <-entered; close(late.over) }()
+	if _, err := info(late, c); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want deadline exceeded", err)
 	}
 	<-left
+}
+
+// expiring is a context whose deadline is when over is closed, whatever it says before.
+type expiring struct {
+	context.Context
+	over chan struct{}
+}
+
+func (e expiring) Deadline() (time.Time, bool) { return time.Now().Add(time.Hour), true }
+func (e expiring) Done() <-chan struct{}       { return e.over }
+
+func (e expiring) Err() error {
+	select {
+	case <-e.over:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
 }
 
 func TestStreamFromServer(t *testing.T) {
