@@ -178,19 +178,19 @@ func (n *Network) ensure() error {
 // apply adds what is the network's, and before that the tables and their rules unless
 // they are there, or those of a later release are.
 func (n *Network) apply(plain bool) error {
-	found := faulty
-	err := n.kernel.Tables(func(c *nftables.Conn) (err error) {
-		found, _, err = compared(c, tables(plain))
+	err := n.add(plain)
+	if !errors.Is(err, unix.ENOENT) {
 		return err
-	})
+	}
+	// Of all networks that miss the tables one makes them. That all did would be told to all, for
+	// whom it is a removal of rules, which they look into.
+	unlock, err := netns.Lock(n.config.Namespace)
 	if err != nil {
 		return err
 	}
-	if found != faulty {
-		err := n.kernel.Add(n.sure(plain))
-		if !errors.Is(err, unix.ENOENT) { // the last other network took them away meanwhile
-			return err
-		}
+	defer unlock()
+	if err := n.add(plain); !errors.Is(err, unix.ENOENT) {
+		return err
 	}
 	return n.kernel.Tables(func(c *nftables.Conn) error {
 		for _, t := range tables(plain) {
@@ -200,6 +200,23 @@ func (n *Network) apply(plain bool) error {
 		}
 		return connection.Add(c, n.sure(plain))
 	})
+}
+
+// add adds what is the network's. Without the tables, or with those of an earlier release, it
+// is unix.ENOENT.
+func (n *Network) add(plain bool) error {
+	found := faulty
+	err := n.kernel.Tables(func(c *nftables.Conn) (err error) {
+		found, _, err = compared(c, tables(plain))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if found == faulty {
+		return unix.ENOENT
+	}
+	return n.kernel.Add(n.sure(plain)) // the last other network may take the tables away meanwhile
 }
 
 // Admit lets what comes in by the port through.

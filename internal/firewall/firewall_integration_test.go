@@ -3,20 +3,25 @@
 package firewall_test
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/firewall"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/netnstest"
+	"patchbay.dev/patchbay/internal/subscription"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -177,22 +182,74 @@ func TestHeal(t *testing.T) {
 			var healing sync.WaitGroup
 			healing.Go(func() { watch.Heal(ctx) })
 			nft(t, ns, hurt...)
-			deadline := time.After(10 * time.Second)
-			tick := time.NewTicker(10 * time.Millisecond)
-			defer tick.Stop()
-			for healed := false; !healed; healed = len(n.Faults()) == 0 {
-				select {
-				case <-deadline:
-					t.Fatalf("not healed:\n%s", ruleset(t, ns))
-				case <-tick.C:
-				}
-			}
+			awaitHealed(t, ns, n)
 			stop()
 			healing.Wait()
 			if diff := cmp.Diff(want, ruleset(t, ns)); diff != "" {
 				t.Errorf("after healing (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// awaitHealed returns when none of the networks misses anything.
+func awaitHealed(t *testing.T, ns *netns.Namespace, all ...*firewall.Network) {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for _, n := range all {
+		for len(n.Faults()) > 0 {
+			select {
+			case <-deadline:
+				t.Fatalf("not healed:\n%s", ruleset(t, ns))
+			case <-tick.C:
+			}
+		}
+	}
+}
+
+// What all networks miss, one puts back, and the others add what is their own.
+func TestOneNetworkMakesTheTables(t *testing.T) {
+	t.Parallel()
+	ns := netnstest.New(t)
+	ctx, stop := context.WithCancel(context.Background())
+	var healing sync.WaitGroup
+	defer healing.Wait()
+	defer stop()
+	var all []*firewall.Network
+	for i := range 8 {
+		n := network(ns, fmt.Sprintf("%d123456789abcdef", i), firewall.NAT)
+		must(t, n.Ensure())
+		watch, err := n.Watch()
+		must(t, err)
+		healing.Go(func() { watch.Heal(ctx) })
+		all = append(all, n)
+	}
+	rules := strings.Count(nft(t, ns, "--handle", "list", "ruleset"), "# handle ")
+	news, err := subscription.Open(ns, unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES)
+	must(t, err)
+	defer news.Close()
+	nft(t, ns, "flush", "ruleset")
+	awaitHealed(t, ns, all...)
+	stop()
+	healing.Wait()
+	nft(t, ns, "add", "table", "inet", "last")
+	made := 0
+	for last := false; !last; {
+		messages, err := news.Receive()
+		must(t, err)
+		for _, m := range messages {
+			switch m.Header.Type & 0xff {
+			case unix.NFT_MSG_NEWRULE, unix.NFT_MSG_NEWCHAIN:
+				made++
+			case unix.NFT_MSG_NEWTABLE:
+				last = bytes.Contains(m.Data, []byte("last\x00"))
+			}
+		}
+	}
+	if made == 0 || made > rules {
+		t.Errorf("%d chains and rules were made, want no more than there are: %d", made, rules)
 	}
 }
 

@@ -151,7 +151,7 @@ func (w *Watch) Heal(ctx context.Context) {
 func (n *Network) repair() {
 	n.applying.Lock()
 	defer n.applying.Unlock()
-	faults := n.faults()
+	faults := n.look() // once: what is there already is added in vain, and nobody is told
 	if len(faults) == 0 {
 		return
 	}

@@ -7,6 +7,7 @@ package netns
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"sync"
 
@@ -94,6 +95,32 @@ func (n *Namespace) Do(f func() error) error {
 		}
 		return f()
 	})
+}
+
+// Lock waits until nobody else has the lock of a namespace, or where that is nil of the caller's.
+// It is among processes (flock(2)), and ends with its holder, however that ends.
+func Lock(n *Namespace) (unlock func(), err error) {
+	path := current
+	if n != nil {
+		path = n.Path()
+	}
+	f, err := os.Open(path) // a file of its own: locks are of open files
+	if err != nil {
+		return nil, fmt.Errorf("lock network namespace: %w", err)
+	}
+	if err := lock(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock network namespace: %w", err), f.Close())
+	}
+	return func() { _ = f.Close() }, nil // of a file that nothing was written to
+}
+
+func lock(f *os.File) error {
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		if !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
 }
 
 // home opens the namespace of the process: that of every thread that no goroutine is
