@@ -17,21 +17,17 @@ import (
 
 // Faults compares the kernel's state with the desired one, one line for each
 // difference. Before the first Ensure and after Remove there are none.
-func (n *Network) Faults() []string {
-	n.applying.Lock() // else a change under way looks like a fault
-	defer n.applying.Unlock()
-	return n.faults()
-}
-
-// faults looks again before it believes a fault: the kernel's lists are read
+//
+// It looks again before it believes a fault: the kernel's lists are read
 // piece by piece, and another network's change in between shows both the old
 // and the new rules.
-func (n *Network) faults() []string {
+func (n *Network) Faults() (faults []string) {
+	n.applying.Lock() // else a change under way looks like a fault
+	defer n.applying.Unlock()
 	const looks = 3
-	var faults []string
 	for range looks {
 		if faults = n.look(); len(faults) == 0 {
-			return nil
+			break
 		}
 	}
 	return faults
