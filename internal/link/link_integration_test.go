@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/rtnl"
 	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/internal/macaddress"
 	"patchbay.dev/patchbay/internal/netns"
@@ -332,7 +333,11 @@ func TestDeletedLinkMakesRoomAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		// What a bridge says of a port that leaves it is not the end of the port.
-		if err := h.DeleteIndex(port.Index); err != nil {
+		remove := func() error { return h.DeleteIndex(port.Index) }
+		if round%2 == 0 { // as of the host's own, of which not all is heard
+			remove = func() error { return host.Do(func() error { return rtnl.DeleteLink(nil, port.Index) }) }
+		}
+		if err := remove(); err != nil {
 			t.Fatal(err)
 		}
 		for name, handle := range map[string]*link.Handle{"p0": h, "eth0": within} {
@@ -355,6 +360,47 @@ func TestDeletedLinkMakesRoomAtOnce(t *testing.T) {
 	}
 	if err := within.DeleteIndex(1); err == nil {
 		t.Error("the loopback interface can be deleted")
+	}
+}
+
+// Whoever deletes a link in a sandbox hears of all that happens to others there.
+func TestDeletionAmongOtherNews(t *testing.T) {
+	t.Parallel()
+	host, sandbox := netnstest.New(t), netnstest.New(t)
+	h, within := netnstest.Link(t, host), netnstest.Link(t, sandbox)
+	netnstest.Bridge(t, host, "br0", "10.9.0.1/16", "fd09::1/64")
+	stop, busy := make(chan struct{}), make(chan error)
+	go func() {
+		other, err := link.Open(sandbox)
+		for n := 0; err == nil; n++ {
+			select {
+			case <-stop:
+				other.Close()
+				busy <- nil
+				return
+			default:
+				err = other.SetDown("lo")
+			}
+			if err == nil {
+				err = other.LoopbackUp()
+			}
+		}
+		busy <- err
+	}()
+	for round := range 20 {
+		if err := attach(h, sandbox); err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		if err := within.Delete("eth0"); err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		if i, err := within.Interface("eth0"); !errdefs.IsNotFound(err) {
+			t.Fatalf("round %d: after it was deleted: %+v, %v", round, i, err)
+		}
+	}
+	close(stop)
+	if err := <-busy; err != nil {
+		t.Error(err)
 	}
 }
 

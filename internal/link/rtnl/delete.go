@@ -2,6 +2,7 @@ package rtnl
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"syscall"
 
@@ -50,6 +51,9 @@ func DeleteLink(ns *netns.Namespace, index int) error {
 func awaitEnd(socket *subscription.Subscription, index int, request uint32) error {
 	for {
 		messages, err := socket.Receive()
+		if errors.Is(err, unix.ENOBUFS) {
+			continue // if the news was lost, there is room for the answer now
+		}
 		if err != nil {
 			return fmt.Errorf("watch interface %d: %w", index, err)
 		}
@@ -72,13 +76,17 @@ func deletion(index int) *nl.NetlinkRequest {
 	return req
 }
 
-// watchEnd subscribes to the end of one link.
-func watchEnd(ns *netns.Namespace, index int) (*subscription.Subscription, error) {
-	filter, err := filterEnd(index)
-	if err != nil {
-		return nil, err
+// watchEnd subscribes to the end of one link. In the host's namespace, which is the caller's, much
+// else may happen; in a sandbox little does, and to have the kernel compile a filter is more than to read that.
+func watchEnd(ns *netns.Namespace, index int) (socket *subscription.Subscription, err error) {
+	if ns == nil {
+		var filter sockfilter.Filter
+		if filter, err = filterEnd(index); err == nil {
+			socket, err = Subscribe(ns, filter, unix.RTNLGRP_LINK)
+		}
+	} else {
+		socket, err = subscription.Open(ns, unix.NETLINK_ROUTE, unix.RTNLGRP_LINK)
 	}
-	socket, err := Subscribe(ns, filter, unix.RTNLGRP_LINK)
 	if err != nil {
 		return nil, fmt.Errorf("watch interface %d: %w", index, err)
 	}
@@ -88,8 +96,7 @@ func watchEnd(ns *netns.Namespace, index int) (*subscription.Subscription, error
 // indexAt is the place of the link's index in a message about a link, behind struct nlmsghdr.
 const indexAt = 20
 
-// filterEnd passes what isEnd is true of, and answers: in the host's namespace much else may
-// happen.
+// filterEnd passes what isEnd is true of, and answers.
 func filterEnd(index int) (sockfilter.Filter, error) {
 	swapped := binary.BigEndian.Uint32(binary.NativeEndian.AppendUint32(nil, uint32(index))) // as programs load it
 	return sockfilter.Assemble([]bpf.Instruction{
