@@ -24,7 +24,7 @@ type layer struct {
 // Small packages without knowledge of Patchbay, and the nouns: everybody above
 // them may use them.
 var (
-	basics   = []string{"resource", "resource/event", "internal/version", "internal/backoff", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile", "internal/footprint", "internal/timerslack", "internal/stack", "internal/trace", "internal/random", "internal/macaddress"}
+	basics   = []string{"resource", "resource/event", "internal/version", "internal/backoff", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile", "internal/footprint", "internal/timerslack", "internal/stack", "internal/processors", "internal/trace", "internal/random", "internal/macaddress"}
 	contract = []string{"api/...", "internal/wire/...", "internal/rpc/...", "internal/client/..."}
 )
 
@@ -39,7 +39,7 @@ var layers = []layer{
 	{packages: []string{"resource"}, imports: []string{"internal/random"}, thirdParty: []string{"github.com/containerd/errdefs"}},
 	{packages: []string{"internal/macaddress"}, imports: []string{"resource"}, apart: true},
 	{packages: []string{"resource/event"}, imports: []string{"resource"}, thirdParty: []string{"github.com/containerd/errdefs"}},
-	{packages: []string{"internal/version", "internal/backoff", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile", "internal/footprint", "internal/timerslack", "internal/stack"}, apart: true},
+	{packages: []string{"internal/version", "internal/backoff", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile", "internal/footprint", "internal/timerslack", "internal/stack", "internal/processors"}, apart: true},
 	{packages: []string{"internal/trace"}, imports: []string{"internal/random"}, apart: true},
 
 	{packages: []string{"internal/trace/collect"}, imports: []string{"internal/trace"}},
@@ -66,7 +66,7 @@ var layers = []layer{
 	{packages: []string{"internal/subscription"}, imports: []string{"internal/netns", "internal/sockfilter"}},
 	{packages: []string{"internal/hostnews"}, imports: []string{"internal/subscription"}},
 	{packages: []string{"internal/hostnews/listener"}, imports: []string{"internal/subscription", "internal/firewall/interest", "internal/hostnews", "internal/link/rtnl", "internal/rpc/peer"}, tests: []string{"internal/firewall/...", "internal/netns", "internal/netnstest/..."}},
-	{packages: []string{"internal/link/rtnl"}, imports: []string{"resource", "internal/hostnews", "internal/netns", "internal/sockfilter", "internal/subscription"}},
+	{packages: []string{"internal/link/rtnl"}, imports: []string{"resource", "internal/hostnews", "internal/netns", "internal/processors", "internal/sockfilter", "internal/subscription"}},
 	{packages: []string{"internal/link/routing"}, imports: []string{"resource", "internal/link/rtnl"}},
 	{packages: []string{"internal/link"}, imports: []string{"resource", "internal/netns", "internal/revert", "internal/sockfilter", "internal/subscription", "internal/link/routing", "internal/link/rtnl", "internal/link/sysctl", "internal/link/tuntap"}, tests: []string{"internal/hostnews", "internal/macaddress"}},
 	{packages: []string{"internal/link/overlaps"}, imports: []string{"internal/hostnews", "internal/netns", "internal/link", "internal/link/rtnl"}, tests: []string{"resource"}},

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/netns"
+	"patchbay.dev/patchbay/internal/processors"
 	"patchbay.dev/patchbay/internal/sockfilter"
 	"patchbay.dev/patchbay/internal/subscription"
 )
@@ -26,6 +27,7 @@ func DeleteLink(ns *netns.Namespace, index int) error {
 	if err != nil {
 		return err
 	}
+	defer processors.Spare()()
 	request := deletion(index)
 	unsent := make(chan error, 1)
 	told := make(chan struct{})

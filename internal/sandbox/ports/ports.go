@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -18,6 +17,7 @@ import (
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/internal/client/pluginclient"
 	"patchbay.dev/patchbay/internal/forward"
+	"patchbay.dev/patchbay/internal/processors"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -138,7 +138,7 @@ func (p *Ports) Serve() {
 // onAllProcessors has the process use all processors of the host from the first
 // connection on that it passes on; until then one will do for it.
 func onAllProcessors(dial forward.Dial) forward.Dial {
-	begin := sync.OnceFunc(runtime.SetDefaultGOMAXPROCS)
+	begin := sync.OnceFunc(processors.All)
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		begin()
 		return dial(ctx, network, address)
