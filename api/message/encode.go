@@ -9,8 +9,10 @@ import (
 // Encoder appends fields. Its methods write what they are given: that fields without
 // presence are left out when they are zero is for the caller.
 type Encoder struct {
-	b   []byte
-	err error
+	b     []byte
+	err   error
+	depth int       // of messages in one another
+	apart *[][]byte // where parts of the outermost message go; nil: into b
 }
 
 func (e *Encoder) tag(field, wire int) { e.b = binary.AppendUvarint(e.b, uint64(field<<3|wire)) }
@@ -80,12 +82,14 @@ func EncodeEach[M interface{ Encode(e *Encoder) }](e *Encoder, field int, all []
 
 // begin begins a value whose length end knows. There is room for a short one.
 func (e *Encoder) begin(field int) (at int) {
+	e.depth++
 	e.tag(field, wireBytes)
 	e.b = append(e.b, 0)
 	return len(e.b)
 }
 
 func (e *Encoder) end(begin int) {
+	e.depth--
 	size := len(e.b) - begin
 	if size < 1<<7 {
 		e.b[begin-1] = byte(size)

@@ -18,8 +18,12 @@ func (f *Fields) fieldsSize() (n int) {
 	return n
 }
 
-// Fields appends what SetFields has set.
+// Fields appends what SetFields has set, unless it is to stay apart.
 func (e *Encoder) Fields(f Fields) {
+	if e.apart != nil && e.depth == 0 {
+		*e.apart = f.parts
+		return
+	}
 	for _, part := range f.parts {
 		e.b = append(e.b, part...)
 	}

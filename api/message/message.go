@@ -37,7 +37,18 @@ func Append(b []byte, m Message) ([]byte, error) {
 	if list, ok := m.(interface{ fieldsSize() int }); ok {
 		b = slices.Grow(b, list.fieldsSize())
 	}
-	e := Encoder{b: b}
+	return appendTo(b, m, nil)
+}
+
+// AppendApart is Append for who can send several pieces of memory at once: the parts that m was made of
+// (SetFields), which follow b, are not copied.
+func AppendApart(b []byte, m Message) (head []byte, parts [][]byte, err error) {
+	head, err = appendTo(b, m, &parts)
+	return head, parts, err
+}
+
+func appendTo(b []byte, m Message, apart *[][]byte) ([]byte, error) {
+	e := Encoder{b: b, apart: apart}
 	if cap(b)-len(b) >= enough {
 		m.Encode(&e)
 		return e.b, e.err

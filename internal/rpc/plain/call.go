@@ -27,12 +27,23 @@ func (c *conn) answerUnary(r request, message []byte) bool {
 	err := c.server.Services.Call(c.begin(r, nil), r.spec.Procedure, r.info(), &u)
 	c.end()
 	if err != nil {
-		u.answer = c.server.Refusal(err)
+		u.answer, u.parts = c.server.Refusal(err), nil
 	}
-	if _, err = c.Write(u.answer); err != nil {
+	if err = c.write(u.answer, u.parts); err != nil {
 		c.Close()
 	}
 	return err == nil
+}
+
+// write sends bytes and what follows them, which may be long and is not copied.
+func (c *conn) write(b []byte, parts [][]byte) error {
+	if len(parts) == 0 {
+		_, err := c.Write(b)
+		return err
+	}
+	all := append(net.Buffers{b}, parts...)
+	_, err := all.WriteTo(c.Conn)
+	return err
 }
 
 func (c *conn) answerStream(r request, message []byte) bool {
@@ -99,7 +110,8 @@ func (o *only) Receive(into any) error {
 // unary is a call with one message to and one fro.
 type unary struct {
 	only
-	answer []byte // which is sent when the handler has returned
+	answer []byte   // which is sent when the handler has returned
+	parts  [][]byte // which follow it
 }
 
 // SendHeaders implements connect.ServerStream: they go with the message.
@@ -113,11 +125,16 @@ func (u *unary) Send(msg any) error {
 	}
 	const head = "HTTP/1.1 200 OK\r\nContent-Type: " + unaryContent + "\r\nContent-Length: "
 	const room = len(head) + len("1234567890\r\n\r\n")
-	b, err := message.Append(make([]byte, room), m)
+	b, parts, err := message.AppendApart(make([]byte, room), m)
 	if err != nil {
 		return connect.Errorf(connect.CodeInternal, "marshal message: %v", err)
 	}
-	size := strconv.Itoa(len(b) - room)
+	length := len(b) - room
+	for _, part := range parts {
+		length += len(part)
+	}
+	u.parts = parts
+	size := strconv.Itoa(length)
 	u.answer = b[room-len(head)-len(size)-len("\r\n\r\n"):]
 	copy(u.answer, head+size+"\r\n\r\n")
 	return nil
