@@ -27,6 +27,8 @@ type Decoder struct {
 	wire  int
 	taken bool // texts are parts of what is read
 	err   error
+
+	memory memory // of messages; nil: they have their own
 }
 
 // Next goes to the next field. It returns false at the end, and after an error.
@@ -200,6 +202,9 @@ func (d *Decoder) Bytes(to *[]byte) bool {
 
 // Strings adds to a repeated string.
 func (d *Decoder) Strings(to *[]string) {
+	if *to == nil && d.wire == wireBytes {
+		*to = room[string](d, d.row())[:0]
+	}
 	var v string
 	if d.String(&v) {
 		*to = append(*to, v)
@@ -262,7 +267,7 @@ type pointer[M any] interface {
 // Merge reads a message into what there is of it.
 func Merge[M any, P pointer[M]](d *Decoder, to *P) {
 	if *to == nil && d.wire == wireBytes {
-		*to = new(M)
+		*to = &room[M](d, 1)[0]
 	}
 	d.message(*to)
 }
@@ -273,7 +278,10 @@ func Add[M any, P pointer[M]](d *Decoder, to *[]P) {
 	if !d.is(wireBytes) {
 		return
 	}
-	all := make([]M, d.row())
+	all := room[M](d, d.row())
+	if *to == nil {
+		*to = room[P](d, len(all))[:0]
+	}
 	*to = slices.Grow(*to, len(all))
 	for i := range all {
 		if i > 0 && !d.Next() {

@@ -30,18 +30,18 @@ func Get(ctx context.Context, api Getter, name string) (resource.Container, erro
 	return apiwire.ContainerFromProto(answer.GetContainer())
 }
 
-// containerTable shows containers to people. It takes them as they come: of a thousand, a command
+func newContainerTable() *output.Table {
+	return output.NewTable("ID", "NAME", "IMAGE", "COMMAND", "STATE", "NETWORKS", "PORTS", "AGE")
+}
+
+// addContainer shows a container to people. It takes it as it comes: of a thousand, a command
 // has the time to look at what it shows alone.
-func containerTable(containers []*apiserverv1.Container, now time.Time, whole bool) *output.Table {
-	t := output.NewTable("ID", "NAME", "IMAGE", "COMMAND", "STATE", "NETWORKS", "PORTS", "AGE")
-	for _, c := range containers {
-		of, configuration := c.GetMetadata(), c.GetConfiguration()
-		ports, _ := wire.PublishedPortsFromProto(configuration.GetPorts()) // what makes no sense of one is left out
-		t.Add(output.Short(of.GetId(), 16, whole), of.GetName(), output.Short(configuration.GetImage(), 40, whole),
-			output.Short(quoteWords(configuration.GetProcess().GetArgs()), 30, whole), containerState(c.GetStatus(), whole),
-			containerNetworks(c), output.Short(containerPorts(ports), 40, whole), output.Age(field.Instant(of.GetCreatedAt()), now))
-	}
-	return t
+func addContainer(t *output.Table, c *apiserverv1.Container, now time.Time, whole bool) {
+	of, configuration := c.GetMetadata(), c.GetConfiguration()
+	ports, _ := wire.PublishedPortsFromProto(configuration.GetPorts()) // what makes no sense of one is left out
+	t.Add(output.Short(of.GetId(), 16, whole), of.GetName(), output.Short(configuration.GetImage(), 40, whole),
+		output.Short(quoteWords(configuration.GetProcess().GetArgs()), 30, whole), containerState(c.GetStatus(), whole),
+		containerNetworks(c), output.Short(containerPorts(ports), 40, whole), output.Age(field.Instant(of.GetCreatedAt()), now))
 }
 
 func containerState(s *apiserverv1.ContainerStatus, whole bool) string {

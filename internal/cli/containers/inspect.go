@@ -34,9 +34,12 @@ func NewInspect(f *frame.Frame) *cobra.Command {
 					return Get(ctx, api.Containers, name)
 				},
 				Table: func(cs []resource.Container) *output.Table {
-					found := field.Each(cs, apiwire.ContainerToProto)
-					name(c.Context(), api.Networks, found)
-					return containerTable(found, time.Now(), true)
+					table, now, names := newContainerTable(), time.Now(), networkNames(c.Context(), api.Networks)
+					for _, shown := range field.Each(cs, apiwire.ContainerToProto) {
+						name(shown, names)
+						addContainer(table, shown, now, true)
+					}
+					return table
 				},
 			}.Run(c.Context(), f.Stdout, args, format)
 		},

@@ -4,14 +4,14 @@ import (
 	"cmp"
 	"context"
 	"io"
-	"slices"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/frame"
-	"patchbay.dev/patchbay/internal/cli/output"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/internal/wire/apiwire"
 )
 
@@ -59,49 +59,50 @@ type listClients struct {
 }
 
 func runList(ctx context.Context, api listClients, out io.Writer, o containerListOptions) error {
-	answer, err := api.containers.List(ctx, &apiserverv1.ContainerServiceListRequest{All: o.all, Brief: !o.Whole()})
+	answer, err := api.containers.List(apiclient.InParts(ctx), &apiserverv1.ContainerServiceListRequest{All: o.all, Brief: !o.Whole()})
 	if err != nil {
 		return err
 	}
-	found := answer.GetContainers()
-	if o.Whole() {
-		containers, err := frame.EachFallible(found, apiwire.ContainerFromProto)
-		if err != nil {
-			return err
-		}
-		return output.JSONList(out, containers)
-	}
-	return frame.List[*apiserverv1.Container]{
-		Items: found,
+	table, now := newContainerTable(), time.Now()
+	names := networkNames(ctx, api.networks)
+	return frame.Sequence[*apiserverv1.Container]{
+		Items: frame.EachPart(answer, (*apiserverv1.ContainerServiceListResponse).GetContainers),
+		Whole: func(one *apiserverv1.Container) (any, error) {
+			c, err := apiwire.ContainerFromProto(one)
+			return &c, err
+		},
 		Quiet: func(c *apiserverv1.Container) string { return c.GetMetadata().GetId() },
-		Table: func() *output.Table {
-			name(ctx, api.networks, found)
-			return containerTable(found, time.Now(), o.NoTrunc)
+		Table: table,
+		Row: func(c *apiserverv1.Container) error {
+			name(c, names)
+			addContainer(table, c, now, o.NoTrunc)
+			return nil
 		},
 	}.Show(out, o.ListOptions)
 }
 
-// name puts names in the place of the ids of networks that containers are
-// configured for, where those are all there is to show. An id whose name cannot
-// be learned stays.
-func name(ctx context.Context, api networkNamer, containers []*apiserverv1.Container) {
-	idle := func(c *apiserverv1.Container) bool {
-		return len(c.GetStatus().GetAttachments()) == 0 && len(c.GetConfiguration().GetNetworks()) > 0
-	}
-	if !slices.ContainsFunc(containers, idle) {
+// name puts names in the place of the ids of networks that a container is configured for, where
+// those are all there is to show. An id whose name cannot be learned stays.
+func name(c *apiserverv1.Container, names func() map[string]string) {
+	if len(c.GetStatus().GetAttachments()) > 0 {
 		return
 	}
-	answer, err := api.List(ctx, &apiserverv1.NetworkServiceListRequest{})
-	if err != nil {
-		return
+	for _, n := range c.GetConfiguration().GetNetworks() {
+		n.Network = cmp.Or(names()[n.GetNetwork()], n.GetNetwork())
 	}
-	names := map[string]string{}
-	for _, n := range answer.GetNetworks() {
-		names[n.GetMetadata().GetId()] = n.GetMetadata().GetName()
-	}
-	for _, c := range containers {
-		for _, n := range c.GetConfiguration().GetNetworks() {
-			n.Network = cmp.Or(names[n.GetNetwork()], n.GetNetwork())
+}
+
+// networkNames returns what asks for the names of networks, by their ids, when they are first wanted.
+func networkNames(ctx context.Context, api networkNamer) func() map[string]string {
+	return sync.OnceValue(func() map[string]string {
+		names := map[string]string{}
+		answer, err := api.List(ctx, &apiserverv1.NetworkServiceListRequest{})
+		if err != nil {
+			return names
 		}
-	}
+		for _, n := range answer.GetNetworks() {
+			names[n.GetMetadata().GetId()] = n.GetMetadata().GetName()
+		}
+		return names
+	})
 }

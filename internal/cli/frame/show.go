@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"patchbay.dev/patchbay/api/message"
 	"patchbay.dev/patchbay/internal/cli/output"
 	"patchbay.dev/patchbay/internal/cli/terminal"
 )
@@ -53,6 +55,50 @@ func (l List[T]) Show(out io.Writer, o ListOptions) error {
 		return Lines(out, words)
 	}
 	return l.Table().Write(out)
+}
+
+// Sequence is resources to be listed that come one after the other. One is not kept while the
+// next ones are shown. All fields are required.
+type Sequence[T any] struct {
+	Items iter.Seq2[T, error]
+	Whole func(T) (any, error) // all there is of one
+	Quiet func(T) string
+	Table *output.Table // with its header
+	Row   func(T) error // adds one to the table
+}
+
+// Show writes the list as the options say, up to the first error.
+func (s Sequence[T]) Show(out io.Writer, o ListOptions) error {
+	if o.Whole() {
+		return output.JSONEach(out, func(yield func(any, error) bool) {
+			for item, err := range s.Items {
+				var whole any
+				if err == nil {
+					whole, err = s.Whole(item)
+				}
+				if !yield(whole, err) {
+					return
+				}
+			}
+		})
+	}
+	var words []string
+	for item, err := range s.Items {
+		switch {
+		case err != nil:
+		case o.quiet:
+			words = append(words, s.Quiet(item))
+		default:
+			err = s.Row(item)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if o.quiet {
+		return Lines(out, words)
+	}
+	return s.Table.Write(out)
 }
 
 // Some returns an empty slice for nil, which JSON knows as a list.
@@ -145,17 +191,21 @@ func ForEach(ctx context.Context, out io.Writer, names []string, do func(context
 	return errors.Join(errs...)
 }
 
-// EachFallible converts a slice up to the first error.
-func EachFallible[A, B any](in []A, convert func(A) (B, error)) ([]B, error) {
-	out := make([]B, 0, len(in))
-	for _, a := range in {
-		b, err := convert(a)
-		if err != nil {
-			return nil, err
+// EachPart returns what an answer lists, one valid until the next as message.Parts has it.
+func EachPart[M, T any, P message.List[M]](answer P, listed func(P) []T) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for part, err := range message.Parts(answer) {
+			if err != nil {
+				yield(*new(T), err)
+				return
+			}
+			for _, one := range listed(part) {
+				if !yield(one, nil) {
+					return
+				}
+			}
 		}
-		out = append(out, b)
 	}
-	return out, nil
 }
 
 // Confirm asks before something is lost, if there is somebody to ask.

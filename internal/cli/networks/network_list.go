@@ -9,7 +9,7 @@ import (
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/frame"
-	"patchbay.dev/patchbay/internal/cli/output"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/internal/wire/apiwire"
 )
 
@@ -40,29 +40,25 @@ type networkLister interface {
 }
 
 func runNetworkList(ctx context.Context, api networkLister, out io.Writer, o frame.ListOptions) error {
-	answer, err := api.List(ctx, &apiserverv1.NetworkServiceListRequest{})
+	answer, err := api.List(apiclient.InParts(ctx), &apiserverv1.NetworkServiceListRequest{})
 	if err != nil {
 		return err
 	}
-	found := answer.GetNetworks()
-	if o.Whole() {
-		networks, err := frame.EachFallible(found, apiwire.NetworkFromProto)
-		if err != nil {
-			return err
-		}
-		return output.JSONList(out, networks)
-	}
 	table, now := newNetworkTable(), time.Now()
-	for _, one := range found {
-		n, err := apiwire.NetworkFromProto(one)
-		if err != nil {
-			return err
-		}
-		addNetwork(table, n, now, o.NoTrunc)
-	}
-	return frame.List[*apiserverv1.Network]{
-		Items: found,
+	return frame.Sequence[*apiserverv1.Network]{
+		Items: frame.EachPart(answer, (*apiserverv1.NetworkServiceListResponse).GetNetworks),
+		Whole: func(one *apiserverv1.Network) (any, error) {
+			n, err := apiwire.NetworkFromProto(one)
+			return &n, err
+		},
 		Quiet: func(n *apiserverv1.Network) string { return n.GetMetadata().GetName() },
-		Table: func() *output.Table { return table },
+		Table: table,
+		Row: func(one *apiserverv1.Network) error {
+			n, err := apiwire.NetworkFromProto(one)
+			if err == nil {
+				addNetwork(table, n, now, o.NoTrunc)
+			}
+			return err
+		},
 	}.Show(out, o)
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"iter"
 )
 
 // JSON writes v indented, and "<", ">" and "&" as they are. A nil slice should
@@ -19,13 +20,29 @@ func JSON(w io.Writer, v any) error {
 
 // JSONList is JSON of a list, which may be nil, without all of its text in memory at once.
 func JSONList[T any](w io.Writer, items []T) error {
+	return JSONEach(w, func(yield func(*T, error) bool) {
+		for i := range items {
+			if !yield(&items[i], nil) {
+				return
+			}
+		}
+	})
+}
+
+// JSONEach is JSONList of what comes one after the other, up to the first error.
+func JSONEach[T any](w io.Writer, items iter.Seq2[T, error]) error {
 	out := newIndenter(w)
 	out.word('[')
-	for i := range items {
-		if i > 0 {
+	first := true
+	for item, err := range items {
+		if !first {
 			out.word(',')
 		}
-		if err := out.encode(&items[i]); err != nil {
+		first = false
+		if err == nil {
+			err = out.encode(item)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -36,6 +36,9 @@ func Connect(ctx context.Context, socket string, begun func()) (*Client, error) 
 	return over(c), nil
 }
 
+// InParts returns a context for calls whose answers are lists: what they have is found by message.Parts alone.
+func InParts(ctx context.Context) context.Context { return direct.InParts(ctx) }
+
 func over(c *direct.Connection) *Client {
 	return &Client{
 		System:     apiserverv1connect.NewSystemServiceClient(c.Client),

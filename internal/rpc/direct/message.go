@@ -1,6 +1,7 @@
 package direct
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -71,12 +72,23 @@ func (t transport) marshal(b []byte, msg any) ([]byte, error) {
 // unmarshal reads a message from data that the caller uses for something else afterwards.
 func (t transport) unmarshal(data []byte, msg any) error { return read(t.form.Unmarshal, data, msg) }
 
+// listKey is of contexts of InParts.
+type listKey struct{}
+
+// InParts returns a context for calls whose answers are lists, which are read by message.Parts: their fields stay as they
+// came. Clients that do not take answers (Dial) ignore it.
+func InParts(ctx context.Context) context.Context { return context.WithValue(ctx, listKey{}, true) }
+
 // unmarshalLast is unmarshal of data that is not touched any more.
-func (t transport) unmarshalLast(data []byte, msg any) error {
-	if _, ok := t.form.(taken); ok {
-		return read(message.Take, data, msg)
+func (c *call) unmarshalLast(data []byte, msg any) error {
+	if _, ok := c.form.(taken); !ok {
+		return c.unmarshal(data, msg)
 	}
-	return t.unmarshal(data, msg)
+	if list, ok := msg.(interface{ SetFields(parts [][]byte) }); ok && c.ctx.Value(listKey{}) != nil {
+		list.SetFields([][]byte{data})
+		return nil
+	}
+	return read(message.Take, data, msg)
 }
 
 func read(unmarshal func([]byte, message.Message) error, data []byte, msg any) error {
