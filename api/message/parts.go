@@ -21,30 +21,33 @@ func Parts[M any, P List[M]](whole P) iter.Seq2[P, error] {
 		if !yield(whole, nil) {
 			return
 		}
-		part := P(new(M))
-		again := memory{}
-		for _, data := range whole.kept() {
-			d := Decoder{rest: data}
-			for d.Next() {
-				d.Skip()
-				one := Decoder{rest: data[:len(data)-len(d.rest)], taken: true, memory: again}
-				data = d.rest
-				again.free()
-				part.Reset()
-				if d.err == nil {
-					part.Decode(&one)
-					d.err = one.err
+		part, d := P(new(M)), Decoder{taken: true, memory: memory{}}
+		for _, rest := range whole.kept() {
+			for len(rest) > 0 {
+				if d.rest, rest, d.err = cutField(rest); d.err == nil {
+					d.memory.free()
+					part.Reset()
+					part.Decode(&d)
 				}
-				if d.err == nil && !yield(part, nil) {
+				if d.err != nil {
+					yield(nil, d.err)
+					return
+				}
+				if !yield(part, nil) {
 					return
 				}
 			}
-			if d.err != nil {
-				yield(nil, d.err)
-				return
-			}
 		}
 	}
+}
+
+// cutField returns the first field of a message, and what follows it.
+func cutField(data []byte) (field, rest []byte, err error) {
+	d := Decoder{rest: data}
+	if d.Next() {
+		d.Skip()
+	}
+	return data[:len(data)-len(d.rest)], d.rest, d.err
 }
 
 // memory is what messages are read into that are read one after the other: a slab of each type.

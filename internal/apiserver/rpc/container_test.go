@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -337,6 +338,28 @@ func TestContainerCalls(t *testing.T) {
 		if b.GetMetadata().GetId() != list.GetContainers()[i].GetMetadata().GetId() || size(t, b) >= size(t, list.GetContainers()[i]) {
 			t.Errorf("brief: %v, want less of %v", b, list.GetContainers()[i])
 		}
+	}
+}
+
+// A list that its caller wants in parts is not read before that asks for them.
+func TestContainerListInParts(t *testing.T) {
+	t.Parallel()
+	c, _ := serveContainers(t)
+	list, err := c.List(apiclient.InParts(t.Context()), &apiserverv1.ContainerServiceListRequest{All: true})
+	if err != nil || len(list.GetContainers()) != 0 {
+		t.Fatalf("%d containers, %v", len(list.GetContainers()), err)
+	}
+	var got []string
+	for part, err := range message.Parts(list) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, one := range part.GetContainers() {
+			got = append(got, one.GetMetadata().GetId())
+		}
+	}
+	if want := []string{"1", "2"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

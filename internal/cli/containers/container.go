@@ -65,7 +65,7 @@ func containerState(s *apiserverv1.ContainerStatus, whole bool) string {
 // containerNetworks lists networks with the address on each, while there is
 // one: "web=10.0.0.2,lan".
 func containerNetworks(c *apiserverv1.Container) string {
-	var out []byte
+	out := make([]byte, 0, 128) // mostly enough, and no memory of its own
 	for i, a := range c.GetStatus().GetAttachments() {
 		if i > 0 {
 			out = append(out, ',')

@@ -131,13 +131,18 @@ func (i *indenter) word(c byte) {
 	}
 }
 
-// indentation is that of as many levels as are usual.
-const indentation = "                                "
-
 // line begins a line.
 func (i *indenter) line() {
 	i.out.WriteByte('\n') //nolint:errcheck // Flush returns it
-	for left := 2 * i.level; left > 0; left -= len(indentation) {
-		i.out.WriteString(indentation[:min(left, len(indentation))]) //nolint:errcheck // Flush returns it
+	blanks(i.out, 2*i.level)
+}
+
+// some are as many blanks as are usual in a row.
+const some = "                                "
+
+// blanks writes blanks. Errors are those of Flush.
+func blanks(out *bufio.Writer, count int) {
+	for ; count > 0; count -= len(some) {
+		out.WriteString(some[:min(count, len(some))]) //nolint:errcheck // Flush returns it
 	}
 }

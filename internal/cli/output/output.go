@@ -3,6 +3,7 @@
 package output
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"strings"
@@ -57,37 +58,29 @@ func (t *Table) Add(cells ...string) {
 // gap is how many spaces are between the widest cell of a column and the next one.
 const gap = 3
 
-// Write writes the table at once. A character counts as one column of a terminal.
+// Write writes the table. A character counts as one column of a terminal.
 func (t *Table) Write(w io.Writer) error {
 	var widths []int
-	length := 0
 	for _, row := range t.rows {
 		for i, cell := range row {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
 			widths[i] = max(widths[i], utf8.RuneCountInString(cell)+gap)
-			length += len(cell)
 		}
 	}
-	for _, width := range widths {
-		length += width * len(t.rows)
-	}
-	text := make([]byte, 0, length)
+	out := bufio.NewWriterSize(w, buffered)
 	for _, row := range t.rows {
 		for i, cell := range row {
-			text = append(text, cell...)
+			out.WriteString(cell) //nolint:errcheck // Flush returns it
 			if i == len(row)-1 {
 				break
 			}
-			for range widths[i] - utf8.RuneCountInString(cell) {
-				text = append(text, ' ')
-			}
+			blanks(out, widths[i]-utf8.RuneCountInString(cell))
 		}
-		text = append(text, '\n')
+		out.WriteByte('\n') //nolint:errcheck // Flush returns it
 	}
-	_, err := w.Write(text)
-	return err
+	return out.Flush()
 }
 
 // Printable is s with "?" in place of control characters: what others have named is
