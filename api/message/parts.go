@@ -10,7 +10,7 @@ type List[M any] interface {
 }
 
 // kept is what SetFields has set.
-func (f *Fields) kept() [][]byte { return f.parts }
+func (f *Fields) kept() [][]byte { return f.parts } //nolint:unused // Parts asks for it, by List
 
 // Parts returns what a list has, for who looks once at each thing in it: at first the message as it is, with what the
 // fields of its struct have, and then each field of the parts that SetFields has set, in a message with that
