@@ -185,17 +185,18 @@ func found(leases []lease.Lease) *pluginv1.LookupResponse {
 
 // List implements the contract.
 func (h *harness) List(context.Context, *pluginv1.ListRequest) (*pluginv1.ListResponse, error) {
-	out := &pluginv1.ListResponse{}
-	for _, v := range h.service.table.List() {
-		out.Leases = append(out.Leases, &pluginv1.Lease{
+	parts, err := message.Each(h.service.table.List(), func(v lease.Lease) message.Message {
+		return &pluginv1.ListResponse{Leases: []*pluginv1.Lease{{
 			Key:        v.Key,
 			Owner:      v.Owner,
 			State:      pluginwire.LeaseStateToProto(v.State),
 			Attachment: wire.AttachmentToProto(v.Attachment),
 			ExpiresAt:  expiry(v.ExpiresAt),
-		})
-	}
-	return out, nil
+		}}}
+	})
+	out := new(pluginv1.ListResponse)
+	out.SetFields(parts)
+	return out, err
 }
 
 // Watch implements the contract.

@@ -203,7 +203,7 @@ func (d *Decoder) Bytes(to *[]byte) bool {
 // Strings adds to a repeated string.
 func (d *Decoder) Strings(to *[]string) {
 	if *to == nil && d.wire == wireBytes {
-		*to = room[string](d, d.row())[:0]
+		*to = make([]string, 0, d.row()) // who converts a message keeps it
 	}
 	var v string
 	if d.String(&v) {

@@ -14,8 +14,8 @@ func (f *Fields) kept() [][]byte { return f.parts } //nolint:unused // Parts ask
 
 // Parts returns what a list has, for who looks once at each thing in it: at first the message as it is, with what the
 // fields of its struct have, and then each field of the parts that SetFields has set, in a message with that
-// alone. Of those one takes the memory of the one before, but for texts, which are parts of the data:
-// nobody changes that any more. The first error ends it.
+// alone. Of those one takes the memory of the one before, but for lists and maps of texts. Texts are parts of the
+// data, which nobody changes any more. The first error ends it.
 func Parts[M any, P List[M]](whole P) iter.Seq2[P, error] {
 	return func(yield func(P, error) bool) {
 		if !yield(whole, nil) {

@@ -291,9 +291,10 @@ func (e *entry) view() Lease {
 func (t *Table) List() []Lease {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var out []Lease
-	for _, e := range t.sorted(func(e *entry) bool { return e.Lease != nil && e.Lease.State != "" }) {
-		out = append(out, e.view())
+	all := t.sorted(func(e *entry) bool { return e.Lease != nil && e.Lease.State != "" })
+	out := make([]Lease, len(all))
+	for i, e := range all {
+		out[i] = e.view()
 	}
 	return out
 }

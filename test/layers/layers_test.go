@@ -47,7 +47,7 @@ var layers = []layer{
 	// The contracts as Go sees them.
 	{packages: []string{"internal/wire/field"}, imports: []string{"api/message", "resource"}},
 	{packages: []string{"internal/wire"}, imports: []string{"api/patchbay/types/v1", "resource", "internal/wire/field"}},
-	{packages: []string{"internal/wire/pluginwire"}, imports: []string{"api/patchbay/types/v1", "api/patchbay/plugin/v1", "resource", "internal/wire", "internal/wire/field"}, tests: []string{"api/message", "internal/rpc/jsonform"}},
+	{packages: []string{"internal/wire/pluginwire"}, imports: []string{"api/message", "api/patchbay/types/v1", "api/patchbay/plugin/v1", "resource", "internal/wire", "internal/wire/field"}, tests: []string{"internal/rpc/jsonform"}},
 	{packages: []string{"internal/wire/apiwire"}, imports: []string{"api/message", "api/patchbay/types/v1", "api/patchbay/apiserver/v1", "resource", "resource/event", "internal/wire", "internal/wire/field"}},
 	{packages: []string{"internal/wire/span"}, imports: []string{"api/message", "api/patchbay/apiserver/v1", "internal/trace"}},
 	{packages: []string{"internal/rpc/edge"}, imports: []string{"internal/wire", "internal/trace"}},

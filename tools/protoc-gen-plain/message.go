@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/compiler/protogen"
 )
@@ -58,7 +59,7 @@ func (g *file) declare(m *protogen.Message, fields []*field) {
 			g.P(o.GoName, " ", choice(o))
 		}
 	}
-	if lists(m) {
+	if parted(m) {
 		g.P()
 		g.P(g.runtime("Fields"))
 	}
@@ -66,9 +67,13 @@ func (g *file) declare(m *protogen.Message, fields []*field) {
 	g.P()
 }
 
-// lists reports whether the message has lists of messages.
-func lists(m *protogen.Message) bool {
-	return slices.ContainsFunc(m.Fields, func(f *protogen.Field) bool { return f.Desc.IsList() && f.Message != nil })
+// parted reports whether the message may be made of parts that are encoded already: it has lists of messages, or
+// is an answer with a message, which may have some.
+func parted(m *protogen.Message) bool {
+	answer := strings.HasSuffix(string(m.Desc.Name()), "Response")
+	return slices.ContainsFunc(m.Fields, func(f *protogen.Field) bool {
+		return f.Message != nil && !f.Desc.IsMap() && f.Oneof == nil && (f.Desc.IsList() || answer)
+	})
 }
 
 func (g *file) getter(m *protogen.Message, f *field) {
@@ -144,7 +149,7 @@ func (g *file) encode(m *protogen.Message, fields []*field) {
 			g.P(f.write("x." + f.GoName))
 		}
 	}
-	if lists(m) {
+	if parted(m) {
 		g.P("e.Fields(x.Fields)")
 	}
 	g.P("}")

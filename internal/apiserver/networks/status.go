@@ -10,6 +10,7 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/inturn"
 	"patchbay.dev/patchbay/internal/apiserver/networks/knowledge"
 	"patchbay.dev/patchbay/internal/apiserver/snapshot"
+	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/internal/wire/pluginwire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -134,12 +135,12 @@ func (n *network) ask(ctx context.Context, patience time.Duration) (out resource
 func (n *network) attachments(ctx context.Context) []resource.NetworkAttachment {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	answer, err := n.client.List(ctx, &pluginv1.ListRequest{})
+	answer, err := n.client.List(rpc.InParts(ctx), &pluginv1.ListRequest{})
 	if err != nil {
 		n.log.Warn("attachments are not known", "error", err)
 		return nil
 	}
-	out, err := pluginwire.AttachmentsFromProto(answer.GetLeases(), n.id, n.name)
+	out, err := pluginwire.AttachmentsFromProto(answer, n.id, n.name)
 	if err != nil {
 		n.log.Warn("attachments are not shown", "error", garbage(err))
 	}

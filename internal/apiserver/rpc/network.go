@@ -55,7 +55,14 @@ func (h *networkHarness) Get(ctx context.Context, r *apiserverv1.NetworkServiceG
 	if err != nil {
 		return nil, err
 	}
-	return &apiserverv1.NetworkServiceGetResponse{Network: apiwire.NetworkToProto(n)}, nil
+	parts, err := message.Each(n.Status.Attachments, func(a resource.NetworkAttachment) message.Message {
+		status := &apiserverv1.NetworkStatus{Attachments: []*apiserverv1.NetworkAttachment{apiwire.NetworkAttachmentToProto(a)}}
+		return &apiserverv1.NetworkServiceGetResponse{Network: &apiserverv1.Network{Status: status}}
+	})
+	n.Status.Attachments = nil
+	out := &apiserverv1.NetworkServiceGetResponse{Network: apiwire.NetworkToProto(n)}
+	out.SetFields(parts)
+	return out, err
 }
 
 func (h *networkHarness) Update(ctx context.Context, r *apiserverv1.NetworkServiceUpdateRequest) (*apiserverv1.NetworkServiceUpdateResponse, error) {

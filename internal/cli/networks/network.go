@@ -9,9 +9,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"patchbay.dev/patchbay/api/message"
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/output"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -40,11 +42,27 @@ type networkGetter interface {
 }
 
 func getNetwork(ctx context.Context, api networkGetter, name string) (resource.Network, error) {
-	answer, err := api.Get(ctx, &apiserverv1.NetworkServiceGetRequest{Name: name})
+	answer, err := api.Get(apiclient.InParts(ctx), &apiserverv1.NetworkServiceGetRequest{Name: name})
 	if err != nil {
 		return resource.Network{}, err
 	}
-	return apiwire.NetworkFromProto(answer.GetNetwork())
+	var out resource.Network
+	attachments := make([]resource.NetworkAttachment, 0, answer.Count())
+	for part, err := range message.Parts(answer) {
+		if err != nil {
+			return resource.Network{}, err
+		}
+		n, err := apiwire.NetworkFromProto(part.GetNetwork())
+		if err != nil {
+			return resource.Network{}, err
+		}
+		attachments = append(attachments, n.Status.Attachments...)
+		if part.GetNetwork().GetMetadata() != nil { // others are further attachments
+			out = n
+		}
+	}
+	out.Status.Attachments = attachments
+	return out, nil
 }
 
 func newNetworkTable() *output.Table {

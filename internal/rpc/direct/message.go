@@ -76,19 +76,22 @@ func (t transport) unmarshal(data []byte, msg any) error { return read(t.form.Un
 type listKey struct{}
 
 // InParts returns a context for calls whose answers are lists, which are read by message.Parts: their fields stay as they
-// came. Clients that do not take answers (Dial) ignore it.
+// came. Those in another form than the binary one are read as always.
 func InParts(ctx context.Context) context.Context { return context.WithValue(ctx, listKey{}, true) }
 
 // unmarshalLast is unmarshal of data that is not touched any more.
 func (c *call) unmarshalLast(data []byte, msg any) error {
-	if _, ok := c.form.(taken); !ok {
-		return c.unmarshal(data, msg)
+	switch c.form.(type) {
+	case taken, Binary:
+		if list, ok := msg.(interface{ SetFields(parts [][]byte) }); ok && c.ctx.Value(listKey{}) != nil {
+			list.SetFields([][]byte{data})
+			return nil
+		}
 	}
-	if list, ok := msg.(interface{ SetFields(parts [][]byte) }); ok && c.ctx.Value(listKey{}) != nil {
-		list.SetFields([][]byte{data})
-		return nil
+	if _, ok := c.form.(taken); ok {
+		return read(message.Take, data, msg)
 	}
-	return read(message.Take, data, msg)
+	return c.unmarshal(data, msg)
 }
 
 func read(unmarshal func([]byte, message.Message) error, data []byte, msg any) error {

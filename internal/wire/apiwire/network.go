@@ -35,15 +35,18 @@ func NetworkToProto(n resource.Network) *apiserverv1.Network {
 			Warnings:          n.Status.Warnings,
 			PluginPid:         int64(n.Status.PluginPID),
 			BuiltIn:           n.Status.BuiltIn,
-			Attachments: field.Each(n.Status.Attachments, func(a resource.NetworkAttachment) *apiserverv1.NetworkAttachment {
-				return &apiserverv1.NetworkAttachment{
-					Container:   a.Container,
-					ContainerId: a.ContainerID,
-					LeaseState:  string(a.LeaseState),
-					Attachment:  wire.AttachmentToProto(a.Attachment),
-				}
-			}),
+			Attachments:       field.Each(n.Status.Attachments, NetworkAttachmentToProto),
 		},
+	}
+}
+
+// NetworkAttachmentToProto converts a container's attachment as its network has it.
+func NetworkAttachmentToProto(a resource.NetworkAttachment) *apiserverv1.NetworkAttachment {
+	return &apiserverv1.NetworkAttachment{
+		Container:   a.Container,
+		ContainerId: a.ContainerID,
+		LeaseState:  string(a.LeaseState),
+		Attachment:  wire.AttachmentToProto(a.Attachment),
 	}
 }
 

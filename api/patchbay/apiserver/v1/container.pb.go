@@ -389,6 +389,8 @@ func (x *ContainerServiceConnectRequest) Decode(d *message.Decoder) {
 type ContainerServiceConnectResponse struct {
 	Attachment *v1.Attachment // as applied; of a container that does not run network and interface only
 	Warnings   []string
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -422,6 +424,7 @@ func (x *ContainerServiceConnectResponse) Encode(e *message.Encoder) {
 		e.Message(1, x.Attachment)
 	}
 	e.Strings(2, x.Warnings)
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
@@ -1480,6 +1483,8 @@ func (x *ContainerServiceCreateRequest) Decode(d *message.Decoder) {
 type ContainerServiceCreateResponse struct {
 	Container *Container
 	Warnings  []string
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -1513,6 +1518,7 @@ func (x *ContainerServiceCreateResponse) Encode(e *message.Encoder) {
 		e.Message(1, x.Container)
 	}
 	e.Strings(2, x.Warnings)
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
@@ -2289,6 +2295,8 @@ func (x *ContainerServiceGetRequest) Decode(d *message.Decoder) {
 
 type ContainerServiceGetResponse struct {
 	Container *Container
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -2314,6 +2322,7 @@ func (x *ContainerServiceGetResponse) Encode(e *message.Encoder) {
 	if x.Container != nil {
 		e.Message(1, x.Container)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
@@ -2488,6 +2497,8 @@ type ContainerServiceLogsResponse struct {
 	Time   *message.Timestamp
 	Stderr bool
 	Data   []byte
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -2533,6 +2544,7 @@ func (x *ContainerServiceLogsResponse) Encode(e *message.Encoder) {
 	if len(x.Data) > 0 {
 		e.Bytes(3, x.Data)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
@@ -3040,6 +3052,8 @@ func (x *ContainerServiceCopyFromRequest) Decode(d *message.Decoder) {
 
 type ContainerServiceCopyFromResponse struct {
 	Part *v1.CopyPart
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -3065,6 +3079,7 @@ func (x *ContainerServiceCopyFromResponse) Encode(e *message.Encoder) {
 	if x.Part != nil {
 		e.Message(1, x.Part)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.

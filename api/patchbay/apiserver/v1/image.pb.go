@@ -570,6 +570,8 @@ func (x *ImageServicePullRequest) Decode(d *message.Decoder) {
 type ImageServicePullResponse struct {
 	Progress *Progress
 	Image    *Image // last message only
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -605,6 +607,7 @@ func (x *ImageServicePullResponse) Encode(e *message.Encoder) {
 	if x.Image != nil {
 		e.Message(2, x.Image)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
@@ -678,6 +681,8 @@ func (x *ImageServicePushRequest) Decode(d *message.Decoder) {
 type ImageServicePushResponse struct {
 	Progress *Progress
 	Digest   string // last message only
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -713,6 +718,7 @@ func (x *ImageServicePushResponse) Encode(e *message.Encoder) {
 	if x.Digest != "" {
 		e.String(2, x.Digest)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
@@ -1000,6 +1006,8 @@ func (x *ImageServiceImportRequest) Decode(d *message.Decoder) {
 
 type ImageServiceImportResponse struct {
 	Image *Image
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -1025,6 +1033,7 @@ func (x *ImageServiceImportResponse) Encode(e *message.Encoder) {
 	if x.Image != nil {
 		e.Message(1, x.Image)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
@@ -1146,6 +1155,8 @@ func (x *ImageServiceGetRequest) Decode(d *message.Decoder) {
 
 type ImageServiceGetResponse struct {
 	Image *Image
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -1171,6 +1182,7 @@ func (x *ImageServiceGetResponse) Encode(e *message.Encoder) {
 	if x.Image != nil {
 		e.Message(1, x.Image)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.

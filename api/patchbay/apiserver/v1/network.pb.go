@@ -707,6 +707,8 @@ func (x *NetworkServiceCreateRequest) Decode(d *message.Decoder) {
 
 type NetworkServiceCreateResponse struct {
 	Network *Network
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -732,6 +734,7 @@ func (x *NetworkServiceCreateResponse) Encode(e *message.Encoder) {
 	if x.Network != nil {
 		e.Message(1, x.Network)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
@@ -853,6 +856,8 @@ func (x *NetworkServiceGetRequest) Decode(d *message.Decoder) {
 
 type NetworkServiceGetResponse struct {
 	Network *Network
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -878,6 +883,7 @@ func (x *NetworkServiceGetResponse) Encode(e *message.Encoder) {
 	if x.Network != nil {
 		e.Message(1, x.Network)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
@@ -1039,6 +1045,8 @@ func (x *NetworkReservedRanges) Decode(d *message.Decoder) {
 
 type NetworkServiceUpdateResponse struct {
 	Network *Network
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -1064,6 +1072,7 @@ func (x *NetworkServiceUpdateResponse) Encode(e *message.Encoder) {
 	if x.Network != nil {
 		e.Message(1, x.Network)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.

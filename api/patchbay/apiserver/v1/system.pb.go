@@ -145,6 +145,8 @@ func (x *EventFilter) Decode(d *message.Decoder) {
 
 type EventsResponse struct {
 	Event *Event
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -168,6 +170,7 @@ func (x *EventsResponse) Encode(e *message.Encoder) {
 	if x.Event != nil {
 		e.Message(1, x.Event)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
@@ -367,6 +370,8 @@ func (x *TraceRequest) Decode(d *message.Decoder) {
 type TraceResponse struct {
 	Span *Span  // absent: of the first answer, and of the last
 	Lost uint64 // of the last: how many could not be told
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -400,6 +405,7 @@ func (x *TraceResponse) Encode(e *message.Encoder) {
 	if x.Lost != 0 {
 		e.Varint(2, uint64(x.Lost))
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
@@ -956,6 +962,8 @@ func (x *SetKernelRequest) Decode(d *message.Decoder) {
 
 type SetKernelResponse struct {
 	Kernel *Kernel
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -979,6 +987,7 @@ func (x *SetKernelResponse) Encode(e *message.Encoder) {
 	if x.Kernel != nil {
 		e.Message(1, x.Kernel)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
@@ -1015,6 +1024,8 @@ func (x *GetKernelRequest) Decode(d *message.Decoder) {
 
 type GetKernelResponse struct {
 	Kernel *Kernel
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -1038,6 +1049,7 @@ func (x *GetKernelResponse) Encode(e *message.Encoder) {
 	if x.Kernel != nil {
 		e.Message(1, x.Kernel)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
@@ -1344,6 +1356,8 @@ func (x *WarmKernelRequest) Decode(d *message.Decoder) {
 type WarmKernelResponse struct {
 	Step     string          // that begins, in words
 	Template *KernelTemplate // of the last message
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -1377,6 +1391,7 @@ func (x *WarmKernelResponse) Encode(e *message.Encoder) {
 	if x.Template != nil {
 		e.Message(2, x.Template)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
@@ -1954,6 +1969,8 @@ func (x *PluginServiceGetRequest) Decode(d *message.Decoder) {
 
 type PluginServiceGetResponse struct {
 	Plugin *Plugin
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -1979,6 +1996,7 @@ func (x *PluginServiceGetResponse) Encode(e *message.Encoder) {
 	if x.Plugin != nil {
 		e.Message(1, x.Plugin)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.

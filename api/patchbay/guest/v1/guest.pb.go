@@ -876,6 +876,8 @@ func (x *StatsRequest) Decode(d *message.Decoder) {
 
 type StatsResponse struct {
 	Sample *v1.Sample // without a time
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -899,6 +901,7 @@ func (x *StatsResponse) Encode(e *message.Encoder) {
 	if x.Sample != nil {
 		e.Message(1, x.Sample)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
@@ -1673,6 +1676,8 @@ func (x *CopyFromRequest) Decode(d *message.Decoder) {
 
 type CopyFromResponse struct {
 	Part *v1.CopyPart
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -1696,6 +1701,7 @@ func (x *CopyFromResponse) Encode(e *message.Encoder) {
 	if x.Part != nil {
 		e.Message(1, x.Part)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.

@@ -836,6 +836,8 @@ func (x *StartRequest) Decode(d *message.Decoder) {
 
 type StartResponse struct {
 	Status *NetworkStatus
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -859,6 +861,7 @@ func (x *StartResponse) Encode(e *message.Encoder) {
 	if x.Status != nil {
 		e.Message(1, x.Status)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
@@ -899,6 +902,8 @@ type StatusResponse struct {
 	// process. 0: the plugin does not count, and Watch tells of changes of the state
 	// and the message alone, so that the caller asks whenever it wants to know more.
 	Revision uint64
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -932,6 +937,7 @@ func (x *StatusResponse) Encode(e *message.Encoder) {
 	if x.Revision != 0 {
 		e.Varint(2, uint64(x.Revision))
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
@@ -1118,6 +1124,8 @@ func (x *UpdateRequest) Decode(d *message.Decoder) {
 
 type UpdateResponse struct {
 	Status *NetworkStatus
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -1141,6 +1149,7 @@ func (x *UpdateResponse) Encode(e *message.Encoder) {
 	if x.Status != nil {
 		e.Message(1, x.Status)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
@@ -1315,6 +1324,8 @@ type AllocateResponse struct {
 	Attachment     *v1.Attachment
 	AdditionalData []byte             // JSON
 	ExpiresAt      *message.Timestamp // unless held before
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -1358,6 +1369,7 @@ func (x *AllocateResponse) Encode(e *message.Encoder) {
 	if x.ExpiresAt != nil {
 		e.Message(3, x.ExpiresAt)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
@@ -1765,6 +1777,8 @@ func (x *ExplainRequest) Decode(d *message.Decoder) {
 
 type ExplainResponse struct {
 	Verdict *v1.Explained // the answer begins with "accepted", "dropped" or "not filtered"
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -1788,6 +1802,7 @@ func (x *ExplainResponse) Encode(e *message.Encoder) {
 	if x.Verdict != nil {
 		e.Message(1, x.Verdict)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
@@ -2172,6 +2187,8 @@ func (x *AttachRequest) Decode(d *message.Decoder) {
 
 type AttachResponse struct {
 	Attachment *v1.Attachment // as it was allocated: others are refused
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -2195,6 +2212,7 @@ func (x *AttachResponse) Encode(e *message.Encoder) {
 	if x.Attachment != nil {
 		e.Message(1, x.Attachment)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
@@ -2317,6 +2335,8 @@ func (x *WatchRequest) Decode(d *message.Decoder) {
 type WatchResponse struct {
 	Status   *NetworkStatus
 	Revision uint64 // as in StatusResponse
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -2350,6 +2370,7 @@ func (x *WatchResponse) Encode(e *message.Encoder) {
 	if x.Revision != 0 {
 		e.Varint(2, uint64(x.Revision))
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.

@@ -860,6 +860,8 @@ func (x *StartRequest) Decode(d *message.Decoder) {
 
 type StartResponse struct {
 	StartedAt *message.Timestamp
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -883,6 +885,7 @@ func (x *StartResponse) Encode(e *message.Encoder) {
 	if x.StartedAt != nil {
 		e.Message(1, x.StartedAt)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
@@ -1068,6 +1071,8 @@ func (x *WatchRequest) Decode(d *message.Decoder) {
 
 type WatchResponse struct {
 	State *StateResponse
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -1091,6 +1096,7 @@ func (x *WatchResponse) Encode(e *message.Encoder) {
 	if x.State != nil {
 		e.Message(1, x.State)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
@@ -1224,6 +1230,8 @@ func (x *WaitRequest) Decode(d *message.Decoder) {
 
 type WaitResponse struct {
 	Exit *ExitStatus
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -1247,6 +1255,7 @@ func (x *WaitResponse) Encode(e *message.Encoder) {
 	if x.Exit != nil {
 		e.Message(1, x.Exit)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
@@ -1570,6 +1579,8 @@ func (x *StatsRequest) Decode(d *message.Decoder) {
 
 type StatsResponse struct {
 	Sample *v1.Sample
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -1593,6 +1604,7 @@ func (x *StatsResponse) Encode(e *message.Encoder) {
 	if x.Sample != nil {
 		e.Message(1, x.Sample)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
@@ -1859,6 +1871,8 @@ func (x *CopyFromRequest) Decode(d *message.Decoder) {
 
 type CopyFromResponse struct {
 	Part *v1.CopyPart
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -1882,6 +1896,7 @@ func (x *CopyFromResponse) Encode(e *message.Encoder) {
 	if x.Part != nil {
 		e.Message(1, x.Part)
 	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
