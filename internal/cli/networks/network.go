@@ -1,9 +1,11 @@
 package networks
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,21 +49,23 @@ func getNetwork(ctx context.Context, api networkGetter, name string) (resource.N
 		return resource.Network{}, err
 	}
 	var out resource.Network
-	attachments := make([]resource.NetworkAttachment, 0, answer.Count())
 	for part, err := range message.Parts(answer) {
+		n := part.GetNetwork()
+		switch {
+		case err != nil:
+		case n.GetMetadata() != nil:
+			out, err = apiwire.NetworkFromProto(n)
+			out.Status.Attachments = slices.Grow(out.Status.Attachments, answer.Count())
+		default: // further attachments
+			for _, a := range n.GetStatus().GetAttachments() {
+				one, fault := apiwire.NetworkAttachmentFromProto(a)
+				out.Status.Attachments, err = append(out.Status.Attachments, one), cmp.Or(err, fault)
+			}
+		}
 		if err != nil {
 			return resource.Network{}, err
-		}
-		n, err := apiwire.NetworkFromProto(part.GetNetwork())
-		if err != nil {
-			return resource.Network{}, err
-		}
-		attachments = append(attachments, n.Status.Attachments...)
-		if part.GetNetwork().GetMetadata() != nil { // others are further attachments
-			out = n
 		}
 	}
-	out.Status.Attachments = attachments
 	return out, nil
 }
 

@@ -50,6 +50,17 @@ func NetworkAttachmentToProto(a resource.NetworkAttachment) *apiserverv1.Network
 	}
 }
 
+// NetworkAttachmentFromProto converts a container's attachment as its network has it.
+func NetworkAttachmentFromProto(a *apiserverv1.NetworkAttachment) (resource.NetworkAttachment, error) {
+	attachment, err := wire.AttachmentFromProto(a.GetAttachment())
+	return resource.NetworkAttachment{
+		Container:   a.GetContainer(),
+		ContainerID: a.GetContainerId(),
+		LeaseState:  resource.LeaseState(a.GetLeaseState()),
+		Attachment:  attachment,
+	}, err
+}
+
 // NetworkFromProto converts a network.
 func NetworkFromProto(n *apiserverv1.Network) (resource.Network, error) {
 	var f field.Faults
@@ -74,12 +85,7 @@ func NetworkFromProto(n *apiserverv1.Network) (resource.Network, error) {
 			PluginPID:         int(s.GetPluginPid()),
 			BuiltIn:           s.GetBuiltIn(),
 			Attachments: field.Each(s.GetAttachments(), func(a *apiserverv1.NetworkAttachment) resource.NetworkAttachment {
-				return resource.NetworkAttachment{
-					Container:   a.GetContainer(),
-					ContainerID: a.GetContainerId(),
-					LeaseState:  resource.LeaseState(a.GetLeaseState()),
-					Attachment:  field.From(&f, a.GetAttachment(), wire.AttachmentFromProto),
-				}
+				return field.From(&f, a, NetworkAttachmentFromProto)
 			}),
 		},
 	}
