@@ -180,4 +180,7 @@ type Port struct {
 	NetworkNamespace string
 	// AutomaticMAC tells that nobody asked for Attachment.MACAddress; in Plan only.
 	AutomaticMAC bool
+	// Familiar tells that the addresses have had no other MAC address on this network, so that no
+	// neighbour has to be told of this one; in Plan only.
+	Familiar bool
 }

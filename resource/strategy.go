@@ -18,6 +18,9 @@ const (
 type BridgePortParameters struct {
 	Bridge string `json:"bridge"` // host interface name of the bridge
 	Port   string `json:"port"`   // host interface name that the port must get
+	// Familiar: the addresses have had no other MAC address on this network, so that the sandbox
+	// need not tell its neighbours of this one.
+	Familiar bool `json:"familiar,omitempty"`
 }
 
 // MacvlanMode says which of a parent's interfaces can talk to one another.

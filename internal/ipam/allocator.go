@@ -19,7 +19,8 @@ const maxFreed = 1 << 16
 // use.
 //
 // Which address a key gets: the one reserved for it, else the one it had last,
-// else one that nobody ever had, else the one that is free for the longest.
+// else the one that is preferred, else one that nobody ever had, else the one that is
+// free for the longest.
 // Never the network's own and broadcast addresses, and none that is set aside; of
 // the ranges of SetRanges none but on request.
 type Allocator struct {
@@ -120,6 +121,16 @@ func (a *Allocator) host(addr netip.Addr) (uint64, bool) {
 	return binary.BigEndian.Uint64(b[8:]) & (a.size - 1 | (a.size-1)>>1), true
 }
 
+// Twin returns the address that has the same place in the subnet as another one in its own;
+// the zero value when there is none.
+func (a *Allocator) Twin(of *Allocator, addr netip.Addr) netip.Addr {
+	host, ok := of.host(addr)
+	if first, last := a.bounds(); !ok || host < first || host > last {
+		return netip.Addr{}
+	}
+	return a.addr(host)
+}
+
 // Subnet returns the subnet.
 func (a *Allocator) Subnet() netip.Prefix { return a.subnet }
 
@@ -184,6 +195,12 @@ func (a *Allocator) Check(key string, addr netip.Addr) error {
 // Allocate gives a key an address; a key that has one keeps it. When none is
 // left the error is errdefs.ErrResourceExhausted.
 func (a *Allocator) Allocate(key string) (netip.Addr, error) {
+	return a.AllocatePreferring(key, netip.Addr{})
+}
+
+// AllocatePreferring is Allocate, with an address for a key that would get one that it never
+// had; the zero value prefers none.
+func (a *Allocator) AllocatePreferring(key string, preferred netip.Addr) (netip.Addr, error) {
 	if addr, ok := a.byKey[key]; ok {
 		return addr, nil
 	}
@@ -194,6 +211,9 @@ func (a *Allocator) Allocate(key string) (netip.Addr, error) {
 	}
 	if addr, ok := a.Remembered(key); ok && a.unreserved(key, addr) {
 		return a.give(key, addr), nil
+	}
+	if preferred.IsValid() && a.unreserved(key, preferred) && a.Check(key, preferred) == nil {
+		return a.give(key, preferred), nil
 	}
 	if addr, ok := a.unused(); ok {
 		return a.give(key, addr), nil

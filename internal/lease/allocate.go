@@ -6,14 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/ipam"
-	"patchbay.dev/patchbay/internal/macaddress"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -91,6 +89,9 @@ func (t *Table) take(key, owner string, wish resource.AttachmentConfiguration) (
 	}
 	e.Owner = owner
 	e.Lease = &lease{Attachment: network.attachment(wish, got)}
+	if err := t.noteStrangers(e.Lease.Attachment); err != nil {
+		t.log.Error("whom neighbours may look for elsewhere cannot be written down", "network", network.Name, "error", err)
+	}
 	return network, Lease{}, nil, nil
 }
 
@@ -196,10 +197,10 @@ func (t *Table) ownerOf(key string) string {
 func (t *Table) pick(key string, wish resource.AttachmentConfiguration) (Addresses, error) {
 	var got Addresses
 	var err error
-	if got.IPv4, err = pickAddress(t.v4, key, wish.IPv4Address); err != nil {
+	if got.IPv4, err = pickAddress(t.v4, key, wish.IPv4Address, netip.Addr{}); err != nil {
 		return Addresses{}, err
 	}
-	if got.IPv6, err = pickAddress(t.v6, key, wish.IPv6Address); err != nil {
+	if got.IPv6, err = pickAddress(t.v6, key, wish.IPv6Address, twin(t.v6, t.v4, got.IPv4)); err != nil {
 		var before Addresses
 		if e := t.entries[key]; e != nil {
 			before = e.Remembered
@@ -207,36 +208,19 @@ func (t *Table) pick(key string, wish resource.AttachmentConfiguration) (Address
 		undoPick(t.v4, key, before.IPv4)
 		return Addresses{}, err
 	}
-	got.MAC = t.pickMAC(key, wish.MACAddress)
+	got.MAC = t.pickMAC(key, got, wish.MACAddress)
 	t.macs[got.MAC] = key
 	return got, nil
 }
 
-func pickAddress(a *ipam.Allocator, key string, want netip.Addr) (netip.Addr, error) {
+func pickAddress(a *ipam.Allocator, key string, want, preferred netip.Addr) (netip.Addr, error) {
 	if a == nil {
 		return netip.Addr{}, nil
 	}
 	if want.IsValid() {
 		return want, a.AllocateAddress(key, want)
 	}
-	return a.Allocate(key)
-}
-
-func (t *Table) pickMAC(key string, want resource.MACAddress) resource.MACAddress {
-	if e := t.entries[key]; want == "" && e != nil {
-		want = e.Reserved.MAC
-	}
-	for salt := 0; want == ""; salt++ {
-		parts := []string{t.network.ID, key}
-		if salt > 0 {
-			parts = append(parts, strconv.Itoa(salt))
-		}
-		mac := macaddress.Stable(parts...)
-		if other, taken := t.macs[mac]; !taken || other == key {
-			want = mac
-		}
-	}
-	return want
+	return a.AllocatePreferring(key, preferred)
 }
 
 // attachment is the answer to a wish. The addresses have been chosen.
@@ -274,6 +258,7 @@ func (t *Table) complete(network *Opened, key string, wish resource.AttachmentCo
 	t.mu.Lock()
 	port := t.entries[key].port()
 	port.AutomaticMAC = wish.MACAddress == "" && t.entries[key].Reserved.MAC == ""
+	port.Familiar = t.familiar(port.Attachment)
 	t.mu.Unlock()
 	parameters, err := network.Plan(port, wish.Options)
 	if err != nil {

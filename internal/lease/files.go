@@ -38,6 +38,9 @@ func (f files) load() ([]*entry, error) {
 	var faults []error
 	for _, name := range names {
 		path := filepath.Join(string(f), name.Name())
+		if path == f.strangers() {
+			continue
+		}
 		if !strings.HasSuffix(path, suffix) { // of a writer that died
 			faults = append(faults, atomicfile.Remove(path))
 			continue
@@ -58,3 +61,6 @@ func (f files) load() ([]*entry, error) {
 
 func (f files) write(e *entry) error    { return atomicfile.WriteJSON(f.path(e.Key), e, 0o600) }
 func (f files) remove(key string) error { return atomicfile.Remove(f.path(key)) }
+
+// strangers is the file of Table.strangers; no key has its name.
+func (f files) strangers() string { return filepath.Join(string(f), "-strangers"+suffix) }

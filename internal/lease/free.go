@@ -269,6 +269,7 @@ func (t *Table) Reset() error {
 		}
 		faults = append(faults, t.files.remove(e.Key))
 	}
+	faults = append(faults, t.strangers.Clear())
 	t.clear()
 	t.draining = false
 	return errors.Join(faults...)

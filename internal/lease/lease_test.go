@@ -28,12 +28,15 @@ type fake struct {
 	on        map[string]string // key to owner of the ports on the network
 	namespace map[string]string // what each port's namespace path pointed to
 	expels    int
+	familiar  map[string]bool // what Plan was told of each port
 	plan      error
 	admit     error
 	expel     error
 }
 
-func newFake() *fake { return &fake{on: map[string]string{}, namespace: map[string]string{}} }
+func newFake() *fake {
+	return &fake{on: map[string]string{}, namespace: map[string]string{}, familiar: map[string]bool{}}
+}
 
 func (f *fake) set(change func()) {
 	f.mu.Lock()
@@ -44,6 +47,7 @@ func (f *fake) set(change func()) {
 func (f *fake) Plan(p lease.Port, options map[string]string) (any, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.familiar[p.Key] = p.Familiar
 	return map[string]string{"port": p.Key, "option": options["o"]}, f.plan
 }
 
@@ -169,7 +173,7 @@ func TestAllocateAnswersTheWish(t *testing.T) {
 		NetworkID: "0123456789abcdef", Network: "net", Hostname: "web", Aliases: []string{"www"}, InterfaceName: "lan0", GatewayPriority: 7,
 		IPv4Address: netip.MustParsePrefix("10.0.0.2/29"), IPv4Gateway: r.IPv4Gateway,
 		IPv6Address: netip.MustParsePrefix("fd00::2/64"), IPv6Gateway: r.IPv6Gateway,
-		MACAddress: macaddress.Stable("0123456789abcdef", "a/0"), MTU: 1500, Routes: r.Routes, DNS: r.DNS,
+		MACAddress: macaddress.Stable("0123456789abcdef", "address", "10.0.0.2"), MTU: 1500, Routes: r.Routes, DNS: r.DNS,
 	})
 	want(t, "additional data", string(got.AdditionalData), `{"option":"x","port":"a/0"}`)
 	want(t, "state", got.State, resource.LeasePending)
@@ -271,7 +275,7 @@ func TestFailedPlanLeavesNothing(t *testing.T) {
 	if files, _ := os.ReadDir(directory); len(files) != 0 {
 		t.Errorf("got %v, want no file", files)
 	}
-	got := allocate(t, table, "b/0", resource.AttachmentConfiguration{IPv4Address: netip.MustParseAddr("10.0.0.5"), MACAddress: macaddress.Stable("0123456789abcdef", "a/0")})
+	got := allocate(t, table, "b/0", resource.AttachmentConfiguration{IPv4Address: netip.MustParseAddr("10.0.0.5"), MACAddress: macaddress.Stable("0123456789abcdef", "address", "10.0.0.2")})
 	want(t, "address", got.Attachment.IPv4Address.String(), "10.0.0.5/29")
 }
 
@@ -452,7 +456,7 @@ func TestForgetDropsAllOfAKey(t *testing.T) {
 	if err := table.Release(t.Context(), "a/0", true); err != nil {
 		t.Fatal(err)
 	}
-	if files, _ := os.ReadDir(directory); len(files) != 0 {
+	if files, _ := filepath.Glob(filepath.Join(directory, "a*")); len(files) != 0 {
 		t.Errorf("got %v, want no file", files)
 	}
 	reserve.Key = "b/0"

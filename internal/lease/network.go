@@ -37,6 +37,9 @@ type Port struct {
 	NetworkNamespace string
 	// AutomaticMAC tells that nobody asked for Attachment.MACAddress; in Plan only.
 	AutomaticMAC bool
+	// Familiar tells that the addresses have had no other MAC address on this network, so that no
+	// neighbour has to be told of this one; in Plan only.
+	Familiar bool
 }
 
 // Realization is what a network was made of. Families without a subnet have no

@@ -16,6 +16,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/ipam"
 	"patchbay.dev/patchbay/internal/keyed"
+	"patchbay.dev/patchbay/internal/lease/strangers"
 	"patchbay.dev/patchbay/internal/stack"
 	"patchbay.dev/patchbay/resource"
 )
@@ -42,6 +43,8 @@ type Table struct {
 	macs     map[resource.MACAddress]string // guarded by mu: key of each MAC in use or reserved
 	v4, v6   *ipam.Allocator                // guarded by mu; nil: no such family
 	freed    freed                          // guarded by mu
+	// strangers have had another MAC address than macOf gives them; guarded by mu.
+	strangers *strangers.Set
 }
 
 // NewTable reads what an earlier process left: its leases are orphaned, with
@@ -51,6 +54,9 @@ func NewTable(c Config) (*Table, error) {
 	t.clear()
 	entries, err := t.files.load()
 	if err != nil {
+		return nil, err
+	}
+	if t.strangers, err = strangers.Open(t.files.strangers()); err != nil {
 		return nil, err
 	}
 	for _, e := range entries {
@@ -134,7 +140,7 @@ func (t *Table) restore(r Realization) {
 		t.macs[a.MACAddress] = e.Key
 		err4 := restoreLease(t.v4, e.Key, a.IPv4Address)
 		err6 := restoreLease(t.v6, e.Key, a.IPv6Address)
-		if err := errors.Join(err4, err6); err != nil {
+		if err := errors.Join(err4, err6, t.noteStrangers(a)); err != nil {
 			t.log.Error("lease from before does not fit the network", "key", e.Key, "error", err)
 		}
 	}

@@ -23,6 +23,8 @@ type Configuration struct {
 	Routes    []resource.Route // in their order; a destination of length 0 is the default route
 	// Sysctls override what an interface of a sandbox has otherwise.
 	Sysctls []sysctl.Interface
+	// Familiar says that no neighbour knows the addresses with another MAC address.
+	Familiar bool
 	// Born says that the interface was made in its namespace, which sysctl.PrepareNamespace has
 	// prepared: it has the settings of a sandbox's interfaces.
 	Born bool
@@ -39,8 +41,8 @@ func (h *Handle) Configure(name string, addresses []netip.Prefix, routes []resou
 // Rewire sets new interfaces up, gives them addresses and routes, in their order, and then
 // changes the routing of these and others as Reroute does.
 // IPv6 addresses can be used when it returns: no
-// duplicate address detection runs for them, their network has seen to it. The addresses are
-// announced, so that neighbours forget whom they belonged to before; router
+// duplicate address detection runs for them, their network has seen to it. Addresses that are not
+// familiar are announced, so that neighbours forget whom they belonged to before; router
 // advertisements are not listened to. After an error a part of it may have been done.
 func (h *Handle) Rewire(added []Configuration, changes []routing.Change) error {
 	var addresses []netip.Prefix
@@ -56,7 +58,9 @@ func (h *Handle) Rewire(added []Configuration, changes []routing.Change) error {
 			return err
 		}
 		steps = append(steps, c.steps(index, answering[c.Interface])...)
-		announcements = append(announcements, rtnl.Optional(rtnl.Announce(index, mac)))
+		if !c.Familiar {
+			announcements = append(announcements, rtnl.Optional(rtnl.Announce(index, mac)))
+		}
 		addresses = append(addresses, c.Addresses...)
 	}
 	routes, err := h.routingSteps(changes)
@@ -65,6 +69,9 @@ func (h *Handle) Rewire(added []Configuration, changes []routing.Change) error {
 	}
 	if err := h.raw.RunSettled(append(steps, routes...), addresses); err != nil {
 		return err
+	}
+	if len(announcements) == 0 {
+		return nil
 	}
 	return h.raw.Do(announcements...)
 }

@@ -34,6 +34,8 @@ type Link interface{ link() }
 type BridgePort struct {
 	Bridge string // host interface name
 	Port   string // name of the host's end
+	// Familiar is that of resource.BridgePortParameters.
+	Familiar bool
 }
 
 // Macvlan is an interface on a parent's LAN: a macvlan for namespaces, a macvtap

@@ -5,12 +5,16 @@ package integration
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/netnstest"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -294,4 +298,65 @@ func TestNetworkImport(t *testing.T) {
 		t.Errorf("got %+v, want the first address of the range, no ipv6, mtu 1450", a)
 	}
 	h.mustPing("one", netip.MustParseAddr(farIPv4))
+}
+
+// A container that comes is heard by no other one of its network, whose addresses have the MAC address that
+// they had before: only one with another MAC address is, and the next owner of its addresses.
+func TestStartIsNotHeard(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	h.patchbay("network", "create", "lan", "--subnet", "10.46.0.0/24")
+	h.runAsleep("--name", "bystander", "--network", "lan")
+	wire := netnstest.OpenWire(t, h.namespaceOf("bystander"), "eth0")
+	var heard []resource.MACAddress // that were announced, up to the one that was waited for
+	await := func(mac resource.MACAddress) {
+		t.Helper()
+		heard = nil
+		came, err := wire.Await(func(frame []byte) bool {
+			if !announces(frame) {
+				return false
+			}
+			from := resource.MACAddress(net.HardwareAddr(frame[6:12]).String())
+			heard = append(heard, from)
+			return from == mac
+		}, settle)
+		if err != nil || !came {
+			t.Errorf("%s was not announced: %v", mac, err)
+		}
+	}
+	next := func(name, network string) resource.Attachment {
+		t.Helper()
+		h.runAsleep("--name", name, "--network", network)
+		a := h.attachment(name, "lan")
+		for _, prefix := range addressesOf(t, a) {
+			h.mustPing("bystander", prefix.Addr())
+		}
+		h.patchbay("delete", "-f", name)
+		return a
+	}
+	const address, foreign = "lan,ip=10.46.0.9", "02:00:00:00:00:09"
+	first := next("first", address)
+	second := next("second", address)
+	if first.MACAddress != second.MACAddress || first.IPv6Address != second.IPv6Address {
+		t.Errorf("the same address: got %s and %v, then %s and %v", first.MACAddress, first.IPv6Address, second.MACAddress, second.IPv6Address)
+	}
+	next("foreign", address+",mac="+foreign)
+	await(foreign)
+	if slices.Contains(heard, first.MACAddress) {
+		t.Errorf("%s was announced though its addresses had no other MAC address: %s", first.MACAddress, heard)
+	}
+	next("third", address)
+	await(first.MACAddress)
+}
+
+// announces tells whether a frame tells everybody what nobody has asked for: ARP for the sender's own
+// address (RFC 5227), or a neighbour advertisement to all (RFC 4861).
+func announces(frame []byte) bool {
+	switch {
+	case frame[0]&1 == 0 || len(frame) < 14+28:
+		return false
+	case frame[12] == 0x08 && frame[13] == 0x06:
+		return slices.Equal(frame[28:32], frame[38:42])
+	}
+	return frame[12] == 0x86 && frame[13] == 0xdd && frame[20] == unix.IPPROTO_ICMPV6 && frame[54] == 136
 }

@@ -90,7 +90,8 @@ var layers = []layer{
 	{packages: []string{"internal/userstack"}, imports: []string{"resource", "internal/netns"}},
 	{packages: []string{"internal/forward/relay"}},
 	{packages: []string{"internal/forward"}, imports: []string{"resource", "internal/forward/relay"}},
-	{packages: []string{"internal/lease"}, imports: with(basics, []string{"internal/ipam"})},
+	{packages: []string{"internal/lease/strangers"}, imports: []string{"internal/atomicfile"}},
+	{packages: []string{"internal/lease"}, imports: with(basics, []string{"internal/ipam", "internal/lease/strangers"})},
 
 	// Files in and out of containers.
 	{packages: []string{"internal/treecopy"}, imports: []string{"internal/random"}},

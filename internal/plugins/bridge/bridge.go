@@ -322,7 +322,7 @@ func (n *Network) Plan(p networkplugin.Port, options map[string]string) (any, er
 	if err := networkplugin.RefuseUnknown(options); err != nil {
 		return nil, err
 	}
-	return resource.BridgePortParameters{Bridge: n.bridge, Port: n.portName(p.Key)}, nil
+	return resource.BridgePortParameters{Bridge: n.bridge, Port: n.portName(p.Key), Familiar: p.Familiar}, nil
 }
 
 // Admit lets the port send from its own addresses.

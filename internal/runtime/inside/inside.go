@@ -33,8 +33,8 @@ func configurations(interfaces []sandbox.Interface, born Origin, routes bool) []
 		if routes {
 			all[place].Routes = i.Routes
 		}
-		if _, port := i.Link.(sandbox.BridgePort); port { // with the planned one
-			all[place].MAC = i.MAC
+		if port, is := i.Link.(sandbox.BridgePort); is { // with the planned one
+			all[place].MAC, all[place].Familiar = i.MAC, port.Familiar
 		}
 	}
 	return all

@@ -60,7 +60,7 @@ func (BridgePort) Interface(a resource.AllocatedAttachment, index int) (sandbox.
 	if err := hostNames(a, "bridge", p.Bridge, "port", p.Port); err != nil {
 		return sandbox.Interface{}, err
 	}
-	return plan(a, index, sandbox.BridgePort{Bridge: p.Bridge, Port: p.Port})
+	return plan(a, index, sandbox.BridgePort{Bridge: p.Bridge, Port: p.Port, Familiar: p.Familiar})
 }
 
 // Macvlan plans an interface with its own MAC address on a parent's LAN.
