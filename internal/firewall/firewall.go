@@ -178,18 +178,20 @@ func (n *Network) ensure() error {
 // apply adds what is the network's, and before that the tables and their rules unless
 // they are there, or those of a later release are.
 func (n *Network) apply(plain bool) error {
-	err := n.add(plain)
-	if !errors.Is(err, unix.ENOENT) {
-		return err
-	}
 	// Of all networks that miss the tables one makes them. That all did would be told to all, for
 	// whom it is a removal of rules, which they look into.
-	unlock, err := netns.Lock(n.config.Namespace)
-	if err != nil {
-		return err
+	var unlock func()
+	for unlock == nil {
+		err := n.add(plain)
+		if !errors.Is(err, unix.ENOENT) {
+			return err
+		}
+		if unlock, err = netns.Alone(n.config.Namespace); err != nil {
+			return err
+		}
 	}
 	defer unlock()
-	if err := n.add(plain); !errors.Is(err, unix.ENOENT) {
+	if err := n.add(plain); !errors.Is(err, unix.ENOENT) { // somebody was quicker
 		return err
 	}
 	return n.kernel.Tables(func(c *nftables.Conn) error {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -127,5 +128,67 @@ func TestOpenPathErrors(t *testing.T) {
 	}
 	if err := current.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// The lock of a namespace is nobody else's while one has it, and who waits for it goes on without.
+func TestAlone(t *testing.T) {
+	t.Parallel()
+	ns, other := open(t, netns.New), open(t, netns.New)
+	again := open(t, func() (*netns.Namespace, error) { return netns.OpenPath(ns.Path()) })
+	unlock, err := netns.Alone(ns)
+	if err != nil || unlock == nil {
+		t.Fatalf("a lock that nobody has: held %t, error %v", unlock != nil, err)
+	}
+	if elsewhere, err := netns.Alone(other); err != nil || elsewhere == nil {
+		t.Errorf("that of another namespace: held %t, error %v", elsewhere != nil, err)
+	} else {
+		elsewhere()
+	}
+	got := make(chan bool, 4)
+	for range cap(got) {
+		go func() {
+			unlock, err := netns.Alone(again)
+			if err != nil {
+				t.Error(err)
+			}
+			got <- unlock != nil
+		}()
+	}
+	for range cap(got) {
+		if unlock != nil {
+			waiting(t, cap(got))
+			unlock()
+			unlock = nil
+		}
+		if <-got {
+			t.Error("who has waited has the lock")
+		}
+	}
+	if unlock, err = netns.Alone(again); err != nil || unlock == nil {
+		t.Fatalf("afterwards: held %t, error %v", unlock != nil, err)
+	}
+	unlock()
+}
+
+// waiting returns when that many locks of files are waited for by this process (proc_locks(5)).
+func waiting(t *testing.T, want int) {
+	t.Helper()
+	for {
+		locks, err := os.ReadFile("/proc/locks")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for line := range strings.Lines(string(locks)) {
+			fields := strings.Fields(line)
+			if len(fields) > 5 && fields[1] == "->" && fields[5] == strconv.Itoa(os.Getpid()) {
+				n++
+			}
+		}
+		if n >= want {
+			return
+		}
+		runtime.Gosched()
 	}
 }
