@@ -294,11 +294,10 @@ func (n *Network) removeKnown() error {
 }
 
 // removeFound removes what a search of all sets finds.
-func (n *Network) removeFound() error {
+func (n *Network) removeFound() (err error) {
 	const attempts = 5 // others change the tables meanwhile
-	var err error
 	for range attempts {
-		if err = n.removeElements(nil); err == nil || !errors.Is(err, unix.ENOENT) {
+		if err = n.removeElements(nil); !errors.Is(err, unix.ENOENT) {
 			break
 		}
 	}
