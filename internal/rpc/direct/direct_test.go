@@ -244,6 +244,31 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// A server of another version may not know each call.
+func TestCallThatIsNotKnown(t *testing.T) {
+	t.Parallel()
+	socket, _ := serve(t, &system{}, nil)
+	d := direct.Dial(socket)
+	t.Cleanup(d.Close)
+	c := apiserverv1connect.NewContainerServiceClient(d.Client)
+	_, err := c.Run(t.Context(), &apiserverv1.ContainerServiceRunRequest{})
+	wantNotKnown(t, "ContainerService/Run", err)
+	logs, err := c.Logs(t.Context(), &apiserverv1.ContainerServiceLogsRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer logs.Close()
+	_, err = logs.Receive()
+	wantNotKnown(t, "ContainerService/Logs", err)
+}
+
+func wantNotKnown(t *testing.T, procedure string, err error) {
+	t.Helper()
+	if !errors.Is(err, errdefs.ErrNotImplemented) || !strings.Contains(err.Error(), procedure+": ") || !strings.Contains(err.Error(), "restart it") {
+		t.Errorf("got %v, want not implemented, which names %s and says what to do", err, procedure)
+	}
+}
+
 // The end of a context ends the call on both sides.
 func TestContextEndsCall(t *testing.T) {
 	t.Parallel()

@@ -125,7 +125,7 @@ func (c *call) failure(err error) error {
 
 // refusal returns the error that an answer with this body is, nil if its status is 200 and
 // its content of the type.
-func refusal(a answer, contentType string, body []byte) error {
+func (c *call) refusal(a answer, contentType string, body []byte) error {
 	switch {
 	case a.status == 415:
 		return connect.NewError(connect.CodeUnknown, ErrForm.Error()).WithCause(ErrForm).WithRemote()
@@ -137,6 +137,10 @@ func refusal(a answer, contentType string, body []byte) error {
 		if said, ok := parseError(body); ok {
 			return said
 		}
+	}
+	if a.status == 404 {
+		return connect.Errorf(connect.CodeUnimplemented, "call %s: the process that answers does not know it, as it is of another version than this one: restart it",
+			strings.TrimPrefix(c.spec.Procedure, "/")).WithRemote()
 	}
 	return connect.Errorf(codeOf(a.status), "HTTP status %d: %s", a.status, bytes.TrimSpace(body)).WithRemote()
 }
@@ -151,8 +155,6 @@ func codeOf(status int) connect.Code {
 		return connect.CodeUnauthenticated
 	case 403:
 		return connect.CodePermissionDenied
-	case 404:
-		return connect.CodeUnimplemented
 	case 429, 502, 503, 504:
 		return connect.CodeUnavailable
 	}

@@ -174,7 +174,7 @@ func (s *stream) begin(x *exchange) (err error) {
 	if err != nil {
 		return err
 	}
-	return refusal(s.answer, s.contentStream(), body)
+	return s.refusal(s.answer, s.contentStream(), body)
 }
 
 // Close gives up what of the call has not ended. A Receive that waits fails.

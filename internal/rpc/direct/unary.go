@@ -60,7 +60,7 @@ func (u *unary) Receive(message any) error {
 		return u.failure(err)
 	}
 	x.finish(a.lasting)
-	if err := refusal(a, u.contentUnary(), data); err != nil {
+	if err := u.refusal(a, u.contentUnary(), data); err != nil {
 		return u.failure(err)
 	}
 	return u.unmarshalLast(data, message)
