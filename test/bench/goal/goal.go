@@ -21,6 +21,10 @@ const (
 	DirectAgain = "container's own address, again"
 	BridgeAgain = "bare bridge, again"
 	First       = "beside none"
+	// What has nothing to do with Patchbay, measured beside most and beside none: what it takes
+	// more, the machine has become slower by.
+	Machine      = "20 × `true`, no part of Patchbay"
+	MachineFirst = Machine + ", " + First
 )
 
 // again has the second names of what is measured under two.
@@ -152,7 +156,7 @@ type Verdict struct {
 	Of     result.Measurement // without series where it was not measured
 	Ours   result.Series
 	Theirs result.Series // of the subject that it is compared with: the mean, where it has two names
-	Itself float64       // ratio of that subject to itself, under its second name; 0 where it has none
+	Itself float64       // ratio of that subject to itself, under its second name; beside none: of Machine; 0 where not measured
 	Value  float64       // of what is bound: the ratio, or the median; 0 where unknown
 	Met    State
 	Why    string // it is unknown
@@ -181,7 +185,11 @@ func (t Target) judge(parts []result.Part) Verdict {
 	series := []result.Series{v.Ours}
 	if t.Against != "" {
 		v.Theirs = m.Of(t.Against)
-		if twice := m.Of(again[t.Against]); len(twice.Values) > 0 && len(v.Theirs.Values) > 0 {
+		twice := m.Of(again[t.Against])
+		switch {
+		case t.Against == First:
+			v.Itself = m.Ratio(m.Of(Machine), m.Of(MachineFirst))
+		case len(twice.Values) > 0 && len(v.Theirs.Values) > 0:
 			v.Itself, v.Theirs = m.Ratio(twice, v.Theirs), result.Mean(v.Theirs, twice)
 		}
 		series = append(series, v.Theirs)

@@ -59,6 +59,19 @@ func TestJudgeBesideTwoNames(t *testing.T) {
 	}
 }
 
+// A figure beside many is shown with what has nothing to do with it.
+func TestJudgeBesideNone(t *testing.T) {
+	t.Parallel()
+	parts := measured("x",
+		result.Series{Subject: Patchbay, Values: []float64{14}}, result.Series{Subject: First, Values: []float64{10}},
+		result.Series{Subject: Machine, Values: []float64{5}}, result.Series{Subject: MachineFirst, Values: []float64{4}})
+	parts[0].Measurements[0].Unpaired = true
+	v := Target{ID: "x", Against: First, Bound: 1.2}.judge(parts)
+	if v.Value != 1.4 || v.Itself != 1.25 || v.Met != Missed {
+		t.Errorf("got ratio %v, %v of the machine, %s, want 1.4, 1.25, %s", v.Value, v.Itself, v.Met, Missed)
+	}
+}
+
 func TestJudgeAll(t *testing.T) {
 	t.Parallel()
 	got := Judge(nil)

@@ -47,8 +47,11 @@ func met(v goal.Verdict) string {
 
 // beside is who a figure is compared with, and its ratio to itself where that is known.
 func beside(v goal.Verdict) string {
-	if v.Itself == 0 {
+	switch {
+	case v.Itself == 0:
 		return v.Against
+	case v.Against == goal.First:
+		return v.Against + " (" + goal.Machine + ": " + digits(v.Itself) + ")"
 	}
 	return v.Against + " (" + digits(v.Itself) + " of itself)"
 }

@@ -10,6 +10,7 @@ import (
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/test/bench/curve"
+	"patchbay.dev/patchbay/test/bench/goal"
 	"patchbay.dev/patchbay/test/bench/machine"
 )
 
@@ -31,7 +32,7 @@ const (
 
 	// opReference has nothing to do with Patchbay: what it takes more beside many, the machine
 	// has become slower by, or its processors had others to run.
-	opReference = "20 × `true`, no part of Patchbay"
+	opReference = goal.Machine
 
 	opNetworkListLine = "`patchbay network list`"
 	opNetworkLine     = "`patchbay network inspect`"

@@ -61,20 +61,22 @@ func (r report) publish(w io.Writer) error {
 // and beside none.
 func (r report) part() result.Part {
 	p := result.Part{Name: "scale", Begun: r.begun, Took: r.took, Load: r.load}
-	add := func(id string, last, first []time.Duration) {
-		p.Measurements = append(p.Measurements, result.Measurement{ID: id, What: r.named(id), Unit: "ms", Unpaired: true, Series: []result.Series{
+	add := func(id string, last, first []time.Duration, more ...result.Series) {
+		p.Measurements = append(p.Measurements, result.Measurement{ID: id, What: r.named(id), Unit: "ms", Unpaired: true, Series: append([]result.Series{
 			{Subject: goal.Patchbay, Values: result.Milliseconds(last)}, {Subject: goal.First, Values: result.Milliseconds(first)},
-		}})
+		}, more...)})
+	}
+	var reference []result.Series
+	if last, first := r.ends(opReference); len(first) > 0 {
+		reference = []result.Series{{Subject: goal.Machine, Values: result.Milliseconds(last)}, {Subject: goal.MachineFirst, Values: result.Milliseconds(first)}}
 	}
 	for id, operation := range map[string]string{
 		"scale-start": opStart, "scale-publish": opPublish, "scale-connect": opConnect, "scale-resolve": opResolve,
 		"scale-list": opList, "scale-list-line": opListLine, "scale-inspect": opInspect, "scale-inspect-line": opLine,
 		"scale-network-list": opNetworkListLine, "scale-network-inspect": opNetworkLine,
 	} {
-		for _, c := range r.curves {
-			if levels := c.Levels(); c.Name == operation && len(levels) > 1 {
-				add(id, levels[len(levels)-1].Times, levels[0].Times)
-			}
+		if last, first := r.ends(operation); len(first) > 0 {
+			add(id, last, first, reference...)
 		}
 	}
 	if part := len(r.networks) / windows; part > 0 {
@@ -82,6 +84,17 @@ func (r report) part() result.Part {
 	}
 	slices.SortFunc(p.Measurements, func(a, b result.Measurement) int { return strings.Compare(a.ID, b.ID) })
 	return p
+}
+
+// ends are the times of an operation beside the most containers and beside none; none
+// where it was not measured beside both.
+func (r report) ends(operation string) (last, first []time.Duration) {
+	for _, c := range r.curves {
+		if levels := c.Levels(); c.Name == operation && len(levels) > 1 {
+			return levels[len(levels)-1].Times, levels[0].Times
+		}
+	}
+	return nil, nil
 }
 
 // named is the name of a measurement, with this run's numbers of containers, networks and

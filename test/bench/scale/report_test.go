@@ -14,7 +14,7 @@ import (
 func TestPart(t *testing.T) {
 	t.Parallel()
 	var set curve.Set
-	for _, operation := range []string{opStart, opPublish, opConnect, opResolve, opInspect, opList, opListLine, opLine, opNetworkListLine, opNetworkLine, opRemove} {
+	for _, operation := range []string{opStart, opPublish, opConnect, opResolve, opInspect, opList, opListLine, opLine, opNetworkListLine, opNetworkLine, opRemove, opReference} {
 		for beside := range 3 {
 			set.Add(operation, 100*beside, false, time.Duration(beside+1)*10*time.Millisecond)
 		}
@@ -41,6 +41,9 @@ func TestPart(t *testing.T) {
 	start, _, _ := result.Find([]result.Part{p}, "scale-start")
 	if got := start.Ratio(start.Of(goal.Patchbay), start.Of(goal.First)); got != 3 || start.What != "start beside 200 containers" {
 		t.Errorf("%s: grows to %v, want 3 beside 200 containers", start.What, got)
+	}
+	if got := start.Ratio(start.Of(goal.Machine), start.Of(goal.MachineFirst)); got != 3 {
+		t.Errorf("what is no part of Patchbay grows to %v, want 3", got)
 	}
 	create, _, _ := result.Find([]result.Part{p}, "scale-network")
 	if got := create.Of(goal.Patchbay).Values; len(got) != 2 || got[0] != 9 {
