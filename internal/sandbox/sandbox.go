@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -291,6 +292,7 @@ func (s *Sandbox) watch(main MainProcess, server *stdio.Server, log *containerlo
 	s.mu.Unlock()
 	s.execs.close()
 	close(s.exited)
+	runtime.Gosched() // a helper has one processor as a rule: who tells of the end goes first
 	if err := trace.Do(ctx, "remove what the engine made", s.engine().Destroy); err != nil {
 		s.config.Log.Error("take the sandbox down", "error", err)
 	}
