@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -123,28 +124,45 @@ func Lines(out io.Writer, words []string) error {
 // error for each that is not.
 type Inspection[T any] struct {
 	Get   func(ctx context.Context, name string) (T, error)
+	Whole func(T) any // all there is of one; nil: it is that
 	Table func([]T) *output.Table
 }
 
-// Run shows what there is, and returns the errors of all that is not.
+// Run shows what there is, and returns the errors of all that is not. As JSON, one is shown before
+// the next is asked for.
 func (i Inspection[T]) Run(ctx context.Context, out io.Writer, names []string, format output.Format) error {
-	found := []T{}
 	var errs []error
-	for _, name := range names {
-		item, err := i.Get(ctx, name)
-		if err != nil {
-			errs = append(errs, err)
-			continue
+	found := func(yield func(T) bool) {
+		for _, name := range names {
+			item, err := i.Get(ctx, name)
+			if err != nil {
+				errs = append(errs, err)
+			} else if !yield(item) {
+				return
+			}
 		}
-		found = append(found, item)
 	}
 	var err error
 	if format == output.FormatJSON {
-		err = output.JSONList(out, found)
-	} else if len(found) > 0 {
-		err = i.Table(found).Write(out)
+		err = output.JSONEach(out, i.whole(found))
+	} else if items := slices.Collect(found); len(items) > 0 {
+		err = i.Table(items).Write(out)
 	}
 	return errors.Join(append(errs, err)...)
+}
+
+func (i Inspection[T]) whole(found iter.Seq[T]) iter.Seq2[any, error] {
+	return func(yield func(any, error) bool) {
+		for item := range found {
+			whole := any(&item)
+			if i.Whole != nil {
+				whole = i.Whole(item)
+			}
+			if !yield(whole, nil) {
+				return
+			}
+		}
+	}
 }
 
 // parallelism bounds how many names a command works on at once. Most of the end of a

@@ -1,11 +1,9 @@
 package networks
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -43,30 +41,48 @@ type networkGetter interface {
 	Get(context.Context, *apiserverv1.NetworkServiceGetRequest) (*apiserverv1.NetworkServiceGetResponse, error)
 }
 
-func getNetwork(ctx context.Context, api networkGetter, name string) (resource.Network, error) {
+// foundNetwork is a network without its attachments.
+type foundNetwork struct {
+	resource.Network
+	answer *apiserverv1.NetworkServiceGetResponse // that has them
+}
+
+func getNetwork(ctx context.Context, api networkGetter, name string) (foundNetwork, error) {
 	answer, err := api.Get(apiclient.InParts(ctx), &apiserverv1.NetworkServiceGetRequest{Name: name})
 	if err != nil {
-		return resource.Network{}, err
+		return foundNetwork{}, err
 	}
-	var out resource.Network
+	out := foundNetwork{answer: answer}
 	for part, err := range message.Parts(answer) {
 		n := part.GetNetwork()
-		switch {
-		case err != nil:
-		case n.GetMetadata() != nil:
-			out, err = apiwire.NetworkFromProto(n)
-			out.Status.Attachments = slices.Grow(out.Status.Attachments, answer.Count())
-		default: // further attachments
-			for _, a := range n.GetStatus().GetAttachments() {
-				one, fault := apiwire.NetworkAttachmentFromProto(a)
-				out.Status.Attachments, err = append(out.Status.Attachments, one), cmp.Or(err, fault)
-			}
+		if err == nil && n.GetMetadata() == nil {
+			continue // attachments, or nothing
 		}
-		if err != nil {
-			return resource.Network{}, err
+		if err == nil {
+			out.Network, err = apiwire.NetworkFromProto(n)
 		}
+		out.Status.Attachments = nil
+		return out, err
 	}
 	return out, nil
+}
+
+// whole is the network with its attachments, one after the other.
+func (n foundNetwork) whole() any {
+	attachments := frame.EachPart(n.answer, func(part *apiserverv1.NetworkServiceGetResponse) []*apiserverv1.NetworkAttachment {
+		return part.GetNetwork().GetStatus().GetAttachments()
+	})
+	return output.Ending{Value: &n.Network, Field: "attachments", Depth: 2, Items: func(yield func(any, error) bool) {
+		var shown resource.NetworkAttachment
+		for a, err := range attachments {
+			if err == nil {
+				shown, err = apiwire.NetworkAttachmentFromProto(a)
+			}
+			if !yield(&shown, err) {
+				return
+			}
+		}
+	}}
 }
 
 func newNetworkTable() *output.Table {

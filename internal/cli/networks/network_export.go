@@ -52,7 +52,7 @@ func runNetworkExport(ctx context.Context, api networkGetter, out io.Writer, nam
 			faults = append(faults, err)
 			continue
 		}
-		networks = append(networks, exported(n, o.chosen))
+		networks = append(networks, exported(n.Network, o.chosen))
 	}
 	if err := errors.Join(faults...); err != nil {
 		return err

@@ -8,7 +8,6 @@ import (
 
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/output"
-	"patchbay.dev/patchbay/resource"
 )
 
 func newNetworkInspect(f *frame.Frame) *cobra.Command {
@@ -26,14 +25,15 @@ func newNetworkInspect(f *frame.Frame) *cobra.Command {
 				return err
 			}
 			defer api.Close()
-			return frame.Inspection[resource.Network]{
-				Get: func(ctx context.Context, name string) (resource.Network, error) {
+			return frame.Inspection[foundNetwork]{
+				Get: func(ctx context.Context, name string) (foundNetwork, error) {
 					return getNetwork(ctx, api.Networks, name)
 				},
-				Table: func(ns []resource.Network) *output.Table {
+				Whole: foundNetwork.whole,
+				Table: func(ns []foundNetwork) *output.Table {
 					table, now := newNetworkTable(), time.Now()
 					for _, n := range ns {
-						addNetwork(table, n, now, true)
+						addNetwork(table, n.Network, now, true)
 					}
 					return table
 				},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"strings"
 	"testing"
 	"text/tabwriter"
@@ -61,6 +62,88 @@ func FuzzJSONList(f *testing.F) {
 			t.Errorf("%q: got %s and %s, want %s; %v", data, got.String(), whole.String(), want.String(), err)
 		}
 	})
+}
+
+// A value that ends with a list is what encoding/json makes of it as a whole.
+func FuzzEnding(f *testing.F) {
+	f.Add("a<b", 0, 1)
+	f.Add("", 3, 2)
+	f.Add("\"}", 1, 3)
+	f.Add(strings.Repeat("long\\ ", 30_000), 2, 1)
+	f.Fuzz(func(t *testing.T, text string, count, depth int) {
+		if count < 0 || count > 100 || depth < 1 || depth > 3 {
+			return
+		}
+		type value struct {
+			Text  string   `json:"text,omitempty"`
+			Of    any      `json:"of,omitempty"`
+			Items []string `json:"items,omitempty"`
+		}
+		var items []string
+		var listed []any
+		for i := range count {
+			items, listed = append(items, fmt.Sprint(text, i)), append(listed, fmt.Sprint(text, i))
+		}
+		whole, head := value{Text: text, Items: items}, value{Text: text}
+		for range depth - 1 {
+			whole, head = value{Text: text, Of: whole}, value{Text: text, Of: head}
+		}
+		ending := output.Ending{Value: head, Field: "items", Depth: depth, Items: each(listed...)}
+		var want, got strings.Builder
+		e := json.NewEncoder(&want)
+		e.SetIndent("", "  ")
+		e.SetEscapeHTML(false)
+		if err := errors.Join(e.Encode([]any{whole, 1}), output.JSONEach(&got, each(ending, 1))); err != nil || got.String() != want.String() {
+			t.Errorf("got %s, want %s; %v", got.String(), want.String(), err)
+		}
+	})
+}
+
+func each(items ...any) iter.Seq2[any, error] {
+	return func(yield func(any, error) bool) {
+		for _, item := range items {
+			if !yield(item, nil) {
+				return
+			}
+		}
+	}
+}
+
+// What ends with an error in its middle is an error, and no JSON.
+func TestEndingEnds(t *testing.T) {
+	t.Parallel()
+	torn := errors.New("torn")
+	for name, e := range map[string]output.Ending{
+		"an item is none": {Value: struct{}{}, Field: "items", Depth: 1, Items: func(yield func(any, error) bool) {
+			if yield(1, nil) {
+				yield(nil, torn)
+			}
+		}},
+		"a value with less in it": {Value: struct{}{}, Field: "items", Depth: 2, Items: each()},
+	} {
+		var got strings.Builder
+		err := output.JSONEach(&got, each(e))
+		if err == nil || json.Valid([]byte(got.String())) {
+			t.Errorf("%s: %q, %v", name, got.String(), err)
+		}
+	}
+}
+
+// The first items are written before the last ones are there.
+func TestItemsAreWrittenMeanwhile(t *testing.T) {
+	t.Parallel()
+	var writes writeCounter
+	item, early := strings.Repeat("x", 100), writeCounter(0)
+	err := output.JSONEach(&writes, func(yield func(string, error) bool) {
+		for range 10_000 {
+			if early = writes; !yield(item, nil) {
+				return
+			}
+		}
+	})
+	if err != nil || early < 10 {
+		t.Errorf("%d writes before the last item, want 10 or more; %v", early, err)
+	}
 }
 
 // A table is what text/tabwriter makes of it.
