@@ -2,6 +2,7 @@ package networks
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,21 +26,23 @@ func newNetworkInspect(f *frame.Frame) *cobra.Command {
 				return err
 			}
 			defer api.Close()
-			return frame.Inspection[foundNetwork]{
-				Get: func(ctx context.Context, name string) (foundNetwork, error) {
-					return getNetwork(ctx, api.Networks, name)
-				},
-				Whole: foundNetwork.whole,
-				Table: func(ns []foundNetwork) *output.Table {
-					table, now := newNetworkTable(), time.Now()
-					for _, n := range ns {
-						addNetwork(table, n.Network, now, true)
-					}
-					return table
-				},
-			}.Run(c.Context(), f.Stdout, args, format)
+			return runNetworkInspect(c.Context(), api.Networks, f.Stdout, args, format)
 		},
 	}
 	f.FormatFlag(c, &format, output.FormatJSON)
 	return c
+}
+
+func runNetworkInspect(ctx context.Context, api networkGetter, out io.Writer, names []string, format output.Format) error {
+	return frame.Inspection[foundNetwork]{
+		Get:   func(ctx context.Context, name string) (foundNetwork, error) { return getNetwork(ctx, api, name) },
+		Whole: foundNetwork.whole,
+		Table: func(ns []foundNetwork) *output.Table {
+			table, now := newNetworkTable(), time.Now()
+			for _, n := range ns {
+				addNetwork(table, n.Network, now, true)
+			}
+			return table
+		},
+	}.Run(ctx, out, names, format)
 }

@@ -13,7 +13,6 @@ import (
 	"patchbay.dev/patchbay/api/message"
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
-	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/output"
 	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
@@ -50,12 +49,7 @@ func answered(t *testing.T, n resource.Network) (parts [][]byte) {
 
 func inspect(api networkGetter, names ...string) (string, error) {
 	var out strings.Builder
-	err := frame.Inspection[foundNetwork]{
-		Get: func(ctx context.Context, name string) (foundNetwork, error) {
-			return getNetwork(ctx, api, name)
-		},
-		Whole: foundNetwork.whole,
-	}.Run(context.Background(), &out, names, output.FormatJSON)
+	err := runNetworkInspect(context.Background(), api, &out, names, output.FormatJSON)
 	return out.String(), err
 }
 
