@@ -2,13 +2,13 @@ package firewall
 
 import (
 	"fmt"
-	"slices"
-	"sync"
+	"net/netip"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 
 	"patchbay.dev/patchbay/internal/firewall/connection"
+	"patchbay.dev/patchbay/internal/firewall/ruleset"
 )
 
 // element is one element of a set; its comment is its network's id.
@@ -32,28 +32,27 @@ func (n *Network) sure(plain bool) []element {
 
 // networkElements are those that do not depend on ports.
 func (n *Network) networkElements() []element {
-	sets := inetSets()
-	bridge := name(n.config.Bridge)
+	bridge := ruleset.Interface(n.config.Bridge)
 	jump := func(set, chain string) element {
-		return n.element(sets[set], bridge, &expr.Verdict{Kind: expr.VerdictJump, Chain: chain})
+		return n.element(ruleset.Inet(set), bridge, &expr.Verdict{Kind: expr.VerdictJump, Chain: chain})
 	}
 	all := []element{
-		n.element(sets[setBridges], bridge, nil),
-		n.element(sets[setLoops], key(bridge, bridge), nil),
+		n.element(ruleset.Inet(ruleset.SetBridges), bridge, nil),
+		n.element(ruleset.Inet(ruleset.SetLoops), ruleset.Key(bridge, bridge), nil),
 	}
 	switch n.config.Host {
 	case HostNone:
-		all = append(all, jump(mapHost, chainHostNone))
+		all = append(all, jump(ruleset.MapHost, ruleset.ChainHostNone))
 	case HostGateway:
-		all = append(all, jump(mapHost, chainHostGateway))
+		all = append(all, jump(ruleset.MapHost, ruleset.ChainHostGateway))
 	case HostAll:
-		all = append(all, jump(mapHost, chainHostAll))
+		all = append(all, jump(ruleset.MapHost, ruleset.ChainHostAll))
 	}
 	if n.config.Reach == Internal {
-		return append(all, jump(mapFrom, chainFromInternal), jump(mapTo, chainToInternal))
+		return append(all, jump(ruleset.MapFrom, ruleset.ChainFromInternal), jump(ruleset.MapTo, ruleset.ChainToInternal))
 	}
 	return append(all,
-		jump(mapFrom, chainFromNAT), jump(mapTo, chainToNAT), n.element(sets[setMasquerade], bridge, nil))
+		jump(ruleset.MapFrom, ruleset.ChainFromNAT), jump(ruleset.MapTo, ruleset.ChainToNAT), n.element(ruleset.Inet(ruleset.SetMasquerade), bridge, nil))
 }
 
 // portElements are those of one port.
@@ -71,13 +70,12 @@ func (n *Network) neighbourElements(p Port) []element {
 		return nil
 	}
 	var all []element
-	sets := inetSets()
 	for _, a := range p.Addresses {
-		set := setNeighbours6
+		set := ruleset.SetNeighbours6
 		if a.Is4() {
-			set = setNeighbours4
+			set = ruleset.SetNeighbours4
 		}
-		all = append(all, n.element(sets[set], key(name(n.config.Bridge), a.AsSlice()), nil))
+		all = append(all, n.element(ruleset.Inet(set), ruleset.Key(ruleset.Interface(n.config.Bridge), a.AsSlice()), nil))
 	}
 	return all
 }
@@ -85,21 +83,20 @@ func (n *Network) neighbourElements(p Port) []element {
 // senderElements let a port send with its MAC address, and with that MAC address
 // from its addresses.
 func (n *Network) senderElements(p Port) []element {
-	sets := bridgeSets()
 	mac := p.MAC.HardwareAddr()
 	if mac == nil {
 		return nil
 	}
 	all := []element{
-		n.element(sets[setPorts], key(name(p.Interface), mac), nil),
-		n.element(sets[setSources6], key(name(p.Interface), mac, linkLocal(mac).AsSlice()), nil),
+		n.element(ruleset.Bridge(ruleset.SetPorts), ruleset.Key(ruleset.Interface(p.Interface), mac), nil),
+		n.element(ruleset.Bridge(ruleset.SetSources6), ruleset.Key(ruleset.Interface(p.Interface), mac, linkLocal(mac).AsSlice()), nil),
 	}
 	for _, a := range p.Addresses {
-		set := setSources6
+		set := ruleset.SetSources6
 		if a.Is4() {
-			set = setSources4
+			set = ruleset.SetSources4
 		}
-		all = append(all, n.element(sets[set], key(name(p.Interface), mac, a.AsSlice()), nil))
+		all = append(all, n.element(ruleset.Bridge(set), ruleset.Key(ruleset.Interface(p.Interface), mac, a.AsSlice()), nil))
 	}
 	return all
 }
@@ -110,10 +107,10 @@ func (n *Network) element(s *nftables.Set, key []byte, v *expr.Verdict) element 
 
 // ownElements returns what the kernel has of the network in the sets of tables, as keys
 // alone.
-func (n *Network) ownElements(c *nftables.Conn, present []definition) ([]element, error) {
+func (n *Network) ownElements(c *nftables.Conn, present []ruleset.Table) ([]element, error) {
 	var own []element
 	for _, t := range present {
-		for _, s := range t.sets {
+		for _, s := range t.Sets {
 			all, err := c.GetSetElements(s)
 			if err != nil {
 				return nil, fmt.Errorf("set %s: %w", s.Name, err)
@@ -126,33 +123,6 @@ func (n *Network) ownElements(c *nftables.Conn, present []definition) ([]element
 		}
 	}
 	return own, nil
-}
-
-// presentTables are those of the tables that exist.
-func presentTables(c *nftables.Conn) ([]definition, error) {
-	have, err := c.ListTables()
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(tables(false), func(d definition) bool {
-		return !slices.ContainsFunc(have, func(t *nftables.Table) bool {
-			return t.Name == d.table.Name && t.Family == d.table.Family
-		})
-	}), nil
-}
-
-// The sets of the tables by their names. They are but read.
-var (
-	inetSets   = sync.OnceValue(func() map[string]*nftables.Set { return byName(inetTable()) })
-	bridgeSets = sync.OnceValue(func() map[string]*nftables.Set { return byName(bridgeTable()) })
-)
-
-func byName(d definition) map[string]*nftables.Set {
-	m := make(map[string]*nftables.Set, len(d.sets))
-	for _, s := range d.sets {
-		m[s.Name] = s
-	}
-	return m
 }
 
 // elementID tells elements of all sets apart.
@@ -171,4 +141,11 @@ func idsOf(all []element) map[elementID]bool {
 		ids[idOf(e.Set, e.Value.Key)] = true
 	}
 	return ids
+}
+
+// linkLocal is the address that the kernel gives an interface with that MAC
+// address (RFC 4291, appendix A).
+func linkLocal(mac []byte) netip.Addr {
+	a := [16]byte{0: 0xfe, 1: 0x80, 8: mac[0] ^ 2, 9: mac[1], 10: mac[2], 11: 0xff, 12: 0xfe, 13: mac[3], 14: mac[4], 15: mac[5]}
+	return netip.AddrFrom16(a)
 }

@@ -28,6 +28,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/firewall/connection"
+	"patchbay.dev/patchbay/internal/firewall/ruleset"
 	"patchbay.dev/patchbay/internal/hostnews"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/resource"
@@ -58,8 +59,15 @@ const (
 	HostAll
 )
 
-// PortPrefix is how the names of all ports begin whose senders are checked.
-const PortPrefix = "pbp"
+const (
+	// TableName is the name of the tables.
+	TableName = ruleset.Name
+	// PortPrefix is how the names of all ports begin whose senders are checked.
+	PortPrefix = ruleset.PortPrefix
+	// LoopbackMark is the mark of packets that come in by a bridge and may be for a
+	// loopback address of the host.
+	LoopbackMark = ruleset.LoopbackMark
+)
 
 // Config describes the network.
 type Config struct {
@@ -154,7 +162,7 @@ func (n *Network) EnsurePorts(live []Port) error {
 
 func (n *Network) ensure() error {
 	err := n.apply(n.isPlain())
-	if unsupportedFamily(err) && !n.isPlain() {
+	if ruleset.Unsupported(err) && !n.isPlain() {
 		n.config.Log.Warn("the kernel has no nftables bridge family; senders are not checked", "module", "CONFIG_NF_TABLES_BRIDGE")
 		err = n.apply(true)
 		if err == nil {
@@ -195,8 +203,8 @@ func (n *Network) apply(plain bool) error {
 		return err
 	}
 	return n.kernel.Tables(func(c *nftables.Conn) error {
-		for _, t := range tables(plain) {
-			if err := t.add(c); err != nil {
+		for _, t := range ruleset.Tables(plain) {
+			if err := t.Add(c); err != nil {
 				return err
 			}
 		}
@@ -207,15 +215,15 @@ func (n *Network) apply(plain bool) error {
 // add adds what is the network's. Without the tables, or with those of an earlier release, it
 // is unix.ENOENT.
 func (n *Network) add(plain bool) error {
-	found := faulty
+	found := ruleset.Faulty
 	err := n.kernel.Tables(func(c *nftables.Conn) (err error) {
-		found, _, err = compared(c, tables(plain))
+		found, _, err = ruleset.Compare(c, ruleset.Tables(plain))
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if found == faulty {
+	if found == ruleset.Faulty {
 		return unix.ENOENT
 	}
 	return n.kernel.Add(n.sure(plain)) // the last other network may take the tables away meanwhile
@@ -307,7 +315,7 @@ func (n *Network) removeFound() (err error) {
 // removeElements removes those of the network's elements that are not to stay.
 func (n *Network) removeElements(stay []element) error {
 	return n.kernel.Tables(func(c *nftables.Conn) error {
-		present, err := presentTables(c)
+		present, err := ruleset.Present(c)
 		if err != nil {
 			return err
 		}
@@ -323,24 +331,17 @@ func (n *Network) removeElements(stay []element) error {
 // removeTables removes the tables unless another network is in them.
 func (n *Network) removeTables() error {
 	err := n.kernel.Tables(func(c *nftables.Conn) error {
-		present, err := presentTables(c)
+		present, err := ruleset.Present(c)
 		if err != nil || len(present) == 0 {
 			return err
 		}
 		// To try and fail would keep all others waiting until nobody looks at what is put back.
 		// An error, whose kind the library does not tell, may say that somebody was quicker.
-		others, err := c.GetSetElements(inetSets()[setBridges])
+		others, err := c.GetSetElements(ruleset.Inet(ruleset.SetBridges))
 		if err == nil && len(others) > 0 {
 			return nil
 		}
-		for _, t := range present {
-			for _, chain := range t.members() {
-				c.DelChain(chain)
-			}
-		}
-		for _, t := range present {
-			c.DelTable(t.table)
-		}
+		ruleset.Delete(c, present)
 		return c.Flush()
 	})
 	if errors.Is(err, unix.EBUSY) || errors.Is(err, unix.ENOENT) {
@@ -355,13 +356,9 @@ func (n *Network) isPlain() bool {
 	return n.plain
 }
 
-func unsupportedFamily(err error) bool {
-	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPROTONOSUPPORT)
-}
-
 func kindOf(err error) error {
 	switch {
-	case unsupportedFamily(err), errors.Is(err, unix.EINVAL):
+	case ruleset.Unsupported(err), errors.Is(err, unix.EINVAL):
 		return fmt.Errorf("the kernel lacks a part of it; are the modules nf_tables, nft_masq, nft_ct and nft_fib_inet there? %w: %w",
 			errdefs.ErrNotImplemented, err)
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):

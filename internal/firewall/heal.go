@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/firewall/interest"
+	"patchbay.dev/patchbay/internal/firewall/ruleset"
 	"patchbay.dev/patchbay/internal/hostnews"
 	"patchbay.dev/patchbay/internal/subscription"
 )
@@ -53,14 +54,14 @@ func (n *Network) look() []string {
 
 // differences are the faults up to an error.
 func (n *Network) differences(c *nftables.Conn, plain bool) (faults []string, err error) {
-	present, err := presentTables(c)
+	present, err := ruleset.Present(c)
 	if err != nil {
 		return nil, err
 	}
-	if len(present) < len(tables(plain)) {
+	if len(present) < len(ruleset.Tables(plain)) {
 		return []string{"nftables: the table " + TableName + " is gone"}, nil
 	}
-	if _, faults, err = compared(c, present); err != nil {
+	if _, faults, err = ruleset.Compare(c, present); err != nil {
 		return faults, err
 	}
 	own, err := n.ownElements(c, present)
@@ -202,7 +203,7 @@ func (n *Network) misses(data []byte) bool {
 			return err != nil || n.isForward(set, key)
 		}
 	}
-	if bytes.Contains(data, []byte(setNeighbours4+"\x00")) || bytes.Contains(data, []byte(setNeighbours6+"\x00")) {
+	if bytes.Contains(data, []byte(ruleset.SetNeighbours4+"\x00")) || bytes.Contains(data, []byte(ruleset.SetNeighbours6+"\x00")) {
 		key, err := elementKey(data)
 		return err != nil || n.isNeighbour(key)
 	}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+
+	"patchbay.dev/patchbay/internal/firewall/ruleset"
 )
 
 // Update is for the tests of the package from outside too.
@@ -32,12 +34,17 @@ func networksOfTest() []element {
 	return all
 }
 
+func tables() (inet, bridge ruleset.Table) {
+	all := ruleset.Tables(false)
+	return all[0], all[1]
+}
+
 var testPort = Port{Interface: PortPrefix + "0", MAC: "02:00:00:00:00:0a", Addresses: []netip.Addr{netip.MustParseAddr("10.9.0.2")}}
 
 // What a packet of a known connection passes does not depend on the clock. Each way is to be as cheap as it can: the
 // golden file changes where somebody means it.
 func TestKnownConnections(t *testing.T) {
-	inet, bridge := inetTable(), bridgeTable()
+	inet, bridge := tables()
 	pre, forward, input := nftables.ChainHookPrerouting, nftables.ChainHookForward, nftables.ChainHookInput
 	sent := segment(testPort.Interface, "", 0)
 	copy(sent.frame[6:], testPort.MAC.HardwareAddr())
@@ -45,7 +52,7 @@ func TestKnownConnections(t *testing.T) {
 	for _, c := range []struct {
 		what   string
 		packet packet
-		table  definition
+		table  ruleset.Table
 		hook   *nftables.ChainHook
 	}{
 		{"any that comes to the host", segment(uplink, "", 0), inet, pre},
@@ -82,6 +89,7 @@ func TestKnownConnections(t *testing.T) {
 
 // Networks are kept apart whatever a connection has become while nobody kept them apart.
 func TestKnownConnectionsBetweenNetworks(t *testing.T) {
+	inet, _ := tables()
 	for _, c := range []struct {
 		what string
 		in   string
@@ -96,7 +104,7 @@ func TestKnownConnectionsBetweenNetworks(t *testing.T) {
 		{"within one", inside, inside, expr.VerdictAccept},
 		{"within one that does not reach the outside", closed, closed, expr.VerdictAccept},
 	} {
-		if _, got := pass(t, segment(c.in, c.out, 0), inetTable(), nftables.ChainHookForward, networksOfTest()); got != c.want {
+		if _, got := pass(t, segment(c.in, c.out, 0), inet, nftables.ChainHookForward, networksOfTest()); got != c.want {
 			t.Errorf("%s: verdict %v, want %v", c.what, got, c.want)
 		}
 	}
@@ -104,10 +112,11 @@ func TestKnownConnectionsBetweenNetworks(t *testing.T) {
 
 // A network cannot take part in what the host has with itself, known as that is.
 func TestKnownConnectionOfTheHostWithItself(t *testing.T) {
+	inet, _ := tables()
 	for in, want := range map[string]expr.VerdictKind{inside: expr.VerdictDrop, closed: expr.VerdictDrop, "lo": expr.VerdictAccept} {
 		p := segment(in, "", 0)
 		copy(p.frame[frameHeader+12:], []byte{127, 0, 0, 1, 127, 0, 0, 1})
-		if _, got := pass(t, p, inetTable(), nftables.ChainHookInput, networksOfTest()); got != want {
+		if _, got := pass(t, p, inet, nftables.ChainHookInput, networksOfTest()); got != want {
 			t.Errorf("from %s: verdict %v, want %v", in, got, want)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/firewall/connection"
 	"patchbay.dev/patchbay/internal/firewall/flows"
+	"patchbay.dev/patchbay/internal/firewall/ruleset"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -78,7 +79,7 @@ func (n *Network) forgetFlows(changed []Forward) error {
 		return nil
 	}
 	err := n.kernel.Flows(func(handle *netlink.Handle) error { return flows.Forget(handle, hosts) })
-	if errors.Is(err, unix.EINVAL) || unsupportedFamily(err) {
+	if errors.Is(err, unix.EINVAL) || ruleset.Unsupported(err) {
 		n.config.Log.Warn("flows of published udp ports go on as before", "missing", "module nf_conntrack_netlink", "error", err)
 		return nil
 	}
@@ -157,24 +158,24 @@ func (n *Network) forwardElements(all []Forward) []element {
 }
 
 func (n *Network) forwardElement(f Forward) element {
-	return element{Set: inetSets()[f.set()], Value: nftables.SetElement{
-		Key: f.key(), Val: key(f.Target.Addr().AsSlice(), number(f.Target.Port())), Comment: n.config.Network,
+	return element{Set: ruleset.Inet(f.set()), Value: nftables.SetElement{
+		Key: f.key(), Val: ruleset.Key(f.Target.Addr().AsSlice(), ruleset.Number(f.Target.Port())), Comment: n.config.Network,
 	}}
 }
 
 // mapsOfForwards are the maps that forwards are in.
-var mapsOfForwards = []string{mapPublished4, mapPublished6, mapPublishedAt4, mapPublishedAt6}
+var mapsOfForwards = []string{ruleset.MapPublished4, ruleset.MapPublished6, ruleset.MapPublishedAt4, ruleset.MapPublishedAt6}
 
 func (f Forward) set() string {
 	switch a := f.Host.Addr(); {
 	case a.Is4() && a.IsUnspecified():
-		return mapPublished4
+		return ruleset.MapPublished4
 	case a.IsUnspecified():
-		return mapPublished6
+		return ruleset.MapPublished6
 	case a.Is4():
-		return mapPublishedAt4
+		return ruleset.MapPublishedAt4
 	}
-	return mapPublishedAt6
+	return ruleset.MapPublishedAt6
 }
 
 func (f Forward) key() []byte {
@@ -182,7 +183,7 @@ func (f Forward) key() []byte {
 	if !f.Host.Addr().IsUnspecified() {
 		address = f.Host.Addr().AsSlice()
 	}
-	return key([]byte{f.protocolNumber()}, address, number(f.Host.Port()))
+	return ruleset.Key([]byte{f.protocolNumber()}, address, ruleset.Number(f.Host.Port()))
 }
 
 func (f Forward) protocolNumber() byte {
@@ -212,9 +213,9 @@ func hostOf(set string, key []byte) (Forward, bool) {
 	}
 	address := key[protocolLength:]
 	switch set {
-	case mapPublished4:
+	case ruleset.MapPublished4:
 		address = slices.Concat(netip.IPv4Unspecified().AsSlice(), address)
-	case mapPublished6:
+	case ruleset.MapPublished6:
 		address = slices.Concat(netip.IPv6Unspecified().AsSlice(), address)
 	}
 	host, ok := addrPortOf(address)
@@ -243,10 +244,9 @@ func (n *Network) adopt(live []Port) error {
 		}
 	}
 	published := map[string][]Forward{}
-	sets := inetSets()
 	err := n.kernel.Tables(func(c *nftables.Conn) error {
 		for _, name := range mapsOfForwards {
-			all, err := c.GetSetElements(sets[name])
+			all, err := c.GetSetElements(ruleset.Inet(name))
 			if err != nil {
 				return err
 			}

@@ -9,6 +9,15 @@ import (
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
+
+	"patchbay.dev/patchbay/internal/firewall/ruleset"
+)
+
+// Bits of conntrack: include/uapi/linux/netfilter/nf_conntrack_common.h.
+const (
+	stateEstablished = 1 << 1
+	statusSeenReply  = 1 << 1
+	statusDNAT       = 1 << 5
 )
 
 // packet is what rules see of one that belongs to a known connection: an IPv4 TCP segment.
@@ -41,24 +50,24 @@ type cost struct{ chains, expressions, lookups int }
 type walk struct {
 	t        *testing.T
 	packet   packet
-	chains   map[string]chainRules
+	chains   map[string]ruleset.Chain
 	elements map[string]*expr.Verdict // by set and key; nil: an element of a set
 	register [(4 + 1) * 16]byte
 	cost     cost
 }
 
 // pass takes a packet through the chains of a hook. Those of the type nat see first packets alone.
-func pass(t *testing.T, p packet, d definition, at *nftables.ChainHook, elements []element) (cost, expr.VerdictKind) {
+func pass(t *testing.T, p packet, d ruleset.Table, at *nftables.ChainHook, elements []element) (cost, expr.VerdictKind) {
 	t.Helper()
-	w := &walk{t: t, packet: p, chains: map[string]chainRules{}, elements: map[string]*expr.Verdict{}}
-	for _, ch := range d.chains {
-		w.chains[ch.chain.Name] = ch
+	w := &walk{t: t, packet: p, chains: map[string]ruleset.Chain{}, elements: map[string]*expr.Verdict{}}
+	for _, ch := range d.Chains {
+		w.chains[ch.Name] = ch
 	}
 	for _, e := range elements {
 		w.elements[e.Set.Name+string(e.Value.Key)] = e.Value.VerdictData
 	}
-	for _, ch := range d.chains {
-		if ch.chain.Hooknum == nil || *ch.chain.Hooknum != *at || ch.chain.Type != nftables.ChainTypeFilter {
+	for _, ch := range d.Chains {
+		if ch.Hooknum == nil || *ch.Hooknum != *at || ch.Type != nftables.ChainTypeFilter {
 			continue
 		}
 		if v := w.chain(ch); v == expr.VerdictDrop {
@@ -69,9 +78,9 @@ func pass(t *testing.T, p packet, d definition, at *nftables.ChainHook, elements
 }
 
 // chain gives accept, drop or return, which is also what the end of a chain is.
-func (w *walk) chain(ch chainRules) expr.VerdictKind {
+func (w *walk) chain(ch ruleset.Chain) expr.VerdictKind {
 	w.cost.chains++
-	for _, rule := range ch.rules {
+	for _, rule := range ch.Rules {
 		v := w.rule(rule)
 		if v == nil {
 			continue
@@ -140,9 +149,9 @@ func (w *walk) at(register uint32) []byte {
 func (w *walk) meta(key expr.MetaKey) []byte {
 	switch key {
 	case expr.MetaKeyIIFNAME:
-		return name(w.packet.in)
+		return ruleset.Interface(w.packet.in)
 	case expr.MetaKeyOIFNAME:
-		return name(w.packet.out)
+		return ruleset.Interface(w.packet.out)
 	case expr.MetaKeyL4PROTO:
 		return []byte{unix.IPPROTO_TCP}
 	case expr.MetaKeyNFPROTO:
@@ -183,8 +192,8 @@ func (w *walk) compare(e *expr.Cmp) bool {
 // lookup knows the elements by keys of the length that each set has.
 func (w *walk) lookup(e *expr.Lookup) (matches bool, v *expr.Verdict) {
 	w.cost.lookups++
-	for _, s := range []map[string]*nftables.Set{inetSets(), bridgeSets()} {
-		if set := s[e.SetName]; set != nil {
+	for _, s := range []func(string) *nftables.Set{ruleset.Inet, ruleset.Bridge} {
+		if set := s(e.SetName); set != nil {
 			v, found := w.elements[set.Name+string(w.at(e.SourceRegister)[:set.KeyType.Bytes])]
 			return found != e.Invert, v
 		}

@@ -1,4 +1,4 @@
-package firewall
+package ruleset
 
 import (
 	"net/netip"
@@ -34,13 +34,13 @@ var loopback4 = netip.MustParsePrefix("127.0.0.0/8")
 // translated is left to the sockets that hold the ports: the loopback address of IPv6,
 // whose packets the kernel lets out by no other interface, and link-local IPv6, which it
 // does not forward.
-func (d *definition) addPublished() {
+func (d *Table) addPublished() {
 	to4 := []nftables.SetDatatype{nftables.TypeIPAddr, nftables.TypeInetService}
 	to6 := []nftables.SetDatatype{nftables.TypeIP6Addr, nftables.TypeInetService}
-	all4 := d.dataMap(mapPublished4, to4, nftables.TypeInetProto, nftables.TypeInetService)
-	all6 := d.dataMap(mapPublished6, to6, nftables.TypeInetProto, nftables.TypeInetService)
-	at4 := d.dataMap(mapPublishedAt4, to4, nftables.TypeInetProto, nftables.TypeIPAddr, nftables.TypeInetService)
-	at6 := d.dataMap(mapPublishedAt6, to6, nftables.TypeInetProto, nftables.TypeIP6Addr, nftables.TypeInetService)
+	all4 := d.dataMap(MapPublished4, to4, nftables.TypeInetProto, nftables.TypeInetService)
+	all6 := d.dataMap(MapPublished6, to6, nftables.TypeInetProto, nftables.TypeInetService)
+	at4 := d.dataMap(MapPublishedAt4, to4, nftables.TypeInetProto, nftables.TypeIPAddr, nftables.TypeInetService)
+	at6 := d.dataMap(MapPublishedAt6, to6, nftables.TypeInetProto, nftables.TypeIP6Addr, nftables.TypeInetService)
 
 	ip4, ip6 := family(unix.NFPROTO_IPV4), family(unix.NFPROTO_IPV6)
 	d.chain(sub("published"),
@@ -59,7 +59,7 @@ func (d *definition) addPublished() {
 // addAnswers marks what answers from a bridge to a loopback address. It comes after the
 // translation back, and where bridged frames go through here (br_netfilter) before they
 // meet the bridge's own guard.
-func (d *definition) addAnswers(bridges *nftables.Set) {
+func (d *Table) addAnswers(bridges *nftables.Set) {
 	d.chain(hook("answers", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityFilter),
 		rule(family(unix.NFPROTO_IPV4), masked(ip4Target, loopback4), iifname(firstField), in(bridges),
 			conntrack(expr.CtKeySTATUS, statusDNAT), mark(LoopbackMark)))

@@ -1,8 +1,6 @@
-package firewall
+package ruleset
 
 import (
-	"net/netip"
-
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
@@ -101,9 +99,6 @@ func equal(f field, value []byte) part {
 func unequal(f field, value []byte) part {
 	return append(load(f, firstField), &expr.Cmp{Op: expr.CmpOpNeq, Register: firstField, Data: value})
 }
-
-// number is the form of a field of 16 bits.
-func number(n uint16) []byte { return binaryutil.BigEndian.PutUint16(n) }
 
 // anyValue matches whatever is in the first field: a field that a packet does
 // not have matches nothing.
@@ -240,29 +235,3 @@ var (
 func jump(chain string) part { return verdict(expr.VerdictJump, chain) }
 
 func goTo(chain string) part { return verdict(expr.VerdictGoto, chain) }
-
-// name is an interface name as a set's key.
-func name(s string) []byte {
-	b := make([]byte, unix.IFNAMSIZ)
-	copy(b, s)
-	return b
-}
-
-// key joins fields to a concatenation's key: each is padded to 4 bytes.
-func key(fields ...[]byte) []byte {
-	var all []byte
-	for _, f := range fields {
-		all = append(all, f...)
-		for len(all)%4 != 0 {
-			all = append(all, 0)
-		}
-	}
-	return all
-}
-
-// linkLocal is the address that the kernel gives an interface with that MAC
-// address (RFC 4291, appendix A).
-func linkLocal(mac []byte) netip.Addr {
-	a := [16]byte{0: 0xfe, 1: 0x80, 8: mac[0] ^ 2, 9: mac[1], 10: mac[2], 11: 0xff, 12: 0xfe, 13: mac[3], 14: mac[4], 15: mac[5]}
-	return netip.AddrFrom16(a)
-}

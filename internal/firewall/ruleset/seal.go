@@ -1,4 +1,4 @@
-package firewall
+package ruleset
 
 import (
 	"cmp"
@@ -50,15 +50,15 @@ func sealOf(rules []*nftables.Rule) (s seal, ok bool) {
 // ownSeal is that of the rules of this program.
 var ownSeal = sync.OnceValues(func() (seal, error) {
 	sum := sha256.New()
-	for _, d := range tables(false) {
-		for _, s := range d.sets {
+	for _, d := range Tables(false) {
+		for _, s := range d.Sets {
 			fmt.Fprintf(sum, "%s %s %s\n", s.Name, s.KeyType.Name, s.DataType.Name)
 		}
-		for _, ch := range d.chains {
-			fmt.Fprintf(sum, "%s\n", ch.chain.Name)
-			for _, r := range ch.rules {
+		for _, ch := range d.Chains {
+			fmt.Fprintf(sum, "%s\n", ch.Name)
+			for _, r := range ch.Rules {
 				for _, e := range r {
-					part, err := expr.Marshal(byte(d.table.Family), e)
+					part, err := expr.Marshal(byte(d.Family), e)
 					if err != nil {
 						return seal{}, err
 					}
@@ -72,47 +72,48 @@ var ownSeal = sync.OnceValues(func() (seal, error) {
 	return seal{revision, hex.EncodeToString(sum.Sum(nil))[:digits]}, nil
 })
 
-// standing is how the rules that are there compare with those of this program.
-type standing int
+// Standing is how the rules that are there compare with those of this program.
+type Standing int
 
+// The ways to stand.
 const (
-	asWanted standing = iota
-	faulty            // earlier ones, or not all of them
-	later             // those of a later release
+	AsWanted Standing = iota
+	Faulty            // earlier ones, or not all of them
+	Later             // those of a later release, which are to stay
 )
 
-// compared tells how the tables stand, and if they are faulty what is wrong, one line for
+// Compare tells how the tables stand, and if they are faulty what is wrong, one line for
 // each chain. Setting the rules anew would be told to every network's process, and each
 // of them would look whether it misses anything: with many networks that takes longer
 // than all else that a new one needs.
-func compared(c *nftables.Conn, wanted []definition) (standing, []string, error) {
+func Compare(c *nftables.Conn, wanted []Table) (Standing, []string, error) {
 	own, err := ownSeal()
 	if err != nil {
-		return faulty, nil, err
+		return Faulty, nil, err
 	}
 	var faults []string
 	for _, d := range wanted {
-		for _, ch := range d.chains {
-			have, err := c.GetRules(d.table, ch.chain)
-			if errors.Is(err, unix.ENOENT) || unsupportedFamily(err) {
+		for _, ch := range d.Chains {
+			have, err := c.GetRules(d.Table, ch.Chain)
+			if errors.Is(err, unix.ENOENT) || Unsupported(err) {
 				have, err = nil, nil
 			}
 			if err != nil {
-				return faulty, nil, fmt.Errorf("chain %s: %w", ch.chain.Name, err)
+				return Faulty, nil, fmt.Errorf("chain %s: %w", ch.Name, err)
 			}
 			found, ok := sealOf(have)
 			switch {
 			case ok && found.isLaterThan(own):
-				return later, nil, nil
-			case len(have) != len(ch.rules):
-				faults = append(faults, fmt.Sprintf("nftables: chain %s has %d rules instead of %d", ch.chain.Name, len(have), len(ch.rules)))
+				return Later, nil, nil
+			case len(have) != len(ch.Rules):
+				faults = append(faults, fmt.Sprintf("nftables: chain %s has %d rules instead of %d", ch.Name, len(have), len(ch.Rules)))
 			case found != own:
-				faults = append(faults, fmt.Sprintf("nftables: chain %s does not have the rules of this release", ch.chain.Name))
+				faults = append(faults, fmt.Sprintf("nftables: chain %s does not have the rules of this release", ch.Name))
 			}
 		}
 	}
 	if len(faults) > 0 {
-		return faulty, faults, nil
+		return Faulty, faults, nil
 	}
-	return asWanted, nil, nil
+	return AsWanted, nil, nil
 }

@@ -1,4 +1,4 @@
-package firewall
+package ruleset
 
 import (
 	"github.com/google/nftables"
@@ -26,19 +26,19 @@ const (
 
 // senders builds the rules about who may send what by a port.
 type senders struct {
-	definition
+	Table
 	ports, sources4, sources6 *nftables.Set
 }
 
 // bridgeTable lets a port send nothing but frames with the MAC and IP addresses
 // that belong to it, and nothing by which a host passes itself off as a router
 // or as a DHCP server. It runs before the bridge learns addresses.
-func bridgeTable() definition {
+func bridgeTable() Table {
 	var s senders
-	s.table = &nftables.Table{Family: nftables.TableFamilyBridge, Name: TableName}
-	s.ports = s.set(setPorts, false, nftables.TypeIFName, nftables.TypeEtherAddr)
-	s.sources4 = s.set(setSources4, false, nftables.TypeIFName, nftables.TypeEtherAddr, nftables.TypeIPAddr)
-	s.sources6 = s.set(setSources6, false, nftables.TypeIFName, nftables.TypeEtherAddr, nftables.TypeIP6Addr)
+	s.Table.Table = &nftables.Table{Family: nftables.TableFamilyBridge, Name: Name}
+	s.ports = s.set(SetPorts, false, nftables.TypeIFName, nftables.TypeEtherAddr)
+	s.sources4 = s.set(SetSources4, false, nftables.TypeIFName, nftables.TypeEtherAddr, nftables.TypeIPAddr)
+	s.sources6 = s.set(SetSources6, false, nftables.TypeIFName, nftables.TypeEtherAddr, nftables.TypeIP6Addr)
 	s.addARP()
 	s.addIP4()
 	s.addIP6()
@@ -52,7 +52,7 @@ func bridgeTable() definition {
 		rule(drop))
 	s.chain(hook("prerouting", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRef(priorityBridgeFilter)),
 		rule(prefixed(PortPrefix), goTo("port")))
-	return s.definition
+	return s.Table
 }
 
 // sender loads port . MAC address, from there in the frame.
@@ -78,8 +78,8 @@ func (s *senders) addIP4() {
 	s.chain(sub("port-ip4"),
 		rule(l4proto(unix.IPPROTO_TCP), goTo("port-source4")),
 		rule(load(ip4Fragment, firstField), anyBit([]byte{0x1f, 0xff}), goTo("port-source4")),
-		rule(l4proto(unix.IPPROTO_UDP), equal(sourcePort, number(dhcp4Server)), drop),
-		rule(l4proto(unix.IPPROTO_UDP), equal(targetPort, number(dhcp4Client)), drop),
+		rule(l4proto(unix.IPPROTO_UDP), equal(sourcePort, Number(dhcp4Server)), drop),
+		rule(l4proto(unix.IPPROTO_UDP), equal(targetPort, Number(dhcp4Client)), drop),
 		rule(icmp(unix.IPPROTO_ICMP, redirect4), drop),
 		rule(anyL4proto(), goTo("port-source4")),
 		rule(drop)) // malformed
@@ -95,7 +95,7 @@ func (s *senders) addIP6() {
 	s.chain(sub("port-ip6"),
 		rule(fragmentOffset6(firstField), anyBit([]byte{0xff, 0xf8}), goTo("port-source6")),
 		rule(l4proto(unix.IPPROTO_ICMPV6), goTo("port-icmp6")),
-		rule(l4proto(unix.IPPROTO_UDP), unequal(sourcePort, number(dhcp6Server)), unequal(targetPort, number(dhcp6Client)), goTo("port-source6")),
+		rule(l4proto(unix.IPPROTO_UDP), unequal(sourcePort, Number(dhcp6Server)), unequal(targetPort, Number(dhcp6Client)), goTo("port-source6")),
 		rule(l4proto(unix.IPPROTO_UDP), drop),
 		rule(anyL4proto(), goTo("port-source6")),
 		rule(drop)) // malformed
@@ -108,14 +108,14 @@ func (s *senders) addIP6() {
 func (s *senders) addICMP6() {
 	owner := source(etherSource, ndTarget)
 	option := func(kind byte) []expr.Any {
-		return rule(equal(ip6Length, number(neighbourOption)), equal(ndOption, []byte{kind, 1}))
+		return rule(equal(ip6Length, Number(neighbourOption)), equal(ndOption, []byte{kind, 1}))
 	}
 	s.chain(sub("port-neighbour"),
 		rule(unequal(ip6Next, []byte{unix.IPPROTO_ICMPV6}), drop),
 		rule(unequal(ip6Source, unspecified6), source(etherSource, ip6Source), notIn(s.sources6), drop),
 		rule(equal(ip6Source, unspecified6), owner, notIn(s.sources6), drop),
 		rule(icmp(unix.IPPROTO_ICMPV6, neighbourAdvertisement), owner, notIn(s.sources6), drop),
-		rule(equal(ip6Length, number(neighbourBare)), accept),
+		rule(equal(ip6Length, Number(neighbourBare)), accept),
 		rule(option(optionSource), sender(ndOptionMAC), in(s.ports), accept),
 		rule(option(optionTarget), sender(ndOptionMAC), in(s.ports), accept),
 		rule(option(optionNonce), accept),
