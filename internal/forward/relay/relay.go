@@ -21,9 +21,9 @@ const (
 	buffer = 64 << 10
 	// turns bounds how often one connection is read before others have their turn.
 	turns = 4
-	// slice is after what time the loop lets the Go scheduler run. One that did not
-	// for 10 ms loses its place there in each call of the kernel, and getting another one
-	// wakes the thread that takes them away, every time.
+	// slice is after what time the loop lets the Go scheduler run, which goes on with it on the
+	// same thread. One that did not for 10 ms loses its place there in each call of the
+	// kernel, and getting another one wakes the thread that takes them away, every time.
 	slice = 5 * time.Millisecond
 	// batch is how many events are taken from the kernel at once.
 	batch = 64
@@ -145,9 +145,9 @@ func (r *Relay) Close() {
 	r.running.Wait()
 }
 
-// run is the loop. It has a thread of its own, so that no other one has to be woken for it to go on.
+// run is the loop. It is not locked to its thread: the scheduler would then hand the loop's place to another thread, and
+// back, whenever it runs, and on a busy machine the loop would wait for a processor twice.
 func (r *Relay) run() {
-	runtime.LockOSThread() // for good
 	defer unix.Close(r.wake)
 	defer unix.Close(r.poll)
 	events := make([]unix.EpollEvent, batch)

@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"runtime/pprof"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -368,6 +370,34 @@ func TestManyPairs(t *testing.T) {
 	w.relay.Close()
 	if got := w.left.Load(); got != pairs {
 		t.Errorf("got %d pairs that have left, want all %d", got, pairs)
+	}
+}
+
+// A loop that is locked to its thread waits for two others each time the scheduler runs.
+func TestNoThreadOfItsOwn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	client, server := w.join(t)
+	fmt.Fprint(client, "?")
+	if _, err := io.ReadFull(server, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	var all bytes.Buffer
+	if err := pprof.Lookup("goroutine").WriteTo(&all, 2); err != nil {
+		t.Fatal(err)
+	}
+	loops := 0
+	for one := range strings.SplitSeq(all.String(), "\n\n") {
+		if !strings.Contains(one, "relay.(*Relay).run(") {
+			continue
+		}
+		loops++
+		if head, _, _ := strings.Cut(one, "\n"); strings.Contains(head, "locked to thread") {
+			t.Errorf("got %q, want a loop that any thread may run", head)
+		}
+	}
+	if loops == 0 {
+		t.Errorf("no loop among\n%s", &all)
 	}
 }
 
