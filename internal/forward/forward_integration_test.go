@@ -23,7 +23,8 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-const patience = 20 * time.Second
+// patience ends a test that hangs. One that does not takes half a minute under the race detector on a busy machine.
+const patience = 2 * time.Minute
 
 // world is a host with its loopback addresses alone and a sandbox with its own.
 type world struct{ host, sandbox *netns.Namespace }
@@ -230,7 +231,7 @@ func ask(t *testing.T, c net.Conn) string {
 	buffer := make([]byte, 128)
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		c.Write([]byte("?"))
-		c.SetReadDeadline(time.Now().Add(patience / 4)) // one that is asked again too early answers the next question
+		c.SetReadDeadline(time.Now().Add(5 * time.Second)) // one that is asked again too early answers the next question
 		if n, err := c.Read(buffer); err == nil {
 			return string(buffer[:n])
 		}

@@ -21,7 +21,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const patience = 30 * time.Second
+// patience ends a test that hangs. One that does not takes half a minute under the race detector on a busy machine.
+const patience = 2 * time.Minute
 
 // connected returns both ends of a connection.
 func connected(t testing.TB) (a, b *net.TCPConn) {
