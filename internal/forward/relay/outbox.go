@@ -7,12 +7,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// leastRoom is how much is read at least at once: what is kept to be written is written before, if need be.
-const leastRoom = 16 << 10
+const (
+	// leastRoom is how much is read at least at once: what is kept to be written is written before, if need be.
+	leastRoom = 16 << 10
+	// slot is how much is read at once from each of many sockets. One that has more is read by itself.
+	slot = 4 << 10
+	// slots is from how many sockets that is at once: what is left of the buffer is leastRoom.
+	slots = (buffer - leastRoom) / slot
+)
 
-// message is what was read at once from a socket, for its peer.
+// message is what was read at once from a socket, for its peer, or room for that.
 type message struct {
-	to   *socket
+	of   *socket // whom it is for; of room, whom it is to be read from
 	data []byte
 }
 
@@ -26,6 +32,8 @@ type outbox struct {
 	messages []message
 	queue    *aio // nil: there is none yet
 	refused  bool // there is none to be had
+	rooms    []message
+	results  [queueSize]int64
 }
 
 // close ends the queue.
@@ -36,10 +44,9 @@ func (o *outbox) close() {
 	}
 }
 
-// add keeps a message that was read into room.
-func (o *outbox) add(to *socket, size int) {
-	o.messages = append(o.messages, message{to: to, data: o.data[o.used:][:size]})
-	o.used += size
+// add keeps a message.
+func (o *outbox) add(to *socket, data []byte) {
+	o.messages = append(o.messages, message{to, data})
 	to.waited = true
 }
 
@@ -51,16 +58,52 @@ func (r *Relay) room() []byte {
 	return r.out.data[r.out.used:]
 }
 
+// receive reads all sockets that little is expected of in one call, where there are several. It is the first to read in
+// a round.
+func (r *Relay) receive(events []unix.EpollEvent) {
+	o := &r.out
+	for _, e := range events {
+		if s := r.sockets[e.Fd]; s != nil && len(o.rooms) < slots && s.brief() {
+			o.rooms = append(o.rooms, message{s, o.data[len(o.rooms)*slot:][:slot:slot]})
+		}
+	}
+	if len(o.rooms) > 1 && o.ready() {
+		n := o.queue.do(iocbRead, o.rooms, o.results[:])
+		o.refused = o.refused || n == 0
+		o.used = n * slot
+		read := o.results // what is found may have messages sent
+		for i, m := range o.rooms[:n] {
+			if n, err := outcome(read[i]); !m.of.pair.over {
+				r.found(m.of, m.data, n, err)
+			}
+		}
+	}
+	clear(o.rooms) // of sockets that may be gone soon
+	o.rooms = o.rooms[:0]
+}
+
+// outcome is what a call would have returned.
+func outcome(result int64) (n int, err error) {
+	if result < 0 {
+		return -1, unix.Errno(-result)
+	}
+	return int(result), nil
+}
+
 // send writes all messages that are kept. What a socket does not take is owed to it.
 func (r *Relay) send() {
 	rest := r.out.messages
 	for len(rest) > 1 && r.out.ready() {
-		n := r.out.queue.write(rest, r.sent)
+		n := r.out.queue.do(iocbWrite, rest, r.out.results[:])
 		r.out.refused = r.out.refused || n == 0
+		for i, m := range rest[:n] {
+			written, err := outcome(r.out.results[i])
+			r.sent(m, written, err)
+		}
 		rest = rest[n:]
 	}
 	for _, m := range rest {
-		n, err := unix.Write(m.to.fd, m.data)
+		n, err := unix.Write(m.of.fd, m.data)
 		r.sent(m, n, err)
 	}
 	clear(r.out.messages) // of sockets that may be gone soon
@@ -79,7 +122,7 @@ func (o *outbox) ready() bool {
 
 // sent notes what became of a message.
 func (r *Relay) sent(m message, n int, err error) {
-	to := m.to
+	to := m.of
 	to.waited = false
 	switch {
 	case err == nil && n == len(m.data):

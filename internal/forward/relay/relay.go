@@ -192,6 +192,11 @@ func (r *Relay) handle(events []unix.EpollEvent) (more, on bool) {
 	for _, e := range events {
 		if s := r.sockets[e.Fd]; s != nil {
 			s.hear(e.Events)
+		}
+	}
+	r.receive(events)
+	for _, e := range events {
+		if s := r.sockets[e.Fd]; s != nil {
 			r.pass(s, s.peer)
 			r.pass(s.peer, s)
 		}

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -99,7 +101,7 @@ var noise = func() []byte {
 func randomWay(random *rand.Rand) way {
 	w := way{reads: 1 + random.IntN(200<<10)}
 	for range random.IntN(12) {
-		size := []int{1, 100, 10 << 10, buffer - 1, buffer, buffer + 1, 1 << 20, 3 << 20}[random.IntN(8)]
+		size := []int{1, 100, slot, slot + 1, 10 << 10, buffer - 1, buffer, buffer + 1, 1 << 20, 3 << 20}[random.IntN(10)]
 		w.pieces = append(w.pieces, noise[random.IntN(len(noise)-size):][:size])
 	}
 	if random.IntN(3) == 0 {
@@ -299,6 +301,92 @@ func TestMessagesAtOnce(t *testing.T) {
 	}
 }
 
+// Of sockets that are read in one call each finds what it has: a little, as much as a slot, nothing, its end, a
+// reset that breaks its pair, whose other side has something too.
+func TestReceiveFromSeveral(t *testing.T) {
+	t.Parallel()
+	if queue, err := newAIO(); err != nil {
+		t.Skipf("io_setup: %v", err)
+	} else {
+		queue.close()
+	}
+	left := 0
+	r := &Relay{sockets: map[int32]*socket{}, out: outbox{data: make([]byte, buffer)}}
+	defer r.out.close()
+	var events []unix.EpollEvent
+	pairUp := func() (p *pair, ends [2]*net.TCPConn) {
+		p = &pair{left: func() { left++ }}
+		for i := range p.ends {
+			near, far := connected(t)
+			fd, err := detach(near)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.ends[i], ends[i] = socket{pair: p, fd: fd, peer: &p.ends[1-i], readable: true}, far
+			r.sockets[int32(fd)] = &p.ends[i]
+			events = append(events, unix.EpollEvent{Fd: int32(fd)})
+		}
+		return p, ends
+	}
+	little, speak := pairUp()
+	fmt.Fprint(speak[0], "little")
+	full, speak := pairUp()
+	fmt.Fprint(speak[0], strings.Repeat("x", slot+1))
+	fmt.Fprint(speak[1], "back")
+	ended, speak := pairUp()
+	speak[0].CloseWrite()
+	broken, speak := pairUp()
+	speak[0].SetLinger(0)
+	speak[0].Close()
+	fmt.Fprint(speak[1], "lost")
+	for _, p := range []*pair{little, full, ended, broken} {
+		wants := []unix.PollFd{{Fd: int32(p.ends[0].fd), Events: unix.POLLIN}}
+		if _, err := unix.Poll(wants, int(patience.Milliseconds())); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	r.receive(events)
+	var got []string
+	for _, m := range r.out.messages {
+		got = append(got, string(m.data))
+	}
+	if want := []string{"little", strings.Repeat("x", slot), "back"}; !slices.Equal(got, want) {
+		t.Errorf("got %d messages %.20q, want %.20q", len(got), got, want)
+	}
+	if r.out.queue == nil || len(r.out.rooms) != 0 {
+		t.Errorf("got queue %v and %d rooms, want one call and none that is left", r.out.queue, len(r.out.rooms))
+	}
+	if s := &little.ends[0]; s.readable || s.long || !s.peer.waited {
+		t.Errorf("a little: got %+v, want all to be read", s)
+	}
+	if s := &little.ends[1]; s.readable || s.peer.waited {
+		t.Errorf("nothing: got %+v, want nothing to be there", s)
+	}
+	if s := &full.ends[0]; !s.readable || !s.long {
+		t.Errorf("a full slot: got %+v, want more to be expected, by a call of its own", s)
+	}
+	if s := &ended.ends[0]; !s.ended {
+		t.Errorf("the end: got %+v", s)
+	}
+	if !broken.over || left != 1 {
+		t.Errorf("a reset: got over %v, %d pairs that have left, want the one", broken.over, left)
+	}
+
+	for s := range maps.Values(r.sockets) {
+		s.readable = s == &full.ends[0] || s.peer == &ended.ends[0]
+	}
+	full.ends[1].pending = []byte("owed")
+	r.out.messages, r.out.used = nil, 0
+	r.receive(events)
+	if len(r.out.messages) != 0 || !full.ends[0].readable {
+		t.Errorf("got %d messages of a socket whose peer is owed something", len(r.out.messages))
+	}
+	for _, p := range []*pair{little, full, ended} {
+		r.end(p)
+	}
+}
+
 // Who is gone or takes no more keeps no message from another socket that is written to in the same
 // call.
 func TestSendToSomeThatCannot(t *testing.T) {
@@ -322,7 +410,7 @@ func TestSendToSomeThatCannot(t *testing.T) {
 				_, err = unix.Write(ends[1][0], make([]byte, 1<<10))
 			}
 			for i := range to {
-				r.out.add(&to[i], 3)
+				r.out.add(&to[i], r.out.data[3*i:][:3])
 			}
 			r.send()
 			if !to[0].broken || len(r.again) != 1 || r.again[0] != &to[0] {

@@ -28,6 +28,7 @@ type socket struct {
 	pipe     *pipe  // the same of a stream, behind pending; nil while little comes at a time
 	queued   bool   // in Relay.again
 	waited   bool   // a message for it is in Relay.out
+	long     bool   // what came last was more than fits into a slot
 }
 
 // hear notes what an event tells.
@@ -41,6 +42,13 @@ func (s *socket) hear(events uint32) {
 	if events&unix.EPOLLIN != 0 || s.ending {
 		s.readable = true
 	}
+}
+
+// brief tells whether a socket has something to read that a slot is expected to have room for, and that can be passed on
+// at once.
+func (s *socket) brief() bool {
+	to := s.peer
+	return s.readable && !s.ending && !s.long && !to.broken && !to.owed() && to.pipe == nil
 }
 
 // fail notes that nothing can be written to a socket. What it said before is still to be
@@ -137,13 +145,22 @@ func (r *Relay) take(from, to *socket) {
 	}
 	room := r.room()
 	n, err := unix.Read(from.fd, room)
+	r.out.used += max(n, 0)
+	from.long = n >= slot
+	r.found(from, room, n, err)
+}
+
+// found keeps what was read from a socket into some room, to be written to the other one.
+func (r *Relay) found(from *socket, room []byte, n int, err error) {
+	to := from.peer
 	if !r.taken(from, to, n, err) {
 		return
 	}
 	// Less than was asked for is all that there is (epoll(7)); what comes from now
 	// on is another event.
 	from.readable = n == len(room) || from.ending
-	r.out.add(to, n)
+	from.long = from.long || n == slot
+	r.out.add(to, room[:n])
 	if n == buffer {
 		to.pipe = r.pipe()
 	}
