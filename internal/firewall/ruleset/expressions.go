@@ -51,7 +51,9 @@ var (
 	arpIP       = field{expr.PayloadBaseNetworkHeader, 14, 4}
 	ip4Fragment = field{expr.PayloadBaseNetworkHeader, 6, 2} // flags and offset
 	ip4Source   = field{expr.PayloadBaseNetworkHeader, 12, 4}
+	ip4Source8  = field{expr.PayloadBaseNetworkHeader, 12, 1} // the first byte of it
 	ip4Target   = field{expr.PayloadBaseNetworkHeader, 16, 4}
+	ip4Target8  = field{expr.PayloadBaseNetworkHeader, 16, 1} // the first byte of it
 	ip6Length   = field{expr.PayloadBaseNetworkHeader, 4, 2}
 	ip6Next     = field{expr.PayloadBaseNetworkHeader, 6, 1}
 	ip6Source   = field{expr.PayloadBaseNetworkHeader, 8, 16}

@@ -57,6 +57,9 @@ func inetTable() Table {
 	d.chain(hook("input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter),
 		// Loopback addresses are the host's own: a bridge that routes them brings answers to it
 		// and nothing else, not even by a flow that is known because the host began it with itself.
+		// What is known and surely not from one need not be asked more, as most packets need not: of
+		// IPv6 that byte is in the source too, so that those which have it are asked in vain.
+		rule(unequal(ip4Source8, []byte{loopbackFirst}), known, accept),
 		rule(ip4, masked(ip4Source, loopback4), iifname(firstField), in(bridges), drop),
 		rule(known, accept),
 		rule(iifname(firstField), verdictOf(host)))

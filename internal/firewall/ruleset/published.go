@@ -25,6 +25,9 @@ const (
 // Nothing else that comes in by a bridge may be for such an address.
 const LoopbackMark = 0x70620127
 
+// loopbackFirst is the first byte of the addresses of loopback4, and of no others.
+const loopbackFirst = 127
+
 var loopback4 = netip.MustParsePrefix("127.0.0.0/8")
 
 // addPublished adds the maps of published ports and the chain that looks into
@@ -61,7 +64,8 @@ func (d *Table) addPublished() {
 // meet the bridge's own guard.
 func (d *Table) addAnswers(bridges *nftables.Set) {
 	d.chain(hook("answers", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityFilter),
-		rule(family(unix.NFPROTO_IPV4), masked(ip4Target, loopback4), iifname(firstField), in(bridges),
+		// The byte first: of all packets that come to the host nothing else is asked.
+		rule(equal(ip4Target8, []byte{loopbackFirst}), family(unix.NFPROTO_IPV4), iifname(firstField), in(bridges),
 			conntrack(expr.CtKeySTATUS, statusDNAT), mark(LoopbackMark)))
 }
 

@@ -19,7 +19,7 @@ import (
 // stay: who finds later ones uses them, and who finds earlier ones replaces them. A set
 // that rules no longer use is still made for the processes that know it, and one whose
 // fields change gets another name.
-const revision = 3
+const revision = 4
 
 // seal is the comment of a chain's first rule: which rules it has. Of one revision those
 // with the greater digest are the later ones, so that there is an order in any case.

@@ -4,7 +4,7 @@ import "testing"
 
 // released is the seal of the latest revision. Processes of two releases that share the
 // tables go by the revision: other rules under the same number would be as good as either.
-const released = "3 0f003e44"
+const released = "4 85aa379d"
 
 func TestRevision(t *testing.T) {
 	own, err := ownSeal()
