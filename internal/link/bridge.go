@@ -51,6 +51,13 @@ func (h *Handle) EnsureBridge(s BridgeSpec) error {
 	if err != nil {
 		return err
 	}
+	ports, err := h.Ports(s.Name) // of an earlier release, which did not let them take long segments
+	if err != nil {
+		return err
+	}
+	for _, p := range ports {
+		requests = append(requests, rtnl.Optional(rtnl.TakeLongSegments(p.Name)))
+	}
 	if err := h.raw.Do(requests...); err != nil {
 		return fmt.Errorf("bridge %s: %w", s.Name, rtnl.KindOf(err))
 	}

@@ -3,6 +3,7 @@ package link
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -26,7 +27,8 @@ func (h *Handle) AddBridgePort(bridge, port string, inner Peer) error {
 
 // AddBridgePorts makes ports of bridges, all or none: veth pairs whose inner ends are born
 // in the namespaces of their peers, without addresses, and whose outer ends are in the
-// bridges. Both are up, and the bridges forward at once. Port names belong to one attachment each, so a port
+// bridges. Both are up, and the bridges forward at once. What the host sends by a bridge
+// comes in long segments where all of its ports take them. Port names belong to one attachment each, so a port
 // of such a name is what a dead sandbox left; it is removed first.
 func (h *Handle) AddBridgePorts(ports ...BridgePort) error {
 	if len(ports) == 0 {
@@ -98,7 +100,7 @@ func (h *Handle) carry(ports []BridgePort) error {
 		at := insider{p.Inner.Namespace, p.Inner.Links}
 		inner[at] = append(inner[at], rtnl.Up(p.Inner.Name), rtnl.Get(p.Inner.Name))
 	}
-	if err := h.upWithoutIPv6(names); err != nil {
+	if err := h.upWithoutIPv6(names, longSegments(ports)...); err != nil {
 		return explainPort(err, ports)
 	}
 	for at, requests := range inner {
@@ -107,6 +109,19 @@ func (h *Handle) carry(ports []BridgePort) error {
 		}
 	}
 	return explainPort(h.raw.Do(looks...), ports)
+}
+
+// longSegments are requests for the bridges of ports, which are refused for as long as one of
+// a bridge's ports is a tap: the kernel has set the bridge a limit then (br_set_gso_limits).
+func longSegments(ports []BridgePort) []*nl.NetlinkRequest {
+	var requests []*nl.NetlinkRequest
+	for i, p := range ports {
+		if slices.ContainsFunc(ports[:i], func(other BridgePort) bool { return other.Bridge == p.Bridge }) {
+			continue
+		}
+		requests = append(requests, rtnl.Optional(rtnl.TakeLongSegments(p.Bridge)))
+	}
+	return requests
 }
 
 // insider is where the inner end of a port is.
@@ -159,7 +174,8 @@ func vethRequest(master int, port string, inner Peer) *nl.NetlinkRequest {
 	if inner.MTU != 0 {
 		req.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(inner.MTU))))
 	}
-	for _, a := range rtnl.OneQueue() {
+	// The inner end does not send any: they may leave the host by an interface that does not take them.
+	for _, a := range append(rtnl.OneQueue(), rtnl.LongSegments()) {
 		req.AddData(a)
 	}
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)

@@ -26,6 +26,28 @@ func Bridge(name string, mac net.HardwareAddr) *nl.NetlinkRequest {
 	return req
 }
 
+// longest is what an interface with LongSegments takes at once, in bytes: more gains little.
+// Else it is 64 KiB, what the length field of IPv4 can say.
+const longest = 256 << 10
+
+// LongSegments is an attribute of an interface that takes segments of a TCP connection by
+// IPv4 longer than a packet can be (BIG TCP, Linux 6.3; older kernels do not read it). All
+// interfaces on the way have to: one that does not has the kernel cut them into packets, which
+// takes five times as long as to cut them into shorter segments at their origin.
+func LongSegments() *nl.RtAttr {
+	return nl.NewRtAttr(unix.IFLA_GSO_IPV4_MAX_SIZE, nl.Uint32Attr(longest))
+}
+
+// TakeLongSegments gives LongSegments to the link of that name. It is EINVAL for one that is
+// unable to take them, as a tap is and a bridge of which that is a port.
+func TakeLongSegments(name string) *nl.NetlinkRequest {
+	req := Request(unix.RTM_NEWLINK, 0)
+	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
+	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
+	req.AddData(LongSegments())
+	return req
+}
+
 // OneQueue are attributes of an end of a veth pair, made with the one queue of each direction
 // that it uses. Else the kernel makes one for each processor, takes the others away again,
 // and waits each time until nobody uses them (veth_init_queues of drivers/net/veth.c).
