@@ -31,6 +31,7 @@ type BridgeSpec struct {
 // floods multicast, which neighbour discovery needs where nobody queries.
 func (h *Handle) EnsureBridge(s BridgeSpec) error {
 	have, err := h.Interface(s.Name)
+	adopted := err == nil
 	switch {
 	case errdefs.IsNotFound(err):
 		if err := h.raw.Do(rtnl.Bridge(s.Name, s.MAC.HardwareAddr())); err != nil {
@@ -51,12 +52,12 @@ func (h *Handle) EnsureBridge(s BridgeSpec) error {
 	if err != nil {
 		return err
 	}
-	ports, err := h.Ports(s.Name) // of an earlier release, which did not let them take long segments
-	if err != nil {
-		return err
-	}
-	for _, p := range ports {
-		requests = append(requests, rtnl.Optional(rtnl.TakeLongSegments(p.Name)))
+	if adopted {
+		long, err := h.longPorts(s.Name)
+		if err != nil {
+			return err
+		}
+		requests = append(requests, long...)
 	}
 	if err := h.raw.Do(requests...); err != nil {
 		return fmt.Errorf("bridge %s: %w", s.Name, rtnl.KindOf(err))
@@ -190,6 +191,20 @@ func (h *Handle) bridgeRepairs(index int, s BridgeSpec) ([]*nl.NetlinkRequest, e
 		if !slices.Contains(have, a) {
 			requests = append(requests, rtnl.Address(unix.RTM_NEWADDR, index, a))
 		}
+	}
+	return requests, nil
+}
+
+// longPorts are requests that let the ports of a bridge take long segments: those of an
+// earlier release do not.
+func (h *Handle) longPorts(bridge string) ([]*nl.NetlinkRequest, error) {
+	ports, err := h.Ports(bridge)
+	if err != nil {
+		return nil, err
+	}
+	var requests []*nl.NetlinkRequest
+	for _, p := range ports {
+		requests = append(requests, rtnl.Optional(rtnl.TakeLongSegments(p.Name)))
 	}
 	return requests, nil
 }
