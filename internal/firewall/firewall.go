@@ -314,18 +314,20 @@ func (n *Network) removeFound() (err error) {
 
 // removeElements removes those of the network's elements that are not to stay.
 func (n *Network) removeElements(stay []element) error {
-	return n.kernel.Tables(func(c *nftables.Conn) error {
+	var own []element
+	err := n.kernel.Settled(func(c *nftables.Conn) error {
 		present, err := ruleset.Present(c)
-		if err != nil {
-			return err
+		if err == nil {
+			own, err = n.ownElements(c, present)
 		}
-		own, err := n.ownElements(c, present)
-		if err != nil {
-			return err
-		}
-		stays := idsOf(stay)
-		return connection.Remove(c, slices.DeleteFunc(own, func(e element) bool { return stays[idOf(e.Set, e.Value.Key)] }))
+		return err
 	})
+	if err != nil {
+		return err
+	}
+	stays := idsOf(stay)
+	gone := slices.DeleteFunc(own, func(e element) bool { return stays[idOf(e.Set, e.Value.Key)] })
+	return n.kernel.Tables(func(c *nftables.Conn) error { return connection.Remove(c, gone) })
 }
 
 // removeTables removes the tables unless another network is in them.

@@ -243,8 +243,10 @@ func (n *Network) adopt(live []Port) error {
 			owners[a] = p.Interface
 		}
 	}
-	published := map[string][]Forward{}
-	err := n.kernel.Tables(func(c *nftables.Conn) error {
+	// Nobody else changes what is the network's: what was seen once is there, whatever a later
+	// look has missed.
+	found := map[Forward]string{}
+	err := n.kernel.Settled(func(c *nftables.Conn) error {
 		for _, name := range mapsOfForwards {
 			all, err := c.GetSetElements(ruleset.Inet(name))
 			if err != nil {
@@ -253,7 +255,7 @@ func (n *Network) adopt(live []Port) error {
 			for _, e := range all {
 				f, ok := forwardOf(name, e)
 				if owner := owners[f.Target.Addr()]; ok && owner != "" && e.Comment == n.config.Network {
-					published[owner] = append(published[owner], f)
+					found[f] = owner
 				}
 			}
 		}
@@ -261,6 +263,10 @@ func (n *Network) adopt(live []Port) error {
 	})
 	if err != nil {
 		return err
+	}
+	published := map[string][]Forward{}
+	for f, owner := range found {
+		published[owner] = append(published[owner], f)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -150,3 +150,44 @@ func TestManyPortsOfOneOwner(t *testing.T) {
 		t.Errorf("want nothing but port 20001 of network two, got\n%.400s", got)
 	}
 }
+
+// A process that takes over keeps all that is published, though others publish meanwhile: a
+// list of the kernel's that comes in parts lacks some of it then.
+func TestTakeOverAmongChanges(t *testing.T) {
+	t.Parallel()
+	const many = 1500
+	ns := netnstest.New(t)
+	before, other := network(ns, "one", firewall.NAT), network(ns, "two", firewall.NAT)
+	must(t, before.Ensure())
+	must(t, other.Ensure())
+	must(t, before.Admit(port("0")))
+	var all []firewall.Forward
+	for i := range many {
+		all = append(all, forward("tcp", fmt.Sprintf("0.0.0.0:%d", 20000+i), "10.9.0.2:80"))
+	}
+	must(t, before.Publish(port("0").Interface, all))
+
+	stop, stopped := make(chan struct{}), make(chan error)
+	go func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				stopped <- nil
+				return
+			default:
+			}
+			if err := other.Publish("b", []firewall.Forward{forward("tcp", fmt.Sprintf("0.0.0.0:%d", 1000+i%many), "10.8.0.2:80")}); err != nil {
+				stopped <- err
+				return
+			}
+		}
+	}()
+	for range 3 {
+		must(t, network(ns, "one", firewall.NAT).EnsurePorts([]firewall.Port{port("0")}))
+	}
+	close(stop)
+	must(t, <-stopped)
+	if got := strings.Count(published(t, ns), "10.9.0.2 . 80"); got != many {
+		t.Errorf("%d ports are published, want %d", got, many)
+	}
+}

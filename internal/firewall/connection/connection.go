@@ -21,7 +21,8 @@ import (
 type Connection struct {
 	namespace *netns.Namespace
 	tables    *nftables.Conn  // nil: not open
-	elements  *nftables.Conn  // by the socket of tables; nil: not open
+	wire      *wire           // the socket of tables; nil: not open
+	elements  *nftables.Conn  // by wire; nil: not open
 	flows     *netlink.Handle // nil: not open
 }
 
@@ -38,7 +39,7 @@ func (c *Connection) Close() error {
 	if c.flows != nil {
 		c.flows.Close()
 	}
-	c.tables, c.elements, c.flows = nil, nil, nil
+	c.tables, c.wire, c.elements, c.flows = nil, nil, nil, nil
 	return err
 }
 
@@ -85,7 +86,7 @@ func (c *Connection) open() error {
 	if err != nil {
 		return errors.Join(err, tables.CloseLasting())
 	}
-	c.tables, c.elements = tables, elements
+	c.tables, c.wire, c.elements = tables, w, elements
 	return nil
 }
 
