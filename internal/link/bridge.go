@@ -52,12 +52,14 @@ func (h *Handle) EnsureBridge(s BridgeSpec) error {
 	if err != nil {
 		return err
 	}
-	if adopted {
-		long, err := h.longPorts(s.Name)
+	if adopted { // with ports of an earlier release, which do not take them
+		ports, err := h.Ports(s.Name)
 		if err != nil {
 			return err
 		}
-		requests = append(requests, long...)
+		for _, p := range ports {
+			requests = append(requests, rtnl.TakeLongSegments(p.Name)...)
+		}
 	}
 	if err := h.raw.Do(requests...); err != nil {
 		return fmt.Errorf("bridge %s: %w", s.Name, rtnl.KindOf(err))
@@ -191,20 +193,6 @@ func (h *Handle) bridgeRepairs(index int, s BridgeSpec) ([]*nl.NetlinkRequest, e
 		if !slices.Contains(have, a) {
 			requests = append(requests, rtnl.Address(unix.RTM_NEWADDR, index, a))
 		}
-	}
-	return requests, nil
-}
-
-// longPorts are requests that let the ports of a bridge take long segments: those of an
-// earlier release do not.
-func (h *Handle) longPorts(bridge string) ([]*nl.NetlinkRequest, error) {
-	ports, err := h.Ports(bridge)
-	if err != nil {
-		return nil, err
-	}
-	var requests []*nl.NetlinkRequest
-	for _, p := range ports {
-		requests = append(requests, rtnl.Optional(rtnl.TakeLongSegments(p.Name)))
 	}
 	return requests, nil
 }

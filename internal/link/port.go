@@ -3,7 +3,6 @@ package link
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -92,15 +91,15 @@ func (h *Handle) removePorts(ports []BridgePort) error {
 // kernel act on that now: it does so before it answers a request for the link
 // (rtnl_getlink), else when it comes to it, and drops frames until then.
 func (h *Handle) carry(ports []BridgePort) error {
-	names := make([]string, len(ports))
+	names, bridges := make([]string, len(ports)), make([]string, len(ports))
 	looks := make([]*nl.NetlinkRequest, len(ports))
 	inner := map[insider][]*nl.NetlinkRequest{}
 	for i, p := range ports {
-		names[i], looks[i] = p.Port, rtnl.Get(p.Port)
+		names[i], bridges[i], looks[i] = p.Port, p.Bridge, rtnl.Get(p.Port)
 		at := insider{p.Inner.Namespace, p.Inner.Links}
 		inner[at] = append(inner[at], rtnl.Up(p.Inner.Name), rtnl.Get(p.Inner.Name))
 	}
-	if err := h.upWithoutIPv6(names, longSegments(ports)...); err != nil {
+	if err := h.upWithoutIPv6(names, rtnl.TakeLongSegments(bridges...)...); err != nil {
 		return explainPort(err, ports)
 	}
 	for at, requests := range inner {
@@ -109,19 +108,6 @@ func (h *Handle) carry(ports []BridgePort) error {
 		}
 	}
 	return explainPort(h.raw.Do(looks...), ports)
-}
-
-// longSegments are requests for the bridges of ports, which are refused for as long as one of
-// a bridge's ports is a tap: the kernel has set the bridge a limit then (br_set_gso_limits).
-func longSegments(ports []BridgePort) []*nl.NetlinkRequest {
-	var requests []*nl.NetlinkRequest
-	for i, p := range ports {
-		if slices.ContainsFunc(ports[:i], func(other BridgePort) bool { return other.Bridge == p.Bridge }) {
-			continue
-		}
-		requests = append(requests, rtnl.Optional(rtnl.TakeLongSegments(p.Bridge)))
-	}
-	return requests
 }
 
 // insider is where the inner end of a port is.

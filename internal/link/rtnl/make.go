@@ -2,6 +2,7 @@ package rtnl
 
 import (
 	"net"
+	"slices"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -38,14 +39,19 @@ func LongSegments() *nl.RtAttr {
 	return nl.NewRtAttr(unix.IFLA_GSO_IPV4_MAX_SIZE, nl.Uint32Attr(longest))
 }
 
-// TakeLongSegments gives LongSegments to the link of that name. It is EINVAL for one that is
-// unable to take them, as a tap is and a bridge of which that is a port.
-func TakeLongSegments(name string) *nl.NetlinkRequest {
-	req := Request(unix.RTM_NEWLINK, 0)
-	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
-	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
-	req.AddData(LongSegments())
-	return req
+// TakeLongSegments are requests that give LongSegments to the links of those names, once to each.
+// They may be refused: by a tap, and by a bridge for as long as one is a port of it, as the kernel
+// has set that a limit then (br_set_gso_limits).
+func TakeLongSegments(names ...string) []*nl.NetlinkRequest {
+	var all []*nl.NetlinkRequest
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
+		req := Request(unix.RTM_NEWLINK, 0)
+		req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
+		req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
+		req.AddData(LongSegments())
+		all = append(all, Optional(req))
+	}
+	return all
 }
 
 // OneQueue are attributes of an end of a veth pair, made with the one queue of each direction
