@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -74,7 +75,9 @@ func (c *Collection[T]) List() ([]T, error) {
 		all := map[string][]byte{}
 		if b != nil {
 			_ = b.ForEach(func(id, data []byte) error { // which returns what this does
-				all[string(id)] = data
+				if !bytes.Equal(id, witnessID) {
+					all[string(id)] = data
+				}
 				return nil
 			})
 		}

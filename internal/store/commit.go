@@ -3,8 +3,11 @@ package store
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
 	"sync"
 
+	"github.com/containerd/errdefs"
 	"go.etcd.io/bbolt"
 
 	"patchbay.dev/patchbay/internal/random"
@@ -17,13 +20,15 @@ import (
 // A change goes to the journal, by one write. What has no room there goes to the database,
 // together with all that is in the journal, by one transaction, which
 // begins a new generation of the journal: it is empty from then on. So a change costs the database's
-// transaction, two waits for the disk and five pages, only now and then.
+// transaction, two waits for the disk and five pages, only now and then. So does the first change after
+// the store is opened, with which the database gets its mark.
 type commits struct {
 	db      *bbolt.DB
 	pending pending // what the journal has
 
 	writing sync.Mutex       // held by who writes, for itself and for others
 	journal *journal.Journal // guarded by writing; nil: none can be written
+	marked  bool             // the database says that the journal belongs to it; guarded by writing
 	mu      sync.Mutex
 	waiting []*change // guarded by mu
 }
@@ -42,32 +47,36 @@ type record struct {
 	Value      json.RawMessage `json:"value,omitempty"`
 }
 
-// Where the database has the generation of the journal that it is followed by.
-var (
-	journalBucket = []byte(".journal") // no collection has a name with a dot
-	generationKey = []byte("generation")
-)
-
 // openJournal takes up what the journal at path has, and makes it if there is none. Without one all goes to
 // the database, as long as it takes anything.
 func (c *commits) openJournal(path string) error {
-	g, err := c.generation()
+	m, err := readMark(c.db)
 	if err != nil {
 		return err
 	}
-	j, entries, err := journal.Open(path, g)
+	if _, err := os.Stat(path); m.journal && errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("changes are in %s, which is not there: put it back, or make an empty file of that name to go on without them: %w", path, errdefs.ErrDataLoss)
+	}
+	j, entries, err := journal.Open(path, m.generation)
 	if j == nil && !unwritable(err) {
 		return err
 	}
+	var newer []record
 	for _, e := range entries {
 		var records []record
 		if err := json.Unmarshal(e, &records); err != nil {
-			return errors.Join(err, c.close())
+			err = fmt.Errorf("%s: put a copy of it and of the store back: %w: %w", path, err, errdefs.ErrDataLoss)
+			if j != nil {
+				err = errors.Join(err, j.Close())
+			}
+			return err
 		}
-		c.pending.add(records)
+		newer = append(newer, records...)
 	}
+	c.pending.add(newer)
+	c.marked = m.journal
 	c.journal = j
-	if j != nil && g == (journal.Generation{}) {
+	if j != nil && m.generation == (journal.Generation{}) {
 		if err := c.merge(nil); !unwritable(err) {
 			return err
 		}
@@ -75,17 +84,6 @@ func (c *commits) openJournal(path string) error {
 		return j.Close()
 	}
 	return nil
-}
-
-// generation is the one that the database is followed by; none: zeros.
-func (c *commits) generation() (g journal.Generation, err error) {
-	err = c.db.View(func(tx *bbolt.Tx) error {
-		if b := tx.Bucket(journalBucket); b != nil {
-			copy(g[:], b.Get(generationKey))
-		}
-		return nil
-	})
-	return g, err
 }
 
 // commit does a change; it is on disk when commit returns nil. One that fails costs the others nothing.
@@ -129,7 +127,7 @@ var errNoJournal = errors.New("there is no journal")
 
 // append writes records to the journal.
 func (c *commits) append(records []record) error {
-	if c.journal == nil {
+	if c.journal == nil || !c.marked {
 		return errNoJournal
 	}
 	entry, err := json.Marshal(records)
@@ -143,14 +141,15 @@ func (c *commits) append(records []record) error {
 }
 
 // merge writes what the journal has to the database, and then records.
-func (c *commits) merge(records []record) error {
-	var g journal.Generation
-	random.Read(g[:])
+func (c *commits) merge(records []record) error { return c.empty(records, c.journal != nil) }
+
+// empty writes what the journal has to the database, and then records, and whether there will be
+// changes in the journal.
+func (c *commits) empty(records []record, goesOn bool) error {
+	m := mark{journal: goesOn}
+	random.Read(m.generation[:])
 	err := c.db.Update(func(tx *bbolt.Tx) error {
-		b, err := tx.CreateBucketIfNotExists(journalBucket)
-		if err == nil {
-			err = b.Put(generationKey, g[:])
-		}
+		err := m.write(tx)
 		for _, r := range append(c.pending.all(), records...) {
 			if err == nil {
 				err = r.apply(tx)
@@ -162,8 +161,9 @@ func (c *commits) merge(records []record) error {
 		return err
 	}
 	c.pending.clear()
+	c.marked = goesOn
 	if c.journal != nil {
-		c.journal.Restart(g)
+		c.journal.Restart(m.generation)
 	}
 	return nil
 }
@@ -184,8 +184,8 @@ func (r record) apply(tx *bbolt.Tx) error {
 func (c *commits) close() error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	if len(c.pending.all()) > 0 {
-		if err := c.merge(nil); err != nil && !unwritable(err) {
+	if c.marked || len(c.pending.all()) > 0 {
+		if err := c.empty(nil, false); err != nil && !unwritable(err) {
 			return err
 		}
 	}

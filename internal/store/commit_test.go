@@ -85,11 +85,11 @@ func TestChangesShareAWrite(t *testing.T) {
 			t.Errorf("change %d: %v, want it in the store and on disk", i, errs[i])
 		}
 	}
-	g, err := s.commits.generation()
+	m, err := readMark(s.db)
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, entries, err := journal.Open(snapshot(t, path)+journalSuffix, g)
+	j, entries, err := journal.Open(snapshot(t, path)+journalSuffix, m.generation)
 	if err != nil || len(entries) != 1 {
 		t.Fatalf("%d entries in the journal, %v, want one for all", len(entries), err)
 	}
