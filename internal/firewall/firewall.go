@@ -16,12 +16,14 @@
 package firewall
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/google/nftables"
@@ -183,25 +185,43 @@ func (n *Network) ensure() error {
 	return nil
 }
 
+// patience is how long a network waits for another one that makes the tables: several times as long as
+// that takes on a busy machine.
+const patience = 2 * time.Second
+
 // apply adds what is the network's, and before that the tables and their rules unless
 // they are there, or those of a later release are.
 func (n *Network) apply(plain bool) error {
-	// Of all networks that miss the tables one makes them. That all did would be told to all, for
-	// whom it is a removal of rules, which they look into.
-	var unlock func()
-	for unlock == nil {
-		err := n.add(plain)
-		if !errors.Is(err, unix.ENOENT) {
-			return err
-		}
-		if unlock, err = netns.Alone(n.config.Namespace); err != nil {
-			return err
-		}
-	}
-	defer unlock()
-	if err := n.add(plain); !errors.Is(err, unix.ENOENT) { // somebody was quicker
+	err := n.add(plain)
+	if !errors.Is(err, unix.ENOENT) {
 		return err
 	}
+	// Of all networks that miss the tables one makes them. That all did would be told to all, for
+	// whom it is a removal of rules, which they look into.
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for errors.Is(err, unix.ENOENT) {
+		unlock, locking := netns.Alone(ctx, n.config.Namespace)
+		switch {
+		case errors.Is(locking, context.DeadlineExceeded):
+			n.config.Log.Warn("the tables of the packet filter are made beside another process", "error", locking)
+			return n.make(plain)
+		case locking != nil:
+			return locking
+		case unlock != nil:
+			defer unlock()
+			if err = n.add(plain); errors.Is(err, unix.ENOENT) { // else somebody was quicker
+				return n.make(plain)
+			}
+			return err
+		}
+		err = n.add(plain)
+	}
+	return err
+}
+
+// make makes the tables and their rules, and adds what is the network's.
+func (n *Network) make(plain bool) error {
 	return n.kernel.Tables(func(c *nftables.Conn) error {
 		for _, t := range ruleset.Tables(plain) {
 			if err := t.Add(c); err != nil {

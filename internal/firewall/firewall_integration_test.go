@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -332,5 +334,46 @@ func TestOthersChangesWakeNobody(t *testing.T) {
 			t.Errorf("%s of the network was removed: nothing is told of it", what)
 		}
 		watch.Close()
+	}
+}
+
+// A process that is stopped while it makes the tables keeps nobody else from it for long: it has
+// the lock of the namespace.
+func TestEnsureBesideAStoppedProcess(t *testing.T) {
+	t.Parallel()
+	ns := netnstest.New(t)
+	holder := exec.Command("flock", "--no-fork", fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), ns.FD()), "cat")
+	in, err := holder.StdinPipe()
+	must(t, err)
+	out, err := holder.StdoutPipe()
+	must(t, err)
+	must(t, holder.Start())
+	t.Cleanup(func() { _ = holder.Process.Kill(); _ = holder.Wait() })
+	_, err = in.Write([]byte("x"))
+	must(t, err)
+	_, err = io.ReadFull(out, make([]byte, 1)) // it has the lock
+	must(t, err)
+	must(t, holder.Process.Signal(unix.SIGSTOP))
+
+	var log bytes.Buffer
+	var all []*firewall.Network
+	for i := range 3 {
+		c := firewall.Config{Network: fmt.Sprintf("0123456789abcde%d", i), Bridge: fmt.Sprintf("pb-0123456%d", i), Reach: firewall.NAT, Namespace: ns}
+		if i == 0 {
+			c.Log = slog.New(slog.NewTextHandler(&log, nil))
+		}
+		all = append(all, firewall.New(c))
+	}
+	must(t, all[0].Ensure())
+	if want := fmt.Sprintf("process %d (cat)", holder.Process.Pid); !strings.Contains(log.String(), want) {
+		t.Errorf("logged: %q, want the holder named: %s", log.String(), want)
+	}
+	for _, n := range all[1:] {
+		must(t, n.Ensure())
+	}
+	for i, n := range all {
+		if faults := n.Faults(); len(faults) > 0 {
+			t.Errorf("network %d: %v", i, faults)
+		}
 	}
 }

@@ -7,7 +7,6 @@ package netns
 import (
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"sync"
 
@@ -95,40 +94,6 @@ func (n *Namespace) Do(f func() error) error {
 		}
 		return f()
 	})
-}
-
-// Alone takes the lock of a namespace, or where that is nil of the caller's, which is among
-// processes (flock(2)) and ends with its holder, however that ends. Where somebody else has it, it waits until
-// nobody does and returns nil: all who have waited go on at once, none of them with the lock.
-func Alone(n *Namespace) (unlock func(), err error) {
-	path := current
-	if n != nil {
-		path = n.Path()
-	}
-	f, err := os.Open(path) // a file of its own: locks are of open files
-	if err != nil {
-		return nil, fmt.Errorf("lock network namespace: %w", err)
-	}
-	err = lock(f, unix.LOCK_EX|unix.LOCK_NB)
-	if err == nil {
-		return func() { _ = f.Close() }, nil // of a file that nothing was written to
-	}
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = lock(f, unix.LOCK_SH)
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, fmt.Errorf("lock network namespace: %w", err)
-	}
-	return nil, nil
-}
-
-func lock(f *os.File, how int) error {
-	for {
-		err := unix.Flock(int(f.Fd()), how)
-		if !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
 }
 
 // home opens the namespace of the process: that of every thread that no goroutine is

@@ -3,15 +3,17 @@
 package netns_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 
@@ -131,64 +133,72 @@ func TestOpenPathErrors(t *testing.T) {
 	}
 }
 
+// patient is a context that counts how often somebody waits for its end.
+type patient struct {
+	context.Context
+	waits chan<- struct{}
+}
+
+func (p patient) Done() <-chan struct{} {
+	select {
+	case p.waits <- struct{}{}:
+	default:
+	}
+	return p.Context.Done()
+}
+
 // The lock of a namespace is nobody else's while one has it, and who waits for it goes on without.
 func TestAlone(t *testing.T) {
 	t.Parallel()
 	ns, other := open(t, netns.New), open(t, netns.New)
 	again := open(t, func() (*netns.Namespace, error) { return netns.OpenPath(ns.Path()) })
-	unlock, err := netns.Alone(ns)
+	unlock, err := netns.Alone(t.Context(), ns)
 	if err != nil || unlock == nil {
 		t.Fatalf("a lock that nobody has: held %t, error %v", unlock != nil, err)
 	}
-	if elsewhere, err := netns.Alone(other); err != nil || elsewhere == nil {
+	if elsewhere, err := netns.Alone(t.Context(), other); err != nil || elsewhere == nil {
 		t.Errorf("that of another namespace: held %t, error %v", elsewhere != nil, err)
 	} else {
 		elsewhere()
 	}
-	got := make(chan bool, 4)
-	for range cap(got) {
+	const all = 4
+	got := make(chan bool, all)
+	for range all {
+		waits := make(chan struct{}, 1)
 		go func() {
-			unlock, err := netns.Alone(again)
+			unlock, err := netns.Alone(patient{t.Context(), waits}, again)
 			if err != nil {
 				t.Error(err)
 			}
 			got <- unlock != nil
 		}()
+		<-waits
 	}
-	for range cap(got) {
-		if unlock != nil {
-			waiting(t, cap(got))
-			unlock()
-			unlock = nil
-		}
+	unlock()
+	for range all {
 		if <-got {
 			t.Error("who has waited has the lock")
 		}
 	}
-	if unlock, err = netns.Alone(again); err != nil || unlock == nil {
+	if unlock, err = netns.Alone(t.Context(), again); err != nil || unlock == nil {
 		t.Fatalf("afterwards: held %t, error %v", unlock != nil, err)
 	}
 	unlock()
 }
 
-// waiting returns when that many locks of files are waited for by this process (proc_locks(5)).
-func waiting(t *testing.T, want int) {
-	t.Helper()
-	for {
-		locks, err := os.ReadFile("/proc/locks")
-		if err != nil {
-			t.Fatal(err)
-		}
-		n := 0
-		for line := range strings.Lines(string(locks)) {
-			fields := strings.Fields(line)
-			if len(fields) > 5 && fields[1] == "->" && fields[5] == strconv.Itoa(os.Getpid()) {
-				n++
-			}
-		}
-		if n >= want {
-			return
-		}
-		runtime.Gosched()
+// Nobody waits for ever for a lock whose holder stands still, and all are told who that is.
+func TestAloneBesideAStoppedHolder(t *testing.T) {
+	t.Parallel()
+	ns := open(t, netns.New)
+	unlock, err := netns.Alone(t.Context(), ns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	again, err := netns.Alone(ctx, ns)
+	if again != nil || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), fmt.Sprintf("process %d (", os.Getpid())) {
+		t.Errorf("held %t, error %v, want that of the deadline, naming process %d", again != nil, err, os.Getpid())
 	}
 }
