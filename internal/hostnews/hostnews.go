@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,8 +22,11 @@ import (
 	"patchbay.dev/patchbay/internal/subscription"
 )
 
-// Version is that of the form of an Interest. A listener has no ear for another one.
-const Version = 1
+// Version is that of the form of an Interest and of what follows it. A listener has no ear for another one.
+const Version = 2
+
+// Verb is the argument of a program that is to be a listener; the directory of its place comes after it.
+const Verb = "listen"
 
 // Interest is what somebody wants to hear of; the client sends it as JSON, one datagram, and
 // perhaps others later, which replace it.
@@ -37,13 +41,18 @@ type Interest struct {
 	Owner string `json:"owner,omitempty"`
 	// Prefixes asks for addresses and routes that overlap one of them.
 	Prefixes []netip.Prefix `json:"prefixes,omitempty"`
+	// Question asks for a Ready and nothing else: what was of interest is so still.
+	Question bool `json:"question,omitempty"`
 }
 
 // What a listener sends beside the kernel's messages: the types of control messages of
 // netlink(7).
 const (
-	// Ready is the first one: from now on the client is told.
+	// Ready is the first one: from now on the client is told. It also answers a Question.
 	Ready = unix.NLMSG_DONE
+	// Watch asks the client to see to it that the listener answers, whose process the
+	// message names (nlmsg_pid).
+	Watch = unix.NLMSG_NOOP
 	// Lost says that messages were lost.
 	Lost = unix.NLMSG_OVERRUN
 )
@@ -95,6 +104,23 @@ func (p Place) ask(i Interest) (*subscription.Subscription, error) {
 		return nil, err
 	}
 	return p.dial(i)
+}
+
+// kill kills the listener of the place if that is what a process is: its number may be another one's by now.
+func (p Place) kill(pid int) error {
+	process, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return fmt.Errorf("process %d: %w", pid, err)
+	}
+	defer unix.Close(process)
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		return err
+	}
+	if !strings.HasSuffix(string(line), "\x00"+Verb+"\x00"+p.Directory+"\x00") {
+		return fmt.Errorf("process %d: is no listener of %s: %w", pid, p.Directory, os.ErrNotExist)
+	}
+	return unix.PidfdSendSignal(process, unix.SIGKILL, nil, 0)
 }
 
 func (p Place) dial(i Interest) (*subscription.Subscription, error) {

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // Another program that loads its rules anew flushes those of everybody. Patchbay puts its
@@ -124,6 +126,59 @@ func TestManyNetworksHaveOneListener(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(h.runRoot, "listener.sock")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the listener's socket is left: %v", err)
 	}
+}
+
+// A listener that is stopped leaves its networks deaf until one of them finds that it does not answer.
+func TestStoppedListenerIsReplaced(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	const networks = 20
+	for i := range networks {
+		h.patchbay("network", "create", fmt.Sprintf("n%d", i))
+	}
+	found := h.listeners()
+	if len(found) != 1 {
+		t.Fatalf("the listeners are %v, want one", found)
+	}
+	stopProcess(t, found[0])
+	h.must(h.command(h.ns, "nft", "flush", "ruleset"))
+	h.foreignRules()
+	eventually(t, 2*settle, func() error { return h.allServe(networks) })
+	if left := h.listeners(); len(left) != 0 {
+		t.Errorf("the stopped listener %v is still there", left)
+	}
+	h.patchbay("network", "create", "later")
+	if left := h.listeners(); len(left) != 1 || left[0] == found[0] {
+		t.Errorf("after that the listeners are %v, want another one", left)
+	}
+}
+
+// A plugin that is stopped keeps no other network from repairing the tables, nor does whoever
+// has the lock without which one plugin makes them.
+func TestStoppedPluginKeepsNobody(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	for i := range 4 {
+		h.patchbay("network", "create", fmt.Sprintf("n%d", i))
+	}
+	holder := h.start(h.ns, strings.NewReader(""), "flock", "--no-fork", "/proc/self/ns/net", "sleep", "1000")
+	t.Cleanup(func() {
+		holder.Process.Kill()
+		h.wait(holder)
+	})
+	eventually(t, settle, func() error { // it becomes that when it has the lock
+		name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", holder.Process.Pid))
+		if err == nil && string(name) != "sleep\n" {
+			err = fmt.Errorf("the holder of the lock is %s", name)
+		}
+		return err
+	})
+	stopped := h.network("n0").Status.PluginPID
+	stopProcess(t, stopped)
+	defer unix.Kill(stopped, unix.SIGCONT)
+	h.must(h.command(h.ns, "nft", "flush", "ruleset"))
+	h.foreignRules()
+	eventually(t, settle, func() error { return h.allServe(4) }) // the default network is one more
 }
 
 // allServe fails unless all bridges of so many networks are in the packet filter.

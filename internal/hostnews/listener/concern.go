@@ -3,6 +3,7 @@ package listener
 import (
 	"bytes"
 	"encoding/binary"
+	"os"
 	"slices"
 	"syscall"
 
@@ -58,4 +59,9 @@ func message(m syscall.NetlinkMessage) []byte {
 // control is a message of a type alone.
 func control(kind uint16) []byte {
 	return message(syscall.NetlinkMessage{Header: syscall.NlMsghdr{Len: unix.SizeofNlMsghdr, Type: kind}})
+}
+
+// request is control with the process that it is about: this one.
+func request(kind uint16) []byte {
+	return message(syscall.NetlinkMessage{Header: syscall.NlMsghdr{Len: unix.SizeofNlMsghdr, Type: kind, Pid: uint32(os.Getpid())}})
 }

@@ -32,13 +32,19 @@ type listener struct {
 	mu      sync.Mutex
 	clients map[*client]hostnews.Interest // guarded by mu; those that have said what they want
 	present int                           // guarded by mu; all clients
+	// watchers are those that see to it that the listener answers, by their processes; guarded by mu.
+	watchers map[int]*client
 }
+
+// enoughWatchers is how many processes watch the listener, of which one may be stopped too.
+const enoughWatchers = 2
 
 // client is somebody who asks.
 type client struct {
 	connection *net.UnixConn
 	raw        syscall.RawConn
 	pid        int
+	ready      bool // has been told that it is heard for; guarded by listener.mu
 }
 
 // news is a message and whom it concerns.
@@ -53,7 +59,7 @@ const lonely = 10 * time.Second
 // Serve hears for those who dial a socket until there has been one and none is left; the
 // socket is removed then.
 func Serve(place hostnews.Place, socket *net.UnixListener) error {
-	l := &listener{socket: socket, clients: map[*client]hostnews.Interest{}}
+	l := &listener{socket: socket, clients: map[*client]hostnews.Interest{}, watchers: map[int]*client{}}
 	socket.SetUnlinkOnClose(false) // that is done with the lock held
 	defer l.close()
 	var err error
@@ -156,9 +162,8 @@ func (l *listener) converse(connection *net.UnixConn) error {
 	if err != nil {
 		return err
 	}
-	c := &client{connection, raw, who.PID}
+	c := &client{connection: connection, raw: raw, pid: who.PID}
 	defer l.forget(c)
-	ready := false
 	buffer := make([]byte, 4096)
 	for {
 		n, err := connection.Read(buffer)
@@ -173,13 +178,21 @@ func (l *listener) converse(connection *net.UnixConn) error {
 			return fmt.Errorf("version %d, network namespace %d: want %d, %d: %w",
 				wish.Version, wish.Namespace, hostnews.Version, l.namespace, errors.ErrUnsupported)
 		}
-		l.mu.Lock()
+		l.heed(c, wish)
+	}
+}
+
+// heed takes a client's wish.
+func (l *listener) heed(c *client, wish hostnews.Interest) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !wish.Question {
 		l.clients[c] = wish
-		l.mu.Unlock()
-		if !ready {
-			c.send(control(hostnews.Ready))
-			ready = true
-		}
+	}
+	if wish.Question || !c.ready {
+		c.send(control(hostnews.Ready))
+		c.ready = true
+		l.appoint()
 	}
 }
 
@@ -187,6 +200,26 @@ func (l *listener) forget(c *client) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.clients, c)
+	if l.watchers[c.pid] == c {
+		delete(l.watchers, c.pid)
+		l.appoint()
+	}
+}
+
+// appoint sees that there are enough watchers, if there are as many processes. Callers hold mu.
+func (l *listener) appoint() {
+	if len(l.watchers) >= enoughWatchers {
+		return
+	}
+	for c := range l.clients {
+		if c.ready && l.watchers[c.pid] == nil {
+			l.watchers[c.pid] = c
+			c.send(request(hostnews.Watch))
+		}
+		if len(l.watchers) == enoughWatchers {
+			return
+		}
+	}
 }
 
 // hear tells of a subscription until it is closed.

@@ -262,3 +262,62 @@ func TestSendsAway(t *testing.T) {
 		s.Close()
 	}
 }
+
+// TestWatchers: of each process one client is asked to watch the listener, another one when that ends,
+// and who asks is answered.
+func TestWatchers(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	_, stop := h.network(t, one) // begins the listener
+	var s [2]*subscription.Subscription
+	say := func(s *subscription.Subscription, i hostnews.Interest) {
+		t.Helper()
+		i.Version = hostnews.Version
+		netnstest.Do(t, h.Namespace, func() (err error) {
+			i.Namespace, err = hostnews.Namespace()
+			return err
+		})
+		data, err := json.Marshal(i)
+		if err == nil {
+			err = s.Write(data)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	hear := func(s *subscription.Subscription, kind uint16) {
+		t.Helper()
+		if err := s.Bound(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		messages, err := s.Receive()
+		if err != nil || messages[0].Header.Type != kind {
+			t.Fatalf("heard %+v, %v, want one of type %d", messages, err, kind)
+		}
+		if pid := messages[0].Header.Pid; kind == hostnews.Watch && pid != uint32(os.Getpid()) {
+			t.Errorf("process %d is to be watched, want that of the listener, %d", pid, os.Getpid())
+		}
+	}
+	for i := range s {
+		var err error
+		if s[i], err = subscription.Dial(h.place.Socket()); err != nil {
+			t.Fatal(err)
+		}
+		say(s[i], hostnews.Interest{})
+		hear(s[i], hostnews.Ready)
+		say(s[i], hostnews.Interest{Question: true})
+		hear(s[i], hostnews.Ready) // the network's own client is of the same process
+	}
+	stop()
+	watcher, other := s[0], s[1]
+	if err := watcher.Bound(time.Now().Add(10 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := watcher.Receive(); errors.Is(err, os.ErrDeadlineExceeded) {
+		watcher, other = other, watcher
+		hear(watcher, hostnews.Watch)
+	}
+	watcher.Close()
+	hear(other, hostnews.Watch)
+	other.Close()
+}

@@ -11,9 +11,6 @@ import (
 	"patchbay.dev/patchbay/internal/hostnews"
 )
 
-// verb is the argument of a program that is to be a listener; the place comes after it.
-const verb = "listen"
-
 // socketFD is that of the first of exec.Cmd's ExtraFiles.
 const socketFD = 3
 
@@ -27,7 +24,7 @@ func At(directory string) hostnews.Place {
 
 // Main serves as a listener, and ends the process, if that is what it was started for.
 func Main() {
-	if len(os.Args) != 3 || os.Args[1] != verb {
+	if len(os.Args) != 3 || os.Args[1] != hostnews.Verb {
 		return
 	}
 	if err := run(os.Args[2]); err != nil {
@@ -68,7 +65,7 @@ func begin(p hostnews.Place) error {
 		return err
 	}
 	defer file.Close()
-	cmd := exec.Command("/proc/self/exe", verb, p.Directory)
+	cmd := exec.Command("/proc/self/exe", hostnews.Verb, p.Directory)
 	cmd.Args[0] = os.Args[0]
 	cmd.Dir, cmd.ExtraFiles = "/", []*os.File{file}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
