@@ -68,7 +68,13 @@ type KernelTemplate struct {
 	DiskBytes   int64     `json:"diskBytes"` // that it takes
 }
 
-// HostCheck is one thing that a host has or lacks.
+// What the message of a status says of a process that does not answer.
+const (
+	PluginSilent = "its plugin does not answer"
+	HelperSilent = "its runtime helper does not answer"
+)
+
+// HostCheck is one thing that a host has or lacks, or a process of Patchbay that does not answer.
 type HostCheck struct {
 	Name   string `json:"name"`
 	OK     bool   `json:"ok"`

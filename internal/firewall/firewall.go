@@ -16,7 +16,6 @@
 package firewall
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -192,32 +191,10 @@ const patience = 2 * time.Second
 // apply adds what is the network's, and before that the tables and their rules unless
 // they are there, or those of a later release are.
 func (n *Network) apply(plain bool) error {
-	err := n.add(plain)
-	if !errors.Is(err, unix.ENOENT) {
-		return err
-	}
 	// Of all networks that miss the tables one makes them. That all did would be told to all, for
 	// whom it is a removal of rules, which they look into.
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	for errors.Is(err, unix.ENOENT) {
-		unlock, locking := netns.Alone(ctx, n.config.Namespace)
-		switch {
-		case errors.Is(locking, context.DeadlineExceeded):
-			n.config.Log.Warn("the tables of the packet filter are made beside another process", "error", locking)
-			return n.make(plain)
-		case locking != nil:
-			return locking
-		case unlock != nil:
-			defer unlock()
-			if err = n.add(plain); errors.Is(err, unix.ENOENT) { // else somebody was quicker
-				return n.make(plain)
-			}
-			return err
-		}
-		err = n.add(plain)
-	}
-	return err
+	add := func() error { return n.add(plain) }
+	return netns.Shared{Namespace: n.config.Namespace, Log: n.config.Log, Patience: patience}.Use(add, func() error { return n.make(plain) })
 }
 
 // make makes the tables and their rules, and adds what is the network's.

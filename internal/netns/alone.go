@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -17,6 +18,44 @@ const (
 	firstPause = time.Millisecond
 	longPause  = 32 * time.Millisecond
 )
+
+// Shared is something that processes of a namespace share, and that one of them makes where it is missing.
+type Shared struct {
+	Namespace *Namespace // nil: the caller's
+	// Patience bounds the wait for another process that makes it. Then it is made beside that.
+	Patience time.Duration
+	Log      *slog.Logger
+}
+
+// Use uses what is shared. The error of use is unix.ENOENT where that is missing; it is made then, unless
+// another process does, and made has it in use.
+func (s Shared) Use(use, made func() error) error {
+	err := use()
+	if !errors.Is(err, unix.ENOENT) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), s.Patience)
+	defer cancel()
+	for {
+		unlock, err := Alone(ctx, s.Namespace)
+		if errors.Is(err, context.DeadlineExceeded) {
+			s.Log.Warn("what another process is to make is made beside it", "error", err)
+			return made()
+		}
+		if err != nil {
+			return err
+		}
+		if unlock != nil {
+			defer unlock()
+		}
+		if err := use(); !errors.Is(err, unix.ENOENT) { // somebody was quicker
+			return err
+		}
+		if unlock != nil {
+			return made()
+		}
+	}
+}
 
 // Alone takes the lock of a namespace, or where that is nil of the caller's, which is among
 // processes (flock(2)) and ends with its holder, however that ends. Where somebody else has it, it waits until

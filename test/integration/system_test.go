@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"patchbay.dev/patchbay/resource"
 )
@@ -218,4 +221,52 @@ func TestStartIsAllOrNothing(t *testing.T) {
 	h.patchbay("stop", "-t", "0", "first")
 	h.patchbay("delete", "first")
 	h.patchbay("start", "second")
+}
+
+// Who does not answer is named, with what ends it, which does.
+func TestProcessesThatDoNotAnswer(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	h.patchbay("network", "create", "web")
+	h.patchbay("network", "create", "db")
+	h.runAsleep("--name", "one", "--network", "web")
+	faults := func() (all []string) {
+		t.Helper()
+		var info struct {
+			Checks []resource.HostCheck `json:"checks"`
+		}
+		if err := json.Unmarshal([]byte(h.patchbay("system", "info", "--format", "json")), &info); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range info.Checks {
+			if strings.HasPrefix(c.Name, "network ") || strings.HasPrefix(c.Name, "container ") {
+				all = append(all, c.Name+": "+c.Detail)
+			}
+		}
+		return all
+	}
+	if got := faults(); len(got) != 0 {
+		t.Errorf("before: %v, want no faults", got)
+	}
+	plugin, helper := h.network("db").Status.PluginPID, h.container("one").Status.HelperPID
+	stopProcess(t, plugin)
+	stopProcess(t, helper)
+	want := []string{
+		fmt.Sprintf("network db: its plugin does not answer (process %d): \"patchbay plugin restart --network db\" starts it anew", plugin),
+		fmt.Sprintf("container one: its runtime helper does not answer (process %d): \"patchbay kill one\" ends both", helper),
+	}
+	if diff := cmp.Diff(want, faults()); diff != "" {
+		t.Errorf("faults (-want +got):\n%s", diff)
+	}
+	h.patchbay("kill", "one")
+	h.patchbay("plugin", "restart", "--network", "db")
+	if got := faults(); len(got) != 0 {
+		t.Errorf("after what they advise: %v, want no faults", got)
+	}
+	eventually(t, settle, func() error {
+		if s := h.container("one").Status; s.State != resource.ContainerStopped {
+			return fmt.Errorf("container one: %+v, want it stopped", s)
+		}
+		return nil
+	})
 }

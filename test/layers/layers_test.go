@@ -145,7 +145,7 @@ var layers = []layer{
 	{packages: []string{"internal/apiserver/images"}, imports: with(basics, []string{"internal/store", "internal/imagestore", "internal/imagearchive", "internal/registry"}), tests: []string{"internal/wire"}},
 	{packages: []string{"internal/apiserver/events"}, imports: basics},
 	{packages: []string{"internal/apiserver/traces"}, imports: []string{"internal/trace", "internal/trace/collect"}},
-	{packages: []string{"internal/apiserver/system"}, imports: with(basics, []string{"internal/apiserver/plugins", "internal/config", "internal/helper", "internal/manifest"})},
+	{packages: []string{"internal/apiserver/system"}, imports: with(basics, []string{"internal/apiserver/plugins", "internal/apiserver/snapshot", "internal/config", "internal/helper", "internal/manifest"})},
 	{packages: []string{"internal/apiserver/metrics"}, imports: with(basics, []string{"internal/rpc", "internal/config", "internal/apiserver/networks", "internal/apiserver/snapshot"})},
 	// Harnesses see the requests of services as values, beside the interfaces
 	// that they declare.

@@ -114,7 +114,7 @@ func (n *network) ask(ctx context.Context, patience time.Duration) (out resource
 		err = garbage(err)
 	}
 	if err != nil {
-		out.Status.State, out.Status.Message = resource.NetworkDegraded, "its plugin does not answer"
+		out.Status.State, out.Status.Message = resource.NetworkDegraded, resource.PluginSilent
 		if ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
 			out.Status.Message = "its plugin: " + oneLine(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"patchbay.dev/patchbay/internal/apiserver/snapshot"
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/resource"
 )
@@ -78,4 +79,28 @@ func (c *checks) ofRuntime(ctx context.Context, name string, check helper.Verb) 
 	}
 	c.known[check.Binary] = answer.Checks
 	return answer.Checks
+}
+
+// silentPlugins returns a fault for each network whose plugin does not answer.
+func silentPlugins(all []*snapshot.Of[resource.Network]) (out []resource.HostCheck) {
+	for _, n := range all {
+		if s := n.Value.Status; s.State == resource.NetworkDegraded && s.Message == resource.PluginSilent {
+			out = append(out, fault("network "+n.Value.Name, "%s (process %d): \"patchbay plugin restart --network %s\" starts it anew", s.Message, s.PluginPID, n.Value.Name))
+		}
+	}
+	return out
+}
+
+// silentRuntimes returns a fault for each container whose runtime helper does not answer.
+func silentRuntimes(ctx context.Context, containers Containers) (out []resource.HostCheck) {
+	all, err := containers.List(ctx, false)
+	if err != nil {
+		return []resource.HostCheck{fault("containers", "%v", err)}
+	}
+	for _, c := range all {
+		if s := c.Value.Status; s.Message == resource.HelperSilent {
+			out = append(out, fault("container "+c.Value.Name, "%s (process %d): \"patchbay kill %s\" ends both", s.Message, s.HelperPID, c.Value.Name))
+		}
+	}
+	return out
 }

@@ -8,10 +8,12 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"patchbay.dev/patchbay/internal/apiserver/snapshot"
 	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/manifest"
 	"patchbay.dev/patchbay/internal/version"
@@ -23,6 +25,8 @@ import (
 type Containers interface {
 	// Count returns how many containers run and how many do not.
 	Count() (running, stopped int)
+	// List returns those that run, or all.
+	List(ctx context.Context, all bool) ([]*snapshot.Of[resource.Container], error)
 	// StopAll stops all containers; a zero timeout is each container's own.
 	StopAll(ctx context.Context, timeout time.Duration) error
 }
@@ -30,6 +34,7 @@ type Containers interface {
 // Networks is what the service needs of the network service.
 type Networks interface {
 	Count() int
+	List(ctx context.Context) []*snapshot.Of[resource.Network]
 	StopAll(ctx context.Context) error
 }
 
@@ -115,7 +120,8 @@ func (s *Service) Info(ctx context.Context) resource.SystemInfo {
 		ContainersStopped:    stopped,
 		Networks:             c.Networks.Count(),
 		Images:               len(images),
-		Checks:               s.checks.of(ctx, c.Plugins, s.runtimeEnvironment()),
+		Checks: slices.Concat(s.checks.of(ctx, c.Plugins, s.runtimeEnvironment()),
+			silentPlugins(c.Networks.List(ctx)), silentRuntimes(ctx, c.Containers)),
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"patchbay.dev/patchbay/internal/apiserver/snapshot"
 	"patchbay.dev/patchbay/internal/manifest"
 	"patchbay.dev/patchbay/resource"
 	"patchbay.dev/patchbay/resource/event"
@@ -36,9 +37,29 @@ func (w *world) List(context.Context) ([]resource.Image, error) {
 type worldNetworks struct{ *world }
 
 func (w worldNetworks) Count() int { return 5 }
+func (w worldNetworks) List(context.Context) []*snapshot.Of[resource.Network] {
+	one := func(name, message string) *snapshot.Of[resource.Network] {
+		n := resource.Network{Metadata: resource.Metadata{Name: name}}
+		n.Status.State, n.Status.Message, n.Status.PluginPID = resource.NetworkDegraded, message, 7
+		return &snapshot.Of[resource.Network]{Value: n}
+	}
+	return []*snapshot.Of[resource.Network]{one("a", "is half there"), one("b", resource.PluginSilent)}
+}
+
 func (w worldNetworks) StopAll(ctx context.Context) error {
 	w.calls = append(w.calls, fmt.Sprintf("networks %v", ctx.Err()))
 	return nil
+}
+
+type worldContainers struct{ *world }
+
+func (w worldContainers) List(context.Context, bool) ([]*snapshot.Of[resource.Container], error) {
+	one := func(name, message string) *snapshot.Of[resource.Container] {
+		c := resource.Container{Metadata: resource.Metadata{Name: name}}
+		c.Status.State, c.Status.Message, c.Status.HelperPID = resource.ContainerRunning, message, 8
+		return &snapshot.Of[resource.Container]{Value: c}
+	}
+	return []*snapshot.Of[resource.Container]{one("c", ""), one("d", resource.HelperSilent)}, nil
 }
 
 type worldPlugins struct{ *world }
@@ -60,7 +81,7 @@ func (w worldEvents) Forget() { w.calls = append(w.calls, "forget events") }
 
 func service(w *world) *Service {
 	return New(Config{
-		Containers: w, Images: w, Networks: worldNetworks{w}, Plugins: worldPlugins{w}, Events: worldEvents{w},
+		Containers: worldContainers{w}, Images: w, Networks: worldNetworks{w}, Plugins: worldPlugins{w}, Events: worldEvents{w},
 		Exit:           func() { w.calls = append(w.calls, "exit") },
 		DefaultRuntime: "oci",
 		DefaultNetwork: resource.PluginInfo{Plugin: "bridge"},
@@ -95,7 +116,9 @@ func TestInfo(t *testing.T) {
 		got.Kernel == "" || got.MemoryBytes <= 0 || got.Processors <= 0 || got.DefaultNetworkPlugin != "bridge" || got.DefaultRuntime != "oci" {
 		t.Errorf("got %+v", got)
 	}
-	want := []resource.HostCheck{{Name: "plugin bad", Detail: "one; two"}, {Name: "oci runtime", OK: true, Detail: "crun"}}
+	want := []resource.HostCheck{{Name: "plugin bad", Detail: "one; two"}, {Name: "oci runtime", OK: true, Detail: "crun"},
+		{Name: "network b", Detail: `its plugin does not answer (process 7): "patchbay plugin restart --network b" starts it anew`},
+		{Name: "container d", Detail: `its runtime helper does not answer (process 8): "patchbay kill d" ends both`}}
 	if diff := cmp.Diff(want, got.Checks); diff != "" {
 		t.Errorf("checks (-want +got):\n%s", diff)
 	}
@@ -120,7 +143,7 @@ func TestCheckThatMakesNoSense(t *testing.T) {
 	binary, _ := script(t, "what?")
 	for _, b := range []string{binary, "/no/such/runtime"} {
 		checks := service(&world{binary: b}).Info(t.Context()).Checks
-		if last := checks[len(checks)-1]; last.Name != "runtime oci" || last.OK || last.Detail == "" {
+		if last := checks[len(checks)-3]; last.Name != "runtime oci" || last.OK || last.Detail == "" {
 			t.Errorf("%s: %+v, want a fault of runtime oci", b, last)
 		}
 	}

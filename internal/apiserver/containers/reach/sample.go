@@ -73,7 +73,7 @@ func (r Running) ended(ctx context.Context, err error, within time.Duration) boo
 func text(err error) string {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), fault.IsConnection(err):
-		return "its runtime helper does not answer"
+		return resource.HelperSilent
 	case errdefs.IsNotImplemented(err):
 		return "its runtime helper does not count what it uses"
 	}

@@ -80,7 +80,7 @@ func Ask(ctx context.Context, h runtimehelper.Helper, directory string, known re
 	case <-h.Process.Done():
 		return Ended(Last(h, directory))
 	default:
-		known.Message = "its runtime helper does not answer"
+		known.Message = resource.HelperSilent
 		return known
 	}
 }
