@@ -121,6 +121,18 @@ func TestEndOfRun(t *testing.T) {
 		h.patchbay("system", "start")
 		once()
 	}
+	for range 5 { // what its caller knows is what the next patchbayd says
+		daemon := h.daemonPID()
+		if r := h.try("run", "--name", "over", "--network", "web", "box", "sh", "-c", "exit 3"); r.code != 3 {
+			t.Fatalf("want exit code 3: %s", r)
+		}
+		kill(t, daemon)
+		h.patchbay("system", "start")
+		if s := h.container("over").Status; s.State != resource.ContainerStopped || s.ExitCode != 3 {
+			t.Errorf("ended before the death of patchbayd: got %+v, want it stopped with 3", s)
+		}
+		h.patchbay("delete", "over")
+	}
 	h.patchbay("create", "--name", "kept", "--network", "web", "-p", "8080:7", "box", "sleep", "1000")
 	for range 5 { // nobody but the container itself waits for what is left of it
 		daemon := h.daemonPID()

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -596,5 +597,44 @@ func TestHelpersTell(t *testing.T) {
 			t.Errorf("%s: exit %+v", name, exit)
 		}
 		w.checkGoneOf(t, id)
+	}
+}
+
+// awaited is a context that tells when somebody waits for its end.
+type awaited struct {
+	context.Context
+	waits chan<- struct{}
+}
+
+func (a awaited) Done() <-chan struct{} {
+	select {
+	case a.waits <- struct{}{}:
+	default:
+	}
+	return a.Context.Done()
+}
+
+// Who waits for a container that removes itself before it ends gets its code, who comes later learns
+// that there is none.
+func TestWaitForOneThatRemovesItself(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"run"}, AutoRemove: true})
+	w.start(t, "web")
+	var waiting sync.WaitGroup
+	for _, deleted := range []bool{false, true} {
+		waits := make(chan struct{}, 1)
+		waiting.Go(func() {
+			exit, err := w.service.Wait(awaited{t.Context(), waits}, "web", deleted)
+			if err != nil || exit.Code != 137 {
+				t.Errorf("wait, deleted %t: %+v, %v, want code 137", deleted, exit, err)
+			}
+		})
+		<-waits
+	}
+	w.shutDownHelper(t, id)
+	waiting.Wait()
+	if _, err := w.service.Wait(t.Context(), "web", false); !errors.Is(err, errdefs.ErrNotFound) {
+		t.Errorf("wait when it is gone: %v, want it not found", err)
 	}
 }

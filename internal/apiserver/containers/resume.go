@@ -3,7 +3,6 @@ package containers
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
@@ -41,7 +40,7 @@ func (s *Service) Resume() error {
 	}
 	for _, id := range directories {
 		if s.index.ByID(id) == nil {
-			s.background(func() { s.removeStray(s.config.Roots.Container(id)) })
+			s.background(func() { disk.RemoveStray(s.config.Roots.Container(id), s.config.Log) })
 		}
 	}
 	for _, e := range s.all() {
@@ -60,6 +59,7 @@ func (s *Service) resume(id string) {
 	if err == nil {
 		r.Process = process
 		r.Client, r.Ready = sandboxclient.Dial(s.config.Roots.SandboxSocket(id)), true
+		r.outcome = disk.Outcome(s.config.Roots.Sandbox(id), s.config.Roots.Container(id)) // which callers know already
 	} else {
 		r.state = resource.ContainerStopping
 	}
@@ -147,11 +147,5 @@ func (s *Service) removalIsDue(e *entry) bool {
 func (s *Service) finishRemoval(e *entry) {
 	if err := s.remove(s.life, e); err != nil {
 		s.config.Log.Error("cannot finish the deletion of a container", "container", e.id(), "error", err)
-	}
-}
-
-func (s *Service) removeStray(directory string) {
-	if err := os.RemoveAll(directory); err != nil {
-		s.config.Log.Error("cannot remove a directory without a container", "directory", directory, "error", err)
 	}
 }

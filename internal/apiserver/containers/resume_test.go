@@ -88,6 +88,27 @@ func TestWhatEndedUnseen(t *testing.T) {
 	}
 }
 
+// A run whose end its helper has written, and others know, does not show as running until the
+// helper is gone.
+func TestEndedWhoseHelperIsThere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.create(t, "web", "run")
+	w.start(t, "web")
+	w.service.Close()
+	written := []byte(`{"code":3,"exitedAt":"2026-01-02T03:04:05Z"}`)
+	if err := os.WriteFile(filepath.Join(w.roots.Sandbox(id), "exit.json"), written, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.open(t)
+	if s := w.status(t, "web"); s.State != resource.ContainerStopped || s.ExitCode != 3 {
+		t.Errorf("while the helper is there: %+v, want it stopped with 3", s)
+	}
+	w.shutDownHelper(t, id)
+	w.wait(t, "web")
+	w.checkGone(t, id)
+}
+
 // A reboot voids the run root.
 func TestReboot(t *testing.T) {
 	t.Parallel()

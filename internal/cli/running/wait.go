@@ -19,7 +19,8 @@ func NewWait(f *frame.Frame) *cobra.Command {
 		Use:   "wait [FLAGS] NAME...",
 		Short: "Wait until containers have ended, and show their exit codes",
 		Long: `Wait until containers have ended, and show their exit codes in the order of the
-names. One that is not running is not waited for.`,
+names. One that is not running is not waited for. One that was removed when it
+ended ("run --rm") is told of to who waited before that, and not found after.`,
 		Example:           `  patchbay wait job`,
 		Args:              f.AtLeast(1, "a NAME"),
 		ValidArgsFunction: f.CompleteContainers(0),

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -66,6 +67,19 @@ func ReadExit(directory string) *Exit {
 		return nil
 	}
 	return &e
+}
+
+// Outcome is how a run has ended whose helper is still there, as that has written in its directory, with
+// what an earlier patchbayd has added in the container's; nil: it has not.
+func Outcome(sandbox, container string) *Exit {
+	written := ReadExit(sandbox)
+	if written == nil {
+		return nil
+	}
+	if kept := ReadExit(container); kept != nil && kept.ExitedAt.Equal(written.ExitedAt) {
+		return kept
+	}
+	return written
 }
 
 // WriteExit replaces the exit file in a directory.
@@ -147,4 +161,11 @@ func Names(directory string) ([]string, error) {
 		names[i] = entry.Name()
 	}
 	return names, nil
+}
+
+// RemoveStray removes a directory that belongs to no container, or logs why it cannot.
+func RemoveStray(directory string, log *slog.Logger) {
+	if err := os.RemoveAll(directory); err != nil {
+		log.Error("cannot remove a directory without a container", "directory", directory, "error", err)
+	}
 }
