@@ -102,8 +102,9 @@ RACE_PACKAGES ?= $(addprefix ./,networkplugin $(addprefix internal/,apiserver/co
 test-race: ## The packages that share state, with the race detector (needs gcc).
 	CGO_ENABLED=1 $(GO) test -race -parallel 4 -timeout $(TEST_TIMEOUT) $(RACE_PACKAGES)
 
-soak: build ## The long runs: 1,000 lives of a container, 60 s of changing networks, all of networking on machines (needs root).
+soak: build ## The long runs: 1,000 lives of a container, 60 s of changing networks, 200 deaths of any process, all of networking on machines (needs root).
 	PATCHBAY_SOAK_CYCLES=$${PATCHBAY_SOAK_CYCLES:-1000} PATCHBAY_SOAK_SECONDS=$${PATCHBAY_SOAK_SECONDS:-60} \
+		PATCHBAY_SOAK_DEATHS=$${PATCHBAY_SOAK_DEATHS:-200} \
 		$(GO) test -tags integration -count 1 -timeout 1h -run Cycles -v ./test/integration
 	PATCHBAY_SOAK_MACHINES=1 $(GO) test -tags integration -count 1 -timeout 1h ./test/integration
 

@@ -32,12 +32,20 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(guardVariable) != "" {
+		beGuard(os.Stdin)
+		os.Exit(0)
+	}
 	if os.Geteuid() != 0 {
 		fmt.Fprintln(os.Stderr, "integration tests: want root, for namespaces, mounts and cgroups")
 		os.Exit(1)
 	}
 	if _, err := os.Stat(binary("patchbay")); err != nil {
 		fmt.Fprintf(os.Stderr, "integration tests: %v: run \"make build\" first\n", err)
+		os.Exit(1)
+	}
+	if err := startGuard(); err != nil {
+		fmt.Fprintf(os.Stderr, "integration tests: start their guard: %v\n", err)
 		os.Exit(1)
 	}
 	code := m.Run()
@@ -86,6 +94,8 @@ func newHost(t *testing.T) *host {
 	}
 	// Machines of the tests are emulated wherever they run: KVM is not tried for each.
 	h.write("config.toml", []byte("[vm]\naccelerator = \"tcg\"\n"), 0o644)
+	h.guarded()
+	t.Cleanup(h.guarded)
 	h.wire()
 	h.before = h.snapshot()
 	t.Cleanup(h.finish)

@@ -184,7 +184,13 @@ type runningProcess struct{ name, line string }
 
 // processes are those that carry the roots in their environment or arguments,
 // or live in a namespace of the host.
-func (h *host) processes() map[int]runningProcess {
+func (h *host) processes() map[int]runningProcess { return h.find(h.sameNamespace) }
+
+// carriers are those of them that carry the roots.
+func (h *host) carriers() map[int]runningProcess { return h.find(func(string) bool { return false }) }
+
+// find returns the processes that carry the roots or of whose directories in /proc others is true.
+func (h *host) find(others func(dir string) bool) map[int]runningProcess {
 	found := map[int]runningProcess{}
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
@@ -195,7 +201,7 @@ func (h *host) processes() map[int]runningProcess {
 		dir := filepath.Join("/proc", e.Name())
 		environment, _ := os.ReadFile(filepath.Join(dir, "environ"))
 		arguments, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
-		if !bytes.Contains(environment, []byte(h.dir)) && !bytes.Contains(arguments, []byte(h.dir)) && !h.sameNamespace(dir) {
+		if !bytes.Contains(environment, []byte(h.dir)) && !bytes.Contains(arguments, []byte(h.dir)) && !others(dir) {
 			continue
 		}
 		if len(arguments) == 0 {
