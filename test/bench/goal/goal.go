@@ -158,8 +158,10 @@ type Verdict struct {
 	Theirs result.Series // of the subject that it is compared with: the mean, where it has two names
 	Itself float64       // ratio of that subject to itself, under its second name; beside none: of Machine; 0 where not measured
 	Value  float64       // of what is bound: the ratio, or the median; 0 where unknown
-	Met    State
-	Why    string // it is unknown
+	// Range is where Value lies for all that the rounds tell; nil where they are too few.
+	Range *result.Interval
+	Met   State
+	Why   string // it is unknown
 }
 
 // Judge looks at all targets.
@@ -200,9 +202,10 @@ func (t Target) judge(parts []result.Part) Verdict {
 			return v
 		}
 	}
+	var base *result.Series
 	v.Value = result.Median(v.Ours.Values)
 	if t.Against != "" {
-		v.Value = m.Ratio(v.Ours, v.Theirs)
+		base, v.Value = &v.Theirs, m.Ratio(v.Ours, v.Theirs)
 	}
 	if v.Value < 0 {
 		v.Value, v.Why = 0, "the difference is smaller than what the machine's speed did meanwhile"
@@ -212,8 +215,14 @@ func (t Target) judge(parts []result.Part) Verdict {
 	if v.Value <= t.Bound && !t.Least || v.Value >= t.Bound && t.Least {
 		v.Met = Met
 	}
+	if interval, ok := m.Interval(v.Ours, base); ok {
+		v.Range = &interval
+	}
 	return v
 }
+
+// Open says that the rounds leave the other verdict possible.
+func (v Verdict) Open() bool { return v.Range != nil && v.Range.Open(v.Bound) }
 
 func cause(s result.Series) string {
 	if s.Fault != "" {
@@ -225,12 +234,25 @@ func cause(s result.Series) string {
 // Share is which part of its bound a verdict's value takes: at most 1 where it is met.
 // One that is unknown has 0.
 func (v Verdict) Share() float64 {
-	switch {
-	case v.Met == Unknown || v.Value == 0:
+	if v.Met == Unknown || v.Value == 0 {
 		return 0
-	case v.Least:
-		return v.Bound / v.Value
-	default:
-		return v.Value / v.Bound
 	}
+	return v.share(v.Value)
+}
+
+// Shares are those of the ends of its range, the lower one first; without a range, or
+// where it holds what has no share, both are that of the value.
+func (v Verdict) Shares() (low, high float64) {
+	if v.Range == nil || v.Range.Low <= 0 {
+		return v.Share(), v.Share()
+	}
+	low, high = v.share(v.Range.Low), v.share(v.Range.High)
+	return min(low, high), max(low, high)
+}
+
+func (t Target) share(value float64) float64 {
+	if t.Least {
+		return t.Bound / value
+	}
+	return value / t.Bound
 }

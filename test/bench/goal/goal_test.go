@@ -72,6 +72,22 @@ func TestJudgeBesideNone(t *testing.T) {
 	}
 }
 
+// A verdict that another run as good may change says so.
+func TestJudgeOpen(t *testing.T) {
+	t.Parallel()
+	parts := measured("x", result.Series{Subject: Patchbay, Values: []float64{8, 9, 10, 11, 12}}, result.Series{Subject: Podman, Values: []float64{10, 10, 10, 10, 10}})
+	for bound, open := range map[float64]bool{0.7: false, 0.95: true, 1.05: true, 1.3: false} {
+		v := Target{ID: "x", Against: Podman, Bound: bound}.judge(parts)
+		if v.Open() != open {
+			t.Errorf("bound %v: open %v, want %v (%v, %v)", bound, v.Open(), open, v.Value, v.Range)
+		}
+	}
+	few := Target{ID: "x", Against: Podman, Bound: 1}.judge(measured("x", result.Series{Subject: Patchbay, Values: []float64{1}}, result.Series{Subject: Podman, Values: []float64{1}}))
+	if few.Range != nil || few.Open() {
+		t.Errorf("one round: range %v, open %v, want none", few.Range, few.Open())
+	}
+}
+
 func TestJudgeAll(t *testing.T) {
 	t.Parallel()
 	got := Judge(nil)
@@ -97,6 +113,23 @@ func TestShare(t *testing.T) {
 	} {
 		if got := tt.v.Share(); got != tt.want {
 			t.Errorf("%+v: share %v, want %v", tt.v, got, tt.want)
+		}
+	}
+}
+
+func TestShares(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		v         Verdict
+		low, high float64
+	}{
+		{Verdict{Target: Target{Bound: 4}, Value: 2, Range: &result.Interval{Low: 1, High: 8}, Met: Met}, 0.25, 2},
+		{Verdict{Target: Target{Bound: 4, Least: true}, Value: 2, Range: &result.Interval{Low: 1, High: 8}, Met: Missed}, 0.5, 4},
+		{Verdict{Target: Target{Bound: 4}, Value: 2, Range: &result.Interval{Low: -1, High: 8}, Met: Met}, 0.5, 0.5},
+		{Verdict{Target: Target{Bound: 4}, Value: 2, Met: Met}, 0.5, 0.5},
+	} {
+		if low, high := tt.v.Shares(); low != tt.low || high != tt.high {
+			t.Errorf("%+v: %v to %v, want %v to %v", tt.v, low, high, tt.low, tt.high)
 		}
 	}
 }

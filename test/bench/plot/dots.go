@@ -8,9 +8,10 @@ import (
 
 // Dot is a value in comparison with 1, on a line of its own.
 type Dot struct {
-	Name  string
-	Value float64 // positive
-	Good  bool
+	Name      string
+	Value     float64 // positive
+	Low, High float64 // where it may lie, positive
+	Good      bool
 }
 
 // Sizes of pictures of a line for each value, in pixels.
@@ -27,7 +28,7 @@ var goodColor, badColor = colors[0], colors[1]
 func Dots(title string, dots []Dot) []byte {
 	least, most := 0.5, 2.0
 	for _, d := range dots {
-		least, most = min(least, d.Value), max(most, d.Value)
+		least, most = min(least, d.Low), max(most, d.High)
 	}
 	x := scale{math.Log10(least) - 0.15, math.Log10(most) + 0.15, nameWidth, dotsWidth - right}
 	at := func(v float64) float64 { return x.at(math.Log10(v)) }
@@ -46,13 +47,13 @@ func Dots(title string, dots []Dot) []byte {
 			color = goodColor
 		}
 		text(&b, nameWidth-8, y+4, "end", "normal", d.Name)
-		fmt.Fprintf(&b, `<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="%s"/>`+"\n", at(1), y, at(d.Value), y, color)
+		fmt.Fprintf(&b, `<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="%s" stroke-width="2"/>`+"\n", at(d.Low), y, at(d.High), y, color)
 		fmt.Fprintf(&b, `<circle cx="%.1f" cy="%.1f" r="4" fill="%s"/>`+"\n", at(d.Value), y, color)
-		// Beside the dot, on the side away from the mark.
+		// Beside the line, on the side away from the mark.
 		if d.Value < 1 {
-			text(&b, at(d.Value)-7, y+4, "end", "normal", short(d.Value))
+			text(&b, at(d.Low)-7, y+4, "end", "normal", short(d.Value))
 		} else {
-			text(&b, at(d.Value)+7, y+4, "start", "normal", short(d.Value))
+			text(&b, at(d.High)+7, y+4, "start", "normal", short(d.Value))
 		}
 	}
 	b.WriteString("</svg>\n")

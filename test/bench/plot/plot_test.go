@@ -27,7 +27,7 @@ func TestSVG(t *testing.T) {
 
 func TestDots(t *testing.T) {
 	t.Parallel()
-	golden(t, "testdata/dots.svg", Dots("shares", []Dot{{"met, by <far>", 0.04, true}, {"just met", 1, true}, {"missed", 3.5, false}}))
+	golden(t, "testdata/dots.svg", Dots("shares", []Dot{{"met, by <far>", 0.04, 0.03, 0.05, true}, {"just met", 1, 0.9, 1.2, true}, {"missed", 3.5, 3.5, 3.5, false}}))
 	if got := Dots("nothing", nil); !strings.Contains(string(got), "</svg>") {
 		t.Errorf("no dots: %s", got)
 	}

@@ -23,9 +23,10 @@ func Targets(verdicts []goal.Verdict) []byte {
 		if v.Subject != goal.Patchbay {
 			name += " (" + strings.TrimPrefix(v.Subject, goal.Patchbay+", ") + ")"
 		}
-		dots = append(dots, plot.Dot{Name: name, Value: share, Good: v.Met == goal.Met})
+		low, high := v.Shares()
+		dots = append(dots, plot.Dot{Name: name, Value: share, Low: low, High: high, Good: v.Met == goal.Met})
 	}
-	return plot.Dots("Which part of its target each figure takes; left of the line it is met", dots)
+	return plot.Dots("Which part of its target each figure takes, and where it is in 95 of 100 runs; left of the line it is met", dots)
 }
 
 // Beside is the picture of all that do the same: a panel of bars for each

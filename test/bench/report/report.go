@@ -17,7 +17,7 @@ import (
 // those that were missed.
 func Verdicts(verdicts []goal.Verdict) string {
 	var b strings.Builder
-	b.WriteString("| what | median | p95 | beside | its median | ratio | target | met |\n|---|---:|---:|---|---:|---:|---:|---|\n")
+	b.WriteString("| what | median | p95 | beside | its median | ratio | 95 % | target | met |\n|---|---:|---:|---|---:|---:|---:|---:|---|\n")
 	for i, v := range verdicts {
 		what := v.What
 		if i > 0 && verdicts[i-1].ID == v.ID {
@@ -26,8 +26,8 @@ func Verdicts(verdicts []goal.Verdict) string {
 		if v.Subject != goal.Patchbay {
 			what += " (" + strings.TrimPrefix(v.Subject, goal.Patchbay+", ") + ")"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", what, middle(v.Of, v.Ours), tail(v.Of, v.Ours),
-			beside(v), middle(v.Of, v.Theirs), ratioOf(v), boundOf(v), met(v))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", what, middle(v.Of, v.Ours), tail(v.Of, v.Ours),
+			beside(v), middle(v.Of, v.Theirs), ratioOf(v), interval(v), boundOf(v), met(v))
 	}
 	if text := unknowns(verdicts); text != "" {
 		b.WriteString("\nWithout a verdict:\n\n" + text)
@@ -39,10 +39,21 @@ func Verdicts(verdicts []goal.Verdict) string {
 }
 
 func met(v goal.Verdict) string {
+	text := string(v.Met)
 	if v.Met == goal.Missed {
-		return "**no**"
+		text = "**no**"
 	}
-	return string(v.Met)
+	if v.Open() {
+		text += ", open"
+	}
+	return text
+}
+
+func interval(v goal.Verdict) string {
+	if v.Range == nil {
+		return ""
+	}
+	return digits(v.Range.Low) + " to " + digits(v.Range.High)
 }
 
 // beside is who a figure is compared with, and its ratio to itself where that is known.

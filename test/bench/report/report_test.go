@@ -30,9 +30,9 @@ var parts = []result.Part{
 	}},
 	{Name: "traffic", Begun: time.Date(2026, 1, 2, 3, 6, 5, 0, time.UTC), Took: time.Minute, Load: "1.00", Measurements: []result.Measurement{
 		{ID: "throughput-host", What: "throughput", Unit: "Gbit/s", Higher: true, Series: []result.Series{
-			{Subject: goal.Patchbay, Values: []float64{9, 10, 11}},
-			{Subject: goal.Bridge, Values: []float64{10, 10, 10}},
-			{Subject: goal.BridgeAgain, Values: []float64{10.8, 10.2, 9}},
+			{Subject: goal.Patchbay, Values: []float64{9, 10, 11, 9, 10}},
+			{Subject: goal.Bridge, Values: []float64{10, 10, 10, 10, 10}},
+			{Subject: goal.BridgeAgain, Values: []float64{10.8, 10.2, 9, 9, 10}},
 		}},
 		{ID: "idle", What: "processor time", Unit: "% of a core", Series: []result.Series{{Subject: goal.Patchbay, Values: []float64{0.1}}}},
 		{ID: "other", What: "what has no target", Unit: "ms", Series: []result.Series{{Subject: goal.Patchbay, Values: []float64{1234.5}}}},
