@@ -387,6 +387,37 @@ func TestReceiveFromSeveral(t *testing.T) {
 	}
 }
 
+// Signals, which the runtime of Go sends its own threads too, interrupt calls and lose nothing.
+func TestSignals(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var group errgroup.Group
+	for range 8 {
+		client, server := w.join(t)
+		group.Go(func() error { _, err := io.Copy(server, server); return errors.Join(err, server.CloseWrite()) })
+		group.Go(func() error {
+			defer client.Close()
+			for i := range 300 {
+				want := noise[i:][:1+i*i%(2*slot)]
+				if _, err := client.Write(want); err != nil {
+					return err
+				}
+				if err := unix.Kill(os.Getpid(), unix.SIGURG); err != nil {
+					return err
+				}
+				got := make([]byte, len(want))
+				if _, err := io.ReadFull(client, got); err != nil || !bytes.Equal(got, want) {
+					return fmt.Errorf("message %d of %d bytes comes back changed or not at all: %w", i, len(want), err)
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
 // Who is gone or takes no more keeps no message from another socket that is written to in the same
 // call.
 func TestSendToSomeThatCannot(t *testing.T) {
