@@ -329,16 +329,15 @@ func (n *Network) removeElements(stay []element) error {
 
 // removeTables removes the tables unless another network is in them.
 func (n *Network) removeTables() error {
-	err := n.kernel.Tables(func(c *nftables.Conn) error {
+	// To try and fail would keep all others waiting until nobody looks at what is put back.
+	others, err := n.kernel.HasElements(ruleset.Inet(ruleset.SetBridges))
+	if others || err != nil && !errors.Is(err, unix.ENOENT) { // without the set there may be the other table
+		return err
+	}
+	err = n.kernel.Tables(func(c *nftables.Conn) error {
 		present, err := ruleset.Present(c)
 		if err != nil || len(present) == 0 {
 			return err
-		}
-		// To try and fail would keep all others waiting until nobody looks at what is put back.
-		// An error, whose kind the library does not tell, may say that somebody was quicker.
-		others, err := c.GetSetElements(ruleset.Inet(ruleset.SetBridges))
-		if err == nil && len(others) > 0 {
-			return nil
 		}
 		ruleset.Delete(c, present)
 		return c.Flush()

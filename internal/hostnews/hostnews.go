@@ -43,12 +43,24 @@ type Interest struct {
 	Prefixes []netip.Prefix `json:"prefixes,omitempty"`
 	// Question asks for a Ready and nothing else: what was of interest is so still.
 	Question bool `json:"question,omitempty"`
+	// Ask has the first of a client's interests be answered with an Answer.
+	Ask bool `json:"ask,omitempty"`
+}
+
+// Answer says of a host how it was when the client began to be told of it; the listener sends
+// it as JSON with Ready, if it knows. One of an earlier release has none.
+type Answer struct {
+	// Vacant says that no address and no route, but default ones, overlaps the prefixes.
+	Vacant bool `json:"vacant"`
+	// Gateway is the index of the interface of the first default route, 0 where there is none.
+	Gateway int `json:"gateway"`
 }
 
 // What a listener sends beside the kernel's messages: the types of control messages of
 // netlink(7).
 const (
-	// Ready is the first one: from now on the client is told. It also answers a Question.
+	// Ready is the first one: from now on the client is told. An Answer may come with it. It also
+	// answers a Question.
 	Ready = unix.NLMSG_DONE
 	// Watch asks the client to see to it that the listener answers, whose process the
 	// message names (nlmsg_pid).
@@ -83,10 +95,16 @@ func (p Place) Lock() (unlock func(), err error) {
 // patience is how long a listener may take to answer. One that hangs is as good as none.
 const patience = 2 * time.Second
 
+// told is a connection to a listener, and what that has answered; nil: nothing.
+type told struct {
+	*subscription.Subscription
+	answer *Answer
+}
+
 // ask returns a connection to a listener that tells of what is of interest.
-func (p Place) ask(i Interest) (*subscription.Subscription, error) {
+func (p Place) ask(i Interest) (told, error) {
 	if p.Directory == "" {
-		return nil, fmt.Errorf("listener: %w", os.ErrNotExist)
+		return told{}, fmt.Errorf("listener: %w", os.ErrNotExist)
 	}
 	s, err := p.dial(i)
 	if err == nil || p.Begin == nil || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -94,14 +112,14 @@ func (p Place) ask(i Interest) (*subscription.Subscription, error) {
 	}
 	unlock, err := p.Lock()
 	if err != nil {
-		return nil, err
+		return told{}, err
 	}
 	defer unlock()
 	if s, err := p.dial(i); err == nil { // somebody has begun one meanwhile
 		return s, nil
 	}
 	if err := p.Begin(); err != nil {
-		return nil, err
+		return told{}, err
 	}
 	return p.dial(i)
 }
@@ -123,34 +141,42 @@ func (p Place) kill(pid int) error {
 	return unix.PidfdSendSignal(process, unix.SIGKILL, nil, 0)
 }
 
-func (p Place) dial(i Interest) (*subscription.Subscription, error) {
+func (p Place) dial(i Interest) (told, error) {
 	s, err := subscription.Dial(p.Socket())
 	if err != nil {
-		return nil, err
+		return told{}, err
 	}
-	if err := greet(s, i); err != nil {
+	answer, err := greet(s, i)
+	if err != nil {
 		s.Close()
-		return nil, fmt.Errorf("listener %s: %w", p.Socket(), err)
+		return told{}, fmt.Errorf("listener %s: %w", p.Socket(), err)
 	}
-	return s, nil
+	return told{s, answer}, nil
 }
 
 // greet says what is of interest and waits until the listener tells of it.
-func greet(s *subscription.Subscription, i Interest) error {
+func greet(s *subscription.Subscription, i Interest) (*Answer, error) {
 	if err := s.Bound(time.Now().Add(patience)); err != nil {
-		return err
+		return nil, err
 	}
 	if err := tell(s, i); err != nil {
-		return err
+		return nil, err
 	}
 	messages, err := s.Receive()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if messages[0].Header.Type != Ready {
-		return fmt.Errorf("says %d before it is ready: %w", messages[0].Header.Type, errors.ErrUnsupported)
+		return nil, fmt.Errorf("says %d before it is ready: %w", messages[0].Header.Type, errors.ErrUnsupported)
 	}
-	return s.Bound(time.Time{})
+	var answer *Answer
+	if said := messages[0].Data; len(said) > 0 {
+		answer = new(Answer)
+		if err := json.Unmarshal(said, answer); err != nil {
+			return nil, err
+		}
+	}
+	return answer, s.Bound(time.Time{})
 }
 
 func tell(s *subscription.Subscription, i Interest) error {

@@ -2,6 +2,7 @@ package hostnews
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"sync"
@@ -35,13 +36,29 @@ type Source struct {
 // what is of interest and perhaps to more.
 func Open(p Place, i Interest, direct func() (*subscription.Subscription, error)) (*Source, error) {
 	s := &Source{place: p, direct: direct, relayed: true}
-	var err error
-	if s.now, err = p.ask(i); err == nil {
+	relay, err := p.ask(i)
+	if err == nil {
+		s.now = relay.Subscription
 		return s, nil
 	}
 	s.relayed = false
 	s.now, err = direct()
 	return s, err
+}
+
+// Ask is Open that asks a listener for an Answer. Without a listener that has one it is
+// errors.ErrUnsupported.
+func Ask(p Place, i Interest, direct func() (*subscription.Subscription, error)) (*Source, Answer, error) {
+	i.Ask = true
+	relay, err := p.ask(i)
+	if err != nil {
+		return nil, Answer{}, fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
+	}
+	if relay.answer == nil {
+		relay.Close()
+		return nil, Answer{}, fmt.Errorf("listener: has no answer: %w", errors.ErrUnsupported)
+	}
+	return &Source{place: p, direct: direct, relayed: true, now: relay.Subscription}, *relay.answer, nil
 }
 
 // Receive waits for news. Its error is unix.ENOBUFS when some may have been lost, as also

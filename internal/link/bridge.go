@@ -48,7 +48,7 @@ func (h *Handle) EnsureBridge(s BridgeSpec) error {
 	if err := h.Inside(func() error { return sysctl.Quiet(s.Name) }); err != nil {
 		return err
 	}
-	requests, err := h.bridgeRepairs(have.Index, s)
+	requests, err := h.bridgeRepairs(have, s)
 	if err != nil {
 		return err
 	}
@@ -169,17 +169,17 @@ func (h *Handle) LetReturn(port string) error {
 }
 
 // bridgeRepairs are the requests that make the bridge what it should be.
-func (h *Handle) bridgeRepairs(index int, s BridgeSpec) ([]*nl.NetlinkRequest, error) {
-	set := rtnl.Request(unix.RTM_SETLINK, 0)
-	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	msg.Index, msg.Flags, msg.Change = int32(index), unix.IFF_UP, unix.IFF_UP
-	set.AddData(msg)
-	set.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, []byte(s.Alias)))
-	if s.MTU != 0 {
-		set.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(s.MTU))))
+func (h *Handle) bridgeRepairs(is Interface, s BridgeSpec) ([]*nl.NetlinkRequest, error) {
+	index := is.Index
+	var requests []*nl.NetlinkRequest
+	// Of a link that is up, the kernel tells a new alias as a change of its state, for which it
+	// goes through the IPv6 routes of all links.
+	if is.Alias != s.Alias || s.MTU != 0 && is.MTU != s.MTU {
+		requests = append(requests, described(index, s))
 	}
-	requests := []*nl.NetlinkRequest{set}
-
+	if !is.Up {
+		requests = append(requests, rtnl.Flags(index, true))
+	}
 	have, err := h.addressesOn(index)
 	if err != nil {
 		return nil, err
@@ -195,6 +195,19 @@ func (h *Handle) bridgeRepairs(index int, s BridgeSpec) ([]*nl.NetlinkRequest, e
 		}
 	}
 	return requests, nil
+}
+
+// described gives a link the alias and, if there is one, the MTU of a bridge.
+func described(index int, s BridgeSpec) *nl.NetlinkRequest {
+	set := rtnl.Request(unix.RTM_SETLINK, 0)
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Index = int32(index)
+	set.AddData(msg)
+	set.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, []byte(s.Alias)))
+	if s.MTU != 0 {
+		set.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(s.MTU))))
+	}
+	return set
 }
 
 // ForgetNeighbours removes what the host knows about who has the addresses on an

@@ -103,6 +103,16 @@ func (h *Handle) mainRoutes() ([]rtnl.Listed, error) {
 	return routes, nil
 }
 
+// Uplink is the interface with an index, which was that of the default route when somebody
+// looked: errdefs.ErrNotFound where it can be that no more.
+func (h *Handle) Uplink(index int) (Interface, error) {
+	i, err := h.uplink(index)
+	if err == nil && !i.Up {
+		err = fmt.Errorf("default route: interface %s is down: %w", i.Name, errdefs.ErrNotFound)
+	}
+	return i, err
+}
+
 // uplink is the interface of the default route, whose index is 0 where there is none.
 func (h *Handle) uplink(index int) (Interface, error) {
 	if index == 0 {

@@ -155,6 +155,27 @@ func (s *Subscription) Receive() (messages []syscall.NetlinkMessage, err error) 
 	return messages, err
 }
 
+// Wait returns when there is something to receive, or an error that Receive would have, and
+// leaves it there. It is os.ErrClosed after Close.
+func (s *Subscription) Wait() error {
+	failed := s.raw.Read(func(fd uintptr) (done bool) {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		return n > 0 || err != nil && !errors.Is(err, unix.EINTR)
+	})
+	if failed != nil {
+		return os.ErrClosed // as above
+	}
+	return nil
+}
+
+// Next is Receive that does not wait: where there is nothing, its error is unix.EAGAIN.
+func (s *Subscription) Next() (messages []syscall.NetlinkMessage, err error) {
+	if failed := s.control(func(fd int) error { messages, err = receive(fd); return nil }); failed != nil {
+		return nil, failed
+	}
+	return messages, err
+}
+
 func receive(fd int) ([]syscall.NetlinkMessage, error) {
 	size, _, err := unix.Recvfrom(fd, nil, unix.MSG_PEEK|unix.MSG_TRUNC) // does not wait: never EINTR
 	if err != nil {

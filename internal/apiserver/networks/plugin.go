@@ -134,9 +134,10 @@ func (n *network) hello(ctx context.Context, p *helper.Process) error {
 // is taken back and made again.
 func (n *network) realize(ctx context.Context, p *helper.Process) error {
 	var err error
+	extent := addressing.Near
 	for range maxChoices {
 		var status resource.NetworkStatus
-		if status, err = n.begin(ctx, p); err != nil {
+		if status, err = n.begin(ctx, p, extent); err != nil {
 			return err
 		}
 		if err := addressing.CheckRoutes(n.stored(), status); err != nil {
@@ -156,13 +157,14 @@ func (n *network) realize(ctx context.Context, p *helper.Process) error {
 		if err := n.halt(ctx, p); err != nil {
 			return err
 		}
+		extent = addressing.All
 	}
 	return n.blame(fmt.Errorf("chooses subnets that are in use again and again: %w", err))
 }
 
-func (n *network) begin(ctx context.Context, p *helper.Process) (resource.NetworkStatus, error) {
+func (n *network) begin(ctx context.Context, p *helper.Process, extent addressing.Extent) (resource.NetworkStatus, error) {
 	r := n.stored()
-	request := &pluginv1.StartRequest{Configuration: n.pluginConfiguration(r), Remembered: n.service.memory.Of(n.id)}
+	request := &pluginv1.StartRequest{Configuration: n.pluginConfiguration(r, extent), Remembered: n.service.memory.Of(n.id)}
 	for _, reservation := range n.service.users.Reservations(n.id) {
 		request.Reservations = append(request.Reservations, pluginwire.ReservationToProto(reservation))
 	}

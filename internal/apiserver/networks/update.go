@@ -76,7 +76,7 @@ func (n *network) apply(ctx context.Context, before, next resource.StoredNetwork
 func (n *network) change(ctx context.Context, r resource.StoredNetwork) (resource.NetworkStatus, error) {
 	var status resource.NetworkStatus
 	err := n.lease(ctx, func(ctx context.Context) error {
-		answer, err := n.client.Update(ctx, &pluginv1.UpdateRequest{Configuration: n.pluginConfiguration(r)})
+		answer, err := n.client.Update(ctx, &pluginv1.UpdateRequest{Configuration: n.pluginConfiguration(r, addressing.All)})
 		if err != nil {
 			return err
 		}
@@ -86,8 +86,8 @@ func (n *network) change(ctx context.Context, r resource.StoredNetwork) (resourc
 	return status, err
 }
 
-// pluginConfiguration is what the plugin is told of a network.
-func (n *network) pluginConfiguration(r resource.StoredNetwork) *pluginv1.NetworkConfiguration {
+// pluginConfiguration is what the plugin is told of a network, and how much of others.
+func (n *network) pluginConfiguration(r resource.StoredNetwork, extent addressing.Extent) *pluginv1.NetworkConfiguration {
 	want, c := addressing.Wanted(r), r.Configuration
 	return &pluginv1.NetworkConfiguration{
 		Id:             r.ID,
@@ -97,7 +97,7 @@ func (n *network) pluginConfiguration(r resource.StoredNetwork) *pluginv1.Networ
 		Ipv6Subnet:     field.PrefixString(want.IPv6),
 		Mtu:            uint32(c.MTU),
 		Options:        c.Options,
-		UsedPrefixes:   n.service.ledger.Used(r),
+		UsedPrefixes:   n.service.ledger.Used(r, extent, n.service.config.IPv4Pools, n.service.config.IPv6Pools),
 		ReservedRanges: wire.RangesToProto(c.ReservedRanges),
 		Ipv4Disabled:   c.IPv4Disabled,
 		Ipv6Disabled:   c.IPv6Disabled,

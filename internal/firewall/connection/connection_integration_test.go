@@ -3,11 +3,13 @@
 package connection_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"testing"
 
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/firewall/connection"
 	"patchbay.dev/patchbay/internal/netns"
@@ -100,5 +102,55 @@ func TestFlows(t *testing.T) {
 	}
 	if used[0] != used[1] {
 		t.Error("the connection was closed in between")
+	}
+}
+
+// TestHasElements: of a set that has any no more is read than it takes to know.
+func TestHasElements(t *testing.T) {
+	t.Parallel()
+	c := connection.To(netnstest.New(t))
+	defer func() { _ = c.Close() }()
+	table := &nftables.Table{Family: nftables.TableFamilyINet, Name: "a"}
+	set := &nftables.Set{Table: table, Name: "s", KeyType: nftables.TypeMark}
+	const many = 5000
+	all := make([]connection.Element, many)
+	for i := range all {
+		key := binary.BigEndian.AppendUint32(nil, uint32(i))
+		all[i] = connection.Element{Set: set, Value: nftables.SetElement{Key: key, Comment: "0123456789abcdef"}}
+	}
+	var last *nftables.Conn
+	same := func() (same bool) {
+		err := c.Tables(func(conn *nftables.Conn) error { same, last = conn == last, conn; return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return same
+	}
+	same()
+	if has, err := c.HasElements(set); has || !errors.Is(err, unix.ENOENT) {
+		t.Errorf("without the set: %v, %v, want ENOENT", has, err)
+	}
+	err := c.Tables(func(conn *nftables.Conn) error {
+		conn.AddTable(table)
+		return errors.Join(conn.AddSet(set, nil), conn.Flush())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	same()
+	if has, err := c.HasElements(set); has || err != nil {
+		t.Errorf("of an empty set: %v, %v, want none", has, err)
+	}
+	if !same() {
+		t.Error("the connection is closed though nothing of an answer is left in it")
+	}
+	if err := c.Add(all); err != nil {
+		t.Fatal(err)
+	}
+	if has, err := c.HasElements(set); !has || err != nil {
+		t.Errorf("of a set with %d: %v, %v, want some", many, has, err)
+	}
+	if same() {
+		t.Error("the connection is not closed: all of the set was read")
 	}
 }

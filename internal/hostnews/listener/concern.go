@@ -37,7 +37,7 @@ func concernsOwner(m syscall.NetlinkMessage) func(*client, hostnews.Interest) bo
 // concernsPrefixes tells whom a message of an address or a route concerns; nil: nobody.
 func concernsPrefixes(m syscall.NetlinkMessage) func(*client, hostnews.Interest) bool {
 	p, _ := rtnl.PrefixOf(m)
-	if !p.IsValid() || p.Bits() == 0 {
+	if !p.IsValid() || p.Bits() == 0 || p.Addr().IsLinkLocalUnicast() || p.Addr().IsMulticast() { // no network's
 		return nil
 	}
 	return func(_ *client, i hostnews.Interest) bool { return slices.ContainsFunc(i.Prefixes, p.Overlaps) }
@@ -56,9 +56,10 @@ func message(m syscall.NetlinkMessage) []byte {
 	return b[:len(b)+padding]
 }
 
-// control is a message of a type alone.
-func control(kind uint16) []byte {
-	return message(syscall.NetlinkMessage{Header: syscall.NlMsghdr{Len: unix.SizeofNlMsghdr, Type: kind}})
+// control is a message of the listener's own.
+func control(kind uint16, data []byte) []byte {
+	header := syscall.NlMsghdr{Len: uint32(unix.SizeofNlMsghdr + len(data)), Type: kind}
+	return message(syscall.NetlinkMessage{Header: header, Data: data})
 }
 
 // request is control with the process that it is about: this one.

@@ -15,19 +15,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"patchbay.dev/patchbay/internal/firewall/interest"
 	"patchbay.dev/patchbay/internal/hostnews"
-	"patchbay.dev/patchbay/internal/link/rtnl"
 	"patchbay.dev/patchbay/internal/rpc/peer"
-	"patchbay.dev/patchbay/internal/subscription"
 )
 
 // listener is one that serves.
 type listener struct {
 	namespace uint64
 	socket    *net.UnixListener
-	filter    *subscription.Subscription // of the packet filter; nil: the kernel has none
-	prefixes  *subscription.Subscription
+	filter    *ear // of the packet filter
+	prefixes  *ear
 
 	mu      sync.Mutex
 	clients map[*client]hostnews.Interest // guarded by mu; those that have said what they want
@@ -66,15 +63,16 @@ func Serve(place hostnews.Place, socket *net.UnixListener) error {
 	if l.namespace, err = hostnews.Namespace(); err != nil {
 		return err
 	}
-	if l.prefixes, err = subscription.Open(nil, unix.NETLINK_ROUTE, rtnl.GroupsOfPrefixes()...); err != nil {
+	if l.prefixes, err = prefixes(); err != nil {
 		return fmt.Errorf("watch addresses and routes: %w", err)
 	}
 	if l.filter, err = packetFilter(); err != nil {
 		return fmt.Errorf("watch the packet filter: %w", err)
 	}
 	var hearing sync.WaitGroup
-	hearing.Go(func() { l.hear(l.filter, concernsOwner) })
-	hearing.Go(func() { l.hear(l.prefixes, concernsPrefixes) })
+	for _, e := range []*ear{l.filter, l.prefixes} {
+		hearing.Go(func() { e.hear(l) })
+	}
 	defer hearing.Wait()
 	defer l.close()
 	defer time.AfterFunc(lonely, func() { l.end(place) }).Stop()
@@ -91,29 +89,11 @@ func Serve(place hostnews.Place, socket *net.UnixListener) error {
 	}
 }
 
-// packetFilter subscribes to the removals of all.
-func packetFilter() (*subscription.Subscription, error) {
-	const anybody = ""
-	filter, err := interest.Removals(anybody)
-	if err != nil {
-		return nil, err
-	}
-	s, err := subscription.Open(nil, unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.Filter(filter); err != nil {
-		s.Close()
-		return nil, err
-	}
-	return s, nil
-}
-
 func (l *listener) close() {
 	_ = l.socket.Close() // again does no harm
-	for _, s := range []*subscription.Subscription{l.filter, l.prefixes} {
-		if s != nil {
-			s.Close()
+	for _, e := range []*ear{l.filter, l.prefixes} {
+		if e != nil {
+			e.close()
 		}
 	}
 }
@@ -178,22 +158,40 @@ func (l *listener) converse(connection *net.UnixConn) error {
 			return fmt.Errorf("version %d, network namespace %d: want %d, %d: %w",
 				wish.Version, wish.Namespace, hostnews.Version, l.namespace, errors.ErrUnsupported)
 		}
-		l.heed(c, wish)
+		if wish.Ask && !c.ready {
+			l.answer(c, wish)
+		} else {
+			l.heed(c, wish, nil)
+		}
 	}
 }
 
-// heed takes a client's wish.
-func (l *listener) heed(c *client, wish hostnews.Interest) {
+// heed takes a client's wish. The first one is answered, with what the listener has to say.
+func (l *listener) heed(c *client, wish hostnews.Interest, said []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !wish.Question {
 		l.clients[c] = wish
 	}
 	if wish.Question || !c.ready {
-		c.send(control(hostnews.Ready))
+		c.send(control(hostnews.Ready, said))
 		c.ready = true
 		l.appoint()
 	}
+}
+
+// answer is heed of one that asks how the host is until then.
+func (l *listener) answer(c *client, wish hostnews.Interest) {
+	e := l.prefixes
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var said []byte
+	if answer, err := e.ask(l, wish.Prefixes); err != nil {
+		fmt.Fprintf(os.Stderr, "listener: addresses and routes cannot be listed: %v\n", err)
+	} else if said, err = json.Marshal(answer); err != nil {
+		said = nil
+	}
+	l.heed(c, wish, said)
 }
 
 func (l *listener) forget(c *client) {
@@ -219,28 +217,6 @@ func (l *listener) appoint() {
 		if len(l.watchers) == enoughWatchers {
 			return
 		}
-	}
-}
-
-// hear tells of a subscription until it is closed.
-func (l *listener) hear(s *subscription.Subscription, concerns func(syscall.NetlinkMessage) func(*client, hostnews.Interest) bool) {
-	for {
-		messages, err := s.Receive()
-		if errors.Is(err, unix.ENOBUFS) {
-			l.tell([]news{{control(hostnews.Lost), func(*client, hostnews.Interest) bool { return true }}})
-			continue
-		}
-		if err != nil {
-			l.close() // its clients then hear the kernel themselves
-			return
-		}
-		var together []news
-		for _, m := range messages {
-			if of := concerns(m); of != nil {
-				together = append(together, news{message(m), of})
-			}
-		}
-		l.tell(together)
 	}
 }
 

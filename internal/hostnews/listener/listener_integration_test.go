@@ -25,6 +25,7 @@ import (
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/netnstest"
 	"patchbay.dev/patchbay/internal/subscription"
+	"patchbay.dev/patchbay/resource"
 )
 
 // host is a namespace with a place of a listener.
@@ -320,4 +321,100 @@ func TestWatchers(t *testing.T) {
 	watcher.Close()
 	hear(other, hostnews.Watch)
 	other.Close()
+}
+
+// TestAnswers: a listener knows all that has happened to its host before it was asked, and what
+// comes later is told.
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	links := netnstest.Link(t, h.Namespace)
+	netnstest.Bridge(t, h.Namespace, "br0", "10.7.0.1/24")
+	raw, err := rtnl.Open(h.Namespace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	bridge, err := links.Index("br0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	subnets := []netip.Prefix{netip.MustParsePrefix("10.9.0.0/24"), netip.MustParsePrefix("fd09::/64")}
+	ask := func(what string, vacant, uplink bool) *hostnews.Source {
+		t.Helper()
+		index := 0
+		if uplink {
+			index = bridge
+		}
+		var s *hostnews.Source
+		var got hostnews.Answer
+		netnstest.Do(t, h.Namespace, func() (err error) {
+			s, got, err = hostnews.Ask(h.place, hostnews.Interest{Prefixes: subnets}, nil)
+			return err
+		})
+		if want := (hostnews.Answer{Vacant: vacant, Gateway: index}); got != want {
+			t.Errorf("%s: the answer is %+v, want %+v", what, got, want)
+		}
+		t.Cleanup(s.Close)
+		return s
+	}
+	first := ask("first", true, false)
+	for _, address := range []string{"10.9.0.77/32", "fd09::77/128"} {
+		p := []netip.Prefix{netip.MustParsePrefix(address)}
+		if err := links.Configure("br0", p, nil); err != nil {
+			t.Fatal(err)
+		}
+		ask("with "+address, false, false)
+		if err := raw.Do(rtnl.Address(unix.RTM_DELADDR, bridge, p[0])); err != nil {
+			t.Fatal(err)
+		}
+		ask("without it", true, false)
+	}
+	wide := resource.Route{Destination: netip.MustParsePrefix("10.8.0.0/15"), Gateway: netip.MustParseAddr("10.7.0.9")}
+	outside := resource.Route{Destination: netip.MustParsePrefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("10.7.0.9")}
+	if err := links.Configure("br0", nil, []resource.Route{wide, outside}); err != nil {
+		t.Fatal(err)
+	}
+	ask("with a route and a default route", false, true)
+	if err := links.SetDown("br0"); err != nil { // takes both without a word
+		t.Fatal(err)
+	}
+	ask("with the link down", true, false)
+
+	want := []string{"10.9.0.77/32", "fd09::77/128", "10.8.0.0/15"}
+	for len(want) > 0 { // in their order
+		messages, err := first.Receive()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range messages {
+			if p, _ := rtnl.PrefixOf(m); len(want) > 0 && p.String() == want[0] {
+				want = want[1:]
+			}
+		}
+	}
+}
+
+// TestHasNoAnswer: of a listener of an earlier release nothing is learned.
+func TestHasNoAnswer(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.place.Begin = func() error {
+		socket, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: h.place.Socket(), Net: "unixpacket"})
+		if err != nil {
+			return err
+		}
+		t.Cleanup(func() { socket.Close() })
+		go func() {
+			if c, err := socket.AcceptUnix(); err == nil {
+				_, _ = c.Write([]byte{16, 0, 0, 0, byte(hostnews.Ready), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+			}
+		}()
+		return nil
+	}
+	for _, place := range []hostnews.Place{h.place, {}} {
+		if _, answer, err := hostnews.Ask(place, hostnews.Interest{}, nil); !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("got %+v, %v, want no answer", answer, err)
+		}
+	}
 }

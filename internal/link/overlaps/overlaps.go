@@ -3,6 +3,7 @@ package overlaps
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -39,6 +40,23 @@ func Keep(links *link.Handle, listener hostnews.Place, subnets []netip.Prefix) (
 		return nil, fmt.Errorf("watch addresses and routes: %w", err)
 	}
 	return &Lookout{news: news, subnets: subnets}, nil
+}
+
+// Claim opens one for subnets that a network is about to use, if a listener knows that the host
+// uses none of them; what comes later is for Watch. It returns the index of the interface of the
+// host's default route too, 0 where there is none. Where the host uses some, or no listener
+// knows, it is errors.ErrUnsupported: a survey tells.
+func Claim(links *link.Handle, listener hostnews.Place, subnets []netip.Prefix) (l *Lookout, gateway int, err error) {
+	news, answer, err := rtnl.AskPrefixes(links.Namespace(), listener, subnets)
+	if err != nil {
+		return nil, 0, err
+	}
+	l = &Lookout{news: news, subnets: subnets, clear: true}
+	if !answer.Vacant {
+		l.Close()
+		return nil, 0, fmt.Errorf("subnets %v: are used in part: %w", subnets, errors.ErrUnsupported)
+	}
+	return l, answer.Gateway, nil
 }
 
 // LookOut opens one. With a survey after it and Narrow, a network that is made where nothing

@@ -86,7 +86,7 @@ func (s *Socket) EachMainRouteOf(family uint8, each func(Listed)) error {
 	request.AddData(message)
 	err := s.list(request, func(m []byte) error {
 		header := nl.DeserializeRtMsg(m)
-		if header.Family != family || header.Table != unix.RT_TABLE_MAIN || header.Type != unix.RTN_UNICAST || header.Flags&unix.RTM_F_CLONED != 0 {
+		if header.Family != family || !isOfMainTable(header) {
 			return nil
 		}
 		return eachHop(header, m, each)
@@ -94,6 +94,44 @@ func (s *Socket) EachMainRouteOf(family uint8, each func(Listed)) error {
 	absent := errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT)
 	if absent {
 		return nil
+	}
+	return err
+}
+
+func isOfMainTable(route *nl.RtMsg) bool {
+	return route.Table == unix.RT_TABLE_MAIN && route.Type == unix.RTN_UNICAST && route.Flags&unix.RTM_F_CLONED == 0
+}
+
+// EachListed calls each with what a listing of addresses and of routes of the main table would
+// tell of what a message is about: several next hops, or nothing.
+func EachListed(m syscall.NetlinkMessage, each func(Listed)) {
+	switch m.Header.Type {
+	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
+		if len(m.Data) < unix.SizeofIfAddrmsg {
+			return
+		}
+		if l, err := addressOf(m.Data); err == nil && l.Prefix.IsValid() {
+			each(l)
+		}
+	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
+		if len(m.Data) < unix.SizeofRtMsg {
+			return
+		}
+		if header := nl.DeserializeRtMsg(m.Data); isOfMainTable(header) {
+			_ = eachHop(header, m.Data, each) // of what is cut off there is nothing to tell
+		}
+	}
+}
+
+// EachInUse calls each with the addresses and main routes that there are, some of them twice
+// where others change meanwhile.
+func (s *Socket) EachInUse(each func(Listed)) (err error) {
+	const attempts = 10 // a change interrupts a listing
+	for range attempts {
+		err = errors.Join(s.EachAddress(0, each), s.EachMainRoute(each))
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
 	}
 	return err
 }

@@ -70,6 +70,19 @@ func WatchPrefixes(ns *netns.Namespace, listener hostnews.Place, subnets []netip
 	return n, err
 }
 
+// AskPrefixes is WatchPrefixes by a listener, which says whether the host used any of the subnets
+// before. Without one that knows it is errors.ErrUnsupported.
+func AskPrefixes(ns *netns.Namespace, listener hostnews.Place, subnets []netip.Prefix) (News, hostnews.Answer, error) {
+	n := News{subnets: subnets}
+	var err error
+	if n.filter, err = FilterPrefixes(subnets); err != nil {
+		return News{}, hostnews.Answer{}, err
+	}
+	var answer hostnews.Answer
+	n.Source, answer, err = hostnews.Ask(listener, hostnews.Interest{Prefixes: subnets}, n.direct(ns))
+	return n, answer, err
+}
+
 // direct subscribes without a listener.
 func (n *News) direct(ns *netns.Namespace) func() (*subscription.Subscription, error) {
 	filter := n.filter

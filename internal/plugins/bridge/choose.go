@@ -85,6 +85,9 @@ func (n *Network) chooseWatched(links *link.Handle, c networkplugin.Configuratio
 	if !isNew(c) {
 		return n.choose(links, c)
 	}
+	if r, ok := n.claim(links, c); ok {
+		return r, nil
+	}
 	lookout, err := overlaps.LookOut(links, n.listener)
 	if err != nil { // then Warn says so
 		return n.choose(links, c)
@@ -101,36 +104,81 @@ func (n *Network) chooseWatched(links *link.Handle, c networkplugin.Configuratio
 	return r, nil
 }
 
+// claim is chooseWatched where a listener knows that the subnets that come first are not used:
+// all addresses and routes of the host, which are as many as there are networks, need not be
+// looked at. Whatever stands in its way is for who looks.
+func (n *Network) claim(links *link.Handle, c networkplugin.Configuration) (r networkplugin.Realization, ok bool) {
+	on, err := supported(c)
+	if err != nil {
+		return networkplugin.Realization{}, false
+	}
+	if r, err = realize(on, c, nil); err != nil {
+		return networkplugin.Realization{}, false
+	}
+	lookout, gateway, err := overlaps.Claim(links, n.listener, subnetsOf(n.specOf(r)))
+	if err != nil {
+		return networkplugin.Realization{}, false
+	}
+	var uplink link.Interface
+	if c.MTU == 0 && gateway != 0 {
+		uplink, err = links.Uplink(gateway)
+	}
+	if err == nil {
+		r.MTU, err = mtuOf(uplink, c.MTU, on.v6)
+	}
+	if err != nil {
+		lookout.Close()
+		return networkplugin.Realization{}, false
+	}
+	n.keepLookout(lookout)
+	return r, true
+}
+
 // choose returns the network with its router's addresses as gateways.
 func (n *Network) choose(links *link.Handle, c networkplugin.Configuration) (networkplugin.Realization, error) {
-	on, err := familiesOf(c)
+	on, err := supported(c)
 	if err != nil {
 		return networkplugin.Realization{}, err
-	}
-	if !sysctl.HasIPv6() {
-		if c.IPv6Subnet.IsValid() || !on.v4 {
-			return networkplugin.Realization{}, fmt.Errorf("ipv6: the kernel has none: %w", errdefs.ErrFailedPrecondition)
-		}
-		on.v6 = false
 	}
 	host, err := n.survey(links, c)
 	if err != nil {
 		return networkplugin.Realization{}, err
 	}
-	v4, v6, err := networkplugin.ChooseSubnets(c, host.Prefixes)
+	r, err := realize(on, c, host.Prefixes)
 	if err != nil {
 		return networkplugin.Realization{}, err
 	}
-	var r networkplugin.Realization
+	r.MTU, err = mtuOf(host.Uplink, c.MTU, on.v6)
+	return r, err
+}
+
+// supported are the families that the network has on this kernel.
+func supported(c networkplugin.Configuration) (families, error) {
+	on, err := familiesOf(c)
+	if err != nil || sysctl.HasIPv6() {
+		return on, err
+	}
+	if c.IPv6Subnet.IsValid() || !on.v4 {
+		return families{}, fmt.Errorf("ipv6: the kernel has none: %w", errdefs.ErrFailedPrecondition)
+	}
+	on.v6 = false
+	return on, nil
+}
+
+// realize is a network, without its MTU, beside prefixes that the host uses.
+func realize(on families, c networkplugin.Configuration, occupied []netip.Prefix) (networkplugin.Realization, error) {
+	v4, v6, err := networkplugin.ChooseSubnets(c, occupied)
+	if err != nil {
+		return networkplugin.Realization{}, err
+	}
+	r := networkplugin.Realization{MaxPorts: maxPorts}
 	if on.v4 {
 		r.IPv4Subnet, r.IPv4Gateway = v4, firstAddress(v4)
 	}
 	if on.v6 {
 		r.IPv6Subnet, r.IPv6Gateway = v6, firstAddress(v6)
 	}
-	r.MaxPorts = maxPorts
-	r.MTU, err = mtuOf(host.Uplink, c.MTU, on.v6)
-	return r, err
+	return r, nil
 }
 
 // survey looks at the host. What it uses is of no matter to a network that is adopted, which

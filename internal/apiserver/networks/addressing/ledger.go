@@ -10,7 +10,6 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -98,37 +97,6 @@ func (l *Ledger) claimLocked(id, name string, want, given resource.PinnedSubnets
 }
 
 func overlap(a, b netip.Prefix) bool { return a.IsValid() && b.IsValid() && a.Overlaps(b) }
-
-// Used returns the prefixes that the plugin of a network must keep off, of the families of
-// which it chooses a subnet. Given and pinned ones have been compared with the claims of all.
-func (l *Ledger) Used(r resource.StoredNetwork) []*pluginv1.NetworkPrefix {
-	want := Wanted(r)
-	chooses4 := !want.IPv4.IsValid() && !r.Configuration.IPv4Disabled
-	chooses6 := !want.IPv6.IsValid() && !r.Configuration.IPv6Disabled
-	if !chooses4 && !chooses6 {
-		return nil
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	out := make([]*pluginv1.NetworkPrefix, 0, 2*len(l.claims))
-	add := func(network string, p netip.Prefix) {
-		if p.IsValid() {
-			out = append(out, &pluginv1.NetworkPrefix{Network: network, Prefix: p.String()})
-		}
-	}
-	for other, c := range l.claims {
-		if other == r.ID {
-			continue
-		}
-		if chooses4 {
-			add(c.name, c.subnets.IPv4)
-		}
-		if chooses6 {
-			add(c.name, c.subnets.IPv6)
-		}
-	}
-	return out
-}
 
 // Reserve takes a name and the given subnets for a network that is being made;
 // all that is in the way is reported at once.

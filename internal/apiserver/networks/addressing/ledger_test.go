@@ -1,12 +1,16 @@
 package addressing_test
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/internal/apiserver/networks/addressing"
+	"patchbay.dev/patchbay/internal/ipam"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -30,11 +34,60 @@ func TestUsed(t *testing.T) {
 	} {
 		own := resource.StoredNetwork{Metadata: resource.Metadata{ID: "b", Name: "b"}, Pinned: tt.pinned, Configuration: tt.c}
 		var got []string
-		for _, u := range addressing.NewLedger([]resource.StoredNetwork{other, own}).Used(own) {
+		for _, u := range addressing.NewLedger([]resource.StoredNetwork{other, own}).Used(own, addressing.All, nil, nil) {
 			got = append(got, u.GetPrefix())
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
+}
+
+// TestNear: of many networks a plugin is told of few, beside which it chooses what it would beside
+// all; where nearly all of a pool is in use, of all.
+func TestNear(t *testing.T) {
+	t.Parallel()
+	pools4 := []resource.SubnetPool{{Base: netip.MustParsePrefix("10.64.0.0/14"), Size: 24}}
+	for used, told := range map[int]int{1000: 2000, 100: 128, 40: 80} {
+		var stored []resource.StoredNetwork
+		for i := range used {
+			stored = append(stored, resource.StoredNetwork{
+				Metadata: resource.Metadata{ID: fmt.Sprint("other", i), Name: fmt.Sprint("n", i)},
+				Pinned: resource.PinnedSubnets{
+					IPv4: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 64 + byte(i>>8), byte(i), 0}), 24),
+					IPv6: netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfd, byte(i >> 8), byte(i)}), 64),
+				},
+			})
+		}
+		ledger, most := addressing.NewLedger(stored), 0
+		for i := range 50 {
+			own := resource.StoredNetwork{Metadata: resource.Metadata{ID: fmt.Sprint("own", i), Name: "own"}}
+			near := chosen(t, own.ID, pools4, ledger.Used(own, addressing.Near, pools4, nil))
+			if all := chosen(t, own.ID, pools4, ledger.Used(own, addressing.All, pools4, nil)); near != all {
+				t.Errorf("beside %d: chooses %v, and told of all %v", used, near, all)
+			}
+			most = max(most, len(ledger.Used(own, addressing.Near, pools4, nil)))
+		}
+		if most > told {
+			t.Errorf("beside %d: a plugin is told of %d prefixes, want at most %d", used, most, told)
+		}
+	}
+}
+
+// chosen is what a network chooses beside what it is told of.
+func chosen(t *testing.T, id string, pools4 []resource.SubnetPool, told []*pluginv1.NetworkPrefix) resource.PinnedSubnets {
+	t.Helper()
+	beside := func(yield func(netip.Prefix) bool) {
+		for _, p := range told {
+			if !yield(netip.MustParsePrefix(p.GetPrefix())) {
+				return
+			}
+		}
+	}
+	v4, err4 := ipam.ChooseSubnet4(id, pools4, beside)
+	v6, err6 := ipam.ChooseSubnet6(id, nil, beside)
+	if err := errors.Join(err4, err6); err != nil {
+		t.Fatal(err)
+	}
+	return resource.PinnedSubnets{IPv4: v4, IPv6: v6}
 }
