@@ -116,9 +116,12 @@ func TestInfo(t *testing.T) {
 		got.Kernel == "" || got.MemoryBytes <= 0 || got.Processors <= 0 || got.DefaultNetworkPlugin != "bridge" || got.DefaultRuntime != "oci" {
 		t.Errorf("got %+v", got)
 	}
-	want := []resource.HostCheck{{Name: "plugin bad", Detail: "one; two"}, {Name: "oci runtime", OK: true, Detail: "crun"},
+	want := []resource.HostCheck{
+		{Name: "plugin bad", Detail: "one; two"},
+		{Name: "oci runtime", OK: true, Detail: "crun"},
 		{Name: "network b", Detail: `its plugin does not answer (process 7): "patchbay plugin restart --network b" starts it anew`},
-		{Name: "container d", Detail: `its runtime helper does not answer (process 8): "patchbay kill d" ends both`}}
+		{Name: "container d", Detail: `its runtime helper does not answer (process 8): "patchbay kill d" ends both`},
+	}
 	if diff := cmp.Diff(want, got.Checks); diff != "" {
 		t.Errorf("checks (-want +got):\n%s", diff)
 	}
