@@ -36,7 +36,7 @@ type Handle struct {
 // ns is nil. ns must stay open until the handle is closed.
 func Open(ns *netns.Namespace) (*Handle, error) {
 	h := &Handle{ns: ns}
-	raw, err := rtnl.Open(ns)
+	raw, err := rtnl.OpenToSettle(ns)
 	if err != nil {
 		return nil, fmt.Errorf("open netlink: %w", err)
 	}

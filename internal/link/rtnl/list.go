@@ -238,7 +238,7 @@ func (s *Socket) list(request *nl.NetlinkRequest, each func([]byte) error) error
 	}
 	l := listing{seq: request.Seq, each: each}
 	for !l.ended {
-		if err := s.receive(listingSize, l.take); err != nil {
+		if err := s.receive(s.fd, listingSize, l.take); err != nil {
 			return err
 		}
 	}

@@ -16,7 +16,7 @@ import (
 const settleTime = 2 * time.Second
 
 // RunSettled is Run for steps that make addresses, and waits until those of IPv6 work, or
-// late, for they will soon. The kernel answers the request
+// late, for they will soon. The socket is one of OpenToSettle. The kernel answers the request
 // for a new address before the interface listens to it; that comes from a work
 // queue, with a notification (addrconf_dad_completed), even where no
 // duplicate address detection runs. A neighbour that asks in between gets no
@@ -33,37 +33,52 @@ func (s *Socket) RunSettled(steps []Step, addresses []netip.Prefix) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := unix.SetsockoptInt(s.fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, unix.RTNLGRP_IPV6_IFADDR); err != nil {
+	// The container may have so much told of its addresses that there is no room for more: on a socket of their own they
+	// take none from the answers.
+	if err := unix.SetsockoptInt(s.news, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, unix.RTNLGRP_IPV6_IFADDR); err != nil {
 		return fmt.Errorf("watch addresses: %w", err)
 	}
-	defer func() {
-		_ = unix.SetsockoptInt(s.fd, unix.SOL_NETLINK, unix.NETLINK_DROP_MEMBERSHIP, unix.RTNLGRP_IPV6_IFADDR)
-	}()
+	defer s.forgetNews()
+	if err := s.run(steps); err != nil {
+		return err
+	}
 	settle := func(m syscall.NetlinkMessage) {
 		if address, ok := newAddress(m); ok {
 			delete(pending, address)
 		}
-	}
-	if err := s.run(steps, settle); err != nil {
-		return err
 	}
 	for deadline := time.Now().Add(settleTime); len(pending) > 0; {
 		there, err := s.await(deadline)
 		if err != nil || !there {
 			return err
 		}
-		if err := s.receive(messageSize, settle); err != nil {
+		err = s.receive(s.news, messageSize, settle)
+		if errors.Is(err, unix.ENOBUFS) {
+			return nil // the news may be among what was lost
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// await waits until there is something to receive, or returns false at the deadline.
+// forgetNews ends the subscription, and takes away what it has left.
+func (s *Socket) forgetNews() {
+	_ = unix.SetsockoptInt(s.news, unix.SOL_NETLINK, unix.NETLINK_DROP_MEMBERSHIP, unix.RTNLGRP_IPV6_IFADDR)
+	for {
+		_, _, err := unix.Recvfrom(s.news, nil, unix.MSG_DONTWAIT)
+		if err != nil && !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.ENOBUFS) {
+			return
+		}
+	}
+}
+
+// await waits until there are news, or returns false at the deadline.
 func (s *Socket) await(deadline time.Time) (bool, error) {
 	for {
 		left := time.Until(deadline)
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLIN}}, int(max(0, left.Milliseconds())))
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(s.news), Events: unix.POLLIN}}, int(max(0, left.Milliseconds())))
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue

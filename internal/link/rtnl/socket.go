@@ -22,6 +22,7 @@ import (
 type Socket struct {
 	mu     sync.Mutex // one exchange at a time
 	fd     int        // belongs to the namespace that it was opened in
+	news   int        // another one, for RunSettled; -1 where nobody calls that
 	buffer []byte     // guarded by mu; nil: nothing was received yet
 }
 
@@ -34,21 +35,43 @@ const (
 
 // Open returns a socket in a namespace, or where that is nil in the caller's.
 func Open(ns *netns.Namespace) (*Socket, error) {
-	s := &Socket{}
-	err := within(ns, func() (err error) {
-		s.fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
-		return err
-	})
-	if err != nil {
+	s := &Socket{fd: -1, news: -1}
+	if err := s.open(ns, &s.fd); err != nil {
 		return nil, err
 	}
-	if err := unix.Bind(s.fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		s.Close()
+	return s, nil
+}
+
+// OpenToSettle is Open for who calls RunSettled.
+func OpenToSettle(ns *netns.Namespace) (*Socket, error) {
+	s := &Socket{fd: -1, news: -1}
+	if err := s.open(ns, &s.fd, &s.news); err != nil {
 		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Socket) open(ns *netns.Namespace, sockets ...*int) error {
+	err := within(ns, func() (err error) {
+		for _, fd := range sockets {
+			if *fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for _, fd := range sockets {
+		if err == nil {
+			err = unix.Bind(*fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+		}
+	}
+	if err != nil {
+		s.Close()
+		return err
 	}
 	// Before Linux 4.20 there is none of it, and listings are longer.
 	_ = unix.SetsockoptInt(s.fd, unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
-	return s, nil
+	return nil
 }
 
 // within runs f in a namespace, or where that is nil in the caller's.
@@ -63,9 +86,11 @@ func within(ns *netns.Namespace, f func() error) error {
 func (s *Socket) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.fd >= 0 {
-		_ = unix.Close(s.fd)
-		s.fd = -1
+	for _, fd := range []*int{&s.fd, &s.news} {
+		if *fd >= 0 {
+			_ = unix.Close(*fd)
+			*fd = -1
+		}
 	}
 }
 
@@ -113,18 +138,18 @@ type Step struct {
 func (s *Socket) Run(steps []Step) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.run(steps, nil)
+	return s.run(steps)
 }
 
-// run is Run that passes on what the kernel tells beside its answers. Callers hold mu.
-func (s *Socket) run(steps []Step, told func(syscall.NetlinkMessage)) error {
+// run is Run; callers hold mu.
+func (s *Socket) run(steps []Step) error {
 	requests := make([]*nl.NetlinkRequest, len(steps))
 	tolerated := make(map[uint32]unix.Errno)
 	for i, step := range steps {
 		requests[i] = step.Request
 		tolerated[step.Request.Seq] = step.Done
 	}
-	err := s.exchange(requests, tolerated, told)
+	err := s.exchange(requests, tolerated)
 	var failed StepError
 	if errors.As(err, &failed) {
 		return fmt.Errorf("%s: %w", steps[failed.Step].What, KindOf(failed.Err))
@@ -137,13 +162,13 @@ func (s *Socket) run(steps []Step, told func(syscall.NetlinkMessage)) error {
 func (s *Socket) Do(requests ...*nl.NetlinkRequest) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.exchange(requests, nil, nil)
+	return s.exchange(requests, nil)
 }
 
 // exchange is Do, but for the errors that are tolerated, by sequence number. The kernel
 // answers the requests in their order, a failure in any case and a success where it is
 // asked to: which is with the last one alone. Callers hold mu.
-func (s *Socket) exchange(requests []*nl.NetlinkRequest, tolerated map[uint32]unix.Errno, told func(syscall.NetlinkMessage)) error {
+func (s *Socket) exchange(requests []*nl.NetlinkRequest, tolerated map[uint32]unix.Errno) error {
 	steps := make(map[uint32]int, len(requests))
 	last := -1
 	for i, r := range requests {
@@ -165,7 +190,7 @@ func (s *Socket) exchange(requests []*nl.NetlinkRequest, tolerated map[uint32]un
 	if err := s.send(out); err != nil || last < 0 {
 		return err
 	}
-	return s.collect(requests[last].Seq, steps, tolerated, told)
+	return s.collect(requests[last].Seq, steps, tolerated)
 }
 
 func (s *Socket) send(out []byte) error {
@@ -175,14 +200,14 @@ func (s *Socket) send(out []byte) error {
 	return nil
 }
 
-// receive waits for the next messages and calls each with them, which are valid until it
+// receive waits for the next messages of one of its sockets and calls each with them, which are valid until it
 // returns. One that there is no room for is lost: unix.EMSGSIZE.
-func (s *Socket) receive(room int, each func(syscall.NetlinkMessage)) error {
+func (s *Socket) receive(fd, room int, each func(syscall.NetlinkMessage)) error {
 	if len(s.buffer) < room {
 		s.buffer = make([]byte, room)
 	}
 	for {
-		n, _, err := unix.Recvfrom(s.fd, s.buffer, unix.MSG_TRUNC)
+		n, _, err := unix.Recvfrom(fd, s.buffer, unix.MSG_TRUNC)
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue
@@ -200,15 +225,12 @@ func (s *Socket) receive(room int, each func(syscall.NetlinkMessage)) error {
 
 // collect reads answers up to that of the last step, and returns the failure of the first
 // step that has one.
-func (s *Socket) collect(last uint32, steps map[uint32]int, tolerated map[uint32]unix.Errno, told func(syscall.NetlinkMessage)) error {
+func (s *Socket) collect(last uint32, steps map[uint32]int, tolerated map[uint32]unix.Errno) error {
 	first := StepError{Step: math.MaxInt}
 	ended := false
 	take := func(m syscall.NetlinkMessage) {
 		step, ours := steps[m.Header.Seq]
 		if !ours || m.Header.Type != unix.NLMSG_ERROR || len(m.Data) < 4 {
-			if told != nil {
-				told(m)
-			}
 			return
 		}
 		ended = ended || m.Header.Seq == last
@@ -218,7 +240,7 @@ func (s *Socket) collect(last uint32, steps map[uint32]int, tolerated map[uint32
 		}
 	}
 	for !ended {
-		err := s.receive(messageSize, take)
+		err := s.receive(s.fd, messageSize, take)
 		if err != nil && !errors.Is(err, unix.EMSGSIZE) { // what is long is no answer that matters here
 			return err
 		}
