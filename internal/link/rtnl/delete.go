@@ -20,7 +20,7 @@ import (
 // It returns when the link and, if it is one of a pair, the other end are gone: they have
 // no names, addresses and routes any more, and carry nothing. What the kernel waits for then, until nobody looks at the
 // link's memory (15 to 30 ms), is waited for in the background. One that is not there
-// is unix.ENODEV.
+// is unix.ENODEV, or no error where so much happens in the namespace that the kernel cannot tell.
 func DeleteLink(ns *netns.Namespace, index int) error {
 	// The kernel tells of the end before it waits, and answers after that.
 	socket, err := watchEnd(ns, index)
@@ -41,6 +41,9 @@ func DeleteLink(ns *netns.Namespace, index int) error {
 		<-told
 	}()
 	err = awaitEnd(socket, index, request.Seq)
+	if errors.Is(err, unix.ENOBUFS) { // the news of the end and the answer may be among what was lost
+		return deleteForCertain(ns, index)
+	}
 	select {
 	case failure := <-unsent:
 		return failure
@@ -49,13 +52,24 @@ func DeleteLink(ns *netns.Namespace, index int) error {
 	}
 }
 
-// awaitEnd returns with the news of a link's end, or with the answer to the request for it.
+// deleteForCertain removes a link that may be gone already, and waits for all that the kernel waits for.
+func deleteForCertain(ns *netns.Namespace, index int) error {
+	socket, err := Open(ns)
+	if err != nil {
+		return err
+	}
+	defer socket.Close()
+	if err := socket.Do(deletion(index)); err != nil && !errors.Is(err, unix.ENODEV) {
+		return err
+	}
+	return nil
+}
+
+// awaitEnd returns with the news of a link's end, or with the answer to the request for it. Where some may have been
+// lost it is unix.ENOBUFS.
 func awaitEnd(socket *subscription.Subscription, index int, request uint32) error {
 	for {
 		messages, err := socket.Receive()
-		if errors.Is(err, unix.ENOBUFS) {
-			continue // if the news was lost, there is room for the answer now
-		}
 		if err != nil {
 			return fmt.Errorf("watch interface %d: %w", index, err)
 		}

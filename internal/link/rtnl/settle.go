@@ -35,6 +35,11 @@ func (s *Socket) RunSettled(steps []Step, addresses []netip.Prefix) error {
 	defer s.mu.Unlock()
 	// The container may have so much told of its addresses that there is no room for more: on a socket of their own they
 	// take none from the answers.
+	if s.news < 0 {
+		if err := open(nil, &s.news); err != nil {
+			return fmt.Errorf("watch addresses: %w", err)
+		}
+	}
 	if err := unix.SetsockoptInt(s.news, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, unix.RTNLGRP_IPV6_IFADDR); err != nil {
 		return fmt.Errorf("watch addresses: %w", err)
 	}

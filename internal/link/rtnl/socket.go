@@ -22,7 +22,7 @@ import (
 type Socket struct {
 	mu     sync.Mutex // one exchange at a time
 	fd     int        // belongs to the namespace that it was opened in
-	news   int        // another one, for RunSettled; -1 where nobody calls that
+	news   int        // another one, for RunSettled; -1: there is none yet
 	buffer []byte     // guarded by mu; nil: nothing was received yet
 }
 
@@ -35,43 +35,52 @@ const (
 
 // Open returns a socket in a namespace, or where that is nil in the caller's.
 func Open(ns *netns.Namespace) (*Socket, error) {
-	s := &Socket{fd: -1, news: -1}
-	if err := s.open(ns, &s.fd); err != nil {
-		return nil, err
-	}
-	return s, nil
+	s := &Socket{news: -1}
+	return s.opened(open(ns, &s.fd))
 }
 
 // OpenToSettle is Open for who calls RunSettled.
 func OpenToSettle(ns *netns.Namespace) (*Socket, error) {
-	s := &Socket{fd: -1, news: -1}
-	if err := s.open(ns, &s.fd, &s.news); err != nil {
+	if ns == nil {
+		return Open(nil) // what RunSettled needs can be had later too, without another thread
+	}
+	s := &Socket{}
+	return s.opened(open(ns, &s.fd, &s.news))
+}
+
+func (s *Socket) opened(err error) (*Socket, error) {
+	if err != nil {
 		return nil, err
 	}
+	// Before Linux 4.20 there is none of it, and listings are longer.
+	_ = unix.SetsockoptInt(s.fd, unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
 	return s, nil
 }
 
-func (s *Socket) open(ns *netns.Namespace, sockets ...*int) error {
-	err := within(ns, func() (err error) {
-		for _, fd := range sockets {
-			if *fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE); err != nil {
+// open opens all sockets or none.
+func open(ns *netns.Namespace, sockets ...*int) error {
+	var fds []int
+	err := within(ns, func() error {
+		for range sockets {
+			fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+			if err != nil {
+				return err
+			}
+			fds = append(fds, fd)
+			if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	for _, fd := range sockets {
-		if err == nil {
-			err = unix.Bind(*fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+	for i, fd := range fds {
+		if err != nil {
+			_ = unix.Close(fd)
+		} else {
+			*sockets[i] = fd
 		}
 	}
-	if err != nil {
-		s.Close()
-		return err
-	}
-	// Before Linux 4.20 there is none of it, and listings are longer.
-	_ = unix.SetsockoptInt(s.fd, unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
-	return nil
+	return err
 }
 
 // within runs f in a namespace, or where that is nil in the caller's.
