@@ -11,6 +11,7 @@ import (
 	"patchbay.dev/patchbay/api/message"
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/api/patchbay/plugin/v1/pluginv1connect"
+	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
 	"patchbay.dev/patchbay/internal/lease"
 	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/internal/trace"
@@ -185,18 +186,23 @@ func found(leases []lease.Lease) *pluginv1.LookupResponse {
 
 // List implements the contract.
 func (h *harness) List(context.Context, *pluginv1.ListRequest) (*pluginv1.ListResponse, error) {
-	parts, err := message.Each(h.service.table.List(), func(v lease.Lease) message.Message {
-		return &pluginv1.ListResponse{Leases: []*pluginv1.Lease{{
-			Key:        v.Key,
-			Owner:      v.Owner,
-			State:      pluginwire.LeaseStateToProto(v.State),
-			Attachment: wire.AttachmentToProto(v.Attachment),
-			ExpiresAt:  expiry(v.ExpiresAt),
-		}}}
-	})
+	one := &pluginv1.Lease{Attachment: new(typesv1.Attachment)}
+	alone := &pluginv1.ListResponse{Leases: []*pluginv1.Lease{one}}
 	out := new(pluginv1.ListResponse)
-	out.SetFields(parts)
-	return out, err
+	out.SetSequence(message.Sequence(h.leases, func(v lease.Lease) message.Message {
+		one.Key, one.Owner, one.State, one.ExpiresAt = v.Key, v.Owner, pluginwire.LeaseStateToProto(v.State), expiry(v.ExpiresAt)
+		wire.AttachmentInto(one.Attachment, v.Attachment)
+		return alone
+	}))
+	return out, nil
+}
+
+func (h *harness) leases(yield func(lease.Lease, error) bool) {
+	for l := range h.service.table.All() {
+		if !yield(l, nil) {
+			return
+		}
+	}
 }
 
 // Watch implements the contract.

@@ -11,8 +11,8 @@ import (
 type Encoder struct {
 	b     []byte
 	err   error
-	depth int       // of messages in one another
-	apart *[][]byte // where parts of the outermost message go; nil: into b
+	depth int    // of messages in one another
+	apart *Apart // where parts of the outermost message go; nil: into b
 }
 
 func (e *Encoder) tag(field, wire int) { e.b = binary.AppendUvarint(e.b, uint64(field<<3|wire)) }

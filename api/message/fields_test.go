@@ -16,11 +16,12 @@ func TestAppendApart(t *testing.T) {
 	m := &apiserverv1.ContainerServiceListResponse{Containers: []*apiserverv1.Container{{Metadata: &typesv1.Metadata{Id: "one"}}}}
 	made := [][]byte{list(t, 1), list(t, 2)}
 	m.SetFields(made)
-	head, parts, err := message.AppendApart([]byte("before"), m)
+	head, rest, err := message.AppendApart([]byte("before"), m)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(parts) != len(made) || &parts[0][0] != &made[0][0] || &parts[1][0] != &made[1][0] {
+	parts := rest.Parts
+	if rest.Made != nil || len(parts) != len(made) || &parts[0][0] != &made[0][0] || &parts[1][0] != &made[1][0] {
 		t.Error("the parts are others")
 	}
 	whole, err := message.Append([]byte("before"), m)
@@ -41,9 +42,9 @@ func TestAppendApartWithin(t *testing.T) {
 		t.Fatal(err)
 	}
 	within.SetFields([][]byte{part})
-	head, parts, err := message.AppendApart(nil, &apiserverv1.Network{Status: within})
-	if err != nil || len(parts) != 0 {
-		t.Fatalf("%d parts, %v", len(parts), err)
+	head, rest, err := message.AppendApart(nil, &apiserverv1.Network{Status: within})
+	if err != nil || len(rest.Parts) != 0 {
+		t.Fatalf("%d parts, %v", len(rest.Parts), err)
 	}
 	var got apiserverv1.Network
 	if err := message.Unmarshal(head, &got); err != nil || len(got.GetStatus().GetAttachments()) != 1 {

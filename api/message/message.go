@@ -9,6 +9,7 @@ package message
 
 import (
 	"errors"
+	"iter"
 	"slices"
 	"sync"
 )
@@ -40,14 +41,20 @@ func Append(b []byte, m Message) ([]byte, error) {
 	return appendTo(b, m, nil)
 }
 
-// AppendApart is Append for who can send several pieces of memory at once: the parts that m was made of
-// (SetFields), which follow b, are not copied.
-func AppendApart(b []byte, m Message) (head []byte, parts [][]byte, err error) {
-	head, err = appendTo(b, m, &parts)
-	return head, parts, err
+// Apart is what follows a message that was encoded without it. Nobody changes it.
+type Apart struct {
+	Parts [][]byte                 // those that were made before
+	Made  iter.Seq2[[]byte, error] // those that are made when they are wanted, each in the memory of the one before; nil: none
 }
 
-func appendTo(b []byte, m Message, apart *[][]byte) ([]byte, error) {
+// AppendApart is Append for who can send several pieces of memory: the parts that m was made of
+// (SetFields, SetSequence), which follow b, are not copied.
+func AppendApart(b []byte, m Message) (head []byte, rest Apart, err error) {
+	head, err = appendTo(b, m, &rest)
+	return head, rest, err
+}
+
+func appendTo(b []byte, m Message, apart *Apart) ([]byte, error) {
 	e := Encoder{b: b, apart: apart}
 	if cap(b)-len(b) >= enough {
 		m.Encode(&e)

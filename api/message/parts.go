@@ -1,44 +1,117 @@
 package message
 
-import "iter"
+import (
+	"io"
+	"iter"
+)
 
 // List is a message with Fields.
 type List[M any] interface {
 	*M
 	Message
-	kept() [][]byte
+	besides() *beside
 }
 
-// kept is what SetFields has set.
-func (f *Fields) kept() [][]byte { return f.parts } //nolint:unused // Parts asks for it, by List
+// besides is what was set.
+func (f *Fields) besides() *beside { return f.beside } //nolint:unused // Parts asks for it, by List
 
 // Parts returns what a list has, for who looks once at each thing in it: at first the message as it is, with what the
-// fields of its struct have, and then each field of the parts that SetFields has set, in a message with that
+// fields of its struct have, and then each field of the parts that SetFields or SetBody has set, in a message with that
 // alone. Of those one takes the memory of the one before, but for lists and maps of texts. Texts are parts of the
-// data, which nobody changes any more. The first error ends it.
+// data: of SetFields', which nobody changes any more, or of SetBody's, which are valid until the next part. A range over the sequence goes on where
+// the one before has ended. The first error ends it.
 func Parts[M any, P List[M]](whole P) iter.Seq2[P, error] {
+	part, d, begun := P(new(M)), Decoder{taken: true, memory: memory{}}, false
+	fields := whole.besides().fields()
 	return func(yield func(P, error) bool) {
-		if !yield(whole, nil) {
-			return
+		if !begun {
+			begun = true
+			if !yield(whole, nil) {
+				return
+			}
 		}
-		part, d := P(new(M)), Decoder{taken: true, memory: memory{}}
-		for _, rest := range whole.kept() {
-			for len(rest) > 0 {
-				if d.rest, rest, d.err = cutField(rest); d.err == nil {
-					d.memory.free()
-					part.Reset()
-					part.Decode(&d)
-				}
-				if d.err != nil {
-					yield(nil, d.err)
-					return
-				}
-				if !yield(part, nil) {
-					return
-				}
+		for d.err == nil {
+			var err error
+			if d.rest, err = fields(); err == io.EOF { //nolint:errorlint // it is that of fields itself
+				return
+			}
+			if d.err = err; err == nil {
+				d.memory.free()
+				part.Reset()
+				part.Decode(&d)
+			}
+			if d.err != nil {
+				yield(nil, d.err)
+				return
+			}
+			if !yield(part, nil) {
+				return
 			}
 		}
 	}
+}
+
+// fields returns what returns the fields of all parts, one at each call, then io.EOF.
+func (b *beside) fields() func() ([]byte, error) {
+	if b == nil {
+		return func() ([]byte, error) { return nil, io.EOF }
+	}
+	parts, rest := b.parts, []byte(nil)
+	return func() (field []byte, err error) {
+		for len(rest) == 0 && len(parts) > 0 {
+			rest, parts = parts[0], parts[1:]
+		}
+		switch {
+		case len(rest) > 0:
+			field, rest, err = cutField(rest)
+		case b.body != nil:
+			return b.body.field()
+		default:
+			err = io.EOF
+		}
+		return field, err
+	}
+}
+
+// body is parts that come by a reader.
+type body struct {
+	from io.Reader
+	b    []byte // what was read, and not looked at yet
+	room []byte // memory that b is the end of
+	err  error  // of from
+}
+
+// bodySize is how much is read at once, in bytes, unless a field is larger.
+const bodySize = 16 << 10
+
+// field returns the next field, valid until the next call; io.EOF after the last one.
+func (r *body) field() (field []byte, err error) {
+	for {
+		if len(r.b) > 0 {
+			var rest []byte
+			if field, rest, err = cutField(r.b); err == nil {
+				r.b = rest
+				return field, nil
+			}
+		}
+		if r.err != nil && (r.err != io.EOF || len(r.b) == 0) { //nolint:errorlint // a reader returns it as it is
+			return nil, r.err
+		}
+		if r.err != nil {
+			return nil, err
+		}
+		r.read()
+	}
+}
+
+// read reads more behind what there is.
+func (r *body) read() {
+	if len(r.b) == len(r.room) {
+		r.room = make([]byte, max(bodySize, 2*len(r.room)))
+	}
+	kept := copy(r.room, r.b)
+	n, err := r.from.Read(r.room[kept:])
+	r.b, r.err = r.room[:kept+n], err
 }
 
 // cutField returns the first field of a message, and what follows it.

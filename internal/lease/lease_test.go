@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -134,7 +135,7 @@ func over(h *lease.Hold) error {
 // states returns key=state of all leases.
 func states(table *lease.Table) map[string]resource.LeaseState {
 	out := map[string]resource.LeaseState{}
-	for _, l := range table.List() {
+	for l := range table.All() {
 		out[l.Key] = l.State
 	}
 	return out
@@ -198,7 +199,7 @@ func TestAllocateAtMost(t *testing.T) {
 	if !errdefs.IsResourceExhausted(err) || !strings.Contains(err.Error(), "network net: has 2 containers") {
 		t.Errorf("a third port: %v", err)
 	}
-	if left := len(table.List()); left != 2 {
+	if left := len(slices.Collect(table.All())); left != 2 {
 		t.Errorf("%d leases, want 2", left)
 	}
 	if err := table.Release(context.Background(), "a", false); err != nil {
@@ -417,8 +418,8 @@ func TestAnotherSandboxWaitsForTheFirst(t *testing.T) {
 		hold(t, table, 2, "a/0")
 		want(t, "expels", n.count(), 1)
 		want(t, "ports", n.ports(), map[string]string{"a/0": "box-a/0"})
-		want(t, "lease", table.List()[0].Attachment, got.Attachment)
-		want(t, "state", table.List()[0].State, resource.LeaseHeld)
+		want(t, "lease", slices.Collect(table.All())[0].Attachment, got.Attachment)
+		want(t, "state", slices.Collect(table.All())[0].State, resource.LeaseHeld)
 	})
 }
 
@@ -526,7 +527,7 @@ func TestRestartKeepsLeasesForTheirSandboxes(t *testing.T) {
 		synctest.Wait()
 		want(t, "leases", states(table), map[string]resource.LeaseState{"a/0": resource.LeaseHeld, "c/0": resource.LeasePending})
 		want(t, "ports", n.ports(), map[string]string{"a/0": "box-a/0"})
-		want(t, "lease", table.List()[0].Attachment, a.Attachment)
+		want(t, "lease", slices.Collect(table.All())[0].Attachment, a.Attachment)
 		time.Sleep(26 * time.Second)
 		synctest.Wait()
 		want(t, "leases", states(table), map[string]resource.LeaseState{"a/0": resource.LeaseHeld})
@@ -713,7 +714,7 @@ func TestDeathBeforeHold(t *testing.T) {
 		static := resource.AttachmentConfiguration{IPv4Address: fresh.Attachment.IPv4Address.Addr()}
 		allocate(t, successor, "c", static)
 		hold(t, successor, 1, "a")
-		for _, l := range successor.List() {
+		for l := range successor.All() {
 			if l.Key == "a" && l.Attachment.IPv4Address.Addr() != other.IPv4Address {
 				t.Errorf("the lease has %v, want the address of the last one, %v", l.Attachment.IPv4Address, other.IPv4Address)
 			}

@@ -239,7 +239,7 @@ func (m *model) check(t *rapid.T) {
 	synctest.Wait()
 	seen := map[netip.Addr]string{}
 	leases := map[string]lease.Lease{}
-	for _, l := range m.table.List() {
+	for l := range m.table.All() {
 		leases[l.Key] = l
 		for _, address := range []netip.Addr{l.Attachment.IPv4Address.Addr(), l.Attachment.IPv6Address.Addr()} {
 			if other, ok := seen[address]; ok {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -288,21 +289,33 @@ type Lease struct {
 	ExpiresAt      time.Time // pending and orphaned only
 }
 
+func (e *entry) listed() bool { return e.Lease != nil && e.Lease.State != "" }
+
 func (e *entry) view() Lease {
 	l := e.Lease
 	return Lease{e.Key, e.Owner, l.State, l.Attachment, l.AdditionalData, l.ExpiresAt}
 }
 
-// List returns all leases by key.
-func (t *Table) List() []Lease {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	all := t.sorted(func(e *entry) bool { return e.Lease != nil && e.Lease.State != "" })
-	out := make([]Lease, len(all))
-	for i, e := range all {
-		out[i] = e.view()
+// All returns all leases by owner and key, each as it is when it is looked at. The table is free meanwhile.
+func (t *Table) All() iter.Seq[Lease] {
+	return func(yield func(Lease) bool) {
+		t.mu.Lock()
+		all := t.sorted((*entry).listed)
+		slices.SortStableFunc(all, func(a, b *entry) int { return cmp.Compare(a.Owner, b.Owner) })
+		t.mu.Unlock()
+		for _, e := range all {
+			t.mu.Lock()
+			var l Lease
+			listed := e.listed()
+			if listed {
+				l = e.view()
+			}
+			t.mu.Unlock()
+			if listed && !yield(l) {
+				return
+			}
+		}
 	}
-	return out
 }
 
 // ByName returns the leases of live sandboxes that a hostname, an alias, the name

@@ -31,6 +31,9 @@ func (c *Connection) SpeakJSON(json bool) { c.transport.json.Store(json) }
 // InParts returns a context for calls whose answers are lists, as direct.InParts does.
 func InParts(ctx context.Context) context.Context { return direct.InParts(ctx) }
 
+// InPieces returns a context for calls whose answers are read while they come, as direct.InPieces does.
+func InPieces(ctx context.Context) context.Context { return direct.InPieces(ctx) }
+
 // Dial returns a connection to the server on a unix socket. Nothing is sent
 // until the first call; a server that is not there is errdefs.ErrUnavailable
 // then. Errors of calls are of the closed set of kinds.

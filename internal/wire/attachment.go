@@ -70,7 +70,14 @@ func AttachmentConfigurationFromProto(c *typesv1.AttachmentConfiguration) (resou
 
 // AttachmentToProto converts a network's answer.
 func AttachmentToProto(a resource.Attachment) *typesv1.Attachment {
-	return &typesv1.Attachment{
+	to := new(typesv1.Attachment)
+	AttachmentInto(to, a)
+	return to
+}
+
+// AttachmentInto is AttachmentToProto into the memory of another one.
+func AttachmentInto(to *typesv1.Attachment, a resource.Attachment) {
+	*to = typesv1.Attachment{
 		NetworkId:       a.NetworkID,
 		Network:         a.Network,
 		Hostname:        a.Hostname,

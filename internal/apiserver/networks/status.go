@@ -3,6 +3,8 @@ package networks
 import (
 	"context"
 	"errors"
+	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -83,17 +85,18 @@ func (n *network) observe() (out Observation, plugin inturn.Candidate) {
 	return out, plugin
 }
 
-// Get returns one network as its plugin says now, with its live attachments.
-func (s *Service) Get(ctx context.Context, name string) (resource.Network, error) {
+// Get returns one network as its plugin says now, without its live attachments, and those, one after the other as the plugin tells
+// them. Each is valid until the next.
+func (s *Service) Get(ctx context.Context, name string) (resource.Network, iter.Seq2[resource.NetworkAttachment, error], error) {
 	n, err := s.find(name)
 	if err != nil {
-		return resource.Network{}, err
+		return resource.Network{}, nil, err
 	}
 	out, _ := n.ask(ctx, answerTimeout)
-	if out.Status.Serves() {
-		out.Status.Attachments = n.attachments(ctx)
+	if !out.Status.Serves() {
+		return out, func(func(resource.NetworkAttachment, error) bool) {}, nil
 	}
-	return out, nil
+	return out, n.attachments(ctx), nil
 }
 
 // ask returns the network with what the plugin says now, and whether it said
@@ -130,21 +133,29 @@ func (n *network) ask(ctx context.Context, patience time.Duration) (out resource
 	return out, true
 }
 
-// attachments returns the live attachments by container; none when the plugin
-// does not answer.
-func (n *network) attachments(ctx context.Context) []resource.NetworkAttachment {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
-	answer, err := n.client.List(rpc.InParts(ctx), &pluginv1.ListRequest{})
-	if err != nil {
-		n.log.Warn("attachments are not known", "error", err)
-		return nil
+// attachments returns the live attachments; none when the plugin does not answer. Those that make no sense are left out.
+func (n *network) attachments(ctx context.Context) iter.Seq2[resource.NetworkAttachment, error] {
+	return func(yield func(resource.NetworkAttachment, error) bool) {
+		ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+		defer cancel()
+		answer, err := n.client.List(rpc.InPieces(ctx), &pluginv1.ListRequest{})
+		if err != nil {
+			n.log.Warn("attachments are not known", "error", err)
+			return
+		}
+		for a, err := range pluginwire.AttachmentsFromProto(answer, n.id, n.name) {
+			if errors.Is(err, pluginwire.ErrLease) {
+				n.log.Warn("attachment is not shown", "error", garbage(err))
+				continue
+			}
+			if err != nil {
+				err = fmt.Errorf("network %s: its plugin does not tell all attachments: %w", n.name, err)
+			}
+			if !yield(a, err) {
+				return
+			}
+		}
 	}
-	out, err := pluginwire.AttachmentsFromProto(answer, n.id, n.name)
-	if err != nil {
-		n.log.Warn("attachments are not shown", "error", garbage(err))
-	}
-	return out
 }
 
 // Instances returns the running plugin processes by plugin.

@@ -2,10 +2,12 @@ package rpc
 
 import (
 	"context"
+	"iter"
 
 	"patchbay.dev/patchbay/api/message"
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
+	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
 	"patchbay.dev/patchbay/internal/apiserver/snapshot"
 	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
@@ -15,7 +17,8 @@ import (
 type Networks interface {
 	Create(ctx context.Context, name string, labels map[string]string, c resource.NetworkConfiguration) (resource.Network, error)
 	List(ctx context.Context) []*snapshot.Of[resource.Network]
-	Get(ctx context.Context, name string) (resource.Network, error)
+	// Get returns a network without its attachments, and those, each valid until the next.
+	Get(ctx context.Context, name string) (resource.Network, iter.Seq2[resource.NetworkAttachment, error], error)
 	Update(ctx context.Context, name string, change resource.NetworkChange) (resource.Network, error)
 	Delete(ctx context.Context, name string) error
 	Prune(ctx context.Context) ([]string, error)
@@ -51,15 +54,17 @@ func (h *networkHarness) List(ctx context.Context, _ *apiserverv1.NetworkService
 }
 
 func (h *networkHarness) Get(ctx context.Context, r *apiserverv1.NetworkServiceGetRequest) (*apiserverv1.NetworkServiceGetResponse, error) {
-	n, err := h.service.Get(ctx, r.GetName())
+	n, attachments, err := h.service.Get(ctx, r.GetName())
 	if err != nil {
 		return nil, err
 	}
-	parts, err := message.Each(n.Status.Attachments, func(a resource.NetworkAttachment) message.Message {
-		status := &apiserverv1.NetworkStatus{Attachments: []*apiserverv1.NetworkAttachment{apiwire.NetworkAttachmentToProto(a)}}
-		return &apiserverv1.NetworkServiceGetResponse{Network: &apiserverv1.Network{Status: status}}
-	})
-	n.Status.Attachments = nil
+	one := &apiserverv1.NetworkAttachment{Attachment: new(typesv1.Attachment)}
+	alone := &apiserverv1.NetworkServiceGetResponse{Network: &apiserverv1.Network{Status: &apiserverv1.NetworkStatus{Attachments: []*apiserverv1.NetworkAttachment{one}}}}
+	// All of them are taken from the plugin before the first is sent: it does not wait for who reads slowly.
+	parts, err := message.Gather(message.Sequence(attachments, func(a resource.NetworkAttachment) message.Message {
+		apiwire.NetworkAttachmentInto(one, a)
+		return alone
+	}))
 	out := &apiserverv1.NetworkServiceGetResponse{Network: apiwire.NetworkToProto(n)}
 	out.SetFields(parts)
 	return out, err

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -26,7 +27,17 @@ type fakeNetworks struct {
 	one resource.Network
 }
 
-func (f *fakeNetworks) Get(context.Context, string) (resource.Network, error) { return f.one, nil }
+func (f *fakeNetworks) Get(context.Context, string) (resource.Network, iter.Seq2[resource.NetworkAttachment, error], error) {
+	n := f.one
+	n.Status.Attachments = nil
+	return n, func(yield func(resource.NetworkAttachment, error) bool) {
+		for _, a := range f.one.Status.Attachments {
+			if !yield(a, nil) {
+				return
+			}
+		}
+	}, nil
+}
 
 // Attachments that are encoded one by one are, for who reads the whole answer, those of the network.
 func TestNetworkGet(t *testing.T) {

@@ -9,9 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"patchbay.dev/patchbay/api/message"
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/frame"
-	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/internal/wire/apiwire"
 )
 
@@ -59,14 +59,14 @@ type listClients struct {
 }
 
 func runList(ctx context.Context, api listClients, out io.Writer, o containerListOptions) error {
-	answer, err := api.containers.List(apiclient.InParts(ctx), &apiserverv1.ContainerServiceListRequest{All: o.all, Brief: !o.Whole()})
+	answer, err := api.containers.List(o.InParts(ctx), &apiserverv1.ContainerServiceListRequest{All: o.all, Brief: !o.Whole()})
 	if err != nil {
 		return err
 	}
 	table, now := newContainerTable(), time.Now()
 	names := networkNames(ctx, api.networks)
 	return frame.Sequence[*apiserverv1.Container]{
-		Items: frame.EachPart(answer, (*apiserverv1.ContainerServiceListResponse).GetContainers),
+		Items: frame.EachPart(message.Parts(answer), (*apiserverv1.ContainerServiceListResponse).GetContainers),
 		Whole: func(one *apiserverv1.Container) (any, error) {
 			c, err := apiwire.ContainerFromProto(one)
 			return &c, err

@@ -15,9 +15,9 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"patchbay.dev/patchbay/api/message"
 	"patchbay.dev/patchbay/internal/cli/output"
 	"patchbay.dev/patchbay/internal/cli/terminal"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 )
 
 // ListOptions are the flags of all commands that list.
@@ -66,6 +66,14 @@ type Sequence[T any] struct {
 	Quiet func(T) string
 	Table *output.Table // with its header
 	Row   func(T) error // adds one to the table
+}
+
+// InParts returns a context for the call whose answer is shown, which message.Parts is to read: what a table has is kept until its end.
+func (o ListOptions) InParts(ctx context.Context) context.Context {
+	if o.Whole() {
+		return apiclient.InPieces(ctx)
+	}
+	return apiclient.InParts(ctx)
 }
 
 // Show writes the list as the options say, up to the first error.
@@ -209,10 +217,10 @@ func ForEach(ctx context.Context, out io.Writer, names []string, do func(context
 	return errors.Join(errs...)
 }
 
-// EachPart returns what an answer lists, one valid until the next as message.Parts has it.
-func EachPart[M, T any, P message.List[M]](answer P, listed func(P) []T) iter.Seq2[T, error] {
+// EachPart returns what the parts of an answer list, one valid until the next as message.Parts has it.
+func EachPart[P, T any](parts iter.Seq2[P, error], listed func(P) []T) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		for part, err := range message.Parts(answer) {
+		for part, err := range parts {
 			if err != nil {
 				yield(*new(T), err)
 				return

@@ -3,6 +3,7 @@ package networks
 import (
 	"context"
 	"fmt"
+	"iter"
 	"math"
 	"strings"
 	"time"
@@ -41,22 +42,22 @@ type networkGetter interface {
 	Get(context.Context, *apiserverv1.NetworkServiceGetRequest) (*apiserverv1.NetworkServiceGetResponse, error)
 }
 
-// foundNetwork is a network without its attachments.
+// foundNetwork is a network without its attachments. It is valid until they are looked at.
 type foundNetwork struct {
 	resource.Network
-	answer *apiserverv1.NetworkServiceGetResponse // that has them
+	rest iter.Seq2[*apiserverv1.NetworkServiceGetResponse, error] // which has them
 }
 
 func getNetwork(ctx context.Context, api networkGetter, name string) (foundNetwork, error) {
-	answer, err := api.Get(apiclient.InParts(ctx), &apiserverv1.NetworkServiceGetRequest{Name: name})
+	answer, err := api.Get(apiclient.InPieces(ctx), &apiserverv1.NetworkServiceGetRequest{Name: name})
 	if err != nil {
 		return foundNetwork{}, err
 	}
-	out := foundNetwork{answer: answer}
-	for part, err := range message.Parts(answer) {
+	out := foundNetwork{rest: message.Parts(answer)}
+	for part, err := range out.rest {
 		n := part.GetNetwork()
 		if err == nil && n.GetMetadata() == nil {
-			continue // attachments, or nothing
+			continue // nothing
 		}
 		if err == nil {
 			out.Network, err = apiwire.NetworkFromProto(n)
@@ -69,7 +70,7 @@ func getNetwork(ctx context.Context, api networkGetter, name string) (foundNetwo
 
 // whole is the network with its attachments, one after the other.
 func (n foundNetwork) whole() any {
-	attachments := frame.EachPart(n.answer, func(part *apiserverv1.NetworkServiceGetResponse) []*apiserverv1.NetworkAttachment {
+	attachments := frame.EachPart(n.rest, func(part *apiserverv1.NetworkServiceGetResponse) []*apiserverv1.NetworkAttachment {
 		return part.GetNetwork().GetStatus().GetAttachments()
 	})
 	return output.Ending{Value: &n.Network, Field: "attachments", Depth: 2, Items: func(yield func(any, error) bool) {

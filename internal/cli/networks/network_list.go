@@ -7,9 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"patchbay.dev/patchbay/api/message"
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/frame"
-	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/internal/wire/apiwire"
 )
 
@@ -40,13 +40,13 @@ type networkLister interface {
 }
 
 func runNetworkList(ctx context.Context, api networkLister, out io.Writer, o frame.ListOptions) error {
-	answer, err := api.List(apiclient.InParts(ctx), &apiserverv1.NetworkServiceListRequest{})
+	answer, err := api.List(o.InParts(ctx), &apiserverv1.NetworkServiceListRequest{})
 	if err != nil {
 		return err
 	}
 	table, now := newNetworkTable(), time.Now()
 	return frame.Sequence[*apiserverv1.Network]{
-		Items: frame.EachPart(answer, (*apiserverv1.NetworkServiceListResponse).GetNetworks),
+		Items: frame.EachPart(message.Parts(answer), (*apiserverv1.NetworkServiceListResponse).GetNetworks),
 		Whole: func(one *apiserverv1.Network) (any, error) {
 			n, err := apiwire.NetworkFromProto(one)
 			return &n, err

@@ -1,6 +1,7 @@
 package direct
 
 import (
+	"errors"
 	"io"
 	"sync"
 )
@@ -51,6 +52,10 @@ func (u *unary) Receive(message any) error {
 		return io.EOF
 	}
 	a, err := readAnswer(x.conn.r)
+	if l, ok := u.asList(message, inPieces); ok && err == nil && a.status == 200 && a.contentType == u.contentUnary() {
+		l.SetBody(&pieces{exchange: x, answer: a})
+		return nil
+	}
 	var data []byte
 	if err == nil {
 		data, err = a.read()
@@ -72,4 +77,28 @@ func (u *unary) Close() error {
 		x.abandon()
 	}
 	return nil
+}
+
+// pieces is the body of an answer that is read by somebody who calls no more.
+type pieces struct {
+	*exchange // nil after its end
+	answer    answer
+}
+
+// Read implements io.Reader.
+func (p *pieces) Read(b []byte) (int, error) {
+	if p.exchange == nil {
+		return 0, io.EOF
+	}
+	n, err := p.answer.body.Read(b)
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+		p.finish(p.answer.lasting)
+		p.exchange = nil
+	default:
+		p.abandon()
+		err, p.exchange = p.failure(err), nil
+	}
+	return n, err
 }

@@ -23,9 +23,15 @@ func (c *conn) answer(r request, message []byte) bool {
 }
 
 func (c *conn) answerUnary(r request, message []byte) bool {
-	u := unary{only: only{message: message}}
+	u := unary{only: only{message: message}, conn: c}
 	err := c.server.Services.Call(c.begin(r, nil), r.spec.Procedure, r.info(), &u)
 	c.end()
+	if u.begun {
+		if err != nil {
+			c.Close()
+		}
+		return err == nil
+	}
 	if err != nil {
 		u.answer, u.parts = c.server.Refusal(err), nil
 	}
@@ -110,34 +116,97 @@ func (o *only) Receive(into any) error {
 // unary is a call with one message to and one fro.
 type unary struct {
 	only
+	conn   *conn
 	answer []byte   // which is sent when the handler has returned
 	parts  [][]byte // which follow it
+	begun  bool     // the answer was sent, or as much of it as could be made: the end of the connection tells that it is not all
 }
 
 // SendHeaders implements connect.ServerStream: they go with the message.
 func (u *unary) SendHeaders() error { return nil }
 
-// Send implements connect.ServerStream.
+// head is what all answers begin with.
+const head = "HTTP/1.1 200 OK\r\nContent-Type: " + unaryContent + "\r\n"
+
+// Send implements connect.ServerStream. What is made while it is sent is sent before the handler returns.
 func (u *unary) Send(msg any) error {
 	m, ok := msg.(message.Message)
 	if !ok {
 		return connect.Errorf(connect.CodeInternal, "%T: want a message of api", msg)
 	}
-	const head = "HTTP/1.1 200 OK\r\nContent-Type: " + unaryContent + "\r\nContent-Length: "
+	const head = head + "Content-Length: "
 	const room = len(head) + len("1234567890\r\n\r\n")
-	b, parts, err := message.AppendApart(make([]byte, room), m)
+	b, rest, err := message.AppendApart(make([]byte, room), m)
 	if err != nil {
 		return connect.Errorf(connect.CodeInternal, "marshal message: %v", err)
 	}
+	if rest.Made != nil {
+		return u.sendMade(b[room:], rest)
+	}
 	length := len(b) - room
-	for _, part := range parts {
+	for _, part := range rest.Parts {
 		length += len(part)
 	}
-	u.parts = parts
+	u.parts = rest.Parts
 	size := strconv.Itoa(length)
 	u.answer = b[room-len(head)-len(size)-len("\r\n\r\n"):]
 	copy(u.answer, head+size+"\r\n\r\n")
 	return nil
+}
+
+// chunkSize is how much of an answer that is made while it is sent is sent at once, in bytes, unless a part of it is
+// longer.
+const chunkSize = 16 << 10
+
+// sendMade sends a message that begins with first, whose length nobody knows.
+func (u *unary) sendMade(first []byte, rest message.Apart) error {
+	const head = head + "Transfer-Encoding: chunked\r\n\r\n"
+	u.begun = true
+	b := append(make([]byte, 0, chunkSize+chunkSize/4), head...)
+	chunk := startChunk(&b)
+	b = append(b, first...)
+	for _, part := range rest.Parts {
+		b = append(b, part...)
+	}
+	for part, err := range rest.Made {
+		if err != nil {
+			return connect.Errorf(connect.CodeInternal, "marshal message: %v", err)
+		}
+		if b = append(b, part...); len(b) < chunkSize {
+			continue
+		}
+		chunk.end(&b)
+		if _, err := u.conn.Write(b); err != nil {
+			return err
+		}
+		b = b[:0]
+		chunk = startChunk(&b)
+	}
+	chunk.end(&b)
+	_, err := u.conn.Write(append(b, "0\r\n\r\n"...))
+	return err
+}
+
+// chunk is one whose length is not known yet (RFC 9112, section 7.1): where it begins.
+type chunk int
+
+// chunkHead is the head of a chunk of any length.
+const chunkHead = "00000000\r\n"
+
+func startChunk(b *[]byte) chunk {
+	*b = append(*b, chunkHead...)
+	return chunk(len(*b))
+}
+
+// end ends a chunk; one without content would end the answer, and goes.
+func (c chunk) end(b *[]byte) {
+	begin, length := int(c)-len(chunkHead), len(*b)-int(c)
+	if length == 0 {
+		*b = (*b)[:begin]
+		return
+	}
+	copy((*b)[begin:], fmt.Sprintf("%08x", length))
+	*b = append(*b, "\r\n"...)
 }
 
 // stream is a call with one message to and any number fro.

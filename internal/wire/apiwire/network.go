@@ -2,6 +2,7 @@ package apiwire
 
 import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
+	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/internal/wire/field"
 	"patchbay.dev/patchbay/resource"
@@ -42,12 +43,15 @@ func NetworkToProto(n resource.Network) *apiserverv1.Network {
 
 // NetworkAttachmentToProto converts a container's attachment as its network has it.
 func NetworkAttachmentToProto(a resource.NetworkAttachment) *apiserverv1.NetworkAttachment {
-	return &apiserverv1.NetworkAttachment{
-		Container:   a.Container,
-		ContainerId: a.ContainerID,
-		LeaseState:  string(a.LeaseState),
-		Attachment:  wire.AttachmentToProto(a.Attachment),
-	}
+	to := &apiserverv1.NetworkAttachment{Attachment: new(typesv1.Attachment)}
+	NetworkAttachmentInto(to, a)
+	return to
+}
+
+// NetworkAttachmentInto is NetworkAttachmentToProto into the memory of another one.
+func NetworkAttachmentInto(to *apiserverv1.NetworkAttachment, a resource.NetworkAttachment) {
+	to.Container, to.ContainerId, to.LeaseState = a.Container, a.ContainerID, string(a.LeaseState)
+	wire.AttachmentInto(to.Attachment, a.Attachment)
 }
 
 // NetworkAttachmentFromProto converts a container's attachment as its network has it.

@@ -1,10 +1,9 @@
 package pluginwire
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"slices"
+	"iter"
 	"strings"
 
 	"patchbay.dev/patchbay/api/message"
@@ -13,28 +12,31 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-// AttachmentsFromProto converts the leases of a network to its attachments, by container.
-// Those that make no sense are left out, and the error names them.
-func AttachmentsFromProto(answer *pluginv1.ListResponse, networkID, network string) ([]resource.NetworkAttachment, error) {
-	out := make([]resource.NetworkAttachment, 0, len(answer.GetLeases())+answer.Count())
-	var faults []error
-	for part, err := range message.Parts(answer) {
-		if err != nil {
-			faults = append(faults, err)
-			break
-		}
-		for _, lease := range part.GetLeases() {
-			a, err := attachmentFromProto(lease)
+// ErrLease is in the error of a lease that makes no sense.
+var ErrLease = errors.New("no sense in a lease")
+
+// AttachmentsFromProto converts the leases of a network to its attachments, one after the other. What is in one may be
+// a part of the answer, which message.Parts reads. ErrLease is in the
+// error that stands for a lease that makes no sense. Any other one stands for the rest of the answer.
+func AttachmentsFromProto(answer *pluginv1.ListResponse, networkID, network string) iter.Seq2[resource.NetworkAttachment, error] {
+	return func(yield func(resource.NetworkAttachment, error) bool) {
+		for part, err := range message.Parts(answer) {
 			if err != nil {
-				faults = append(faults, fmt.Errorf("lease %s: %w", lease.GetKey(), err))
-				continue
+				yield(resource.NetworkAttachment{}, err)
+				return
 			}
-			a.Attachment.NetworkID, a.Attachment.Network = networkID, network
-			out = append(out, a)
+			for _, lease := range part.GetLeases() {
+				a, err := attachmentFromProto(lease)
+				if err != nil {
+					err = fmt.Errorf("%w: %s: %w", ErrLease, lease.GetKey(), err)
+				}
+				a.Attachment.NetworkID, a.Attachment.Network = networkID, network
+				if !yield(a, err) {
+					return
+				}
+			}
 		}
 	}
-	slices.SortFunc(out, func(a, b resource.NetworkAttachment) int { return cmp.Compare(a.Container, b.Container) })
-	return out, errors.Join(faults...)
 }
 
 func attachmentFromProto(lease *pluginv1.Lease) (resource.NetworkAttachment, error) {
