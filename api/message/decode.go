@@ -29,6 +29,7 @@ type Decoder struct {
 	err   error
 
 	memory memory // of messages; nil: they have their own
+	brief  bool   // errors say no more than ErrMalformed
 }
 
 // Next goes to the next field. It returns false at the end, and after an error.
@@ -52,7 +53,11 @@ func (d *Decoder) Field() int { return d.field }
 
 // fail returns false.
 func (d *Decoder) fail(format string, args ...any) bool {
-	if d.err == nil {
+	switch {
+	case d.err != nil:
+	case d.brief:
+		d.err = ErrMalformed
+	default:
 		d.err = fmt.Errorf("%w: "+format, append([]any{ErrMalformed}, args...)...)
 	}
 	return false

@@ -3,7 +3,12 @@ package message_test
 import (
 	"bytes"
 	"errors"
+	"io"
+	"iter"
+	"strconv"
+	"strings"
 	"testing"
+	"testing/iotest"
 
 	"patchbay.dev/patchbay/api/message"
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
@@ -141,5 +146,130 @@ func TestPartsEnd(t *testing.T) {
 		if len(part.GetContainers()) > 0 {
 			break
 		}
+	}
+}
+
+func sequence(length int, torn error) iter.Seq2[[]byte, error] {
+	return message.Sequence(func(yield func(int, error) bool) {
+		for i := range length {
+			if !yield(i, nil) {
+				return
+			}
+		}
+		if torn != nil {
+			yield(0, torn)
+		}
+	}, func(i int) message.Message {
+		return &apiserverv1.ContainerServiceListResponse{Containers: []*apiserverv1.Container{{Metadata: &typesv1.Metadata{Id: strconv.Itoa(i), Name: strings.Repeat("x", i)}}}}
+	})
+}
+
+// What is made one after the other is what is made at once, wherever it is copied to.
+func TestSequence(t *testing.T) {
+	t.Parallel()
+	const length = 1000
+	var want []byte
+	for part, err := range sequence(length, nil) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, part...)
+	}
+	var m apiserverv1.ContainerServiceListResponse
+	m.SetSequence(sequence(length, nil))
+	whole, err := message.Append(nil, &m)
+	if err != nil || !bytes.Equal(whole, want) {
+		t.Errorf("whole: %d bytes, %v, want %d", len(whole), err, len(want))
+	}
+	head, rest, err := message.AppendApart(nil, &m)
+	if err != nil || len(head) > 0 || rest.Made == nil {
+		t.Errorf("apart: %q and %v, %v", head, rest, err)
+	}
+	parts, err := message.Gather(rest.Made)
+	if err != nil || !bytes.Equal(bytes.Join(parts, nil), want) || len(parts) > length/10 {
+		t.Errorf("gathered: %d parts, %v", len(parts), err)
+	}
+	m.SetBody(bytes.NewReader(want))
+	found := 0
+	for part, err := range message.Parts(&m) {
+		for _, c := range part.GetContainers() {
+			if id := c.GetMetadata().GetId(); err != nil || id != strconv.Itoa(found) || len(c.GetMetadata().GetName()) != found {
+				t.Fatalf("container %d: %s, %v", found, id, err)
+			}
+			found++
+		}
+	}
+	if found != length {
+		t.Errorf("read: %d, want %d", found, length)
+	}
+}
+
+// An error of one that cannot be made is that of all.
+func TestSequenceEnds(t *testing.T) {
+	t.Parallel()
+	torn := errors.New("torn")
+	var m apiserverv1.ContainerServiceListResponse
+	m.SetSequence(sequence(3, torn))
+	if _, err := message.Append(nil, &m); !errors.Is(err, torn) {
+		t.Errorf("whole: %v", err)
+	}
+	if _, err := message.Gather(sequence(3, torn)); !errors.Is(err, torn) {
+		t.Errorf("gathered: %v", err)
+	}
+}
+
+// A body is read piece by piece, on from where a range has ended, up to its first fault.
+func TestPartsOfABody(t *testing.T) {
+	t.Parallel()
+	torn := errors.New("torn")
+	for name, end := range map[string]struct {
+		rest io.Reader
+		want error
+	}{
+		"whole":         {strings.NewReader(""), nil},
+		"cut":           {strings.NewReader("\x0a\x05ab"), message.ErrMalformed},
+		"not a message": {strings.NewReader("\x0a\x02\x0a\x09"), message.ErrMalformed},
+		"torn":          {iotest.ErrReader(torn), torn},
+	} {
+		var m apiserverv1.ContainerServiceListResponse
+		m.SetBody(iotest.OneByteReader(io.MultiReader(bytes.NewReader(list(t, 3)), end.rest)))
+		parts := message.Parts(&m)
+		found := 0
+		for part := range parts {
+			if len(part.GetContainers()) > 0 {
+				found++
+				break
+			}
+		}
+		var last error
+		for part, err := range parts {
+			last = err
+			found += len(part.GetContainers())
+		}
+		if found != 3 || !errors.Is(last, end.want) {
+			t.Errorf("%s: %d containers, %v, want %v", name, found, last, end.want)
+		}
+		for range parts {
+			t.Errorf("%s: goes on after its end", name)
+		}
+	}
+}
+
+// However long a body is, it is read into the same memory.
+func TestBodyTakesTheSameMemory(t *testing.T) {
+	count := func(length int) float64 {
+		data := list(t, length)
+		return testing.AllocsPerRun(10, func() {
+			var m apiserverv1.ContainerServiceListResponse
+			m.SetBody(bytes.NewReader(data))
+			for _, err := range message.Parts(&m) {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+	if few, many := count(10), count(10_000); many > few {
+		t.Errorf("10,000 containers take %v allocations, 10 take %v", many, few)
 	}
 }

@@ -87,20 +87,22 @@ const bodySize = 16 << 10
 // field returns the next field, valid until the next call; io.EOF after the last one.
 func (r *body) field() (field []byte, err error) {
 	for {
+		ended := r.err != nil
 		if len(r.b) > 0 {
-			var rest []byte
-			if field, rest, err = cutField(r.b); err == nil {
-				r.b = rest
+			d := Decoder{rest: r.b, brief: !ended}
+			if field, err = d.cut(); err == nil {
+				r.b = d.rest
 				return field, nil
 			}
 		}
-		if r.err != nil && (r.err != io.EOF || len(r.b) == 0) { //nolint:errorlint // a reader returns it as it is
+		switch {
+		case !ended:
+			r.read()
+		case len(r.b) > 0 && r.err == io.EOF: //nolint:errorlint // a reader returns it as it is
+			return nil, err
+		default:
 			return nil, r.err
 		}
-		if r.err != nil {
-			return nil, err
-		}
-		r.read()
 	}
 }
 
@@ -117,10 +119,17 @@ func (r *body) read() {
 // cutField returns the first field of a message, and what follows it.
 func cutField(data []byte) (field, rest []byte, err error) {
 	d := Decoder{rest: data}
+	field, err = d.cut()
+	return field, d.rest, err
+}
+
+// cut goes past the next field.
+func (d *Decoder) cut() (field []byte, err error) {
+	data := d.rest
 	if d.Next() {
 		d.Skip()
 	}
-	return data[:len(data)-len(d.rest)], d.rest, d.err
+	return data[:len(data)-len(d.rest)], d.err
 }
 
 // memory is what messages are read into that are read one after the other: a slab of each type.

@@ -596,6 +596,26 @@ func TestLookup(t *testing.T) {
 	}
 }
 
+// All leases are told by owner, each as it is then, and whoever is told them may use the table.
+func TestAll(t *testing.T) {
+	t.Parallel()
+	table := open(t, t.TempDir(), newFake(), realization)
+	for _, key := range []string{"c/0", "a/1", "b/0", "a/0", "d/0"} {
+		if _, err := table.Allocate(context.Background(), key, "owner-"+string('z'-key[0]+'a'), resource.AttachmentConfiguration{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	for l := range table.All() {
+		if got = append(got, l.Key); l.Key == "c/0" {
+			if err := table.Release(context.Background(), "b/0", false); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	want(t, "keys", got, []string{"d/0", "c/0", "a/0", "a/1"})
+}
+
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	directory, n := t.TempDir(), newFake()
