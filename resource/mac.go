@@ -13,6 +13,9 @@ type MACAddress string
 // ParseMACAddress accepts any form of net.ParseMAC that is 6 octets long and
 // unicast (IEEE 802: the lowest bit of the first octet is 0) and not all zero.
 func ParseMACAddress(s string) (MACAddress, error) {
+	if isMACAddress(s) {
+		return MACAddress(s), nil
+	}
 	hw, err := net.ParseMAC(s)
 	if err != nil || len(hw) != 6 {
 		return "", fmt.Errorf("mac address %q: want 6 octets, like 02:42:ac:11:00:02", s)
@@ -24,6 +27,20 @@ func ParseMACAddress(s string) (MACAddress, error) {
 		return "", fmt.Errorf("mac address %q: is all zero", s)
 	}
 	return MACAddress(hw.String()), nil
+}
+
+// isMACAddress reports whether s is a MACAddress, without memory for it.
+func isMACAddress(s string) bool {
+	if len(s) != len("02:42:ac:11:00:02") {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if i%3 == 2 && c != ':' || i%3 != 2 && (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return strings.IndexByte("02468ace", s[1]) >= 0 && strings.Trim(s, "0:") != ""
 }
 
 // HardwareAddr returns the octets, or nil for an empty or malformed address.

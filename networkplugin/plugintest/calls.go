@@ -1,11 +1,13 @@
 package plugintest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -142,6 +144,9 @@ func (p *Process) states(t *testing.T) map[string]pluginv1.LeaseState {
 	answer, err := p.client.List(bounded(t), &pluginv1.ListRequest{})
 	if err != nil {
 		t.Fatalf("list: %v", err)
+	}
+	if !slices.IsSortedFunc(answer.GetLeases(), func(a, b *pluginv1.Lease) int { return cmp.Compare(a.GetOwner(), b.GetOwner()) }) {
+		t.Errorf("leases %v: want them by owner", answer.GetLeases())
 	}
 	out := map[string]pluginv1.LeaseState{}
 	for _, l := range answer.GetLeases() {

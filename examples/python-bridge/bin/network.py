@@ -69,7 +69,7 @@ class Network:
             "Reserve": self._locked(self.reserve),
             "Lookup": self._locked(self.lookup),
             "Explain": lambda _: {"verdict": {"answer": "not filtered", "why": "a bridge of python-bridge has no rules"}},
-            "List": self._locked(lambda _: {"leases": [self._lease(e) for e in self._leases.entries() if e.state]}),
+            "List": self._locked(lambda _: {"leases": [self._lease(e) for e in sorted(self._leases.entries(), key=lambda e: e.owner) if e.state]}),
         }
 
     def streams(self):

@@ -252,7 +252,7 @@ type NetworkPluginServiceClient interface {
 	Reserve(context.Context, *v1.ReserveRequest) (*v1.ReserveResponse, error)
 	// Lookup answers a name or an address of a live attachment.
 	Lookup(context.Context, *v1.LookupRequest) (*v1.LookupResponse, error)
-	// List tells all leases.
+	// List tells all leases, by owner.
 	List(context.Context, *v1.ListRequest) (*v1.ListResponse, error)
 	// Explain says what becomes of a packet that the attachment of a key sends
 	// to an address; optional.
@@ -362,7 +362,7 @@ type NetworkPluginServiceHandler interface {
 	Reserve(context.Context, *v1.ReserveRequest) (*v1.ReserveResponse, error)
 	// Lookup answers a name or an address of a live attachment.
 	Lookup(context.Context, *v1.LookupRequest) (*v1.LookupResponse, error)
-	// List tells all leases.
+	// List tells all leases, by owner.
 	List(context.Context, *v1.ListRequest) (*v1.ListResponse, error)
 	// Explain says what becomes of a packet that the attachment of a key sends
 	// to an address; optional.
