@@ -31,17 +31,6 @@ func (f *Fields) SetSequence(parts iter.Seq2[[]byte, error]) { f.beside = &besid
 // What from has is read up to io.EOF, or to another error, which is that of Parts.
 func (f *Fields) SetBody(from io.Reader) { f.beside = &beside{body: &body{from: from}} }
 
-// Each makes parts of values, for SetFields: each is the message that alone makes of one.
-func Each[T any](values []T, alone func(T) Message) (parts [][]byte, err error) {
-	parts = make([][]byte, len(values))
-	for i, v := range values {
-		if parts[i], err = Append(nil, alone(v)); err != nil {
-			return nil, err
-		}
-	}
-	return parts, nil
-}
-
 // Sequence makes parts of values one after the other, for SetSequence: each is the message that alone makes of one,
 // whose memory is free for the next. The first error ends it.
 func Sequence[T any](values iter.Seq2[T, error], alone func(T) Message) iter.Seq2[[]byte, error] {

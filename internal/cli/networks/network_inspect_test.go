@@ -3,7 +3,6 @@ package networks
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -36,15 +35,20 @@ func answered(t *testing.T, n resource.Network) (parts [][]byte) {
 	t.Helper()
 	attachments := n.Status.Attachments
 	n.Status.Attachments = nil
-	parts, err := message.Each(attachments, func(a resource.NetworkAttachment) message.Message {
-		status := &apiserverv1.NetworkStatus{Attachments: []*apiserverv1.NetworkAttachment{apiwire.NetworkAttachmentToProto(a)}}
-		return &apiserverv1.NetworkServiceGetResponse{Network: &apiserverv1.Network{Status: status}}
-	})
-	head, fault := message.Append(nil, &apiserverv1.NetworkServiceGetResponse{Network: apiwire.NetworkToProto(n)})
-	if err = errors.Join(err, fault); err != nil {
-		t.Fatal(err)
+	messages := []*apiserverv1.Network{apiwire.NetworkToProto(n)}
+	for _, a := range attachments {
+		messages = append(messages, &apiserverv1.Network{
+			Status: &apiserverv1.NetworkStatus{Attachments: []*apiserverv1.NetworkAttachment{apiwire.NetworkAttachmentToProto(a)}},
+		})
 	}
-	return slices.Insert(parts, 0, head)
+	for _, m := range messages {
+		part, err := message.Append(nil, &apiserverv1.NetworkServiceGetResponse{Network: m})
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts = append(parts, part)
+	}
+	return parts
 }
 
 func inspect(api networkGetter, names ...string) (string, error) {
