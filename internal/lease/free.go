@@ -267,7 +267,7 @@ func (t *Table) Reset() error {
 			e.Lease.closeNamespace()
 			e.Lease.enter("")
 		}
-		faults = append(faults, t.files.remove(e.Key))
+		faults = append(faults, t.files.Remove(e.Key))
 	}
 	faults = append(faults, t.strangers.Clear())
 	t.clear()

@@ -17,6 +17,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/ipam"
 	"patchbay.dev/patchbay/internal/keyed"
+	"patchbay.dev/patchbay/internal/lease/keyfiles"
 	"patchbay.dev/patchbay/internal/lease/strangers"
 	"patchbay.dev/patchbay/internal/stack"
 	"patchbay.dev/patchbay/resource"
@@ -27,7 +28,7 @@ import (
 // Work on one key is serialized by keys, which is held over calls to the
 // network; mu guards the memory only and is never held over them.
 type Table struct {
-	files  files
+	files  keyfiles.Directory[entry]
 	times  Times
 	log    *slog.Logger
 	notify func() // told that health may have changed
@@ -51,13 +52,15 @@ type Table struct {
 // NewTable reads what an earlier process left: its leases are orphaned, with
 // nothing counted against them until the network is open.
 func NewTable(c Config) (*Table, error) {
-	t := &Table{files: files(c.Directory), times: c.Times.withDefaults(), log: c.Log, notify: c.Notify, used: c.Used}
+	files := keyfiles.In(c.Directory, func(e *entry) string { return e.Key })
+	t := &Table{files: files, times: c.Times.withDefaults(), log: c.Log, notify: c.Notify, used: c.Used}
 	t.clear()
-	entries, err := t.files.load()
+	others := files.Beside("strangers")
+	entries, err := files.Load(others)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("leases: %w", err)
 	}
-	if t.strangers, err = strangers.Open(t.files.strangers()); err != nil {
+	if t.strangers, err = strangers.Open(others); err != nil {
 		return nil, err
 	}
 	for _, e := range entries {
@@ -209,9 +212,9 @@ func (t *Table) serving() (*Opened, error) {
 func (t *Table) keep(e *entry) (err error) {
 	if e.empty() {
 		delete(t.entries, e.Key)
-		err = t.files.remove(e.Key)
+		err = t.files.Remove(e.Key)
 	} else {
-		err = t.files.write(e)
+		err = t.files.Write(e)
 	}
 	if err == nil {
 		delete(t.freed.unwritten, e.Key)

@@ -92,8 +92,8 @@ var layers = []layer{
 	{packages: []string{"internal/userstack"}, imports: []string{"resource", "internal/netns"}},
 	{packages: []string{"internal/forward/relay"}},
 	{packages: []string{"internal/forward"}, imports: []string{"resource", "internal/forward/relay"}},
-	{packages: []string{"internal/lease/strangers"}, imports: []string{"internal/atomicfile"}},
-	{packages: []string{"internal/lease"}, imports: with(basics, []string{"internal/ipam", "internal/lease/strangers"})},
+	{packages: []string{"internal/lease/keyfiles", "internal/lease/strangers"}, imports: []string{"internal/atomicfile"}},
+	{packages: []string{"internal/lease"}, imports: with(basics, []string{"internal/ipam", "internal/lease/keyfiles", "internal/lease/strangers"})},
 
 	// Files in and out of containers.
 	{packages: []string{"internal/treecopy"}, imports: []string{"internal/random"}},
@@ -140,7 +140,7 @@ var layers = []layer{
 	{packages: []string{"internal/apiserver/networks/knowledge"}, imports: []string{"resource", "internal/apiserver/inturn"}},
 	{packages: []string{"internal/apiserver/networks/shown"}, imports: []string{"resource", "internal/apiserver/snapshot"}},
 	{packages: []string{"internal/apiserver/networks/amend"}, imports: []string{"resource", "internal/apiserver/networks/addressing"}},
-	{packages: []string{"internal/apiserver/networks/addressing"}, imports: []string{"api/...", "resource", "internal/ipam"}},
+	{packages: []string{"internal/apiserver/networks/addressing"}, imports: []string{"api/...", "resource", "internal/ipam", "internal/wire", "internal/wire/field", "internal/wire/pluginwire"}},
 	{packages: []string{"internal/apiserver/containers/..."}, imports: with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/containerlog", "internal/treecopy/parts", "internal/apiserver/inturn", "internal/apiserver/snapshot"})},
 	{packages: []string{"internal/apiserver/inturn", "internal/apiserver/snapshot"}, imports: []string{}},
 	{packages: []string{"internal/apiserver/images"}, imports: with(basics, []string{"internal/store", "internal/imagestore", "internal/imagearchive", "internal/registry"}), tests: []string{"internal/wire"}},

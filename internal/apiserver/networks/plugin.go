@@ -164,7 +164,7 @@ func (n *network) realize(ctx context.Context, p *helper.Process) error {
 
 func (n *network) begin(ctx context.Context, p *helper.Process, extent addressing.Extent) (resource.NetworkStatus, error) {
 	r := n.stored()
-	request := &pluginv1.StartRequest{Configuration: n.pluginConfiguration(r, extent), Remembered: n.service.memory.Of(n.id)}
+	request := &pluginv1.StartRequest{Configuration: n.service.ledger.Configuration(r, extent), Remembered: n.service.memory.Of(n.id)}
 	for _, reservation := range n.service.users.Reservations(n.id) {
 		request.Reservations = append(request.Reservations, pluginwire.ReservationToProto(reservation))
 	}

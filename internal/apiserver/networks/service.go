@@ -89,7 +89,8 @@ func New(c Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read networks: %w", err)
 	}
-	s := &Service{config: c, networks: map[string]*network{}, names: map[string]*network{}, ledger: addressing.NewLedger(stored), memory: addressing.NewMemory(c.Addresses, stored, c.Log)}
+	ledger := addressing.NewLedger(stored, addressing.Pools{IPv4: c.IPv4Pools, IPv6: c.IPv6Pools})
+	s := &Service{config: c, networks: map[string]*network{}, names: map[string]*network{}, ledger: ledger, memory: addressing.NewMemory(c.Addresses, stored, c.Log)}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.places = make(chan struct{}, atOnce)
 	s.rounds = inturn.NewRounds(askedByList, s.running.Go)

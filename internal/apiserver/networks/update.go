@@ -10,8 +10,6 @@ import (
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/internal/apiserver/networks/addressing"
 	"patchbay.dev/patchbay/internal/apiserver/networks/amend"
-	"patchbay.dev/patchbay/internal/wire"
-	"patchbay.dev/patchbay/internal/wire/field"
 	"patchbay.dev/patchbay/internal/wire/pluginwire"
 	"patchbay.dev/patchbay/resource"
 	"patchbay.dev/patchbay/resource/event"
@@ -76,7 +74,7 @@ func (n *network) apply(ctx context.Context, before, next resource.StoredNetwork
 func (n *network) change(ctx context.Context, r resource.StoredNetwork) (resource.NetworkStatus, error) {
 	var status resource.NetworkStatus
 	err := n.lease(ctx, func(ctx context.Context) error {
-		answer, err := n.client.Update(ctx, &pluginv1.UpdateRequest{Configuration: n.pluginConfiguration(r, addressing.All)})
+		answer, err := n.client.Update(ctx, &pluginv1.UpdateRequest{Configuration: n.service.ledger.Configuration(r, addressing.All)})
 		if err != nil {
 			return err
 		}
@@ -84,24 +82,4 @@ func (n *network) change(ctx context.Context, r resource.StoredNetwork) (resourc
 		return garbage(err)
 	})
 	return status, err
-}
-
-// pluginConfiguration is what the plugin is told of a network, and how much of others.
-func (n *network) pluginConfiguration(r resource.StoredNetwork, extent addressing.Extent) *pluginv1.NetworkConfiguration {
-	want, c := addressing.Wanted(r), r.Configuration
-	return &pluginv1.NetworkConfiguration{
-		Id:             r.ID,
-		Name:           r.Name,
-		Variant:        c.Plugin.Variant,
-		Ipv4Subnet:     field.PrefixString(want.IPv4),
-		Ipv6Subnet:     field.PrefixString(want.IPv6),
-		Mtu:            uint32(c.MTU),
-		Options:        c.Options,
-		UsedPrefixes:   n.service.ledger.Used(r, extent, n.service.config.IPv4Pools, n.service.config.IPv6Pools),
-		ReservedRanges: wire.RangesToProto(c.ReservedRanges),
-		Ipv4Disabled:   c.IPv4Disabled,
-		Ipv6Disabled:   c.IPv6Disabled,
-		Ipv4Pools:      pluginwire.SubnetPoolsToProto(n.service.config.IPv4Pools),
-		Ipv6Pools:      pluginwire.SubnetPoolsToProto(n.service.config.IPv6Pools),
-	}
 }

@@ -46,6 +46,7 @@ func (e *OverlapError) Unwrap() error { return errdefs.ErrFailedPrecondition }
 // Ledger knows the names and subnets of all networks, also of those that are
 // being made. It is safe for concurrent use.
 type Ledger struct {
+	pools  Pools
 	mu     sync.Mutex
 	names  map[string]bool  // guarded by mu
 	claims map[string]claim // by the network's id; guarded by mu
@@ -57,9 +58,12 @@ type claim struct {
 	subnets resource.PinnedSubnets
 }
 
+// Pools are what plugins choose subnets from; without any of a family, from their own.
+type Pools struct{ IPv4, IPv6 []resource.SubnetPool }
+
 // NewLedger returns a ledger with the networks that there are.
-func NewLedger(stored []resource.StoredNetwork) *Ledger {
-	l := &Ledger{names: map[string]bool{}, claims: map[string]claim{}}
+func NewLedger(stored []resource.StoredNetwork, pools Pools) *Ledger {
+	l := &Ledger{pools: pools, names: map[string]bool{}, claims: map[string]claim{}}
 	for _, r := range stored {
 		l.names[r.Name] = true
 		l.claims[r.ID] = claim{r.Name, Wanted(r)}

@@ -34,7 +34,7 @@ func TestUsed(t *testing.T) {
 	} {
 		own := resource.StoredNetwork{Metadata: resource.Metadata{ID: "b", Name: "b"}, Pinned: tt.pinned, Configuration: tt.c}
 		var got []string
-		for _, u := range addressing.NewLedger([]resource.StoredNetwork{other, own}).Used(own, addressing.All, nil, nil) {
+		for _, u := range addressing.NewLedger([]resource.StoredNetwork{other, own}, addressing.Pools{}).Configuration(own, addressing.All).GetUsedPrefixes() {
 			got = append(got, u.GetPrefix())
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -59,14 +59,14 @@ func TestNear(t *testing.T) {
 				},
 			})
 		}
-		ledger, most := addressing.NewLedger(stored), 0
+		ledger, most := addressing.NewLedger(stored, addressing.Pools{IPv4: pools4}), 0
 		for i := range 50 {
 			own := resource.StoredNetwork{Metadata: resource.Metadata{ID: fmt.Sprint("own", i), Name: "own"}}
-			near := chosen(t, own.ID, pools4, ledger.Used(own, addressing.Near, pools4, nil))
-			if all := chosen(t, own.ID, pools4, ledger.Used(own, addressing.All, pools4, nil)); near != all {
+			near := chosen(t, own.ID, pools4, ledger.Configuration(own, addressing.Near).GetUsedPrefixes())
+			if all := chosen(t, own.ID, pools4, ledger.Configuration(own, addressing.All).GetUsedPrefixes()); near != all {
 				t.Errorf("beside %d: chooses %v, and told of all %v", used, near, all)
 			}
-			most = max(most, len(ledger.Used(own, addressing.Near, pools4, nil)))
+			most = max(most, len(ledger.Configuration(own, addressing.Near).GetUsedPrefixes()))
 		}
 		if most > told {
 			t.Errorf("beside %d: a plugin is told of %d prefixes, want at most %d", used, most, told)

@@ -26,10 +26,9 @@ const (
 // it is told of all.
 const nearby = 64
 
-// Used returns the prefixes that the plugin of a network must keep off, of the families of
-// which it chooses a subnet, from pools or where there are none from its own. Given and pinned
-// ones have been compared with the claims of all.
-func (l *Ledger) Used(r resource.StoredNetwork, extent Extent, pools4, pools6 []resource.SubnetPool) []*pluginv1.NetworkPrefix {
+// used returns the prefixes that the plugin of a network must keep off, of the families of
+// which it chooses a subnet. Given and pinned ones have been compared with the claims of all.
+func (l *Ledger) used(r resource.StoredNetwork, extent Extent) []*pluginv1.NetworkPrefix {
 	want := Wanted(r)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -44,8 +43,8 @@ func (l *Ledger) Used(r resource.StoredNetwork, extent Extent, pools4, pools6 []
 		choose  choice
 		pools   []resource.SubnetPool
 	}{
-		{!want.IPv4.IsValid() && !r.Configuration.IPv4Disabled, subnet4, ipam.ChooseSubnet4, pools4},
-		{!want.IPv6.IsValid() && !r.Configuration.IPv6Disabled, subnet6, ipam.ChooseSubnet6, pools6},
+		{!want.IPv4.IsValid() && !r.Configuration.IPv4Disabled, subnet4, ipam.ChooseSubnet4, l.pools.IPv4},
+		{!want.IPv6.IsValid() && !r.Configuration.IPv6Disabled, subnet6, ipam.ChooseSubnet6, l.pools.IPv6},
 	} {
 		if !f.chooses {
 			continue
