@@ -24,7 +24,7 @@ func makeDirectories(r layout.Roots) error {
 	if err := os.MkdirAll(r.RunRoot, 0o755); err != nil {
 		return fmt.Errorf("run root: %w", err)
 	}
-	for _, d := range []string{r.Networks(), r.Sandboxes()} {
+	for _, d := range []string{r.Networks(), r.Sandboxes(), r.Newcomers()} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return fmt.Errorf("run root: %w", err)
 		}
@@ -35,7 +35,7 @@ func makeDirectories(r layout.Roots) error {
 // removeEmpty removes the directories of helpers where nothing runs on: after
 // "system stop".
 func removeEmpty(r layout.Roots) {
-	for _, d := range []string{r.Networks(), r.Sandboxes(), r.Standby()} {
+	for _, d := range []string{r.Networks(), r.Sandboxes(), r.Standby(), r.Newcomers()} {
 		_ = os.Remove(d) // one that is not empty stays
 	}
 }

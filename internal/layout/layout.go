@@ -111,6 +111,13 @@ func (r Roots) PluginSocket(id string) string { return filepath.Join(r.Network(i
 // a container.
 func (r Roots) Standby() string { return filepath.Join(r.RunRoot, "standby") }
 
+// Newcomers is the directory with a file for each container that is created and started by one
+// call, until that has succeeded. A reboot voids it, before which nobody may have heard of them.
+func (r Roots) Newcomers() string { return filepath.Join(r.RunRoot, "newcomers") }
+
+// Newcomer is the file of one of them.
+func (r Roots) Newcomer(id string) string { return filepath.Join(r.Newcomers(), id) }
+
 // Sandboxes is the directory with a directory for each running container.
 func (r Roots) Sandboxes() string { return filepath.Join(r.RunRoot, "sandboxes") }
 

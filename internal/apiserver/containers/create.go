@@ -2,7 +2,6 @@ package containers
 
 import (
 	"context"
-	"os"
 
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
@@ -130,8 +129,8 @@ func (s *Service) drop(ctx context.Context, e *entry) {
 	if leases.AnyStatic(e.config().Networks) {
 		s.release(ctx, e, true)
 	}
-	if err := os.RemoveAll(s.config.Roots.Container(e.id())); err != nil {
-		s.config.Log.Error("cannot remove the directory of a container", "container", e.id(), "error", err)
+	if err := disk.Remove(s.config.Roots, e.id()); err != nil {
+		s.config.Log.Error("cannot remove the files of a container", "container", e.id(), "error", err)
 	}
 	s.forget(e)
 }

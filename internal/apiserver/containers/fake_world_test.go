@@ -124,6 +124,9 @@ func (w *world) alive() int {
 
 func (w *world) open(t tb) {
 	t.Helper()
+	if err := os.MkdirAll(w.roots.Newcomers(), 0o700); err != nil { // as patchbayd does
+		t.Fatal(err)
+	}
 	s, err := containers.New(w.config)
 	if err != nil {
 		t.Fatal(err)
@@ -169,7 +172,9 @@ func (w *world) files(t tb) []string {
 			t.Fatal(err)
 		}
 	}
-	return slices.DeleteFunc(out, func(p string) bool { return p == "/state/containers" || p == "/run/sandboxes" })
+	return slices.DeleteFunc(out, func(p string) bool {
+		return slices.Contains([]string{"/state/containers", "/run/sandboxes", "/run/newcomers"}, p)
+	})
 }
 
 // create makes a container whose main process is a word that fake knows.

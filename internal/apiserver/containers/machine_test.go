@@ -39,8 +39,8 @@ func TestCycles(t *testing.T) {
 	if f, held := w.files(t), w.networks.held(); len(f)+len(held)+len(w.records.all())+w.alive()+w.images.uses > 0 {
 		t.Errorf("left over: files %v, networks %v, records %v, helpers %d, images %d", f, held, w.records.all(), w.alive(), w.images.uses)
 	}
-	if left, err := os.ReadDir(w.roots.RunRoot); err != nil || len(left) != 1 {
-		t.Errorf("run root: %v, %v, want sandboxes alone", left, err)
+	if left, err := os.ReadDir(w.roots.RunRoot); err != nil || len(left) != 2 {
+		t.Errorf("run root: %v, %v, want newcomers and sandboxes alone", left, err)
 	}
 	eventually(t, "goroutines as before", func() bool { return runtime.NumGoroutine() <= goroutines })
 	eventually(t, "descriptors as before", func() bool { return openFiles(t) <= descriptors })

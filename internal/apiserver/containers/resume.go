@@ -2,8 +2,6 @@ package containers
 
 import (
 	"context"
-	"fmt"
-	"path/filepath"
 
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
@@ -20,31 +18,23 @@ import (
 // removed. It returns at once and goes on in the background. It is called once,
 // before anything else, when the network service can be called.
 func (s *Service) Resume() error {
-	sandboxes, err := disk.Names(s.config.Roots.Sandboxes())
+	left, err := disk.Look(s.config.Roots)
 	if err != nil {
-		return fmt.Errorf("look for running containers: %w", err)
+		return err
 	}
-	standby, err := disk.Names(s.config.Roots.Standby())
-	if err != nil {
-		return fmt.Errorf("look for runtime helpers on standby: %w", err)
-	}
-	directories, err := disk.Names(filepath.Dir(s.config.Roots.Container("x")))
-	if err != nil {
-		return fmt.Errorf("look for containers: %w", err)
-	}
-	for _, name := range standby {
+	for _, name := range left.Standby {
 		s.background(func() { s.programs.DismissStandby(name) })
 	}
-	for _, id := range sandboxes {
+	for _, id := range left.Sandboxes {
 		s.resume(id)
 	}
-	for _, id := range directories {
+	for _, id := range append(left.Containers, left.Newcomers...) {
 		if s.index.ByID(id) == nil {
-			s.background(func() { disk.RemoveStray(s.config.Roots.Container(id), s.config.Log) })
+			s.background(func() { disk.RemoveStray(s.config.Roots, id, s.config.Log) })
 		}
 	}
 	for _, e := range s.all() {
-		if !s.isRunning(e) && (e.deleting || s.endedUnseen(e)) {
+		if !s.isRunning(e) && (e.deleting || s.unwanted(e)) {
 			s.background(func() { s.finishRemoval(e) })
 		}
 	}
@@ -78,10 +68,13 @@ func (s *Service) resume(id string) {
 			disk.UnmarkStarted(s.config.Roots.Container(e.id()))
 			s.endRun(e, r, nil)
 			s.endChange(e)
-			return
+		} else {
+			s.endChange(e)
+			if r.Process != nil {
+				_ = disk.UnmarkNewcomer(s.config.Roots, id) // it is there, as its caller may find
+			}
+			s.watch(e, r)
 		}
-		s.endChange(e)
-		s.watch(e, r)
 		if s.removalIsDue(e) {
 			s.finishRemoval(e)
 		}
@@ -129,19 +122,17 @@ func (s *Service) reconcile(e *entry, r *run, told []*typesv1.Attachment) {
 	}
 }
 
-// endedUnseen reports whether a container that is to be removed when it ends has
-// run, and no longer does.
-func (s *Service) endedUnseen(e *entry) bool {
-	if !e.config().AutoRemove {
-		return false
-	}
-	return disk.IsMarkedStarted(s.config.Roots.Container(e.id()))
+// unwanted reports whether a container that does not run is to be removed: it has run and is to be
+// removed when it ends, or nobody has heard of it.
+func (s *Service) unwanted(e *entry) bool {
+	return e.config().AutoRemove && disk.IsMarkedStarted(s.config.Roots.Container(e.id())) || disk.IsNewcomer(s.config.Roots, e.id())
 }
 
 func (s *Service) removalIsDue(e *entry) bool {
+	unheard := disk.IsNewcomer(s.config.Roots, e.id())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return e.run == nil && e.deleting && s.index.Has(e)
+	return e.run == nil && (e.deleting || unheard) && s.index.Has(e)
 }
 
 func (s *Service) finishRemoval(e *entry) {

@@ -155,6 +155,50 @@ func TestInterruptedStartIsUndone(t *testing.T) {
 	checkUndone(t, w, before)
 }
 
+// So is a call that makes a container and starts it at once, with the container: nobody has heard of it. One that
+// runs by then stays.
+func TestInterruptedRunIsUndone(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		begin func(w *world, id string) // what patchbayd lives to do
+		stays bool
+	}{
+		"before the helper": {func(*world, string) {}, false},
+		"before the start":  {func(w *world, id string) { w.service.Close(); w.startHelperOnly(t, id) }, false},
+		"before the answer": {func(w *world, _ string) { w.start(t, "web") }, true},
+		"and the helper dies": {func(w *world, id string) {
+			w.start(t, "web")
+			pid := w.status(t, "web").HelperPID
+			w.service.Close()
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Error(err)
+			}
+			eventually(t, "end of the helper", func() bool { return w.alive() == 0 })
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			id := w.create(t, "web", "run")
+			tc.begin(w, id)
+			w.service.Close()
+			if err := os.WriteFile(w.roots.Newcomer(id), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			w.open(t)
+			if !tc.stays {
+				eventually(t, "removal", func() bool { _, err := w.service.Get(context.Background(), "web"); return err != nil })
+				checkNothing(t, w)
+				return
+			}
+			eventually(t, "its being known", func() bool { _, err := os.Stat(w.roots.Newcomer(id)); return os.IsNotExist(err) })
+			if s := w.status(t, "web"); s.State != resource.ContainerRunning {
+				t.Errorf("got %+v, want it to run", s)
+			}
+		})
+	}
+}
+
 func TestStraysAreRemoved(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -165,6 +209,9 @@ func TestStraysAreRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := os.MkdirAll(w.roots.Sandbox("aaaaaaaaaaaaaaaa"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(w.roots.Newcomer("bbbbbbbbbbbbbbbb"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	w.open(t)

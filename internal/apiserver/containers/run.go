@@ -7,13 +7,16 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
+	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/internal/apiserver/containers/launch"
 	"patchbay.dev/patchbay/internal/apiserver/containers/request"
 	"patchbay.dev/patchbay/resource"
 )
 
 // Run is Create and Start at once: the record is written beside what comes before the
-// sandbox. On an error, and when ctx ends before it returns, there is no container.
+// sandbox. On an error, and when ctx ends before it returns, there is no container; nor is
+// there when patchbayd dies before, unless it runs.
 func (s *Service) Run(ctx context.Context, r resource.Run) (resource.StartedContainer, error) {
 	checked := &request.Request{ID: cmp.Or(r.ID, resource.NewID()), Name: r.Name, Labels: r.Labels, Template: r.Template}
 	n, err := s.admit(ctx, checked)
@@ -24,6 +27,9 @@ func (s *Service) Run(ctx context.Context, r resource.Run) (resource.StartedCont
 	started, err := s.startNew(ctx, n, r.Attach)
 	if err == nil && ctx.Err() != nil {
 		err = n.errorf(errdefs.ErrAborted, "start was aborted")
+	}
+	if err == nil {
+		err = disk.UnmarkNewcomer(s.config.Roots, n.id())
 	}
 	if err != nil {
 		return resource.StartedContainer{}, errors.Join(err, s.takeBack(ctx, n))
@@ -38,7 +44,12 @@ func (s *Service) startNew(ctx context.Context, n newcomer, attach bool) (resour
 	}
 	return s.start(ctx, n.entry, launch.Start{
 		Attach: attach,
-		Record: func(ctx context.Context) error { return s.record(ctx, n) },
+		Record: func(ctx context.Context) error {
+			if err := disk.MarkNewcomer(s.config.Roots, n.id()); err != nil {
+				return n.errorf(fault.KindOfFile(err), "%w", err)
+			}
+			return s.record(ctx, n)
+		},
 	})
 }
 

@@ -45,6 +45,9 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := os.Stat(w.roots.Newcomer(r.ID)); !os.IsNotExist(err) {
+		t.Errorf("%v: the next patchbayd would take it for one that nobody has heard of", err)
+	}
 	want := resource.StartedContainer{ID: r.ID, StdioSocket: filepath.Join(w.roots.Sandbox(r.ID), "stdio.sock"), Warnings: []string{"careful"}}
 	if diff := cmp.Diff(want, started); diff != "" {
 		t.Errorf("started (-want +got):\n%s", diff)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -147,25 +146,5 @@ func Empty(directory string) error {
 
 // Remove removes all that a container has on disk, and that its sandbox has.
 func Remove(roots layout.Roots, id string) error {
-	return errors.Join(os.RemoveAll(roots.Sandbox(id)), os.RemoveAll(roots.Container(id)))
-}
-
-// Names returns what is in a directory; nothing if it is not there.
-func Names(directory string) ([]string, error) {
-	entries, err := os.ReadDir(directory)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	names := make([]string, len(entries))
-	for i, entry := range entries {
-		names[i] = entry.Name()
-	}
-	return names, nil
-}
-
-// RemoveStray removes a directory that belongs to no container, or logs why it cannot.
-func RemoveStray(directory string, log *slog.Logger) {
-	if err := os.RemoveAll(directory); err != nil {
-		log.Error("cannot remove a directory without a container", "directory", directory, "error", err)
-	}
+	return errors.Join(os.RemoveAll(roots.Sandbox(id)), os.RemoveAll(roots.Container(id)), UnmarkNewcomer(roots, id))
 }
