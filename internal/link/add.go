@@ -30,13 +30,13 @@ func (h *Handle) AddMacvlan(parent string, mode resource.MacvlanMode, inner Peer
 
 // addMacvlan makes a link of a kind that is one by mode and parent.
 func (h *Handle) addMacvlan(kind, parent string, mode uint32, inner Peer) error {
-	below, err := h.byName(parent)
+	below, err := h.Index(parent)
 	if err != nil {
 		return fmt.Errorf("parent %s: %w", parent, err)
 	}
 	req := rtnl.Request(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
 	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
-	req.AddData(nl.NewRtAttr(unix.IFLA_LINK, nl.Uint32Attr(uint32(below.Attrs().Index))))
+	req.AddData(nl.NewRtAttr(unix.IFLA_LINK, nl.Uint32Attr(uint32(below))))
 	for _, a := range inner.attributes() {
 		req.AddData(a)
 	}

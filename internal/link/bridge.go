@@ -6,10 +6,10 @@ import (
 	"slices"
 
 	"github.com/containerd/errdefs"
-	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"patchbay.dev/patchbay/internal/link/inspect"
 	"patchbay.dev/patchbay/internal/link/rtnl"
 	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/resource"
@@ -69,7 +69,7 @@ func (h *Handle) EnsureBridge(s BridgeSpec) error {
 
 // OwnBridge reports whether a link is the bridge of the spec: by its alias or,
 // where its maker died before it could set that, by its MAC address.
-func OwnBridge(have Interface, s BridgeSpec) bool {
+func OwnBridge(have inspect.Interface, s BridgeSpec) bool {
 	return have.Kind == "bridge" && (have.Alias == s.Alias || have.Alias == "" && have.MAC == s.MAC)
 }
 
@@ -87,7 +87,7 @@ func (h *Handle) BridgeFaults(s BridgeSpec) []string {
 	if have.MTU != s.MTU {
 		faults = append(faults, fmt.Sprintf("bridge %s: has mtu %d instead of %d", s.Name, have.MTU, s.MTU))
 	}
-	addresses, err := h.addressesOn(have.Index)
+	addresses, err := h.AddressesOn(have.Index)
 	if err != nil {
 		return append(faults, err.Error())
 	}
@@ -97,26 +97,6 @@ func (h *Handle) BridgeFaults(s BridgeSpec) []string {
 		}
 	}
 	return faults
-}
-
-// Ports returns the interfaces that are ports of the bridge: none of one that is not there.
-func (h *Handle) Ports(bridge string) ([]Interface, error) {
-	index, err := h.Index(bridge)
-	if errdefs.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	links, err := retried(func() ([]netlink.Link, error) { return h.raw.Ports(index) })
-	if err != nil {
-		return nil, fmt.Errorf("list ports of %s: %w", bridge, err)
-	}
-	ports := make([]Interface, len(links))
-	for i, l := range links {
-		ports[i] = describe(l)
-	}
-	return ports, nil
 }
 
 // Retire takes a port of a bridge out of use for good and frees its name: the link
@@ -158,18 +138,18 @@ func (h *Handle) LetReturn(port string) error {
 	if err != nil || !filtered {
 		return err
 	}
-	l, err := h.byName(port)
+	index, err := h.Index(port)
 	if err != nil {
 		return err
 	}
-	if err := h.tell(func(s *netlink.Handle) error { return s.LinkSetHairpin(l, true) }); err != nil {
+	if err := h.raw.Do(rtnl.Hairpin(index)); err != nil {
 		return fmt.Errorf("port %s: let frames return: %w", port, err)
 	}
 	return nil
 }
 
 // bridgeRepairs are the requests that make the bridge what it should be.
-func (h *Handle) bridgeRepairs(is Interface, s BridgeSpec) ([]*nl.NetlinkRequest, error) {
+func (h *Handle) bridgeRepairs(is inspect.Interface, s BridgeSpec) ([]*nl.NetlinkRequest, error) {
 	index := is.Index
 	var requests []*nl.NetlinkRequest
 	// Of a link that is up, the kernel tells a new alias as a change of its state, for which it
@@ -180,7 +160,7 @@ func (h *Handle) bridgeRepairs(is Interface, s BridgeSpec) ([]*nl.NetlinkRequest
 	if !is.Up {
 		requests = append(requests, rtnl.Flags(index, true))
 	}
-	have, err := h.addressesOn(index)
+	have, err := h.AddressesOn(index)
 	if err != nil {
 		return nil, err
 	}

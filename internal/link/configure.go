@@ -82,11 +82,11 @@ func (h *Handle) identify(c Configuration) (int, net.HardwareAddr, error) {
 		index, err := h.Index(c.Interface)
 		return index, mac, err
 	}
-	l, err := h.byName(c.Interface)
+	i, err := h.Interface(c.Interface)
 	if err != nil {
 		return 0, nil, err
 	}
-	return l.Attrs().Index, l.Attrs().HardwareAddr, nil
+	return i.Index, i.MAC.HardwareAddr(), nil
 }
 
 // prepare makes the settings of interfaces. It returns those that an interface is yet to get,

@@ -1,15 +1,16 @@
 package link
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
 
 	"github.com/containerd/errdefs"
-	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"patchbay.dev/patchbay/internal/link/inspect"
 	"patchbay.dev/patchbay/internal/link/rtnl"
 	"patchbay.dev/patchbay/resource"
 )
@@ -18,38 +19,35 @@ import (
 // down, without addresses and routes, and has inner's name, MAC address and MTU;
 // those that are empty stay. After an error it may be on either side.
 func (h *Handle) Move(name string, inner Peer) error {
-	l, err := h.byName(name)
+	index, err := h.Index(name)
 	if err != nil {
 		return err
 	}
-	return h.MoveIndex(l.Attrs().Index, inner)
+	return h.MoveIndex(index, inner)
 }
 
 // MoveIndex is Move for the interface with that index. Without a namespace it
 // stays where it is, and is set down only where its name must change. An error
 // that is errdefs.ErrAlreadyExists tells that the name is taken there.
 func (h *Handle) MoveIndex(index int, inner Peer) error {
-	l, err := query(h, func(s *netlink.Handle) (netlink.Link, error) { return s.LinkByIndex(index) })
+	now, err := h.InterfaceAt(index)
 	if err != nil {
-		if gone(err) {
-			return fmt.Errorf("interface %d: %w", index, errdefs.ErrNotFound)
-		}
-		return fmt.Errorf("interface %d: %w", index, err)
+		return err
 	}
 	req := rtnl.Request(unix.RTM_SETLINK, 0)
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	msg.Index = int32(index)
-	renamed := inner.Name != "" && inner.Name != l.Attrs().Name
+	renamed := inner.Name != "" && inner.Name != now.Name
 	req.AddData(msg)
-	for _, a := range inner.changes(l.Attrs(), renamed) {
+	for _, a := range inner.changes(now, renamed) {
 		req.AddData(a)
 	}
 	if inner.Namespace == nil && renamed {
 		if err := h.raw.Do(rtnl.Flags(index, false)); err != nil {
-			return fmt.Errorf("interface %s: set down: %w", l.Attrs().Name, err)
+			return fmt.Errorf("interface %s: set down: %w", now.Name, err)
 		}
 	}
-	what := fmt.Sprintf("move interface %s", l.Attrs().Name)
+	what := fmt.Sprintf("move interface %s", now.Name)
 	if renamed {
 		what += " as " + inner.Name
 	}
@@ -58,13 +56,13 @@ func (h *Handle) MoveIndex(index int, inner Peer) error {
 		return fmt.Errorf("%s: the kernel refuses; it does not move every kind, nor give each any mac address and mtu: %w: %w",
 			what, errdefs.ErrFailedPrecondition, err)
 	case err != nil:
-		return rtnl.Explain(err, l.Type(), what)
+		return rtnl.Explain(err, cmp.Or(now.Kind, "device"), what)
 	}
 	return nil
 }
 
 // changes are the attributes of a peer that differ from those of a device.
-func (p Peer) changes(now *netlink.LinkAttrs, renamed bool) []*nl.RtAttr {
+func (p Peer) changes(now inspect.Interface, renamed bool) []*nl.RtAttr {
 	var all []*nl.RtAttr
 	if p.Namespace != nil {
 		all = append(all, nl.NewRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(p.Namespace.FD()))))
@@ -72,7 +70,7 @@ func (p Peer) changes(now *netlink.LinkAttrs, renamed bool) []*nl.RtAttr {
 	if renamed || p.Namespace != nil && p.Name != "" {
 		all = append(all, nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(p.Name)))
 	}
-	if hw := p.MAC.HardwareAddr(); hw != nil && hw.String() != now.HardwareAddr.String() {
+	if hw := p.MAC.HardwareAddr(); hw != nil && p.MAC != now.MAC {
 		all = append(all, nl.NewRtAttr(unix.IFLA_ADDRESS, hw))
 	}
 	if p.MTU != 0 && p.MTU != now.MTU {
@@ -83,9 +81,12 @@ func (p Peer) changes(now *netlink.LinkAttrs, renamed bool) []*nl.RtAttr {
 
 // SetAlias sets the ifalias of the interface with that index.
 func (h *Handle) SetAlias(index int, alias string) error {
-	device := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: index}}
-	err := h.tell(func(s *netlink.Handle) error { return s.LinkSetAlias(device, alias) })
-	if err != nil {
+	set := rtnl.Request(unix.RTM_SETLINK, 0)
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Index = int32(index)
+	set.AddData(msg)
+	set.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, []byte(alias)))
+	if err := h.raw.Do(set); err != nil {
 		return fmt.Errorf("interface %d: set alias: %w", index, err)
 	}
 	return nil

@@ -14,7 +14,7 @@ import (
 	"github.com/vishvananda/netlink"
 	vns "github.com/vishvananda/netns"
 
-	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/inspect"
 	"patchbay.dev/patchbay/internal/link/routing"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/netnstest"
@@ -96,15 +96,15 @@ func TestAnswersLeaveWhereTheQuestionsCameIn(t *testing.T) {
 		t.Errorf("want 8 rules and 10 routes:\n%s", made)
 	}
 	// The kernel's own words for it.
-	first := link.PacketRoute{
+	first := inspect.PacketRoute{
 		Interface: "eth1", Destination: netip.MustParsePrefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("10.1.0.1"),
 		Source: netip.MustParseAddr("10.1.0.2"), Table: "main", Rule: "32766: from all lookup main",
 	}
-	second := link.PacketRoute{
+	second := inspect.PacketRoute{
 		Interface: "eth2", Destination: netip.MustParsePrefix("::/0"), Gateway: netip.MustParseAddr("fd02::1"),
 		Source: netip.MustParseAddr("fd02::2"), Table: "1003", Rule: "1000: from fd02::2 lookup 1003",
 	}
-	for want, packet := range map[link.PacketRoute][]netip.Addr{
+	for want, packet := range map[inspect.PacketRoute][]netip.Addr{
 		first: {netip.MustParseAddr(farIPv4), {}}, second: {netip.MustParseAddr(farIPv6), netip.MustParseAddr("fd02::2")},
 	} {
 		if got, err := h.RouteTo(packet[0], packet[1]); err != nil || got != want {

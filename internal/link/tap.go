@@ -15,13 +15,13 @@ import (
 
 // Rename gives an interface that is down another name and an MTU (0: it keeps its own).
 func (h *Handle) Rename(name, to string, mtu int) error {
-	l, err := h.byName(name)
+	index, err := h.Index(name)
 	if err != nil {
 		return err
 	}
 	req := rtnl.Request(unix.RTM_SETLINK, 0)
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	msg.Index = int32(l.Attrs().Index)
+	msg.Index = int32(index)
 	req.AddData(msg)
 	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(to)))
 	if mtu != 0 {

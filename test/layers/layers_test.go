@@ -69,8 +69,9 @@ var layers = []layer{
 	{packages: []string{"internal/hostnews/listener"}, imports: []string{"internal/subscription", "internal/firewall/interest", "internal/hostnews", "internal/hostnews/used", "internal/link/rtnl", "internal/rpc/peer"}, tests: []string{"resource", "internal/firewall/...", "internal/netns", "internal/netnstest/..."}},
 	{packages: []string{"internal/link/rtnl"}, imports: []string{"resource", "internal/hostnews", "internal/netns", "internal/processors", "internal/sockfilter", "internal/subscription"}},
 	{packages: []string{"internal/link/routing"}, imports: []string{"resource", "internal/link/rtnl"}},
-	{packages: []string{"internal/link"}, imports: []string{"resource", "internal/netns", "internal/revert", "internal/sockfilter", "internal/subscription", "internal/link/routing", "internal/link/rtnl", "internal/link/sysctl", "internal/link/tuntap"}, tests: []string{"internal/hostnews", "internal/macaddress"}},
-	{packages: []string{"internal/link/overlaps"}, imports: []string{"internal/hostnews", "internal/netns", "internal/link", "internal/link/rtnl"}, tests: []string{"resource"}},
+	{packages: []string{"internal/link/inspect"}, imports: []string{"resource", "internal/netns", "internal/subscription", "internal/link/rtnl"}, tests: []string{"internal/link"}},
+	{packages: []string{"internal/link"}, imports: []string{"resource", "internal/netns", "internal/link/inspect", "internal/link/routing", "internal/link/rtnl", "internal/link/sysctl", "internal/link/tuntap"}, tests: []string{"internal/hostnews", "internal/macaddress"}},
+	{packages: []string{"internal/link/overlaps"}, imports: []string{"internal/hostnews", "internal/netns", "internal/link", "internal/link/inspect", "internal/link/rtnl"}, tests: []string{"resource"}},
 	{packages: []string{"internal/hostinterface"}, imports: []string{"resource", "internal/netns", "internal/link", "internal/link/overlaps"}},
 	{packages: []string{"internal/link/rate"}, imports: []string{"resource", "internal/macaddress", "internal/netns", "internal/revert", "internal/link/rtnl"}, tests: []string{"internal/link"}},
 	{packages: []string{"internal/link/ports"}, imports: []string{"internal/netns", "internal/sockfilter", "internal/subscription", "internal/link/rtnl"}, tests: []string{"internal/link"}},
@@ -104,7 +105,7 @@ var layers = []layer{
 	{packages: []string{"networkplugin/plugintest"}, imports: with(basics, contract, []string{"networkplugin"}), tests: []string{"internal/manifest"}},
 	{
 		packages: []string{"internal/plugins/..."}, apart: true,
-		imports: with(basics, []string{"networkplugin", "internal/hostinterface", "internal/hostnews", "internal/hostnews/listener", "internal/link", "internal/link/addresses", "internal/link/loopback", "internal/link/overlaps", "internal/link/ports", "internal/link/sysctl", "internal/netns", "internal/firewall", "internal/fastpath", "internal/fastpath/connect", "internal/frameswitch", "internal/userstack"}),
+		imports: with(basics, []string{"networkplugin", "internal/hostinterface", "internal/hostnews", "internal/hostnews/listener", "internal/link", "internal/link/addresses", "internal/link/inspect", "internal/link/loopback", "internal/link/overlaps", "internal/link/ports", "internal/link/sysctl", "internal/netns", "internal/firewall", "internal/fastpath", "internal/fastpath/connect", "internal/frameswitch", "internal/userstack"}),
 		tests:   []string{"internal/tapstream"},
 	},
 

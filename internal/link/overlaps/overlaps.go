@@ -11,6 +11,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/hostnews"
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/inspect"
 	"patchbay.dev/patchbay/internal/link/rtnl"
 )
 
@@ -146,7 +147,7 @@ func overlaps(links *link.Handle, except string, subnets []netip.Prefix) []strin
 	if err == nil && !overlap {
 		return nil
 	}
-	var uses []link.Use
+	var uses []inspect.Use
 	if err == nil {
 		uses, err = links.Uses(except)
 	}

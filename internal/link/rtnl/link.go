@@ -100,3 +100,15 @@ func ForgetNeighbours(index int, addresses []netip.Addr) []*nl.NetlinkRequest {
 	}
 	return requests
 }
+
+// Hairpin lets a bridge send frames back by the port of that index, by which they came in.
+func Hairpin(index int) *nl.NetlinkRequest {
+	req := Request(unix.RTM_SETLINK, 0)
+	msg := nl.NewIfInfomsg(unix.AF_BRIDGE)
+	msg.Index = int32(index)
+	req.AddData(msg)
+	port := nl.NewRtAttr(unix.IFLA_PROTINFO|unix.NLA_F_NESTED, nil)
+	port.AddRtAttr(nl.IFLA_BRPORT_MODE, []byte{1})
+	req.AddData(port)
+	return req
+}

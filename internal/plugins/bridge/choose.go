@@ -9,6 +9,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/firewall"
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/inspect"
 	"patchbay.dev/patchbay/internal/link/overlaps"
 	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/networkplugin"
@@ -119,7 +120,7 @@ func (n *Network) claim(links *link.Handle, c networkplugin.Configuration) (r ne
 	if err != nil {
 		return networkplugin.Realization{}, false
 	}
-	var uplink link.Interface
+	var uplink inspect.Interface
 	if c.MTU == 0 && gateway != 0 {
 		uplink, err = links.Uplink(gateway)
 	}
@@ -183,18 +184,18 @@ func realize(on families, c networkplugin.Configuration, occupied []netip.Prefix
 
 // survey looks at the host. What it uses is of no matter to a network that is adopted, which
 // cannot evade it any more: all of them are, one after the other, when patchbayd comes back.
-func (n *Network) survey(links *link.Handle, c networkplugin.Configuration) (link.Survey, error) {
+func (n *Network) survey(links *link.Handle, c networkplugin.Configuration) (inspect.Survey, error) {
 	if !c.Adopted {
 		return links.Survey(n.bridge)
 	}
 	if c.MTU != 0 {
-		return link.Survey{}, nil
+		return inspect.Survey{}, nil
 	}
 	uplink, err := links.DefaultRouteInterface()
 	if err != nil && !errdefs.IsNotFound(err) {
-		return link.Survey{}, err
+		return inspect.Survey{}, err
 	}
-	return link.Survey{Uplink: uplink}, nil
+	return inspect.Survey{Uplink: uplink}, nil
 }
 
 // firstAddress is the first address that a host can have: the subnet's own
@@ -208,7 +209,7 @@ func firstAddress(p netip.Prefix) netip.Addr {
 
 // mtuOf returns the given MTU, else that of the interface of the host's
 // default route, if it has one, so that packets need not be cut on their way out.
-func mtuOf(uplink link.Interface, given int, v6 bool) (int, error) {
+func mtuOf(uplink inspect.Interface, given int, v6 bool) (int, error) {
 	least := resource.MinMTU
 	if v6 {
 		least = resource.MinMTUIPv6

@@ -10,7 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/firewall"
-	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/inspect"
 	"patchbay.dev/patchbay/networkplugin"
 )
 
@@ -37,7 +37,7 @@ func (n *Network) Explain(_ context.Context, p networkplugin.Port, destination n
 type packet struct {
 	destination netip.Addr
 	bridge      bool // it is an address of the network's bridge
-	route       link.PacketRoute
+	route       inspect.PacketRoute
 	noRoute     bool // the host has none
 }
 

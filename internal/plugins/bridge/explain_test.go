@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"patchbay.dev/patchbay/internal/firewall"
-	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/inspect"
 	"patchbay.dev/patchbay/networkplugin"
 	"patchbay.dev/patchbay/resource"
 )
@@ -15,9 +15,9 @@ func TestVerdict(t *testing.T) {
 	port := networkplugin.Port{Attachment: resource.Attachment{
 		IPv4Address: netip.MustParsePrefix("10.9.0.2/24"), IPv6Address: netip.MustParsePrefix("fd09::2/64"),
 	}}
-	far := packet{destination: netip.MustParseAddr("198.41.0.4"), route: link.PacketRoute{Interface: "eth0"}}
-	own := packet{destination: netip.MustParseAddr("10.9.0.1"), bridge: true, route: link.PacketRoute{Local: true}}
-	host := packet{destination: netip.MustParseAddr("192.0.2.2"), route: link.PacketRoute{Local: true}}
+	far := packet{destination: netip.MustParseAddr("198.41.0.4"), route: inspect.PacketRoute{Interface: "eth0"}}
+	own := packet{destination: netip.MustParseAddr("10.9.0.1"), bridge: true, route: inspect.PacketRoute{Local: true}}
+	host := packet{destination: netip.MustParseAddr("192.0.2.2"), route: inspect.PacketRoute{Local: true}}
 	for name, tt := range map[string]struct {
 		reach  firewall.Reach
 		access firewall.HostAccess
@@ -29,7 +29,7 @@ func TestVerdict(t *testing.T) {
 		"neighbour":                 {to: packet{destination: netip.MustParseAddr("10.9.0.7")}, want: "accepted"},
 		"neighbour, ipv6, internal": {reach: firewall.Internal, to: packet{destination: netip.MustParseAddr("fd09::7")}, want: "accepted"},
 		"no route":                  {to: packet{destination: far.destination, noRoute: true}, want: "dropped"},
-		"another network":           {to: packet{destination: netip.MustParseAddr("10.8.0.2"), route: link.PacketRoute{Interface: "pb-0123456789ab"}}, want: "dropped"},
+		"another network":           {to: packet{destination: netip.MustParseAddr("10.8.0.2"), route: inspect.PacketRoute{Interface: "pb-0123456789ab"}}, want: "dropped"},
 		"bridge":                    {to: own, want: "dropped, but for pings"},
 		"bridge, opened":            {access: firewall.HostGateway, to: own, want: "accepted"},
 		"host":                      {to: host, want: "dropped"},

@@ -12,6 +12,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/atomicfile"
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/inspect"
 	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/resource"
 )
@@ -66,7 +67,7 @@ func (n *Network) erase() error {
 }
 
 // look describes the interface of that name as it is on the host.
-func look(links *link.Handle, name string) (device, link.Interface, error) {
+func look(links *link.Handle, name string) (device, inspect.Interface, error) {
 	i, err := links.Interface(name)
 	if err != nil {
 		return device{}, i, err
@@ -108,12 +109,12 @@ func look(links *link.Handle, name string) (device, link.Interface, error) {
 }
 
 // connected reports whether a route comes with an address.
-func connected(addresses []netip.Prefix, r link.HostRoute) bool {
+func connected(addresses []netip.Prefix, r inspect.HostRoute) bool {
 	return !r.Gateway.IsValid() && slices.ContainsFunc(addresses, func(a netip.Prefix) bool { return a.Masked() == r.Destination })
 }
 
 // fit refuses interfaces that must not leave the host.
-func fit(i link.Interface, uplink string) error {
+func fit(i inspect.Interface, uplink string) error {
 	why := ""
 	switch {
 	case i.Loopback:
@@ -143,16 +144,16 @@ func uplink(links *link.Handle) (string, error) {
 // find returns the interface among those of a namespace. The alias was put on it
 // before it left; with CAP_NET_ADMIN all but the permanent address can be
 // changed, so whatever is left of it counts, the surest first.
-func (d device) find(all []link.Interface, alias string, inside *resource.Attachment) (link.Interface, bool) {
-	is := []func(link.Interface) bool{
-		func(i link.Interface) bool { return i.Alias == alias },
-		func(i link.Interface) bool { return d.PermanentMAC != "" && i.PermanentMAC == d.PermanentMAC },
+func (d device) find(all []inspect.Interface, alias string, inside *resource.Attachment) (inspect.Interface, bool) {
+	is := []func(inspect.Interface) bool{
+		func(i inspect.Interface) bool { return i.Alias == alias },
+		func(i inspect.Interface) bool { return d.PermanentMAC != "" && i.PermanentMAC == d.PermanentMAC },
 	}
 	if inside != nil {
 		is = append(is,
-			func(i link.Interface) bool { return d.MAC != "" && i.MAC == d.MAC },
-			func(i link.Interface) bool { return i.MAC != "" && i.MAC == inside.MACAddress },
-			func(i link.Interface) bool { return i.Name == inside.InterfaceName })
+			func(i inspect.Interface) bool { return d.MAC != "" && i.MAC == d.MAC },
+			func(i inspect.Interface) bool { return i.MAC != "" && i.MAC == inside.MACAddress },
+			func(i inspect.Interface) bool { return i.Name == inside.InterfaceName })
 	}
 	for _, matches := range is {
 		for _, i := range all {
@@ -162,7 +163,7 @@ func (d device) find(all []link.Interface, alias string, inside *resource.Attach
 			}
 		}
 	}
-	return link.Interface{}, false
+	return inspect.Interface{}, false
 }
 
 // aliasPrefix is that of all aliases of Patchbay (link.OwnerAlias).
@@ -170,7 +171,7 @@ var aliasPrefix = link.OwnerAlias("")
 
 // settle makes an interface that is on the host again what it was there. It can
 // be done again.
-func (d device) settle(links *link.Handle, i link.Interface) error {
+func (d device) settle(links *link.Handle, i inspect.Interface) error {
 	if err := links.MoveIndex(i.Index, link.Peer{Name: d.Name, MAC: d.MAC, MTU: d.MTU}); err != nil {
 		return err
 	}

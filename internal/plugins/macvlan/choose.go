@@ -8,6 +8,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/inspect"
 	"patchbay.dev/patchbay/networkplugin"
 	"patchbay.dev/patchbay/resource"
 )
@@ -20,28 +21,28 @@ const (
 )
 
 // findParent returns the interface that containers are put on.
-func findParent(links *link.Handle, given string) (link.Interface, error) {
+func findParent(links *link.Handle, given string) (inspect.Interface, error) {
 	if given == "" {
 		parent, err := links.DefaultRouteInterface()
 		if errdefs.IsNotFound(err) {
-			return link.Interface{}, fmt.Errorf(
+			return inspect.Interface{}, fmt.Errorf(
 				"option parent: the host has no default route to take the interface from; give one, like parent=eth0: %w", errdefs.ErrFailedPrecondition)
 		}
 		if err != nil {
-			return link.Interface{}, err
+			return inspect.Interface{}, err
 		}
 		return parent, fit(parent)
 	}
 	parent, err := links.Interface(given)
 	if err != nil {
-		return link.Interface{}, fmt.Errorf("option parent=%s: %w", given, err)
+		return inspect.Interface{}, fmt.Errorf("option parent=%s: %w", given, err)
 	}
 	return parent, fit(parent)
 }
 
 // fit refuses interfaces that the kernel makes no macvlan on, or none that
 // would work.
-func fit(parent link.Interface) error {
+func fit(parent inspect.Interface) error {
 	why := ""
 	switch {
 	case parent.Loopback:
@@ -59,7 +60,7 @@ func fit(parent link.Interface) error {
 
 // choose returns the subnets, given or chosen, and what goes with them. A given
 // subnet may be the one that the host has on the parent: the LAN's own.
-func choose(links *link.Handle, parent link.Interface, c networkplugin.Configuration) (networkplugin.Realization, error) {
+func choose(links *link.Handle, parent inspect.Interface, c networkplugin.Configuration) (networkplugin.Realization, error) {
 	var r networkplugin.Realization
 	uses, err := links.Uses("")
 	if err != nil {
@@ -82,7 +83,7 @@ func choose(links *link.Handle, parent link.Interface, c networkplugin.Configura
 
 // occupied are the prefixes that the host uses elsewhere and, for a subnet that
 // is to be chosen, on the parent too.
-func occupied(parent string, uses []link.Use, c networkplugin.Configuration) []netip.Prefix {
+func occupied(parent string, uses []inspect.Use, c networkplugin.Configuration) []netip.Prefix {
 	var all []netip.Prefix
 	for _, u := range uses {
 		given := c.IPv6Subnet.IsValid()
@@ -97,7 +98,7 @@ func occupied(parent string, uses []link.Use, c networkplugin.Configuration) []n
 }
 
 // reserved are the host's own addresses in the network's subnets.
-func reserved(uses []link.Use, r networkplugin.Realization) []netip.Addr {
+func reserved(uses []inspect.Use, r networkplugin.Realization) []netip.Addr {
 	var all []netip.Addr
 	for _, u := range uses {
 		a := u.Address
@@ -124,7 +125,7 @@ func gatewayOf(options map[string]string, option string, subnet netip.Prefix) (n
 
 // mtuOf returns the given MTU, which may not be more than the parent's, or
 // the parent's.
-func mtuOf(parent link.Interface, given int, v6 bool) (int, error) {
+func mtuOf(parent inspect.Interface, given int, v6 bool) (int, error) {
 	least, most := resource.MinMTU, min(parent.MTU, resource.MaxMTU)
 	if v6 {
 		least = resource.MinMTUIPv6

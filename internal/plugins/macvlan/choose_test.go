@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/inspect"
 	"patchbay.dev/patchbay/networkplugin"
 )
 
@@ -26,14 +26,14 @@ func TestNewRefuses(t *testing.T) {
 func TestFit(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		parent link.Interface
+		parent inspect.Interface
 		want   string
 	}{
-		"plain":       {link.Interface{Name: "eth0"}, ""},
-		"bridge":      {link.Interface{Name: "br0", Kind: "bridge"}, ""},
-		"loopback":    {link.Interface{Name: "lo", Loopback: true}, "option parent=lo: the interface is the loopback interface"},
-		"macvlan":     {link.Interface{Name: "m0", Kind: "macvlan"}, "option parent=m0: the interface is itself a macvlan"},
-		"bridge port": {link.Interface{Name: "eth1", MasterIndex: 7}, "option parent=eth1: the interface is a port of a bridge"},
+		"plain":       {inspect.Interface{Name: "eth0"}, ""},
+		"bridge":      {inspect.Interface{Name: "br0", Kind: "bridge"}, ""},
+		"loopback":    {inspect.Interface{Name: "lo", Loopback: true}, "option parent=lo: the interface is the loopback interface"},
+		"macvlan":     {inspect.Interface{Name: "m0", Kind: "macvlan"}, "option parent=m0: the interface is itself a macvlan"},
+		"bridge port": {inspect.Interface{Name: "eth1", MasterIndex: 7}, "option parent=eth1: the interface is a port of a bridge"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -50,7 +50,7 @@ func TestOccupied(t *testing.T) {
 	t.Parallel()
 	lan, other := netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24")
 	third := netip.MustParsePrefix("203.0.113.0/24")
-	uses := []link.Use{
+	uses := []inspect.Use{
 		{Interface: "eth0", Prefix: lan, Address: netip.MustParseAddr("192.0.2.5")},
 		{Interface: "eth1", Prefix: other, Address: netip.MustParseAddr("198.51.100.5")},
 		{Interface: "eth1", Prefix: third},
@@ -81,7 +81,7 @@ func TestGatewayAndMTU(t *testing.T) {
 	if gateway, err := gatewayOf(nil, optionGateway4, subnet); err != nil || gateway.IsValid() {
 		t.Errorf("no gateway: %v, %v", gateway, err)
 	}
-	parent := link.Interface{Name: "eth0", MTU: 1500}
+	parent := inspect.Interface{Name: "eth0", MTU: 1500}
 	for given, want := range map[int]int{0: 1500, 1280: 1280, 1500: 1500, 1501: 0, 1279: 0} {
 		got, err := mtuOf(parent, given, true)
 		if got != want || (want == 0) != errdefs.IsInvalidArgument(err) {

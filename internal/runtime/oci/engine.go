@@ -15,7 +15,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/inspect"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/runtime/oci/cgroup"
 	"patchbay.dev/patchbay/internal/runtime/oci/initproc"
@@ -62,7 +62,7 @@ type Engine struct {
 	pumps map[string]*tapstream.Pump // guarded by mu; by interface
 	// borrowed are the devices of the host that are interfaces, with what had gone
 	// over them when they became that.
-	borrowed map[string]link.Counters // guarded by mu
+	borrowed map[string]inspect.Counters // guarded by mu
 }
 
 var _ sandbox.Engine = (*Engine)(nil)

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/inspect"
 	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/runtime/oci/cgroup"
@@ -86,7 +87,7 @@ func (p *Preparation) Engine(id, stateDir string) (*Engine, error) {
 		config: Config{ID: id, StateDir: stateDir, CacheDir: p.cacheDir},
 		host:   p.host, reaper: p.reaper, group: p.groups.Group(id), rates: outer.Rates{Sandbox: id},
 		program: runtime, network: p.network, ahead: p.ahead, capabilities: p.capabilities,
-		pumps: map[string]*tapstream.Pump{}, borrowed: map[string]link.Counters{},
+		pumps: map[string]*tapstream.Pump{}, borrowed: map[string]inspect.Counters{},
 	}, nil
 }
 

@@ -1,4 +1,4 @@
-package link
+package inspect
 
 import (
 	"fmt"
@@ -35,8 +35,8 @@ func since(now, before resource.Traffic) resource.Traffic {
 
 // CountersOf returns the counters of the interface of that name, or
 // errdefs.ErrNotFound.
-func (h *Handle) CountersOf(name string) (Counters, error) {
-	l, err := h.byName(name)
+func (r *Reader) CountersOf(name string) (Counters, error) {
+	l, err := r.byName(name)
 	if err != nil {
 		return Counters{}, err
 	}
@@ -44,8 +44,8 @@ func (h *Handle) CountersOf(name string) (Counters, error) {
 }
 
 // Counters returns the counters of all interfaces by their names.
-func (h *Handle) Counters() (map[string]Counters, error) {
-	links, err := query(h, (*netlink.Handle).LinkList)
+func (r *Reader) Counters() (map[string]Counters, error) {
+	links, err := query(r, (*netlink.Handle).LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list interfaces: %w", err)
 	}

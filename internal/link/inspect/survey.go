@@ -1,11 +1,10 @@
-package link
+package inspect
 
 import (
 	"fmt"
 	"net/netip"
 
 	"github.com/containerd/errdefs"
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/link/rtnl"
@@ -19,14 +18,14 @@ type Survey struct {
 
 // Survey looks at the host once for all of it: its addresses and routes are as many as
 // there are networks. Prefixes of one interface are left out, as by Uses.
-func (h *Handle) Survey(except string) (Survey, error) {
+func (r *Reader) Survey(except string) (Survey, error) {
 	const few = 256 // as many as a host of some networks has
 	out := Survey{Prefixes: make([]netip.Prefix, 0, few)}
-	gateway, err := h.EachUsed(except, func(p netip.Prefix) { out.Prefixes = append(out.Prefixes, p) })
+	gateway, err := r.EachUsed(except, func(p netip.Prefix) { out.Prefixes = append(out.Prefixes, p) })
 	if err != nil {
 		return Survey{}, err
 	}
-	if out.Uplink, err = h.uplink(gateway); err != nil && !errdefs.IsNotFound(err) {
+	if out.Uplink, err = r.uplink(gateway); err != nil && !errdefs.IsNotFound(err) {
 		return Survey{}, err
 	}
 	return out, nil
@@ -34,10 +33,10 @@ func (h *Handle) Survey(except string) (Survey, error) {
 
 // EachUsed calls each with the prefixes of Survey, and returns the index of the interface
 // of the first default route, 0 where there is none.
-func (h *Handle) EachUsed(except string, each func(netip.Prefix)) (gateway int, err error) {
+func (r *Reader) EachUsed(except string, each func(netip.Prefix)) (gateway int, err error) {
 	index := 0
 	if except != "" {
-		if index, err = h.Index(except); err != nil && !errdefs.IsNotFound(err) {
+		if index, err = r.Index(except); err != nil && !errdefs.IsNotFound(err) {
 			return 0, err
 		}
 	}
@@ -48,11 +47,11 @@ func (h *Handle) EachUsed(except string, each func(netip.Prefix)) (gateway int, 
 			each(l.Prefix.Masked())
 		}
 	}
-	if err := again(func() error { return h.raw.EachAddress(0, take) }); err != nil {
+	if err := again(func() error { return r.raw.EachAddress(0, take) }); err != nil {
 		return 0, fmt.Errorf("list addresses: %w", err)
 	}
 	err = again(func() error {
-		return h.raw.EachMainRoute(func(l rtnl.Listed) {
+		return r.raw.EachMainRoute(func(l rtnl.Listed) {
 			if gateway == 0 && l.Default() {
 				gateway = l.Index
 			}
@@ -67,11 +66,11 @@ func (h *Handle) EachUsed(except string, each func(netip.Prefix)) (gateway int, 
 
 // DefaultRouteInterface returns the interface of the host's default route,
 // that of IPv4 before that of IPv6, or errdefs.ErrNotFound.
-func (h *Handle) DefaultRouteInterface() (Interface, error) {
+func (r *Reader) DefaultRouteInterface() (Interface, error) {
 	gateway := 0
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 		err := again(func() error {
-			return h.raw.EachMainRouteOf(family, func(l rtnl.Listed) {
+			return r.raw.EachMainRouteOf(family, func(l rtnl.Listed) {
 				if gateway == 0 && l.Default() {
 					gateway = l.Index
 				}
@@ -84,19 +83,19 @@ func (h *Handle) DefaultRouteInterface() (Interface, error) {
 			break // the other family's are as many as there are networks
 		}
 	}
-	return h.uplink(gateway)
+	return r.uplink(gateway)
 }
 
-func (h *Handle) allAddresses() ([]rtnl.Listed, error) {
-	addresses, err := retried(func() ([]rtnl.Listed, error) { return h.raw.Addresses(0) })
+func (r *Reader) allAddresses() ([]rtnl.Listed, error) {
+	addresses, err := retried(func() ([]rtnl.Listed, error) { return r.raw.Addresses(0) })
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %w", err)
 	}
 	return addresses, nil
 }
 
-func (h *Handle) mainRoutes() ([]rtnl.Listed, error) {
-	routes, err := retried(h.raw.MainRoutes)
+func (r *Reader) mainRoutes() ([]rtnl.Listed, error) {
+	routes, err := retried(r.raw.MainRoutes)
 	if err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
@@ -105,8 +104,8 @@ func (h *Handle) mainRoutes() ([]rtnl.Listed, error) {
 
 // Uplink is the interface with an index, which was that of the default route when somebody
 // looked: errdefs.ErrNotFound where it can be that no more.
-func (h *Handle) Uplink(index int) (Interface, error) {
-	i, err := h.uplink(index)
+func (r *Reader) Uplink(index int) (Interface, error) {
+	i, err := r.uplink(index)
 	if err == nil && !i.Up {
 		err = fmt.Errorf("default route: interface %s is down: %w", i.Name, errdefs.ErrNotFound)
 	}
@@ -114,13 +113,13 @@ func (h *Handle) Uplink(index int) (Interface, error) {
 }
 
 // uplink is the interface of the default route, whose index is 0 where there is none.
-func (h *Handle) uplink(index int) (Interface, error) {
+func (r *Reader) uplink(index int) (Interface, error) {
 	if index == 0 {
 		return Interface{}, fmt.Errorf("default route: there is none: %w", errdefs.ErrNotFound)
 	}
-	l, err := query(h, func(s *netlink.Handle) (netlink.Link, error) { return s.LinkByIndex(index) })
+	i, err := r.InterfaceAt(index)
 	if err != nil {
-		return Interface{}, fmt.Errorf("default route: interface %d: %w", index, err)
+		return Interface{}, fmt.Errorf("default route: %w", err)
 	}
-	return describe(l), nil
+	return i, nil
 }

@@ -1,6 +1,6 @@
 //go:build integration
 
-package link_test
+package inspect_test
 
 import (
 	"fmt"

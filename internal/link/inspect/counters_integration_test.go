@@ -1,6 +1,6 @@
 //go:build integration
 
-package link_test
+package inspect_test
 
 import (
 	"errors"
@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/link"
+	"patchbay.dev/patchbay/internal/link/inspect"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/netnstest"
 	"patchbay.dev/patchbay/resource"
@@ -23,7 +24,7 @@ func TestCounters(t *testing.T) {
 	a, b := netnstest.New(t), netnstest.New(t)
 	netnstest.Pair(t, netnstest.End{Namespace: a, Name: "eth0", Addresses: []string{"10.9.0.2/24"}}, netnstest.End{Namespace: b, Name: "eth0", Addresses: []string{"10.9.0.3/24"}})
 	netnstest.Pair(t, netnstest.End{Namespace: a, Name: "idle"}, netnstest.End{Namespace: b, Name: "idle"})
-	of := func(ns *netns.Namespace, name string) link.Counters {
+	of := func(ns *netns.Namespace, name string) inspect.Counters {
 		t.Helper()
 		all, err := netnstest.Link(t, ns).Counters()
 		if err != nil {

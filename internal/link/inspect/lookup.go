@@ -1,4 +1,4 @@
-package link
+package inspect
 
 import (
 	"errors"
@@ -28,27 +28,27 @@ type PacketRoute struct {
 // RouteTo asks the kernel for the route of a packet. source is its address when
 // it has one already, else zero. Where no route leads there it is
 // errdefs.ErrNotFound with the reason.
-func (h *Handle) RouteTo(destination, source netip.Addr) (PacketRoute, error) {
+func (r *Reader) RouteTo(destination, source netip.Addr) (PacketRoute, error) {
 	options := &netlink.RouteGetOptions{}
 	if source.IsValid() {
 		options.SrcAddr = source.AsSlice()
 	}
-	packet, err := h.lookup(destination, options)
+	packet, err := r.lookup(destination, options)
 	if err != nil {
 		return PacketRoute{}, err
 	}
 	options.FIBMatch = true
-	match, err := h.lookup(destination, options)
+	match, err := r.lookup(destination, options)
 	if err != nil {
 		return PacketRoute{}, err
 	}
-	names, err := h.names()
+	names, err := r.names()
 	if err != nil {
 		return PacketRoute{}, err
 	}
 	src, _ := netip.AddrFromSlice(packet.Src)
 	gateway, _ := netip.AddrFromSlice(packet.Gw)
-	r := PacketRoute{
+	found := PacketRoute{
 		Interface:   names(packet.LinkIndex),
 		Destination: destinationOf(match, rtnl.FamilyOf(destination)),
 		Gateway:     gateway.Unmap(),
@@ -57,10 +57,10 @@ func (h *Handle) RouteTo(destination, source netip.Addr) (PacketRoute, error) {
 		Table:       tableName(match.Table),
 	}
 	if source.IsValid() {
-		r.Source = source
+		found.Source = source
 	}
-	r.Rule, err = h.ruleOf(rtnl.FamilyOf(destination), match.Table, source)
-	return r, err
+	found.Rule, err = r.ruleOf(rtnl.FamilyOf(destination), match.Table, source)
+	return found, err
 }
 
 // Outlet is where packets to an address leave the namespace.
@@ -73,25 +73,25 @@ type Outlet struct {
 
 // OutletTo is the part of RouteTo that costs little: two questions to the kernel,
 // however many interfaces and rules there are. Errors are those of RouteTo.
-func (h *Handle) OutletTo(destination netip.Addr) (Outlet, error) {
-	route, err := h.lookup(destination, &netlink.RouteGetOptions{})
+func (r *Reader) OutletTo(destination netip.Addr) (Outlet, error) {
+	route, err := r.lookup(destination, &netlink.RouteGetOptions{})
 	if err != nil {
 		return Outlet{}, err
 	}
-	l, err := query(h, func(s *netlink.Handle) (netlink.Link, error) { return s.LinkByIndex(route.LinkIndex) })
+	i, err := r.InterfaceAt(route.LinkIndex)
 	if err != nil {
-		return Outlet{}, fmt.Errorf("route to %v: interface %d: %w", destination, route.LinkIndex, err)
+		return Outlet{}, fmt.Errorf("route to %v: %w", destination, err)
 	}
 	return Outlet{
-		Interface: l.Attrs().Name,
-		Alias:     l.Attrs().Alias,
+		Interface: i.Name,
+		Alias:     i.Alias,
 		Local:     route.Type == unix.RTN_LOCAL,
 		Unicast:   route.Type == unix.RTN_UNICAST || route.Type == unix.RTN_LOCAL,
 	}, nil
 }
 
-func (h *Handle) lookup(destination netip.Addr, options *netlink.RouteGetOptions) (netlink.Route, error) {
-	routes, err := query(h, func(s *netlink.Handle) ([]netlink.Route, error) {
+func (r *Reader) lookup(destination netip.Addr, options *netlink.RouteGetOptions) (netlink.Route, error) {
+	routes, err := query(r, func(s *netlink.Handle) ([]netlink.Route, error) {
 		return s.RouteGetWithOptions(destination.AsSlice(), options)
 	})
 	switch {
@@ -110,16 +110,16 @@ func (h *Handle) lookup(destination netip.Addr, options *netlink.RouteGetOptions
 // ruleOf returns the first rule that leads a packet of a program to a table.
 // The kernel does not tell which one it was; this follows fib_rule_match in
 // net/core/fib_rules.c for what Patchbay and people usually make.
-func (h *Handle) ruleOf(family, table int, source netip.Addr) (string, error) {
-	rules, err := query(h, func(s *netlink.Handle) ([]netlink.Rule, error) { return s.RuleList(family) })
+func (r *Reader) ruleOf(family, table int, source netip.Addr) (string, error) {
+	rules, err := query(r, func(s *netlink.Handle) ([]netlink.Rule, error) { return s.RuleList(family) })
 	if err != nil {
 		return "", fmt.Errorf("list rules: %w", err)
 	}
-	for _, r := range rules {
-		from := prefixOf(r.Src)
+	for _, rule := range rules {
+		from := prefixOf(rule.Src)
 		fits := !from.IsValid() || source.IsValid() && from.Contains(source)
-		bound := r.OifName != "" || r.IifName != "" && r.IifName != "lo" || r.Mark != 0
-		if r.Table != table || !fits || bound {
+		bound := rule.OifName != "" || rule.IifName != "" && rule.IifName != "lo" || rule.Mark != 0
+		if rule.Table != table || !fits || bound {
 			continue
 		}
 		words := "all"
@@ -129,7 +129,7 @@ func (h *Handle) ruleOf(family, table int, source netip.Addr) (string, error) {
 				words = from.String()
 			}
 		}
-		return fmt.Sprintf("%d: from %s lookup %s", max(r.Priority, 0), words, tableName(table)), nil
+		return fmt.Sprintf("%d: from %s lookup %s", max(rule.Priority, 0), words, tableName(table)), nil
 	}
 	return "", nil
 }

@@ -1,4 +1,4 @@
-package link
+package inspect
 
 import (
 	"fmt"
@@ -24,16 +24,16 @@ func (u Use) String() string {
 // Uses returns what the host uses by addresses and by routes of the main table,
 // except on one interface. Default routes, link-local addresses and multicast
 // are in nobody's way. A route that comes with an address is not told beside it.
-func (h *Handle) Uses(except string) ([]Use, error) {
-	names, err := h.names()
+func (r *Reader) Uses(except string) ([]Use, error) {
+	names, err := r.names()
 	if err != nil {
 		return nil, err
 	}
-	return h.uses(except, names)
+	return r.uses(except, names)
 }
 
-func (h *Handle) uses(except string, names naming) ([]Use, error) {
-	addresses, err := h.addresses(names)
+func (r *Reader) uses(except string, names naming) ([]Use, error) {
+	addresses, err := r.addresses(names)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func (h *Handle) uses(except string, names naming) ([]Use, error) {
 			all = append(all, Use{Interface: a.Interface, Prefix: a.Prefix.Masked(), Address: a.Prefix.Addr()})
 		}
 	}
-	routes, err := h.routes(names)
+	routes, err := r.routes(names)
 	if err != nil {
 		return nil, err
 	}
