@@ -134,9 +134,10 @@ var layers = []layer{
 	{packages: []string{"internal/apiserver/plugins"}, imports: with(basics, []string{"internal/manifest"})},
 	{
 		packages: []string{"internal/apiserver/networks"},
-		imports:  with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/apiserver/networks/addressing", "internal/apiserver/networks/amend", "internal/apiserver/networks/knowledge", "internal/apiserver/networks/program", "internal/apiserver/networks/shown", "internal/apiserver/inturn", "internal/apiserver/snapshot"}),
+		imports:  with(basics, contract, []string{"internal/store", "internal/helper", "internal/manifest", "internal/apiserver/networks/addressing", "internal/apiserver/networks/amend", "internal/apiserver/networks/instance", "internal/apiserver/networks/knowledge", "internal/apiserver/networks/program", "internal/apiserver/networks/shown", "internal/apiserver/inturn", "internal/apiserver/snapshot"}),
 		tests:    []string{"internal/apiserver/plugins"},
 	},
+	{packages: []string{"internal/apiserver/networks/instance"}, imports: []string{"api/...", "resource", "internal/layout", "internal/helper", "internal/manifest", "internal/client/pluginclient", "internal/wire/pluginwire", "internal/apiserver/networks/program"}},
 	{packages: []string{"internal/apiserver/networks/program"}, imports: []string{"resource", "internal/layout", "internal/helper", "internal/manifest", "internal/trace"}},
 	{packages: []string{"internal/apiserver/networks/knowledge"}, imports: []string{"resource", "internal/apiserver/inturn"}},
 	{packages: []string{"internal/apiserver/networks/shown"}, imports: []string{"resource", "internal/apiserver/snapshot"}},

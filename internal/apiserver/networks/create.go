@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"patchbay.dev/patchbay/internal/apiserver/networks/program"
@@ -35,7 +34,7 @@ func (s *Service) Create(ctx context.Context, name string, labels map[string]str
 	})
 	n.unsaved, n.hidden = true, true
 	if err := n.create(ctx); err != nil {
-		n.client.Close()
+		n.plugin.Client.Close()
 		s.forget(id, name)
 		return resource.Network{}, err
 	}
@@ -46,13 +45,13 @@ func (s *Service) Create(ctx context.Context, name string, labels map[string]str
 // create makes the network and stores it; on an error it has taken everything
 // back.
 func (n *network) create(ctx context.Context) error {
-	process, err := n.launch()
+	process, err := n.plugin.Launch()
 	if err != nil {
-		n.discard()
-		return n.blame(err)
+		n.plugin.Discard()
+		return n.plugin.Blame(err)
 	}
-	if err := n.hello(ctx, process); err != nil {
-		n.discard() // it has not been asked for anything yet
+	if err := n.plugin.Hello(ctx, process); err != nil {
+		n.plugin.Discard() // it has not been asked for anything yet
 		return err
 	}
 	if err := n.realize(ctx, process); err != nil {
@@ -70,14 +69,11 @@ func (n *network) takeBack(ctx context.Context, process *helper.Process, cause e
 	if errors.As(cause, &silence) {
 		process.Kill()
 	}
-	if err := n.dismantle(context.WithoutCancel(ctx)); err != nil {
+	if err := n.plugin.Dismantle(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("something of it may be left on the host: %w", err)
 	}
 	return nil
 }
-
-// oneLine returns the text of an error for a place that shows one line.
-func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // ensureBuiltIn stores the built-in network when there is none yet.
 func (s *Service) ensureBuiltIn() error {

@@ -82,7 +82,7 @@ func (n *network) setDeleting() error {
 // delete finishes the deletion of a marked network.
 func (n *network) delete(ctx context.Context) error {
 	n.unsupervise()
-	left := n.dismantle(ctx)
+	left := n.plugin.Dismantle(ctx)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -94,7 +94,7 @@ func (n *network) delete(ctx context.Context) error {
 	n.publish(event.ActionDelete, "")
 	n.mu.Unlock()
 	n.service.forget(n.id, r.Name)
-	n.client.Close()
+	n.plugin.Client.Close()
 	if left != nil {
 		return fmt.Errorf("network %s: is deleted, but its plugin may have left something on the host: %w", r.Name, left)
 	}
@@ -140,7 +140,7 @@ func (s *Service) StopAll(ctx context.Context) error {
 	for i, n := range networks {
 		group.Go(func() error {
 			n.unsupervise()
-			faults[i] = n.dismantle(ctx)
+			faults[i] = n.plugin.Dismantle(ctx)
 			return nil
 		})
 	}
@@ -161,9 +161,9 @@ func (s *Service) sweep() {
 		}
 		s.mending.Go(func() {
 			n := newNetwork(s, resource.StoredNetwork{Metadata: resource.Metadata{ID: id, Name: id}})
-			defer n.client.Close()
-			n.adopt()
-			if err := n.dismantle(s.life); err != nil {
+			defer n.plugin.Client.Close()
+			n.plugin.Adopt()
+			if err := n.plugin.Dismantle(s.life); err != nil {
 				n.log.Warn("left-over network", "error", err)
 			}
 		})

@@ -11,6 +11,7 @@ import (
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/internal/apiserver/networks/addressing"
+	"patchbay.dev/patchbay/internal/apiserver/networks/instance"
 	"patchbay.dev/patchbay/internal/apiserver/networks/knowledge"
 	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/internal/wire"
@@ -37,7 +38,7 @@ func (s *Service) Allocate(ctx context.Context, networkID, key, owner string, wi
 	}
 	var answer *pluginv1.AllocateResponse
 	err = n.lease(ctx, func(ctx context.Context) (err error) {
-		answer, err = n.client.Allocate(ctx, &pluginv1.AllocateRequest{
+		answer, err = n.plugin.Client.Allocate(ctx, &pluginv1.AllocateRequest{
 			Key:           key,
 			Owner:         owner,
 			Configuration: wire.AttachmentConfigurationToProto(wish),
@@ -52,12 +53,10 @@ func (s *Service) Allocate(ctx context.Context, networkID, key, owner string, wi
 		err = errors.New("additional data is not json")
 	}
 	if err != nil {
-		return resource.AllocatedAttachment{}, n.blame(garbage(err))
+		return resource.AllocatedAttachment{}, n.plugin.Blame(instance.Garbage(err))
 	}
 	s.memory.Note(n.id, key, attachment)
-	n.mu.Lock()
-	r, codec := n.record, n.codec
-	n.mu.Unlock()
+	r := n.stored()
 	attachment.NetworkID, attachment.Network = n.id, r.Name
 	attachment.InterfaceName, attachment.GatewayPriority, attachment.Sysctls = wish.InterfaceName, wish.GatewayPriority, wish.Sysctls
 	attachment.DNS = addressing.AttachedDNS(r.Configuration.DNS, attachment.DNS)
@@ -68,7 +67,7 @@ func (s *Service) Allocate(ctx context.Context, networkID, key, owner string, wi
 		Plugin:         r.Configuration.Plugin,
 		Strategy:       strategy,
 		AdditionalData: answer.GetAdditionalData(),
-		Lease:          resource.LeaseReference{Key: key, Socket: s.config.Roots.PluginSocket(n.id), Codec: codec},
+		Lease:          resource.LeaseReference{Key: key, Socket: s.config.Roots.PluginSocket(n.id), Codec: n.plugin.Codec()},
 	}, nil
 }
 
@@ -85,7 +84,7 @@ func (s *Service) Release(ctx context.Context, networkID, key string, forget boo
 		s.memory.Forget(n.id, key)
 	}
 	return n.lease(ctx, func(ctx context.Context) error {
-		_, err := n.client.Release(ctx, &pluginv1.ReleaseRequest{Key: key, Forget: forget})
+		_, err := n.plugin.Client.Release(ctx, &pluginv1.ReleaseRequest{Key: key, Forget: forget})
 		return err
 	})
 }
@@ -98,7 +97,7 @@ func (s *Service) Reserve(ctx context.Context, networkID string, r pluginwire.Re
 		return err
 	}
 	return n.lease(ctx, func(ctx context.Context) error {
-		_, err := n.client.Reserve(ctx, &pluginv1.ReserveRequest{Reservation: pluginwire.ReservationToProto(r)})
+		_, err := n.plugin.Client.Reserve(ctx, &pluginv1.ReserveRequest{Reservation: pluginwire.ReservationToProto(r)})
 		return err
 	})
 }
@@ -118,18 +117,18 @@ func (n *network) lease(ctx context.Context, f func(context.Context) error) (err
 		if err := n.serving(ctx); err != nil {
 			return err
 		}
-		process := n.current()
+		process := n.plugin.Process()
 		err := f(ctx)
 		switch {
 		case err == nil:
 			return nil
 		case errors.Is(ctx.Err(), context.DeadlineExceeded):
-			return n.blame(fmt.Errorf("did not answer in time: %w", errdefs.ErrUnavailable))
+			return n.plugin.Blame(fmt.Errorf("did not answer in time: %w", errdefs.ErrUnavailable))
 		case !again || !errors.Is(err, errdefs.ErrUnavailable) || process == nil:
-			return n.blame(err)
+			return n.plugin.Blame(err)
 		}
 		if !n.restarting(ctx, process) {
-			return n.blame(err)
+			return n.plugin.Blame(err)
 		}
 	}
 }

@@ -10,9 +10,9 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"patchbay.dev/patchbay/internal/apiserver/networks/instance"
 	"patchbay.dev/patchbay/internal/apiserver/networks/knowledge"
 	"patchbay.dev/patchbay/internal/apiserver/networks/shown"
-	"patchbay.dev/patchbay/internal/client/pluginclient"
 	"patchbay.dev/patchbay/internal/helper"
 	"patchbay.dev/patchbay/resource"
 )
@@ -23,26 +23,21 @@ type network struct {
 	id      string
 	name    string
 	created time.Time
-	client  *pluginclient.Client // of the socket, whichever process is behind it
+	plugin  *instance.Instance // its process
 	log     *slog.Logger
 	shown   shown.Shown // to who asked last
 
-	mu      sync.Mutex
-	record  resource.StoredNetwork // guarded by mu
-	hidden  bool                   // it is being created, and perhaps never will be; guarded by mu
-	unsaved bool                   // record is not stored as it is; guarded by mu
-	status  resource.NetworkStatus // as last told; guarded by mu
-	known   knowledge.Knowledge    // how far status is still true; guarded by mu
-	process *helper.Process        // nil: none was started yet; guarded by mu
-	changed chan struct{}          // closed and replaced when status changes; guarded by mu
-	uses    int                    // containers being made on it; guarded by mu
-	cancel  context.CancelFunc     // ends supervision; nil: there is none; guarded by mu
-	ended   chan struct{}          // closed when supervision has ended; guarded by mu
-	// interrupted is the process that may still be at the start of the network; guarded by mu.
-	interrupted *helper.Process
-	codec       resource.Codec // of the process; guarded by mu
-	version     string         // as the process told; guarded by mu
-	restarts    []chan error   // told how the next process came up; guarded by mu
+	mu       sync.Mutex
+	record   resource.StoredNetwork // guarded by mu
+	hidden   bool                   // it is being created, and perhaps never will be; guarded by mu
+	unsaved  bool                   // record is not stored as it is; guarded by mu
+	status   resource.NetworkStatus // as last told; guarded by mu
+	known    knowledge.Knowledge    // how far status is still true; guarded by mu
+	changed  chan struct{}          // closed and replaced when status changes; guarded by mu
+	uses     int                    // containers being made on it; guarded by mu
+	cancel   context.CancelFunc     // ends supervision; nil: there is none; guarded by mu
+	ended    chan struct{}          // closed when supervision has ended; guarded by mu
+	restarts []chan error           // told how the next process came up; guarded by mu
 	// wake tells the supervisor of new restarts.
 	wake chan struct{}
 	// launches counts the processes of this supervision, those that failed too.
@@ -50,18 +45,22 @@ type network struct {
 }
 
 func newNetwork(s *Service, r resource.StoredNetwork) *network {
-	return &network{
+	n := &network{
 		service: s,
 		id:      r.ID,
 		name:    r.Name,
 		created: r.CreatedAt,
-		client:  pluginclient.Dial(s.config.Roots.PluginSocket(r.ID), resource.CodecProto),
 		log:     s.config.Log.With("network", r.Name, "plugin", r.Configuration.Plugin.String()),
 		record:  r,
 		status:  resource.NetworkStatus{State: resource.NetworkStarting, IPv4Subnet: r.Pinned.IPv4, IPv6Subnet: r.Pinned.IPv6},
 		changed: make(chan struct{}),
 		wake:    make(chan struct{}, 1),
 	}
+	n.plugin = instance.New(instance.Config{
+		Roots: s.config.Roots, ID: n.id, Name: n.name, Plugin: r.Configuration.Plugin.Plugin,
+		Program: n.program, Timeout: s.config.ReadyTimeout, Log: n.log,
+	})
+	return n
 }
 
 func (n *network) stored() resource.StoredNetwork {
@@ -82,9 +81,7 @@ func (n *network) snapshot() resource.Network {
 	defer n.mu.Unlock()
 	status := n.status
 	status.BuiltIn = n.record.BuiltIn
-	if n.process != nil && alive(n.process) {
-		status.PluginPID = n.process.PID()
-	}
+	status.PluginPID = n.plugin.PID()
 	return resource.Network{Metadata: n.record.Metadata, Configuration: n.record.Configuration, Status: status}
 }
 
@@ -123,12 +120,6 @@ func (n *network) turn(state resource.NetworkState, message string) {
 func (n *network) announce() {
 	close(n.changed)
 	n.changed = make(chan struct{})
-}
-
-func (n *network) setProcess(p *helper.Process) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.process = p
 }
 
 // use keeps the network from being deleted.
@@ -170,35 +161,10 @@ func (n *network) serving(ctx context.Context) error {
 	}
 }
 
-func alive(p *helper.Process) bool {
-	select {
-	case <-p.Done():
-		return false
-	default:
-		return true
-	}
-}
-
-func (n *network) current() *helper.Process {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.process
-}
-
 // instance describes the plugin process.
 func (n *network) instance() resource.PluginInstance {
 	now := n.snapshot()
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return resource.PluginInstance{Resource: now.Name, PID: now.Status.PluginPID, State: string(now.Status.State), Version: n.version}
-}
-
-// adopt looks for a live process of an earlier patchbayd.
-func (n *network) adopt() {
-	if p, err := helper.Adopt(n.service.config.Roots.Network(n.id)); err == nil {
-		n.setProcess(p)
-		n.speak()
-	}
+	return resource.PluginInstance{Resource: now.Name, PID: now.Status.PluginPID, State: string(now.Status.State), Version: n.plugin.Version()}
 }
 
 // dyingDelay is how long a dying process may take from closing its connections
@@ -213,7 +179,7 @@ func (n *network) restarting(ctx context.Context, process *helper.Process) bool 
 	defer cancel()
 	for {
 		n.mu.Lock()
-		noted := n.process != process || n.status.State == resource.NetworkStarting || n.status.State == resource.NetworkFailed
+		noted := n.plugin.Process() != process || n.status.State == resource.NetworkStarting || n.status.State == resource.NetworkFailed
 		changed := n.changed
 		n.mu.Unlock()
 		if noted {

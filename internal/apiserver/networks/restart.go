@@ -23,8 +23,8 @@ func (s *Service) Restart(ctx context.Context, name string) (resource.PluginInst
 		return resource.PluginInstance{}, err
 	}
 	// What cannot be started again is better left as it is.
-	if _, err := n.program(s.config.Roots.Network(n.id)); err != nil {
-		return resource.PluginInstance{}, n.blame(err)
+	if _, err := n.program(); err != nil {
+		return resource.PluginInstance{}, n.plugin.Blame(err)
 	}
 	if err := n.restart(ctx); err != nil {
 		return resource.PluginInstance{}, err
@@ -70,7 +70,7 @@ func (n *network) restart(ctx context.Context) error {
 	select {
 	case err := <-result:
 		if err != nil {
-			return n.blame(err)
+			return n.plugin.Blame(err)
 		}
 		return nil
 	case <-ended:

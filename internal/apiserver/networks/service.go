@@ -126,7 +126,7 @@ func (s *Service) Close() {
 	s.running.Wait()
 	s.mending.Wait()
 	for _, n := range s.all() {
-		n.client.Close()
+		n.plugin.Client.Close()
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/internal/apiserver/inturn"
+	"patchbay.dev/patchbay/internal/apiserver/networks/instance"
 	"patchbay.dev/patchbay/internal/apiserver/networks/knowledge"
 	"patchbay.dev/patchbay/internal/apiserver/snapshot"
 	"patchbay.dev/patchbay/internal/rpc"
@@ -110,16 +111,16 @@ func (n *network) ask(ctx context.Context, patience time.Duration) (out resource
 	defer cancel()
 	var epoch int
 	n.note(func(k *knowledge.Knowledge) { epoch = k.Epoch() })
-	answer, err := n.client.Status(ctx, &pluginv1.StatusRequest{})
+	answer, err := n.plugin.Client.Status(ctx, &pluginv1.StatusRequest{})
 	var status resource.NetworkStatus
 	if err == nil {
 		status, err = pluginwire.StatusFromProto(answer.GetStatus())
-		err = garbage(err)
+		err = instance.Garbage(err)
 	}
 	if err != nil {
 		out.Status.State, out.Status.Message = resource.NetworkDegraded, resource.PluginSilent
 		if ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
-			out.Status.Message = "its plugin: " + oneLine(err)
+			out.Status.Message = "its plugin: " + instance.OneLine(err)
 		}
 		n.note(func(k *knowledge.Knowledge) { k.Miss(out.Status.Message) })
 		return out, false
@@ -138,14 +139,14 @@ func (n *network) attachments(ctx context.Context) iter.Seq2[resource.NetworkAtt
 	return func(yield func(resource.NetworkAttachment, error) bool) {
 		ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 		defer cancel()
-		answer, err := n.client.List(rpc.InPieces(ctx), &pluginv1.ListRequest{})
+		answer, err := n.plugin.Client.List(rpc.InPieces(ctx), &pluginv1.ListRequest{})
 		if err != nil {
 			n.log.Warn("attachments are not known", "error", err)
 			return
 		}
 		for a, err := range pluginwire.AttachmentsFromProto(answer, n.id, n.name) {
 			if errors.Is(err, pluginwire.ErrLease) {
-				n.log.Warn("attachment is not shown", "error", garbage(err))
+				n.log.Warn("attachment is not shown", "error", instance.Garbage(err))
 				continue
 			}
 			if err != nil {

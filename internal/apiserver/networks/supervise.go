@@ -8,6 +8,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
+	"patchbay.dev/patchbay/internal/apiserver/networks/instance"
 	"patchbay.dev/patchbay/internal/apiserver/networks/knowledge"
 	"patchbay.dev/patchbay/internal/backoff"
 	"patchbay.dev/patchbay/internal/helper"
@@ -60,7 +61,7 @@ func (n *network) supervise(ctx context.Context, process *helper.Process) {
 			}
 			if err != nil {
 				n.log.Warn("network does not serve", "error", err, "again in", wait)
-				n.turn(resource.NetworkFailed, oneLine(err))
+				n.turn(resource.NetworkFailed, instance.OneLine(err))
 				answer(restarts, err)
 				wait = n.backOff(ctx, wait)
 				continue
@@ -80,11 +81,11 @@ func (n *network) supervise(ctx context.Context, process *helper.Process) {
 		if n.restartWanted() {
 			n.log.Info("plugin is restarted", "pid", process.PID())
 			n.turn(resource.NetworkStarting, "its plugin is being restarted")
-			process.Terminate(terminateGrace)
+			process.Terminate(instance.TerminateGrace)
 			process, wait = nil, backoff.First
 			continue
 		}
-		if alive(process) {
+		if instance.Alive(process) {
 			continue // woken for a restart that has been made already
 		}
 		wait = wait.AfterLife(time.Since(since))
@@ -127,16 +128,16 @@ func (n *network) bringUp(ctx context.Context) (*helper.Process, error) {
 		return nil, ctx.Err()
 	}
 	n.launches.Add(1)
-	p, err := n.launch()
+	p, err := n.plugin.Launch()
 	if err != nil {
 		return nil, err
 	}
-	err = n.hello(ctx, p)
+	err = n.plugin.Hello(ctx, p)
 	if err == nil {
 		err = n.realize(ctx, p)
 	}
 	if err != nil && ctx.Err() == nil {
-		p.Terminate(terminateGrace)
+		p.Terminate(instance.TerminateGrace)
 	}
 	return p, err
 }
@@ -171,7 +172,7 @@ func (n *network) watch(ctx context.Context) {
 }
 
 func (n *network) watchOnce(ctx context.Context) error {
-	stream, err := n.client.Watch(ctx, &pluginv1.WatchRequest{})
+	stream, err := n.plugin.Client.Watch(ctx, &pluginv1.WatchRequest{})
 	if err != nil {
 		return err
 	}
@@ -185,7 +186,7 @@ func (n *network) watchOnce(ctx context.Context) error {
 		}
 		status, err := pluginwire.StatusFromProto(message.GetStatus())
 		if err != nil {
-			return garbage(err)
+			return instance.Garbage(err)
 		}
 		if ctx.Err() == nil {
 			n.hear(recognized(status), message.GetRevision())

@@ -10,6 +10,7 @@ import (
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/internal/apiserver/networks/addressing"
 	"patchbay.dev/patchbay/internal/apiserver/networks/amend"
+	"patchbay.dev/patchbay/internal/apiserver/networks/instance"
 	"patchbay.dev/patchbay/internal/wire/pluginwire"
 	"patchbay.dev/patchbay/resource"
 	"patchbay.dev/patchbay/resource/event"
@@ -55,7 +56,7 @@ func (n *network) replace(next resource.StoredNetwork) error {
 // anew in between got the former configuration, and is told again.
 func (n *network) apply(ctx context.Context, before, next resource.StoredNetwork) (resource.Network, error) {
 	for {
-		process := n.current()
+		process := n.plugin.Process()
 		status, err := n.change(ctx, next)
 		if err != nil {
 			return resource.Network{}, err
@@ -64,7 +65,7 @@ func (n *network) apply(ctx context.Context, before, next resource.StoredNetwork
 			_, undo := n.change(context.WithoutCancel(ctx), before)
 			return resource.Network{}, errors.Join(err, undo)
 		}
-		if n.current() == process {
+		if n.plugin.Process() == process {
 			n.told(status)
 			return n.snapshot(), nil
 		}
@@ -74,12 +75,12 @@ func (n *network) apply(ctx context.Context, before, next resource.StoredNetwork
 func (n *network) change(ctx context.Context, r resource.StoredNetwork) (resource.NetworkStatus, error) {
 	var status resource.NetworkStatus
 	err := n.lease(ctx, func(ctx context.Context) error {
-		answer, err := n.client.Update(ctx, &pluginv1.UpdateRequest{Configuration: n.service.ledger.Configuration(r, addressing.All)})
+		answer, err := n.plugin.Client.Update(ctx, &pluginv1.UpdateRequest{Configuration: n.service.ledger.Configuration(r, addressing.All)})
 		if err != nil {
 			return err
 		}
 		status, err = pluginwire.StatusFromProto(answer.GetStatus())
-		return garbage(err)
+		return instance.Garbage(err)
 	})
 	return status, err
 }
