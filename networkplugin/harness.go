@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+
 	"patchbay.dev/patchbay/api/message"
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/api/patchbay/plugin/v1/pluginv1connect"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
 	"patchbay.dev/patchbay/internal/lease"
+	"patchbay.dev/patchbay/internal/lease/pool"
 	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/internal/wire"
@@ -260,7 +262,7 @@ func reservations(in []*pluginv1.Reservation) ([]lease.Reservation, error) {
 		c := decoded.Configuration
 		out = append(out, lease.Reservation{
 			Key: decoded.Key, Owner: decoded.Owner,
-			Addresses: lease.Addresses{IPv4: c.IPv4Address, IPv6: c.IPv6Address, MAC: c.MACAddress},
+			Addresses: pool.Addresses{IPv4: c.IPv4Address, IPv6: c.IPv6Address, MAC: c.MACAddress},
 		})
 	}
 	return out, errors.Join(faults...)

@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,7 +12,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"patchbay.dev/patchbay/internal/ipam"
+	"patchbay.dev/patchbay/internal/lease/pool"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -78,15 +79,16 @@ func (t *Table) take(key, owner string, wish resource.AttachmentConfiguration) (
 	if err := errors.Join(t.checkRoom(network), t.checkWish(key, wish)); err != nil {
 		return nil, Lease{}, nil, err
 	}
-	got, err := t.pick(key, wish)
-	if err != nil {
-		return nil, Lease{}, nil, fmt.Errorf("network %s: %w", network.Name, err)
-	}
 	e := t.entries[key]
 	if e == nil {
 		e = &entry{Key: key}
-		t.entries[key] = e
 	}
+	want := pool.Addresses{IPv4: wish.IPv4Address, IPv6: wish.IPv6Address, MAC: cmp.Or(wish.MACAddress, e.Reserved.MAC)}
+	got, err := t.pool.Take(key, want, e.Remembered)
+	if err != nil {
+		return nil, Lease{}, nil, err
+	}
+	t.entries[key] = e
 	e.Owner = owner
 	e.Lease = &lease{Attachment: network.attachment(wish, got)}
 	if err := t.noteStrangers(e.Lease.Attachment); err != nil {
@@ -132,7 +134,7 @@ func (t *Table) existing(e *entry) (*Opened, Lease, <-chan struct{}, error) {
 func (t *Table) checkWish(key string, wish resource.AttachmentConfiguration) error {
 	r := t.network.Realization
 	faults := []error{
-		t.checkAddresses(key, Addresses{wish.IPv4Address, wish.IPv6Address, wish.MACAddress}),
+		t.pool.Check(key, pool.Addresses{IPv4: wish.IPv4Address, IPv6: wish.IPv6Address, MAC: wish.MACAddress}),
 	}
 	minMTU := resource.MinMTU
 	if r.IPv6Subnet.IsValid() {
@@ -149,42 +151,6 @@ func (t *Table) checkWish(key string, wish resource.AttachmentConfiguration) err
 	return errors.Join(faults...)
 }
 
-// checkAddresses reports all that is wrong with addresses asked for. Callers
-// Hold mu.
-func (t *Table) checkAddresses(key string, want Addresses) error {
-	faults := []error{
-		t.checkAddress(t.v4, "ipv4", key, want.IPv4),
-		t.checkAddress(t.v6, "ipv6", key, want.IPv6),
-	}
-	if want.MAC != "" {
-		if _, err := resource.ParseMACAddress(string(want.MAC)); err != nil {
-			faults = append(faults, fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument))
-		}
-		if other, ok := t.macs[want.MAC]; ok && other != key {
-			faults = append(faults, fmt.Errorf("mac address %s: is that of container %s on network %s: %w",
-				want.MAC, t.ownerOf(other), t.network.Name, errdefs.ErrAlreadyExists))
-		}
-	}
-	return errors.Join(faults...)
-}
-
-func (t *Table) checkAddress(a *ipam.Allocator, family, key string, want netip.Addr) error {
-	if !want.IsValid() {
-		return nil
-	}
-	if a == nil {
-		return fmt.Errorf("address %v: network %s has no %s subnet: %w", want, t.network.Name, family, errdefs.ErrInvalidArgument)
-	}
-	if other, ok := a.Owner(want); ok && other != key {
-		return fmt.Errorf("address %v: is that of container %s on network %s: %w",
-			want, t.ownerOf(other), t.network.Name, errdefs.ErrAlreadyExists)
-	}
-	if err := a.Check(key, want); err != nil {
-		return fmt.Errorf("network %s: %w", t.network.Name, err)
-	}
-	return nil
-}
-
 // ownerOf names the container of a key. Callers hold mu.
 func (t *Table) ownerOf(key string) string {
 	if e := t.entries[key]; e != nil {
@@ -193,38 +159,8 @@ func (t *Table) ownerOf(key string) string {
 	return key
 }
 
-// pick takes addresses that checkWish found good. Callers hold mu.
-func (t *Table) pick(key string, wish resource.AttachmentConfiguration) (Addresses, error) {
-	var got Addresses
-	var err error
-	if got.IPv4, err = pickAddress(t.v4, key, wish.IPv4Address, netip.Addr{}); err != nil {
-		return Addresses{}, err
-	}
-	if got.IPv6, err = pickAddress(t.v6, key, wish.IPv6Address, twin(t.v6, t.v4, got.IPv4)); err != nil {
-		var before Addresses
-		if e := t.entries[key]; e != nil {
-			before = e.Remembered
-		}
-		undoPick(t.v4, key, before.IPv4)
-		return Addresses{}, err
-	}
-	got.MAC = t.pickMAC(key, got, wish.MACAddress)
-	t.macs[got.MAC] = key
-	return got, nil
-}
-
-func pickAddress(a *ipam.Allocator, key string, want, preferred netip.Addr) (netip.Addr, error) {
-	if a == nil {
-		return netip.Addr{}, nil
-	}
-	if want.IsValid() {
-		return want, a.AllocateAddress(key, want)
-	}
-	return a.AllocatePreferring(key, preferred)
-}
-
 // attachment is the answer to a wish. The addresses have been chosen.
-func (n *Opened) attachment(wish resource.AttachmentConfiguration, got Addresses) resource.Attachment {
+func (n *Opened) attachment(wish resource.AttachmentConfiguration, got pool.Addresses) resource.Attachment {
 	r := n.Realization
 	a := resource.Attachment{
 		NetworkID:       n.ID,
@@ -288,8 +224,7 @@ func (t *Table) giveUp(key string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e := t.entries[key]
-	undoPick(t.v4, key, e.Remembered.IPv4)
-	undoPick(t.v6, key, e.Remembered.IPv6)
+	t.pool.PutBack(key, e.Remembered)
 	t.dropMAC(e)
 	e.Lease = nil
 	if e.empty() {
@@ -297,21 +232,9 @@ func (t *Table) giveUp(key string) {
 	}
 }
 
-// undoPick frees what a key got; it remembers what it did before.
-func undoPick(a *ipam.Allocator, key string, remembered netip.Addr) {
-	if a == nil {
-		return
-	}
-	a.Free(key)
-	a.Forget(key)
-	if remembered.IsValid() {
-		a.Restore(key, remembered)
-	}
-}
-
 // dropMAC frees the MAC of a lease unless it is reserved. Callers hold mu.
 func (t *Table) dropMAC(e *entry) {
-	if mac := e.Lease.Attachment.MACAddress; mac != e.Reserved.MAC && t.macs[mac] == e.Key {
-		delete(t.macs, mac)
+	if mac := e.Lease.Attachment.MACAddress; mac != e.Reserved.MAC {
+		t.pool.FreeMAC(e.Key, mac)
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"patchbay.dev/patchbay/internal/ipam"
+	"patchbay.dev/patchbay/internal/lease/pool"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -98,26 +98,19 @@ func (t *Table) postpone(e *entry, err error) {
 // Callers hold mu and the key.
 func (t *Table) free(e *entry) error {
 	l := e.Lease
-	a, state := l.Attachment, l.State
-	freeAddress(t.v4, e.Key)
-	freeAddress(t.v6, e.Key)
+	had, state := l.addresses(), l.State
+	t.pool.Free(e.Key)
 	t.dropMAC(e)
 	l.closeNamespace()
 	l.enter("") // wakes those who wait
 	e.Lease = nil
-	e.Remembered = Addresses{IPv4: a.IPv4Address.Addr(), IPv6: a.IPv6Address.Addr()}
+	e.Remembered = pool.Addresses{IPv4: had.IPv4, IPv6: had.IPv6}
 	e.FreedAt = time.Now()
 	if state == resource.LeasePending { // its file keeps the addresses longer than one of a held lease
 		return t.keep(e)
 	}
 	t.keepLater(e.Key)
 	return nil
-}
-
-func freeAddress(a *ipam.Allocator, key string) {
-	if a != nil {
-		a.Free(key)
-	}
 }
 
 // Release gives up the lease of a key, if any. With forget nothing of the key
@@ -203,12 +196,8 @@ func (t *Table) releasable(key string) (*releaseWait, error) {
 
 // forget drops all that is kept for a key without a lease. Callers hold mu.
 func (t *Table) forget(e *entry) error {
-	e.Remembered = Addresses{}
-	for _, a := range []*ipam.Allocator{t.v4, t.v6} {
-		if a != nil {
-			a.Forget(e.Key)
-		}
-	}
+	e.Remembered = pool.Addresses{}
+	t.pool.Forget(e.Key)
 	t.unreserve(e)
 	return t.keep(e)
 }

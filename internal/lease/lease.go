@@ -2,32 +2,25 @@ package lease
 
 import (
 	"encoding/json"
-	"net/netip"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"patchbay.dev/patchbay/internal/lease/pool"
 	"patchbay.dev/patchbay/resource"
 )
 
 // entry is all that a table knows of one key: what is set aside for it, what
 // it had, and the lease that it has. It is one file.
 type entry struct {
-	Key        string    `json:"key"`
-	Owner      string    `json:"owner,omitempty"`
-	Reserved   Addresses `json:"reserved,omitzero"`
-	Remembered Addresses `json:"remembered,omitzero"`
-	FreedAt    time.Time `json:"freedAt,omitzero"` // since when they are only remembered
-	Lease      *lease    `json:"lease,omitempty"`
-}
-
-// Addresses are those of one attachment; each is optional.
-type Addresses struct {
-	IPv4 netip.Addr          `json:"ipv4,omitzero"`
-	IPv6 netip.Addr          `json:"ipv6,omitzero"`
-	MAC  resource.MACAddress `json:"mac,omitempty"`
+	Key        string         `json:"key"`
+	Owner      string         `json:"owner,omitempty"`
+	Reserved   pool.Addresses `json:"reserved,omitzero"`
+	Remembered pool.Addresses `json:"remembered,omitzero"`
+	FreedAt    time.Time      `json:"freedAt,omitzero"` // since when they are only remembered
+	Lease      *lease         `json:"lease,omitempty"`
 }
 
 // lease is the life of one allocation. Its fields are guarded by the table's mu.
@@ -68,7 +61,7 @@ func (e *entry) live() bool {
 
 // empty tells that there is nothing to keep.
 func (e *entry) empty() bool {
-	return e.Lease == nil && e.Reserved == Addresses{} && e.Remembered == Addresses{}
+	return e.Lease == nil && e.Reserved == pool.Addresses{} && e.Remembered == pool.Addresses{}
 }
 
 // port returns what the network sees of the lease.
@@ -97,6 +90,12 @@ func (l *lease) enter(state resource.LeaseState) {
 		close(l.changed)
 	}
 	l.changed = make(chan struct{})
+}
+
+// addresses are those of the lease.
+func (l *lease) addresses() pool.Addresses {
+	a := l.Attachment
+	return pool.Addresses{IPv4: a.IPv4Address.Addr(), IPv6: a.IPv6Address.Addr(), MAC: a.MACAddress}
 }
 
 // closeNamespace lets go of the sandbox's network namespace.

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"patchbay.dev/patchbay/internal/lease"
+	"patchbay.dev/patchbay/internal/lease/pool"
 	"patchbay.dev/patchbay/internal/macaddress"
 	"patchbay.dev/patchbay/resource"
 )
@@ -447,7 +448,7 @@ func TestForgetDropsAllOfAKey(t *testing.T) {
 	t.Parallel()
 	directory := t.TempDir()
 	table := open(t, directory, newFake(), realization)
-	reserve := lease.Reservation{Key: "a/0", Owner: "box-a", Addresses: lease.Addresses{
+	reserve := lease.Reservation{Key: "a/0", Owner: "box-a", Addresses: pool.Addresses{
 		IPv4: netip.MustParseAddr("10.0.0.5"), IPv6: netip.MustParseAddr("fd00::5"), MAC: "02:00:00:00:00:05",
 	}}
 	if err := table.Reserve(reserve); err != nil {
@@ -470,34 +471,34 @@ func TestReservationsAreRespected(t *testing.T) {
 	t.Parallel()
 	directory, n := t.TempDir(), newFake()
 	table := open(t, directory, n, realization)
-	reserve := lease.Reservation{Key: "a/0", Owner: "box-a", Addresses: lease.Addresses{IPv4: netip.MustParseAddr("10.0.0.2"), MAC: "02:00:00:00:00:05"}}
+	reserve := lease.Reservation{Key: "a/0", Owner: "box-a", Addresses: pool.Addresses{IPv4: netip.MustParseAddr("10.0.0.2"), MAC: "02:00:00:00:00:05"}}
 	if err := errors.Join(table.Reserve(reserve), table.Reserve(reserve)); err != nil {
 		t.Fatal(err)
 	}
 	want(t, "another's address", allocate(t, table, "b/0", resource.AttachmentConfiguration{}).Attachment.IPv4Address.String(), "10.0.0.3/29")
 	for _, tt := range []lease.Reservation{
-		{Key: "c/0", Addresses: lease.Addresses{IPv4: netip.MustParseAddr("10.0.0.2")}},
-		{Key: "c/0", Addresses: lease.Addresses{MAC: "02:00:00:00:00:05"}},
+		{Key: "c/0", Addresses: pool.Addresses{IPv4: netip.MustParseAddr("10.0.0.2")}},
+		{Key: "c/0", Addresses: pool.Addresses{MAC: "02:00:00:00:00:05"}},
 	} {
 		wantError(t, table.Reserve(tt), errdefs.ErrAlreadyExists, "container box-a")
 	}
 	table.Close()
 	table = open(t, directory, n, realization)
-	wantError(t, table.Reserve(lease.Reservation{Key: "c/0", Addresses: lease.Addresses{IPv4: netip.MustParseAddr("10.0.0.2")}}), errdefs.ErrAlreadyExists)
+	wantError(t, table.Reserve(lease.Reservation{Key: "c/0", Addresses: pool.Addresses{IPv4: netip.MustParseAddr("10.0.0.2")}}), errdefs.ErrAlreadyExists)
 	got := allocate(t, table, "a/0", resource.AttachmentConfiguration{}).Attachment
 	want(t, "own address", got.IPv4Address.String(), "10.0.0.2/29")
 	want(t, "own mac", got.MACAddress, resource.MACAddress("02:00:00:00:00:05"))
 
 	err := table.ReplaceReservations([]lease.Reservation{
-		{Key: "d/0", Owner: "box-d", Addresses: lease.Addresses{IPv4: netip.MustParseAddr("10.0.0.6")}},
-		{Key: "e/0", Owner: "box-e", Addresses: lease.Addresses{IPv4: netip.MustParseAddr("10.7.0.6")}},
+		{Key: "d/0", Owner: "box-d", Addresses: pool.Addresses{IPv4: netip.MustParseAddr("10.0.0.6")}},
+		{Key: "e/0", Owner: "box-e", Addresses: pool.Addresses{IPv4: netip.MustParseAddr("10.7.0.6")}},
 	})
 	wantError(t, err, errdefs.ErrInvalidArgument, "box-e", "10.7.0.6")
-	wantError(t, table.Reserve(lease.Reservation{Key: "c/0", Addresses: lease.Addresses{IPv4: netip.MustParseAddr("10.0.0.6")}}), errdefs.ErrAlreadyExists, "box-d")
+	wantError(t, table.Reserve(lease.Reservation{Key: "c/0", Addresses: pool.Addresses{IPv4: netip.MustParseAddr("10.0.0.6")}}), errdefs.ErrAlreadyExists, "box-d")
 	if err := table.Release(t.Context(), "a/0", false); err != nil {
 		t.Fatal(err)
 	}
-	if err := table.Reserve(lease.Reservation{Key: "c/0", Addresses: lease.Addresses{IPv4: netip.MustParseAddr("10.0.0.2")}}); err != nil {
+	if err := table.Reserve(lease.Reservation{Key: "c/0", Addresses: pool.Addresses{IPv4: netip.MustParseAddr("10.0.0.2")}}); err != nil {
 		t.Errorf("got %v, want the dropped reservation to be free", err)
 	}
 }
@@ -656,8 +657,8 @@ func TestRemember(t *testing.T) {
 	t.Parallel()
 	table := open(t, t.TempDir(), newFake(), realization)
 	allocate(t, table, "known/0", resource.AttachmentConfiguration{}) // 10.0.0.2
-	addresses := func(v4, v6 string) lease.Addresses {
-		return lease.Addresses{IPv4: netip.MustParseAddr(v4), IPv6: netip.MustParseAddr(v6)}
+	addresses := func(v4, v6 string) pool.Addresses {
+		return pool.Addresses{IPv4: netip.MustParseAddr(v4), IPv6: netip.MustParseAddr(v6)}
 	}
 	table.Remember([]lease.Reservation{
 		{Key: "a/0", Addresses: addresses("10.0.0.4", "fd00::9")},

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"patchbay.dev/patchbay/internal/lease"
+	"patchbay.dev/patchbay/internal/lease/pool"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -178,7 +179,7 @@ func (m *model) reserve(t *rapid.T) {
 	for k, other := range m.clients {
 		taken = taken || k != key && (other.reserved == address || other.state != "" && other.last == address)
 	}
-	err := m.table.Reserve(lease.Reservation{Key: key, Owner: key, Addresses: lease.Addresses{IPv4: address}})
+	err := m.table.Reserve(lease.Reservation{Key: key, Owner: key, Addresses: pool.Addresses{IPv4: address}})
 	if taken != errors.Is(err, errdefs.ErrAlreadyExists) {
 		t.Fatalf("%s: got %v for %v, taken: %t", key, err, address, taken)
 	}

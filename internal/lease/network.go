@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"time"
 
+	"patchbay.dev/patchbay/internal/lease/pool"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -89,4 +90,14 @@ type Config struct {
 	Log       *slog.Logger
 	Notify    func() // told that Troubles may have changed
 	Used      func() // told of each change of Usage, once Usage returns it
+}
+
+// pool is that of the network, of which nothing is given out; owner names the container of
+// a key.
+func (n *Opened) pool(owner func(key string) string) *pool.Pool {
+	r := n.Realization
+	return pool.New(pool.Config{
+		ID: n.ID, Name: n.Name, IPv4Subnet: r.IPv4Subnet, IPv6Subnet: r.IPv6Subnet,
+		Excluded: append([]netip.Addr{r.IPv4Gateway, r.IPv6Gateway}, r.Reserved...), Owner: owner,
+	})
 }

@@ -3,15 +3,14 @@ package lease
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 
-	"patchbay.dev/patchbay/internal/ipam"
+	"patchbay.dev/patchbay/internal/lease/pool"
 )
 
 // Reservation is static addresses set aside for a key.
 type Reservation struct {
 	Key, Owner string // of a container, for error messages
-	Addresses  Addresses
+	Addresses  pool.Addresses
 }
 
 // Reserve sets addresses aside for a key in place of those before, whether it
@@ -31,7 +30,7 @@ func (t *Table) Reserve(r Reservation) error {
 }
 
 func (t *Table) reserveLocked(r Reservation) error {
-	if err := t.checkAddresses(r.Key, r.Addresses); err != nil {
+	if err := t.pool.Check(r.Key, r.Addresses); err != nil {
 		return err
 	}
 	e := t.entries[r.Key]
@@ -42,14 +41,14 @@ func (t *Table) reserveLocked(r Reservation) error {
 	before, owner := e.Reserved, e.Owner
 	t.unreserve(e)
 	e.Reserved, e.Owner = r.Addresses, r.Owner
-	err := t.setAside(r.Key, r.Addresses)
+	err := t.pool.Reserve(r.Key, r.Addresses)
 	if err == nil {
 		err = errors.Join(t.writeFreed(), t.keep(e))
 	}
 	if err != nil {
 		t.unreserve(e)
 		e.Reserved, e.Owner = before, owner
-		err = errors.Join(err, t.setAside(r.Key, before))
+		err = errors.Join(err, t.pool.Reserve(r.Key, before))
 		if e.empty() {
 			delete(t.entries, r.Key)
 		}
@@ -57,36 +56,13 @@ func (t *Table) reserveLocked(r Reservation) error {
 	return err
 }
 
-// setAside makes allocators and MACs know a reservation. Callers hold mu.
-func (t *Table) setAside(key string, want Addresses) error {
-	if err := errors.Join(reserveAddress(t.v4, key, want.IPv4), reserveAddress(t.v6, key, want.IPv6)); err != nil {
-		return err
-	}
-	if want.MAC != "" {
-		t.macs[want.MAC] = key
-	}
-	return nil
-}
-
-func reserveAddress(a *ipam.Allocator, key string, want netip.Addr) error {
-	if a == nil || !want.IsValid() {
-		return nil
-	}
-	return a.Reserve(key, want)
-}
-
 // unreserve drops the reservation of an entry, in memory. Callers hold mu.
 func (t *Table) unreserve(e *entry) {
-	for _, a := range []*ipam.Allocator{t.v4, t.v6} {
-		if a != nil {
-			a.Unreserve(e.Key)
-		}
+	t.pool.Unreserve(e.Key)
+	if mac := e.Reserved.MAC; e.Lease == nil || e.Lease.Attachment.MACAddress != mac {
+		t.pool.FreeMAC(e.Key, mac)
 	}
-	mac := e.Reserved.MAC
-	if mac != "" && (e.Lease == nil || e.Lease.Attachment.MACAddress != mac) && t.macs[mac] == e.Key {
-		delete(t.macs, mac)
-	}
-	e.Reserved = Addresses{}
+	e.Reserved = pool.Addresses{}
 }
 
 // ReplaceReservations makes the given reservations all there are. What does
@@ -100,7 +76,7 @@ func (t *Table) ReplaceReservations(all []Reservation) error {
 		wanted[r.Key] = true
 	}
 	var faults []error
-	unwanted := func(e *entry) bool { return !wanted[e.Key] && e.Reserved != (Addresses{}) }
+	unwanted := func(e *entry) bool { return !wanted[e.Key] && e.Reserved != (pool.Addresses{}) }
 	for _, e := range t.sorted(unwanted) {
 		t.unreserve(e)
 		faults = append(faults, t.keep(e))
@@ -124,11 +100,6 @@ func (t *Table) Remember(all []Reservation) {
 		if t.entries[r.Key] != nil || checkKey(r.Key) != nil {
 			continue
 		}
-		if t.v4 != nil && r.Addresses.IPv4.IsValid() {
-			t.v4.Restore(r.Key, r.Addresses.IPv4)
-		}
-		if t.v6 != nil && r.Addresses.IPv6.IsValid() {
-			t.v6.Restore(r.Key, r.Addresses.IPv6)
-		}
+		t.pool.Remember(r.Key, r.Addresses)
 	}
 }

@@ -15,9 +15,9 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"patchbay.dev/patchbay/internal/ipam"
 	"patchbay.dev/patchbay/internal/keyed"
 	"patchbay.dev/patchbay/internal/lease/keyfiles"
+	"patchbay.dev/patchbay/internal/lease/pool"
 	"patchbay.dev/patchbay/internal/lease/strangers"
 	"patchbay.dev/patchbay/internal/stack"
 	"patchbay.dev/patchbay/resource"
@@ -38,14 +38,13 @@ type Table struct {
 	running sync.WaitGroup // what goes on behind the calls
 
 	mu       sync.Mutex
-	network  *Opened                        // guarded by mu; nil: not started
-	closed   bool                           // guarded by mu: no new work; the process ends
-	draining bool                           // guarded by mu: the network is being deleted
-	entries  map[string]*entry              // guarded by mu
-	macs     map[resource.MACAddress]string // guarded by mu: key of each MAC in use or reserved
-	v4, v6   *ipam.Allocator                // guarded by mu; nil: no such family
-	freed    freed                          // guarded by mu
-	// strangers have had another MAC address than macOf gives them; guarded by mu.
+	network  *Opened           // guarded by mu; nil: not started
+	closed   bool              // guarded by mu: no new work; the process ends
+	draining bool              // guarded by mu: the network is being deleted
+	entries  map[string]*entry // guarded by mu
+	pool     *pool.Pool        // guarded by mu; without addresses until the network is open
+	freed    freed             // guarded by mu
+	// strangers have had another MAC address than pool.MACOf gives them; guarded by mu.
 	strangers *strangers.Set
 }
 
@@ -81,8 +80,8 @@ func NewTable(c Config) (*Table, error) {
 
 // clear forgets everything. Callers hold mu, or are the only ones.
 func (t *Table) clear() {
-	t.network, t.v4, t.v6 = nil, nil, nil
-	t.entries, t.macs = map[string]*entry{}, map[resource.MACAddress]string{}
+	t.network, t.pool = nil, pool.New(pool.Config{})
+	t.entries = map[string]*entry{}
 	t.freed.unwritten = map[string]bool{}
 }
 
@@ -93,11 +92,10 @@ func (t *Table) Open(n *Opened) {
 	defer t.mu.Unlock()
 	first := t.network == nil
 	t.network = n
-	if !first && t.sameSubnets(n.Realization) {
-		t.setRanges()
-		return
+	if r := n.Realization; first || !t.pool.Has(r.IPv4Subnet.IsValid(), r.IPv6Subnet.IsValid()) {
+		t.restore()
 	}
-	t.restore(n.Realization)
+	t.pool.SetRanges(n.Ranges)
 	if !first {
 		return
 	}
@@ -119,64 +117,27 @@ func (t *Table) Shut() {
 	t.network = nil
 }
 
-func (t *Table) sameSubnets(r Realization) bool {
-	return t.v4 != nil == r.IPv4Subnet.IsValid() && t.v6 != nil == r.IPv6Subnet.IsValid()
-}
-
-// restore makes allocators that know the addresses of all entries, those freed
+// restore makes a pool that knows the addresses of all entries, those freed
 // first before those freed later. Callers hold mu.
-func (t *Table) restore(r Realization) {
-	t.v4, t.v6 = nil, nil
-	defer t.setRanges()
-	if r.IPv4Subnet.IsValid() {
-		t.v4 = ipam.NewAllocator(r.IPv4Subnet, append([]netip.Addr{r.IPv4Gateway}, r.Reserved...)...)
-	}
-	if r.IPv6Subnet.IsValid() {
-		t.v6 = ipam.NewAllocator(r.IPv6Subnet, append([]netip.Addr{r.IPv6Gateway}, r.Reserved...)...)
-	}
+func (t *Table) restore() {
+	t.pool = t.network.pool(t.ownerOf)
 	sorted := t.sorted(func(*entry) bool { return true })
 	slices.SortStableFunc(sorted, func(a, b *entry) int { return a.FreedAt.Compare(b.FreedAt) })
 	for _, e := range sorted {
 		if e.Lease == nil {
 			continue
 		}
-		a := e.Lease.Attachment
-		t.macs[a.MACAddress] = e.Key
-		err4 := restoreLease(t.v4, e.Key, a.IPv4Address)
-		err6 := restoreLease(t.v6, e.Key, a.IPv6Address)
-		if err := errors.Join(err4, err6, t.noteStrangers(a)); err != nil {
+		if err := errors.Join(t.pool.Give(e.Key, e.Lease.addresses()), t.noteStrangers(e.Lease.Attachment)); err != nil {
 			t.log.Error("lease from before does not fit the network", "key", e.Key, "error", err)
 		}
 	}
 	for _, e := range sorted {
-		if err := t.setAside(e.Key, e.Reserved); err != nil {
+		if err := t.pool.Reserve(e.Key, e.Reserved); err != nil {
 			t.log.Error("reservation from before does not fit the network", "key", e.Key, "error", err)
 			t.unreserve(e)
 		}
-		if t.v4 != nil && e.Remembered.IPv4.IsValid() {
-			t.v4.Restore(e.Key, e.Remembered.IPv4)
-		}
-		if t.v6 != nil && e.Remembered.IPv6.IsValid() {
-			t.v6.Restore(e.Key, e.Remembered.IPv6)
-		}
+		t.pool.Remember(e.Key, e.Remembered)
 	}
-}
-
-// setRanges makes the allocators know what is given on request only. Callers
-// hold mu.
-func (t *Table) setRanges() {
-	for _, a := range []*ipam.Allocator{t.v4, t.v6} {
-		if a != nil {
-			a.SetRanges(t.network.Ranges)
-		}
-	}
-}
-
-func restoreLease(a *ipam.Allocator, key string, address netip.Prefix) error {
-	if a == nil || !address.IsValid() {
-		return nil
-	}
-	return a.AllocateAddress(key, address.Addr())
 }
 
 // sorted returns the entries of a kind by key. Callers hold mu.
@@ -367,20 +328,14 @@ type Usage struct {
 func (t *Table) Usage() Usage {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	u := Usage{IPv4: usageOf(t.v4), IPv6: usageOf(t.v6)}
+	var u Usage
+	u.IPv4, u.IPv6 = t.pool.Usage()
 	for _, e := range t.entries {
 		if e.Lease != nil {
 			u.Leases++
 		}
 	}
 	return u
-}
-
-func usageOf(a *ipam.Allocator) resource.AddressUsage {
-	if a == nil {
-		return resource.AddressUsage{}
-	}
-	return resource.AddressUsage{InUse: a.InUse(), Total: a.Total(), Reserved: a.Reserved()}
 }
 
 // Troubles returns one line for each port that cannot be taken off.

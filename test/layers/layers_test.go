@@ -94,14 +94,15 @@ var layers = []layer{
 	{packages: []string{"internal/forward/relay"}},
 	{packages: []string{"internal/forward"}, imports: []string{"resource", "internal/forward/relay"}},
 	{packages: []string{"internal/lease/keyfiles", "internal/lease/strangers"}, imports: []string{"internal/atomicfile"}},
-	{packages: []string{"internal/lease"}, imports: with(basics, []string{"internal/ipam", "internal/lease/keyfiles", "internal/lease/strangers"})},
+	{packages: []string{"internal/lease/pool"}, imports: []string{"resource", "internal/ipam", "internal/macaddress"}},
+	{packages: []string{"internal/lease"}, imports: with(basics, []string{"internal/lease/keyfiles", "internal/lease/pool", "internal/lease/strangers"})},
 
 	// Files in and out of containers.
 	{packages: []string{"internal/treecopy"}, imports: []string{"internal/random"}},
 	{packages: []string{"internal/treecopy/parts"}, imports: []string{"api/...", "internal/treecopy"}},
 
 	// Network plugins.
-	{packages: []string{"networkplugin"}, imports: with(basics, contract, []string{"internal/ipam", "internal/lease"})},
+	{packages: []string{"networkplugin"}, imports: with(basics, contract, []string{"internal/ipam", "internal/lease", "internal/lease/pool"})},
 	{packages: []string{"networkplugin/plugintest"}, imports: with(basics, contract, []string{"networkplugin"}), tests: []string{"internal/manifest"}},
 	{
 		packages: []string{"internal/plugins/..."}, apart: true,
