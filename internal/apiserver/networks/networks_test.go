@@ -287,6 +287,7 @@ func TestFailedCreateLeavesNothing(t *testing.T) {
 				t.Errorf("got %v (%v), want %q (%v)", err, wire.Kind(err), want.text, want.kind)
 			}
 			b.residue(id)
+			b.service.config.ReadyTimeout = b.ready
 			b.mustCreate("a") // the name is free again
 		})
 	}
