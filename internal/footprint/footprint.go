@@ -22,8 +22,9 @@ import (
 const quiet = time.Second
 
 // idle is how long it has nothing to do until its program is unmapped: the call after
-// that takes a tenth longer, which one of many in a row must not.
-const idle = 10 * time.Second
+// that takes twice the processor time, which who comes back within half a minute must not.
+// The pages are the kernel's page cache either way, so that to wait costs no memory.
+const idle = 30 * time.Second
 
 // When garbage is collected: when the heap has grown by so much, in percent, while the process
 // is called, when collecting takes time from who waits, and while it does something by

@@ -135,12 +135,12 @@ func cpu(proc string, pid int) (time.Duration, error) {
 // themselves before they give back what they do not need while they are quiet. Some may never
 // do nothing, so that there is an end of waiting for it.
 const (
-	settled     = 12 * time.Second
-	settleLimit = time.Minute
+	settled     = 32 * time.Second
+	settleLimit = 2 * time.Minute
 )
 
 // Settle returns when the processes have done nothing for a while, or do not come to rest
-// within a minute.
+// within two minutes.
 func Settle(ctx context.Context, processes []Process) error {
 	return settle(ctx, processes, CPU, settled, settleLimit)
 }
