@@ -6,10 +6,8 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
-	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/internal/apiserver/containers/report"
 	"patchbay.dev/patchbay/internal/apiserver/containers/wiring"
-	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/resource"
 	"patchbay.dev/patchbay/resource/event"
 )
@@ -28,7 +26,7 @@ func (s *Service) Connect(ctx context.Context, name string, wish resource.Attach
 		return resource.Attachment{}, nil, err
 	}
 	defer done()
-	wish, found, err := s.checker.CheckOneMore(e.config().Runtime, e.config().Networks, wish)
+	wish, found, err := s.checker.CheckOneMore(e.Config().Runtime, e.Config().Networks, wish)
 	if err != nil {
 		return resource.Attachment{}, nil, err
 	}
@@ -41,7 +39,7 @@ func (s *Service) Connect(ctx context.Context, name string, wish resource.Attach
 	made, err := change.Connect(ctx, wish)
 	made.Network = network.Name
 	if err == nil {
-		report.Change(s.config.Events, e.described(), event.ActionConnect, event.AttributeNetwork, network.Name)
+		report.Change(s.config.Events, e.Reported(), event.ActionConnect, event.AttributeNetwork, network.Name)
 	}
 	return made, found.Warnings, err
 }
@@ -64,19 +62,19 @@ func (s *Service) Disconnect(ctx context.Context, name, network string, force bo
 	if err != nil {
 		return err
 	}
-	release, err := s.config.Networks.Use([]string{e.config().Networks[place].Network})
+	release, err := s.config.Networks.Use([]string{e.Config().Networks[place].Network})
 	if err != nil {
 		return err
 	}
 	defer release()
-	left, err := s.config.Networks.Resolve(e.config().Networks[place].Network)
+	left, err := s.config.Networks.Resolve(e.Config().Networks[place].Network)
 	if err != nil {
 		return err
 	}
 	if err := change.Disconnect(ctx, place, force); err != nil {
 		return err
 	}
-	report.Change(s.config.Events, e.described(), event.ActionDisconnect, event.AttributeNetwork, left.Name)
+	report.Change(s.config.Events, e.Reported(), event.ActionDisconnect, event.AttributeNetwork, left.Name)
 	return nil
 }
 
@@ -112,25 +110,25 @@ func (s *Service) claim(ctx context.Context, e *entry) (r *run, done func(), err
 
 // tryChange claims a change, or says what is to be waited for.
 func (s *Service) tryChange(e *entry) (r *run, wait <-chan struct{}, err error) {
-	ending := disk.ReadExit(s.config.Roots.Sandbox(e.id())) != nil
+	ending := disk.ReadExit(s.config.Roots.Sandbox(e.ID())) != nil
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r = e.run
 	switch {
 	case !s.index.Has(e):
-		return nil, nil, e.errorf(errdefs.ErrNotFound, "not found: it was just deleted")
+		return nil, nil, e.Errorf(errdefs.ErrNotFound, "not found: it was just deleted")
 	case s.draining || s.closed:
-		return nil, nil, e.errorf(errdefs.ErrUnavailable, "cannot be changed: patchbayd is shutting down")
+		return nil, nil, e.Errorf(errdefs.ErrUnavailable, "cannot be changed: patchbayd is shutting down")
 	case e.deletion != nil || e.deleting || e.released:
-		return nil, nil, e.errorf(errdefs.ErrFailedPrecondition, "is being deleted")
+		return nil, nil, e.Errorf(errdefs.ErrFailedPrecondition, "is being deleted")
 	case e.change != nil:
 		return nil, e.change, nil
 	case r != nil && r.state == resource.ContainerStarting:
-		return nil, nil, e.errorf(errdefs.ErrFailedPrecondition, "is starting: it can be changed when it runs")
+		return nil, nil, e.Errorf(errdefs.ErrFailedPrecondition, "is starting: it can be changed when it runs")
 	case r != nil && (ending || r.outcome != nil || r.state != resource.ContainerRunning || r.Process == nil):
 		return nil, r.ended, nil
 	}
-	if left := s.left.Of(e.id()); r == nil && left != nil {
+	if left := s.left.Of(e.ID()); r == nil && left != nil {
 		return nil, left, nil
 	}
 	e.change = make(chan struct{})
@@ -148,14 +146,12 @@ func (s *Service) endChange(e *entry) {
 // run it does not run.
 func (s *Service) change(e *entry, r *run) wiring.Change {
 	c := wiring.Change{
-		Container: e.wishes(),
+		Container: e.Wishes(),
 		Networks:  s.config.Networks,
-		Store: func(ctx context.Context, w []resource.AttachmentConfiguration) error {
-			return s.storeNetworks(ctx, e, w)
-		},
-		Roomy:   s.config.Records.Roomy,
-		Timeout: s.config.GraceTimeout,
-		Log:     s.config.Log,
+		Store:     e.PutNetworks,
+		Roomy:     s.config.Records.Roomy,
+		Timeout:   s.config.GraceTimeout,
+		Log:       s.config.Log,
 	}
 	if r == nil {
 		return c
@@ -172,19 +168,8 @@ func (s *Service) change(e *entry, r *run) wiring.Change {
 		case <-r.Process.Done():
 			return true
 		default:
-			return disk.ReadExit(s.config.Roots.Sandbox(e.id())) != nil
+			return disk.ReadExit(s.config.Roots.Sandbox(e.ID())) != nil
 		}
 	}
 	return c
-}
-
-// storeNetworks stores which networks a container is on.
-func (s *Service) storeNetworks(ctx context.Context, e *entry, wishes []resource.AttachmentConfiguration) error {
-	changed := e.record()
-	changed.Configuration.Networks = wishes
-	if err := trace.Do(ctx, "write the record", func(context.Context) error { return s.config.Records.Put(e.id(), changed) }); err != nil {
-		return e.errorf(fault.KindOfFile(err), "%w", err)
-	}
-	e.configuration.Store(&changed.Configuration)
-	return nil
 }

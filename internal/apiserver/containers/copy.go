@@ -59,9 +59,9 @@ func (s *Service) files(ctx context.Context, e *entry) (r *run, done func(), err
 		return claimed, release, err
 	}
 	s.setCopying(e, true)
-	h, err := s.launcher.Open(ctx, e.launchable())
+	h, err := s.launcher.Open(ctx, e.Launchable())
 	done = func() {
-		s.programs.Dismiss(ctx, e.id(), h)
+		s.programs.Dismiss(ctx, e.ID(), h)
 		s.setCopying(e, false)
 		release()
 	}

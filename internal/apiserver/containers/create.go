@@ -81,7 +81,7 @@ func (s *Service) claimName(stored record.Container) (*entry, error) {
 	if stored.Name == "" {
 		stored.Name = resource.MakeUpName(s.index.IsTaken)
 	}
-	e := newEntry(stored)
+	e := s.newEntry(stored)
 	e.creating = true
 	if err := s.index.Add(e); err != nil {
 		return nil, err
@@ -96,29 +96,28 @@ func (s *Service) store(ctx context.Context, n newcomer) error {
 	if err := s.reserve(ctx, n.entry); err != nil {
 		return err
 	}
-	if err := disk.Make(s.config.Roots.Container(n.id()), n.config().Mounts); err != nil {
-		return n.errorf(fault.KindOfFile(err), "%w", err)
+	if err := disk.Make(s.config.Roots.Container(n.ID()), n.Config().Mounts); err != nil {
+		return n.Errorf(fault.KindOfFile(err), "%w", err)
 	}
 	return s.record(ctx, n)
 }
 
 // reserve sets the static addresses of a container aside.
 func (s *Service) reserve(ctx context.Context, e *entry) error {
-	if !leases.AnyStatic(e.config().Networks) {
+	if !leases.AnyStatic(e.Config().Networks) {
 		return nil
 	}
-	return leases.Reserve(ctx, s.config.Networks, e.wishes())
+	return leases.Reserve(ctx, s.config.Networks, e.Wishes())
 }
 
 // record writes the record of a new container, which makes it one for everybody.
 func (s *Service) record(ctx context.Context, n newcomer) error {
-	put := func(context.Context) error { return s.config.Records.Put(n.id(), n.entry.record()) }
-	if err := trace.Do(ctx, "write the record", put); err != nil {
+	if err := n.Put(ctx); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	n.creating = false
-	report.Change(s.config.Events, n.described(), event.ActionCreate)
+	report.Change(s.config.Events, n.Reported(), event.ActionCreate)
 	s.mu.Unlock()
 	n.release()
 	return nil
@@ -126,11 +125,11 @@ func (s *Service) record(ctx context.Context, n newcomer) error {
 
 // drop takes away what there is of a container that has no record, and forgets it.
 func (s *Service) drop(ctx context.Context, e *entry) {
-	if leases.AnyStatic(e.config().Networks) {
+	if leases.AnyStatic(e.Config().Networks) {
 		s.release(ctx, e, true)
 	}
-	if err := disk.Remove(s.config.Roots, e.id()); err != nil {
-		s.config.Log.Error("cannot remove the files of a container", "container", e.id(), "error", err)
+	if err := disk.Remove(s.config.Roots, e.ID()); err != nil {
+		s.config.Log.Error("cannot remove the files of a container", "container", e.ID(), "error", err)
 	}
 	s.forget(e)
 }

@@ -7,8 +7,6 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
-	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
-	"patchbay.dev/patchbay/internal/apiserver/containers/record"
 	"patchbay.dev/patchbay/internal/apiserver/containers/report"
 	"patchbay.dev/patchbay/internal/apiserver/containers/status"
 	"patchbay.dev/patchbay/internal/trace"
@@ -61,7 +59,7 @@ func (s *Service) remove(ctx context.Context, e *entry) error {
 	for e.change != nil { // it takes a bounded time, unless it is a copy
 		if e.copying {
 			s.mu.Unlock()
-			return e.errorf(errdefs.ErrFailedPrecondition, "files are being copied in or out of it: wait for that, or end it")
+			return e.Errorf(errdefs.ErrFailedPrecondition, "files are being copied in or out of it: wait for that, or end it")
 		}
 		s.mu.Unlock()
 		s.awaitChange(e)
@@ -74,7 +72,7 @@ func (s *Service) remove(ctx context.Context, e *entry) error {
 	if e.run != nil {
 		state := s.stateLocked(e)
 		s.mu.Unlock()
-		return e.errorf(errdefs.ErrFailedPrecondition, "is %s: stop it first, or delete it by force", state)
+		return e.Errorf(errdefs.ErrFailedPrecondition, "is %s: stop it first, or delete it by force", state)
 	}
 	if d := e.deletion; d != nil {
 		s.mu.Unlock()
@@ -85,10 +83,10 @@ func (s *Service) remove(ctx context.Context, e *entry) error {
 	e.deletion = d
 	s.mu.Unlock()
 	return s.carryOut(ctx, e, d, func() error {
-		if left := s.left.Of(e.id()); left != nil {
+		if left := s.left.Of(e.ID()); left != nil {
 			<-left
 		}
-		return e.ofFiles(disk.Remove(s.config.Roots, e.id()))
+		return e.OfFiles(disk.Remove(s.config.Roots, e.ID()))
 	})
 }
 
@@ -109,7 +107,7 @@ func (s *Service) carryOut(ctx context.Context, e *entry, d *deletion, files fun
 	d.err, e.deletion = err, nil
 	s.mu.Unlock()
 	if gone {
-		report.Change(s.config.Events, e.described(), event.ActionDelete)
+		report.Change(s.config.Events, e.Reported(), event.ActionDelete)
 		s.forget(e)
 	}
 	close(d.done)
@@ -140,22 +138,7 @@ func (s *Service) purge(ctx context.Context, e *entry, files func() error) (gone
 // unrecord deletes the record of a container, if there still is one. From then on the next patchbayd removes
 // whatever else is left of it.
 func (s *Service) unrecord(ctx context.Context, e *entry) error {
-	if e.unrecorded.Load() {
-		return nil
-	}
-	err := trace.Do(ctx, "write the record", func(context.Context) error {
-		return record.Delete(s.config.Records, e.id(), func() error { return e.ofFiles(disk.Empty(s.config.Roots.Container(e.id()))) })
-	})
-	e.unrecorded.Store(err == nil)
-	return err
-}
-
-// ofFiles explains why files of a container cannot be removed.
-func (e *entry) ofFiles(err error) error {
-	if err == nil {
-		return nil
-	}
-	return e.errorf(fault.KindOfFile(err), "files cannot be removed: %w", err)
+	return e.Delete(ctx, func() error { return disk.Empty(s.config.Roots.Container(e.ID())) })
 }
 
 // settle waits for what is left of a run whose main process or helper has ended: who
@@ -166,7 +149,7 @@ func (s *Service) settle(ctx context.Context, e *entry) error {
 	began := r != nil && r.state != resource.ContainerStarting
 	over := began && r.outcome != nil
 	s.mu.Unlock()
-	if !began || !over && !status.IsOver(r.Helper, s.config.Roots.Sandbox(e.id())) {
+	if !began || !over && !status.IsOver(r.Helper, s.config.Roots.Sandbox(e.ID())) {
 		return nil
 	}
 	select {
@@ -184,7 +167,7 @@ func (s *Service) needRun(e *entry) (*run, error) {
 	if r := e.run; r != nil && r.state == resource.ContainerRunning && r.Process != nil {
 		return r, nil
 	}
-	return nil, e.errorf(errdefs.ErrFailedPrecondition, "is not running: it is %s", s.stateLocked(e))
+	return nil, e.Errorf(errdefs.ErrFailedPrecondition, "is not running: it is %s", s.stateLocked(e))
 }
 
 // isRunning reports whether there is a run, in whatever state.

@@ -23,7 +23,7 @@ func (s *Service) watch(e *entry, r *run) {
 			left.Then(func() { s.conclude(e, r, left) })
 		}
 	}
-	gone := r.Process == nil || s.programs.Follow(s.life, e.id(), r.Helper, hear)
+	gone := r.Process == nil || s.programs.Follow(s.life, e.ID(), r.Helper, hear)
 	switch {
 	case gone && left == nil: // nobody has said so, and it has taken nothing down
 		left = s.leave(e, r)
@@ -34,18 +34,18 @@ func (s *Service) watch(e *entry, r *run) {
 	}
 	defer left.Finish()
 	if gone {
-		left.Files(e.unrecorded.Load)
+		left.Files(e.Deleted)
 	}
 }
 
 // leave begins to take away what others could want: the leases, which a helper that
 // has told of the end does not hold any more, and the record.
 func (s *Service) leave(e *entry, r *run) *aftermath.Aftermath {
-	left := s.left.Begin(r.cause.Context(), e.id(), r.Helper)
+	left := s.left.Begin(r.cause.Context(), e.ID(), r.Helper)
 	left.Last = s.lastOf(e, r)
 	s.mu.Lock()
 	left.Deleted = r.deleted
-	left.Removing = e.config().AutoRemove && !r.keep && !left.Deleted
+	left.Removing = e.Config().AutoRemove && !r.keep && !left.Deleted
 	r.removing, r.outcome = left.Removing, left.Last
 	quiet := e.change == nil // else it may still be recorded anew
 	s.mu.Unlock()
@@ -67,10 +67,10 @@ func (s *Service) lastOf(e *entry, r *run) *disk.Exit {
 	s.mu.Unlock()
 	last := r.told.Ended()
 	if last == nil {
-		if kept := disk.ReadExit(s.config.Roots.Container(e.id())); kept != nil && kept.ExitedAt.After(startedAt) {
+		if kept := disk.ReadExit(s.config.Roots.Container(e.ID())); kept != nil && kept.ExitedAt.After(startedAt) {
 			return kept
 		}
-		last = status.Last(r.Helper, s.config.Roots.Sandbox(e.id()))
+		last = status.Last(r.Helper, s.config.Roots.Sandbox(e.ID()))
 	}
 	last.StartedAt = startedAt
 	return last
@@ -86,7 +86,7 @@ func (s *Service) conclude(e *entry, r *run, left *aftermath.Aftermath) {
 	}
 	s.awaitChange(e)
 	if err := s.carryOut(left.Context(), e, d, func() error { return nil }); err != nil {
-		s.config.Log.Error("cannot remove a container that has ended", "container", e.id(), "error", err)
+		s.config.Log.Error("cannot remove a container that has ended", "container", e.ID(), "error", err)
 	}
 }
 
@@ -100,7 +100,7 @@ func (s *Service) endRun(e *entry, r *run, last *disk.Exit) (claimed *deletion) 
 	defer s.mu.Unlock()
 	if last != nil {
 		e.last = last
-		report.End(s.config.Events, e.described(), *last, r.stops > 0)
+		report.End(s.config.Events, e.Reported(), *last, r.stops > 0)
 	}
 	e.run = nil
 	e.released = r.removing
@@ -115,5 +115,5 @@ func (s *Service) endRun(e *entry, r *run, last *disk.Exit) (claimed *deletion) 
 // release gives all leases of a container up, with forget also what is reserved
 // for it.
 func (s *Service) release(ctx context.Context, e *entry, forget bool) {
-	s.launcher.Release(ctx, e.wishes(), forget)
+	s.launcher.Release(ctx, e.Wishes(), forget)
 }

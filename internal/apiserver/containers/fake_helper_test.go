@@ -18,6 +18,7 @@ import (
 	"connectrpc.com/connect/v2"
 	"github.com/containerd/errdefs"
 	"go.uber.org/goleak"
+
 	"patchbay.dev/patchbay/api/message"
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/api/patchbay/sandbox/v1/sandboxv1connect"

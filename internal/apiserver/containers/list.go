@@ -42,9 +42,9 @@ func (s *Service) describe(ctx context.Context, e *entry) resource.Container {
 func (s *Service) known(e *entry) (*snapshot.Of[resource.Container], *run, inturn.Candidate) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	configuration := e.configuration.Load()
+	configuration := e.Shared()
 	now, r, helper := s.statusLocked(e, configuration)
-	return e.shown.Describe(e.metadata, configuration, now), r, helper
+	return e.shown.Describe(e.Described(), configuration, now), r, helper
 }
 
 // statusLocked is known without what does not change by itself. Service.mu is held.
@@ -73,5 +73,5 @@ func (s *Service) statusLocked(e *entry, configuration *resource.ContainerConfig
 func (s *Service) ask(ctx context.Context, e *entry, r *run, known resource.ContainerStatus) resource.ContainerStatus {
 	ctx, cancel := context.WithTimeout(ctx, s.config.StatusTimeout)
 	defer cancel()
-	return r.told.Remember(status.Ask(ctx, r.Helper, s.config.Roots.Sandbox(e.id()), known))
+	return r.told.Remember(status.Ask(ctx, r.Helper, s.config.Roots.Sandbox(e.ID()), known))
 }

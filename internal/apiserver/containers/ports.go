@@ -17,7 +17,7 @@ func (s *Service) choosePorts(ports []resource.PublishedPort) ([]resource.Publis
 	s.mu.Lock()
 	var used [][]resource.PublishedPort
 	for e := range s.index.All() {
-		used = append(used, e.config().Ports)
+		used = append(used, e.Config().Ports)
 	}
 	s.mu.Unlock()
 	return hostport.Choose(ports, slices.Concat(used...))
@@ -29,8 +29,8 @@ func (s *Service) portFaults(e *entry) error {
 	open := map[string][]resource.PublishedPort{}
 	for other := range s.index.All() {
 		if other != e && other.run != nil {
-			open[other.name()] = other.config().Ports
+			open[other.Name()] = other.Config().Ports
 		}
 	}
-	return hostport.Taken(e.name(), e.config().Ports, hostport.Among(e.config().Ports, open))
+	return hostport.Taken(e.Name(), e.Config().Ports, hostport.Among(e.Config().Ports, open))
 }

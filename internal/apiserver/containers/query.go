@@ -64,14 +64,14 @@ func (s *Service) Instances() map[string][]resource.PluginInstance {
 // ContainersOn returns the names of the containers configured for a network.
 func (s *Service) ContainersOn(networkID string) []string {
 	return s.namesOf(func(e *entry) bool {
-		return slices.ContainsFunc(e.config().Networks, func(w resource.AttachmentConfiguration) bool { return w.Network == networkID })
+		return slices.ContainsFunc(e.Config().Networks, func(w resource.AttachmentConfiguration) bool { return w.Network == networkID })
 	})
 }
 
 // ContainersUsing returns the names of the containers made from the image with
 // a digest.
 func (s *Service) ContainersUsing(digest string) []string {
-	return s.namesOf(func(e *entry) bool { return e.config().ImageDigest == digest })
+	return s.namesOf(func(e *entry) bool { return e.Config().ImageDigest == digest })
 }
 
 func (s *Service) namesOf(match func(*entry) bool) []string {
@@ -86,7 +86,7 @@ func (s *Service) Reservations(networkID string) []pluginwire.Reservation {
 	defer s.mu.Unlock()
 	var out []pluginwire.Reservation
 	for e := range s.index.All() {
-		c := e.wishes()
+		c := e.Wishes()
 		for _, w := range c.Wishes {
 			if w.Network == networkID && w.Static() && !e.deleting {
 				out = append(out, c.Reservation(w))
@@ -110,7 +110,7 @@ func (s *Service) Logs(ctx context.Context, name string, q resource.LogQuery, f 
 		ctx, cancel = s.waits.Bound(ctx)
 		defer cancel()
 	}
-	return s.waits.Explain(disk.ReadLog(ctx, s.config.Roots.ContainerLog(e.id()), q, end, f))
+	return s.waits.Explain(disk.ReadLog(ctx, s.config.Roots.ContainerLog(e.ID()), q, end, f))
 }
 
 // runEnd is closed when the container's present run has ended, if there is one.

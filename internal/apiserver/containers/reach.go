@@ -47,7 +47,7 @@ func (s reachable) GoingDown(err error) error { return s.waits.Explain(err) }
 
 func (s *Service) reaching(e *entry, r *run) reach.Running {
 	return reach.Running{
-		ID: e.id(), Name: e.name(), Process: e.config().Process, Helper: r.Helper,
+		ID: e.ID(), Name: e.Name(), Process: e.Config().Process, Helper: r.Helper,
 		Explain: func(err error) error { return s.explain(e, r, err) },
 	}
 }

@@ -65,7 +65,7 @@ func (s *Service) resume(id string) {
 		if r.Process != nil && !s.wasStarted(e, r) {
 			s.programs.Dismiss(s.life, id, r.Helper)
 			s.release(s.life, e, false)
-			disk.UnmarkStarted(s.config.Roots.Container(e.id()))
+			disk.UnmarkStarted(s.config.Roots.Container(e.ID()))
 			s.endRun(e, r, nil)
 			s.endChange(e)
 		} else {
@@ -118,18 +118,18 @@ func (s *Service) reconcile(e *entry, r *run, told []*typesv1.Attachment) {
 		err = s.change(e, r).Reconcile(s.life, attachments)
 	}
 	if err != nil {
-		s.config.Log.Error("cannot tell which networks a container is on", "container", e.id(), "error", err)
+		s.config.Log.Error("cannot tell which networks a container is on", "container", e.ID(), "error", err)
 	}
 }
 
 // unwanted reports whether a container that does not run is to be removed: it has run and is to be
 // removed when it ends, or nobody has heard of it.
 func (s *Service) unwanted(e *entry) bool {
-	return e.config().AutoRemove && disk.IsMarkedStarted(s.config.Roots.Container(e.id())) || disk.IsNewcomer(s.config.Roots, e.id())
+	return e.Config().AutoRemove && disk.IsMarkedStarted(s.config.Roots.Container(e.ID())) || disk.IsNewcomer(s.config.Roots, e.ID())
 }
 
 func (s *Service) removalIsDue(e *entry) bool {
-	unheard := disk.IsNewcomer(s.config.Roots, e.id())
+	unheard := disk.IsNewcomer(s.config.Roots, e.ID())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return e.run == nil && (e.deleting || unheard) && s.index.Has(e)
@@ -137,6 +137,6 @@ func (s *Service) removalIsDue(e *entry) bool {
 
 func (s *Service) finishRemoval(e *entry) {
 	if err := s.remove(s.life, e); err != nil {
-		s.config.Log.Error("cannot finish the deletion of a container", "container", e.id(), "error", err)
+		s.config.Log.Error("cannot finish the deletion of a container", "container", e.ID(), "error", err)
 	}
 }

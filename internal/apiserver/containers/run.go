@@ -26,10 +26,10 @@ func (s *Service) Run(ctx context.Context, r resource.Run) (resource.StartedCont
 	defer n.release()
 	started, err := s.startNew(ctx, n, r.Attach)
 	if err == nil && ctx.Err() != nil {
-		err = n.errorf(errdefs.ErrAborted, "start was aborted")
+		err = n.Errorf(errdefs.ErrAborted, "start was aborted")
 	}
 	if err == nil {
-		err = disk.UnmarkNewcomer(s.config.Roots, n.id())
+		err = disk.UnmarkNewcomer(s.config.Roots, n.ID())
 	}
 	if err != nil {
 		return resource.StartedContainer{}, errors.Join(err, s.takeBack(ctx, n))
@@ -45,8 +45,8 @@ func (s *Service) startNew(ctx context.Context, n newcomer, attach bool) (resour
 	return s.start(ctx, n.entry, launch.Start{
 		Attach: attach,
 		Record: func(ctx context.Context) error {
-			if err := disk.MarkNewcomer(s.config.Roots, n.id()); err != nil {
-				return n.errorf(fault.KindOfFile(err), "%w", err)
+			if err := disk.MarkNewcomer(s.config.Roots, n.ID()); err != nil {
+				return n.Errorf(fault.KindOfFile(err), "%w", err)
 			}
 			return s.record(ctx, n)
 		},

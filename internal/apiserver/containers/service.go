@@ -23,13 +23,11 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"patchbay.dev/patchbay/internal/apiserver/containers/aftermath"
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/errand"
-	"patchbay.dev/patchbay/internal/apiserver/containers/fault"
 	"patchbay.dev/patchbay/internal/apiserver/containers/index"
 	"patchbay.dev/patchbay/internal/apiserver/containers/launch"
 	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
@@ -39,6 +37,7 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/containers/request"
 	"patchbay.dev/patchbay/internal/apiserver/containers/runtimehelper"
 	"patchbay.dev/patchbay/internal/apiserver/containers/status"
+	"patchbay.dev/patchbay/internal/apiserver/containers/stored"
 	"patchbay.dev/patchbay/internal/apiserver/containers/waits"
 	"patchbay.dev/patchbay/internal/apiserver/inturn"
 	"patchbay.dev/patchbay/internal/helper"
@@ -58,19 +57,10 @@ type Networks interface {
 	leases.Networks
 }
 
-// Records keeps the configuration of containers by id.
-type Records interface {
-	List() ([]record.Container, error)
-	Put(id string, c record.Container) error
-	Delete(id string) error
-	// Roomy reports whether the disk has so much room that Put will not be refused.
-	Roomy() bool
-}
-
 // Config is what a Service needs. Fields without a default are required.
 type Config struct {
 	Roots    layout.Roots
-	Records  Records
+	Records  stored.Records
 	Images   Images
 	Networks Networks
 	Runtimes request.Runtimes
@@ -147,11 +137,8 @@ type Service struct {
 
 // entry is one container.
 type entry struct {
-	metadata resource.Metadata
-	gone     chan struct{}
-	// configuration is replaced as a whole, by who has claimed a change.
-	configuration atomic.Pointer[resource.ContainerConfiguration]
-	unrecorded    atomic.Bool // its record is gone
+	*stored.Container
+	gone chan struct{}
 
 	// Guarded by Service.mu:
 	deleting bool          // a deletion has begun and has to be finished
@@ -165,44 +152,12 @@ type entry struct {
 	copying  bool          // the change is a copy while it does not run, which takes as long as its client likes
 }
 
-func newEntry(c record.Container) *entry {
-	e := &entry{metadata: c.Metadata, gone: make(chan struct{}), deleting: c.Deleting}
-	e.configuration.Store(&c.Configuration)
-	return e
+func (s *Service) newEntry(c record.Container) *entry {
+	return &entry{Container: stored.New(s.config.Records, c), gone: make(chan struct{}), deleting: c.Deleting}
 }
 
-// Described and Hidden implement index.Entry.
-func (e *entry) Described() resource.Metadata { return e.metadata }
-func (e *entry) Hidden() bool                 { return e.creating }
-
-func (e *entry) id() string   { return e.metadata.ID }
-func (e *entry) name() string { return e.metadata.Name }
-
-func (e *entry) config() resource.ContainerConfiguration { return *e.configuration.Load() }
-
-// record is what is stored of the container.
-func (e *entry) record() record.Container {
-	return record.Container{Metadata: e.metadata, Configuration: e.config()}
-}
-
-// wishes is the container as networks know it.
-func (e *entry) wishes() leases.Container {
-	c := e.config()
-	return leases.Container{ID: e.id(), Name: e.name(), Hostname: c.Hostname, Wishes: c.Networks}
-}
-
-func (e *entry) launchable() launch.Container {
-	return launch.Container{Metadata: e.metadata, Configuration: e.config(), Wishes: e.wishes()}
-}
-
-func (e *entry) described() report.Container {
-	return report.Container{Metadata: e.metadata, Image: e.config().Image}
-}
-
-// errorf returns an error about the container.
-func (e *entry) errorf(kind error, format string, args ...any) error {
-	return fault.New(kind, "container %s: "+format, append([]any{e.name()}, args...)...)
-}
+// Hidden completes index.Entry.
+func (e *entry) Hidden() bool { return e.creating }
 
 // New returns a service with the containers in the records. Records that cannot
 // be read are an error, since their containers would be taken for left-overs.
@@ -232,7 +187,7 @@ func New(c Config) (*Service, error) {
 	}
 	s.Calls = reach.Calls{Containers: reachable{s}, Timeout: c.StartTimeout, GraceTimeout: c.GraceTimeout, StatsTimeout: c.StatsTimeout}
 	for _, r := range stored {
-		e := newEntry(r)
+		e := s.newEntry(r)
 		e.last = disk.ReadExit(c.Roots.Container(r.ID))
 		s.index.Put(e)
 	}

@@ -70,7 +70,7 @@ func (s *Service) start(ctx context.Context, e *entry, o launch.Start) (resource
 	started, err := s.launch(ctx, e, r, o)
 	if err != nil {
 		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-			err = e.errorf(errdefs.ErrAborted, "start was aborted")
+			err = e.Errorf(errdefs.ErrAborted, "start was aborted")
 		}
 		s.endRun(e, r, nil)
 		return resource.StartedContainer{}, err
@@ -78,7 +78,7 @@ func (s *Service) start(ctx context.Context, e *entry, o launch.Start) (resource
 	s.background(func() { s.watch(e, r) })
 	if r.aborted {
 		r.End(context.WithoutCancel(ctx), runtimehelper.Ending{Grace: s.config.GraceTimeout, Ended: r.ended})
-		return resource.StartedContainer{}, e.errorf(errdefs.ErrAborted, "start was aborted")
+		return resource.StartedContainer{}, e.Errorf(errdefs.ErrAborted, "start was aborted")
 	}
 	return started, nil
 }
@@ -105,17 +105,17 @@ func (s *Service) claimRun(e *entry, abort context.CancelFunc) (r *run, wait <-c
 	defer s.mu.Unlock()
 	switch {
 	case !s.index.Has(e):
-		return nil, nil, e.errorf(errdefs.ErrNotFound, "not found: it was just deleted")
+		return nil, nil, e.Errorf(errdefs.ErrNotFound, "not found: it was just deleted")
 	case s.draining || s.closed:
-		return nil, nil, e.errorf(errdefs.ErrUnavailable, "cannot start: patchbayd is shutting down")
+		return nil, nil, e.Errorf(errdefs.ErrUnavailable, "cannot start: patchbayd is shutting down")
 	case e.deletion != nil || e.deleting || e.released:
-		return nil, nil, e.errorf(errdefs.ErrFailedPrecondition, "is being deleted")
+		return nil, nil, e.Errorf(errdefs.ErrFailedPrecondition, "is being deleted")
 	case e.change != nil: // or nobody knows yet whether what an earlier patchbayd left runs
 		return nil, e.change, nil
 	case e.run != nil:
-		return nil, nil, e.errorf(errdefs.ErrFailedPrecondition, "is already %s", s.stateLocked(e))
+		return nil, nil, e.Errorf(errdefs.ErrFailedPrecondition, "is already %s", s.stateLocked(e))
 	}
-	if left := s.left.Of(e.id()); left != nil {
+	if left := s.left.Of(e.ID()); left != nil {
 		return nil, left, nil
 	}
 	if err := s.portFaults(e); err != nil {
@@ -127,10 +127,10 @@ func (s *Service) claimRun(e *entry, abort context.CancelFunc) (r *run, wait <-c
 
 // launch is the start itself. On an error nothing is left of it.
 func (s *Service) launch(ctx context.Context, e *entry, r *run, o launch.Start) (resource.StartedContainer, error) {
-	if err := s.checker.CheckStart(e.config()); err != nil {
-		return resource.StartedContainer{}, e.errorf(errdefs.ErrFailedPrecondition, "%w", err)
+	if err := s.checker.CheckStart(e.Config()); err != nil {
+		return resource.StartedContainer{}, e.Errorf(errdefs.ErrFailedPrecondition, "%w", err)
 	}
-	made, err := s.launcher.Start(ctx, e.launchable(), o)
+	made, err := s.launcher.Start(ctx, e.Launchable(), o)
 	if err != nil {
 		return resource.StartedContainer{}, err
 	}
@@ -142,12 +142,12 @@ func (s *Service) launch(ctx context.Context, e *entry, r *run, o launch.Start) 
 	r.Helper, r.state, r.startedAt, r.attachments = made.Helper, resource.ContainerRunning, made.StartedAt, made.Attachments
 	r.told.Began(made.PID)
 	r.aborted = r.stops > 0 // who stops it from here on finds that it runs
-	report.Change(s.config.Events, e.described(), event.ActionStart)
-	made.Answer.ID = e.id()
+	report.Change(s.config.Events, e.Reported(), event.ActionStart)
+	made.Answer.ID = e.ID()
 	return made.Answer, nil
 }
 
 // explain says why a call of a helper failed.
 func (s *Service) explain(e *entry, r *run, err error) error {
-	return r.Explain(e.name(), s.config.GraceTimeout, err)
+	return r.Explain(e.Name(), s.config.GraceTimeout, err)
 }

@@ -25,12 +25,12 @@ func (s *Service) Stop(ctx context.Context, name string, timeout *time.Duration)
 	if err != nil {
 		return err
 	}
-	limit := e.config().StopTimeout
+	limit := e.Config().StopTimeout
 	if timeout != nil {
 		limit = *timeout
 	}
 	if limit < 0 {
-		return e.errorf(errdefs.ErrInvalidArgument, "stop timeout %v: want 0 or more", limit)
+		return e.Errorf(errdefs.ErrInvalidArgument, "stop timeout %v: want 0 or more", limit)
 	}
 	return s.stop(ctx, e, limit)
 }
@@ -54,7 +54,7 @@ func (s *Service) stop(ctx context.Context, e *entry, timeout time.Duration) err
 	if starting {
 		r.abort()
 	} else if r.Process != nil {
-		signal, err := blueprint.ParseSignal(e.config().StopSignal)
+		signal, err := blueprint.ParseSignal(e.Config().StopSignal)
 		if err != nil {
 			signal = syscall.SIGTERM // an older form
 		}
@@ -78,7 +78,7 @@ func (s *Service) Kill(ctx context.Context, name, signal string) error {
 	number := syscall.SIGKILL
 	if signal != "" {
 		if number, err = blueprint.ParseSignal(signal); err != nil {
-			return e.errorf(errdefs.ErrInvalidArgument, "%w", err)
+			return e.Errorf(errdefs.ErrInvalidArgument, "%w", err)
 		}
 	}
 	r, err := s.needRun(e)
@@ -108,7 +108,7 @@ func (s *Service) Restart(ctx context.Context, name string, timeout *time.Durati
 		e.run.keep = true
 	}
 	s.mu.Unlock()
-	if err := s.Stop(ctx, e.id(), timeout); err != nil {
+	if err := s.Stop(ctx, e.ID(), timeout); err != nil {
 		return resource.StartedContainer{}, err
 	}
 	return s.start(ctx, e, launch.Start{})
@@ -131,11 +131,11 @@ func (s *Service) StopAll(ctx context.Context, timeout time.Duration) error {
 	for i, e := range entries {
 		limit := timeout
 		if limit == 0 {
-			limit = e.config().StopTimeout
+			limit = e.Config().StopTimeout
 		}
 		group.Go(func() error {
 			if err := s.stop(ctx, e, limit); err != nil {
-				faults[i] = e.errorf(errdefs.ErrUnavailable, "cannot be stopped: %w", err)
+				faults[i] = e.Errorf(errdefs.ErrUnavailable, "cannot be stopped: %w", err)
 			}
 			return nil
 		})
