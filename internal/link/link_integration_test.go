@@ -7,7 +7,9 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -401,6 +403,47 @@ func TestDeletionAmongOtherNews(t *testing.T) {
 	close(stop)
 	if err := <-busy; err != nil {
 		t.Error(err)
+	}
+}
+
+// A process of one processor has another one while it waits for the end of a link: with the one, who
+// waits goes on when the Go runtime has noticed that the kernel is at work for the sender.
+func TestDeletionSparesAProcessor(t *testing.T) {
+	before := runtime.GOMAXPROCS(1)
+	defer runtime.GOMAXPROCS(before)
+	host, sandbox := netnstest.New(t), netnstest.New(t)
+	netnstest.Bridge(t, host, "br0", "10.9.0.1/16", "fd09::1/64")
+	h, within := netnstest.Link(t, host), netnstest.Link(t, sandbox)
+	const rounds = 10
+	spared := 0
+	for range rounds {
+		if err := attach(h, sandbox); err != nil {
+			t.Fatal(err)
+		}
+		var over atomic.Bool
+		most := make(chan int)
+		go func() {
+			seen := 0
+			for !over.Load() {
+				seen = max(seen, runtime.GOMAXPROCS(0))
+				runtime.Gosched()
+			}
+			most <- seen
+		}()
+		err := within.Delete("eth0")
+		over.Store(true)
+		if seen := <-most; seen > 1 {
+			spared++
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if now := runtime.GOMAXPROCS(0); now != 1 {
+			t.Fatalf("%d processors after the deletion, want 1", now)
+		}
+	}
+	if spared <= rounds/2 {
+		t.Errorf("there was a second processor in %d deletions of %d, want it in nearly all", spared, rounds)
 	}
 }
 

@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -25,13 +27,14 @@ import (
 
 // fakeEngine notes what it is asked to do, and fails where it is told to.
 type fakeEngine struct {
-	mu    sync.Mutex
-	calls []string // guarded by mu
-	fail  string
-	main  *fakeProcess
-	dir   string        // where exit.json must be before Free
-	early bool          // Free came without it
-	stays chan struct{} // until it is closed Destroy does not end; nil: it does at once
+	mu         sync.Mutex
+	calls      []string // guarded by mu
+	fail       string
+	main       *fakeProcess
+	dir        string        // where exit.json must be before Free
+	early      bool          // Free came without it
+	stays      chan struct{} // until it is closed Destroy does not end; nil: it does at once
+	destroying func()        // is called when Destroy begins; nil: nothing is
 }
 
 var errFake = fmt.Errorf("fake: %w", errdefs.ErrResourceExhausted)
@@ -95,6 +98,9 @@ func (e *fakeEngine) Free(context.Context) error {
 }
 
 func (e *fakeEngine) Destroy(context.Context) error {
+	if e.destroying != nil {
+		e.destroying()
+	}
 	if e.stays != nil {
 		<-e.stays
 	}
@@ -244,6 +250,36 @@ func TestEndIsToldFirst(t *testing.T) {
 	<-s.Done()
 	if e.calls[len(e.calls)-1] != "destroy" {
 		t.Errorf("calls = %v, want destroy last", e.calls)
+	}
+}
+
+// TestEndIsToldFirstByOneProcessor: a helper has one processor, and who waits for the end must
+// not wait until what follows it leaves that.
+func TestEndIsToldFirstByOneProcessor(t *testing.T) {
+	before := runtime.GOMAXPROCS(1)
+	defer runtime.GOMAXPROCS(before)
+	const rounds = 10
+	first := 0
+	for range rounds {
+		s, e, _ := newFake(t)
+		if _, err := s.Bootstrap(t.Context(), bootstrapped(e.dir)); err != nil {
+			t.Fatal(err)
+		}
+		var told atomic.Bool
+		heard := make(chan bool, 1)
+		e.destroying = func() { heard <- told.Load() }
+		go func() {
+			_, _ = s.WaitProcess(context.Background(), "")
+			told.Store(true)
+		}()
+		runtime.Gosched() // it waits
+		e.main.end(0)
+		if <-heard {
+			first++
+		}
+	}
+	if first <= rounds/2 { // now and then the scheduler looks for work elsewhere first
+		t.Errorf("the end was told %d times of %d before the removal began, want nearly always", first, rounds)
 	}
 }
 
