@@ -2,7 +2,9 @@ package jsonform
 
 import (
 	"bytes"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,7 +14,6 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"patchbay.dev/patchbay/api/message"
-	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
 	guestv1 "patchbay.dev/patchbay/api/patchbay/guest/v1"
 	"patchbay.dev/patchbay/api/patchbay/guest/v1/guestv1connect"
@@ -122,6 +123,31 @@ func fill(v reflect.Value, n int) {
 	}
 }
 
+// sparse gives fields a short value, and those of messages in it down to a depth of two.
+func sparse(v reflect.Value, depth int) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if depth <= 2 {
+			v.Set(reflect.New(v.Type().Elem()))
+			sparse(v.Elem(), depth)
+		}
+	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[message.Fields]() {
+			return
+		}
+		for i := range v.NumField() {
+			sparse(v.Field(i), depth+1)
+		}
+	case reflect.Slice:
+		if k := v.Type().Elem().Kind(); k != reflect.Pointer || depth <= 2 {
+			v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+			sparse(v.Index(0), depth)
+		}
+	default:
+		fill(v, 0)
+	}
+}
+
 // What is written is what protobuf reads, field by field, and what protobuf writes of that
 // is read as the same again; so is the JSON form.
 func TestAllMessages(t *testing.T) {
@@ -198,45 +224,68 @@ func complete(t *testing.T, m protoreflect.Message) {
 	}
 }
 
-// Bytes are a message where protobuf says so, and then the same one.
+// read reads a message as protobuf does. It is mute where it panics: at an entry of a map that
+// has its key twice, once of another kind (google.golang.org/protobuf 1.36.12, unmarshalMap).
+func read(data []byte, into proto.Message) (err error, mute bool) {
+	defer func() { mute = recover() != nil }()
+	return proto.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(data, into), false
+}
+
+// Bytes are a message where protobuf says so, and then the same one. One type is tried at a
+// time, and small messages of it to begin with: most of the time goes into protobuf's own
+// reading, which takes as long as the message is.
 func FuzzUnmarshal(f *testing.F) {
-	for _, m := range messages() {
-		fill(reflect.ValueOf(m).Elem(), 0)
-		data, err := message.Append(nil, m)
+	all := messages()
+	names := slices.Sorted(maps.Keys(all))
+	types := make([]protoreflect.MessageDescriptor, len(names))
+	for i, name := range names {
+		described, err := describe(all[name])
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(data)
+		types[i] = described.Descriptor()
+		m := reflect.New(reflect.TypeOf(all[name]).Elem())
+		sparse(m.Elem(), 0)
+		data, err := message.Append(nil, m.Interface().(message.Message)) //nolint:forcetypeassert // as all[name]
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(uint16(i), data) //nolint:gosec // there are some hundreds
 	}
-	f.Add([]byte("\x0b\x08\x01\x13\x14\x0c\x0a\x01a"))            // groups of no field
-	f.Add([]byte("\x0a\x02\xff\xfe"))                             // not UTF-8
-	f.Add([]byte("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02")) // a number that is too large
-	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, m := range []message.Message{&typesv1.Attachment{}, &typesv1.Process{}, &pluginv1.LookupRequest{}, &apiserverv1.NetworkServiceUpdateRequest{}} {
-			described, err := describe(m)
-			if err != nil {
-				t.Fatal(err)
-			}
-			theirs := proto.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(data, described)
-			ours := message.Unmarshal(data, m)
-			if (theirs == nil) != (ours == nil) {
-				t.Fatalf("%s: got %v, want %v", m.MessageName(), ours, theirs)
-			}
-			if ours != nil {
-				continue
-			}
-			taken := reflect.New(reflect.TypeOf(m).Elem()).Interface().(message.Message) //nolint:forcetypeassert // as m
-			if err := message.Take(bytes.Clone(data), taken); err != nil || !reflect.DeepEqual(taken, m) {
-				t.Errorf("%s: taken as %+v, %v, want %+v", m.MessageName(), taken, err, m)
-			}
-			written, err := message.Append(nil, m)
-			again := dynamicpb.NewMessage(described.Descriptor())
-			if err == nil {
-				err = proto.Unmarshal(written, again)
-			}
-			if err != nil || !proto.Equal(again, described) {
-				t.Errorf("%s: got %v, %v, want %v", m.MessageName(), again, err, described)
-			}
+	for _, data := range []string{
+		"\x0b\x08\x01\x13\x14\x0c\x0a\x01a",            // groups of no field
+		"\x0a\x02\xff\xfe",                             // not UTF-8
+		"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", // a number that is too large
+	} {
+		f.Add(uint16(slices.Index(names, (&typesv1.Attachment{}).MessageName())), []byte(data)) //nolint:gosec // as before
+	}
+	f.Fuzz(func(t *testing.T, which uint16, data []byte) {
+		name := names[int(which)%len(names)]
+		of := reflect.TypeOf(all[name]).Elem()
+		theirs := dynamicpb.NewMessage(types[int(which)%len(names)])
+		wrong, mute := read(data, theirs)
+		if mute {
+			return
+		}
+		m := reflect.New(of).Interface().(message.Message) //nolint:forcetypeassert // as all[name]
+		err := message.Unmarshal(data, m)
+		if (wrong == nil) != (err == nil) {
+			t.Fatalf("%s: got %v, want %v", name, err, wrong)
+		}
+		if err != nil {
+			return
+		}
+		taken := reflect.New(of).Interface().(message.Message) //nolint:forcetypeassert // as all[name]
+		if err := message.Take(bytes.Clone(data), taken); err != nil || !reflect.DeepEqual(taken, m) {
+			t.Errorf("%s: taken as %+v, %v, want %+v", name, taken, err, m)
+		}
+		written, err := message.Append(nil, m)
+		again := dynamicpb.NewMessage(theirs.Descriptor())
+		if err == nil {
+			err = proto.Unmarshal(written, again)
+		}
+		if err != nil || !proto.Equal(again, theirs) {
+			t.Errorf("%s: got %v, %v, want %v", name, again, err, theirs)
 		}
 	})
 }
