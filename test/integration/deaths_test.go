@@ -21,7 +21,10 @@ import (
 // The seed that is logged, in PATCHBAY_SOAK_SEED, chooses the same actions and moments, and the same of
 // the processes as far as these are the same.
 func TestCyclesOfDeaths(t *testing.T) {
-	t.Parallel()
+	onEachRuntimeAtLength(t, testCyclesOfDeaths)
+}
+
+func testCyclesOfDeaths(t *testing.T, h *host) {
 	rounds, seed := 12, uint64(time.Now().UnixNano())
 	for variable, value := range map[string]any{"PATCHBAY_SOAK_DEATHS": &rounds, "PATCHBAY_SOAK_SEED": &seed} {
 		if v := os.Getenv(variable); v != "" {
@@ -33,20 +36,27 @@ func TestCyclesOfDeaths(t *testing.T) {
 	t.Logf("PATCHBAY_SOAK_SEED=%d", seed)
 	chosen := rand.New(rand.NewPCG(seed, 0))
 
-	h := newHost(t).up()
+	h.up()
 	h.patchbay("network", "create", "web", "--subnet", "10.89.0.0/24")
 	h.patchbay("network", "create", "db")
-	app := []string{"run", "-d", "--name", "app", "--network", "web,ip=10.89.0.7", "-p", "8080:7", "box", "sleep", "1000"}
+	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--option", "parent="+uplink, "--subnet", "10.77.0.0/24")
+	h.patchbay("network", "create", "user", "--plugin", "usermode")
+	app := []string{"run", "-d", "--runtime", h.runtime, "--name", "app", "--network", "web,ip=10.89.0.7", "-p", "8080:7", "box", "sleep", "1000"}
 	h.patchbay(app...)
 	actions := [][]string{
 		{"run", "--rm", "--network", "web", "--network", "db", "box", "true"},
-		{"run", "--name", "other", "--network", "web", "box", "true"},
+		{"run", "--rm", "--network", "lan", "--network", "user", "box", "true"},
+		{"run", "--name", "other", "--runtime", h.runtime, "--network", "web", "--network", "lan,ip=10.77.0.7", "box", "true"},
 		{"stop", "-t", "0", "app"},
 		{"delete", "--force", "app"},
 		app,
 		{"start", "app"},
 		{"network", "connect", "db", "app"},
 		{"network", "disconnect", "db", "app"},
+		{"network", "connect", "lan", "app"},
+		{"network", "disconnect", "lan", "app"},
+		{"network", "connect", "user", "app"},
+		{"network", "disconnect", "user", "app"},
 		{"delete", "--force", "other"},
 	}
 	for round := range rounds {
@@ -78,20 +88,25 @@ func TestCyclesOfDeaths(t *testing.T) {
 		}
 		return nil
 	})
-	h.inUse("web", 0)
-	h.inUse("db", 0)
+	networks := []string{"web", "db", "lan", "user"}
+	for _, network := range networks {
+		h.inUse(network, 0)
+	}
 	h.patchbay(app...) // its name, its address and its port are free
-	h.patchbay("network", "connect", "db", "app")
+	for _, network := range networks[1:] {
+		h.patchbay("network", "connect", network, "app")
+	}
 	h.patchbay("delete", "--force", "app")
 }
 
-// victims are the processes of Patchbay itself, by what they run; not the command line and not what
-// runs in containers.
+// victims are the processes of Patchbay itself and its machines, by what they run; not the command
+// line and not what runs in containers.
 func (h *host) victims() map[int]string {
 	all := map[int]string{}
 	for pid, p := range h.processes() {
 		program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-		if err != nil || !strings.Contains(program, "/dist/") || strings.HasSuffix(program, "/bin/patchbay") {
+		ours := strings.Contains(program, "/dist/") && !strings.HasSuffix(program, "/bin/patchbay")
+		if err != nil || !ours && !strings.Contains(program, "/qemu-") {
 			continue
 		}
 		all[pid] = p.line
