@@ -57,19 +57,19 @@ func (n *Network) networkElements() []element {
 
 // portElements are those of one port.
 func (n *Network) portElements(p Port, plain bool) []element {
-	all := n.neighbourElements(p)
+	all := make([]element, 0, 2*len(p.Addresses)+2)
+	all = n.neighbourElements(all, p)
 	if plain {
 		return all
 	}
-	return append(all, n.senderElements(p)...)
+	return n.senderElements(all, p)
 }
 
-// neighbourElements say which addresses are behind the bridge.
-func (n *Network) neighbourElements(p Port) []element {
+// neighbourElements say which addresses are behind the bridge; they are added to all.
+func (n *Network) neighbourElements(all []element, p Port) []element {
 	if n.config.Reach != NAT {
-		return nil
+		return all
 	}
-	var all []element
 	for _, a := range p.Addresses {
 		set := ruleset.SetNeighbours6
 		if a.Is4() {
@@ -81,16 +81,15 @@ func (n *Network) neighbourElements(p Port) []element {
 }
 
 // senderElements let a port send with its MAC address, and with that MAC address
-// from its addresses.
-func (n *Network) senderElements(p Port) []element {
+// from its addresses; they are added to all.
+func (n *Network) senderElements(all []element, p Port) []element {
 	mac := p.MAC.HardwareAddr()
 	if mac == nil {
-		return nil
+		return all
 	}
-	all := []element{
+	all = append(all,
 		n.element(ruleset.Bridge(ruleset.SetPorts), ruleset.Key(ruleset.Interface(p.Interface), mac), nil),
-		n.element(ruleset.Bridge(ruleset.SetSources6), ruleset.Key(ruleset.Interface(p.Interface), mac, linkLocal(mac).AsSlice()), nil),
-	}
+		n.element(ruleset.Bridge(ruleset.SetSources6), ruleset.Key(ruleset.Interface(p.Interface), mac, linkLocal(mac).AsSlice()), nil))
 	for _, a := range p.Addresses {
 		set := ruleset.SetSources6
 		if a.Is4() {

@@ -145,9 +145,7 @@ func (n *Network) withdraw(all []Forward) error {
 	return err
 }
 
-func (n *Network) removeForwards(all []Forward) error {
-	return n.kernel.Tables(func(c *nftables.Conn) error { return connection.Cancel(c, n.forwardElements(all)) })
-}
+func (n *Network) removeForwards(all []Forward) error { return n.kernel.Cancel(n.forwardElements(all)) }
 
 func (n *Network) forwardElements(all []Forward) []element {
 	out := make([]element, len(all))

@@ -22,7 +22,6 @@ type Connection struct {
 	namespace *netns.Namespace
 	tables    *nftables.Conn  // nil: not open
 	wire      *wire           // the socket of tables; nil: not open
-	elements  *nftables.Conn  // by wire; nil: not open
 	flows     *netlink.Handle // nil: not open
 }
 
@@ -39,7 +38,7 @@ func (c *Connection) Close() error {
 	if c.flows != nil {
 		c.flows.Close()
 	}
-	c.tables, c.wire, c.elements, c.flows = nil, nil, nil, nil
+	c.tables, c.wire, c.flows = nil, nil, nil
 	return err
 }
 
@@ -50,19 +49,7 @@ func (c *Connection) Tables(f func(*nftables.Conn) error) error {
 	if err := c.open(); err != nil {
 		return err
 	}
-	return c.use(c.tables, f)
-}
-
-// changes is Tables for transactions alone, which ask for nothing: see wire.
-func (c *Connection) changes(f func(*nftables.Conn) error) error {
-	if err := c.open(); err != nil {
-		return err
-	}
-	return c.use(c.elements, f)
-}
-
-func (c *Connection) use(conn *nftables.Conn, f func(*nftables.Conn) error) error {
-	err := f(conn)
+	err := f(c.tables)
 	if err != nil {
 		err = errors.Join(err, c.Close())
 	}
@@ -82,11 +69,7 @@ func (c *Connection) open() error {
 	if err != nil {
 		return err
 	}
-	elements, err := nftables.New(nftables.AsLasting(), nftables.WithTestDial(w.exchange))
-	if err != nil {
-		return errors.Join(err, tables.CloseLasting())
-	}
-	c.tables, c.wire, c.elements = tables, w, elements
+	c.tables, c.wire = tables, w
 	return nil
 }
 

@@ -32,26 +32,6 @@ func Add(c *nftables.Conn, all []Element) error { return change(c, all, c.SetAdd
 // unix.ENOENT.
 func Remove(c *nftables.Conn, all []Element) error { return change(c, all, c.SetDeleteElements) }
 
-// Cancel takes elements out of their maps, likewise, where the maps say the same for their
-// keys. Where one says something else, unix.EEXIST, nothing of its transaction happens.
-// One that is not there is no error.
-func Cancel(c *nftables.Conn, all []Element) error {
-	return change(c, all, func(set *nftables.Set, elements []nftables.SetElement) error {
-		if err := c.SetAddElements(set, elements); err != nil {
-			return err
-		}
-		return c.SetDeleteElements(set, keysOf(elements))
-	})
-}
-
-func keysOf(elements []nftables.SetElement) []nftables.SetElement {
-	out := make([]nftables.SetElement, len(elements))
-	for i, e := range elements {
-		out[i].Key = e.Key
-	}
-	return out
-}
-
 func change(c *nftables.Conn, all []Element, do func(*nftables.Set, []nftables.SetElement) error) error {
 	for {
 		some := all[:min(len(all), maxPerTransaction)]
@@ -87,17 +67,34 @@ func eachSet(all []Element, do func(*nftables.Set, []nftables.SetElement) error)
 }
 
 // Add is the function Add.
-func (c *Connection) Add(all []Element) error {
-	return c.changes(func(elements *nftables.Conn) error { return Add(elements, all) })
-}
+func (c *Connection) Add(all []Element) error { return c.send(all, put) }
 
 // Remove takes elements out of their sets. That some of them are not there is
 // no error: they are added first then, which is not done at once since it is twice
 // the work and as good as never needed. A set that is not there is unix.ENOENT.
 func (c *Connection) Remove(all []Element) error {
-	err := c.changes(func(elements *nftables.Conn) error { return Remove(elements, all) })
+	err := c.send(all, take)
 	if !errors.Is(err, unix.ENOENT) {
 		return err
 	}
-	return c.changes(func(elements *nftables.Conn) error { return Cancel(elements, all) })
+	return c.Cancel(all)
+}
+
+// Cancel takes elements out of their maps where the maps say the same for their
+// keys. Where one says something else, unix.EEXIST, nothing of its transaction happens.
+// One that is not there is no error. A set that is not there is unix.ENOENT.
+func (c *Connection) Cancel(all []Element) error { return c.send(all, put, takeKeys) }
+
+// send does the same with elements of all sets, in as few transactions as they have room in.
+// A connection by which something failed is not used again, as with Tables.
+func (c *Connection) send(all []Element, steps ...step) error {
+	if err := c.open(); err != nil {
+		return err
+	}
+	for some := range slices.Chunk(all, maxPerTransaction) {
+		if err := c.wire.change(some, steps); err != nil {
+			return errors.Join(err, c.Close())
+		}
+	}
+	return nil
 }

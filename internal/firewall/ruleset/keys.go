@@ -18,7 +18,11 @@ func Number(n uint16) []byte { return binaryutil.BigEndian.PutUint16(n) }
 // Key joins fields to the key or the value of an element, in the order that the set has
 // them in. Addresses are fields as they are, and each is padded to 4 bytes.
 func Key(fields ...[]byte) []byte {
-	var all []byte
+	size := 0
+	for _, f := range fields {
+		size += (len(f) + 3) &^ 3
+	}
+	all := make([]byte, 0, size)
 	for _, f := range fields {
 		all = append(all, f...)
 		for len(all)%4 != 0 {
