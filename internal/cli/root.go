@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 
@@ -9,6 +10,7 @@ import (
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/images"
 	"patchbay.dev/patchbay/internal/layout"
+	"patchbay.dev/patchbay/internal/version"
 )
 
 // newRoot returns the tree of all commands.
@@ -19,8 +21,32 @@ func newRoot(f *frame.Frame) *cobra.Command {
 	addGroup(root, "images", "Images, for short:", images.NewPull(f), images.NewPush(f), images.NewList(f))
 	addGroup(root, "system", "The system:", append(frame.Make(f, ofSystem), newCompletion(f, root))...)
 	root.AddCommand(newHelpExitCodes())
+	completeHelp(f, root)
 	finishTree(root)
 	return root
+}
+
+// completeHelp has the command "help" refuse what it has no help for.
+func completeHelp(f *frame.Frame, root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	help, _, err := root.Find([]string{"help"})
+	if err != nil {
+		return
+	}
+	help.Run = nil
+	help.RunE = func(_ *cobra.Command, words []string) error {
+		found, rest, err := root.Find(words)
+		if err != nil {
+			return err
+		}
+		if len(rest) > 0 {
+			f.Fault(frame.UnknownCommand(found, rest[0]))
+		}
+		if err := f.Usage(); err != nil {
+			return err
+		}
+		return found.Help()
+	}
 }
 
 // newRootFor returns what a command line needs of the tree.
@@ -48,6 +74,7 @@ each network served by a plugin of its own.`,
 		Example: `  patchbay system start
   patchbay network create lan --plugin macvlan --option parent=eth0
   patchbay run --rm --network default --network lan -it debian`,
+		Version:           version.Version(),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
@@ -59,7 +86,25 @@ each network served by a plugin of its own.`,
 	global.StringVar(&f.RunRoot, "run-root", "", fmt.Sprintf("where sockets and what a reboot ends are kept (default $%s, else %s)", layout.RunRootVariable, layout.DefaultRunRoot))
 
 	root.SetHelpCommandGroupID("system")
+	root.SetUsageFunc(usageWithoutRepetition(root.UsageFunc()))
 	return root
+}
+
+// usageWithoutRepetition leaves out the second line by which cobra says that a group wants
+// a command.
+func usageWithoutRepetition(show func(*cobra.Command) error) func(*cobra.Command) error {
+	return func(c *cobra.Command) error {
+		out := c.OutOrStderr()
+		var text bytes.Buffer
+		c.SetOut(&text)
+		err := show(c)
+		c.SetOut(out)
+		if err != nil {
+			return err
+		}
+		_, err = out.Write(bytes.Replace(text.Bytes(), []byte("  "+c.CommandPath()+" [command]\n"), nil, 1))
+		return err
+	}
 }
 
 // finishTree sets what all commands have alike.

@@ -33,6 +33,9 @@ func usageFaults(args []string) error {
 	if err != nil {
 		return err
 	}
+	if command.HasSubCommands() && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
+		return frame.UnknownCommand(command, rest[0]) // whose flags nobody knows
+	}
 	var faults []error
 	for range len(rest) + 1 {
 		f.Faults = nil

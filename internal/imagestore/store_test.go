@@ -299,7 +299,7 @@ func TestUnpackRefuses(t *testing.T) {
 		"hard link upwards":   {archive: archiveOf(t, tar.Header{Name: "a", Typeflag: tar.TypeLink, Linkname: "../../x"}), kind: errdefs.ErrInvalidArgument, text: `entry "a": is a link to "../../x", outside of the root of the layer`},
 		"hard link to naught": {archive: archiveOf(t, tar.Header{Name: "a", Typeflag: tar.TypeLink, Linkname: "x"}), kind: errdefs.ErrInvalidArgument, text: `entry "a": link x a: no such file or directory`},
 		"below a file":        {archive: archiveOf(t, file("a", ""), file("a/b", "")), kind: errdefs.ErrInvalidArgument, text: `entry "a/b": `},
-		"no archive":          {archive: bytes.Repeat([]byte("no archive"), 100), kind: errdefs.ErrInvalidArgument, text: "archive/tar: invalid tar header"},
+		"no archive":          {archive: bytes.Repeat([]byte("no archive"), 100), kind: errdefs.ErrInvalidArgument, text: "want a tar archive, plain or compressed with gzip or zstd: archive/tar: invalid tar header"},
 		"cut short":           {archive: good[:2048], kind: errdefs.ErrInvalidArgument, text: `entry "a": unexpected EOF`},
 		"cut gzip":            {archive: []byte("\x1f\x8b\x08\x00\x00"), kind: errdefs.ErrInvalidArgument, text: "unexpected EOF"},
 		"xz":                  {archive: []byte("\xfd7zXZ\x00..."), kind: errdefs.ErrInvalidArgument, text: "is compressed with xz: want"},

@@ -3,6 +3,7 @@ package imagestore
 import (
 	"archive/tar"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -141,8 +142,12 @@ func (s *Store) apply(ctx context.Context, root string, r io.Reader, u Unpacking
 	if err == nil {
 		_, err = io.Copy(io.Discard, r) // padding after the archive's end counts for the diff id
 	}
+	notTar := last == "" && errors.Is(err, tar.ErrHeader)
 	if err = ArchiveError(s.root, root, err); err != nil && last != "" && errdefs.IsInvalidArgument(err) {
 		return 0, fmt.Errorf("entry %q: %w", last, err)
+	}
+	if notTar {
+		return 0, fmt.Errorf("want a tar archive, plain or compressed with gzip or zstd: %w", err)
 	}
 	return size, err
 }

@@ -54,7 +54,7 @@ func (f *Frame) Wanted(group []Maker) (only Maker, ok bool) {
 func AsGroup(f *Frame, c *cobra.Command) {
 	c.Args = func(c *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			f.Fault(unknownCommand(c, args[0]))
+			f.Fault(UnknownCommand(c, args[0]))
 		}
 		return nil
 	}
@@ -66,7 +66,8 @@ func AsGroup(f *Frame, c *cobra.Command) {
 	}
 }
 
-func unknownCommand(c *cobra.Command, word string) error {
+// UnknownCommand is the fault of a word that is none of a group's commands.
+func UnknownCommand(c *cobra.Command, word string) error {
 	c.SuggestionsMinimumDistance = 2
 	if near := c.SuggestionsFor(word); len(near) > 0 {
 		return fmt.Errorf("unknown command %q, did you mean %q?", c.CommandPath()+" "+word, c.CommandPath()+" "+near[0])

@@ -118,7 +118,7 @@ func createArchive(path string) (*archiveFile, error) {
 	}
 	file, err := os.CreateTemp(filepath.Dir(path), ".patchbay-*")
 	if err != nil {
-		return nil, fmt.Errorf("archive %s: %w", path, err)
+		return nil, fmt.Errorf("archive %s: directory %s: %w", path, filepath.Dir(path), errors.Unwrap(err))
 	}
 	return &archiveFile{File: file, path: path}, nil
 }

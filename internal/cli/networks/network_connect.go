@@ -11,6 +11,7 @@ import (
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/parse"
 	"patchbay.dev/patchbay/internal/wire"
+	"patchbay.dev/patchbay/resource"
 )
 
 func newNetworkConnect(f *frame.Frame) *cobra.Command {
@@ -28,9 +29,13 @@ of the interface is written.`,
 		Args:              f.Exactly(2, "a NETWORK and a CONTAINER"),
 		ValidArgsFunction: f.CompleteEach(frame.NetworkNames, frame.ContainerNames),
 		RunE: func(c *cobra.Command, args []string) error {
-			wish, err := parse.Network(args[0])
-			if f.Fault(err); err == nil {
-				f.Fault(wish.Validate())
+			var wish resource.AttachmentConfiguration
+			if len(args) > 0 {
+				var err error
+				if wish, err = parse.Network(args[0]); err == nil {
+					err = wish.Validate()
+				}
+				f.Fault(err)
 			}
 			api, err := f.Dial(c.Context())
 			if err != nil {

@@ -46,7 +46,7 @@ were started with; MTU and name servers count from their next start on.`,
 		ValidArgsFunction: f.CompleteNetworks(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			o.withMTU = c.Flags().Changed("mtu")
-			request := o.request(f, args[0])
+			request := o.request(f, args)
 			api, err := f.Dial(c.Context())
 			if err != nil {
 				return err
@@ -63,7 +63,7 @@ were started with; MTU and name servers count from their next start on.`,
 	flags.StringArrayVar(&o.dns, "dns", nil, "ADDRESS of a name server for what the network does not know (repeatable)")
 	flags.StringArrayVar(&o.dnsSearch, "dns-search", nil, "DOMAIN to look names up in (repeatable)")
 	flags.StringArrayVar(&o.dnsOptions, "dns-option", nil, "OPTION of resolv.conf(5), like ndots:2 (repeatable)")
-	f.Check(c, func() { o.request(f, "") })
+	f.Check(c, func() { o.request(f, nil) })
 	return c
 }
 
@@ -76,10 +76,13 @@ func values(given []string) []string {
 }
 
 // request checks the flags. The name servers are completed by merge.
-func (o *networkUpdateOptions) request(f *frame.Frame, name string) *apiserverv1.NetworkServiceUpdateRequest {
+func (o *networkUpdateOptions) request(f *frame.Frame, args []string) *apiserverv1.NetworkServiceUpdateRequest {
 	labels, err := parse.Pairs("label", o.labels, true)
 	f.Fault(errors.Join(err, resource.ValidateLabels(labels)))
-	r := &apiserverv1.NetworkServiceUpdateRequest{Name: name, Labels: labels, RemoveLabels: o.removeLabels}
+	r := &apiserverv1.NetworkServiceUpdateRequest{Labels: labels, RemoveLabels: o.removeLabels}
+	if len(args) > 0 {
+		r.Name = args[0]
+	}
 	for _, key := range o.removeLabels {
 		if _, both := labels[key]; both {
 			f.Fault(fmt.Errorf("label %q: is set and taken away, want one of them", key))
@@ -96,7 +99,7 @@ func (o *networkUpdateOptions) request(f *frame.Frame, name string) *apiserverv1
 		mtu := uint32(o.mtu)
 		r.Mtu = &mtu
 	}
-	if len(o.labels)+len(o.removeLabels)+len(o.ranges)+len(o.dns)+len(o.dnsSearch)+len(o.dnsOptions) == 0 && !o.withMTU && name != "" {
+	if len(o.labels)+len(o.removeLabels)+len(o.ranges)+len(o.dns)+len(o.dnsSearch)+len(o.dnsOptions) == 0 && !o.withMTU && r.Name != "" {
 		f.Fault(errors.New("nothing to change: want a flag that says what"))
 	}
 	return r

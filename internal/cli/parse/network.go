@@ -124,7 +124,7 @@ func rate(key, value string) (resource.BitRate, error) {
 func priority(value string) (int, error) {
 	n, err := strconv.ParseInt(value, 10, 32)
 	if err != nil {
-		return 0, fmt.Errorf("gateway-priority %q: want a whole number, the highest gets the default route", value)
+		return 0, fmt.Errorf("gateway-priority %q: want a whole number of -2147483648 to 2147483647, the highest gets the default route", value)
 	}
 	return int(n), nil
 }

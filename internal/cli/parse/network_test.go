@@ -53,7 +53,7 @@ func TestNetwork(t *testing.T) {
 			`network a: mtu "67": want a number of bytes from 68 to 65535`,
 			`network a: ip "10.0.0.5/24": want an IPv4 address without prefix length, like 10.0.0.5`,
 			`network a: ip6 "::ffff:1.2.3.4": want an IPv6 address without prefix length and zone, like fd00::5`,
-			`network a: gateway-priority "x": want a whole number, the highest gets the default route`,
+			`network a: gateway-priority "x": want a whole number of -2147483648 to 2147483647, the highest gets the default route`,
 			`network a: unknown key "nope": want one of mac, mtu, ip, ip6, ifname, hostname, alias, gateway-priority, sysctl, rate-in, rate-out`,
 		}},
 		"a,sysctl=net.ipv4.conf.IFNAME.rp_filter=2,sysctl=ipv6.conf.accept_ra=0,sysctl=net.ipv6.neigh.ucast_solicit=5": {

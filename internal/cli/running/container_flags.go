@@ -74,7 +74,7 @@ func (o *containerFlags) bindProcess(f *frame.Frame, flags *pflag.FlagSet) {
 
 func (o *containerFlags) bindPlaces(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&o.networks, "network", nil,
-		`NAME[,key=value...], with keys mac, mtu, ip, ip6, ifname, hostname, alias, gateway-priority, sysctl (repeatable; the order is eth0, eth1, ...); "none" for loopback only`)
+		`NAME[,key=value...], with keys mac, mtu, ip, ip6, ifname, hostname, alias, gateway-priority, sysctl, rate-in, rate-out (repeatable; the order is eth0, eth1, ...); "none" for loopback only`)
 	flags.StringArrayVarP(&o.volumes, "volume", "v", nil, "[SOURCE:]TARGET[:OPTION,...]: mount a directory or file of the host (repeatable)")
 	flags.StringArrayVar(&o.mounts, "mount", nil, "type=bind|tmpfs|volume,target=PATH[,source=PATH][,readonly][,...] (repeatable)")
 	flags.StringArrayVar(&o.tmpfs, "tmpfs", nil, "PATH of a file system in memory (repeatable)")
@@ -172,7 +172,7 @@ func (o *containerFlags) environment(f *frame.Frame) []string {
 	for _, path := range o.envFiles {
 		file, err := os.Open(path)
 		if err != nil {
-			f.Fault(fmt.Errorf("env-file %w", err))
+			f.Fault(fmt.Errorf("env-file %s: %w", path, errors.Unwrap(err)))
 			continue
 		}
 		env, err := parse.EnvironmentFile(path, file, os.LookupEnv)
