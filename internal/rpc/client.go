@@ -28,9 +28,6 @@ type Connection struct {
 // take it (HTTP status 415) is asked in the other one from then on.
 func (c *Connection) SpeakJSON(json bool) { c.transport.json.Store(json) }
 
-// InParts returns a context for calls whose answers are lists, as direct.InParts does.
-func InParts(ctx context.Context) context.Context { return direct.InParts(ctx) }
-
 // InPieces returns a context for calls whose answers are read while they come, as direct.InPieces does.
 func InPieces(ctx context.Context) context.Context { return direct.InPieces(ctx) }
 

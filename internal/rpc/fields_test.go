@@ -79,7 +79,7 @@ func TestSequences(t *testing.T) {
 		for _, count := range []int{0, 1, 2_000} {
 			socket := serveHandler(t, &sequence{count: count, torn: torn})
 			for name, context := range map[string]func(context.Context) context.Context{
-				"at once": func(ctx context.Context) context.Context { return ctx }, "in parts": rpc.InParts, "in pieces": rpc.InPieces,
+				"at once": func(ctx context.Context) context.Context { return ctx }, "in pieces": rpc.InPieces,
 			} {
 				for _, json := range []bool{false, true} {
 					c := rpc.Dial(socket)

@@ -19,17 +19,26 @@ func PublishedPortsToProto(ports []resource.PublishedPort) []*typesv1.PublishedP
 	})
 }
 
-// PublishedPortsFromProto converts published ports.
+// PublishedPortsFromProto converts published ports; none are nil.
 func PublishedPortsFromProto(ports []*typesv1.PublishedPort) ([]resource.PublishedPort, error) {
+	if len(ports) == 0 {
+		return nil, nil
+	}
+	return AppendPublishedPorts(make([]resource.PublishedPort, 0, len(ports)), ports)
+}
+
+// AppendPublishedPorts is PublishedPortsFromProto for who has memory for them. After an error, what makes no sense of a
+// port is left out.
+func AppendPublishedPorts(out []resource.PublishedPort, ports []*typesv1.PublishedPort) ([]resource.PublishedPort, error) {
 	var f field.Faults
-	out := field.Each(ports, func(p *typesv1.PublishedPort) resource.PublishedPort {
-		return resource.PublishedPort{
+	for _, p := range ports {
+		out = append(out, resource.PublishedPort{
 			Protocol:      p.GetProtocol(),
 			HostAddress:   f.Addr("host address", p.GetHostAddress()),
 			HostPort:      f.Port("host port", p.GetHostPort()),
 			HostPortEnd:   f.Port("host port", p.GetHostPortEnd()),
 			ContainerPort: f.Port("container port", p.GetContainerPort()),
-		}
-	})
+		})
+	}
 	return out, f.Err()
 }

@@ -341,11 +341,11 @@ func TestContainerCalls(t *testing.T) {
 	}
 }
 
-// A list that its caller wants in parts is not read before that asks for them.
-func TestContainerListInParts(t *testing.T) {
+// A list that its caller wants in pieces is not read before that asks for them.
+func TestContainerListInPieces(t *testing.T) {
 	t.Parallel()
 	c, _ := serveContainers(t)
-	list, err := c.List(apiclient.InParts(t.Context()), &apiserverv1.ContainerServiceListRequest{All: true})
+	list, err := c.List(apiclient.InPieces(t.Context()), &apiserverv1.ContainerServiceListRequest{All: true})
 	if err != nil || len(list.GetContainers()) != 0 {
 		t.Fatalf("%d containers, %v", len(list.GetContainers()), err)
 	}
@@ -355,7 +355,7 @@ func TestContainerListInParts(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, one := range part.GetContainers() {
-			got = append(got, one.GetMetadata().GetId())
+			got = append(got, strings.Clone(one.GetMetadata().GetId()))
 		}
 	}
 	if want := []string{"1", "2"}; !slices.Equal(got, want) {

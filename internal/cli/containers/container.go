@@ -3,7 +3,6 @@ package containers
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -30,18 +29,36 @@ func Get(ctx context.Context, api Getter, name string) (resource.Container, erro
 	return apiwire.ContainerFromProto(answer.GetContainer())
 }
 
-func newContainerTable() *output.Table {
-	return output.NewTable("ID", "NAME", "IMAGE", "COMMAND", "STATE", "NETWORKS", "PORTS", "AGE")
+// containerTable shows containers to people, one after the other in the memory of the one before.
+type containerTable struct {
+	*output.Table
+	now   time.Time
+	whole bool // nothing is cut short
+	ports []resource.PublishedPort
+	text  []byte
 }
 
-// addContainer shows a container to people. It takes it as it comes: of a thousand, a command
-// has the time to look at what it shows alone.
-func addContainer(t *output.Table, c *apiserverv1.Container, now time.Time, whole bool) {
+func newContainerTable(now time.Time, whole bool) *containerTable {
+	return &containerTable{Table: output.NewTable("ID", "NAME", "IMAGE", "COMMAND", "STATE", "NETWORKS", "PORTS", "AGE"), now: now, whole: whole}
+}
+
+// addContainer adds a container. It takes it as it comes: of a thousand, a command has the time to look at what it
+// shows alone.
+func (t *containerTable) addContainer(c *apiserverv1.Container) {
 	of, configuration := c.GetMetadata(), c.GetConfiguration()
-	ports, _ := wire.PublishedPortsFromProto(configuration.GetPorts()) // what makes no sense of one is left out
-	t.Add(output.Short(of.GetId(), 16, whole), of.GetName(), output.Short(configuration.GetImage(), 40, whole),
-		output.Short(quoteWords(configuration.GetProcess().GetArgs()), 30, whole), containerState(c.GetStatus(), whole),
-		containerNetworks(c), output.Short(containerPorts(ports), 40, whole), output.Age(field.Instant(of.GetCreatedAt()), now))
+	output.ShortCell(t.Table, of.GetId(), 16, t.whole)
+	output.Cell(t.Table, of.GetName())
+	output.ShortCell(t.Table, configuration.GetImage(), 40, t.whole)
+	t.text = appendQuoted(t.text[:0], configuration.GetProcess().GetArgs())
+	output.ShortCell(t.Table, t.text, 30, t.whole)
+	output.Cell(t.Table, containerState(c.GetStatus(), t.whole))
+	t.text = appendNetworks(t.text[:0], c)
+	output.Cell(t.Table, t.text)
+	t.ports, _ = wire.AppendPublishedPorts(t.ports[:0], configuration.GetPorts()) // what makes no sense of one is left out
+	t.text = appendPorts(t.text[:0], t.ports)
+	output.ShortCell(t.Table, t.text, 40, t.whole)
+	output.Cell(t.Table, output.Age(field.Instant(of.GetCreatedAt()), t.now))
+	t.End()
 }
 
 func containerState(s *apiserverv1.ContainerStatus, whole bool) string {
@@ -62,10 +79,9 @@ func containerState(s *apiserverv1.ContainerStatus, whole bool) string {
 	return state
 }
 
-// containerNetworks lists networks with the address on each, while there is
+// appendNetworks lists networks with the address on each, while there is
 // one: "web=10.0.0.2,lan".
-func containerNetworks(c *apiserverv1.Container) string {
-	out := make([]byte, 0, 128) // mostly enough, and no memory of its own
+func appendNetworks(out []byte, c *apiserverv1.Container) []byte {
 	for i, a := range c.GetStatus().GetAttachments() {
 		if i > 0 {
 			out = append(out, ',')
@@ -76,23 +92,28 @@ func containerNetworks(c *apiserverv1.Container) string {
 		}
 	}
 	if len(out) > 0 {
-		return string(out)
+		return out
 	}
-	var names []string
-	for _, n := range c.GetConfiguration().GetNetworks() {
-		names = append(names, n.GetNetwork())
+	for i, n := range c.GetConfiguration().GetNetworks() {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, n.GetNetwork()...)
 	}
-	return strings.Join(names, ",")
+	return out
 }
 
-// quoteWords joins words so that one can see where each ends.
-func quoteWords(words []string) string {
-	out := make([]string, len(words))
+// appendQuoted appends words so that one can see where each ends.
+func appendQuoted(out []byte, words []string) []byte {
 	for i, w := range words {
-		out[i] = w
+		if i > 0 {
+			out = append(out, ' ')
+		}
 		if w == "" || strings.ContainsAny(w, " \t\n\"'\\") {
-			out[i] = fmt.Sprintf("%q", w)
+			out = strconv.AppendQuote(out, w)
+		} else {
+			out = append(out, w...)
 		}
 	}
-	return strings.Join(out, " ")
+	return out
 }

@@ -34,12 +34,12 @@ func NewInspect(f *frame.Frame) *cobra.Command {
 					return Get(ctx, api.Containers, name)
 				},
 				Table: func(cs []resource.Container) *output.Table {
-					table, now, names := newContainerTable(), time.Now(), networkNames(c.Context(), api.Networks)
+					table, names := newContainerTable(time.Now(), true), networkNames(c.Context(), api.Networks)
 					for _, shown := range field.Each(cs, apiwire.ContainerToProto) {
 						name(shown, names)
-						addContainer(table, shown, now, true)
+						table.addContainer(shown)
 					}
-					return table
+					return table.Table
 				},
 			}.Run(c.Context(), f.Stdout, args, format)
 		},

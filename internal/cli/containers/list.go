@@ -12,6 +12,7 @@ import (
 	"patchbay.dev/patchbay/api/message"
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/internal/wire/apiwire"
 )
 
@@ -59,11 +60,11 @@ type listClients struct {
 }
 
 func runList(ctx context.Context, api listClients, out io.Writer, o containerListOptions) error {
-	answer, err := api.containers.List(o.InParts(ctx), &apiserverv1.ContainerServiceListRequest{All: o.all, Brief: !o.Whole()})
+	answer, err := api.containers.List(apiclient.InPieces(ctx), &apiserverv1.ContainerServiceListRequest{All: o.all, Brief: !o.Whole()})
 	if err != nil {
 		return err
 	}
-	table, now := newContainerTable(), time.Now()
+	table := newContainerTable(time.Now(), o.NoTrunc)
 	names := networkNames(ctx, api.networks)
 	return frame.Sequence[*apiserverv1.Container]{
 		Items: frame.EachPart(message.Parts(answer), (*apiserverv1.ContainerServiceListResponse).GetContainers),
@@ -72,10 +73,10 @@ func runList(ctx context.Context, api listClients, out io.Writer, o containerLis
 			return &c, err
 		},
 		Quiet: func(c *apiserverv1.Container) string { return c.GetMetadata().GetId() },
-		Table: table,
+		Table: table.Table,
 		Row: func(c *apiserverv1.Container) error {
 			name(c, names)
-			addContainer(table, c, now, o.NoTrunc)
+			table.addContainer(c)
 			return nil
 		},
 	}.Show(out, o.ListOptions)

@@ -89,19 +89,29 @@ func hostSides(p resource.PublishedPort) []string {
 	return out
 }
 
-// containerPorts shows ports in few words: "8080->80/tcp,9000-9010->9000-9010/udp".
-func containerPorts(ports []resource.PublishedPort) string {
-	var out []string
+// appendPorts shows ports in few words: "8080->80/tcp,9000-9010->9000-9010/udp".
+func appendPorts(out []byte, ports []resource.PublishedPort) []byte {
 	for i := 0; i < len(ports); {
 		first, n := ports[i], 1
 		for i+n < len(ports) && ports[i+n] == after(first, n) {
 			n++
 		}
-		host, _, _ := strings.Cut(first.Host(), "/")
-		out = append(out, fmt.Sprintf("%s%s->%d%s/%s", host, upTo(first.HostPort, n), first.ContainerPort, upTo(first.ContainerPort, n), first.Protocol))
+		if i > 0 {
+			out = append(out, ',')
+		}
+		if first.HostAddress.IsValid() || first.HostPortEnd != 0 {
+			host, _, _ := strings.Cut(first.Host(), "/")
+			out = append(out, host...)
+		} else {
+			out = strconv.AppendUint(out, uint64(first.HostPort), 10)
+		}
+		out = appendUpTo(out, first.HostPort, n)
+		out = append(out, "->"...)
+		out = appendUpTo(strconv.AppendUint(out, uint64(first.ContainerPort), 10), first.ContainerPort, n)
+		out = append(append(out, '/'), first.Protocol...)
 		i += n
 	}
-	return strings.Join(out, ",")
+	return out
 }
 
 // after is the port n places behind in a range.
@@ -111,9 +121,9 @@ func after(p resource.PublishedPort, n int) resource.PublishedPort {
 	return p
 }
 
-func upTo(first uint16, n int) string {
+func appendUpTo(out []byte, first uint16, n int) []byte {
 	if n == 1 {
-		return ""
+		return out
 	}
-	return "-" + strconv.Itoa(int(first)+n-1)
+	return strconv.AppendInt(append(out, '-'), int64(first)+int64(n)-1, 10)
 }

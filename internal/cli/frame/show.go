@@ -17,7 +17,6 @@ import (
 
 	"patchbay.dev/patchbay/internal/cli/output"
 	"patchbay.dev/patchbay/internal/cli/terminal"
-	"patchbay.dev/patchbay/internal/client/apiclient"
 )
 
 // ListOptions are the flags of all commands that list.
@@ -58,22 +57,14 @@ func (l List[T]) Show(out io.Writer, o ListOptions) error {
 	return l.Table().Write(out)
 }
 
-// Sequence is resources to be listed that come one after the other. One is not kept while the
-// next ones are shown. All fields are required.
+// Sequence is resources to be listed that come one after the other. One, with its texts, is not kept while the
+// next ones are shown: the answer to a call with apiclient.InPieces is one. All fields are required.
 type Sequence[T any] struct {
 	Items iter.Seq2[T, error]
 	Whole func(T) (any, error) // all there is of one
 	Quiet func(T) string
 	Table *output.Table // with its header
 	Row   func(T) error // adds one to the table
-}
-
-// InParts returns a context for the call whose answer is shown, which message.Parts is to read: what a table has is kept until its end.
-func (o ListOptions) InParts(ctx context.Context) context.Context {
-	if o.Whole() {
-		return apiclient.InPieces(ctx)
-	}
-	return apiclient.InParts(ctx)
 }
 
 // Show writes the list as the options say, up to the first error.
@@ -96,7 +87,7 @@ func (s Sequence[T]) Show(out io.Writer, o ListOptions) error {
 		switch {
 		case err != nil:
 		case o.quiet:
-			words = append(words, s.Quiet(item))
+			words = append(words, strings.Clone(s.Quiet(item)))
 		default:
 			err = s.Row(item)
 		}

@@ -2,9 +2,10 @@ package networks
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"math"
+	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -86,32 +87,53 @@ func (n foundNetwork) whole() any {
 	}}
 }
 
-func newNetworkTable() *output.Table {
-	return output.NewTable("ID", "NAME", "PLUGIN", "STATE", "IPV4 SUBNET", "IPV6 SUBNET", "IN USE", "AGE")
+// networkTable shows networks to people, one after the other in the memory of the one before.
+type networkTable struct {
+	*output.Table
+	now   time.Time
+	whole bool // nothing is cut short
+	text  []byte
 }
 
-// addNetwork shows a network to people.
-func addNetwork(t *output.Table, n resource.Network, now time.Time, whole bool) {
-	s := n.Status
-	t.Add(output.Short(n.ID, 12, true), n.Name, n.Configuration.Plugin.String(), networkState(s, whole),
-		frame.Text(s.IPv4Subnet), frame.Text(s.IPv6Subnet), usage(s), output.Age(n.CreatedAt, now))
+func newNetworkTable(now time.Time, whole bool) *networkTable {
+	return &networkTable{Table: output.NewTable("ID", "NAME", "PLUGIN", "STATE", "IPV4 SUBNET", "IPV6 SUBNET", "IN USE", "AGE"), now: now, whole: whole}
 }
 
-// Usage is how many addresses are in use, of how many where they can be counted.
-func usage(s resource.NetworkStatus) string {
+// addNetwork adds a network.
+func (t *networkTable) addNetwork(n *resource.Network) {
+	s := &n.Status
+	output.Cell(t.Table, n.ID)
+	output.Cell(t.Table, n.Name)
+	output.Cell(t.Table, n.Configuration.Plugin.String())
+	output.Cell(t.Table, networkState(s, t.whole))
+	for _, subnet := range [...]netip.Prefix{s.IPv4Subnet, s.IPv6Subnet} {
+		if t.text = t.text[:0]; subnet.IsValid() {
+			t.text = subnet.AppendTo(t.text)
+		}
+		output.Cell(t.Table, t.text)
+	}
+	t.text = appendUsage(t.text[:0], s)
+	output.Cell(t.Table, t.text)
+	output.Cell(t.Table, output.Age(n.CreatedAt, t.now))
+	t.End()
+}
+
+// appendUsage says how many addresses are in use, of how many where they can be counted.
+func appendUsage(out []byte, s *resource.NetworkStatus) []byte {
+	out = strconv.AppendUint(out, s.AddressesInUse, 10)
 	if s.AddressesTotal == 0 || s.AddressesTotal > math.MaxUint32 {
-		return frame.Count(s.AddressesInUse)
+		return out
 	}
-	text := fmt.Sprintf("%d of %d", s.AddressesInUse, s.AddressesTotal)
+	out = strconv.AppendUint(append(out, " of "...), s.AddressesTotal, 10)
 	if s.AddressesReserved > 0 {
-		text += fmt.Sprintf(", %d reserved", s.AddressesReserved)
+		out = append(strconv.AppendUint(append(out, ", "...), s.AddressesReserved, 10), " reserved"...)
 	}
-	return text
+	return out
 }
 
 // networkState is the state with what there is to say of it: why it is not
 // ready, else what is wrong around it.
-func networkState(s resource.NetworkStatus, whole bool) string {
+func networkState(s *resource.NetworkStatus, whole bool) string {
 	message := s.Message
 	if message == "" && len(s.Warnings) > 0 {
 		message = "warning: " + strings.Join(s.Warnings, "; ")

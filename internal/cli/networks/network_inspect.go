@@ -38,11 +38,11 @@ func runNetworkInspect(ctx context.Context, api networkGetter, out io.Writer, na
 		Get:   func(ctx context.Context, name string) (foundNetwork, error) { return getNetwork(ctx, api, name) },
 		Whole: foundNetwork.whole,
 		Table: func(ns []foundNetwork) *output.Table {
-			table, now := newNetworkTable(), time.Now()
+			table := newNetworkTable(time.Now(), true)
 			for _, n := range ns {
-				addNetwork(table, n.Network, now, true)
+				table.addNetwork(&n.Network)
 			}
-			return table
+			return table.Table
 		},
 	}.Run(ctx, out, names, format)
 }

@@ -10,6 +10,7 @@ import (
 	"patchbay.dev/patchbay/api/message"
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/internal/wire/apiwire"
 )
 
@@ -40,11 +41,11 @@ type networkLister interface {
 }
 
 func runNetworkList(ctx context.Context, api networkLister, out io.Writer, o frame.ListOptions) error {
-	answer, err := api.List(o.InParts(ctx), &apiserverv1.NetworkServiceListRequest{})
+	answer, err := api.List(apiclient.InPieces(ctx), &apiserverv1.NetworkServiceListRequest{})
 	if err != nil {
 		return err
 	}
-	table, now := newNetworkTable(), time.Now()
+	table := newNetworkTable(time.Now(), o.NoTrunc)
 	return frame.Sequence[*apiserverv1.Network]{
 		Items: frame.EachPart(message.Parts(answer), (*apiserverv1.NetworkServiceListResponse).GetNetworks),
 		Whole: func(one *apiserverv1.Network) (any, error) {
@@ -52,11 +53,11 @@ func runNetworkList(ctx context.Context, api networkLister, out io.Writer, o fra
 			return &n, err
 		},
 		Quiet: func(n *apiserverv1.Network) string { return n.GetMetadata().GetName() },
-		Table: table,
+		Table: table.Table,
 		Row: func(one *apiserverv1.Network) error {
 			n, err := apiwire.NetworkFromProto(one)
 			if err == nil {
-				addNetwork(table, n, now, o.NoTrunc)
+				table.addNetwork(&n)
 			}
 			return err
 		},

@@ -3,9 +3,7 @@
 package output
 
 import (
-	"bufio"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 	"unicode"
@@ -30,57 +28,6 @@ func ParseFormat(s string) (Format, error) {
 		return f, nil
 	}
 	return "", fmt.Errorf("format %q: want table or json", s)
-}
-
-// Table is rows below a header, in columns.
-type Table struct {
-	rows [][]string
-}
-
-// NewTable returns a table with its header.
-func NewTable(header ...string) *Table {
-	return &Table{rows: [][]string{header}}
-}
-
-// Add adds a row. An empty cell becomes "-", so that columns stay countable for
-// awk(1); control characters, which could drive a terminal, become "?".
-func (t *Table) Add(cells ...string) {
-	row := make([]string, len(cells))
-	for i, c := range cells {
-		row[i] = Printable(c)
-		if c == "" {
-			row[i] = "-"
-		}
-	}
-	t.rows = append(t.rows, row)
-}
-
-// gap is how many spaces are between the widest cell of a column and the next one.
-const gap = 3
-
-// Write writes the table. A character counts as one column of a terminal.
-func (t *Table) Write(w io.Writer) error {
-	var widths []int
-	for _, row := range t.rows {
-		for i, cell := range row {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell)+gap)
-		}
-	}
-	out := bufio.NewWriterSize(w, buffered)
-	for _, row := range t.rows {
-		for i, cell := range row {
-			out.WriteString(cell) //nolint:errcheck // Flush returns it
-			if i == len(row)-1 {
-				break
-			}
-			blanks(out, widths[i]-utf8.RuneCountInString(cell))
-		}
-		out.WriteByte('\n') //nolint:errcheck // Flush returns it
-	}
-	return out.Flush()
 }
 
 // Printable is s with "?" in place of control characters: what others have named is
@@ -108,6 +55,9 @@ func Age(t, now time.Time) string {
 // Size says how many bytes n are, in powers of 1000.
 func Size(n int64) string { return units.HumanSizeWithPrecision(float64(n), 3) }
 
+// ellipsis says that something was cut.
+const ellipsis = "…"
+
 // Short cuts s to at most n characters and says so by an ellipsis, unless it is
 // to be whole.
 func Short(s string, n int, whole bool) string {
@@ -117,7 +67,7 @@ func Short(s string, n int, whole bool) string {
 	count := 0
 	for at := range s {
 		if count++; count == n {
-			return s[:at] + "…"
+			return s[:at] + ellipsis
 		}
 	}
 	return s

@@ -36,10 +36,8 @@ func Connect(ctx context.Context, socket string, begun func()) (*Client, error) 
 	return over(c), nil
 }
 
-// InParts returns a context for calls whose answers are lists: what they have is found by message.Parts alone.
-func InParts(ctx context.Context) context.Context { return direct.InParts(ctx) }
-
-// InPieces is InParts for answers that are read while they come, as direct.InPieces has it.
+// InPieces returns a context for calls whose answers are lists, which are read while they come: what they have is found by
+// message.Parts alone, as direct.InPieces has it.
 func InPieces(ctx context.Context) context.Context { return direct.InPieces(ctx) }
 
 func over(c *direct.Connection) *Client {

@@ -72,25 +72,14 @@ func (t transport) marshal(b []byte, msg any) ([]byte, error) {
 // unmarshal reads a message from data that the caller uses for something else afterwards.
 func (t transport) unmarshal(data []byte, msg any) error { return read(t.form.Unmarshal, data, msg) }
 
-// listKey is of contexts of InParts and InPieces, whose value is an answering.
-type listKey struct{}
+// piecesKey is of contexts of InPieces.
+type piecesKey struct{}
 
-// answering is how a caller wants an answer that is a list.
-type answering int
-
-const (
-	inParts answering = iota + 1
-	inPieces
-)
-
-// InParts returns a context for calls whose answers are lists, which are read by message.Parts: their fields stay as they
-// came. Those in another form than the binary one are read as always.
-func InParts(ctx context.Context) context.Context { return context.WithValue(ctx, listKey{}, inParts) }
-
-// InPieces is InParts for an answer that is read while it comes: message.Parts returns what keeps it from coming, and what it has
-// returned is valid until the next part. Who does not read an answer to its end ends the context.
+// InPieces returns a context for calls whose answers are lists, which are read by message.Parts while they come: that returns what
+// keeps them from coming, and what it has returned is valid until the next part. Answers in another form than the binary one
+// are read as always. Who does not read an answer to its end ends the context.
 func InPieces(ctx context.Context) context.Context {
-	return context.WithValue(ctx, listKey{}, inPieces)
+	return context.WithValue(ctx, piecesKey{}, true)
 }
 
 // list is a message with message.Fields.
@@ -100,10 +89,10 @@ type list interface {
 }
 
 // asList returns a list of the caller that is to be read later, if that is how it wants msg.
-func (c *call) asList(msg any, how answering) (l list, ok bool) {
+func (c *call) asList(msg any) (l list, ok bool) {
 	switch c.form.(type) {
 	case taken, Binary:
-		if wanted, _ := c.ctx.Value(listKey{}).(answering); wanted >= how {
+		if c.ctx.Value(piecesKey{}) != nil {
 			l, ok = msg.(list)
 		}
 	}
@@ -112,7 +101,7 @@ func (c *call) asList(msg any, how answering) (l list, ok bool) {
 
 // unmarshalLast is unmarshal of data that is not touched any more.
 func (c *call) unmarshalLast(data []byte, msg any) error {
-	if l, ok := c.asList(msg, inParts); ok {
+	if l, ok := c.asList(msg); ok {
 		l.SetFields([][]byte{data})
 		return nil
 	}

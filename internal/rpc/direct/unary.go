@@ -52,7 +52,7 @@ func (u *unary) Receive(message any) error {
 		return io.EOF
 	}
 	a, err := readAnswer(x.conn.r)
-	if l, ok := u.asList(message, inPieces); ok && err == nil && a.status == 200 && a.contentType == u.contentUnary() {
+	if l, ok := u.asList(message); ok && err == nil && a.status == 200 && a.contentType == u.contentUnary() {
 		l.SetBody(&pieces{exchange: x, answer: a})
 		return nil
 	}
