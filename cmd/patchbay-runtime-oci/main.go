@@ -1,5 +1,5 @@
-// Command patchbay-runtime-oci keeps one container made of Linux namespaces. The
-// daemon starts one such process for each running container.
+// Command patchbay-runtime-oci keeps one container made of Linux namespaces. patchbayd
+// starts one such process for each running container.
 //
 // Without an argument it is the runtime helper; "cleanup" removes what a killed
 // one left; "check" says as JSON what the runtime finds on the host; "init" is

@@ -1,9 +1,10 @@
-// Command patchbay-runtime-vm keeps one container in a virtual machine. The daemon
+// Command patchbay-runtime-vm keeps one container in a virtual machine. patchbayd
 // starts one such process for each running container.
 //
 // Without an argument it is the runtime helper; "cleanup" removes what a killed
-// one left; "check" says as JSON what the runtime finds on the host; "kernel set"
-// and "kernel status" keep the kernel that machines boot.
+// one left; "check" says as JSON what the runtime finds on the host; "kernel set",
+// "status" and "try" keep the kernel that machines boot, and "kernel warm" a machine for
+// others to go on from.
 package main
 
 import (

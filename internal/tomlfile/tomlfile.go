@@ -34,9 +34,39 @@ func Decode(path string, in io.Reader, v any) error {
 	var wrong *toml.DecodeError
 	if errors.As(err, &wrong) {
 		row, _ := wrong.Position()
-		return &fileError{path, fmt.Sprintf("line %d: %s", row, strings.TrimPrefix(wrong.Error(), "toml: "))}
+		return &fileError{path, fmt.Sprintf("line %d: %s", row, told(wrong))}
 	}
 	return &fileError{path, err.Error()}
+}
+
+// told says what is wrong in words of the document, which knows nothing of Go's types.
+func told(wrong *toml.DecodeError) string {
+	text := strings.TrimPrefix(wrong.Error(), "toml: ")
+	has, into, mismatch := strings.Cut(strings.TrimPrefix(text, "cannot decode TOML "), " into ")
+	if !mismatch {
+		return text
+	}
+	if i := strings.LastIndex(into, " of type "); i >= 0 {
+		into = into[i+len(" of type "):]
+	}
+	return fmt.Sprintf("key %q: has a value of the kind %s, want %s", strings.Join(wrong.Key(), "."), has, wanted(into))
+}
+
+// wanted names the kind of value that goes into a Go type.
+func wanted(goType string) string {
+	switch {
+	case goType == "string":
+		return "a string"
+	case goType == "bool":
+		return "true or false"
+	case strings.HasPrefix(goType, "int"), strings.HasPrefix(goType, "uint"):
+		return "a whole number"
+	case strings.HasPrefix(goType, "float"):
+		return "a number"
+	case strings.HasPrefix(goType, "[]"):
+		return "an array"
+	}
+	return "a table"
 }
 
 type fileError struct{ path, what string }
