@@ -45,8 +45,10 @@ func Network(s string) (resource.AttachmentConfiguration, error) {
 	switch {
 	case name == "" || strings.Contains(name, "="):
 		return a, fmt.Errorf("network %q: want NAME[,key=value...]", s)
-	case name == NoNetwork:
+	case name == NoNetwork && more:
 		return a, fmt.Errorf("network %q: takes no keys", NoNetwork)
+	case name == NoNetwork:
+		return a, fmt.Errorf("network %q: means no network at all, want one that there is", NoNetwork)
 	case !more:
 		return a, nil
 	}

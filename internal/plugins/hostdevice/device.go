@@ -118,9 +118,9 @@ func fit(i inspect.Interface, uplink string) error {
 	why := ""
 	switch {
 	case i.Loopback:
-		why = "is the loopback interface"
+		why = "is the loopback interface; give another"
 	case i.Kind == "bridge":
-		why = "is a bridge, which the kernel does not move"
+		why = "is a bridge, which the kernel does not move; give another"
 	case i.MasterIndex != 0:
 		why = "is a port of a bridge or bond; take it out first"
 	case i.Name == uplink:

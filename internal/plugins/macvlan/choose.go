@@ -46,9 +46,9 @@ func fit(parent inspect.Interface) error {
 	why := ""
 	switch {
 	case parent.Loopback:
-		why = "is the loopback interface"
+		why = "is the loopback interface; give one that is on a LAN"
 	case parent.Kind == "macvlan" || parent.Kind == "macvtap" || parent.Kind == "ipvlan":
-		why = "is itself a " + parent.Kind
+		why = "is itself a " + parent.Kind + "; give its parent"
 	case parent.MasterIndex != 0:
 		why = "is a port of a bridge or bond; give that instead"
 	}
