@@ -124,8 +124,11 @@ func (h *Handle) prepare(added []Configuration, changes []routing.Change) (map[s
 
 // steps are those of a new interface, which gets the settings of IPv4 too.
 func (c Configuration) steps(index int, settings map[int]uint32) []rtnl.Step {
-	what := func(format string, of any) string { return fmt.Sprintf("interface %s: "+format, c.Interface, of) }
-	steps := []rtnl.Step{{Request: rtnl.IPv4Settings(rtnl.Flags(index, true), settings), What: fmt.Sprintf("interface %s: set up", c.Interface)}}
+	what := func(format string, of ...any) func() string {
+		return func() string { return fmt.Sprintf("interface %s: "+format, slices.Insert(of, 0, any(c.Interface))...) }
+	}
+	steps := make([]rtnl.Step, 0, 1+len(c.Addresses)+len(c.Routes))
+	steps = append(steps, rtnl.Step{Request: rtnl.IPv4Settings(rtnl.Flags(index, true), settings), What: what("set up")})
 	for _, a := range c.Addresses {
 		steps = append(steps, rtnl.Step{Request: rtnl.Address(unix.RTM_NEWADDR, index, a), What: what("address %s", a)})
 	}

@@ -81,6 +81,16 @@ func (h *Handle) Delete(name string) error {
 	return h.DeleteIndex(index)
 }
 
+// Exists reports whether there is a link with that index, which the kernel tells without
+// waiting for who changes links.
+func (h *Handle) Exists(index int) (bool, error) {
+	exists, err := h.raw.Exists(index)
+	if err != nil {
+		return false, fmt.Errorf("interface %d: %w", index, err)
+	}
+	return exists, nil
+}
+
 // DeleteIndex removes the link with that index; one that has gone already is no error.
 // When it returns the link and its peer are gone, and their names may be used again;
 // the kernel's wait for whoever may still look at their memory goes on in the background, also when

@@ -336,6 +336,9 @@ func TestDeletedLinkMakesRoomAtOnce(t *testing.T) {
 		}
 		// What a bridge says of a port that leaves it is not the end of the port.
 		remove := func() error { return h.DeleteIndex(port.Index) }
+		if exists, err := h.Exists(port.Index); !exists || err != nil {
+			t.Fatalf("round %d: before it is deleted it exists: %v, %v", round, exists, err)
+		}
 		if round%2 == 0 { // as of the host's own, of which not all is heard
 			remove = func() error { return host.Do(func() error { return rtnl.DeleteLink(nil, port.Index) }) }
 		}
@@ -346,6 +349,9 @@ func TestDeletedLinkMakesRoomAtOnce(t *testing.T) {
 			if i, err := handle.Interface(name); !errdefs.IsNotFound(err) {
 				t.Fatalf("round %d: %s after it was deleted: %+v, %v", round, name, i, err)
 			}
+		}
+		if exists, err := h.Exists(port.Index); exists || err != nil {
+			t.Fatalf("round %d: after it is deleted it exists: %v, %v", round, exists, err)
 		}
 		if err := h.DeleteIndex(port.Index); err != nil {
 			t.Fatalf("delete it again: %v", err)

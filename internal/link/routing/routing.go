@@ -82,7 +82,11 @@ type entry struct {
 type parts struct{ main, own []entry }
 
 func (r Routing) entries(name string, index int) parts {
-	var e parts
+	const beside = 8 // rules and last routes of a table with two addresses of each family
+	e := parts{main: make([]entry, 0, len(r.Main))}
+	if len(r.Own) > 0 {
+		e.own = make([]entry, 0, len(r.Own)+beside)
+	}
 	for _, route := range r.Main {
 		e.main = append(e.main, entry{family: rtnl.FamilyOf(route.Destination.Addr()), index: index, table: unix.RT_TABLE_MAIN, route: route})
 	}
@@ -113,17 +117,21 @@ func (r Routing) entries(name string, index int) parts {
 
 // without returns the entries of all that are not in others.
 func without(all, others []entry) []entry {
+	if len(others) == 0 { // as of what is new
+		return all
+	}
 	return slices.DeleteFunc(slices.Clone(all), func(e entry) bool { return slices.Contains(others, e) })
 }
 
 func added(entries []entry) []rtnl.Step {
-	var steps []rtnl.Step
-	for _, e := range entries {
+	steps := make([]rtnl.Step, len(entries))
+	for i := range entries {
+		e := &entries[i]
 		kind, flags := unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE
 		if e.rule {
 			kind, flags = unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL
 		}
-		steps = append(steps, rtnl.Step{Request: e.message(rtnl.Request(kind, flags)), What: e.String(), Done: unix.EEXIST})
+		steps[i] = rtnl.Step{Request: e.message(rtnl.Request(kind, flags)), What: e.String, Done: unix.EEXIST}
 	}
 	return steps
 }
@@ -131,18 +139,20 @@ func added(entries []entry) []rtnl.Step {
 // removed removes in the opposite order. A route that another interface has
 // taken over is not there any more.
 func removed(entries []entry) []rtnl.Step {
-	var steps []rtnl.Step
-	for _, e := range slices.Backward(entries) {
+	steps := make([]rtnl.Step, 0, len(entries))
+	for i := range slices.Backward(entries) {
+		e := &entries[i]
 		kind, done := unix.RTM_DELROUTE, unix.ESRCH
 		if e.rule {
 			kind, done = unix.RTM_DELRULE, unix.ENOENT
 		}
-		steps = append(steps, rtnl.Step{Request: e.message(rtnl.Request(kind, 0)), What: "remove " + e.String(), Done: done})
+		what := func() string { return "remove " + e.String() }
+		steps = append(steps, rtnl.Step{Request: e.message(rtnl.Request(kind, 0)), What: what, Done: done})
 	}
 	return steps
 }
 
-func (e entry) message(req *nl.NetlinkRequest) *nl.NetlinkRequest {
+func (e *entry) message(req *nl.NetlinkRequest) *nl.NetlinkRequest {
 	switch {
 	case e.rule:
 		return rtnl.RuleMessage(req, rtnl.Rule{Family: e.family, Source: e.source, Bound: e.bound, Priority: ownRulePriority, Table: e.table})
@@ -153,7 +163,7 @@ func (e entry) message(req *nl.NetlinkRequest) *nl.NetlinkRequest {
 }
 
 // String says what the entry is, for errors.
-func (e entry) String() string {
+func (e *entry) String() string {
 	switch {
 	case e.bound != "":
 		return fmt.Sprintf("rule for sockets bound to %s", e.bound)

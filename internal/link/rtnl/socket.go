@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -116,6 +117,20 @@ func (s *Socket) Index(name string) (int, error) {
 	return int(request.Uint32()), nil
 }
 
+// Exists reports whether there is a link of that index, likewise.
+func (s *Socket) Exists(index int) (bool, error) {
+	request, err := unix.NewIfreq("")
+	if err != nil {
+		return false, err
+	}
+	request.SetUint32(uint32(index)) //nolint:gosec // the kernel's own
+	err = unix.IoctlIfreq(s.fd, unix.SIOCGIFNAME, request)
+	if errors.Is(err, unix.ENODEV) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // StepError says which request of several failed.
 type StepError struct {
 	Step int // counted from 0
@@ -139,8 +154,8 @@ func Optional(r *nl.NetlinkRequest) *nl.NetlinkRequest {
 // Step is a request of a longer job.
 type Step struct {
 	Request *nl.NetlinkRequest
-	What    string     // is done, for the error
-	Done    unix.Errno // says that it had been done before, which is no failure
+	What    func() string // is done, for the error; most steps have none
+	Done    unix.Errno    // says that it had been done before, which is no failure
 }
 
 // Run makes all steps at once and returns the first failure, with its kind.
@@ -153,15 +168,13 @@ func (s *Socket) Run(steps []Step) error {
 // run is Run; callers hold mu.
 func (s *Socket) run(steps []Step) error {
 	requests := make([]*nl.NetlinkRequest, len(steps))
-	tolerated := make(map[uint32]unix.Errno)
 	for i, step := range steps {
 		requests[i] = step.Request
-		tolerated[step.Request.Seq] = step.Done
 	}
-	err := s.exchange(requests, tolerated)
+	err := s.exchange(requests, steps)
 	var failed StepError
 	if errors.As(err, &failed) {
-		return fmt.Errorf("%s: %w", steps[failed.Step].What, KindOf(failed.Err))
+		return fmt.Errorf("%s: %w", steps[failed.Step].What(), KindOf(failed.Err))
 	}
 	return err
 }
@@ -174,33 +187,37 @@ func (s *Socket) Do(requests ...*nl.NetlinkRequest) error {
 	return s.exchange(requests, nil)
 }
 
-// exchange is Do, but for the errors that are tolerated, by sequence number. The kernel
+// exchange is Do, but for the errors that steps tolerate; nil: none. The kernel
 // answers the requests in their order, a failure in any case and a success where it is
 // asked to: which is with the last one alone. Callers hold mu.
-func (s *Socket) exchange(requests []*nl.NetlinkRequest, tolerated map[uint32]unix.Errno) error {
-	steps := make(map[uint32]int, len(requests))
-	last := -1
+func (s *Socket) exchange(requests []*nl.NetlinkRequest, steps []Step) error {
+	const flagsAt, mostLonger = 6, 96 // of struct nlmsghdr; most requests are shorter
+	out, last, flags := make([]byte, 0, len(requests)*mostLonger), -1, 0
 	for i, r := range requests {
-		if r.Flags&unix.NLM_F_ACK != 0 {
-			steps[r.Seq], last = i, i
-		}
-	}
-	var out []byte
-	for i, r := range requests {
-		if i != last {
-			r.Flags &^= unix.NLM_F_ACK
-		}
+		begin := len(out)
 		out = append(out, r.Serialize()...)
-		out = append(out, make([]byte, align(len(out))-len(out))...)
+		for len(out)%unix.NLMSG_ALIGNTO != 0 {
+			out = append(out, 0)
+		}
+		if awaited(r) {
+			last, flags = i, begin+flagsAt
+			binary.NativeEndian.PutUint16(out[flags:], r.Flags&^unix.NLM_F_ACK)
+		}
 	}
 	if len(out) == 0 {
 		return nil
 	}
+	if last >= 0 {
+		binary.NativeEndian.PutUint16(out[flags:], requests[last].Flags)
+	}
 	if err := s.send(out); err != nil || last < 0 {
 		return err
 	}
-	return s.collect(requests[last].Seq, steps, tolerated)
+	return s.collect(requests, last, steps)
 }
+
+// awaited reports whether a request is not marked Optional.
+func awaited(r *nl.NetlinkRequest) bool { return r.Flags&unix.NLM_F_ACK != 0 }
 
 func (s *Socket) send(out []byte) error {
 	if err := unix.Sendto(s.fd, out, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
@@ -232,20 +249,21 @@ func (s *Socket) receive(fd, room int, each func(syscall.NetlinkMessage)) error 
 	}
 }
 
-// collect reads answers up to that of the last step, and returns the failure of the first
-// step that has one.
-func (s *Socket) collect(last uint32, steps map[uint32]int, tolerated map[uint32]unix.Errno) error {
+// collect reads answers up to that of the last request that is awaited, and returns the
+// failure of the first one that has one that its step does not tolerate.
+func (s *Socket) collect(requests []*nl.NetlinkRequest, last int, steps []Step) error {
 	first := StepError{Step: math.MaxInt}
 	ended := false
 	take := func(m syscall.NetlinkMessage) {
-		step, ours := steps[m.Header.Seq]
-		if !ours || m.Header.Type != unix.NLMSG_ERROR || len(m.Data) < 4 {
+		// Answers are few: all requests but the last are answered if they fail.
+		i := slices.IndexFunc(requests, func(r *nl.NetlinkRequest) bool { return r.Seq == m.Header.Seq && awaited(r) })
+		if i < 0 || m.Header.Type != unix.NLMSG_ERROR || len(m.Data) < 4 {
 			return
 		}
-		ended = ended || m.Header.Seq == last
+		ended = ended || i == last
 		code := unix.Errno(-int32(binary.NativeEndian.Uint32(m.Data)))
-		if code != 0 && code != tolerated[m.Header.Seq] && step < first.Step {
-			first = StepError{Step: step, Err: code}
+		if code != 0 && i < first.Step && (steps == nil || code != steps[i].Done) {
+			first = StepError{Step: i, Err: code}
 		}
 	}
 	for !ended {

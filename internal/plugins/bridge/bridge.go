@@ -48,8 +48,8 @@ const (
 )
 
 // collection is how long the kernel may take to collect a port that lost its
-// sandbox before it is deleted.
-const collection = time.Second
+// sandbox before it is deleted, and when it is looked at: mostly it has taken it the first time.
+var collection = [...]time.Duration{time.Second, 2 * time.Second}
 
 // Network is one bridge.
 type Network struct {
@@ -292,24 +292,28 @@ func (n *Network) sweep(links *link.Handle, live []networkplugin.Port) error {
 	}
 	for _, p := range ports {
 		if !names[p.Name] {
-			n.discard(links, p.Index, 0)
+			n.discard(links, p.Index)
 		}
 	}
 	return nil
 }
 
-// discard deletes a link in the background, for the kernel takes its time over
-// it and keeps others from their links meanwhile. An expelled port gets a
-// moment first: mostly its sandbox's namespace is on its way out and takes the
-// link along.
-func (n *Network) discard(links *link.Handle, index int, after time.Duration) {
+// discard deletes a link in the background, unless it is gone when it is looked at, a time
+// after the look before. An expelled port is looked at: mostly its sandbox's namespace is on its way out and takes the link along, many in the time
+// that one takes by itself. Nobody else's links wait meanwhile, unlike with a deletion.
+func (n *Network) discard(links *link.Handle, index int, looks ...time.Duration) {
 	n.mu.Lock()
 	stopping := n.stopping
 	n.mu.Unlock()
 	n.background.Go(func() {
-		select {
-		case <-time.After(after):
-		case <-stopping:
+		for _, wait := range looks {
+			select {
+			case <-time.After(wait):
+			case <-stopping:
+			}
+			if exists, err := links.Exists(index); err == nil && !exists {
+				return
+			}
 		}
 		if err := links.DeleteIndex(index); err != nil {
 			n.log.Warn("a port that is out of use cannot be deleted", "error", err)
@@ -348,7 +352,7 @@ func (n *Network) Expel(_ context.Context, p networkplugin.Port) error {
 		n.forget(links, addressesOf(p))
 		err = nil
 	case err == nil:
-		n.discard(links, index, collection)
+		n.discard(links, index, collection[:]...)
 	}
 	return errors.Join(revoked, err)
 }
