@@ -2,12 +2,10 @@ package containers
 
 import (
 	"context"
-	"slices"
 
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
-	"patchbay.dev/patchbay/internal/apiserver/containers/status"
+	"patchbay.dev/patchbay/internal/apiserver/containers/stored"
 	"patchbay.dev/patchbay/internal/apiserver/containers/waits"
-	"patchbay.dev/patchbay/internal/wire/pluginwire"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -46,54 +44,16 @@ func (s *Service) stateLocked(e *entry) resource.ContainerState {
 	}
 }
 
-// Count returns how many containers run and how many do not.
-func (s *Service) Count() (running, stopped int) { return status.Count(s.Known()) }
-
-// Instances returns the running helpers of each runtime plugin.
-func (s *Service) Instances() map[string][]resource.PluginInstance {
-	out := map[string][]resource.PluginInstance{}
-	for _, c := range s.Known() {
-		if runtime, pid := c.Configuration.Runtime, c.Status.HelperPID; pid != 0 {
-			one := resource.PluginInstance{Resource: c.Name, PID: pid, State: string(resource.ContainerRunning)}
-			out[runtime] = append(out[runtime], one)
-		}
-	}
-	return out
-}
-
-// ContainersOn returns the names of the containers configured for a network.
-func (s *Service) ContainersOn(networkID string) []string {
-	return s.namesOf(func(e *entry) bool {
-		return slices.ContainsFunc(e.Config().Networks, func(w resource.AttachmentConfiguration) bool { return w.Network == networkID })
-	})
-}
-
-// ContainersUsing returns the names of the containers made from the image with
-// a digest.
-func (s *Service) ContainersUsing(digest string) []string {
-	return s.namesOf(func(e *entry) bool { return e.Config().ImageDigest == digest })
-}
-
-func (s *Service) namesOf(match func(*entry) bool) []string {
+// EachKept calls f with each container that is not being deleted, in no order. None comes or
+// goes meanwhile: f must not call the service.
+func (s *Service) EachKept(f func(*stored.Container)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.index.Names(func(e *entry) bool { return !e.deleting && match(e) })
-}
-
-// Reservations returns the static addresses of the containers on a network.
-func (s *Service) Reservations(networkID string) []pluginwire.Reservation {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var out []pluginwire.Reservation
 	for e := range s.index.All() {
-		c := e.Wishes()
-		for _, w := range c.Wishes {
-			if w.Network == networkID && w.Static() && !e.deleting {
-				out = append(out, c.Reservation(w))
-			}
+		if !e.deleting {
+			f(e.Container)
 		}
 	}
-	return out
 }
 
 // Logs calls f with what the main process wrote, this run's and earlier ones'.

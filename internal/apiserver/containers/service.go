@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"patchbay.dev/patchbay/internal/apiserver/containers/aftermath"
+	"patchbay.dev/patchbay/internal/apiserver/containers/census"
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
 	"patchbay.dev/patchbay/internal/apiserver/containers/errand"
 	"patchbay.dev/patchbay/internal/apiserver/containers/index"
@@ -112,6 +113,7 @@ func (c *Config) complete() {
 // Service keeps the containers. It is safe for concurrent use.
 type Service struct {
 	reach.Calls
+	census.Census
 	config   Config
 	checker  request.Checker
 	programs *runtimehelper.Programs
@@ -185,6 +187,7 @@ func New(c Config) (*Service, error) {
 		Roots: c.Roots, Images: c.Images, Networks: c.Networks, Runtimes: c.Runtimes, Programs: s.programs,
 		Timeout: c.StartTimeout, Grace: c.GraceTimeout, LogLimits: c.LogLimits, Log: c.Log,
 	}
+	s.Census = census.Census{Of: s}
 	s.Calls = reach.Calls{Containers: reachable{s}, Timeout: c.StartTimeout, GraceTimeout: c.GraceTimeout, StatsTimeout: c.StatsTimeout}
 	for _, r := range stored {
 		e := s.newEntry(r)

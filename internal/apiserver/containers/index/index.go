@@ -72,18 +72,6 @@ func (x Index[E]) IsTaken(name string) bool {
 // All returns the containers, hidden or not, in no order.
 func (x Index[E]) All() iter.Seq[E] { return maps.Values(x.byID) }
 
-// Names returns the names of those that match, hidden or not, sorted.
-func (x Index[E]) Names(match func(E) bool) []string {
-	var out []string
-	for name, e := range x.byName {
-		if match(e) {
-			out = append(out, name)
-		}
-	}
-	slices.Sort(out)
-	return out
-}
-
 // Find returns the container of a name, an id or a unique prefix of an id; names win.
 func (x Index[E]) Find(name string) (found E, err error) {
 	for _, exact := range []map[string]E{x.byName, x.byID} {
