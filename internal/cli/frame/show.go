@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -242,14 +241,6 @@ func (f *Frame) Confirm(question string, force bool) bool {
 // BindForcePrune binds --force of the commands that ask before they delete.
 func BindForcePrune(c *cobra.Command, force *bool) {
 	c.Flags().BoolVarP(force, "force", "f", false, "do not ask, even on a terminal")
-}
-
-// Text shows a prefix; one that is not set is empty.
-func Text(p netip.Prefix) string {
-	if !p.IsValid() {
-		return ""
-	}
-	return p.String()
 }
 
 // Count shows a number.
