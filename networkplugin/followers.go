@@ -16,10 +16,10 @@ type follower struct {
 	last resource.NetworkStatus
 }
 
-// tell tells of what was so at a moment, if that is news.
+// tell tells of what was so at a moment, if that is news. A change of state or message is an event, which no answer
+// tells of.
 func (f *follower) tell(now moment, status resource.NetworkStatus) {
-	outdated := now.asked >= f.told && now.revision > f.told
-	if status.State == f.last.State && status.Message == f.last.Message && !outdated {
+	if status.State == f.last.State && status.Message == f.last.Message && now.revision <= max(f.told, now.told) {
 		return
 	}
 	if f.send(status, now.revision) == nil {

@@ -67,12 +67,27 @@ func (h *harness) Start(ctx context.Context, r *pluginv1.StartRequest) (*pluginv
 
 // Status implements the contract.
 func (h *harness) Status(context.Context, *pluginv1.StatusRequest) (*pluginv1.StatusResponse, error) {
-	now := h.service.answering()
+	return h.statusAt(h.service.answering())
+}
+
+// statusAt tells what is true since a moment.
+func (h *harness) statusAt(now moment) (*pluginv1.StatusResponse, error) {
 	status, err := h.service.status()
 	if err != nil {
 		return nil, err
 	}
 	return &pluginv1.StatusResponse{Status: pluginwire.StatusToProto(status), Revision: now.revision}, nil
+}
+
+// changing makes a call about a lease, and returns what its answer tells of the status after it.
+func (h *harness) changing(call func() error) (*pluginv1.StatusResponse, error) {
+	h.service.begin()
+	err := call()
+	now := h.service.end(err == nil)
+	if err != nil {
+		return nil, err
+	}
+	return h.statusAt(now)
 }
 
 func (h *harness) status() (*pluginv1.NetworkStatus, error) {
@@ -120,7 +135,11 @@ func (h *harness) Allocate(ctx context.Context, r *pluginv1.AllocateRequest) (*p
 	if err != nil {
 		return nil, err
 	}
-	view, err := h.service.table.Allocate(ctx, r.GetKey(), r.GetOwner(), wish)
+	var view lease.Lease
+	after, err := h.changing(func() (err error) {
+		view, err = h.service.table.Allocate(ctx, r.GetKey(), r.GetOwner(), wish)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -128,6 +147,7 @@ func (h *harness) Allocate(ctx context.Context, r *pluginv1.AllocateRequest) (*p
 		Attachment:     wire.AttachmentToProto(view.Attachment),
 		AdditionalData: view.AdditionalData,
 		ExpiresAt:      expiry(view.ExpiresAt),
+		After:          after,
 	}, nil
 }
 
@@ -154,7 +174,8 @@ func (h *harness) Hold(ctx context.Context, r *pluginv1.HoldRequest, stream plug
 
 // Release implements the contract.
 func (h *harness) Release(ctx context.Context, r *pluginv1.ReleaseRequest) (*pluginv1.ReleaseResponse, error) {
-	return &pluginv1.ReleaseResponse{}, h.service.table.Release(ctx, r.GetKey(), r.GetForget())
+	after, err := h.changing(func() error { return h.service.table.Release(ctx, r.GetKey(), r.GetForget()) })
+	return &pluginv1.ReleaseResponse{After: after}, err
 }
 
 // Reserve implements the contract.
@@ -163,7 +184,8 @@ func (h *harness) Reserve(_ context.Context, r *pluginv1.ReserveRequest) (*plugi
 	if err != nil {
 		return nil, err
 	}
-	return &pluginv1.ReserveResponse{}, h.service.table.Reserve(reservations[0])
+	after, err := h.changing(func() error { return h.service.table.Reserve(reservations[0]) })
+	return &pluginv1.ReserveResponse{After: after}, err
 }
 
 // Lookup implements the contract.
@@ -215,7 +237,7 @@ func (h *harness) Watch(ctx context.Context, _ *pluginv1.WatchRequest, stream pl
 	var f follower
 	rest := rpc.Leave(ctx, func() { h.service.unfollow(&f) })
 	f.send = func(status resource.NetworkStatus, revision uint64) error {
-		return rpc.Send(rest, &pluginv1.WatchResponse{Status: pluginwire.StatusToProto(status), Revision: revision}, stream)
+		return rpc.Send(rest, &pluginv1.WatchResponse{Status: pluginwire.StatusToProto(status), Revision: revision, All: true}, stream)
 	}
 	f.end = rest.End
 	h.service.follow(&f)

@@ -47,10 +47,10 @@ type service struct {
 	state     resource.NetworkState // guarded by mu: reported by the network
 	message   string                // guarded by mu: reported by the network
 	followers followers             // has a lock of its own
-	// revision counts what may have changed the status, from 1 on; asked is that of the
-	// last answer to Status; quiet says that a change has been told since. All guarded by mu.
-	revision, asked uint64
-	quiet           bool
+	// revision counts what may have changed the status, from 1 on; answered is that of the last
+	// answer that tells of it; calls are those under way whose answers will. All guarded by mu.
+	revision, answered uint64
+	calls              int
 }
 
 // newService takes up what an earlier process left. A network that was started

@@ -430,8 +430,8 @@ func follow(t *testing.T, h *harness) <-chan uint64 {
 	return news
 }
 
-// Of many changes of usage one is told, when somebody has asked since the one before.
-func TestUsageIsToldOnce(t *testing.T) {
+// What a call changes is told by its answer, and all else to followers.
+func TestWhoIsToldOfUsage(t *testing.T) {
 	t.Parallel()
 	h := serve(t, t.TempDir(), &able{})
 	defer closed(t, h)
@@ -439,27 +439,34 @@ func TestUsageIsToldOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	news := follow(t, h)
-	<-news
-	for _, step := range []struct {
-		key        string
-		asked, new bool
-	}{{"a/0", true, true}, {"b/0", false, false}, {"c/0", true, true}} {
-		if step.asked {
-			if _, err := h.Status(t.Context(), &pluginv1.StatusRequest{}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		before := h.service.now()
-		if _, err := h.Allocate(t.Context(), &pluginv1.AllocateRequest{Key: step.key, Owner: "box"}); err != nil {
+	last := <-news
+	for _, key := range []string{"a/0", "b/0"} {
+		answer, err := h.Allocate(t.Context(), &pluginv1.AllocateRequest{Key: key, Owner: "box"})
+		if err != nil {
 			t.Fatal(err)
 		}
 		h.service.followers.telling.Wait()
-		told := len(news) > 0
-		if told {
-			<-news
+		after := answer.GetAfter()
+		if len(news) > 0 || after.GetRevision() <= last {
+			t.Errorf("lease %s: %d news and revision %d, want a later revision than %d in the answer alone", key, len(news), after.GetRevision(), last)
 		}
-		if told != step.new || h.service.now().revision <= before.revision {
-			t.Errorf("lease %s, asked before %v: told %v, want %v, and a later revision than %d", step.key, step.asked, told, step.new, before.revision)
+		asked, err := h.Status(t.Context(), &pluginv1.StatusRequest{})
+		if err != nil || asked.GetRevision() != after.GetRevision() || asked.GetStatus().GetAddressesInUse() != after.GetStatus().GetAddressesInUse() {
+			t.Errorf("lease %s: the answer tells %v, and then the status is %v, %v", key, after, asked, err)
+		}
+		last = after.GetRevision()
+	}
+	for name, change := range map[string]func(){
+		"nobody called": h.service.used,
+		"the call failed": func() {
+			if _, err := h.changing(func() error { h.service.used(); return errdefs.ErrUnavailable }); err == nil {
+				t.Error("the call did not fail")
+			}
+		},
+	} {
+		change()
+		if told := <-news; told <= last {
+			t.Errorf("%s: told of revision %d, want a later one than %d", name, told, last)
 		}
 	}
 }

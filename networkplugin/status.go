@@ -47,41 +47,65 @@ func (s *service) bump() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.revision++
-	s.wake()
+	s.followers.wake(s.tell)
 }
 
-// used notes that a lease came, went or was set aside. Of many such changes one is told,
-// when somebody has asked since the one before: who wants to know the rest asks.
+// used notes that a lease came, went or was set aside. Where a call is under way that may have done it, its answer
+// tells of that.
 func (s *service) used() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.revision++
-	if !s.quiet {
-		s.wake()
+	if s.calls == 0 {
+		s.followers.wake(s.tell)
 	}
 }
 
-// wake is for callers who hold mu.
-func (s *service) wake() {
-	s.quiet = true
-	s.followers.wake(s.tell)
+// moment is when a status was true.
+type moment struct {
+	revision uint64
+	told     uint64 // up to there changes are told by answers: those that were given, or that of a call under way
 }
-
-// moment is when a status was true, as in service.
-type moment struct{ revision, asked uint64 }
 
 func (s *service) now() moment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return moment{s.revision, s.asked}
+	return s.nowLocked()
 }
 
-// answering is now for an answer to Status: who gets it wants to hear of the next change.
+func (s *service) nowLocked() moment {
+	if s.calls > 0 {
+		return moment{s.revision, s.revision}
+	}
+	return moment{s.revision, s.answered}
+}
+
+// answering is now for an answer that tells of all changes until then.
 func (s *service) answering() moment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked, s.quiet = s.revision, false
-	return moment{s.revision, s.asked}
+	s.answered = s.revision
+	return s.nowLocked()
+}
+
+// begin begins a call whose answer is to tell of what it changes. It ends with end.
+func (s *service) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls++
+}
+
+// end ends a call that was begun. Without an answer, followers are told of what has changed meanwhile.
+func (s *service) end(answered bool) moment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls--
+	if answered {
+		s.answered = s.revision
+	} else if s.calls == 0 && s.revision > s.answered {
+		s.followers.wake(s.tell)
+	}
+	return s.nowLocked()
 }
 
 // status says what is true. What was so at a moment taken before is in it, and who

@@ -187,7 +187,8 @@ func testStopAfterKill(t *testing.T, c Config) {
 	}
 }
 
-// What a plugin that counts has answered is right until it tells of a later revision.
+// What a plugin that counts has answered is right until it tells of a later revision, by Watch or by the answer to who
+// has changed something.
 func testWatchTellsWhatIsNew(t *testing.T, c Config) {
 	p := started(t, c)
 	stream, err := p.client.Watch(bounded(t), &pluginv1.WatchRequest{})
@@ -206,10 +207,16 @@ func testWatchTellsWhatIsNew(t *testing.T, c Config) {
 		t.Skip("the plugin does not count what changes")
 	}
 	before := answer.GetStatus().GetAddressesInUse()
-	p.mustAllocate(t, "a/0", nil)
+	if after := p.mustAllocate(t, "a/0", nil).GetAfter(); after != nil {
+		answer = after
+	}
 	answer = askAfterNews(t, p, stream, answer, func(inUse uint64) bool { return inUse > before })
-	if _, err := p.client.Release(bounded(t), &pluginv1.ReleaseRequest{Key: "a/0"}); err != nil {
+	released, err := p.client.Release(bounded(t), &pluginv1.ReleaseRequest{Key: "a/0"})
+	if err != nil {
 		t.Fatal(err)
+	}
+	if after := released.GetAfter(); after != nil {
+		answer = after
 	}
 	askAfterNews(t, p, stream, answer, func(inUse uint64) bool { return inUse == before })
 }

@@ -162,7 +162,7 @@ func (p *fake) Status(context.Context, *pluginv1.StatusRequest) (*pluginv1.Statu
 	if err == nil {
 		err = json.Unmarshal(data, &status)
 	}
-	if p.behaviour == "counts" {
+	if p.behaviour == "counts" || p.behaviour == "tells" {
 		return &pluginv1.StatusResponse{Status: &status, Revision: 1}, errors.Join(err, p.noteQuestion())
 	}
 	return &pluginv1.StatusResponse{Status: &status}, err
@@ -178,9 +178,9 @@ func (p *fake) noteQuestion() error {
 	return errors.Join(err, f.Close())
 }
 
-// Watch tells of one revision, by a message that shows that it was told.
+// Watch tells of one revision, by a message that shows that it was told; "tells" says that it would tell of others.
 func (p *fake) Watch(ctx context.Context, _ *pluginv1.WatchRequest, stream pluginv1connect.NetworkPluginServiceWatchServerStream) error {
-	if p.behaviour != "counts" {
+	if p.behaviour != "counts" && p.behaviour != "tells" {
 		return errdefs.ErrNotImplemented
 	}
 	answer, err := p.Status(ctx, nil)
@@ -188,7 +188,7 @@ func (p *fake) Watch(ctx context.Context, _ *pluginv1.WatchRequest, stream plugi
 		return err
 	}
 	answer.Status.Message = "told"
-	if err := stream.Send(&pluginv1.WatchResponse{Status: answer.GetStatus(), Revision: 1}); err != nil {
+	if err := stream.Send(&pluginv1.WatchResponse{Status: answer.GetStatus(), Revision: 1, All: p.behaviour == "tells"}); err != nil {
 		return err
 	}
 	<-ctx.Done()
@@ -222,7 +222,14 @@ func (p *fake) Allocate(_ context.Context, r *pluginv1.AllocateRequest) (*plugin
 	if r.GetConfiguration().GetHostname() == "nonsense" {
 		return &pluginv1.AllocateResponse{Attachment: &typesv1.Attachment{Ipv4Address: "x"}}, nil
 	}
+	var after *pluginv1.StatusResponse
+	if p.behaviour == "tells" {
+		after = &pluginv1.StatusResponse{Status: &pluginv1.NetworkStatus{
+			State: pluginv1.NetworkState_NETWORK_STATE_READY, AddressesInUse: 7, AddressesTotal: 253, Mtu: 1500,
+		}, Revision: 2}
+	}
 	return &pluginv1.AllocateResponse{
+		After:          after,
 		Attachment:     &typesv1.Attachment{Ipv4Address: "10.200.0.2/24", MacAddress: "02:00:00:00:00:02"},
 		AdditionalData: []byte(`{"bridge":"b"}`),
 	}, nil

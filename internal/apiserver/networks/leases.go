@@ -37,13 +37,13 @@ func (s *Service) Allocate(ctx context.Context, networkID, key, owner string, wi
 		return resource.AllocatedAttachment{}, err
 	}
 	var answer *pluginv1.AllocateResponse
-	err = n.lease(ctx, func(ctx context.Context) (err error) {
+	err = n.lease(ctx, func(ctx context.Context) (after *pluginv1.StatusResponse, err error) {
 		answer, err = n.plugin.Client.Allocate(ctx, &pluginv1.AllocateRequest{
 			Key:           key,
 			Owner:         owner,
 			Configuration: wire.AttachmentConfigurationToProto(wish),
 		})
-		return err
+		return answer.GetAfter(), err
 	})
 	if err != nil {
 		return resource.AllocatedAttachment{}, err
@@ -83,9 +83,9 @@ func (s *Service) Release(ctx context.Context, networkID, key string, forget boo
 	if forget {
 		s.memory.Forget(n.id, key)
 	}
-	return n.lease(ctx, func(ctx context.Context) error {
-		_, err := n.plugin.Client.Release(ctx, &pluginv1.ReleaseRequest{Key: key, Forget: forget})
-		return err
+	return n.lease(ctx, func(ctx context.Context) (*pluginv1.StatusResponse, error) {
+		answer, err := n.plugin.Client.Release(ctx, &pluginv1.ReleaseRequest{Key: key, Forget: forget})
+		return answer.GetAfter(), err
 	})
 }
 
@@ -96,15 +96,15 @@ func (s *Service) Reserve(ctx context.Context, networkID string, r pluginwire.Re
 	if err != nil {
 		return err
 	}
-	return n.lease(ctx, func(ctx context.Context) error {
-		_, err := n.plugin.Client.Reserve(ctx, &pluginv1.ReserveRequest{Reservation: pluginwire.ReservationToProto(r)})
-		return err
+	return n.lease(ctx, func(ctx context.Context) (*pluginv1.StatusResponse, error) {
+		answer, err := n.plugin.Client.Reserve(ctx, &pluginv1.ReserveRequest{Reservation: pluginwire.ReservationToProto(r)})
+		return answer.GetAfter(), err
 	})
 }
 
-// lease makes a call about a lease. All of them can be made again without harm,
-// which is done once when the plugin dies under the call.
-func (n *network) lease(ctx context.Context, f func(context.Context) error) (err error) {
+// lease makes a call about a lease, which returns what the plugin tells of its status after it. All of them can be made
+// again without harm, which is done once when the plugin dies under the call.
+func (n *network) lease(ctx context.Context, f func(context.Context) (after *pluginv1.StatusResponse, err error)) (err error) {
 	ctx, span := trace.Start(ctx, "ask the network")
 	defer span.EndBy(&err)
 	if span != nil {
@@ -112,13 +112,13 @@ func (n *network) lease(ctx context.Context, f func(context.Context) error) (err
 	}
 	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
 	defer cancel()
-	defer n.note((*knowledge.Knowledge).Doubt)
 	for again := true; ; again = false {
 		if err := n.serving(ctx); err != nil {
 			return err
 		}
-		process := n.plugin.Process()
-		err := f(ctx)
+		process, epoch := n.plugin.Process(), n.epoch()
+		after, err := f(ctx)
+		n.learn(after, err, epoch)
 		switch {
 		case err == nil:
 			return nil
@@ -131,4 +131,19 @@ func (n *network) lease(ctx context.Context, f func(context.Context) error) (err
 			return n.plugin.Blame(err)
 		}
 	}
+}
+
+// learn takes in what a call about a lease was answered with, that was made in an epoch.
+func (n *network) learn(after *pluginv1.StatusResponse, err error, epoch int) {
+	var status resource.NetworkStatus
+	if err == nil && after != nil {
+		status, err = pluginwire.StatusFromProto(after.GetStatus())
+	}
+	n.note(func(k *knowledge.Knowledge) {
+		if err != nil {
+			k.Doubt()
+			return
+		}
+		n.status = k.Change(n.status, status, after.GetRevision(), epoch)
+	})
 }

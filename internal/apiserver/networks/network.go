@@ -107,6 +107,12 @@ func (n *network) note(change func(*knowledge.Knowledge)) {
 	change(&n.known)
 }
 
+// epoch is that of what is asked now, as in knowledge.
+func (n *network) epoch() (epoch int) {
+	n.note(func(k *knowledge.Knowledge) { epoch = k.Epoch() })
+	return epoch
+}
+
 // turn sets the state and keeps what else is known.
 func (n *network) turn(state resource.NetworkState, message string) {
 	n.mu.Lock()

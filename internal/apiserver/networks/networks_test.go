@@ -705,43 +705,57 @@ func TestAllocateOutlivesDeathOfPlugin(t *testing.T) {
 	}
 }
 
-// A plugin that tells what is new is asked once, and then in turn with others.
+// A plugin that tells what is new is asked once, and then in turn with others; one that tells all is not even asked once,
+// and what a call changes is known from its answer.
 func TestListAsksWhereSomethingIsNotKnown(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, "good", "counts")
-	b.defaultID()
-	b.service.rounds = inturn.NewRounds(1, func(round func()) { round() })
-	const many = 4
-	for i := range many {
-		if _, err := b.create(fmt.Sprint("n", i), "counts"); err != nil {
-			t.Fatal(err)
-		}
-		b.await(fmt.Sprint("n", i), func(s resource.NetworkStatus) bool { return s.Message == "told" })
-	}
-	questions := func() int {
-		files, err := filepath.Glob(filepath.Join(b.roots.RunRoot, "host-questions-*"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		total := 0
-		for _, f := range files {
-			info, err := os.Stat(f)
+	for behaviour, want := range map[string][]int{"counts": {4, 1, 1}, "tells": {1, 1, 1}} {
+		b := newBench(t, "good", behaviour)
+		b.defaultID()
+		b.service.rounds = inturn.NewRounds(1, func(round func()) { round() })
+		for i := range 4 {
+			n, err := b.create(fmt.Sprint("n", i), behaviour)
 			if err != nil {
 				t.Fatal(err)
 			}
-			total += int(info.Size())
+			b.await(n.Name, func(s resource.NetworkStatus) bool { return s.Message == "told" })
+			if behaviour == "tells" {
+				if _, err := b.service.Allocate(t.Context(), n.ID, "k", "web", resource.AttachmentConfiguration{}); err != nil {
+					t.Fatal(err)
+				}
+			}
 		}
-		return total
+		for _, want := range want {
+			before := b.questions()
+			all := b.service.List(t.Context())
+			if len(all) != 5 || all[1].Value.Status.AddressesTotal != 253 {
+				t.Errorf("%s: list: %+v, want all networks with what they told", behaviour, all)
+			}
+			if now := all[4].Value.Status; behaviour == "tells" && now.AddressesInUse != 7 {
+				t.Errorf("%d addresses are in use after an allocation, want what its answer tells, 7", now.AddressesInUse)
+			}
+			if got := b.questions() - before; got != want {
+				t.Errorf("%s: a list asked %d times, want %d", behaviour, got, want)
+			}
+		}
 	}
-	for _, want := range []int{many, 1, 1} {
-		before := questions()
-		if all := b.service.List(t.Context()); len(all) != many+1 || all[1].Value.Status.AddressesTotal != 253 {
-			t.Errorf("list: %+v, want all networks with what they told", all)
-		}
-		if got := questions() - before; got != want {
-			t.Errorf("a list asked %d times, want %d", got, want)
-		}
+}
+
+// questions counts how often plugins that count were asked for their status.
+func (b *bench) questions() (total int) {
+	b.t.Helper()
+	files, err := filepath.Glob(filepath.Join(b.roots.RunRoot, "host-questions-*"))
+	if err != nil {
+		b.t.Fatal(err)
 	}
+	for _, f := range files {
+		info, err := os.Stat(f)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		total += int(info.Size())
+	}
+	return total
 }
 
 // A network is described anew to lists when something of it has changed.

@@ -109,8 +109,7 @@ func (n *network) ask(ctx context.Context, patience time.Duration) (out resource
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	var epoch int
-	n.note(func(k *knowledge.Knowledge) { epoch = k.Epoch() })
+	epoch := n.epoch()
 	answer, err := n.plugin.Client.Status(ctx, &pluginv1.StatusRequest{})
 	var status resource.NetworkStatus
 	if err == nil {

@@ -189,13 +189,13 @@ func (n *network) watchOnce(ctx context.Context) error {
 			return instance.Garbage(err)
 		}
 		if ctx.Err() == nil {
-			n.hear(recognized(status), message.GetRevision())
+			n.hear(recognized(status), message.GetRevision(), message.GetAll())
 		}
 	}
 }
 
-func (n *network) hear(s resource.NetworkStatus, revision uint64) {
+func (n *network) hear(s resource.NetworkStatus, revision uint64, all bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.enter(n.known.Hear(n.status, s, revision))
+	n.enter(n.known.Hear(n.status, s, revision, all))
 }

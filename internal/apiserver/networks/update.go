@@ -74,13 +74,13 @@ func (n *network) apply(ctx context.Context, before, next resource.StoredNetwork
 
 func (n *network) change(ctx context.Context, r resource.StoredNetwork) (resource.NetworkStatus, error) {
 	var status resource.NetworkStatus
-	err := n.lease(ctx, func(ctx context.Context) error {
+	err := n.lease(ctx, func(ctx context.Context) (*pluginv1.StatusResponse, error) {
 		answer, err := n.plugin.Client.Update(ctx, &pluginv1.UpdateRequest{Configuration: n.service.ledger.Configuration(r, addressing.All)})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		status, err = pluginwire.StatusFromProto(answer.GetStatus())
-		return instance.Garbage(err)
+		return nil, instance.Garbage(err) // its answer has no revision
 	})
 	return status, err
 }

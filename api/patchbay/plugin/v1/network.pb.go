@@ -1324,6 +1324,8 @@ type AllocateResponse struct {
 	Attachment     *v1.Attachment
 	AdditionalData []byte             // JSON
 	ExpiresAt      *message.Timestamp // unless held before
+	// What Status would answer after the call. Absent where the plugin leaves that to Watch.
+	After *StatusResponse
 
 	message.Fields
 }
@@ -1355,6 +1357,13 @@ func (x *AllocateResponse) GetExpiresAt() (v *message.Timestamp) {
 	return v
 }
 
+func (x *AllocateResponse) GetAfter() (v *StatusResponse) {
+	if x != nil {
+		v = x.After
+	}
+	return v
+}
+
 // Encode implements message.Message.
 func (x *AllocateResponse) Encode(e *message.Encoder) {
 	if x == nil {
@@ -1369,6 +1378,9 @@ func (x *AllocateResponse) Encode(e *message.Encoder) {
 	if x.ExpiresAt != nil {
 		e.Message(3, x.ExpiresAt)
 	}
+	if x.After != nil {
+		e.Message(4, x.After)
+	}
 	e.Fields(x.Fields)
 }
 
@@ -1382,6 +1394,8 @@ func (x *AllocateResponse) Decode(d *message.Decoder) {
 			d.Bytes(&x.AdditionalData)
 		case 3:
 			message.Merge(d, &x.ExpiresAt)
+		case 4:
+			message.Merge(d, &x.After)
 		default:
 			d.Skip()
 		}
@@ -1513,6 +1527,9 @@ func (x *ReleaseRequest) Decode(d *message.Decoder) {
 }
 
 type ReleaseResponse struct {
+	After *StatusResponse // as in AllocateResponse
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -1521,14 +1538,33 @@ func (*ReleaseResponse) MessageName() string { return "patchbay.plugin.v1.Releas
 // Reset implements message.Message.
 func (x *ReleaseResponse) Reset() { *x = ReleaseResponse{} }
 
+func (x *ReleaseResponse) GetAfter() (v *StatusResponse) {
+	if x != nil {
+		v = x.After
+	}
+	return v
+}
+
 // Encode implements message.Message.
 func (x *ReleaseResponse) Encode(e *message.Encoder) {
+	if x == nil {
+		return
+	}
+	if x.After != nil {
+		e.Message(1, x.After)
+	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
 func (x *ReleaseResponse) Decode(d *message.Decoder) {
 	for d.Next() {
-		d.Skip()
+		switch d.Field() {
+		case 1:
+			message.Merge(d, &x.After)
+		default:
+			d.Skip()
+		}
 	}
 }
 
@@ -1572,6 +1608,9 @@ func (x *ReserveRequest) Decode(d *message.Decoder) {
 }
 
 type ReserveResponse struct {
+	After *StatusResponse // as in AllocateResponse
+
+	message.Fields
 }
 
 // MessageName implements message.Message.
@@ -1580,14 +1619,33 @@ func (*ReserveResponse) MessageName() string { return "patchbay.plugin.v1.Reserv
 // Reset implements message.Message.
 func (x *ReserveResponse) Reset() { *x = ReserveResponse{} }
 
+func (x *ReserveResponse) GetAfter() (v *StatusResponse) {
+	if x != nil {
+		v = x.After
+	}
+	return v
+}
+
 // Encode implements message.Message.
 func (x *ReserveResponse) Encode(e *message.Encoder) {
+	if x == nil {
+		return
+	}
+	if x.After != nil {
+		e.Message(1, x.After)
+	}
+	e.Fields(x.Fields)
 }
 
 // Decode implements message.Message.
 func (x *ReserveResponse) Decode(d *message.Decoder) {
 	for d.Next() {
-		d.Skip()
+		switch d.Field() {
+		case 1:
+			message.Merge(d, &x.After)
+		default:
+			d.Skip()
+		}
 	}
 }
 
@@ -2335,6 +2393,8 @@ func (x *WatchRequest) Decode(d *message.Decoder) {
 type WatchResponse struct {
 	Status   *NetworkStatus
 	Revision uint64 // as in StatusResponse
+	// Whatever comes after this status is told too, by Watch or by the answer to a call that changes it.
+	All bool
 
 	message.Fields
 }
@@ -2359,6 +2419,13 @@ func (x *WatchResponse) GetRevision() (v uint64) {
 	return v
 }
 
+func (x *WatchResponse) GetAll() (v bool) {
+	if x != nil {
+		v = x.All
+	}
+	return v
+}
+
 // Encode implements message.Message.
 func (x *WatchResponse) Encode(e *message.Encoder) {
 	if x == nil {
@@ -2369,6 +2436,9 @@ func (x *WatchResponse) Encode(e *message.Encoder) {
 	}
 	if x.Revision != 0 {
 		e.Varint(2, uint64(x.Revision))
+	}
+	if x.All {
+		e.Bool(3, x.All)
 	}
 	e.Fields(x.Fields)
 }
@@ -2381,6 +2451,8 @@ func (x *WatchResponse) Decode(d *message.Decoder) {
 			message.Merge(d, &x.Status)
 		case 2:
 			message.Varint(d, &x.Revision)
+		case 3:
+			d.Bool(&x.All)
 		default:
 			d.Skip()
 		}

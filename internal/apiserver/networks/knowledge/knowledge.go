@@ -16,6 +16,7 @@ type Knowledge struct {
 	have     uint64 // the revision of its last answer; 0: there is none to rely on
 	news     uint64 // the last revision that it told of by itself
 	epoch    int    // counts what makes answers to earlier questions worthless
+	doubtful bool   // something may have changed that nothing but an answer to a question tells of
 	heard    time.Time
 	silence  string // what is to be said of that it did not answer when it was last asked; empty: it did
 }
@@ -36,16 +37,20 @@ func (k *Knowledge) Lose() {
 // Doubt makes the last answer, and any that is under way, one not to rely on: the plugin
 // has done something that may change its status, and has not told so yet.
 func (k *Knowledge) Doubt() {
-	k.have = 0
+	k.have, k.doubtful = 0, true
 	k.epoch++
 }
 
 // Hear takes in a status of a revision that the plugin tells by itself, and returns what
 // is known now. An answer, which before is, may have overtaken it: then all but state
-// and message of that is newer.
-func (k *Knowledge) Hear(before, told resource.NetworkStatus, revision uint64) resource.NetworkStatus {
+// and message of that is newer. all says that the plugin tells of whatever comes after it: then it is as
+// good as an answer.
+func (k *Knowledge) Hear(before, told resource.NetworkStatus, revision uint64, all bool) resource.NetworkStatus {
 	k.news, k.heard, k.silence = revision, time.Now(), ""
 	if revision >= k.have {
+		if all && k.followed && !k.doubtful {
+			k.have = revision
+		}
 		return told
 	}
 	before.State, before.Message = told.State, told.Message
@@ -62,9 +67,19 @@ func (k *Knowledge) Learn(before, answer resource.NetworkStatus, revision uint64
 	if !k.followed || epoch != k.epoch || revision <= k.have {
 		return before
 	}
-	k.have = revision
+	k.have, k.doubtful = revision, false
 	answer.State, answer.Message = before.State, before.Message
 	return answer
+}
+
+// Change takes in what the answer to a call tells that has changed something, as Learn does. Where there is nothing to
+// rely on in it, a list has to ask.
+func (k *Knowledge) Change(before, answer resource.NetworkStatus, revision uint64, epoch int) resource.NetworkStatus {
+	if revision == 0 || !k.followed || epoch != k.epoch {
+		k.Doubt()
+		return before
+	}
+	return k.Learn(before, answer, revision, epoch)
 }
 
 // Miss takes in that there was no answer, and what is to be said of that.

@@ -14,7 +14,13 @@ func TestComplete(t *testing.T) {
 		k.Learn(resource.NetworkStatus{}, resource.NetworkStatus{}, revision, k.Epoch())
 	}
 	hear := func(k *Knowledge, revision uint64) {
-		k.Hear(resource.NetworkStatus{}, resource.NetworkStatus{}, revision)
+		k.Hear(resource.NetworkStatus{}, resource.NetworkStatus{}, revision, false)
+	}
+	hearAll := func(k *Knowledge, revision uint64) {
+		k.Hear(resource.NetworkStatus{}, resource.NetworkStatus{}, revision, true)
+	}
+	change := func(k *Knowledge, revision uint64, epoch int) {
+		k.Change(resource.NetworkStatus{}, resource.NetworkStatus{}, revision, epoch)
 	}
 	for name, tt := range map[string]struct {
 		steps func(*Knowledge)
@@ -44,6 +50,21 @@ func TestComplete(t *testing.T) {
 			hear(k, 1)
 			answer(k, 1)
 		}, true},
+		"told, with all that comes":  {func(k *Knowledge) { k.Follow(); hearAll(k, 1) }, true},
+		"and again":                  {func(k *Knowledge) { k.Follow(); hearAll(k, 1); hearAll(k, 4) }, true},
+		"by a process of before":     {func(k *Knowledge) { hearAll(k, 1) }, false},
+		"but something went wrong":   {func(k *Knowledge) { k.Follow(); k.Doubt(); hearAll(k, 1) }, false},
+		"and it was asked since":     {func(k *Knowledge) { k.Follow(); k.Doubt(); answer(k, 2); hearAll(k, 3) }, true},
+		"a call has changed it":      {func(k *Knowledge) { k.Follow(); hearAll(k, 1); change(k, 2, k.Epoch()) }, true},
+		"of a plugin that is silent": {func(k *Knowledge) { k.Follow(); hearAll(k, 1); change(k, 0, k.Epoch()) }, false},
+		"of a process of before": {func(k *Knowledge) {
+			k.Follow()
+			was := k.Epoch()
+			k.Lose()
+			k.Follow()
+			hearAll(k, 1)
+			change(k, 2, was)
+		}, false},
 	} {
 		var k Knowledge
 		tt.steps(&k)
@@ -62,11 +83,11 @@ func TestStatus(t *testing.T) {
 	if now.State != resource.NetworkReady || now.AddressesInUse != 7 {
 		t.Errorf("after an answer: %+v, want ready as before, 7 in use", now)
 	}
-	now = k.Hear(now, resource.NetworkStatus{State: resource.NetworkDegraded, Message: "m", AddressesInUse: 5}, 5)
+	now = k.Hear(now, resource.NetworkStatus{State: resource.NetworkDegraded, Message: "m", AddressesInUse: 5}, 5, false)
 	if now.State != resource.NetworkDegraded || now.Message != "m" || now.AddressesInUse != 7 || !k.Complete() {
 		t.Errorf("after old news: %+v, complete %v, want degraded, 7 in use", now, k.Complete())
 	}
-	now = k.Hear(now, resource.NetworkStatus{State: resource.NetworkReady, AddressesInUse: 8}, 8)
+	now = k.Hear(now, resource.NetworkStatus{State: resource.NetworkReady, AddressesInUse: 8}, 8, false)
 	if now.State != resource.NetworkReady || now.AddressesInUse != 8 || k.Complete() {
 		t.Errorf("after news: %+v, complete %v, want ready, 8 in use", now, k.Complete())
 	}

@@ -275,7 +275,9 @@ type NetworkPluginServiceClient interface {
 	Detach(context.Context, *v1.DetachRequest) (*v1.DetachResponse, error)
 	// Watch sends the status now, and then whenever state or message are other ones. A
 	// plugin that counts revisions also sends it at the first change of anything
-	// else after an answer to Status: as long as nothing comes, that answer is right.
+	// else after an answer to Status: as long as nothing comes, that answer is right. One that
+	// says so in its messages (WatchResponse.all) sends it at each change that no answer to a call of
+	// Allocate, Release or Reserve tells of.
 	Watch(context.Context, *v1.WatchRequest) (NetworkPluginServiceWatchClientStream, error)
 }
 
@@ -385,7 +387,9 @@ type NetworkPluginServiceHandler interface {
 	Detach(context.Context, *v1.DetachRequest) (*v1.DetachResponse, error)
 	// Watch sends the status now, and then whenever state or message are other ones. A
 	// plugin that counts revisions also sends it at the first change of anything
-	// else after an answer to Status: as long as nothing comes, that answer is right.
+	// else after an answer to Status: as long as nothing comes, that answer is right. One that
+	// says so in its messages (WatchResponse.all) sends it at each change that no answer to a call of
+	// Allocate, Release or Reserve tells of.
 	Watch(context.Context, *v1.WatchRequest, NetworkPluginServiceWatchServerStream) error
 }
 
