@@ -4,43 +4,58 @@ import (
 	"bytes"
 	"encoding/binary"
 	"os"
-	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/firewall/interest"
-	"patchbay.dev/patchbay/internal/hostnews"
 	"patchbay.dev/patchbay/internal/link/rtnl"
 )
 
+// audience goes through the clients whom a message concerns; through one perhaps more than once.
+type audience func(all *register, take func(*client))
+
+func everybody(all *register, take func(*client)) {
+	for c := range all.wishes {
+		take(c)
+	}
+}
+
 // concernsOwner tells whom a message of the packet filter concerns; nil: nobody.
-func concernsOwner(m syscall.NetlinkMessage) func(*client, hostnews.Interest) bool {
+func concernsOwner(m syscall.NetlinkMessage) audience {
 	if m.Header.Type>>8 != unix.NFNL_SUBSYS_NFTABLES {
 		return nil
 	}
 	switch m.Header.Type & 0xff {
 	case unix.NFT_MSG_DELTABLE, unix.NFT_MSG_DELCHAIN, unix.NFT_MSG_DELRULE, unix.NFT_MSG_DELSET:
-		return func(_ *client, i hostnews.Interest) bool {
-			return i.Table != "" && bytes.Contains(m.Data, append([]byte(i.Table), 0))
+		return func(all *register, take func(*client)) {
+			for c, i := range all.wishes {
+				if i.Table != "" && bytes.Contains(m.Data, append([]byte(i.Table), 0)) {
+					take(c)
+				}
+			}
 		}
 	case unix.NFT_MSG_DELSETELEM:
 		comment := interest.Comment(m.Data)
-		// A socket that a process opens for the first time has its pid for an address.
-		return func(c *client, i hostnews.Interest) bool {
-			return i.Table != "" && bytes.HasPrefix(comment, []byte(i.Owner)) && m.Header.Pid != uint32(c.pid)
+		return func(all *register, take func(*client)) {
+			all.ofOwner(comment, func(c *client) {
+				// A socket that a process opens for the first time has its pid for an address.
+				if m.Header.Pid != uint32(c.pid) {
+					take(c)
+				}
+			})
 		}
 	}
 	return nil
 }
 
 // concernsPrefixes tells whom a message of an address or a route concerns; nil: nobody.
-func concernsPrefixes(m syscall.NetlinkMessage) func(*client, hostnews.Interest) bool {
+func concernsPrefixes(m syscall.NetlinkMessage) audience {
 	p, _ := rtnl.PrefixOf(m)
 	if !p.IsValid() || p.Bits() == 0 || p.Addr().IsLinkLocalUnicast() || p.Addr().IsMulticast() { // no network's
 		return nil
 	}
-	return func(_ *client, i hostnews.Interest) bool { return slices.ContainsFunc(i.Prefixes, p.Overlaps) }
+	return func(all *register, take func(*client)) { all.overlapping(p, take) }
 }
 
 // message is the form of a message that the kernel sends, with the padding before another one.

@@ -20,7 +20,7 @@ import (
 type ear struct {
 	*subscription.Subscription
 	// concerns tells whom a message concerns; nil: nobody.
-	concerns func(syscall.NetlinkMessage) func(*client, hostnews.Interest) bool
+	concerns func(syscall.NetlinkMessage) audience
 
 	host *rtnl.Socket // that used lists by; nil: as used
 
@@ -76,6 +76,7 @@ func (e *ear) hear(l *listener) {
 		if err := e.Wait(); err != nil {
 			break
 		}
+		l.works()
 		e.mu.Lock()
 		err := e.drain(l)
 		e.mu.Unlock()
@@ -97,7 +98,7 @@ func (e *ear) drain(l *listener) error {
 			if e.used != nil {
 				e.used.Forget()
 			}
-			l.tell([]news{{control(hostnews.Lost, nil), func(*client, hostnews.Interest) bool { return true }}})
+			l.tell([]news{{control(hostnews.Lost, nil), everybody}})
 			continue
 		case err != nil:
 			return err

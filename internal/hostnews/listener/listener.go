@@ -4,6 +4,7 @@
 package listener
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,10 +26,11 @@ type listener struct {
 	socket    *net.UnixListener
 	filter    *ear // of the packet filter
 	prefixes  *ear
+	works     func()
 
 	mu      sync.Mutex
-	clients map[*client]hostnews.Interest // guarded by mu; those that have said what they want
-	present int                           // guarded by mu; all clients
+	clients register // guarded by mu; those that have said what they want
+	present int      // guarded by mu; all clients
 	// watchers are those that see to it that the listener answers, by their processes; guarded by mu.
 	watchers map[int]*client
 }
@@ -47,16 +49,16 @@ type client struct {
 // news is a message and whom it concerns.
 type news struct {
 	message  []byte
-	concerns func(*client, hostnews.Interest) bool
+	audience audience
 }
 
 // lonely is how long a listener waits for its first client, who may have died.
 const lonely = 10 * time.Second
 
 // Serve hears for those who dial a socket until there has been one and none is left; the
-// socket is removed then.
-func Serve(place hostnews.Place, socket *net.UnixListener) error {
-	l := &listener{socket: socket, clients: map[*client]hostnews.Interest{}, watchers: map[int]*client{}}
+// socket is removed then. Before each thing that it does it calls works, from any goroutine.
+func Serve(place hostnews.Place, socket *net.UnixListener, works func()) error {
+	l := &listener{socket: socket, clients: newRegister(), watchers: map[int]*client{}, works: works}
 	socket.SetUnlinkOnClose(false) // that is done with the lock held
 	defer l.close()
 	var err error
@@ -144,26 +146,34 @@ func (l *listener) converse(connection *net.UnixConn) error {
 	}
 	c := &client{connection: connection, raw: raw, pid: who.PID}
 	defer l.forget(c)
-	buffer := make([]byte, 4096)
 	for {
-		n, err := connection.Read(buffer)
-		if err != nil || n == 0 {
+		said, err := c.receive()
+		if err != nil || len(said) == 0 {
 			return nil // it has ended, or is sent away
 		}
-		var wish hostnews.Interest
-		if err := json.Unmarshal(buffer[:n], &wish); err != nil {
+		l.works()
+		if err := l.understand(c, said); err != nil {
 			return err
 		}
-		if wish.Version != hostnews.Version || wish.Namespace != l.namespace {
-			return fmt.Errorf("version %d, network namespace %d: want %d, %d: %w",
-				wish.Version, wish.Namespace, hostnews.Version, l.namespace, errors.ErrUnsupported)
-		}
-		if wish.Ask && !c.ready {
-			l.answer(c, wish)
-		} else {
-			l.heed(c, wish, nil)
-		}
 	}
+}
+
+// understand takes what a client has said.
+func (l *listener) understand(c *client, said []byte) error {
+	var wish hostnews.Interest
+	if err := json.Unmarshal(said, &wish); err != nil {
+		return err
+	}
+	if wish.Version != hostnews.Version || wish.Namespace != l.namespace {
+		return fmt.Errorf("version %d, network namespace %d: want %d, %d: %w",
+			wish.Version, wish.Namespace, hostnews.Version, l.namespace, errors.ErrUnsupported)
+	}
+	if wish.Ask && !c.ready {
+		l.answer(c, wish)
+	} else {
+		l.heed(c, wish, nil)
+	}
+	return nil
 }
 
 // heed takes a client's wish. The first one is answered, with what the listener has to say.
@@ -171,7 +181,7 @@ func (l *listener) heed(c *client, wish hostnews.Interest, said []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !wish.Question {
-		l.clients[c] = wish
+		l.clients.put(c, wish)
 	}
 	if wish.Question || !c.ready {
 		c.send(control(hostnews.Ready, said))
@@ -197,7 +207,7 @@ func (l *listener) answer(c *client, wish hostnews.Interest) {
 func (l *listener) forget(c *client) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.clients, c)
+	l.clients.remove(c)
 	if l.watchers[c.pid] == c {
 		delete(l.watchers, c.pid)
 		l.appoint()
@@ -209,7 +219,7 @@ func (l *listener) appoint() {
 	if len(l.watchers) >= enoughWatchers {
 		return
 	}
-	for c := range l.clients {
+	for c := range l.clients.wishes {
 		if c.ready && l.watchers[c.pid] == nil {
 			l.watchers[c.pid] = c
 			c.send(request(hostnews.Watch))
@@ -225,19 +235,39 @@ func (l *listener) appoint() {
 func (l *listener) tell(together []news) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var datagram []byte
-	for c, i := range l.clients {
-		datagram = datagram[:0]
-		for _, n := range together {
-			if n.concerns(c, i) {
-				datagram = append(datagram, n.message...)
+	type letter struct {
+		datagram []byte
+		parts    int // how many of together have been looked at when the last one came into it
+	}
+	letters := map[*client]letter{}
+	for i, n := range together {
+		n.audience(&l.clients, func(c *client) {
+			if has := letters[c]; has.parts <= i {
+				letters[c] = letter{append(has.datagram, n.message...), i + 1}
 			}
-		}
-		if len(datagram) > 0 && !c.send(datagram) {
+		})
+	}
+	for c, has := range letters {
+		if !c.send(has.datagram) {
 			_ = c.connection.Close() // it reads the end
-			delete(l.clients, c)
+			l.clients.remove(c)
 		}
 	}
+}
+
+// receive waits for what a client says, and has no buffer meanwhile; it is empty when the client
+// has ended.
+func (c *client) receive() (said []byte, err error) {
+	failed := c.raw.Read(func(fd uintptr) (done bool) {
+		var size int
+		size, _, err = unix.Recvfrom(int(fd), nil, unix.MSG_PEEK|unix.MSG_TRUNC) // does not wait: never EINTR
+		if err == nil {
+			said = make([]byte, size)
+			_, _, err = unix.Recvfrom(int(fd), said, 0)
+		}
+		return !errors.Is(err, unix.EAGAIN)
+	})
+	return said, cmp.Or(failed, err)
 }
 
 // send does not wait.

@@ -44,7 +44,7 @@ func newHost(t *testing.T) *host {
 	h.place.Begin = func() error {
 		socket, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: h.place.Socket(), Net: "unixpacket"})
 		if err == nil {
-			serving.Go(func() { h.ended <- h.Do(func() error { return listener.Serve(h.place, socket) }) })
+			serving.Go(func() { h.ended <- h.Do(func() error { return listener.Serve(h.place, socket, func() {}) }) })
 		}
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"syscall"
 
+	"patchbay.dev/patchbay/internal/footprint"
 	"patchbay.dev/patchbay/internal/hostnews"
 )
 
@@ -45,7 +46,9 @@ func run(directory string) error {
 	if !ok {
 		return fmt.Errorf("socket: is %T", made)
 	}
-	return Serve(hostnews.Place{Directory: directory}, socket)
+	trimmer := footprint.New()
+	defer trimmer.Close()
+	return Serve(hostnews.Place{Directory: directory}, socket, func() { trimmer.Observe("") })
 }
 
 // begin starts a listener, for which who dials waits until it has come up. It belongs to
