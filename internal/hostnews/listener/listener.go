@@ -56,7 +56,8 @@ type news struct {
 const lonely = 10 * time.Second
 
 // Serve hears for those who dial a socket until there has been one and none is left; the
-// socket is removed then. Before each thing that it does it calls works, from any goroutine.
+// socket is removed then. Before each thing that it does, but for the answer to a Question, it
+// calls works, from any goroutine.
 func Serve(place hostnews.Place, socket *net.UnixListener, works func()) error {
 	l := &listener{socket: socket, clients: newRegister(), watchers: map[int]*client{}, works: works}
 	socket.SetUnlinkOnClose(false) // that is done with the lock held
@@ -151,7 +152,6 @@ func (l *listener) converse(connection *net.UnixConn) error {
 		if err != nil || len(said) == 0 {
 			return nil // it has ended, or is sent away
 		}
-		l.works()
 		if err := l.understand(c, said); err != nil {
 			return err
 		}
@@ -167,6 +167,9 @@ func (l *listener) understand(c *client, said []byte) error {
 	if wish.Version != hostnews.Version || wish.Namespace != l.namespace {
 		return fmt.Errorf("version %d, network namespace %d: want %d, %d: %w",
 			wish.Version, wish.Namespace, hostnews.Version, l.namespace, errors.ErrUnsupported)
+	}
+	if !wish.Question { // which come all the time
+		l.works()
 	}
 	if wish.Ask && !c.ready {
 		l.answer(c, wish)
