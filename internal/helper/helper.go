@@ -119,10 +119,12 @@ func Start(c Config) (*Process, error) {
 	}
 	// Until somebody waits for it, a process that has ended already is there too.
 	began, beganErr := startTime(cmd.Process.Pid)
-	p, err := newProcess(c.Directory, cmd.Process.Pid, pidfd, cmd)
+	p, err := newProcess(c.Directory, cmd.Process.Pid, pidfd, true)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", c.Name, err), cmd.Process.Kill(), cmd.Wait(), os.Remove(c.Socket))
 	}
+	// It has a pidfd of its own, which would be copied and closed for each program that is started.
+	beganErr = errors.Join(beganErr, cmd.Process.Release())
 	if err := errors.Join(beganErr, p.save(c.Binary, began)); err != nil {
 		p.Kill()
 		return nil, errors.Join(fmt.Errorf("start %s: %w", c.Name, err), os.Remove(c.Socket))

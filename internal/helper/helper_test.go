@@ -165,6 +165,26 @@ func TestStartAndTerminate(t *testing.T) {
 	}
 }
 
+// TestOneDescriptor: whoever starts a thousand helpers has one descriptor for the process of each,
+// since all of them are copied and closed for each program that is started.
+func TestOneDescriptor(t *testing.T) {
+	t.Parallel()
+	p := start(t, config(t, "serves"))
+	all, err := filepath.Glob("/proc/self/fdinfo/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	count, of := 0, fmt.Sprintf("\nPid:\t%d\n", p.PID())
+	for _, path := range all {
+		if info, _ := os.ReadFile(path); strings.Contains(string(info), of) { // others are closed meanwhile
+			count++
+		}
+	}
+	if count != 1 {
+		t.Errorf("%d descriptors of the process, want 1", count)
+	}
+}
+
 func TestDeafHelperIsKilled(t *testing.T) {
 	t.Parallel()
 	c := config(t, "deaf")

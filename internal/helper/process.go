@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -25,7 +24,7 @@ type Process struct {
 	pid       int
 	directory atomic.Pointer[string]
 	pidfd     *os.File
-	cmd       *exec.Cmd // nil if adopted
+	child     bool // of this process
 
 	done chan struct{}
 	// How it ended, if its parent is this process; set before done closes.
@@ -59,7 +58,7 @@ func Adopt(directory string) (*Process, error) {
 		}
 		return adoptUnrecorded(directory)
 	}
-	return newProcess(directory, r.PID, pidfd, nil)
+	return newProcess(directory, r.PID, pidfd, false)
 }
 
 // Binary returns the program that the helper in a directory was started from.
@@ -76,15 +75,16 @@ func Binary(directory string) (string, error) {
 }
 
 // newProcess takes over pidfd and watches it. A pidfd that the runtime's poller
-// knows costs no thread for each helper.
-func newProcess(directory string, pid, pidfd int, cmd *exec.Cmd) (*Process, error) {
+// knows costs no thread for each helper. Of a child it also asks how it has ended, which nobody
+// else may then.
+func newProcess(directory string, pid, pidfd int, child bool) (*Process, error) {
 	if err := unix.SetNonblock(pidfd, true); err != nil {
 		return nil, errors.Join(fmt.Errorf("watch process %d: %w", pid, err), unix.Close(pidfd))
 	}
 	p := &Process{
 		pid:   pid,
 		pidfd: os.NewFile(uintptr(pidfd), "pidfd"),
-		cmd:   cmd,
+		child: child,
 		done:  make(chan struct{}),
 	}
 	p.directory.Store(&directory)
@@ -103,12 +103,13 @@ func (p *Process) watch(conn syscall.RawConn) {
 		// The poller refused the descriptor; a thread of its own will do.
 		_ = conn.Control(func(fd uintptr) { blockUntilReadable(int(fd)) })
 	}
-	if p.cmd != nil {
-		// Who traces the process learns of its end first; Wait has a duplicate of the
-		// pidfd, and is to wait for that.
-		_ = conn.Control(func(fd uintptr) { _ = unix.SetNonblock(int(fd), false) })
-		p.exit = describeExit(p.cmd.Wait(), p.cmd.ProcessState)
-		p.clean = p.cmd.ProcessState != nil && p.cmd.ProcessState.Success()
+	if p.child {
+		// The process keeps its id until now. Who traces it learns of its end first, and is waited for.
+		status, err := reap(p.pid)
+		p.exit, p.clean = describeExit(status), status == 0
+		if err != nil {
+			p.exit, p.clean = fmt.Sprintf("wait for process %d: %v", p.pid, err), false
+		}
 	}
 	close(p.done)
 	p.pidfd.Close()
@@ -128,11 +129,24 @@ func blockUntilReadable(fd int) {
 	}
 }
 
-func describeExit(err error, state *os.ProcessState) string {
-	if state == nil {
-		return fmt.Sprint(err)
+func reap(pid int) (status unix.WaitStatus, err error) {
+	for {
+		if _, err = unix.Wait4(pid, &status, 0, nil); !errors.Is(err, unix.EINTR) {
+			return status, err
+		}
 	}
-	return state.String()
+}
+
+// describeExit is in the words of os.ProcessState.
+func describeExit(status unix.WaitStatus) string {
+	if !status.Signaled() {
+		return fmt.Sprintf("exit status %d", status.ExitStatus())
+	}
+	words := "signal: " + status.Signal().String()
+	if status.CoreDump() {
+		words += " (core dumped)"
+	}
+	return words
 }
 
 // PID is the helper's process id as this process sees it.

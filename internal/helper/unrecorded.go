@@ -35,7 +35,7 @@ func adoptUnrecorded(directory string) (*Process, error) {
 	if err != nil || !marked(pid, directory) {
 		return nil, errors.Join(none, unix.Close(pidfd))
 	}
-	p, err := newProcess(directory, pid, pidfd, nil)
+	p, err := newProcess(directory, pid, pidfd, false)
 	if err != nil {
 		return nil, err
 	}
