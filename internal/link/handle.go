@@ -10,9 +10,11 @@ package link
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/containerd/errdefs"
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/link/inspect"
@@ -97,7 +99,19 @@ func (h *Handle) Exists(index int) (bool, error) {
 // the handle is closed. Unlike a name, an index is not used again soon, so this cannot
 // hit a successor.
 func (h *Handle) DeleteIndex(index int) error {
-	err := rtnl.DeleteLink(h.Namespace(), index)
+	return h.DeleteBridge(index, nil)
+}
+
+// DeleteBridge is DeleteIndex for a bridge that may have these addresses: the IPv4 ones go first.
+// When a link with IPv4 routes goes down, the kernel goes through the IPv4 routes of all links.
+func (h *Handle) DeleteBridge(index int, addresses []netip.Prefix) error {
+	var before []*nl.NetlinkRequest
+	for _, a := range addresses {
+		if a.Addr().Is4() {
+			before = append(before, rtnl.Optional(rtnl.Address(unix.RTM_DELADDR, index, a)))
+		}
+	}
+	err := rtnl.DeleteLink(h.Namespace(), index, before...)
 	if err == nil || gone(err) {
 		return nil
 	}

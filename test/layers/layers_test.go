@@ -66,7 +66,7 @@ var layers = []layer{
 	{packages: []string{"internal/subscription"}, imports: []string{"internal/netns", "internal/sockfilter"}},
 	{packages: []string{"internal/hostnews"}, imports: []string{"internal/subscription"}},
 	{packages: []string{"internal/hostnews/used"}, imports: []string{"internal/link/rtnl"}},
-	{packages: []string{"internal/hostnews/listener"}, imports: []string{"internal/subscription", "internal/firewall/interest", "internal/hostnews", "internal/hostnews/used", "internal/link/rtnl", "internal/rpc/peer"}, tests: []string{"resource", "internal/firewall/...", "internal/netns", "internal/netnstest/..."}},
+	{packages: []string{"internal/hostnews/listener"}, imports: []string{"internal/footprint", "internal/subscription", "internal/firewall/interest", "internal/hostnews", "internal/hostnews/used", "internal/link/rtnl", "internal/rpc/peer"}, tests: []string{"resource", "internal/firewall/...", "internal/netns", "internal/netnstest/..."}},
 	{packages: []string{"internal/link/rtnl"}, imports: []string{"resource", "internal/hostnews", "internal/netns", "internal/processors", "internal/sockfilter", "internal/subscription"}},
 	{packages: []string{"internal/link/routing"}, imports: []string{"resource", "internal/link/rtnl"}},
 	{packages: []string{"internal/link/inspect"}, imports: []string{"resource", "internal/netns", "internal/subscription", "internal/link/rtnl"}, tests: []string{"internal/link"}},

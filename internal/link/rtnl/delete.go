@@ -21,7 +21,8 @@ import (
 // no names, addresses and routes any more, and carry nothing. What the kernel waits for then, until nobody looks at the
 // link's memory (15 to 30 ms), is waited for in the background. One that is not there
 // is unix.ENODEV, or no error where so much happens in the namespace that the kernel cannot tell.
-func DeleteLink(ns *netns.Namespace, index int) error {
+// What comes before, in the same datagram, is Optional.
+func DeleteLink(ns *netns.Namespace, index int, before ...*nl.NetlinkRequest) error {
 	// The kernel tells of the end before it waits, and answers after that.
 	socket, err := watchEnd(ns, index)
 	if err != nil {
@@ -34,7 +35,7 @@ func DeleteLink(ns *netns.Namespace, index int) error {
 	defer close(told)
 	go func() {
 		defer socket.Close()
-		if err := socket.Send(request.Serialize()); err != nil { // after the wait
+		if err := socket.Send(serialize(append(before, request))); err != nil { // after the wait
 			unsent <- fmt.Errorf("netlink: send: %w", err)
 			return
 		}
@@ -50,6 +51,17 @@ func DeleteLink(ns *netns.Namespace, index int) error {
 	default:
 		return err
 	}
+}
+
+// serialize is the form of requests that are sent at once.
+func serialize(requests []*nl.NetlinkRequest) (out []byte) {
+	for _, r := range requests {
+		out = append(out, r.Serialize()...)
+		for len(out)%unix.NLMSG_ALIGNTO != 0 {
+			out = append(out, 0)
+		}
+	}
+	return out
 }
 
 // deleteForCertain removes a link that may be gone already, and waits for all that the kernel waits for.

@@ -432,7 +432,10 @@ func (n *Network) deleteBridge(links *link.Handle) error {
 	if !link.OwnBridge(have, link.BridgeSpec{Alias: link.OwnerAlias(n.id), MAC: n.mac()}) {
 		return nil
 	}
-	return links.DeleteIndex(have.Index)
+	n.mu.Lock()
+	addresses := n.spec.Addresses
+	n.mu.Unlock()
+	return links.DeleteBridge(have.Index, addresses)
 }
 
 func (n *Network) isStarted() bool {
