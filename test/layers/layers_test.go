@@ -70,7 +70,7 @@ var layers = []layer{
 	{packages: []string{"internal/link/rtnl"}, imports: []string{"resource", "internal/hostnews", "internal/netns", "internal/processors", "internal/sockfilter", "internal/subscription"}},
 	{packages: []string{"internal/link/routing"}, imports: []string{"resource", "internal/link/rtnl"}},
 	{packages: []string{"internal/link/inspect"}, imports: []string{"resource", "internal/netns", "internal/subscription", "internal/link/rtnl"}, tests: []string{"internal/link"}},
-	{packages: []string{"internal/link"}, imports: []string{"resource", "internal/netns", "internal/link/inspect", "internal/link/routing", "internal/link/rtnl", "internal/link/sysctl", "internal/link/tuntap"}, tests: []string{"internal/hostnews", "internal/macaddress"}},
+	{packages: []string{"internal/link"}, imports: []string{"resource", "internal/netns", "internal/link/inspect", "internal/link/routing", "internal/link/rtnl", "internal/link/sysctl", "internal/link/tuntap"}, tests: []string{"internal/subscription", "internal/hostnews", "internal/macaddress"}},
 	{packages: []string{"internal/link/overlaps"}, imports: []string{"internal/hostnews", "internal/netns", "internal/link", "internal/link/inspect", "internal/link/rtnl"}, tests: []string{"resource"}},
 	{packages: []string{"internal/hostinterface"}, imports: []string{"resource", "internal/netns", "internal/link", "internal/link/overlaps"}},
 	{packages: []string{"internal/link/rate"}, imports: []string{"resource", "internal/macaddress", "internal/netns", "internal/revert", "internal/link/rtnl"}, tests: []string{"internal/link"}},
