@@ -98,7 +98,7 @@ func run(p Plugin, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	trimmer := footprint.New()
+	trimmer := footprint.New(footprint.OfMany)
 	defer trimmer.Close()
 	server := rpc.NewServer(rpc.ServerConfig{
 		Observe: trimmer.Observe,

@@ -198,7 +198,7 @@ func both(one, other func(string) func(string)) func(string) func(string) {
 
 // serve answers calls until ctx ends, then lets running ones finish.
 func (s *server) serve(ctx context.Context, listener net.Listener) error {
-	trimmer := footprint.New()
+	trimmer := footprint.New(footprint.OfOne)
 	defer trimmer.Close()
 	calls := rpc.NewServer(rpc.ServerConfig{
 		Register: s.register, AllowedUIDs: s.config.Settings.AllowedUIDs, Observe: both(trimmer.Observe, s.metrics.observer()),

@@ -17,9 +17,13 @@ import (
 	"time"
 )
 
-// quiet is how long a process has nothing to do until it gives memory back: who
-// calls again at once would only have to get it anew.
-const quiet = time.Second
+// How long a process has nothing to do until it gives memory back: who calls again at once
+// would only have to get it anew. There is a process for each network, which few call, and one
+// that all call.
+const (
+	OfMany = time.Second
+	OfOne  = 30 * time.Second
+)
 
 // idle is how long it has nothing to do until its program is unmapped: the call after
 // that takes twice the processor time, which who comes back within half a minute must not.
@@ -40,6 +44,7 @@ const (
 
 // Trimmer gives memory back when nothing has been observed for a while. Close ends it.
 type Trimmer struct {
+	quiet   time.Duration
 	timer   *time.Timer // nil: no garbage is collected
 	program *time.Timer // nil: it does nothing
 	trimmed atomic.Bool // since the last call
@@ -47,10 +52,11 @@ type Trimmer struct {
 	limit   int64 // of memory, as it was when the process began
 }
 
-// New returns a Trimmer, which looks upon its making as a call. Where GOGC says when
-// garbage is to be collected, the Trimmer does nothing.
-func New() *Trimmer {
-	t := &Trimmer{limit: debug.SetMemoryLimit(-1)}
+// New returns a Trimmer of a process that gives memory back when it has been quiet for so long,
+// which looks upon its making as a call. Where GOGC says when garbage is to be collected, the
+// Trimmer does nothing.
+func New(quiet time.Duration) *Trimmer {
+	t := &Trimmer{quiet: quiet, limit: debug.SetMemoryLimit(-1)}
 	if os.Getenv("GOGC") == "" {
 		t.timer = time.AfterFunc(quiet, t.trim)
 		t.program = time.AfterFunc(idle, unmapProgram)
@@ -82,7 +88,7 @@ func (t *Trimmer) Observe(string) (ended func(string)) {
 // restart has quiet begin anew.
 func (t *Trimmer) restart() {
 	if t.timer != nil {
-		t.timer.Reset(quiet)
+		t.timer.Reset(t.quiet)
 	}
 	t.program.Reset(idle)
 }

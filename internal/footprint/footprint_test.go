@@ -27,7 +27,7 @@ func TestTrim(t *testing.T) {
 	runtime.KeepAlive(work)
 	before := released()
 
-	trimmer := New()
+	trimmer := New(OfMany)
 	defer trimmer.Close()
 	if !trimmer.timer.Stop() {
 		t.Error("the beginning does not lead to anything")
@@ -90,7 +90,7 @@ func metric(name string) uint64 {
 // Who says when garbage is to be collected is not overruled.
 func TestCollectionIsSomebodyElses(t *testing.T) {
 	t.Setenv("GOGC", "off")
-	trimmer := New()
+	trimmer := New(OfMany)
 	defer trimmer.Close()
 	trimmer.Observe("call")("ok")
 	if trimmer.timer != nil || trimmer.program != nil {

@@ -46,7 +46,7 @@ func run(directory string) error {
 	if !ok {
 		return fmt.Errorf("socket: is %T", made)
 	}
-	trimmer := footprint.New()
+	trimmer := footprint.New(footprint.OfOne)
 	defer trimmer.Close()
 	return Serve(hostnews.Place{Directory: directory}, socket, func() { trimmer.Observe("") })
 }
