@@ -54,6 +54,13 @@ type NetworkChange struct {
 	DNS            *DNSConfiguration
 }
 
+// NetworkCheck is what a plugin finds when it compares what its network should have on the
+// host with what there is; one line for each fault.
+type NetworkCheck struct {
+	Faults   []string `json:"faults,omitempty"`   // that are there now
+	Repaired []string `json:"repaired,omitempty"` // that were there before a repair
+}
+
 // NetworkState is the state of a network as a user sees it.
 type NetworkState string
 

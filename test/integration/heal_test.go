@@ -4,10 +4,12 @@ package integration
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -44,6 +46,70 @@ func TestFlushHeals(t *testing.T) {
 		t.Errorf("the other's table:\n%s\nwant:\n%s", now, foreign)
 	}
 	h.patchbay("exec", "one", "ping", "-c", "1", "-W", "5", farIPv4)
+}
+
+// What others change on the host without anybody hearing of it is found when it is asked for,
+// and put right when that is wanted, while a connection goes on. What a plugin cannot put
+// right stays found.
+func TestNetworkCheck(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	h.patchbay("network", "create", "web")
+	h.must(h.command(h.ns, "ip", "link", "add", "spare", "type", "veth", "peer", "name", "spare-far"))
+	for _, end := range []string{"spare", "spare-far"} {
+		h.must(h.command(h.ns, "ip", "link", "set", end, "up"))
+	}
+	h.patchbay("network", "create", "lan", "--plugin", "macvlan", "--option", "parent=spare", "--subnet", "192.168.7.0/24")
+	h.patchbay("network", "create", "user", "--plugin", "usermode")
+	h.patchbay("run", "-d", "--name", "one", "--network", "web", "box", "sleep", "1000")
+	type checked struct {
+		Network          string
+		Faults, Repaired []string
+		Unchecked        string
+	}
+	check := func(want int, args ...string) (all []checked) {
+		t.Helper()
+		r := h.try(append([]string{"network", "check", "--format", "json"}, args...)...)
+		if r.code != want {
+			t.Errorf("network check %q: %v, want the exit code %d", args, r, want)
+		}
+		if err := json.Unmarshal([]byte(r.stdout), &all); err != nil {
+			t.Fatalf("network check %q: %v: %v", args, r, err)
+		}
+		return all
+	}
+	for _, n := range check(0) {
+		if len(n.Faults)+len(n.Repaired) > 0 || (n.Unchecked != "") != (n.Network == "user") {
+			t.Errorf("at first: %+v", n)
+		}
+	}
+	bridge := "pb-" + h.network("web").ID[:12]
+	gateway := h.network("web").Status.IPv4Gateway.String()
+	h.must(h.command(h.ns, "ip", "address", "flush", "dev", bridge))
+	h.must(h.command(h.ns, "sysctl", "-w", "net.ipv4.ip_forward=0"))
+	broken := check(1, "web")[0].Faults
+	if text := strings.Join(broken, "\n"); !strings.Contains(text, "lacks address "+gateway) || !strings.Contains(text, "ip_forward") {
+		t.Errorf("faults %q", broken)
+	}
+	if again := check(1, "web")[0].Faults; !slices.Equal(again, broken) {
+		t.Errorf("looking has changed something: %q, before %q", again, broken)
+	}
+	now := check(0, "web", "--repair")[0]
+	if !slices.Equal(now.Repaired, broken) || len(now.Faults) > 0 {
+		t.Errorf("repaired: %+v, want %q", now, broken)
+	}
+	check(0, "web")
+	h.patchbay("exec", "one", "ping", "-c", "1", "-W", "5", farIPv4)
+
+	h.must(h.command(h.ns, "ip", "link", "delete", "spare"))
+	if now := check(1, "lan")[0]; len(now.Faults) != 1 || !strings.Contains(now.Faults[0], "spare") {
+		t.Errorf("a parent that is gone: %+v", now)
+	}
+	for _, args := range [][]string{{"user"}, {"nope"}} {
+		if r := h.try(append([]string{"network", "check"}, args...)...); r.code != 1 || !strings.Contains(r.stderr, args[0]) {
+			t.Errorf("network check %q: %v, want an error that names it", args, r)
+		}
+	}
 }
 
 // subscriptions counts the sockets that the kernel goes through for each change of links,

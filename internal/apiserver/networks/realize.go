@@ -80,12 +80,15 @@ func (n *network) realize(ctx context.Context, p *helper.Process) error {
 }
 
 func (n *network) begin(ctx context.Context, p *helper.Process, extent addressing.Extent) (resource.NetworkStatus, error) {
-	r := n.stored()
-	request := &pluginv1.StartRequest{Configuration: n.service.ledger.Configuration(r, extent), Remembered: n.service.memory.Of(n.id)}
+	return n.plugin.Start(ctx, p, n.startRequest(extent))
+}
+
+func (n *network) startRequest(extent addressing.Extent) *pluginv1.StartRequest {
+	request := &pluginv1.StartRequest{Configuration: n.service.ledger.Configuration(n.stored(), extent), Remembered: n.service.memory.Of(n.id)}
 	for _, reservation := range n.service.users.Reservations(n.id) {
 		request.Reservations = append(request.Reservations, pluginwire.ReservationToProto(reservation))
 	}
-	return n.plugin.Start(ctx, p, request)
+	return request
 }
 
 // pin checks what the plugin made against what it was asked for and against

@@ -22,6 +22,7 @@ type Networks interface {
 	Update(ctx context.Context, name string, change resource.NetworkChange) (resource.Network, error)
 	Delete(ctx context.Context, name string) error
 	Prune(ctx context.Context) ([]string, error)
+	Check(ctx context.Context, name string, repair bool) (resource.NetworkCheck, error)
 }
 
 type networkHarness struct {
@@ -89,4 +90,12 @@ func (h *networkHarness) Delete(ctx context.Context, r *apiserverv1.NetworkServi
 func (h *networkHarness) Prune(ctx context.Context, _ *apiserverv1.NetworkServicePruneRequest) (*apiserverv1.NetworkServicePruneResponse, error) {
 	deleted, err := h.service.Prune(ctx)
 	return &apiserverv1.NetworkServicePruneResponse{Deleted: deleted}, err
+}
+
+func (h *networkHarness) Check(ctx context.Context, r *apiserverv1.NetworkServiceCheckRequest) (*apiserverv1.NetworkServiceCheckResponse, error) {
+	found, err := h.service.Check(ctx, r.GetName(), r.GetRepair())
+	if err != nil {
+		return nil, err
+	}
+	return &apiserverv1.NetworkServiceCheckResponse{Faults: found.Faults, Repaired: found.Repaired}, nil
 }

@@ -28,6 +28,7 @@ func New(f *frame.Frame) *cobra.Command {
 		frame.Maker{Name: "list", Make: newNetworkList},
 		frame.Maker{Name: "inspect", Make: newNetworkInspect},
 		frame.Maker{Name: "explain", Make: newNetworkExplain},
+		frame.Maker{Name: "check", Make: newNetworkCheck},
 		frame.Maker{Name: "export", Make: newNetworkExport},
 		frame.Maker{Name: "import", Make: newNetworkImport},
 		frame.Maker{Name: "connect", Make: newNetworkConnect},

@@ -1210,3 +1210,107 @@ func (x *NetworkServicePruneResponse) Decode(d *message.Decoder) {
 		}
 	}
 }
+
+type NetworkServiceCheckRequest struct {
+	Name   string
+	Repair bool
+}
+
+// MessageName implements message.Message.
+func (*NetworkServiceCheckRequest) MessageName() string {
+	return "patchbay.apiserver.v1.NetworkServiceCheckRequest"
+}
+
+// Reset implements message.Message.
+func (x *NetworkServiceCheckRequest) Reset() { *x = NetworkServiceCheckRequest{} }
+
+func (x *NetworkServiceCheckRequest) GetName() (v string) {
+	if x != nil {
+		v = x.Name
+	}
+	return v
+}
+
+func (x *NetworkServiceCheckRequest) GetRepair() (v bool) {
+	if x != nil {
+		v = x.Repair
+	}
+	return v
+}
+
+// Encode implements message.Message.
+func (x *NetworkServiceCheckRequest) Encode(e *message.Encoder) {
+	if x == nil {
+		return
+	}
+	if x.Name != "" {
+		e.String(1, x.Name)
+	}
+	if x.Repair {
+		e.Bool(2, x.Repair)
+	}
+}
+
+// Decode implements message.Message.
+func (x *NetworkServiceCheckRequest) Decode(d *message.Decoder) {
+	for d.Next() {
+		switch d.Field() {
+		case 1:
+			d.String(&x.Name)
+		case 2:
+			d.Bool(&x.Repair)
+		default:
+			d.Skip()
+		}
+	}
+}
+
+type NetworkServiceCheckResponse struct {
+	Faults   []string // what is wrong, one line each; empty: all is as it should be
+	Repaired []string // what was wrong before the repair, and is not any more
+}
+
+// MessageName implements message.Message.
+func (*NetworkServiceCheckResponse) MessageName() string {
+	return "patchbay.apiserver.v1.NetworkServiceCheckResponse"
+}
+
+// Reset implements message.Message.
+func (x *NetworkServiceCheckResponse) Reset() { *x = NetworkServiceCheckResponse{} }
+
+func (x *NetworkServiceCheckResponse) GetFaults() (v []string) {
+	if x != nil {
+		v = x.Faults
+	}
+	return v
+}
+
+func (x *NetworkServiceCheckResponse) GetRepaired() (v []string) {
+	if x != nil {
+		v = x.Repaired
+	}
+	return v
+}
+
+// Encode implements message.Message.
+func (x *NetworkServiceCheckResponse) Encode(e *message.Encoder) {
+	if x == nil {
+		return
+	}
+	e.Strings(1, x.Faults)
+	e.Strings(2, x.Repaired)
+}
+
+// Decode implements message.Message.
+func (x *NetworkServiceCheckResponse) Decode(d *message.Decoder) {
+	for d.Next() {
+		switch d.Field() {
+		case 1:
+			d.Strings(&x.Faults)
+		case 2:
+			d.Strings(&x.Repaired)
+		default:
+			d.Skip()
+		}
+	}
+}

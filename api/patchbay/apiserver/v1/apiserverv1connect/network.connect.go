@@ -36,6 +36,8 @@ const (
 	NetworkServiceDeleteProcedure = "/patchbay.apiserver.v1.NetworkService/Delete"
 	// NetworkServicePruneProcedure is the procedure name of the NetworkService's Prune RPC.
 	NetworkServicePruneProcedure = "/patchbay.apiserver.v1.NetworkService/Prune"
+	// NetworkServiceCheckProcedure is the procedure name of the NetworkService's Check RPC.
+	NetworkServiceCheckProcedure = "/patchbay.apiserver.v1.NetworkService/Check"
 )
 
 var (
@@ -81,6 +83,13 @@ var (
 			Procedure:  NetworkServicePruneProcedure,
 		}
 	})
+	networkServiceCheckSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_patchbay_apiserver_v1_network_proto.Services().ByName("NetworkService").Methods().ByName("Check"),
+			Procedure:  NetworkServiceCheckProcedure,
+		}
+	})
 )
 
 // NetworkServiceClient is a client for the patchbay.apiserver.v1.NetworkService service.
@@ -98,6 +107,10 @@ type NetworkServiceClient interface {
 	Delete(context.Context, *v1.NetworkServiceDeleteRequest) (*v1.NetworkServiceDeleteResponse, error)
 	// Prune deletes all networks that no container is configured for.
 	Prune(context.Context, *v1.NetworkServicePruneRequest) (*v1.NetworkServicePruneResponse, error)
+	// Check has the plugin of a network compare what should be on the host with what
+	// is, and put right what it can if that is asked for. Attachments stay as they are.
+	// A plugin that cannot compare them is UNIMPLEMENTED.
+	Check(context.Context, *v1.NetworkServiceCheckRequest) (*v1.NetworkServiceCheckResponse, error)
 }
 
 // NewNetworkServiceClient constructs a client for the patchbay.apiserver.v1.NetworkService service.
@@ -121,6 +134,10 @@ type NetworkServiceHandler interface {
 	Delete(context.Context, *v1.NetworkServiceDeleteRequest) (*v1.NetworkServiceDeleteResponse, error)
 	// Prune deletes all networks that no container is configured for.
 	Prune(context.Context, *v1.NetworkServicePruneRequest) (*v1.NetworkServicePruneResponse, error)
+	// Check has the plugin of a network compare what should be on the host with what
+	// is, and put right what it can if that is asked for. Attachments stay as they are.
+	// A plugin that cannot compare them is UNIMPLEMENTED.
+	Check(context.Context, *v1.NetworkServiceCheckRequest) (*v1.NetworkServiceCheckResponse, error)
 }
 
 // RegisterNetworkServiceHandler registers svc as the patchbay.apiserver.v1.NetworkService
@@ -134,6 +151,7 @@ func RegisterNetworkServiceHandler(server *connect.Server, svc NetworkServiceHan
 		connect.Method{Spec: networkServiceUpdateSpec(), Handler: adapter.update},
 		connect.Method{Spec: networkServiceDeleteSpec(), Handler: adapter.delete},
 		connect.Method{Spec: networkServicePruneSpec(), Handler: adapter.prune},
+		connect.Method{Spec: networkServiceCheckSpec(), Handler: adapter.check},
 	)
 }
 
@@ -162,6 +180,10 @@ func (UnimplementedNetworkServiceHandler) Delete(context.Context, *v1.NetworkSer
 
 func (UnimplementedNetworkServiceHandler) Prune(context.Context, *v1.NetworkServicePruneRequest) (*v1.NetworkServicePruneResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.NetworkService.Prune is not implemented")
+}
+
+func (UnimplementedNetworkServiceHandler) Check(context.Context, *v1.NetworkServiceCheckRequest) (*v1.NetworkServiceCheckResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "patchbay.apiserver.v1.NetworkService.Check is not implemented")
 }
 
 type networkServiceClient struct {
@@ -211,6 +233,14 @@ func (c *networkServiceClient) Delete(ctx context.Context, req *v1.NetworkServic
 func (c *networkServiceClient) Prune(ctx context.Context, req *v1.NetworkServicePruneRequest) (*v1.NetworkServicePruneResponse, error) {
 	var res v1.NetworkServicePruneResponse
 	if err := c.client.CallUnary(ctx, networkServicePruneSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *networkServiceClient) Check(ctx context.Context, req *v1.NetworkServiceCheckRequest) (*v1.NetworkServiceCheckResponse, error) {
+	var res v1.NetworkServiceCheckResponse
+	if err := c.client.CallUnary(ctx, networkServiceCheckSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -284,6 +314,18 @@ func (h networkServiceHandler) prune(ctx context.Context, _ connect.Spec, stream
 		return err
 	}
 	res, err := h.svc.Prune(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h networkServiceHandler) check(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.NetworkServiceCheckRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Check(ctx, &req)
 	if err != nil {
 		return err
 	}
