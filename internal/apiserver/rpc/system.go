@@ -17,7 +17,9 @@ import (
 
 // System is the system service.
 type System interface {
+	// Info is without the checks, for which it takes others to answer.
 	Info(ctx context.Context) resource.SystemInfo
+	Checks(ctx context.Context) []resource.HostCheck
 	// Shutdown returns what went wrong, one line each.
 	Shutdown(ctx context.Context, stopTimeout time.Duration) []string
 	SetKernel(ctx context.Context, image, modules string) (resource.Kernel, error)
@@ -42,8 +44,12 @@ func NewSystem(s System, t Traces) apiserverv1connect.SystemServiceHandler {
 	return &systemHarness{service: s, traces: t}
 }
 
-func (h *systemHarness) Info(ctx context.Context, _ *apiserverv1.InfoRequest) (*apiserverv1.InfoResponse, error) {
-	return apiwire.SystemInfoToProto(h.service.Info(ctx)), nil
+func (h *systemHarness) Info(ctx context.Context, r *apiserverv1.InfoRequest) (*apiserverv1.InfoResponse, error) {
+	info := h.service.Info(ctx)
+	if !r.GetWithoutChecks() {
+		info.Checks = h.service.Checks(ctx)
+	}
+	return apiwire.SystemInfoToProto(info), nil
 }
 
 func (h *systemHarness) Shutdown(ctx context.Context, r *apiserverv1.ShutdownRequest) (*apiserverv1.ShutdownResponse, error) {

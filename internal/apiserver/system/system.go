@@ -95,7 +95,7 @@ func New(c Config) *Service {
 	return s
 }
 
-// Info describes the server and the host. What cannot be found out is left out.
+// Info describes the server and the host, without the checks. What cannot be found out is left out.
 func (s *Service) Info(ctx context.Context) resource.SystemInfo {
 	c := s.config
 	running, stopped := c.Containers.Count()
@@ -120,9 +120,14 @@ func (s *Service) Info(ctx context.Context) resource.SystemInfo {
 		ContainersStopped:    stopped,
 		Networks:             c.Networks.Count(),
 		Images:               len(images),
-		Checks: slices.Concat(s.checks.of(ctx, c.Plugins, s.runtimeEnvironment()),
-			silentPlugins(c.Networks.List(ctx)), silentRuntimes(ctx, c.Containers)),
 	}
+}
+
+// Checks says what the host has and lacks for each runtime, and who does not answer: runtimes,
+// networks and containers are asked.
+func (s *Service) Checks(ctx context.Context) []resource.HostCheck {
+	c := s.config
+	return slices.Concat(s.checks.of(ctx, c.Plugins, s.runtimeEnvironment()), silentPlugins(c.Networks.List(ctx)), silentRuntimes(ctx, c.Containers))
 }
 
 // Shutdown stops all containers, then takes all networks off the host, then ends

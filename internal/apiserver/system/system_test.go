@@ -110,7 +110,6 @@ func TestInfo(t *testing.T) {
 	t.Parallel()
 	binary, runs := script(t, `{"checks":[{"name":"oci runtime","ok":true,"detail":"crun"}]}`)
 	s := service(&world{binary: binary})
-	s.Info(t.Context())
 	got := s.Info(t.Context())
 	if got.ContainersRunning != 2 || got.ContainersStopped != 3 || got.Images != 4 || got.Networks != 5 || got.PID != os.Getpid() ||
 		got.Kernel == "" || got.MemoryBytes <= 0 || got.Processors <= 0 || got.DefaultNetworkPlugin != "bridge" || got.DefaultRuntime != "oci" {
@@ -122,7 +121,8 @@ func TestInfo(t *testing.T) {
 		{Name: "network b", Detail: `its plugin does not answer (process 7): "patchbay plugin restart --network b" starts it anew`},
 		{Name: "container d", Detail: `its runtime helper does not answer (process 8): "patchbay kill d" ends both`},
 	}
-	if diff := cmp.Diff(want, got.Checks); diff != "" {
+	s.Checks(t.Context())
+	if diff := cmp.Diff(want, s.Checks(t.Context())); diff != "" {
 		t.Errorf("checks (-want +got):\n%s", diff)
 	}
 	if runs() != 1 {
@@ -134,8 +134,8 @@ func TestFailedCheckIsAskedAgain(t *testing.T) {
 	t.Parallel()
 	binary, runs := script(t, `{"checks":[{"name":"oci runtime","ok":false,"detail":"install crun"}]}`)
 	s := service(&world{binary: binary})
-	s.Info(t.Context())
-	s.Info(t.Context())
+	s.Checks(t.Context())
+	s.Checks(t.Context())
 	if runs() != 2 {
 		t.Errorf("the runtime was asked %d times, want twice", runs())
 	}
@@ -145,7 +145,7 @@ func TestCheckThatMakesNoSense(t *testing.T) {
 	t.Parallel()
 	binary, _ := script(t, "what?")
 	for _, b := range []string{binary, "/no/such/runtime"} {
-		checks := service(&world{binary: b}).Info(t.Context()).Checks
+		checks := service(&world{binary: b}).Checks(t.Context())
 		if last := checks[len(checks)-3]; last.Name != "runtime oci" || last.OK || last.Detail == "" {
 			t.Errorf("%s: %+v, want a fault of runtime oci", b, last)
 		}

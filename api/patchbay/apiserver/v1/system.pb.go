@@ -604,6 +604,8 @@ func (x *Span) Decode(d *message.Decoder) {
 }
 
 type InfoRequest struct {
+	// Leave out the checks, for which runtimes and all networks and containers are asked.
+	WithoutChecks bool
 }
 
 // MessageName implements message.Message.
@@ -612,14 +614,32 @@ func (*InfoRequest) MessageName() string { return "patchbay.apiserver.v1.InfoReq
 // Reset implements message.Message.
 func (x *InfoRequest) Reset() { *x = InfoRequest{} }
 
+func (x *InfoRequest) GetWithoutChecks() (v bool) {
+	if x != nil {
+		v = x.WithoutChecks
+	}
+	return v
+}
+
 // Encode implements message.Message.
 func (x *InfoRequest) Encode(e *message.Encoder) {
+	if x == nil {
+		return
+	}
+	if x.WithoutChecks {
+		e.Bool(1, x.WithoutChecks)
+	}
 }
 
 // Decode implements message.Message.
 func (x *InfoRequest) Decode(d *message.Decoder) {
 	for d.Next() {
-		d.Skip()
+		switch d.Field() {
+		case 1:
+			d.Bool(&x.WithoutChecks)
+		default:
+			d.Skip()
+		}
 	}
 }
 
