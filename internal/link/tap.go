@@ -13,12 +13,9 @@ import (
 	"patchbay.dev/patchbay/internal/link/tuntap"
 )
 
-// Rename gives an interface that is down another name and an MTU (0: it keeps its own).
-func (h *Handle) Rename(name, to string, mtu int) error {
-	index, err := h.Index(name)
-	if err != nil {
-		return err
-	}
+// Rename gives the interface with that index, which is down, another name and an MTU (0: it
+// keeps its own).
+func (h *Handle) Rename(index int, to string, mtu int) error {
 	req := rtnl.Request(unix.RTM_SETLINK, 0)
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	msg.Index = int32(index)
@@ -28,7 +25,7 @@ func (h *Handle) Rename(name, to string, mtu int) error {
 		req.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(mtu))))
 	}
 	if err := h.raw.Do(req); err != nil {
-		return fmt.Errorf("interface %s: name it %s: %w", name, to, err)
+		return fmt.Errorf("interface %d: name it %s: %w", index, to, rtnl.KindOf(err))
 	}
 	return nil
 }

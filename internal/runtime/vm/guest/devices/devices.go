@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -23,13 +24,26 @@ func Disk(ctx context.Context, serial string) (string, error) {
 	return filepath.Join("/dev", name), nil
 }
 
-// Network returns the name of the network device with a MAC address, when it is there.
-func Network(ctx context.Context, mac string) (string, error) {
-	name, err := await(ctx, func() (string, error) { return byAttribute("/sys/class/net/*/address", mac) })
+// Network returns the index of the network device with a MAC address, when it is there.
+// Its name may not find it yet: sysfs has a device, and the kernel announces it, before
+// it is in the table of names (register_netdevice in net/core/dev.c). A request by its index
+// waits for that.
+func Network(ctx context.Context, mac string) (int, error) {
+	found, err := await(ctx, func() (string, error) {
+		name, err := byAttribute("/sys/class/net/*/address", mac)
+		if err != nil || name == "" {
+			return "", err
+		}
+		index, err := os.ReadFile(filepath.Join("/sys/class/net", name, "ifindex"))
+		if err != nil {
+			return "", nil //nolint:nilerr // it has another name now, or is gone
+		}
+		return strings.TrimSpace(string(index)), nil
+	})
 	if err != nil {
-		return "", fmt.Errorf("network device %s: %w", mac, err)
+		return 0, fmt.Errorf("network device %s: %w", mac, err)
 	}
-	return name, nil
+	return strconv.Atoi(found)
 }
 
 // await returns what find finds. While it finds nothing it waits for the
