@@ -25,7 +25,7 @@ func TestMicroVM(t *testing.T) {
 	h.patchbay("network", "create", "web")
 	h.patchbay("network", "create", "user", "--plugin", "usermode")
 	h.patchbay("run", "-d", "--name", "near", "--network", "web", "--network", "user", "box", "sleep", "1000")
-	h.patchbay("run", "-d", "--runtime", "vm", "--name", "vm", "--network", "web,rate-in=700mbit", "--network", "user,ifname=back", "-p", "7000",
+	h.patchbay("run", "-d", "--runtime", "vm", "--name", "vm", "--network", "web,rate-in=700mbit,ifname=eth1", "--network", "user,ifname=eth0", "-p", "7000",
 		"-v", filepath.Join(h.dir, "shared")+":/srv", "box", "sleep", "1000")
 
 	m := h.container("vm").Status.Machine

@@ -89,10 +89,27 @@ func loopbackUp() error {
 	return h.LoopbackUp()
 }
 
-// adopt gives the network device with a planned MAC address its name.
+// spareName is the pattern of names that the kernel gives to devices which have nobody's
+// name (dev_alloc_name in net/core/dev.c).
+const spareName = "new%d"
+
+// adopt gives the network device with a planned MAC address its name. Of several that the
+// machine began with another one may have that name from the kernel: it is down, and makes
+// room until it is adopted itself.
 func adopt(ctx context.Context, h *link.Handle, i sandbox.Interface) error {
 	device, err := devices.Network(ctx, string(i.MAC))
 	if err != nil {
+		return err
+	}
+	taken := h.Rename(device, i.Name, i.MTU)
+	if !errdefs.IsAlreadyExists(taken) {
+		return taken
+	}
+	holder, err := h.Interface(i.Name)
+	if err != nil || holder.Up {
+		return taken
+	}
+	if err := h.Rename(holder.Index, spareName, 0); err != nil {
 		return err
 	}
 	return h.Rename(device, i.Name, i.MTU)
