@@ -22,7 +22,14 @@ import (
 
 // An interface that is born in a prepared namespace has the settings of one that is given them,
 // also those that it gets where there are several, and what is no longer the kernel's default stays.
+// It announces nothing, unless neighbours may know its addresses with another MAC address.
 func TestBornInterfacesHaveTheirSettings(t *testing.T) {
+	t.Parallel()
+	t.Run("familiar", func(t *testing.T) { testBorn(t, true, "0") })
+	t.Run("strange", func(t *testing.T) { testBorn(t, false, "1") })
+}
+
+func testBorn(t *testing.T, familiar bool, announces string) {
 	t.Parallel()
 	host, sandbox := netnstest.New(t), netnstest.New(t)
 	netnstest.Bridge(t, host, "br0", "10.9.0.1/24")
@@ -45,13 +52,13 @@ func TestBornInterfacesHaveTheirSettings(t *testing.T) {
 	address := netip.MustParsePrefix("10.9.0.2/24")
 	own := []resource.Route{{Destination: address.Masked()}}
 	err := within.Rewire(
-		[]link.Configuration{{Interface: "eth0", Addresses: []netip.Prefix{address}, Born: true}},
+		[]link.Configuration{{Interface: "eth0", Addresses: []netip.Prefix{address}, Born: true, Familiar: familiar}},
 		[]routing.Change{{Interface: "eth0", To: routing.Routing{Addresses: []netip.Prefix{address}, Own: own}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for key, want := range map[string]string{
-		"ipv4/conf/eth0/arp_notify": "1", "ipv6/conf/eth0/ndisc_notify": "1", "ipv6/conf/eth0/accept_ra": "0", "ipv6/conf/eth0/disable_ipv6": "0",
+		"ipv4/conf/eth0/arp_notify": announces, "ipv6/conf/eth0/ndisc_notify": announces, "ipv6/conf/eth0/accept_ra": "0", "ipv6/conf/eth0/disable_ipv6": "0",
 		"ipv4/conf/eth0/arp_ignore": "1", "ipv4/conf/eth0/arp_announce": "1",
 	} {
 		if got := setting(key); got != want {

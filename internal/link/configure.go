@@ -26,12 +26,12 @@ type Configuration struct {
 	// Familiar says that no neighbour knows the addresses with another MAC address.
 	Familiar bool
 	// Born says that the interface was made in its namespace, which sysctl.PrepareNamespace has
-	// prepared: it has the settings of a sandbox's interfaces.
+	// prepared: it has the settings of a sandbox's interfaces, but for those of one that announces.
 	Born bool
 }
 
 // ready reports whether the interface has all its settings.
-func (c Configuration) ready() bool { return c.Born && len(c.Sysctls) == 0 }
+func (c Configuration) ready() bool { return c.Born && c.Familiar && len(c.Sysctls) == 0 }
 
 // Configure sets an interface up and gives it addresses and routes: Rewire for one.
 func (h *Handle) Configure(name string, addresses []netip.Prefix, routes []resource.Route, sysctls ...sysctl.Interface) error {
@@ -100,7 +100,7 @@ func (h *Handle) prepare(added []Configuration, changes []routing.Change) (map[s
 	left := map[string]map[int]uint32{}
 	err := h.Inside(func() error {
 		for _, c := range unready {
-			if err := sysctl.Prepare(c.Interface, c.Sysctls); err != nil {
+			if err := sysctl.Prepare(c.Interface, !c.Familiar, c.Sysctls); err != nil {
 				return err
 			}
 		}

@@ -328,6 +328,13 @@ func TestStartIsNotHeard(t *testing.T) {
 		t.Helper()
 		h.runAsleep("--name", name, "--network", network)
 		a := h.attachment(name, "lan")
+		// The kernel would tell all of a link-local address that has no duplicate.
+		eventually(t, settle, func() error {
+			if all := h.ip(h.namespaceOf(name), "-6 address show dev eth0 scope link"); !strings.Contains(all, "fe80:") || strings.Contains(all, "tentative") {
+				return fmt.Errorf("link-local address of %s: %s", name, all)
+			}
+			return nil
+		})
 		for _, prefix := range addressesOf(t, a) {
 			h.mustPing("bystander", prefix.Addr())
 		}

@@ -32,8 +32,8 @@ func TestMicroVM(t *testing.T) {
 	if m == nil || m.Type != resource.MachineMicroVM || m.Template || m.Accelerator != resource.AcceleratorTCG {
 		t.Errorf("machine %+v", m)
 	}
-	if got := h.patchbay("exec", "vm", "sh", "-c", "ls /sys/bus/pci/devices /sys/class/net; cat /srv/file; echo of the guest >/srv/made"); got != "/sys/class/net:\nback\neth0\nlo\nof the host" &&
-		got != "/sys/bus/pci/devices:\n\n/sys/class/net:\nback\neth0\nlo\nof the host" {
+	if got := h.patchbay("exec", "vm", "sh", "-c", "ls /sys/bus/pci/devices /sys/class/net; cat /srv/file; echo of the guest >/srv/made"); got != "/sys/class/net:\neth0\neth1\nlo\nof the host" &&
+		got != "/sys/bus/pci/devices:\n\n/sys/class/net:\neth0\neth1\nlo\nof the host" {
 		t.Errorf("in the guest: %q", got)
 	}
 	if got := read(t, filepath.Join(h.dir, "shared/made")); got != "of the guest\n" {

@@ -80,23 +80,30 @@ func WithoutIPv6(name string) (bool, error) {
 	return err == nil, err
 }
 
+type setting struct{ family, key, value string }
+
 // sandbox are the settings of an interface whose addresses and routes are all
-// given: it tells its neighbours when the MAC address that belongs to them may
-// have changed, has IPv6 whatever the host's default is, and listens to no
+// given: it has IPv6 whatever the host's default is, and listens to no
 // router, which could add routes.
-var sandbox = []struct{ family, key, value string }{
-	{"ipv4", "arp_notify", "1"},
-	{"ipv6", "ndisc_notify", "1"},
+var sandbox = []setting{
 	{"ipv6", "disable_ipv6", "0"},
 	{"ipv6", "accept_ra", "0"},
 }
 
+// announcing are those of one that tells its neighbours when the MAC address that belongs to
+// its addresses may have changed. The kernel then tells all of its link-local address too,
+// when it has looked for duplicates of it, a second or two after the interface is up.
+var announcing = []setting{
+	{"ipv4", "arp_notify", "1"},
+	{"ipv6", "ndisc_notify", "1"},
+}
+
 // PrepareNamespace makes the settings of a sandbox's interfaces what interfaces are born
 // with, so that Prepare finds them right.
-func PrepareNamespace() error { return prepare("default") }
+func PrepareNamespace() error { return prepare("default", sandbox) }
 
-func prepare(name string) error {
-	for _, s := range sandbox {
+func prepare(name string, settings []setting) error {
+	for _, s := range settings {
 		err := Set(filepath.Join(s.family, "conf", name, s.key), s.value)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EROFS) {
 			return err
@@ -105,11 +112,15 @@ func prepare(name string) error {
 	return nil
 }
 
-// Prepare applies the settings of a sandbox's interface, then those that
-// somebody asked for. Where /proc/sys is read-only, the kernel's defaults
-// have to do for the former.
-func Prepare(name string, asked []Interface) error {
-	if err := prepare(name); err != nil {
+// Prepare applies the settings of a sandbox's interface, which announces its addresses or
+// does not, then those that somebody asked for. Where /proc/sys is read-only, the kernel's
+// defaults have to do for the former.
+func Prepare(name string, announces bool, asked []Interface) error {
+	settings := sandbox
+	if announces {
+		settings = slices.Concat(sandbox, announcing)
+	}
+	if err := prepare(name, settings); err != nil {
 		return err
 	}
 	var faults []error
