@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"patchbay.dev/patchbay/internal/cli"
+	_ "patchbay.dev/patchbay/internal/stack/first" // its stack, before what follows is initialized
 	"patchbay.dev/patchbay/internal/timerslack"
 )
 

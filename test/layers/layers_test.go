@@ -39,7 +39,7 @@ var layers = []layer{
 	{packages: []string{"resource"}, imports: []string{"internal/random"}, thirdParty: []string{"github.com/containerd/errdefs"}},
 	{packages: []string{"internal/macaddress"}, imports: []string{"resource"}, apart: true},
 	{packages: []string{"resource/event"}, imports: []string{"resource"}, thirdParty: []string{"github.com/containerd/errdefs"}},
-	{packages: []string{"internal/version", "internal/backoff", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile", "internal/footprint", "internal/timerslack", "internal/stack", "internal/processors"}, apart: true},
+	{packages: []string{"internal/version", "internal/backoff", "internal/keyed", "internal/revert", "internal/atomicfile", "internal/layout", "internal/tomlfile", "internal/footprint", "internal/timerslack", "internal/stack", "internal/stack/first", "internal/processors"}, apart: true},
 	{packages: []string{"internal/trace"}, imports: []string{"internal/random"}, apart: true},
 
 	{packages: []string{"internal/trace/collect"}, imports: []string{"internal/trace"}},
@@ -166,7 +166,7 @@ var layers = []layer{
 	{packages: []string{"internal/cli/..."}, imports: with(basics, contract, []string{"internal/netimport", "internal/stdio", "internal/treecopy/...", "internal/trace/collect"})},
 
 	// Programs: each only wires.
-	{packages: []string{"cmd/patchbay"}, imports: []string{"internal/cli", "internal/version", "internal/timerslack"}},
+	{packages: []string{"cmd/patchbay"}, imports: []string{"internal/cli", "internal/version", "internal/stack/first", "internal/timerslack"}},
 	{packages: []string{"cmd/patchbayd"}, imports: with(basics, []string{"internal/apiserver/...", "internal/config", "internal/rpc", "internal/store", "internal/wire"})},
 	{packages: []string{"cmd/patchbay-network-bridge"}, imports: []string{"networkplugin", "internal/hostnews/listener", "internal/plugins/bridge", "internal/version"}},
 	{packages: []string{"cmd/patchbay-network-macvlan"}, imports: []string{"networkplugin", "internal/plugins/macvlan", "internal/version"}},
