@@ -13,11 +13,47 @@ enter_host() {
 	[ -n "${PATCHBAY_INSIDE:-}" ] || PATCHBAY_INSIDE=1 exec unshare --net -- "$0" "$@"
 }
 
+# swept re-runs the calling script and takes away what that leaves however it ends, by a signal or
+# in the middle: its processes, the control groups of its containers and $work. The script has to be
+# process 1 of its own (own_processes), so that all it has started ends with it, mounts too.
+swept() {
+	[ -z "${PATCHBAY_WORK:-}" ] || return 0
+	export PATCHBAY_WORK
+	PATCHBAY_WORK=$(mktemp -d /tmp/pb.XXXXXX)
+	"$0" "$@" &
+	inner=$!
+	trap sweep EXIT
+	trap 'exit 143' INT TERM HUP
+	wait "$inner"
+	exit
+}
+
+sweep() {
+	code=$?
+	trap - EXIT
+	trap '' INT TERM HUP # one that comes to the whole group comes twice
+	set +e
+	kill -KILL "$inner" 2>/dev/null
+	wait "$inner" 2>/dev/null
+	# The namespace ends behind its first process; a group that still has one cannot be removed.
+	local place tries
+	find "$PATCHBAY_WORK" -mindepth 3 -maxdepth 4 -path '*/containers/*' -prune -printf '%f\n' 2>/dev/null | while read -r id; do
+		for place in /sys/fs/cgroup/patchbay-"$id" /sys/fs/cgroup/*/patchbay-"$id"; do
+			for ((tries = 0; tries < 50; tries++)); do
+				[ -d "$place" ] && ! rmdir "$place" 2>/dev/null || break
+				sleep 0.1
+			done
+		done
+	done
+	rm -rf "$PATCHBAY_WORK"
+	exit "$code"
+}
+
 # prepare makes a temporary directory for all state ($work) and a second
 # namespace, kept by the process $far, that stands for the world outside; the
 # link to it is called "uplink".
 prepare() {
-	work=$(mktemp -d /tmp/pb.XXXXXX)
+	work=${PATCHBAY_WORK:-$(mktemp -d /tmp/pb.XXXXXX)}
 	export PATCHBAY_ROOT=$work/root PATCHBAY_RUN_ROOT=$work/run PATCHBAY_CONFIG=$work/config.toml
 	: >"$PATCHBAY_CONFIG"
 	unset PATCHBAY_PLUGIN_PATH
@@ -25,21 +61,36 @@ prepare() {
 	trap finish EXIT
 
 	mkfifo "$work/ready"
-	unshare --net sh -c "echo >$work/ready; exec sleep infinity" &
-	far=$!
+	keep far --net
+	wire $$ "$far"
+}
+
+# keep VARIABLE NAMESPACE... starts a process that keeps new namespaces, given as options of
+# unshare, and puts its pid into the variable.
+keep() {
+	local variable=$1
+	shift
+	unshare "$@" sh -c "echo >$work/ready; exec sleep infinity" &
+	printf -v "$variable" %d $!
 	read -r <"$work/ready"
-	ip link set lo up
-	ip link add uplink type veth peer name lan netns "$far"
-	ip addr add 192.0.2.2/24 dev uplink
-	ip addr add 2001:db8::2/64 dev uplink nodad
-	ip link set uplink up
-	far ip link set lo up
-	far ip addr add 192.0.2.1/24 dev lan
-	far ip addr add 2001:db8::1/64 dev lan nodad
-	far ip link set lan up
-	far ip addr add 198.51.100.1/32 dev lo
-	ip route add default via 192.0.2.1
-	ip -6 route add default via 2001:db8::1
+}
+
+# wire HOST FAR links the network namespaces of two processes: the first stands for a host, the
+# second for the world outside.
+wire() {
+	local near="nsenter --net=/proc/$1/ns/net ip" outside="nsenter --net=/proc/$2/ns/net ip"
+	$near link set lo up
+	$near link add uplink type veth peer name lan netns "$2"
+	$near addr add 192.0.2.2/24 dev uplink
+	$near addr add 2001:db8::2/64 dev uplink nodad
+	$near link set uplink up
+	$outside link set lo up
+	$outside addr add 192.0.2.1/24 dev lan
+	$outside addr add 2001:db8::1/64 dev lan nodad
+	$outside link set lan up
+	$outside addr add 198.51.100.1/32 dev lo
+	$near route add default via 192.0.2.1
+	$near -6 route add default via 2001:db8::1
 }
 
 # far runs a command in the world outside.

@@ -1,21 +1,47 @@
-// Package curve keeps how long operations took beside a growing number of
-// containers, and what that says: medians, and the last against the first.
+// Package curve keeps how long operations took on a host that fills with containers,
+// and in the same rounds on one beside it that stays empty, and what that says:
+// medians, and the ratio of both.
 package curve
 
 import (
 	"slices"
 	"time"
+
+	"patchbay.dev/patchbay/test/bench/result"
 )
 
-// Point is the times of one operation beside a number of containers.
+// Pair is how long an operation took in one round on either host.
+type Pair struct{ Full, Empty time.Duration }
+
+// Mean is that of two pairs, host by host.
+func Mean(a, b Pair) Pair { return Pair{(a.Full + b.Full) / 2, (a.Empty + b.Empty) / 2} }
+
+// Point is the rounds of one operation beside a number of containers.
 type Point struct {
 	Beside int
-	Times  []time.Duration
+	Pairs  []Pair
 }
 
-// Median is that of the times; of an even number the mean of both in the middle.
-// Without times it is 0.
-func (p Point) Median() time.Duration { return Median(p.Times) }
+// Full are the times of the host that fills, a round each.
+func (p Point) Full() []time.Duration { return p.of(func(r Pair) time.Duration { return r.Full }) }
+
+// Empty are those of the other one.
+func (p Point) Empty() []time.Duration { return p.of(func(r Pair) time.Duration { return r.Empty }) }
+
+func (p Point) of(host func(Pair) time.Duration) []time.Duration {
+	out := make([]time.Duration, len(p.Pairs))
+	for i, r := range p.Pairs {
+		out[i] = host(r)
+	}
+	return out
+}
+
+// Measurement is the point as one that is judged round by round, of these two names.
+func (p Point) Measurement(full, empty string) result.Measurement {
+	return result.Measurement{Unit: "ms", Series: []result.Series{
+		{Subject: full, Values: result.Milliseconds(p.Full())}, {Subject: empty, Values: result.Milliseconds(p.Empty())},
+	}}
+}
 
 // Curve is one operation on the way up, while containers are added, and on the
 // way down, while they are removed. Each way is in its own order.
@@ -27,33 +53,23 @@ type Curve struct {
 // Levels are the points of both ways together, by the number of containers. What
 // the machine's speed did between the ways is in both ends alike.
 func (c Curve) Levels() []Point {
-	times := map[int][]time.Duration{}
+	pairs := map[int][]Pair{}
 	for _, p := range slices.Concat(c.Up, c.Down) {
-		times[p.Beside] = append(times[p.Beside], p.Times...)
+		pairs[p.Beside] = append(pairs[p.Beside], p.Pairs...)
 	}
-	out := make([]Point, 0, len(times))
-	for beside, all := range times {
+	out := make([]Point, 0, len(pairs))
+	for beside, all := range pairs {
 		out = append(out, Point{beside, all})
 	}
 	slices.SortFunc(out, func(a, b Point) int { return a.Beside - b.Beside })
 	return out
 }
 
-// Growth is the median beside the most containers over that beside the fewest;
-// 0 where there is nothing to compare.
-func (c Curve) Growth() float64 {
-	levels := c.Levels()
-	if len(levels) < 2 || levels[0].Median() == 0 {
-		return 0
-	}
-	return float64(levels[len(levels)-1].Median()) / float64(levels[0].Median())
-}
-
 // Set is the curves of several operations, in the order in which they were met.
 type Set struct{ Curves []*Curve }
 
-// Add records one time of an operation.
-func (s *Set) Add(name string, beside int, down bool, took time.Duration) {
+// Add records one round of an operation.
+func (s *Set) Add(name string, beside int, down bool, took Pair) {
 	c := s.find(name)
 	way := &c.Up
 	if down {
@@ -63,7 +79,7 @@ func (s *Set) Add(name string, beside int, down bool, took time.Duration) {
 		*way = append(*way, Point{Beside: beside})
 	}
 	last := &(*way)[len(*way)-1]
-	last.Times = append(last.Times, took)
+	last.Pairs = append(last.Pairs, took)
 }
 
 func (s *Set) find(name string) *Curve {
@@ -99,7 +115,8 @@ func Windows(times []time.Duration, n int) []Window {
 	return out
 }
 
-// Median is that of times; see Point.Median.
+// Median is that of times; of an even number the mean of both in the middle. Without
+// times it is 0.
 func Median(times []time.Duration) time.Duration {
 	if len(times) == 0 {
 		return 0

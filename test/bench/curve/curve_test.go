@@ -48,35 +48,51 @@ func TestWindows(t *testing.T) {
 	}
 }
 
-// Both ways count for a level, whichever of them was slower.
+// Both ways count for a level, whichever of them was slower, and the times of a round stay
+// together.
 func TestSet(t *testing.T) {
 	t.Parallel()
 	var s Set
-	s.Add("start", 0, false, 10)
-	s.Add("start", 0, false, 20)
-	s.Add("list", 0, false, 1)
-	s.Add("start", 100, false, 30)
-	s.Add("start", 100, true, 50)
-	s.Add("start", 0, true, 30)
+	s.Add("start", 0, false, Pair{10, 11})
+	s.Add("start", 0, false, Pair{20, 21})
+	s.Add("list", 0, false, Pair{1, 1})
+	s.Add("start", 100, false, Pair{30, 12})
+	s.Add("start", 100, true, Pair{50, 24})
+	s.Add("start", 0, true, Pair{30, 29})
 	want := []*Curve{
 		{
 			Name: "start",
-			Up:   []Point{{0, []time.Duration{10, 20}}, {100, []time.Duration{30}}},
-			Down: []Point{{100, []time.Duration{50}}, {0, []time.Duration{30}}},
+			Up:   []Point{{0, []Pair{{10, 11}, {20, 21}}}, {100, []Pair{{30, 12}}}},
+			Down: []Point{{100, []Pair{{50, 24}}}, {0, []Pair{{30, 29}}}},
 		},
-		{Name: "list", Up: []Point{{0, []time.Duration{1}}}},
+		{Name: "list", Up: []Point{{0, []Pair{{1, 1}}}}},
 	}
 	if diff := cmp.Diff(want, s.Curves); diff != "" {
 		t.Fatalf("curves (-want +got):\n%s", diff)
 	}
-	levels := []Point{{0, []time.Duration{10, 20, 30}}, {100, []time.Duration{30, 50}}}
-	if diff := cmp.Diff(levels, s.Curves[0].Levels()); diff != "" {
+	levels := []Point{{0, []Pair{{10, 11}, {20, 21}, {30, 29}}}, {100, []Pair{{30, 12}, {50, 24}}}}
+	got := s.Curves[0].Levels()
+	if diff := cmp.Diff(levels, got); diff != "" {
 		t.Errorf("levels (-want +got):\n%s", diff)
 	}
-	if got := s.Curves[0].Growth(); got != 2 {
-		t.Errorf("growth = %v, want 2", got)
+	if full, empty := Median(got[0].Full()), Median(got[0].Empty()); full != 20 || empty != 21 {
+		t.Errorf("medians %d and %d, want 20 and 21", full, empty)
 	}
-	if got := s.Curves[1].Growth(); got != 0 {
-		t.Errorf("growth of one level = %v, want 0: there is nothing to compare", got)
+}
+
+// The ratio is of the rounds: what makes both hosts slower in one of them leaves it as it is.
+func TestMeasurement(t *testing.T) {
+	t.Parallel()
+	p := Point{100, []Pair{{30, 20}, {150, 100}, {9, 6}}}
+	m := p.Measurement("full", "empty")
+	if got := m.Ratio(m.Of("full"), m.Of("empty")); got != 1.5 {
+		t.Errorf("ratio %v, want 1.5", got)
+	}
+}
+
+func TestMean(t *testing.T) {
+	t.Parallel()
+	if got, want := Mean(Pair{10, 40}, Pair{20, 20}), (Pair{15, 30}); got != want {
+		t.Errorf("mean %v, want %v", got, want)
 	}
 }

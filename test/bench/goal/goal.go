@@ -20,11 +20,14 @@ const (
 	// differences are worth.
 	DirectAgain = "container's own address, again"
 	BridgeAgain = "bare bridge, again"
-	First       = "beside none"
-	// What has nothing to do with Patchbay, measured beside most and beside none: what it takes
-	// more, the machine has become slower by.
-	Machine      = "20 × `true`, no part of Patchbay"
-	MachineFirst = Machine + ", " + First
+	// Patchbay on a second host that stays empty while the first one fills, in the same rounds.
+	Empty = "an empty host"
+	// Both hosts before the first one fills and when it is empty again. They are the same then: by
+	// how much they differ is what the ratio to the empty host is worth.
+	First      = Patchbay + ", beside none"
+	EmptyFirst = Empty + ", beside none"
+	// Machine has nothing to do with Patchbay: what it takes more, the machine has become slower by.
+	Machine = "20 × `true`, no part of Patchbay"
 )
 
 // again has the second names of what is measured under two.
@@ -83,11 +86,11 @@ var Targets = []Target{
 	{ID: "memory-helper", Bound: 2.6},
 	{ID: "memory-plugin", Bound: 4},
 	{ID: "idle", Bound: 0.2},
-	{ID: "scale-start", Against: First, Bound: 1.2},
-	{ID: "scale-connect", Against: First, Bound: 1.2},
-	{ID: "scale-publish", Against: First, Bound: 1.2},
-	{ID: "scale-resolve", Against: First, Bound: 1.2},
-	{ID: "scale-network", Against: First, Bound: 1.2},
+	{ID: "scale-start", Against: Empty, Bound: 1.2},
+	{ID: "scale-connect", Against: Empty, Bound: 1.2},
+	{ID: "scale-publish", Against: Empty, Bound: 1.2},
+	{ID: "scale-resolve", Against: Empty, Bound: 1.2},
+	{ID: "scale-network", Against: Empty, Bound: 1.2},
 	{ID: "scale-list", Bound: 50},
 	{ID: "scale-list-line", Bound: 50},
 	{ID: "scale-inspect", Bound: 50},
@@ -156,7 +159,8 @@ type Verdict struct {
 	Of     result.Measurement // without series where it was not measured
 	Ours   result.Series
 	Theirs result.Series // of the subject that it is compared with: the mean, where it has two names
-	Itself float64       // ratio of that subject to itself, under its second name; beside none: of Machine; 0 where not measured
+	Itself float64       // ratio of that subject to itself, under its second name; of Empty: of both hosts while both are empty; 0 where not measured
+	Alone  float64       // of Empty: its median to that of its own before the other host filled and after; 0 where not measured
 	Value  float64       // of what is bound: the ratio, or the median; 0 where unknown
 	// Range is where Value lies for all that the rounds tell; nil where they are too few.
 	Range *result.Interval
@@ -189,8 +193,11 @@ func (t Target) judge(parts []result.Part) Verdict {
 		v.Theirs = m.Of(t.Against)
 		twice := m.Of(again[t.Against])
 		switch {
-		case t.Against == First:
-			v.Itself = m.Ratio(m.Of(Machine), m.Of(MachineFirst))
+		case t.Against == Empty:
+			v.Itself = m.Ratio(m.Of(First), m.Of(EmptyFirst))
+			if before := result.Median(m.Of(EmptyFirst).Values); before != 0 {
+				v.Alone = result.Median(v.Theirs.Values) / before
+			}
 		case len(twice.Values) > 0 && len(v.Theirs.Values) > 0:
 			v.Itself, v.Theirs = m.Ratio(twice, v.Theirs), result.Mean(v.Theirs, twice)
 		}

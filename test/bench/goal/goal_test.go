@@ -59,16 +59,18 @@ func TestJudgeBesideTwoNames(t *testing.T) {
 	}
 }
 
-// A figure beside many is shown with what has nothing to do with it.
-func TestJudgeBesideNone(t *testing.T) {
+// A figure beside many is one beside an empty host in the same rounds; what both hosts do that are
+// alike, and what the empty one does by itself, is shown with it.
+func TestJudgeBesideAnEmptyHost(t *testing.T) {
 	t.Parallel()
-	parts := measured("x",
-		result.Series{Subject: Patchbay, Values: []float64{14}}, result.Series{Subject: First, Values: []float64{10}},
-		result.Series{Subject: Machine, Values: []float64{5}}, result.Series{Subject: MachineFirst, Values: []float64{4}})
-	parts[0].Measurements[0].Unpaired = true
-	v := Target{ID: "x", Against: First, Bound: 1.2}.judge(parts)
+	v := Target{ID: "x", Against: Empty, Bound: 1.2}.judge(measured("x",
+		result.Series{Subject: Patchbay, Values: []float64{14, 28}}, result.Series{Subject: Empty, Values: []float64{10, 20}},
+		result.Series{Subject: First, Values: []float64{10, 15}}, result.Series{Subject: EmptyFirst, Values: []float64{8, 12}}))
 	if v.Value != 1.4 || v.Itself != 1.25 || v.Met != Missed {
-		t.Errorf("got ratio %v, %v of the machine, %s, want 1.4, 1.25, %s", v.Value, v.Itself, v.Met, Missed)
+		t.Errorf("got ratio %v, %v of itself, %s, want 1.4, 1.25, %s", v.Value, v.Itself, v.Met, Missed)
+	}
+	if v.Alone != 1.5 {
+		t.Errorf("the empty host alone: %v of before and after, want 1.5", v.Alone)
 	}
 }
 

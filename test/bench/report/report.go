@@ -61,8 +61,8 @@ func beside(v goal.Verdict) string {
 	switch {
 	case v.Itself == 0:
 		return v.Against
-	case v.Against == goal.First:
-		return v.Against + " (" + goal.Machine + ": " + digits(v.Itself) + ")"
+	case v.Alone != 0:
+		return v.Against + " (" + digits(v.Itself) + " of itself; " + digits(v.Alone) + " of before and after)"
 	}
 	return v.Against + " (" + digits(v.Itself) + " of itself)"
 }

@@ -34,6 +34,12 @@ var parts = []result.Part{
 			{Subject: goal.Bridge, Values: []float64{10, 10, 10, 10, 10}},
 			{Subject: goal.BridgeAgain, Values: []float64{10.8, 10.2, 9, 9, 10}},
 		}},
+		{ID: "scale-start", What: "start beside many", Unit: "ms", Series: []result.Series{
+			{Subject: goal.Patchbay, Values: []float64{90, 100, 110, 90, 100}},
+			{Subject: goal.Empty, Values: []float64{90, 90, 100, 91, 99}},
+			{Subject: goal.First, Values: []float64{80, 81}},
+			{Subject: goal.EmptyFirst, Values: []float64{82, 81}},
+		}},
 		{ID: "idle", What: "processor time", Unit: "% of a core", Series: []result.Series{{Subject: goal.Patchbay, Values: []float64{0.1}}}},
 		{ID: "other", What: "what has no target", Unit: "ms", Series: []result.Series{{Subject: goal.Patchbay, Values: []float64{1234.5}}}},
 	}},

@@ -66,13 +66,13 @@ func (c *climb) processes(ctx context.Context) ([]usage.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	info, err := infoOf(ctx, c.api)
+	info, err := infoOf(ctx, c.full.api)
 	if err != nil {
 		return nil, err
 	}
 	all = append(all, usage.Process{PID: int(info.GetPid()), Kind: usage.Daemon})
 	for n := range c.containers {
-		one, err := c.inspect(ctx, containerName(n))
+		one, err := c.full.inspect(ctx, containerName(n))
 		if err != nil {
 			return nil, err
 		}

@@ -1,8 +1,9 @@
 // Command scale measures what operations cost beside a growing number of
-// containers, from none to many and back to none, and what all of it uses while
-// nothing happens. It talks to a patchbayd that runs already, has no containers
-// and has the image "box:latest"; scripts/bench-scale.sh makes one. In the end,
-// and when it is interrupted, its containers and networks are gone.
+// containers, from none to many and back to none, each in turn with the same on a
+// second host that stays empty, and what all of it uses while nothing happens. It
+// talks to two patchbayds that run already, have no containers and have the image
+// "box:latest"; scripts/bench-scale.sh makes them. In the end, and when it is
+// interrupted, its containers and networks are gone.
 package main
 
 import (

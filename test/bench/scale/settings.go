@@ -16,10 +16,11 @@ type settings struct {
 	networksEach int
 	networks     int
 	ports        int
-	rounds       int // of each operation at each level, on either way
+	rounds       int // of each operation beside none and beside all, on either way
 	levels       int // between none and all
 	idle         time.Duration
 	runRoot      string
+	emptyRunRoot string // of the patchbayd beside it, on a host of its own
 	results      string // directory that gets what the targets need; empty: none
 	document     string // page that gets the tables; empty: none
 	picture      string // that gets the curves; empty: none
@@ -54,12 +55,20 @@ func fromEnvironment(getenv func(string) string) (settings, error) {
 	s.networksEach = number("NETWORKS_EACH", 4, 1, 16)
 	s.networks = number("NETWORKS", max(s.containers, s.networksEach), 1, maxNetworks)
 	s.ports = number("PORTS", min(10*s.containers, maxPorts), 0, maxPorts)
-	s.rounds = number("ROUNDS", 5, 1, 100)
+	s.rounds = number("ROUNDS", 8, 1, 100)
 	s.levels = number("LEVELS", 5, 1, 100)
 	s.idle = time.Duration(number("IDLE", 30, 1, 600)) * time.Second
 	s.document, s.picture, s.results = getenv("DOCUMENT"), getenv("PICTURE"), getenv("RESULTS")
-	if s.runRoot = getenv(layout.RunRootVariable); !filepath.IsAbs(s.runRoot) {
-		faults = append(faults, fmt.Errorf("%s=%s: want the run root of a patchbayd, an absolute path", layout.RunRootVariable, s.runRoot))
+	runRoot := func(name string) string {
+		path := getenv(name)
+		if !filepath.IsAbs(path) {
+			faults = append(faults, fmt.Errorf("%s=%s: want the run root of a patchbayd, an absolute path", name, path))
+		}
+		return path
+	}
+	s.runRoot, s.emptyRunRoot = runRoot(layout.RunRootVariable), runRoot("EMPTY_RUN_ROOT")
+	if len(faults) == 0 && s.runRoot == s.emptyRunRoot {
+		faults = append(faults, fmt.Errorf("EMPTY_RUN_ROOT=%s: want that of another patchbayd than the one that is measured", s.emptyRunRoot))
 	}
 	if len(faults) == 0 && s.networks < s.networksEach {
 		faults = append(faults, fmt.Errorf("NETWORKS=%d: want at least NETWORKS_EACH=%d", s.networks, s.networksEach))
@@ -78,6 +87,22 @@ func (s settings) steps() []int {
 	return out
 }
 
+// roundsAt is how often all is measured beside that many containers, on either way. What is
+// between the ends is drawn, not judged.
+func (s settings) roundsAt(beside int) int {
+	const between = 4 // times fewer
+	if beside == 0 || beside == s.containers {
+		return s.rounds
+	}
+	return max(1, s.rounds/between)
+}
+
+// networksAt is how many networks there are beside that many containers, the common one among
+// them: beside none those that a container is on, and the same part of all as of the containers.
+func (s settings) networksAt(containers int) int {
+	return max(s.networksEach, s.networks*containers/s.containers)
+}
+
 // portsOf are the host ports of the container of that number, counted from 0:
 // the first one, and how many. Together they are as many as asked for.
 func (s settings) portsOf(container int) (first, count int) {
@@ -91,13 +116,13 @@ const common = "common"
 
 func networkName(number int) string { return fmt.Sprintf("n%d", number) }
 
-// networksOf are the networks of the container of that number: the common one and
-// others in turn.
-func (s settings) networksOf(container int) []string {
+// networksOf are the networks of the container of that number, of those that are present: the
+// common one and others in turn.
+func (s settings) networksOf(container, present int) []string {
 	names := []string{common}
 	each := s.networksEach - 1
 	for i := range each {
-		names = append(names, networkName((container*each+i)%(s.networks-1)))
+		names = append(names, networkName((container*each+i)%(present-1)))
 	}
 	return names
 }

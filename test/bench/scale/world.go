@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"time"
@@ -14,17 +15,19 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
 	"patchbay.dev/patchbay/internal/client/apiclient"
+	"patchbay.dev/patchbay/internal/layout"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/resource"
 )
 
-// world is the patchbayd that is measured.
+// world is a patchbayd that is measured, on a host of its own.
 type world struct {
-	api *apiclient.Client
+	runRoot string
+	api     *apiclient.Client
 }
 
 func open(runRoot string) world {
-	return world{apiclient.Dial(filepath.Join(runRoot, "patchbayd.sock"))}
+	return world{runRoot, apiclient.Dial(filepath.Join(runRoot, "patchbayd.sock"))}
 }
 
 // createNetwork makes a network of the default plugin; an empty subnet leaves the
@@ -34,6 +37,25 @@ func (w world) createNetwork(ctx context.Context, name, subnet string) error {
 		Name: name, Configuration: &apiserverv1.NetworkConfiguration{Ipv4Subnet: subnet},
 	})
 	return err
+}
+
+func (w world) deleteNetwork(ctx context.Context, name string) error {
+	_, err := w.api.Networks.Delete(ctx, &apiserverv1.NetworkServiceDeleteRequest{Name: name})
+	return err
+}
+
+// clear takes away what there is, whoever made it.
+func (w world) clear(ctx context.Context) error {
+	all, err := w.list(ctx)
+	if err != nil {
+		return err
+	}
+	var faults []error
+	for _, one := range all {
+		faults = append(faults, w.remove(ctx, one.GetMetadata().GetName()))
+	}
+	_, err = w.api.Networks.Prune(ctx, &apiserverv1.NetworkServicePruneRequest{})
+	return errors.Join(append(faults, err)...)
 }
 
 // box is a container that waits.
@@ -94,8 +116,10 @@ func (w world) inspect(ctx context.Context, name string) (*apiserverv1.Container
 }
 
 // command runs the command line.
-func command(ctx context.Context, args ...string) error {
-	out, err := exec.CommandContext(ctx, "patchbay", args...).CombinedOutput()
+func (w world) command(ctx context.Context, args ...string) error {
+	c := exec.CommandContext(ctx, "patchbay", args...)
+	c.Env = append(os.Environ(), layout.RunRootVariable+"="+w.runRoot)
+	out, err := c.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("patchbay %v: %w: %s", args, err, out)
 	}

@@ -90,7 +90,7 @@ func TestAtOnce(t *testing.T) {
 // All that targets name is a subject of this driver or of the scale run.
 func TestSubjectsOfTargets(t *testing.T) {
 	t.Parallel()
-	known := []string{"", goal.Patchbay, goal.Kernel, goal.Bridge, goal.Direct, goal.Direct6, goal.First}
+	known := []string{"", goal.Patchbay, goal.Kernel, goal.Bridge, goal.Direct, goal.Direct6, goal.Empty}
 	for _, c := range candidates {
 		known = append(known, c.name)
 	}
