@@ -326,6 +326,19 @@ func TestCommandLineIsSmall(t *testing.T) {
 	}
 }
 
+// There is a process for each container and for each network: none has the descriptors
+// of descriptors, which are made when it begins, and stay.
+func TestProcessesHaveNoDescriptorsOfDescriptors(t *testing.T) {
+	t.Parallel()
+	for _, program := range []string{"cmd/patchbay-network-bridge", "cmd/patchbay-runtime-oci", "cmd/patchbayd"} {
+		for _, name := range dependencies(t, program) {
+			if slices.Contains([]string{"google.golang.org/protobuf/reflect/protodesc", "google.golang.org/protobuf/types/descriptorpb"}, name) {
+				t.Errorf("%s: reaches %s, see decision 0101", program, name)
+			}
+		}
+	}
+}
+
 // dependencies lists the packages that a program is made of.
 func dependencies(t *testing.T, program string) []string {
 	t.Helper()

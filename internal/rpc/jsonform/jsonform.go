@@ -8,10 +8,11 @@ import (
 	"sync"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/runtime/protoimpl"
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"patchbay.dev/patchbay/api"
@@ -68,19 +69,31 @@ func describe(m message.Message) (*dynamicpb.Message, error) {
 	return dynamicpb.NewMessage(described), nil
 }
 
-// resolver finds descriptors by their names.
-type resolver interface {
-	FindDescriptorByName(protoreflect.FullName) (protoreflect.Descriptor, error)
-}
+// files are the descriptors of api, made as generated code makes its own: package protodesc
+// would read them too, but has 200 KiB of descriptors of descriptors made in each
+// process that links it.
+var files = sync.OnceValues(func() (*protoregistry.Files, error) { return build(api.Descriptors) })
 
-var files = sync.OnceValues(func() (resolver, error) {
-	var set descriptorpb.FileDescriptorSet
-	if err := proto.Unmarshal(api.Descriptors, &set); err != nil {
-		return nil, fmt.Errorf("descriptors of api: %w", err)
-	}
-	known, err := protodesc.NewFiles(&set)
-	if err != nil {
-		return nil, fmt.Errorf("descriptors of api: %w", err)
+// build returns the files of a google.protobuf.FileDescriptorSet, which has each file after
+// those that it imports. It panics if one of the files is malformed.
+func build(set []byte) (*protoregistry.Files, error) {
+	const file protowire.Number = 1 // FileDescriptorSet.file
+	known := new(protoregistry.Files)
+	for len(set) > 0 {
+		number, kind, length := protowire.ConsumeTag(set)
+		if length < 0 {
+			return nil, fmt.Errorf("descriptors of api: %w", protowire.ParseError(length))
+		}
+		if number != file || kind != protowire.BytesType {
+			return nil, fmt.Errorf("descriptors of api: field %d of wire type %d, want only files", number, kind)
+		}
+		set = set[length:]
+		raw, length := protowire.ConsumeBytes(set)
+		if length < 0 {
+			return nil, fmt.Errorf("descriptors of api: %w", protowire.ParseError(length))
+		}
+		protoimpl.DescBuilder{RawDescriptor: raw, FileRegistry: known}.Build()
+		set = set[length:]
 	}
 	return known, nil
-})
+}

@@ -9,10 +9,12 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
 
+	"patchbay.dev/patchbay/api"
 	"patchbay.dev/patchbay/api/message"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
 	guestv1 "patchbay.dev/patchbay/api/patchbay/guest/v1"
@@ -178,7 +180,7 @@ func TestAllMessages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files.(*protoregistry.Files).RangeFiles(func(f protoreflect.FileDescriptor) bool { //nolint:forcetypeassert // it is that
+	files.RangeFiles(func(f protoreflect.FileDescriptor) bool {
 		for i := range f.Messages().Len() {
 			if name := string(f.Messages().Get(i).FullName()); known[name] == nil && strings.HasPrefix(name, "patchbay.") {
 				t.Errorf("%s: no call has it, and so no test", name)
@@ -186,6 +188,44 @@ func TestAllMessages(t *testing.T) {
 		}
 		return true
 	})
+}
+
+// The descriptors say what those of api do, in files that are all there.
+func TestDescriptors(t *testing.T) {
+	t.Parallel()
+	var set descriptorpb.FileDescriptorSet
+	if err := proto.Unmarshal(api.Descriptors, &set); err != nil {
+		t.Fatal(err)
+	}
+	known, err := files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := known.NumFiles(), len(set.GetFile()); got != want {
+		t.Errorf("got %d files, want %d", got, want)
+	}
+	for _, want := range set.GetFile() {
+		file, err := known.FindFileByPath(want.GetName())
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if got := protodesc.ToFileDescriptorProto(file); !proto.Equal(got, want) {
+			t.Errorf("file %s: got %v, want %v", want.GetName(), got, want)
+		}
+	}
+}
+
+// A set that ends too early, or has something else in it, is an error.
+func TestDescriptorsAreMalformed(t *testing.T) {
+	t.Parallel()
+	for name, set := range map[string][]byte{
+		"no length": {0x0a}, "too short": {0x0a, 2, 0}, "half a tag": {0x80}, "another field": {0x12, 0},
+	} {
+		if _, err := build(set); err == nil {
+			t.Errorf("%s: got no error, want one", name)
+		}
+	}
 }
 
 // checkSame reads a message that was written, and compares it with what it is of.
