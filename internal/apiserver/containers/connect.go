@@ -146,12 +146,13 @@ func (s *Service) endChange(e *entry) {
 // run it does not run.
 func (s *Service) change(e *entry, r *run) wiring.Change {
 	c := wiring.Change{
-		Container: e.Wishes(),
-		Networks:  s.config.Networks,
-		Store:     e.PutNetworks,
-		Roomy:     s.config.Records.Roomy,
-		Timeout:   s.config.GraceTimeout,
-		Log:       s.config.Log,
+		Container:      e.Wishes(),
+		Networks:       s.config.Networks,
+		Store:          e.PutNetworks,
+		Roomy:          s.config.Records.Roomy,
+		Timeout:        s.config.GraceTimeout,
+		SandboxTimeout: s.config.ChangeTimeout,
+		Log:            s.config.Log,
 	}
 	if r == nil {
 		return c

@@ -149,7 +149,7 @@ func (w *world) restart(t tb) {
 func (w *world) impatient(t tb) {
 	t.Helper()
 	w.service.Close()
-	w.config.GraceTimeout, w.config.StatusTimeout = 200*time.Millisecond, 100*time.Millisecond
+	w.config.GraceTimeout, w.config.ChangeTimeout, w.config.StatusTimeout = 200*time.Millisecond, 200*time.Millisecond, 100*time.Millisecond
 	w.open(t)
 }
 

@@ -88,6 +88,10 @@ type Config struct {
 	// StatsTimeout bounds how long it may take to tell what its container has used;
 	// default 1 s.
 	StatsTimeout time.Duration
+	// ChangeTimeout bounds how long it may take to make an interface or to take one out;
+	// default 45 s: the guest of a virtual machine has 30 s, the plugin of a network 10 s to
+	// confirm a lease, and who waits for them says so.
+	ChangeTimeout time.Duration
 	// GraceTimeout bounds how long anything else may take that a helper is asked
 	// for, such as its exit after its container's; default 5 s.
 	GraceTimeout time.Duration
@@ -104,6 +108,7 @@ func (c *Config) complete() {
 	c.StartTimeout = cmp.Or(c.StartTimeout, 2*time.Minute)
 	c.StatusTimeout = cmp.Or(c.StatusTimeout, 500*time.Millisecond)
 	c.StatsTimeout = cmp.Or(c.StatsTimeout, time.Second)
+	c.ChangeTimeout = cmp.Or(c.ChangeTimeout, 45*time.Second)
 	c.GraceTimeout = cmp.Or(c.GraceTimeout, 5*time.Second)
 	if c.Launch == nil {
 		c.Launch = helper.Start

@@ -27,8 +27,9 @@ import (
 
 var _ sandbox.Rewirer = (*Engine)(nil)
 
-// changeTimeout bounds how long the guest may take to find a device or to let go of
-// one.
+// changeTimeout bounds how long the guest may take in all for a change of its interfaces,
+// and for taking it back: to find devices, to set them up and to let go of others. An
+// emulated one takes some seconds where its host has much else to do.
 const changeTimeout = 30 * time.Second
 
 // Plug plugs network devices in and has the agent make them interfaces. The host's
@@ -129,15 +130,18 @@ func (e *Engine) Rewire(ctx context.Context, from, to []sandbox.Interface) (err 
 		return err
 	}
 	defer outside.Close()
+	background := context.WithoutCancel(ctx)
+	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
+	defer cancel()
 	var undo revert.Stack
 	defer undo.Run(&err)
 	for _, i := range inside.Without(to, from) {
-		undo.Add(func() error { return e.unplug(context.WithoutCancel(ctx), i) })
+		undo.Add(func() error { return e.unplug(background, i) })
 		if err := e.plug(ctx, outside, i); err != nil {
 			return fmt.Errorf("interface %s: %w", i.Name, err)
 		}
 	}
-	undo.Add(func() error { return e.rewire(context.WithoutCancel(ctx), to, from) })
+	undo.Add(func() error { return e.rewire(background, to, from) })
 	if err := e.rewire(ctx, from, to); err != nil {
 		return err
 	}

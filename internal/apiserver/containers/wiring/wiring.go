@@ -35,10 +35,6 @@ type Sandbox interface {
 	Disconnect(context.Context, *sandboxv1.DisconnectRequest) (*sandboxv1.DisconnectResponse, error)
 }
 
-// connectTimeout bounds how long a sandbox may take for a new interface, with
-// the time that the network's plugin takes to confirm that the lease is held.
-const connectTimeout = 30 * time.Second
-
 // Change is what is needed to change the networks of one container. There must be
 // one change of a container at a time.
 type Change struct {
@@ -56,8 +52,11 @@ type Change struct {
 	// Ended reports whether nothing of the sandbox is left, or nothing will be
 	// soon.
 	Ended func() bool
-	// Timeout bounds each step of what is to be undone or cannot be stopped.
+	// Timeout bounds what a network is asked for in what is to be undone or cannot be stopped.
 	Timeout time.Duration
+	// SandboxTimeout bounds how long the sandbox may take to make an interface or to take it
+	// out. It does either to its end, so that who gives up earlier does not know what is true.
+	SandboxTimeout time.Duration
 	Log     *slog.Logger
 }
 
@@ -101,11 +100,11 @@ func (c Change) plug(ctx context.Context, one leases.Container, undo *revert.Sta
 	}
 	// A call that got no answer may have been heard.
 	undo.Add(func() error { c.unplug(ctx, wish.InterfaceName); return nil })
-	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
+	connecting, cancel := context.WithTimeout(ctx, c.SandboxTimeout)
 	defer cancel()
 	answer, err := c.Sandbox.Connect(connecting, &sandboxv1.ConnectRequest{Attachment: wire.AllocatedAttachmentToProto(allocated[0])})
 	if err != nil {
-		return made, nil, c.explain(err)
+		return made, nil, c.explain(err, "made", wish.InterfaceName)
 	}
 	all, err = wire.AttachmentsFromProto(answer.GetAttachments())
 	if err != nil {
@@ -241,14 +240,14 @@ func (c Change) Reconcile(ctx context.Context, attachments []resource.Attachment
 // takeOut removes an interface from the sandbox. That it is not there, or that
 // nothing is, is no error.
 func (c Change) takeOut(ctx context.Context, interfaceName string) error {
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, c.SandboxTimeout)
 	defer cancel()
 	answer, err := c.Sandbox.Disconnect(ctx, &sandboxv1.DisconnectRequest{InterfaceName: interfaceName})
 	switch {
 	case errors.Is(err, errdefs.ErrNotFound):
 		return nil
 	case err != nil:
-		if err = c.explain(err); c.Ended() {
+		if err = c.explain(err, "taken out", interfaceName); c.Ended() {
 			return nil
 		}
 		return err
@@ -257,8 +256,12 @@ func (c Change) takeOut(ctx context.Context, interfaceName string) error {
 	return nil
 }
 
-func (c Change) explain(err error) error {
-	if errdefs.IsNotImplemented(err) {
+// explain says why the sandbox has not done something with an interface.
+func (c Change) explain(err error, done, interfaceName string) error {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fault.New(errdefs.ErrUnavailable, "container %s: its runtime helper has not %s interface %s within %v", c.Container.Name, done, interfaceName, c.SandboxTimeout)
+	case errdefs.IsNotImplemented(err):
 		return fault.New(errdefs.ErrFailedPrecondition, "container %s: its runtime cannot change the networks of a container that runs: stop it first", c.Container.Name)
 	}
 	return c.Explain(err)
