@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 
@@ -138,6 +139,9 @@ func (f Frames) deviceArgument(driver, id string, mac resource.MACAddress) strin
 	return out
 }
 
+// undoTimeout bounds how long a machine may take to forget what could not be plugged in.
+const undoTimeout = 5 * time.Second
+
 // PlugNetwork plugs a network device in at a port. Its id is of letters and digits.
 func (m *Machine) PlugNetwork(ctx context.Context, id string, port int, frames Frames, mac resource.MACAddress) (err error) {
 	if port >= MaxNetworks {
@@ -155,7 +159,9 @@ func (m *Machine) PlugNetwork(ctx context.Context, id string, port int, frames F
 		return err
 	}
 	undo.Add(func() error {
-		return m.monitor.execute(context.WithoutCancel(ctx), "netdev_del", map[string]any{"id": id})
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+		defer cancel()
+		return m.monitor.execute(ctx, "netdev_del", map[string]any{"id": id})
 	})
 	if err := m.monitor.execute(ctx, "device_add", frames.device(id, port, mac)); err != nil {
 		return err

@@ -17,13 +17,13 @@ import (
 // monitor speaks the QEMU Machine Protocol (docs/interop/qmp-spec.rst of QEMU).
 type monitor struct {
 	conn *net.UnixConn
-	busy sync.Mutex // one command at a time: answers come in the order of commands
+	busy sync.Mutex // held while a command is written, so that asked is in the order of commands
 
-	answers chan answer
-	moved   chan bool     // has one value when a migration has ended: whether all went well
-	done    chan struct{} // closed when the connection has ended
+	moved chan bool     // has one value when a migration has ended: whether all went well
+	done  chan struct{} // closed when the connection has ended
 
 	mu      sync.Mutex
+	asked   []chan answer            // guarded by mu; of commands without an answer yet, which come in their order
 	last    string                   // guarded by mu; why the machine went down, if it said so
 	leaving map[string]chan struct{} // guarded by mu; by device: closed when it is gone
 }
@@ -49,7 +49,7 @@ type event struct {
 
 // openMonitor begins a conversation.
 func openMonitor(ctx context.Context, conn *net.UnixConn) (*monitor, error) {
-	m := &monitor{conn: conn, answers: make(chan answer, 1), moved: make(chan bool, 1), done: make(chan struct{}), leaving: make(map[string]chan struct{})}
+	m := &monitor{conn: conn, moved: make(chan bool, 1), done: make(chan struct{}), leaving: make(map[string]chan struct{})}
 	go m.read()
 	if err := m.execute(ctx, "qmp_capabilities", nil); err != nil {
 		return nil, errors.Join(err, conn.Close())
@@ -77,8 +77,30 @@ func (m *monitor) read() {
 			m.tell(message.event)
 			continue
 		}
-		m.answers <- message.answer
+		m.answer(message.answer)
 	}
+}
+
+// answer passes an answer on to who has asked first, who may not wait for it any more.
+func (m *monitor) answer(a answer) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.asked) > 0 {
+		m.asked[0] <- a // it has room for one
+		m.asked = m.asked[1:]
+	}
+}
+
+// ask writes a command and returns where its answer comes.
+func (m *monitor) ask(data, rights []byte) (<-chan answer, error) {
+	m.busy.Lock()
+	defer m.busy.Unlock()
+	a := make(chan answer, 1)
+	m.mu.Lock()
+	m.asked = append(m.asked, a)
+	m.mu.Unlock()
+	_, _, err := m.conn.WriteMsgUnix(data, rights, nil)
+	return a, err
 }
 
 func (m *monitor) tell(e event) {
@@ -138,7 +160,8 @@ func (m *monitor) reason() string {
 	return m.last
 }
 
-// execute runs a command. Files go along with it (getfd).
+// execute runs a command. Files go along with it (getfd). After the end of ctx the machine
+// may still do it, before whatever it is told next.
 func (m *monitor) execute(ctx context.Context, command string, arguments any, files ...*os.File) error {
 	request := map[string]any{"execute": command}
 	if arguments != nil {
@@ -156,13 +179,12 @@ func (m *monitor) execute(ctx context.Context, command string, arguments any, fi
 	if len(fds) > 0 {
 		rights = unix.UnixRights(fds...)
 	}
-	m.busy.Lock()
-	defer m.busy.Unlock()
-	if _, _, err := m.conn.WriteMsgUnix(append(data, '\n'), rights, nil); err != nil {
+	answered, err := m.ask(append(data, '\n'), rights)
+	if err != nil {
 		return fmt.Errorf("machine: %s: it has ended: %w: %w", command, errdefs.ErrUnavailable, err)
 	}
 	select {
-	case a := <-m.answers:
+	case a := <-answered:
 		if a.Error != nil {
 			kind := error(errdefs.ErrInternal)
 			if a.Error.Class == "DeviceNotFound" {
@@ -174,7 +196,6 @@ func (m *monitor) execute(ctx context.Context, command string, arguments any, fi
 	case <-m.done:
 		return fmt.Errorf("machine: %s: it has ended: %w", command, errdefs.ErrUnavailable)
 	case <-ctx.Done():
-		// Its answer would be taken for the next command's.
-		return errors.Join(ctx.Err(), m.conn.Close())
+		return fmt.Errorf("machine: %s: no answer yet: %w", command, ctx.Err())
 	}
 }

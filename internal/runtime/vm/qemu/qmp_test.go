@@ -146,4 +146,14 @@ func TestACommandEndsWithTheMachineOrTheCaller(t *testing.T) {
 	if err := m.execute(ctx, "cont", nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("the caller is gone: %v", err)
 	}
+
+	// The next command gets its own answer, not that of the one that was given up.
+	go func() {
+		f.hear()
+		f.say(`{"return": {}}`)
+		f.say(`{"error": {"class": "DeviceNotFound", "desc": "Device 'net1' not found"}}`)
+	}()
+	if err := m.execute(t.Context(), "netdev_del", nil); !errdefs.IsNotFound(err) {
+		t.Errorf("after one that was given up: %v", err)
+	}
 }
