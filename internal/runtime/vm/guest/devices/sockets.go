@@ -2,12 +2,13 @@ package devices
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
-	"path/filepath"
 	"time"
 
 	"github.com/mdlayher/vsock"
+	"golang.org/x/sys/unix"
 
 	"patchbay.dev/patchbay/internal/runtime/vm/early"
 )
@@ -16,24 +17,25 @@ import (
 // guest that goes on from where it was saved.
 const socketsTimeout = 3 * time.Second
 
-// DialHost connects to a port of the host by a socket (vsock(7)).
+// DialHost connects to a port of the host by a socket (vsock(7)). Its driver has the device
+// in sysfs before it is ready for connections (driver_sysfs_add and then probe, in
+// drivers/base/dd.c), and the kernel announces that it is bound after that: so a connection
+// is tried whenever it announces something.
 func DialHost(port uint32) (net.Conn, error) {
 	if err := load(early.DriverSockets); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), socketsTimeout)
 	defer cancel()
-	if _, err := await(ctx, socketsDevice); err != nil {
-		return nil, fmt.Errorf("device for sockets to the host: %w", err)
+	var conn *vsock.Conn
+	_, err := await(ctx, func() (device string, err error) {
+		if conn, err = vsock.Dial(vsock.Host, port, nil); errors.Is(err, unix.ENODEV) {
+			return "", nil
+		}
+		return early.DriverSockets, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("socket to the host: %w", err)
 	}
-	return vsock.Dial(vsock.Host, port, nil)
-}
-
-// socketsDevice is the device that the driver has; "" while it has none.
-func socketsDevice() (string, error) {
-	found, err := filepath.Glob("/sys/bus/virtio/drivers/" + early.DriverSockets + "/virtio*")
-	if err != nil || len(found) == 0 {
-		return "", err
-	}
-	return filepath.Base(found[0]), nil
+	return conn, nil
 }
