@@ -212,6 +212,18 @@ func TestCrashDuringChange(t *testing.T) {
 	eventually(t, "lease given up", func() bool { return len(w.networks.held()) == 1 })
 }
 
+// A helper has as long for an interface as the guest of a machine may take for it.
+func TestDisconnectSlow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"disconnect-slow"}, Networks: on("a", "b")})
+	w.start(t, "web")
+	if err := w.service.Disconnect(context.Background(), "web", "b", false); err != nil {
+		t.Errorf("disconnect: %v", err)
+	}
+	w.isWired(t, "web", "a:eth0", true)
+}
+
 // A helper that hangs keeps its interface, by force; the network has the address
 // again when the stream ends.
 func TestDisconnectHanging(t *testing.T) {
@@ -220,7 +232,7 @@ func TestDisconnectHanging(t *testing.T) {
 	id := w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"disconnect-hang"}, Networks: append(on("a"), static("b", "10.0.1.7")...)})
 	w.start(t, "web")
 	w.impatient(t)
-	if err := w.service.Disconnect(context.Background(), "web", "b", false); !errors.Is(err, errdefs.ErrUnavailable) {
+	if err := w.service.Disconnect(context.Background(), "web", "b", false); !errors.Is(err, errdefs.ErrUnavailable) || !strings.Contains(err.Error(), "its runtime helper has not taken out interface eth1 within 200ms") {
 		t.Errorf("disconnect: %v", err)
 	}
 	w.isWired(t, "web", "a:eth0 b:eth1", true)

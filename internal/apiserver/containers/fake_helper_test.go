@@ -338,6 +338,9 @@ func (f *fake) Connect(_ context.Context, r *sandboxv1.ConnectRequest) (*sandbox
 }
 
 func (f *fake) Disconnect(ctx context.Context, r *sandboxv1.DisconnectRequest) (*sandboxv1.DisconnectResponse, error) {
+	if limit, ok := ctx.Deadline(); f.args[0] == "disconnect-slow" && ok && time.Until(limit) < 30*time.Second {
+		return nil, fmt.Errorf("until %v: a guest has 30 s: %w", limit, errdefs.ErrInternal)
+	}
 	if f.args[0] == "disconnect-hang" {
 		<-ctx.Done()
 		return nil, ctx.Err()

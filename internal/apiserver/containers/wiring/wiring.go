@@ -57,7 +57,7 @@ type Change struct {
 	// SandboxTimeout bounds how long the sandbox may take to make an interface or to take it
 	// out. It does either to its end, so that who gives up earlier does not know what is true.
 	SandboxTimeout time.Duration
-	Log     *slog.Logger
+	Log            *slog.Logger
 }
 
 // Connect adds an attachment, whose interface has a name. All or nothing. It
@@ -139,6 +139,9 @@ func (c Change) Disconnect(ctx context.Context, place int, force bool) (err erro
 	}
 	// The network is asked beside the sandbox: it waits until the sandbox has let go.
 	release := c.beginRelease(ctx, wish)
+	if force {
+		c.SandboxTimeout = c.Timeout // as the sandbox is not needed
+	}
 	err = c.takeOut(ctx, wish.InterfaceName)
 	unwritten := <-stored
 	switch {
