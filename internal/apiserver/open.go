@@ -102,7 +102,7 @@ func openContainers(s *server, environment []string) (*containers.Service, error
 		Standby:        s.config.Settings.StandbyHelpers,
 		LogLimits:      s.config.Settings.Log,
 		ReadyTimeout:   s.config.Settings.ReadyTimeout,
-		StartTimeout:   startTimeout + s.config.Settings.VirtualMachines.BootTimeout,
+		StartTimeout:   startTimeout + 2*s.config.Settings.VirtualMachines.BootTimeout, // a starved guest has it twice
 		Log:            s.config.Log,
 		Events:         s.events,
 

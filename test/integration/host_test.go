@@ -28,7 +28,7 @@ const (
 	farIPv6      = "2001:db8:ffff::1"
 	uplink       = "uplink"
 	settle       = 15 * time.Second // for what the kernel or a supervisor does on its own
-	commandLimit = 2 * time.Minute
+	commandLimit = 5 * time.Minute  // longer than Patchbay's own limits: it is to say what it has waited for
 )
 
 func TestMain(m *testing.M) {

@@ -178,17 +178,20 @@ func notRestored(limit time.Duration) error {
 	return fmt.Errorf("the agent does not answer within %v: %w", limit, errdefs.ErrUnavailable)
 }
 
-// launch starts the machine and waits for its agent. The way is closed.
+// launch starts the machine and waits for its agent, each within a limit, the latter with
+// bare.Patience. The way is closed.
 func (e *Engine) launch(ctx context.Context, c qemu.Config, way *control.Way, limit time.Duration, late error) (err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, late)
-	defer cancel()
 	defer way.Close()
 	c.Sockets = way.Sockets()
-	machine, err := qemu.Start(ctx, c)
+	starting, cancel := context.WithTimeoutCause(ctx, limit, late)
+	defer cancel()
+	machine, err := qemu.Start(starting, c)
 	if err != nil {
-		return cmp.Or(context.Cause(ctx), e.blameShares(err))
+		return cmp.Or(context.Cause(starting), e.blameShares(err))
 	}
 	e.machine = machine
+	ctx, answered := bare.Patience(ctx, limit, machine.ProcessorTime, late)
+	defer answered()
 	if e.server != nil {
 		go e.watchShares(machine)
 	}

@@ -183,7 +183,7 @@ func (m *Machine) Key() (template.Key, error) {
 // Save boots the machine, saves it as a template when its agent waits for the host,
 // and ends it; where there is a template already it does nothing. The guest's
 // console goes to the file of the configuration. The guest must have answered within a
-// limit. It tells its steps.
+// limit, with Patience. It tells its steps.
 func (s Source) Save(ctx context.Context, m *Machine, limit time.Duration, step func(string)) (template.Info, error) {
 	key, err := m.Key()
 	if err != nil {
@@ -198,7 +198,7 @@ func (s Source) Save(ctx context.Context, m *Machine, limit time.Duration, step 
 			return err
 		}
 		defer machine.Kill()
-		waiting, cancel := context.WithTimeoutCause(ctx, limit, NoAnswer(limit))
+		waiting, cancel := Patience(ctx, limit, machine.ProcessorTime, NoAnswer(limit))
 		defer cancel()
 		if _, err := channel.Greet(waiting, machine.Agent()); err != nil {
 			return cmp.Or(context.Cause(waiting), err)
