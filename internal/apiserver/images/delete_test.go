@@ -106,6 +106,9 @@ func TestDelete(t *testing.T) {
 	wantEmpty(t, f)
 	_, err = s.Delete(t.Context(), "box", false)
 	wantKind(t, err, errdefs.ErrNotFound)
+	if want := "image box: is not here: not found"; err.Error() != want { // who deletes wants no pull
+		t.Errorf("error = %s\nwant    %s", err, want)
+	}
 	if list, _ := f.start(t).List(t.Context()); len(list) > 0 {
 		t.Errorf("images after a restart: %v", list)
 	}

@@ -157,7 +157,7 @@ func (s *Service) Resolve(_ context.Context, name string) (resource.Image, error
 	defer s.mu.Unlock()
 	record, err := s.images.resolve(name)
 	if err != nil {
-		return resource.Image{}, err
+		return resource.Image{}, wanted(name, err)
 	}
 	return s.images.image(record), nil
 }
@@ -203,7 +203,7 @@ func (s *Service) Tag(_ context.Context, name, reference string) error {
 	defer s.mu.Unlock()
 	record, err := s.images.resolve(name)
 	if err != nil {
-		return err
+		return wanted(name, err)
 	}
 	if err := s.images.setReference(named.name, record.Configuration.Digest); err != nil {
 		return err
@@ -229,7 +229,15 @@ func (s *Service) Logins(ctx context.Context) ([]resource.RegistryLogin, error) 
 }
 
 func notFound(name string) error {
-	return fmt.Errorf("image %s: %w; pull it with \"patchbay image pull %s\"", name, errdefs.ErrNotFound, name)
+	return fmt.Errorf("image %s: is not here: %w", name, errdefs.ErrNotFound)
+}
+
+// wanted is the error of resolve for whoever wants the image: it says how to get it.
+func wanted(name string, err error) error {
+	if isNotFound(err) {
+		return fmt.Errorf("image %s: %w; pull it with \"patchbay image pull %s\"", name, errdefs.ErrNotFound, name)
+	}
+	return err
 }
 
 // isNotFound tells whether err says that a record is not there.

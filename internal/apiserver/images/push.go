@@ -54,7 +54,7 @@ func (s *Service) take(name string) (_ Record, release func(), err error) {
 	defer s.mu.Unlock()
 	record, err := s.images.resolve(name)
 	if err != nil {
-		return Record{}, nil, err
+		return Record{}, nil, wanted(name, err)
 	}
 	return record, s.pin(pins{blobs: record.Blobs, layers: record.Layers}), nil
 }
