@@ -20,7 +20,7 @@ const acceptPause = 100 * time.Millisecond
 type port struct {
 	Port
 	of       *Switch
-	listener net.Listener
+	listener net.Listener  // guarded by of.mu
 	ended    chan struct{} // closed by close
 	done     sync.WaitGroup
 
@@ -29,19 +29,45 @@ type port struct {
 	queue  *tapstream.Queue // guarded by mu; of stream
 }
 
-// open listens on the port's socket; a file that a dead process left in its place
-// is removed.
+// open listens on the port's socket.
 func open(p Port, of *Switch) (*port, error) {
+	out := &port{Port: p, of: of, ended: make(chan struct{})}
+	if err := out.listen(); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// listen makes the port's socket; a file that a dead process left in its place is
+// removed.
+func (p *port) listen() error {
 	if err := os.Remove(p.Socket); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("port: left-over socket: %w", err)
+		return fmt.Errorf("port: left-over socket: %w", err)
 	}
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: p.Socket, Net: "unix"})
 	if err != nil {
-		return nil, fmt.Errorf("port: %w", err)
+		return fmt.Errorf("port: %w", err)
 	}
-	out := &port{Port: p, of: of, listener: listener, ended: make(chan struct{})}
-	out.done.Go(out.accept)
-	return out, nil
+	p.listener = listener
+	p.done.Go(func() { p.accept(listener) })
+	return nil
+}
+
+// repair makes the socket again where its file is gone. The connection that there
+// is stays.
+func (p *port) repair() error {
+	if !p.lost() {
+		return nil
+	}
+	p.listener.Close() // it would remove the new one's file later
+	return p.listen()
+}
+
+// lost tells whether the file of the socket is gone: the connection that there is
+// goes on, and no other can be made.
+func (p *port) lost() bool {
+	_, err := os.Lstat(p.Socket)
+	return errors.Is(err, os.ErrNotExist)
 }
 
 // close ends the port, and with it all that it sends and receives.
@@ -73,11 +99,14 @@ func (p *port) send(parts ...[]byte) {
 	}
 }
 
-func (p *port) accept() {
+func (p *port) accept(listener net.Listener) {
 	var serving sync.WaitGroup
 	defer serving.Wait()
 	for {
-		stream, err := p.listener.Accept()
+		stream, err := listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
 		if err != nil {
 			if p.pause(err) {
 				continue

@@ -1,6 +1,7 @@
 package frameswitch
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -36,14 +37,15 @@ type Port struct {
 // New returns a switch without ports.
 func New(c Config) *Switch { return &Switch{config: c, ports: map[MAC]*port{}} }
 
-// Add opens a port. One that is open already in the same way stays as it is; a MAC
-// address that another one has is errdefs.ErrAlreadyExists.
+// Add opens a port. One that is open already in the same way stays as it is, and gets
+// its socket again if the file is gone; a MAC address that another one has is
+// errdefs.ErrAlreadyExists.
 func (s *Switch) Add(p Port) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if have := s.ports[p.Sender.MAC]; have != nil {
 		if have.Port == p {
-			return nil
+			return have.repair()
 		}
 		return fmt.Errorf("port %s: another one has its mac address: %w", p.Socket, errdefs.ErrAlreadyExists)
 	}
@@ -53,6 +55,32 @@ func (s *Switch) Add(p Port) error {
 	}
 	s.ports[p.Sender.MAC] = opened
 	return nil
+}
+
+// Lost returns the paths of the sockets whose files are gone, sorted: who loses the
+// connection cannot connect again.
+func (s *Switch) Lost() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var lost []string
+	for _, p := range s.ports {
+		if p.lost() {
+			lost = append(lost, p.Socket)
+		}
+	}
+	slices.Sort(lost)
+	return lost
+}
+
+// Repair makes the sockets again whose files are gone.
+func (s *Switch) Repair() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for _, p := range s.ports {
+		errs = append(errs, p.repair())
+	}
+	return errors.Join(errs...)
 }
 
 // Remove closes the port of a MAC address; there need not be one.

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -96,6 +97,14 @@ func (s *station) say(to frameswitch.MAC, text string) []byte {
 	return f
 }
 
+// greet waits until the station is connected: the router has heard of it.
+func (s *station) greet(atRouter <-chan []byte) {
+	s.t.Helper()
+	if f := s.say(router, "hello"); !bytes.Equal(<-atRouter, f) {
+		s.t.Error("the router heard something else")
+	}
+}
+
 // hear wants a frame to be the next one.
 func (s *station) hear(want []byte) {
 	s.t.Helper()
@@ -109,11 +118,8 @@ func TestSwitch(t *testing.T) {
 	t.Parallel()
 	s, atRouter := newSwitch(t)
 	a, b, c := addStation(t, s, 2), addStation(t, s, 3), addStation(t, s, 4)
-	// Each is connected once the router has heard of it.
 	for _, station := range []*station{a, b, c} {
-		if f := station.say(router, "hello"); !bytes.Equal(<-atRouter, f) {
-			t.Error("the router heard something else")
-		}
+		station.greet(atRouter)
 	}
 
 	b.hear(a.say(mac(3), "to b"))
@@ -188,5 +194,36 @@ func TestPortsAreApart(t *testing.T) {
 	other.Sender.MAC, other.Socket = mac(9), filepath.Join(t.TempDir(), "no", "such", "directory")
 	if err := s.Add(other); err == nil {
 		t.Error("a port without a place for its socket")
+	}
+}
+
+// A socket whose file is gone is found and made again, and who is connected stays so.
+func TestLostSocket(t *testing.T) {
+	t.Parallel()
+	s, atRouter := newSwitch(t)
+	a, b := addStation(t, s, 2), addStation(t, s, 3)
+	a.greet(atRouter)
+	b.greet(atRouter)
+	if lost := s.Lost(); len(lost) != 0 {
+		t.Fatalf("lost: %q", lost)
+	}
+	if err := os.Remove(a.port.Socket); err != nil {
+		t.Fatal(err)
+	}
+	if lost := s.Lost(); !slices.Equal(lost, []string{a.port.Socket}) {
+		t.Errorf("lost: %q, want %q", lost, a.port.Socket)
+	}
+	if err := s.Repair(); err != nil {
+		t.Fatal(err)
+	}
+	if lost := s.Lost(); len(lost) != 0 {
+		t.Errorf("lost after the repair: %q", lost)
+	}
+	b.hear(a.say(mac(3), "as before"))
+	a.connect()
+	b.hear(a.say(mac(3), "anew"))
+	s.Remove(mac(2))
+	if _, err := os.Lstat(a.port.Socket); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket of a port that is gone: %v", err)
 	}
 }

@@ -58,6 +58,7 @@ type running struct {
 
 var (
 	_ networkplugin.Network = (*Network)(nil)
+	_ networkplugin.Checker = (*Network)(nil)
 	_ networkplugin.Updater = (*Network)(nil)
 	_ networkplugin.Warner  = (*Network)(nil)
 )
@@ -89,8 +90,8 @@ func newIn(host *netns.Namespace, c networkplugin.Configuration) (*Network, erro
 	return &Network{id: c.ID, router: c.Variant == VariantNAT, access: access, log: log, host: host}, nil
 }
 
-// Start makes the switch and the router, with the ports of an earlier process. There
-// is nothing else to adopt and, when it runs already, nothing to repair.
+// Start makes the switch and the router, with the ports of an earlier process. When
+// it runs already, sockets of ports whose files are gone are made again.
 func (n *Network) Start(_ context.Context, c networkplugin.Configuration) (networkplugin.Realization, error) {
 	links, err := link.Open(n.host)
 	if err != nil {
@@ -105,7 +106,7 @@ func (n *Network) Start(_ context.Context, c networkplugin.Configuration) (netwo
 	defer n.mu.Unlock()
 	if n.running != nil {
 		links.Close()
-		return r, nil
+		return r, n.running.ports.Repair()
 	}
 	run, err := n.begin(links, c, r)
 	if err != nil {
@@ -291,6 +292,21 @@ func (n *Network) Warn(ctx context.Context, report func([]string)) {
 	if err != nil {
 		report([]string{err.Error()})
 	}
+}
+
+// Check reports the ports whose sockets' files are gone, as a cleaner of temporary
+// files takes them: their containers would not come back after a broken connection.
+// There is nothing else of the network on the host.
+func (n *Network) Check(context.Context) []string {
+	run, err := n.started()
+	if err != nil {
+		return []string{err.Error()}
+	}
+	lost := run.ports.Lost()
+	for i, socket := range lost {
+		lost[i] = fmt.Sprintf("port %s: the file of its socket is gone; its container keeps the connection that it has, and gets no other", socket)
+	}
+	return lost
 }
 
 // Stop ends the switch and the router. Sandboxes connect again to the next one.

@@ -318,6 +318,33 @@ func TestNeighbours(t *testing.T) {
 	}
 }
 
+// A check finds a socket that somebody removed, and a start makes it again.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, VariantInternal, nil)
+	p := port(2)
+	b.plug(t, p)
+	if faults := b.network.Check(t.Context()); len(faults) != 0 {
+		t.Errorf("faults of a network that is whole: %q", faults)
+	}
+	socket := filepath.Join(b.config.StateDirectory, socketName(p.Key))
+	if err := os.Remove(socket); err != nil {
+		t.Fatal(err)
+	}
+	if faults := b.network.Check(t.Context()); len(faults) != 1 || !strings.Contains(faults[0], socket) {
+		t.Errorf("faults without the socket: %q", faults)
+	}
+	if _, err := b.network.Start(t.Context(), b.config); err != nil {
+		t.Fatal(err)
+	}
+	if faults := b.network.Check(t.Context()); len(faults) != 0 {
+		t.Errorf("faults after the repair: %q", faults)
+	}
+	if _, err := os.Lstat(socket); err != nil {
+		t.Error(err)
+	}
+}
+
 // The sockets of the plugin reach much that a container must not.
 func TestHostAndNetworksAreClosed(t *testing.T) {
 	t.Parallel()
