@@ -38,7 +38,7 @@ before an interruption is not fetched again.`,
 			return err
 		},
 	}
-	c.Flags().StringVar(&platform, "platform", "", "like linux/arm64 (default: the host's)")
+	c.Flags().Var(frame.Checked(f, &platform, "string", pull.ParsePlatform), "platform", "like linux/arm64 (default: the host's)")
 	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "show no progress")
 	return c
 }

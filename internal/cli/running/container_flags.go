@@ -49,7 +49,8 @@ func (o *containerFlags) bind(f *frame.Frame, c *cobra.Command) {
 	o.pull = pull.Missing
 	flags.Var(frame.CheckedDefault(f, &o.pull, "policy", pull.ParsePolicy, string(pull.Missing)),
 		"pull", "when to pull the image: missing, always or never")
-	flags.StringVar(&o.platform, "platform", "", "platform of the image to pull, like linux/arm64 (default: the host's)")
+	flags.Var(frame.Checked(f, &o.platform, "string", pull.ParsePlatform),
+		"platform", "platform of the image, like linux/arm64; one that is there for another is pulled anew (default: the one that is there, else the host's)")
 
 	frame.Complete(c, "pull", string(pull.Missing), string(pull.Always), string(pull.Never))
 	frame.CompleteWith(c, "network", f.CompleteNetworks(0))

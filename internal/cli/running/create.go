@@ -57,13 +57,21 @@ type wantedImage struct {
 }
 
 // withImage pulls the image as the policy says and makes the call that needs it.
-// The usual case, that the image is there, takes that call alone.
+// The usual case, that the image is there and no platform is asked for, takes that
+// call alone.
 func withImage[T any](ctx context.Context, f *frame.Frame, i wantedImage, call func(context.Context) (T, error)) (answer T, err error) {
 	fetch := func() error {
 		_, err := pull.Image(ctx, i.images, &apiserverv1.ImageServicePullRequest{Reference: i.name, Platform: i.platform}, f.Progress(false))
 		return err
 	}
-	if i.pull == pull.Always {
+	other, err := i.ofAnotherPlatform(ctx)
+	if err != nil {
+		return answer, err
+	}
+	if other != "" {
+		fmt.Fprintf(f.Stderr, "image %s: is here for %s, pulling it for %s\n", i.name, other, i.platform)
+	}
+	if i.pull == pull.Always || other != "" {
 		if err := fetch(); err != nil {
 			return answer, err
 		}
@@ -77,6 +85,30 @@ func withImage[T any](ctx context.Context, f *frame.Frame, i wantedImage, call f
 		answer, err = call(ctx)
 	}
 	return answer, err
+}
+
+// ofAnotherPlatform returns the platform of the image that is there, if it is not
+// the one that is asked for and the policy is to pull what is missing: the image
+// is, for that platform. Where nothing may be pulled it is an error.
+func (i wantedImage) ofAnotherPlatform(ctx context.Context) (string, error) {
+	if i.platform == "" || i.pull == pull.Always {
+		return "", nil
+	}
+	found, err := i.images.Get(ctx, &apiserverv1.ImageServiceGetRequest{Name: i.name})
+	if errdefs.IsNotFound(err) {
+		return "", nil // the call says so, or it is pulled
+	}
+	if err != nil {
+		return "", err
+	}
+	have := found.GetImage().GetConfiguration().GetPlatform()
+	if pull.Fits(have, i.platform) {
+		return "", nil
+	}
+	if i.pull == pull.Never {
+		return "", fmt.Errorf("image %s: is for %s, not for %s: %w", i.name, have, i.platform, errdefs.ErrNotFound)
+	}
+	return have, nil
 }
 
 // missing reports whether it was the image that was not found.
