@@ -32,8 +32,12 @@ func TestDocumentedCommands(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, m := range documented.FindAllSubmatch(content, -1) {
+			words := strings.Fields(string(m[1]))[1:]
+			if strings.HasSuffix(words[0], ",") {
+				continue // the program and its version, in a list of several
+			}
 			found++
-			if err := exists(strings.Fields(string(m[1]))[1:]); err != nil {
+			if err := exists(words); err != nil {
 				t.Errorf("%s: %q: %v", page, m[1], err)
 			}
 		}

@@ -45,11 +45,11 @@ func (s *Service) Resume() error {
 // when it returns.
 func (s *Service) resume(id string) {
 	r := &run{abort: func() {}, ended: make(chan struct{}), state: resource.ContainerRunning}
+	r.outcome = disk.Outcome(s.config.Roots.Sandbox(id), s.config.Roots.Container(id)) // which callers know already
 	process, err := helper.Adopt(s.config.Roots.Sandbox(id))
 	if err == nil {
 		r.Process = process
 		r.Client, r.Ready = sandboxclient.Dial(s.config.Roots.SandboxSocket(id)), true
-		r.outcome = disk.Outcome(s.config.Roots.Sandbox(id), s.config.Roots.Container(id)) // which callers know already
 	} else {
 		r.state = resource.ContainerStopping
 	}

@@ -68,7 +68,7 @@ func ReadExit(directory string) *Exit {
 	return &e
 }
 
-// Outcome is how a run has ended whose helper is still there, as that has written in its directory, with
+// Outcome is how a run has ended whose directory is still there, as its helper has written in that, with
 // what an earlier patchbayd has added in the container's; nil: it has not.
 func Outcome(sandbox, container string) *Exit {
 	written := ReadExit(sandbox)
