@@ -28,6 +28,9 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
+// patience is a safety net: no machine is so busy that what does not hang takes as long.
+const patience = 5 * time.Minute
+
 // bench is one instance with fake plugins, without a daemon around it.
 type bench struct {
 	t       *testing.T
@@ -70,7 +73,7 @@ func newBench(t *testing.T, pluginNames ...string) *bench {
 		roots:   layout.Roots{Root: filepath.Join(dir, "root"), RunRoot: filepath.Join(dir, "run")},
 		plugins: filepath.Join(dir, "plugins"),
 		users:   &fakeUsers{containers: map[string][]string{}},
-		ready:   10 * time.Second,
+		ready:   patience,
 	}
 	for _, d := range []string{b.roots.Root, b.roots.RunRoot, b.plugins} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
@@ -194,7 +197,7 @@ func (b *bench) await(name string, want func(resource.NetworkStatus) bool) resou
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(patience)
 	for {
 		n.mu.Lock()
 		changed := n.changed
@@ -280,9 +283,14 @@ func TestFailedCreateLeavesNothing(t *testing.T) {
 			if plugin != "absent" {
 				b.install(plugin)
 			}
-			id := b.defaultID()
-			b.service.config.ReadyTimeout = time.Second
-			_, err := b.create("a", plugin)
+			id, ctx := b.defaultID(), t.Context()
+			switch plugin {
+			case "hangs": // nobody else has to answer in that time
+				b.service.config.ReadyTimeout = 100 * time.Millisecond
+			case "hangsinstart": // who takes its network off the host has to, in its time
+				ctx = b.untilArrival("hang")
+			}
+			_, err := b.service.Create(ctx, "a", nil, resource.NetworkConfiguration{Plugin: resource.PluginInfo{Plugin: plugin}})
 			if err == nil || !strings.Contains(err.Error(), want.text) || !errors.Is(err, want.kind) {
 				t.Errorf("got %v (%v), want %q (%v)", err, wire.Kind(err), want.text, want.kind)
 			}
@@ -290,6 +298,34 @@ func TestFailedCreateLeavesNothing(t *testing.T) {
 			b.service.config.ReadyTimeout = b.ready
 			b.mustCreate("a") // the name is free again
 		})
+	}
+}
+
+// untilArrival is a context whose deadline passes when a plugin arrives at a gate.
+func (b *bench) untilArrival(gate string) context.Context {
+	passed := make(chan struct{})
+	at := b.gate(gate)
+	go func() {
+		at.await(1)
+		close(passed)
+	}()
+	return deadline{b.t.Context(), passed}
+}
+
+// deadline is a context whose deadline passes when a channel is closed.
+type deadline struct {
+	context.Context
+	passed <-chan struct{}
+}
+
+func (d deadline) Done() <-chan struct{} { return d.passed }
+
+func (d deadline) Err() error {
+	select {
+	case <-d.passed:
+		return context.DeadlineExceeded
+	default:
+		return nil
 	}
 }
 
