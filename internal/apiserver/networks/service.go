@@ -37,7 +37,7 @@ type Users interface {
 	Reservations(networkID string) []pluginwire.Reservation
 }
 
-// Config is what a Service needs. All fields but Events and the pools are required.
+// Config is what a Service needs. Fields without a default are required.
 type Config struct {
 	Roots   layout.Roots
 	Records Records
@@ -50,9 +50,12 @@ type Config struct {
 	// ReadyTimeout bounds how long a plugin may take until it answers, and
 	// again until its network is made.
 	ReadyTimeout time.Duration
-	Log          *slog.Logger
-	Events       Events // nil: nobody is told
-	// Plugins choose subnets from the pools, in order; none: pools of their own.
+	// StatusTimeout bounds how long it may take to tell its state, a tenth of that
+	// where it has not done so before; default 500 ms.
+	StatusTimeout time.Duration
+	Log           *slog.Logger
+	Events        Events // nil: nobody is told
+	// Plugins choose subnets from the pools, in order; default: pools of their own.
 	IPv4Pools, IPv6Pools []resource.SubnetPool
 }
 
@@ -85,6 +88,7 @@ type Service struct {
 // Start. Records that cannot be read are an error, since their networks would
 // be taken for left-overs.
 func New(c Config) (*Service, error) {
+	c.StatusTimeout = cmp.Or(c.StatusTimeout, defaultStatusTimeout)
 	stored, err := c.Records.List()
 	if err != nil {
 		return nil, fmt.Errorf("read networks: %w", err)

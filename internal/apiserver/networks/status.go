@@ -18,11 +18,11 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-// answerTimeout is how long a list waits for a plugin: a person waits for it.
-const answerTimeout = 500 * time.Millisecond
+// defaultStatusTimeout is how long a list waits for a plugin: a person waits for it.
+const defaultStatusTimeout = 500 * time.Millisecond
 
-// silenceTimeout is the same for one that has not answered before.
-const silenceTimeout = 50 * time.Millisecond
+// silenceShare is the part of that for one that has not answered before.
+const silenceShare = 10
 
 // askedByList is how many plugins of which everything is known are asked at most for a
 // list whether they still answer.
@@ -61,13 +61,13 @@ func (s *Service) Observe(ctx context.Context) []Observation {
 		out[i], plugins[i] = n.observe()
 	}
 	s.rounds.Ask(plugins, func(i int) {
-		patience := answerTimeout
+		patience := s.config.StatusTimeout
 		if !out[i].Answered {
-			patience = silenceTimeout
+			patience /= silenceShare
 		}
 		now, answered := networks[i].ask(ctx, patience)
 		out[i].Network, out[i].Answered = networks[i].shown.Describe(&now), answered
-	}, func(i int) { networks[i].ask(s.life, answerTimeout) })
+	}, func(i int) { networks[i].ask(s.life, s.config.StatusTimeout) })
 	return out
 }
 
@@ -93,7 +93,7 @@ func (s *Service) Get(ctx context.Context, name string) (resource.Network, iter.
 	if err != nil {
 		return resource.Network{}, nil, err
 	}
-	out, _ := n.ask(ctx, answerTimeout)
+	out, _ := n.ask(ctx, s.config.StatusTimeout)
 	if !out.Status.Serves() {
 		return out, func(func(resource.NetworkAttachment, error) bool) {}, nil
 	}
@@ -136,7 +136,7 @@ func (n *network) ask(ctx context.Context, patience time.Duration) (out resource
 // attachments returns the live attachments; none when the plugin does not answer. Those that make no sense are left out.
 func (n *network) attachments(ctx context.Context) iter.Seq2[resource.NetworkAttachment, error] {
 	return func(yield func(resource.NetworkAttachment, error) bool) {
-		ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+		ctx, cancel := context.WithTimeout(ctx, n.service.config.StatusTimeout)
 		defer cancel()
 		answer, err := n.plugin.Client.List(rpc.InPieces(ctx), &pluginv1.ListRequest{})
 		if err != nil {
