@@ -216,6 +216,8 @@ func TestCrashDuringChange(t *testing.T) {
 func TestDisconnectSlow(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.config.ChangeTimeout = 0 // what patchbayd has
+	w.restart(t)
 	w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"disconnect-slow"}, Networks: on("a", "b")})
 	w.start(t, "web")
 	if err := w.service.Disconnect(context.Background(), "web", "b", false); err != nil {
@@ -231,14 +233,15 @@ func TestDisconnectHanging(t *testing.T) {
 	w := newWorld(t)
 	id := w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"disconnect-hang"}, Networks: append(on("a"), static("b", "10.0.1.7")...)})
 	w.start(t, "web")
-	w.impatient(t)
-	if err := w.service.Disconnect(context.Background(), "web", "b", false); !errors.Is(err, errdefs.ErrUnavailable) || !strings.Contains(err.Error(), "its runtime helper has not taken out interface eth1 within 200ms") {
+	w.impatient(t, &w.config.ChangeTimeout)
+	if err := w.service.Disconnect(context.Background(), "web", "b", false); !errors.Is(err, errdefs.ErrUnavailable) || !strings.Contains(err.Error(), "its runtime helper has not taken out interface eth1 within 100ms") {
 		t.Errorf("disconnect: %v", err)
 	}
 	w.isWired(t, "web", "a:eth0 b:eth1", true)
 	if held := w.networks.held(); !slices.Contains(held, "reserved id-b "+id+"/eth1") {
 		t.Errorf("held %v, want its static address reserved", held)
 	}
+	w.impatient(t, &w.config.GraceTimeout)
 	if err := w.service.Disconnect(context.Background(), "web", "b", true); err != nil {
 		t.Errorf("disconnect by force: %v", err)
 	}

@@ -22,16 +22,18 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-// kill sends a signal to the helper of a container. After one that stops it, it
-// stands still.
+// kill sends a signal to the helper of a container.
 func (w *world) kill(t tb, name string, signal syscall.Signal) {
 	t.Helper()
-	pid := w.status(t, name).HelperPID
-	err := syscall.Kill(pid, signal)
-	if err == nil && signal == syscall.SIGSTOP {
-		err = unix.Waitid(unix.P_PID, pid, nil, unix.WSTOPPED|unix.WNOWAIT, nil)
+	if err := syscall.Kill(w.status(t, name).HelperPID, signal); err != nil {
+		t.Fatal(err)
 	}
-	if err != nil {
+}
+
+// standStill stops a helper and returns when it stands still.
+func standStill(t tb, pid int) {
+	t.Helper()
+	if err := errors.Join(syscall.Kill(pid, syscall.SIGSTOP), unix.Waitid(unix.P_PID, pid, nil, unix.WSTOPPED|unix.WNOWAIT, nil)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -82,7 +84,8 @@ func TestHelperThatHangs(t *testing.T) {
 	w.create(t, "other", "run")
 	w.start(t, "web")
 	w.start(t, "other")
-	w.kill(t, "web", syscall.SIGSTOP)
+	w.impatient(t, &w.config.StatusTimeout)
+	standStill(t, w.status(t, "web").HelperPID)
 	const hangs = "its runtime helper does not answer"
 	eventually(t, "a helper that stands still", func() bool { return w.status(t, "web").Message == hangs })
 	eventually(t, "a list of one that stands still and one that does not", func() bool {
@@ -98,7 +101,7 @@ func TestHelperThatHangs(t *testing.T) {
 	if _, err := w.service.Exec(context.Background(), "other", resource.Exec{Process: resource.Process{Args: []string{"ls"}}}); err != nil {
 		t.Errorf("the other container: %v", err)
 	}
-	w.impatient(t)
+	w.impatient(t, &w.config.GraceTimeout)
 	if err := w.service.Stop(context.Background(), "web", nil); err != nil {
 		t.Errorf("stop: %v", err)
 	}
@@ -123,10 +126,11 @@ func TestHelperThatStaysAfterItsContainer(t *testing.T) {
 	w := newWorld(t)
 	id := w.create(t, "web", "stays")
 	w.start(t, "web")
-	w.impatient(t)
-	if err := w.service.Kill(context.Background(), "web", "TERM"); err != nil {
-		t.Fatal(err)
-	}
+	w.impatient(t, &w.config.GraceTimeout)
+	eventually(t, "a signal that is sent in time", func() bool {
+		err := w.service.Kill(context.Background(), "web", "TERM")
+		return err == nil || errors.Is(err, errdefs.ErrFailedPrecondition) // one that was late has ended it
+	})
 	if exit := w.wait(t, "web"); exit.Code != 143 {
 		t.Errorf("exit: %+v", exit)
 	}
@@ -138,7 +142,7 @@ func TestHelperThatStaysAfterItsContainer(t *testing.T) {
 
 func TestStop(t *testing.T) {
 	t.Parallel()
-	short, long := time.Duration(0), time.Minute
+	short, long := time.Duration(0), patience
 	for name, tc := range map[string]struct {
 		word    string
 		signal  string
@@ -160,7 +164,7 @@ func TestStop(t *testing.T) {
 			}
 			w.start(t, "web")
 			if tc.word == "immortal" {
-				w.impatient(t)
+				w.impatient(t, &w.config.GraceTimeout)
 			}
 			if err := w.service.Stop(context.Background(), "web", tc.timeout); err != nil {
 				t.Fatal(err)
@@ -259,8 +263,6 @@ func TestAutoRemove(t *testing.T) {
 func staying(t *testing.T, autoRemove bool) (w *world, id string, end func()) {
 	t.Helper()
 	w = newWorld(t)
-	w.config.GraceTimeout = time.Minute
-	w.restart(t)
 	id = w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"stays"}, Networks: on("a"), AutoRemove: autoRemove})
 	w.start(t, "web")
 	pid := w.status(t, "web").HelperPID
@@ -356,8 +358,7 @@ func TestHelperThatStaysIsInNobodysWay(t *testing.T) {
 func TestHelperThatOutlivesPatchbayd(t *testing.T) {
 	t.Parallel()
 	w, id, _ := staying(t, true)
-	w.config.GraceTimeout = 200 * time.Millisecond
-	w.restart(t)
+	w.impatient(t, &w.config.GraceTimeout)
 	eventually(t, "end of the helper", func() bool { return w.alive() == 0 })
 	eventually(t, "end of its directory", func() bool { _, err := os.Stat(w.roots.Sandbox(id)); return err != nil })
 	eventually(t, "end of the files", func() bool { return len(w.files(t)) == 0 })
@@ -408,7 +409,7 @@ func TestAutoRemoveIsUnrecordedBeside(t *testing.T) {
 	w.networks.meet = func() {
 		select {
 		case <-unrecorded:
-		case <-time.After(30 * time.Second):
+		case <-time.After(patience):
 			t.Error("the network was asked to release, and the record is still there")
 		}
 	}
@@ -507,17 +508,18 @@ func TestPluginThatIsDownDoesNotKeepAContainer(t *testing.T) {
 func TestListOfMany(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	pids := map[string]int{}
+	pids, helpers := map[string]int{}, map[string]int{}
 	for _, name := range []string{"a", "b", "c"} {
 		w.create(t, name, "run")
 		w.start(t, name)
-		pids[name] = w.status(t, name).PID
+		s := w.status(t, name)
+		pids[name], helpers[name] = s.PID, s.HelperPID
 	}
 	w.config.AskedByList = 1
-	w.impatient(t)
+	w.impatient(t, &w.config.StatusTimeout)
 	for name, pid := range pids {
 		eventually(t, "that "+name+" answers", func() bool { s := w.status(t, name); return s.Message == "" && s.PID == pid })
-		w.kill(t, name, syscall.SIGSTOP)
+		standStill(t, helpers[name]) // without being asked any more, lest it be late
 	}
 	lists, silent := 0, 0
 	eventually(t, "helpers that do not answer any more", func() bool {

@@ -83,7 +83,7 @@ func fakeHelper(stateDir string, args []string) int {
 	})
 	go server.Serve(listener)
 	<-f.gone
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	server.Shutdown(ctx) // lets answers go out
 	return 0
@@ -157,7 +157,7 @@ func (f *fake) Bootstrap(ctx context.Context, r *sandboxv1.BootstrapRequest) (*s
 		fmt.Fprintln(os.Stderr, "out of luck")
 		os.Exit(2)
 	case "bootstrap-hang":
-		syscall.Pause()
+		return nil, f.hang(ctx)
 	case "rendezvous":
 		meet(variable(r.GetProcess(), "PLACE"), 2)
 	}
@@ -203,12 +203,12 @@ func meet(place string, n int) {
 	}
 }
 
-func (f *fake) Start(context.Context, *sandboxv1.StartRequest) (*sandboxv1.StartResponse, error) {
+func (f *fake) Start(ctx context.Context, _ *sandboxv1.StartRequest) (*sandboxv1.StartResponse, error) {
 	switch f.args[0] {
 	case "start-error":
 		return nil, fmt.Errorf("exec: %q: not executable: %w", "start-error", errdefs.ErrPermissionDenied)
 	case "start-hang":
-		syscall.Pause()
+		return nil, f.hang(ctx)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -246,6 +246,15 @@ func (f *fake) finish(code int) {
 	}
 }
 
+// hang gives no answer to a call in its time, and keeps nobody from leaving.
+func (f *fake) hang(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+	case <-f.gone:
+	}
+	return context.DeadlineExceeded
+}
+
 func (f *fake) leave() { f.end.Do(func() { close(f.gone) }) }
 
 // asked is the file that a fake helper leaves when it is asked for its state.
@@ -260,13 +269,15 @@ func (f *fake) Watch(ctx context.Context, r *sandboxv1.WatchRequest, stream sand
 	if os.Getenv(manner) == "old" {
 		return f.UnimplementedSandboxServiceHandler.Watch(ctx, r, stream)
 	}
-	for {
+	for left := false; ; {
 		now, changed := f.now()
-		if err := stream.Send(&sandboxv1.WatchResponse{State: now}); err != nil || now.GetExit() != nil {
+		if err := stream.Send(&sandboxv1.WatchResponse{State: now}); err != nil || left || now.GetExit() != nil {
 			return err
 		}
 		select {
 		case <-changed:
+		case <-f.gone:
+			left = true
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -296,8 +307,7 @@ func (f *fake) setFaults(faults ...string) {
 func (f *fake) Stats(ctx context.Context, _ *sandboxv1.StatsRequest) (*sandboxv1.StatsResponse, error) {
 	switch f.args[0] {
 	case "stats-hang":
-		<-ctx.Done()
-		return nil, ctx.Err()
+		return nil, f.hang(ctx)
 	case "stats-unknown":
 		return f.UnimplementedSandboxServiceHandler.Stats(ctx, nil)
 	case "stats-error":
@@ -342,8 +352,7 @@ func (f *fake) Disconnect(ctx context.Context, r *sandboxv1.DisconnectRequest) (
 		return nil, fmt.Errorf("until %v: a guest has 30 s: %w", limit, errdefs.ErrInternal)
 	}
 	if f.args[0] == "disconnect-hang" {
-		<-ctx.Done()
-		return nil, ctx.Err()
+		return nil, f.hang(ctx)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -357,8 +366,7 @@ func (f *fake) Disconnect(ctx context.Context, r *sandboxv1.DisconnectRequest) (
 
 func (f *fake) Wait(ctx context.Context, r *sandboxv1.WaitRequest) (*sandboxv1.WaitResponse, error) {
 	if r.GetProcessId() == "for ever" {
-		<-ctx.Done()
-		return nil, ctx.Err()
+		return nil, f.hang(ctx)
 	}
 	if r.GetProcessId() != "" {
 		return &sandboxv1.WaitResponse{Exit: &sandboxv1.ExitStatus{Code: 42}}, nil

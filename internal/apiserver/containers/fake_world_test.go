@@ -26,6 +26,9 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
+// patience is a safety net: no machine is so busy that what does not hang takes as long.
+const patience = 5 * time.Minute
+
 // world is an instance without its neighbours: what is in it outlives its
 // service, as the disk, the plugins and the helpers outlive patchbayd.
 type world struct {
@@ -77,6 +80,8 @@ func makeWorld() (*world, func(), error) {
 		DefaultRuntime: "good",
 		Launch:         w.launch,
 		Log:            slog.New(slog.DiscardHandler),
+		ReadyTimeout:   patience, StartTimeout: patience, StatusTimeout: patience, StatsTimeout: patience,
+		ChangeTimeout: patience, GraceTimeout: patience,
 	}
 	cleanup := func() {
 		if w.service != nil {
@@ -144,12 +149,15 @@ func (w *world) restart(t tb) {
 	w.open(t)
 }
 
-// impatient restarts patchbayd as one that gives up soon whoever does not answer. What is asked of
-// helpers that do not hang is asked before, or as often as it takes.
-func (w *world) impatient(t tb) {
+// impatient restarts patchbayd as one that has little patience where a limit of its configuration
+// bounds it. What is asked of helpers that do not hang must not lose by that: it is bounded by
+// another limit, or is asked as often as it takes.
+func (w *world) impatient(t tb, limits ...*time.Duration) {
 	t.Helper()
 	w.service.Close()
-	w.config.GraceTimeout, w.config.ChangeTimeout, w.config.StatusTimeout = 200*time.Millisecond, 200*time.Millisecond, 100*time.Millisecond
+	for _, limit := range limits {
+		*limit = 100 * time.Millisecond
+	}
 	w.open(t)
 }
 
@@ -219,7 +227,7 @@ func (w *world) status(t tb, name string) resource.ContainerStatus {
 // wait waits for the end of a container, and not for ever.
 func (w *world) wait(t tb, name string) resource.ContainerExit {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	exit, err := w.service.Wait(ctx, name, false)
 	if err != nil {
@@ -231,7 +239,7 @@ func (w *world) wait(t tb, name string) resource.ContainerExit {
 // settle waits until nothing is left of the runs that have ended.
 func (w *world) settle(t tb) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	w.service.AwaitLeft(ctx)
 	if ctx.Err() != nil {
@@ -242,9 +250,9 @@ func (w *world) settle(t tb) {
 // eventually is for what no call waits for.
 func eventually(t tb, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !holds(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not seen within 30 s: %s", what)
+			t.Fatalf("not seen within %v: %s", patience, what)
 		}
 	}
 }
