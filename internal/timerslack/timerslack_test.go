@@ -20,6 +20,9 @@ func TestWiden(t *testing.T) {
 		return strings.TrimSpace(string(data))
 	}
 	usual := read(t, "self")
+	if usual == "1000000" {
+		t.Skip("all threads of this process have the slack already, of a run before")
+	}
 	child := func(t *testing.T) string {
 		t.Helper()
 		var out []byte

@@ -20,6 +20,7 @@ import (
 	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/internal/runtime/oci/spec"
 	"patchbay.dev/patchbay/internal/runtime/vm/bare"
+	"patchbay.dev/patchbay/internal/runtime/vm/channel"
 	"patchbay.dev/patchbay/internal/runtime/vm/control"
 	"patchbay.dev/patchbay/internal/runtime/vm/image"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
@@ -81,7 +82,7 @@ func (e *Engine) boot(ctx context.Context) (err error) {
 func (e *Engine) settle(ctx context.Context, limit time.Duration, late error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, late)
 	defer cancel()
-	e.calls = rpc.DialBy(func(context.Context) (net.Conn, error) { return e.session.Open() })
+	e.calls = rpc.DialBy(func(context.Context) (net.Conn, error) { return channel.Call(e.session) })
 	e.guest = guestv1connect.NewGuestServiceClient(e.calls.Client)
 	if _, err := e.guest.Configure(ctx, e.configuration()); err != nil {
 		return cmp.Or(context.Cause(ctx), err)
