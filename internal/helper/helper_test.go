@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/signal"
@@ -52,7 +53,9 @@ func behave(behaviour string) {
 			return
 		}
 		fmt.Fprintln(c, os.Getpid())
-		c.Close()
+		if behaviour != "holds" { // on to its connections
+			c.Close()
+		}
 	}
 }
 
@@ -162,6 +165,35 @@ func TestStartAndTerminate(t *testing.T) {
 	again := start(t, c)
 	if err := again.Ready(t.Context(), hello(c.Socket)); err != nil {
 		t.Errorf("second process on the same socket: %v", err)
+	}
+}
+
+// A process that the kernel ends is told from one that only closes its connections: it has begun
+// to end when its end is seen by any of its descriptors.
+func TestEnding(t *testing.T) {
+	t.Parallel()
+	c := config(t, "holds")
+	p := start(t, c)
+	if err := p.Ready(t.Context(), hello(c.Socket)); err != nil {
+		t.Fatal(err)
+	}
+	if p.Ending() {
+		t.Error("a process that serves is ending")
+	}
+	conn, err := net.Dial("unix", c.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := fmt.Fscanln(conn, new(int)); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(p.PID(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, conn) // until the kernel closes it
+	if !p.Ending() {
+		t.Error("a process whose connections the kernel has closed is not ending")
 	}
 }
 

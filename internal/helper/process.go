@@ -232,8 +232,8 @@ func (e *SilenceError) Error() string {
 
 func (e *SilenceError) Unwrap() error { return errdefs.ErrUnavailable }
 
-// deathDelay is how long a dying process may take from closing its socket to
-// its end.
+// deathDelay is how long a process that comes to its end may take from closing its
+// socket until the kernel ends it.
 const deathDelay = time.Second
 
 // blame finds out why hello failed: a helper that dies closes its socket a
@@ -255,14 +255,29 @@ func (p *Process) blame(ctx context.Context, err error) error {
 	if late {
 		deadline = ctx.Done() // the other side's clock was a moment ahead
 	}
-	select {
-	case <-deadline:
-		return &SilenceError{p.StderrTail()}
-	case <-p.done:
-		return fmt.Errorf("%s: %w", p.Death(), errdefs.ErrUnavailable)
-	case <-timer.C:
-		return err
+	for {
+		select {
+		case <-deadline:
+			return &SilenceError{p.StderrTail()}
+		case <-p.done:
+			return fmt.Errorf("%s: %w", p.Death(), errdefs.ErrUnavailable)
+		case <-timer.C:
+			if !p.Ending() {
+				return err
+			}
+		}
 	}
+}
+
+// exiting is PF_EXITING of linux/sched.h: the kernel ends the process. It is set before what
+// the process has open is closed.
+const exiting = 0x4
+
+// Ending reports whether the kernel ends the process, or has ended it: Done is closed then or will be
+// soon, as soon as the process gets a processor for that.
+func (p *Process) Ending() bool {
+	flags, err := statField(p.pid, 9)
+	return err != nil || flags&exiting != 0
 }
 
 // Terminate asks the process to end (SIGTERM), and kills it when it has not
@@ -295,21 +310,23 @@ func (p *Process) signal(s unix.Signal) {
 	})
 }
 
-// startTime returns when a process was started, in clock ticks since boot: field
-// 22 of proc_pid_stat(5).
-func startTime(pid int) (uint64, error) {
+// startTime returns when a process was started, in clock ticks since boot.
+func startTime(pid int) (uint64, error) { return statField(pid, 22) }
+
+// statField returns a number of proc_pid_stat(5), which counts its fields from 1. The first two
+// are none.
+func statField(pid, field int) (uint64, error) {
 	path := fmt.Sprintf("/proc/%d/stat", pid)
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return 0, err
 	}
 	// The second field, the name, may hold spaces and parentheses.
-	_, rest, ok := strings.Cut(string(data[strings.LastIndexByte(string(data), ')')+1:]), " ")
-	fields := strings.Fields(rest)
-	if !ok || len(fields) < 20 {
-		return 0, fmt.Errorf("%s: %q: want at least 22 fields", path, data)
+	fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
+	if len(fields) < field-2 {
+		return 0, fmt.Errorf("%s: %q: want at least %d fields", path, data, field)
 	}
-	return strconv.ParseUint(fields[19], 10, 64)
+	return strconv.ParseUint(fields[field-3], 10, 64)
 }
 
 func marshal(r record) ([]byte, error) { return json.MarshalIndent(r, "", "  ") }

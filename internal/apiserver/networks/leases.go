@@ -19,9 +19,9 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-// leaseTimeout bounds every call about a lease, with the time that a plugin may
+// defaultLeaseTimeout bounds every call about a lease, with the time that a plugin may
 // need to come back.
-const leaseTimeout = 10 * time.Second
+const defaultLeaseTimeout = 10 * time.Second
 
 // Allocate asks a network for an attachment, for the container whose name is
 // owner. It is idempotent by key, and pending until the sandbox holds it; the
@@ -110,7 +110,7 @@ func (n *network) lease(ctx context.Context, f func(context.Context) (after *plu
 	if span != nil {
 		span.Note("network", n.name)
 	}
-	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
+	ctx, cancel := context.WithTimeout(ctx, n.service.config.LeaseTimeout)
 	defer cancel()
 	for again := true; ; again = false {
 		if err := n.serving(ctx); err != nil {

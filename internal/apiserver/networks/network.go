@@ -173,16 +173,16 @@ func (n *network) instance() resource.PluginInstance {
 	return resource.PluginInstance{Resource: now.Name, PID: now.Status.PluginPID, State: string(now.Status.State), Version: n.plugin.Version()}
 }
 
-// dyingDelay is how long a dying process may take from closing its connections
-// until its supervisor has seen its end.
+// dyingDelay is how long a process that comes to its end may take from closing its
+// connections until the kernel ends it.
 const dyingDelay = time.Second
 
 // restarting reports whether the process that broke off a call is dying, and
 // then returns when its supervisor has taken note, so that serving waits for
 // the next one.
 func (n *network) restarting(ctx context.Context, process *helper.Process) bool {
-	ctx, cancel := context.WithTimeout(ctx, dyingDelay)
-	defer cancel()
+	late := time.NewTimer(dyingDelay)
+	defer late.Stop()
 	for {
 		n.mu.Lock()
 		noted := n.plugin.Process() != process || n.status.State == resource.NetworkStarting || n.status.State == resource.NetworkFailed
@@ -193,6 +193,10 @@ func (n *network) restarting(ctx context.Context, process *helper.Process) bool 
 		}
 		select {
 		case <-changed:
+		case <-late.C:
+			if !process.Ending() {
+				return false
+			}
 		case <-ctx.Done():
 			return false
 		}

@@ -128,7 +128,7 @@ func (b *bench) open() {
 		Addresses:    addresses,
 		Plugins:      installed(b.plugins),
 		Default:      resource.PluginInfo{Plugin: "good"},
-		ReadyTimeout: patience, StatusTimeout: patience,
+		ReadyTimeout: patience, StatusTimeout: patience, LeaseTimeout: patience,
 		Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

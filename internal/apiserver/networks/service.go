@@ -53,8 +53,11 @@ type Config struct {
 	// StatusTimeout bounds how long it may take to tell its state, a tenth of that
 	// where it has not done so before; default 500 ms.
 	StatusTimeout time.Duration
-	Log           *slog.Logger
-	Events        Events // nil: nobody is told
+	// LeaseTimeout bounds each call about a lease, with the time that a plugin may
+	// take to come up; default 10 s.
+	LeaseTimeout time.Duration
+	Log          *slog.Logger
+	Events       Events // nil: nobody is told
 	// Plugins choose subnets from the pools, in order; default: pools of their own.
 	IPv4Pools, IPv6Pools []resource.SubnetPool
 }
@@ -89,6 +92,7 @@ type Service struct {
 // be taken for left-overs.
 func New(c Config) (*Service, error) {
 	c.StatusTimeout = cmp.Or(c.StatusTimeout, defaultStatusTimeout)
+	c.LeaseTimeout = cmp.Or(c.LeaseTimeout, defaultLeaseTimeout)
 	stored, err := c.Records.List()
 	if err != nil {
 		return nil, fmt.Errorf("read networks: %w", err)

@@ -22,4 +22,6 @@ func Call(session *yamux.Session) (net.Conn, error) {
 // come alone: a Read goes on until the other side closes as well.
 type cutStream struct{ *yamux.Stream }
 
-func (s cutStream) Close() error { return errors.Join(s.SetDeadline(time.Unix(0, 0)), s.Stream.Close()) }
+func (s cutStream) Close() error {
+	return errors.Join(s.SetDeadline(time.Unix(0, 0)), s.Stream.Close())
+}
