@@ -37,7 +37,7 @@ TEST_TIMEOUT  ?= 10m
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build generate check check-lint check-generated check-modules check-dead \
-	test test-unit test-integration test-race soak demo bench bench-quick build-bench bench-micro timeline bench-ports bench-scale bench-vm bench-vm-start install uninstall clean
+	test test-unit test-integration test-race test-slow soak demo bench bench-quick build-bench bench-micro timeline bench-ports bench-scale bench-vm bench-vm-start install uninstall clean
 
 help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -101,6 +101,9 @@ RACE_PACKAGES ?= $(addprefix ./,networkplugin $(addprefix internal/,apiserver/co
 
 test-race: ## The packages that share state, with the race detector (needs gcc).
 	CGO_ENABLED=1 $(GO) test -race -parallel 4 -timeout $(TEST_TIMEOUT) $(RACE_PACKAGES)
+
+test-slow: ## The same packages with a quarter of a processor each, PERCENT=25: what goes by the clock fails (needs gcc and root).
+	RACE=1 scripts/test-slow.sh $(RACE_PACKAGES)
 
 soak: build ## The long runs: 1,000 lives of a container, 60 s of changing networks, 200 deaths of any process, all of networking on machines (needs root).
 	PATCHBAY_SOAK_CYCLES=$${PATCHBAY_SOAK_CYCLES:-1000} PATCHBAY_SOAK_SECONDS=$${PATCHBAY_SOAK_SECONDS:-60} \

@@ -19,7 +19,7 @@ import (
 	"patchbay.dev/patchbay/internal/tapstream"
 )
 
-const soon = 10 * time.Second
+const soon = 5 * time.Minute
 
 var (
 	everybody = frameswitch.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}

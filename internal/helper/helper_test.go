@@ -155,7 +155,7 @@ func TestStartAndTerminate(t *testing.T) {
 			t.Errorf("%s: %v, %v, want mode %v", path, info, err, want)
 		}
 	}
-	p.Terminate(30 * time.Second)
+	p.Terminate(5 * time.Minute)
 	if err := hello(c.Socket)(t.Context()); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("dial of a dead helper: %v, want it refused", err)
 	}

@@ -221,7 +221,8 @@ func (i *Image) OpenBlob(ctx context.Context, d v1.Descriptor, offset int64) (io
 }
 
 // body is content that comes from a registry. What fails in reading it is the
-// fault of the registry or of the way to it, silence too.
+// fault of the registry or of the way to it, silence too. Silence is what a Read
+// waits for: the time that the reader takes in between is its own.
 type body struct {
 	content  io.ReadCloser
 	registry name.Registry
@@ -237,12 +238,14 @@ func newBody(content io.ReadCloser, registry name.Registry, patience time.Durati
 		b.stalled.Store(true)
 		cancel()
 	})
+	b.silence.Stop()
 	return b
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	b.silence.Reset(b.patience)
 	n, err := b.content.Read(p)
+	b.silence.Stop()
 	switch {
 	case err == nil || errors.Is(err, io.EOF):
 		return n, err

@@ -437,7 +437,7 @@ func TestShutdown(t *testing.T) {
 			_, err := s.Bootstrap(context.Background(), bootstrapped(e.dir))
 			failed <- err
 		}()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 		defer cancel()
 		for !s.hasBegun() {
 		}

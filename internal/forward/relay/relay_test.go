@@ -24,7 +24,7 @@ import (
 )
 
 // patience ends a test that hangs. One that does not takes half a minute under the race detector on a busy machine.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // connected returns both ends of a connection.
 func connected(t testing.TB) (a, b *net.TCPConn) {

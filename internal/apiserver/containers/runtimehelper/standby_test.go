@@ -55,6 +55,9 @@ type world struct {
 	plugin manifest.Plugin
 }
 
+// patience is a safety net: no machine is so busy that what does not hang takes as long.
+const patience = 5 * time.Minute
+
 func newWorld(t *testing.T, size int) *world {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "pb") // short, for the sockets
@@ -71,7 +74,7 @@ func newWorld(t *testing.T, size int) *world {
 			c.Isolate = false // needs root
 			return helper.Start(c)
 		},
-		ReadyTimeout: 10 * time.Second, GraceTimeout: 5 * time.Second, Standby: size, Log: slog.New(slog.DiscardHandler),
+		ReadyTimeout: patience, GraceTimeout: patience, Standby: size, Log: slog.New(slog.DiscardHandler),
 	})
 	if err := os.MkdirAll(w.Roots.Sandboxes(), 0o700); err != nil {
 		t.Fatal(err)
@@ -116,7 +119,7 @@ func (w *world) begin(id string) Helper {
 // waiting waits until so many helpers are on standby, and returns the first.
 func (w *world) waiting(n int) spare {
 	w.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
