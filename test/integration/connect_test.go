@@ -70,8 +70,8 @@ func testLiveChanges(t *testing.T, h *host) {
 			h.mustPing("on-"+network, a.Addr())
 		}
 	}
-	h.patchbay("exec", "on-db", "ping", "-c", "1", "-W", "5", "store")
-	h.patchbay("exec", "app", "ping", "-c", "1", "-W", "5", "on-lan")
+	h.patchbay("exec", "on-db", "ping", "-c", "1", "-W", "60", "store")
+	h.patchbay("exec", "app", "ping", "-c", "1", "-W", "60", "on-lan")
 	if mac := h.patchbay("exec", "app", "cat", "/sys/class/net/eth1/address"); mac != "02:00:00:00:00:07" {
 		t.Errorf("mac address of eth1: %s", mac)
 	}

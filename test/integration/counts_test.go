@@ -13,7 +13,6 @@ import (
 	"strings"
 	"testing"
 	"text/tabwriter"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -211,23 +210,25 @@ func (h *host) traced() *tracing {
 	return &tracing{h: h, path: path, begun: map[string]string{}}
 }
 
-// idle is longer than what is put off takes to be done, such as remembering addresses.
-const idle = 1300 * time.Millisecond
+// idle is how often in turn nothing may have been written: with what is between two checks of eventually, that is
+// longer than what is put off takes to be done, such as remembering addresses. Checks, for a machine that stops
+// stops them too.
+const idle = 65
 
 // settle waits until nothing more happens, and returns the counts since it was last
 // called.
 func (t *tracing) settle() []string {
 	t.h.t.Helper()
-	size, last := int64(-1), time.Now()
+	size, quiet := int64(-1), 0
 	eventually(t.h.t, settle, func() error {
 		info, err := os.Stat(t.path)
 		if err != nil {
 			return err
 		}
-		if info.Size() != size {
-			size, last = info.Size(), time.Now()
+		if quiet++; info.Size() != size {
+			size, quiet = info.Size(), 0
 		}
-		if time.Since(last) < idle {
+		if quiet < idle {
 			return fmt.Errorf("strace still writes")
 		}
 		return nil

@@ -45,7 +45,7 @@ func TestFlushHeals(t *testing.T) {
 	if now := h.must(h.command(h.ns, "nft", "list", "table", "inet", "somebody_else")); now != foreign {
 		t.Errorf("the other's table:\n%s\nwant:\n%s", now, foreign)
 	}
-	h.patchbay("exec", "one", "ping", "-c", "1", "-W", "5", farIPv4)
+	h.patchbay("exec", "one", "ping", "-c", "1", "-W", "60", farIPv4)
 }
 
 // What others change on the host without anybody hearing of it is found when it is asked for,
@@ -99,7 +99,7 @@ func TestNetworkCheck(t *testing.T) {
 		t.Errorf("repaired: %+v, want %q", now, broken)
 	}
 	check(0, "web")
-	h.patchbay("exec", "one", "ping", "-c", "1", "-W", "5", farIPv4)
+	h.patchbay("exec", "one", "ping", "-c", "1", "-W", "60", farIPv4)
 
 	h.must(h.command(h.ns, "ip", "link", "delete", "spare"))
 	if now := check(1, "lan")[0]; len(now.Faults) != 1 || !strings.Contains(now.Faults[0], "spare") {
@@ -208,9 +208,12 @@ func TestStoppedListenerIsReplaced(t *testing.T) {
 	h.must(h.command(h.ns, "nft", "flush", "ruleset"))
 	h.foreignRules()
 	eventually(t, 2*settle, func() error { return h.allServe(networks) })
-	if left := h.listeners(); len(left) != 0 {
-		t.Errorf("the stopped listener %v is still there", left)
-	}
+	eventually(t, settle, func() error {
+		if left := h.listeners(); len(left) != 0 {
+			return fmt.Errorf("the stopped listener %v is still there", left)
+		}
+		return nil
+	})
 	h.patchbay("network", "create", "later")
 	if left := h.listeners(); len(left) != 1 || left[0] == found[0] {
 		t.Errorf("after that the listeners are %v, want another one", left)

@@ -27,8 +27,8 @@ const (
 	farIPv4      = "198.51.100.1"
 	farIPv6      = "2001:db8:ffff::1"
 	uplink       = "uplink"
-	settle       = 15 * time.Second // for what the kernel or a supervisor does on its own
-	commandLimit = 5 * time.Minute  // longer than Patchbay's own limits: it is to say what it has waited for
+	settle       = 3 * time.Minute // for what the kernel or a supervisor does on its own: longer than that takes on any machine
+	commandLimit = 5 * time.Minute // longer than Patchbay's own limits: it is to say what it has waited for
 )
 
 func TestMain(m *testing.M) {
@@ -189,7 +189,7 @@ func (h *host) prepare(stdin io.Reader, name string, args ...string) *process {
 	p := &process{Cmd: exec.Command(name, args...)}
 	p.Env, p.Stdin, p.Stdout, p.Stderr = h.env, stdin, &p.out, &p.err
 	// A daemon that inherits the pipes must not keep the test from its end.
-	p.WaitDelay = 10 * time.Second
+	p.WaitDelay = settle
 	return p
 }
 

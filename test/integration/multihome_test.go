@@ -61,7 +61,7 @@ func testThreeNetworks(t *testing.T, h *host) {
 	}
 	for address, from := range map[string]string{farIPv4: hostIPv4, farIPv6: hostIPv6} {
 		v := listenVisitors(t, h.internet, netip.AddrPortFrom(netip.MustParseAddr(address), 80).String())
-		h.patchbay("exec", "multi", "nc", "-w", "5", address, "80")
+		h.patchbay("exec", "multi", "nc", "-w", "60", address, "80")
 		if got := <-v.from; got.String() != from {
 			t.Errorf("egress to %s: comes from %v, want the host's %s", address, got, from)
 		}

@@ -112,7 +112,7 @@ func testToyPlugin(t *testing.T, h *host) {
 				h.mustPing("two", a.Addr())
 			}
 		}
-		h.patchbay("exec", "one", "ping", "-c", "1", "-W", "5", "two.own")
+		h.patchbay("exec", "one", "ping", "-c", "1", "-W", "60", "two.own")
 	}
 	reached()
 	a := h.attachment("one", "own")
@@ -159,13 +159,23 @@ func TestPluginThatDies(t *testing.T) {
 	}
 }
 
-// A plugin that hangs fails at its deadline and delays nothing else.
+// A plugin that hangs fails at its deadline.
 func TestPluginThatHangs(t *testing.T) {
 	t.Parallel()
-	h := newHost(t)
-	h.write("config.toml", []byte("[timeouts]\nplugin-ready = \"8s\"\n"), 0o644)
-	h.up()
+	h := newHost(t).up()
 	h.plugin("hanging", resource.StrategyBridgePort, []byte("#!/bin/sh\nexec sleep 1000\n"))
+	wantRefusal(t, h.try("network", "create", "n", "--plugin", "hanging"), []int{1}, "hanging")
+	h.patchbay("run", "--rm", "box", "true")
+}
+
+// A plugin that hangs delays nothing else.
+func TestBesidePluginThatHangs(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.write("config.toml", []byte("[timeouts]\nplugin-ready = \"1h\"\n"), 0o644)
+	h.up()
+	enough := filepath.Join(h.dir, "enough")
+	h.plugin("hanging", resource.StrategyBridgePort, []byte("#!/bin/sh\nwhile [ ! -e "+enough+" ]; do sleep 0.1; done\n"))
 	hanging := h.begin("network", "create", "n", "--plugin", "hanging")
 	ended := make(chan result, 1)
 	go func() { ended <- h.wait(hanging) }()
@@ -178,6 +188,7 @@ func TestPluginThatHangs(t *testing.T) {
 		t.Errorf("the hanging one ended before the others, which therefore may have waited for it: %s", r)
 	default:
 	}
+	h.write("enough", nil, 0o644)
 	wantRefusal(t, <-ended, []int{1}, "hanging")
 }
 
@@ -189,7 +200,7 @@ func TestPluginThatStopsAnswering(t *testing.T) {
 	h.patchbay("network", "create", "stuck")
 	h.patchbay("run", "-d", "--name", "one", "--network", "web", "box", "sleep", "1000")
 	pid := h.network("stuck").Status.PluginPID
-	h.must(h.command(h.ns, "kill", "-STOP", fmt.Sprint(pid)))
+	stopProcess(t, pid)
 	t.Cleanup(func() { h.command(h.ns, "kill", "-CONT", fmt.Sprint(pid)) })
 
 	h.patchbay("run", "--rm", "--network", "web", "box", "true")

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"patchbay.dev/patchbay/resource"
 )
@@ -56,7 +55,7 @@ func TestPythonBridge(t *testing.T) {
 	address := h.attachment("server", "py").IPv4Address.Addr()
 	h.mustPing("client", address)
 	h.mustPing("server", h.attachment("client", "py").IPv4Address.Addr())
-	h.patchbay("exec", "client", "ping", "-c", "1", "-W", "3", "store")
+	h.patchbay("exec", "client", "ping", "-c", "1", "-W", "60", "store")
 	for _, network := range []string{"web", "py", "lan"} {
 		h.awaitLease(network, "server")
 	}
@@ -101,7 +100,7 @@ func TestPythonBridge(t *testing.T) {
 	}
 
 	kill(t, h.container("server").Status.HelperPID)
-	eventually(t, 5*time.Second, func() error { // promise P2
+	eventually(t, settle, func() error { // promise P2
 		if state := h.leaseState("py", "server"); state != "" {
 			return fmt.Errorf("lease of a dead sandbox: %s", state)
 		}

@@ -42,7 +42,7 @@ func (h *host) buckets() map[int]bucket {
 // have its rates.
 func (h *host) checkRates(container, network string, in, out resource.BitRate, address string) {
 	h.t.Helper()
-	h.patchbay("exec", "--user", "root", container, "ping", "-c", "1", "-W", "5", "-s", "1000", address)
+	h.patchbay("exec", "--user", "root", container, "ping", "-c", "1", "-W", "60", "-s", "1000", address)
 	found := h.buckets()
 	a, b := found[int(in)], found[int(out)]
 	if a.Bytes < 1000 || b.Bytes < 1000 || a.Device == b.Device {

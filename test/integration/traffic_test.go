@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -54,7 +55,7 @@ func openStreamTo(t *testing.T, ns *netns.Namespace, to string) *stream {
 	s := &stream{done: make(chan struct{})}
 	eventually(t, settle, func() (err error) { // until the server listens
 		return ns.Do(func() (err error) {
-			s.connection, err = net.DialTimeout("tcp", to, 2*time.Second)
+			s.connection, err = net.DialTimeout("tcp", to, 10*time.Second)
 			return err
 		})
 	})
@@ -72,7 +73,7 @@ func (s *stream) run() {
 	lines := bufio.NewReader(s.connection)
 	for n := 0; ; n++ {
 		want := fmt.Sprintf("line %d\n", n)
-		s.connection.SetDeadline(time.Now().Add(10 * time.Second))
+		s.connection.SetDeadline(time.Now().Add(settle))
 		if _, err := io.WriteString(s.connection, want); err != nil {
 			s.err = err
 			return
@@ -166,10 +167,10 @@ func listenVisitors(t *testing.T, ns *netns.Namespace, address string) *visitors
 }
 
 // ping sends one echo request from a container, and says whether an answer
-// came.
-func (h *host) ping(container string, address netip.Addr) error {
+// came within some seconds.
+func (h *host) ping(container string, address netip.Addr, seconds int) error {
 	h.t.Helper()
-	if r := h.try("exec", container, "ping", "-c", "1", "-W", "3", address.String()); r.code != 0 {
+	if r := h.try("exec", container, "ping", "-c", "1", "-W", strconv.Itoa(seconds), address.String()); r.code != 0 {
 		return fmt.Errorf("no answer: %s", r)
 	}
 	return nil
@@ -179,7 +180,7 @@ func (h *host) ping(container string, address netip.Addr) error {
 // to settle.
 func (h *host) mustPing(container string, address netip.Addr) {
 	h.t.Helper()
-	if err := h.ping(container, address); err != nil {
+	if err := h.ping(container, address, 60); err != nil {
 		h.t.Error(err)
 	}
 }

@@ -29,7 +29,7 @@ func testUserModeBesideBridge(t *testing.T, h *host) {
 
 	for address, from := range map[string]string{farIPv4: hostIPv4, farIPv6: hostIPv6} {
 		v := listenVisitors(t, h.internet, netip.AddrPortFrom(netip.MustParseAddr(address), 80).String())
-		h.patchbay("exec", "peer", "nc", "-w", "5", address, "80")
+		h.patchbay("exec", "peer", "nc", "-w", "60", address, "80")
 		if got := <-v.from; got.String() != from {
 			t.Errorf("egress to %s: comes from %v, want the host's %s", address, got, from)
 		}
@@ -63,7 +63,7 @@ func testUserModeBesideBridge(t *testing.T, h *host) {
 		}
 		return nil
 	})
-	eventually(t, settle, func() error { return h.ping("peer", netip.MustParseAddr(farIPv4)) })
+	eventually(t, settle, func() error { return h.ping("peer", netip.MustParseAddr(farIPv4), 3) })
 	h.mustPing("peer", h.attachment("server", "user").IPv4Address.Addr())
 	byBridge.alive(t)
 

@@ -114,10 +114,10 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 		for _, network := range []string{"web", "db", "lan", "user"} {
 			vm, near := h.attachment("vm", network), h.attachment("near", network)
 			for _, address := range []string{near.IPv4Address.Addr().String(), near.IPv6Address.Addr().String()} {
-				h.patchbay("exec", "--user", "root", "vm", "ping", "-c", "1", "-W", "5", address)
+				h.patchbay("exec", "--user", "root", "vm", "ping", "-c", "1", "-W", "60", address)
 			}
 			for _, address := range []string{vm.IPv4Address.Addr().String(), vm.IPv6Address.Addr().String()} {
-				h.patchbay("exec", "near", "ping", "-c", "1", "-W", "5", address)
+				h.patchbay("exec", "near", "ping", "-c", "1", "-W", "60", address)
 			}
 			if name := map[string]string{"web": "eth0", "db": "back", "lan": "eth2", "user": "eth3"}[network]; vm.InterfaceName != name {
 				t.Errorf("network %s: interface %s, want %s", network, vm.InterfaceName, name)
@@ -126,8 +126,8 @@ func TestVirtualMachineBesideNamespaces(t *testing.T) {
 		if out := h.patchbay("network", "explain", "vm", farIPv4); !strings.Contains(out, "eth0") || !strings.Contains(out, "the network is nat") {
 			t.Errorf("explain: %s", out)
 		}
-		h.patchbay("exec", "--user", "root", "vm", "ping", "-c", "1", "-W", "5", farIPv4)
-		h.patchbay("exec", "--user", "root", "vm", "ping", "-c", "1", "-W", "5", farIPv6)
+		h.patchbay("exec", "--user", "root", "vm", "ping", "-c", "1", "-W", "60", farIPv4)
+		h.patchbay("exec", "--user", "root", "vm", "ping", "-c", "1", "-W", "60", farIPv6)
 	})
 	t.Run("stats", func(t *testing.T) {
 		before := h.samples("vm")[0]

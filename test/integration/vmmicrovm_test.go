@@ -43,7 +43,7 @@ func TestMicroVM(t *testing.T) {
 		for _, prefix := range addressesOf(t, h.attachment("vm", network)) {
 			h.mustPing("near", prefix.Addr())
 		}
-		h.patchbay("exec", "vm", "ping", "-c", "1", "-W", "5", "near."+network)
+		h.patchbay("exec", "vm", "ping", "-c", "1", "-W", "60", "near."+network)
 	}
 	h.patchbay(append([]string{"exec", "-d", "vm"}, echoCommand...)...)
 	_, port, _ := net.SplitHostPort(strings.Split(h.patchbay("port", "vm", "7000"), "\n")[0])

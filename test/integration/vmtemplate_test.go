@@ -107,10 +107,10 @@ func TestVirtualMachineGoesOnFromATemplate(t *testing.T) {
 		}
 	})
 	t.Run("networks", func(t *testing.T) {
-		h.patchbay("exec", "one", "ping", "-c", "1", "-W", "5", "two")
+		h.patchbay("exec", "one", "ping", "-c", "1", "-W", "60", "two")
 		h.patchbay("network", "connect", "more", "one")
 		h.patchbay("network", "connect", "more", "two")
-		h.patchbay("exec", "one", "ping", "-c", "1", "-W", "5", "two.more")
+		h.patchbay("exec", "one", "ping", "-c", "1", "-W", "60", "two.more")
 		h.patchbay("network", "disconnect", "more", "one")
 		if got := h.patchbay("exec", "one", "ls", "/sys/class/net"); got != "eth0\nlo" {
 			t.Errorf("interfaces %q", got)

@@ -33,7 +33,7 @@ type Request struct {
 	Address   string `json:",omitempty"` // with a port
 	// Shared has Listen share its port with others that do.
 	Shared bool          `json:",omitempty"`
-	Within time.Duration `json:",omitempty"` // 0: 5 s
+	Within time.Duration `json:",omitempty"` // 0: a minute
 	Data   []byte        `json:",omitempty"`
 }
 
