@@ -169,7 +169,7 @@ func TestImageConfiguration(t *testing.T) {
 		}
 		return nil
 	})
-	h.patchbay("stop", "one")
+	h.patchbay("stop", "-t", "120", "one") // or a busy machine lets it be killed
 	if s := h.container("one").Status; s.ExitCode != 5 {
 		t.Errorf("stop signal of the image: got %+v, want exit code 5", s)
 	}

@@ -203,7 +203,7 @@ func testStop(t *testing.T, h *host) {
 		}
 		return nil
 	})
-	h.patchbay("stop", "one")
+	h.patchbay("stop", "-t", "120", "one") // or a busy machine lets it be killed
 	if s := h.container("one").Status; s.State != resource.ContainerStopped || s.ExitCode != 9 {
 		t.Errorf("stop: got %+v, want the exit code 9 of the trap", s)
 	}
@@ -228,7 +228,7 @@ func TestSignals(t *testing.T) {
 	// PID 1 without a handler ignores SIGTERM (pid_namespaces(7)); with --init
 	// the process is not PID 1.
 	h.patchbay("run", "-d", "--init", "--name", "two", "--network", "none", "box", "sleep", "1000")
-	h.patchbay("stop", "two")
+	h.patchbay("stop", "-t", "120", "two")
 	if s := h.container("two").Status; s.ExitCode != 143 {
 		t.Errorf("stop with --init: got %+v, want exit code 143", s)
 	}
