@@ -17,6 +17,7 @@ import (
 func (s *Service) watch(e *entry, r *run) {
 	var left *aftermath.Aftermath
 	hear := func(state *sandboxv1.StateResponse) {
+		s.hearStart(r, state)
 		r.told.Hear(state)
 		if left == nil && r.told.Ended() != nil {
 			left = s.leave(e, r)
@@ -36,6 +37,18 @@ func (s *Service) watch(e *entry, r *run) {
 	if gone {
 		left.Files(e.Deleted)
 	}
+}
+
+// hearStart takes in since when a container runs, which a patchbayd that took over knows from its
+// helper alone.
+func (s *Service) hearStart(r *run, state *sandboxv1.StateResponse) {
+	at := state.GetStartedAt()
+	if at == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.startedAt = at.AsTime()
 }
 
 // leave begins to take away what others could want: the leases, which a helper that

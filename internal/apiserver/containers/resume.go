@@ -93,11 +93,7 @@ func (s *Service) wasStarted(e *entry, r *run) bool {
 		return true
 	}
 	r.told.Began(int(answer.GetPid()))
-	s.mu.Lock()
-	if answer.GetStartedAt() != nil {
-		r.startedAt = answer.GetStartedAt().AsTime()
-	}
-	s.mu.Unlock()
+	s.hearStart(r, answer)
 	switch answer.GetState() {
 	case sandboxv1.SandboxState_SANDBOX_STATE_EMPTY, sandboxv1.SandboxState_SANDBOX_STATE_CREATED:
 		return false

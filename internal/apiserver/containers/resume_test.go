@@ -298,3 +298,26 @@ func (w *world) shutDownHelper(t *testing.T, id string) {
 		t.Fatal(err)
 	}
 }
+
+// What a helper that does not answer to the next patchbayd at once says later is known then.
+func TestHelperThatAnswersLate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.create(t, "web", "run")
+	w.start(t, "web")
+	before := w.status(t, "web")
+	standStill(t, before.HelperPID)
+	w.impatient(t, &w.config.GraceTimeout, &w.config.StatusTimeout)
+	for range 2 { // by then it has been given up; if not, the test can only pass too easily
+		if s := w.status(t, "web"); s.State != resource.ContainerRunning || s.Message == "" {
+			t.Errorf("status of one that stands still: %+v", s)
+		}
+	}
+	if err := syscall.Kill(before.HelperPID, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "since when it runs", func() bool {
+		known := w.service.Known()
+		return len(known) == 1 && known[0].Status.StartedAt.Equal(before.StartedAt)
+	})
+}
