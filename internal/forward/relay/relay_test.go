@@ -560,7 +560,7 @@ func TestClose(t *testing.T) { // not parallel, for it counts
 	for _, c := range ends {
 		c.Close()
 	}
-	if got := descriptors(t); got != before {
+	if got := descriptors(t); got > before { // fewer, when what tests before have left is collected
 		t.Errorf("got %d descriptors, want %d as before", got, before)
 	}
 	goleak.VerifyNone(t, leaks)
