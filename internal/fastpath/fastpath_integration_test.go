@@ -20,7 +20,7 @@ import (
 	"patchbay.dev/patchbay/resource"
 )
 
-const soon = 10 * time.Second
+const soon = 2 * time.Minute
 
 // bridgeName is that of the bridge of all boxes.
 const bridgeName = "down"

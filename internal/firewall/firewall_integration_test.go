@@ -197,7 +197,7 @@ func TestHeal(t *testing.T) {
 // awaitHealed returns when none of the networks misses anything.
 func awaitHealed(t *testing.T, ns *netns.Namespace, all ...*firewall.Network) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for _, n := range all {

@@ -17,7 +17,7 @@ import (
 	"patchbay.dev/patchbay/internal/tapstream"
 )
 
-const soon = 10 * time.Second
+const soon = 2 * time.Minute
 
 // pumped is a namespace with the tap "eth0", and the other side of its pump.
 type pumped struct {

@@ -34,7 +34,7 @@ func TestWatch(t *testing.T) {
 	}()
 	expect := func(want ...string) {
 		t.Helper()
-		for limit := time.After(10 * time.Second); ; {
+		for limit := time.After(2 * time.Minute); ; {
 			select {
 			case got := <-reports:
 				if cmp.Equal(got, want) {
@@ -119,7 +119,7 @@ func TestLookout(t *testing.T) {
 				if len(got) != 1 || !strings.Contains(got[0], "address "+address+" of other") {
 					t.Errorf("%s: report %q, want one of %s", name, got, address)
 				}
-			case <-time.After(10 * time.Second):
+			case <-time.After(2 * time.Minute):
 				t.Errorf("%s: address %s is not reported", name, address)
 			}
 		}

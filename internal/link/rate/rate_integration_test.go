@@ -108,7 +108,7 @@ func TestApply(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, ns := range []*netns.Namespace{limited, host} {
-				if err := netnstest.Ping(ns, "10.9.0.3", "", 5*time.Second); err != nil {
+				if err := netnstest.Ping(ns, "10.9.0.3", "", 2*time.Minute); err != nil {
 					t.Error(err)
 				}
 			}

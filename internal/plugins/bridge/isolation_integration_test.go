@@ -214,7 +214,7 @@ func TestReloadOfForeignRules(t *testing.T) {
 	nft(t, w.host, "flush ruleset; "+permissive)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	limit := time.After(10 * time.Second)
+	limit := time.After(2 * time.Minute)
 	for len(s.Check(t.Context())) > 0 {
 		select {
 		case <-tick.C:

@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	soon = 10 * time.Second
+	soon = 2 * time.Minute
 	none = 300 * time.Millisecond
 )
 
@@ -213,7 +213,7 @@ func TestWatchReportsTheParent(t *testing.T) {
 	}()
 	expect := func(want string) {
 		t.Helper()
-		timeout := time.After(10 * time.Second)
+		timeout := time.After(2 * time.Minute)
 		for {
 			select {
 			case got := <-reports:
