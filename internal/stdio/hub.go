@@ -5,7 +5,10 @@ import (
 	"io"
 	"os"
 	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // The default bounds of a Hub.
@@ -129,21 +132,60 @@ func (h *Hub) copy(stderr bool, s Source) {
 	for {
 		n, err := s.Read(buf)
 		if n > 0 {
-			if log != nil {
-				// A full disk must not stop the process: callers still get it.
-				_, _ = log.Write(buf[:n])
-			}
-			h.broadcast(kind, buf[:n])
+			h.pass(kind, log, buf[:n])
 			h.extend(s)
 		}
-		if errors.Is(err, os.ErrDeadlineExceeded) && h.stillOpen() {
-			h.extend(s)
-			continue
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			if h.stillOpen() {
+				h.extend(s)
+				continue
+			}
+			// The silence may have been ours: nobody may have read since the deadline was set,
+			// while output was held back, or on a busy machine.
+			if n = pending(s, buf); n > 0 {
+				h.pass(kind, log, buf[:n])
+				h.extend(s)
+				continue
+			}
 		}
 		if err != nil { // io.EOF; EIO of a terminal; nothing comes after any
 			return
 		}
 	}
+}
+
+// pass gives output to the log, nil for none, and to the callers.
+func (h *Hub) pass(kind byte, log io.Writer, output []byte) {
+	if log != nil {
+		// A full disk must not stop the process: callers still get it.
+		_, _ = log.Write(output)
+	}
+	h.broadcast(kind, output)
+}
+
+// pending reads what a source has without waiting for more, and returns how much that is: a read
+// after the deadline of a file does not look. Streams of a machine are no files; they give what has
+// arrived before they look at the deadline.
+func pending(s Source, buf []byte) (n int) {
+	file, ok := s.(syscall.Conn)
+	if !ok || s.SetReadDeadline(time.Time{}) != nil {
+		return 0
+	}
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	err = raw.Read(func(fd uintptr) bool {
+		var failed error
+		for failed = unix.EINTR; failed == unix.EINTR; {
+			n, failed = unix.Read(int(fd), buf)
+		}
+		return true
+	})
+	if err != nil {
+		return 0
+	}
+	return max(n, 0)
 }
 
 func (h *Hub) stillOpen() bool {

@@ -187,6 +187,44 @@ func TestSlowCaller(t *testing.T) {
 	}
 }
 
+// late is a source whose reader always comes too late for its deadline, as on a busy machine.
+type late struct{ *os.File }
+
+func (l late) SetReadDeadline(at time.Time) error {
+	if !at.IsZero() {
+		at = time.Unix(1, 0)
+	}
+	return l.File.SetReadDeadline(at)
+}
+
+// TestLateReader: what a process has written is passed on, however long nobody reads it after
+// its end.
+func TestLateReader(t *testing.T) {
+	t.Parallel()
+	server, path := serve(t)
+	var log buffer
+	hub := stdio.NewHub(stdio.HubConfig{Stdout: &log, AwaitAttach: time.Hour})
+	server.Add("", hub)
+	source, stdout, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { source.Close(); stdout.Close() })
+	hub.Copy(false, late{source})
+	words := strings.Repeat("last words ", 5000) // more than is read at once, and less than a pipe holds
+	if _, err := stdout.WriteString(words); err != nil {
+		t.Fatal(err)
+	}
+	hub.ProcessEnded() // somebody else keeps the output open
+	var out buffer
+	done := attach(t.Context(), path, "", stdio.Streams{Stdout: &out})
+	hub.Drain()
+	hub.Finish(stdio.Exit{})
+	if got := <-done; got.err != nil || out.String() != words || log.String() != words {
+		t.Errorf("attach = %+v with %d bytes, %d in the log; want %d", got, len(out.String()), len(log.String()), len(words))
+	}
+}
+
 // TestInheritedOutput: a process that has ended is not waited for by the ends of
 // its output that others hold.
 func TestInheritedOutput(t *testing.T) {
