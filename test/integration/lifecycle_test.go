@@ -271,6 +271,12 @@ func (h *host) checkExecSignals(t *testing.T, container string) {
 		t.Fatal(errors.Join(err, ours.Close()))
 	}
 	running()
+	eventually(t, settle, func() error { // the command line has its terminal: before that it fails for want of one
+		if state, err := unix.IoctlGetTermios(int(ours.Fd()), unix.TCGETS); err != nil || state.Lflag&unix.ICANON != 0 {
+			return fmt.Errorf("the terminal is not raw: %v", err)
+		}
+		return nil
+	})
 	ours.Close()
 	if r := h.wait(p); r.code != 128+int(unix.SIGHUP) && r.code != 130 {
 		t.Errorf("exec whose terminal is closed: want it to end by that: %s", r)
