@@ -272,10 +272,11 @@ func (h *host) checkExecSignals(t *testing.T, container string) {
 	}
 	running()
 	eventually(t, settle, func() error { // the command line has its terminal: before that it fails for want of one
-		if state, err := unix.IoctlGetTermios(int(ours.Fd()), unix.TCGETS); err != nil || state.Lflag&unix.ICANON != 0 {
-			return fmt.Errorf("the terminal is not raw: %v", err)
+		state, err := unix.IoctlGetTermios(int(ours.Fd()), unix.TCGETS)
+		if err == nil && state.Lflag&unix.ICANON != 0 {
+			err = errors.New("the terminal is not raw")
 		}
-		return nil
+		return err
 	})
 	ours.Close()
 	if r := h.wait(p); r.code != 128+int(unix.SIGHUP) && r.code != 130 {
