@@ -142,7 +142,7 @@ func (h *Hub) copy(stderr bool, s Source) {
 			}
 			// The silence may have been ours: nobody may have read since the deadline was set,
 			// while output was held back, or on a busy machine.
-			if n = pending(s, buf); n > 0 {
+			if n = ReadNow(s, buf); n > 0 {
 				h.pass(kind, log, buf[:n])
 				h.extend(s)
 				continue
@@ -163,10 +163,10 @@ func (h *Hub) pass(kind byte, log io.Writer, output []byte) {
 	h.broadcast(kind, output)
 }
 
-// pending reads what a source has without waiting for more, and returns how much that is: a read
-// after the deadline of a file does not look. Streams of a machine are no files; they give what has
-// arrived before they look at the deadline.
-func pending(s Source, buf []byte) (n int) {
+// ReadNow reads what a source has without waiting for more, and returns how much that is. It takes
+// the deadline of a file away, after which a read does not look. Streams of a machine are no files; they give
+// what has arrived before they look at the deadline.
+func ReadNow(s Source, buf []byte) (n int) {
 	file, ok := s.(syscall.Conn)
 	if !ok || s.SetReadDeadline(time.Time{}) != nil {
 		return 0

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 
 	"github.com/containerd/errdefs"
@@ -29,7 +28,7 @@ type process struct {
 	terminal *os.File // our end; nil: none
 	gate     *os.File // lets the command begin; nil: it has
 	report   *os.File
-	copies   sync.WaitGroup
+	outputs  []*output
 
 	done chan struct{} // closed when code is set
 	code int
@@ -183,15 +182,15 @@ func (p *process) connect(session *yamux.Session, l launch, files *pipes) error 
 	}
 	if l.terminal {
 		go func() { _, _ = io.Copy(p.terminal, out) }()
-		p.copies.Go(func() { drain(out, p.terminal) })
+		p.outputs = append(p.outputs, passOn(out, p.terminal))
 		return nil
 	}
-	p.copies.Go(func() { drain(out, files.stdout) })
+	p.outputs = append(p.outputs, passOn(out, files.stdout))
 	errors, err := open(guestv1.StreamKind_STREAM_KIND_STDERR)
 	if err != nil {
 		return err
 	}
-	p.copies.Go(func() { drain(errors, files.stderr) })
+	p.outputs = append(p.outputs, passOn(errors, files.stderr))
 	if !l.stdin {
 		return nil
 	}
@@ -216,15 +215,13 @@ func openStream(session *yamux.Session, id string, kind guestv1.StreamKind) (*ya
 	return s, channel.WriteHeader(s, &guestv1.StreamHeader{ProcessId: id, Kind: kind})
 }
 
-// drain passes output on to its end. A terminal ends with EIO.
-func drain(to *yamux.Stream, from *os.File) {
-	_, _ = io.Copy(to, from)
-	_ = to.Close() // the host may be gone
-	from.Close()
-}
-
+// wait has done closed when the host has been sent all that the process has written: it takes what
+// has come for complete when it hears of the end.
 func (p *process) wait() {
 	err := p.cmd.Wait()
+	for _, o := range p.outputs {
+		o.settle()
+	}
 	p.code = exitCode(p.cmd.ProcessState, err)
 	close(p.done)
 }

@@ -236,8 +236,8 @@ func (s *service) Resize(_ context.Context, r *guestv1.ResizeRequest) (*guestv1.
 	return &guestv1.ResizeResponse{}, p.resize(r.GetWidth(), r.GetHeight())
 }
 
-// Wait returns when a process has ended; one other than the main process is
-// forgotten then.
+// Wait returns when a process has ended and the host has been sent all that it had written. One other
+// than the main process is forgotten then.
 func (s *service) Wait(ctx context.Context, r *guestv1.WaitRequest) (*guestv1.WaitResponse, error) {
 	p, err := s.process(r.GetProcessId())
 	if err != nil {
