@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"patchbay.dev/patchbay/internal/cli/dialect"
 	"patchbay.dev/patchbay/internal/cli/frame"
 )
 
@@ -74,6 +75,9 @@ func explain(c *cobra.Command, err error) (string, offender) {
 			offender{word: "-" + unknown.GetSpecifiedShortnames()}
 	case errors.As(err, &unknown):
 		name := unknown.GetSpecifiedName()
+		if here := dialect.Flag(strings.TrimPrefix(c.CommandPath(), c.Root().Name()+" "), name); here != "" {
+			return fmt.Sprintf("%sunknown flag --%s: %s", frame.Called(c), name, here), offender{name: name}
+		}
 		return fmt.Sprintf("%sunknown flag --%s, %s", frame.Called(c), name, help), offender{name: name}
 	case errors.As(err, &lacking):
 		flag := lacking.GetFlag()

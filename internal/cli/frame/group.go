@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"patchbay.dev/patchbay/internal/cli/dialect"
 	"patchbay.dev/patchbay/internal/wire"
 )
 
@@ -66,13 +67,18 @@ func AsGroup(f *Frame, c *cobra.Command) {
 	}
 }
 
-// UnknownCommand is the fault of a word that is none of a group's commands.
+// UnknownCommand is the fault of a word that is none of a group's commands. What another tool
+// means by it comes before what is spelled alike.
 func UnknownCommand(c *cobra.Command, word string) error {
+	path := c.CommandPath() + " " + word
+	if here := dialect.Command(strings.TrimPrefix(path, c.Root().Name()+" ")); here != "" {
+		return fmt.Errorf("unknown command %q: %s", path, here)
+	}
 	c.SuggestionsMinimumDistance = 2
 	if near := c.SuggestionsFor(word); len(near) > 0 {
-		return fmt.Errorf("unknown command %q, did you mean %q?", c.CommandPath()+" "+word, c.CommandPath()+" "+near[0])
+		return fmt.Errorf("unknown command %q, did you mean %q?", path, c.CommandPath()+" "+near[0])
 	}
-	return fmt.Errorf("unknown command %q, see %q", c.CommandPath()+" "+word, c.CommandPath()+" --help")
+	return fmt.Errorf("unknown command %q, see %q", path, c.CommandPath()+" --help")
 }
 
 // Distinct drops repetitions: a list of values grows with each parsing.

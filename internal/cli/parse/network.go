@@ -13,8 +13,8 @@ import (
 // NoNetwork is the value of --network that means "loopback only".
 const NoNetwork = "none"
 
-// dockerGatewayPriority is Docker's word for gateway-priority.
-const dockerGatewayPriority = "gw-priority"
+// dockerKeys are Docker's words for keys of ours.
+var dockerKeys = map[string]string{"gw-priority": "gateway-priority", "mac-address": "mac"}
 
 const networkKeys = "mac, mtu, ip, ip6, ifname, hostname, alias, gateway-priority, sysctl, rate-in, rate-out"
 
@@ -38,13 +38,16 @@ func Networks(values []string) ([]resource.AttachmentConfiguration, bool, error)
 	return out, none, errors.Join(errs...)
 }
 
-// Network parses NAME[,key=value...].
+// Network parses NAME[,key=value...]; "name=" may stand before NAME, as it does with Docker.
 func Network(s string) (resource.AttachmentConfiguration, error) {
+	s = strings.TrimPrefix(s, "name=")
 	name, rest, more := strings.Cut(s, ",")
 	a := resource.AttachmentConfiguration{Network: name}
 	switch {
 	case name == "" || strings.Contains(name, "="):
 		return a, fmt.Errorf("network %q: want NAME[,key=value...]", s)
+	case strings.HasPrefix(name, "container:"):
+		return a, fmt.Errorf("network %q: a container has interfaces of its own, want a network that both are on", name)
 	case name == NoNetwork && more:
 		return a, fmt.Errorf("network %q: takes no keys", NoNetwork)
 	case name == NoNetwork:
@@ -56,8 +59,8 @@ func Network(s string) (resource.AttachmentConfiguration, error) {
 	seen := map[string]bool{}
 	for field := range strings.SplitSeq(rest, ",") {
 		key, value, ok := strings.Cut(field, "=")
-		if key == dockerGatewayPriority {
-			key = "gateway-priority"
+		if ours, ok := dockerKeys[key]; ok {
+			key = ours
 		}
 		switch {
 		case !ok || value == "":
