@@ -31,7 +31,7 @@ func TestWordsOfOtherTools(t *testing.T) {
 			continue
 		}
 		for name, here := range flags {
-			if c.Flags().Lookup(name) != nil {
+			if c.Flags().Lookup(name) != nil || len(name) == 1 && c.Flags().ShorthandLookup(name) != nil {
 				t.Errorf("%s --%s: is there", command, name)
 			}
 			testNamed(t, c, command+" --"+name, here)

@@ -67,18 +67,20 @@ func explain(c *cobra.Command, err error) (string, offender) {
 	var lacking *pflag.ValueRequiredError
 	var invalid *pflag.InvalidValueError
 	var syntax *pflag.InvalidSyntaxError
-	help := fmt.Sprintf("see %q", c.CommandPath()+" --help")
+	help := fmt.Sprintf(", see %q", c.CommandPath()+" --help")
+	if errors.As(err, &unknown) {
+		if here := dialect.Flag(strings.TrimPrefix(c.CommandPath(), c.Root().Name()+" "), unknown.GetSpecifiedName()); here != "" {
+			help = ": " + here
+		}
+	}
 	switch {
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":
 		letter := unknown.GetSpecifiedName()
-		return fmt.Sprintf("%sunknown flag -%s in -%s, %s", frame.Called(c), letter, unknown.GetSpecifiedShortnames(), help),
+		return fmt.Sprintf("%sunknown flag -%s in -%s%s", frame.Called(c), letter, unknown.GetSpecifiedShortnames(), help),
 			offender{word: "-" + unknown.GetSpecifiedShortnames()}
 	case errors.As(err, &unknown):
 		name := unknown.GetSpecifiedName()
-		if here := dialect.Flag(strings.TrimPrefix(c.CommandPath(), c.Root().Name()+" "), name); here != "" {
-			return fmt.Sprintf("%sunknown flag --%s: %s", frame.Called(c), name, here), offender{name: name}
-		}
-		return fmt.Sprintf("%sunknown flag --%s, %s", frame.Called(c), name, help), offender{name: name}
+		return fmt.Sprintf("%sunknown flag --%s%s", frame.Called(c), name, help), offender{name: name}
 	case errors.As(err, &lacking):
 		flag := lacking.GetFlag()
 		return fmt.Sprintf("%sflag --%s: wants a value (%s)", frame.Called(c), flag.Name, flag.Value.Type()),
@@ -88,7 +90,7 @@ func explain(c *cobra.Command, err error) (string, offender) {
 		return fmt.Sprintf("%sflag --%s %q: want %s", frame.Called(c), flag.Name, invalid.GetValue(), wanted(flag.Value.Type())),
 			offender{name: flag.Name, letter: flag.Shorthand}
 	case errors.As(err, &syntax):
-		return fmt.Sprintf("%s%q: is no flag, %s", frame.Called(c), syntax.GetSpecifiedFlag(), help),
+		return fmt.Sprintf("%s%q: is no flag%s", frame.Called(c), syntax.GetSpecifiedFlag(), help),
 			offender{word: syntax.GetSpecifiedFlag()}
 	}
 	return frame.Called(c) + err.Error(), offender{}

@@ -10,7 +10,7 @@ import "strings"
 func Command(path string) string { return Commands()[strings.TrimPrefix(path, "container ")] }
 
 // Flag says what is here in place of a flag that other tools have for a command, both
-// without dashes, like "run" and "ip"; "" where it is none of theirs. Flags and commands of Patchbay
+// without dashes, like "run" and "ip", or a letter; "" where it is none of theirs. Flags and commands of Patchbay
 // are in quotes.
 func Flag(command, name string) string {
 	command = strings.TrimPrefix(command, "container ")
@@ -122,6 +122,7 @@ func Flags() map[string]map[string]string {
 		},
 		"network create": {
 			"driver":         `it is "--plugin"`,
+			"d":              `it is "--plugin"`,
 			"opt":            `it is "--option"`,
 			"gateway":        `the gateway is the first address of "--subnet" and "--subnet-v6"`,
 			"ip-range":       `what is not to be given is "--reserve"`,
