@@ -33,7 +33,8 @@ deadcode := $(GO) tool -modfile=tools/deadcode/go.mod deadcode
 
 # Root file systems, namespaces and cgroups are made for real: they need root.
 TEST_PACKAGES ?= ./...
-TEST_TIMEOUT  ?= 10m
+# Ends what hangs; a busy machine may take long.
+TEST_TIMEOUT  ?= 40m
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build generate check check-lint check-generated check-modules check-dead \

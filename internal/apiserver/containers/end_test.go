@@ -389,6 +389,9 @@ func TestKeptExit(t *testing.T) {
 			w.service.Close()
 			away(t, w, w.roots.Sandbox(id), end)
 			w.open(t)
+			if diff := cmp.Diff(before, w.status(t, "web")); diff != "" {
+				t.Errorf("status, before and at once after:\n%s", diff)
+			}
 			w.wait(t, "web")
 			if diff := cmp.Diff(before, w.status(t, "web")); diff != "" {
 				t.Errorf("status, before and after:\n%s", diff)

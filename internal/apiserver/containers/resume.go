@@ -52,6 +52,9 @@ func (s *Service) resume(id string) {
 		r.Client, r.Ready = sandboxclient.Dial(s.config.Roots.SandboxSocket(id)), true
 	} else {
 		r.state = resource.ContainerStopping
+		if r.outcome == nil { // kept when the rest of the run began to be taken away
+			r.outcome = disk.ReadExit(s.config.Roots.Container(id))
+		}
 	}
 	e := s.index.ByID(id)
 	if e == nil {
