@@ -63,7 +63,7 @@ func (n *network) unused(name string) error {
 		return nil
 	}
 	slices.Sort(containers)
-	return fmt.Errorf("network %s: is in use by %s; delete them first: %w", name, strings.Join(containers, ", "), errdefs.ErrFailedPrecondition)
+	return fmt.Errorf("network %s: is in use by %s; disconnect or delete them first: %w", name, strings.Join(containers, ", "), errdefs.ErrFailedPrecondition)
 }
 
 func (n *network) setDeleting() error {
@@ -73,7 +73,7 @@ func (n *network) setDeleting() error {
 	case n.record.Deleting:
 		return fmt.Errorf("network %s: not found: %w", n.record.Name, errdefs.ErrNotFound)
 	case n.uses > 0:
-		return fmt.Errorf("network %s: is in use by a container that is being made: %w", n.record.Name, errdefs.ErrFailedPrecondition)
+		return fmt.Errorf("network %s: is in use by a container that is being made; try again when it is there: %w", n.record.Name, errdefs.ErrFailedPrecondition)
 	}
 	n.record.Deleting = true
 	return nil

@@ -621,7 +621,7 @@ func TestDeleteIsRefused(t *testing.T) {
 	b.users.mu.Lock()
 	b.users.containers[n.ID] = []string{"web", "db"}
 	b.users.mu.Unlock()
-	refused("a", "is in use by db, web")
+	refused("a", "is in use by db, web; disconnect or delete them first")
 	if deleted, err := b.service.Prune(t.Context()); err != nil || len(deleted) != 0 {
 		t.Errorf("prune: %v, %v, want nothing deleted", deleted, err)
 	}
