@@ -159,6 +159,47 @@ func TestEndOfRun(t *testing.T) {
 	})
 }
 
+// A run whose command line is killed goes on when its container runs, and is deleted at its end as it was to
+// be; before that it leaves nothing.
+func TestKilledCommandLine(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	run := func() *process { return h.begin("run", "--rm", "--name", "left", "box", "sleep", "1000") }
+
+	p := run()
+	eventually(t, settle, func() error {
+		if r := h.try("inspect", "left"); r.code != 0 || h.container("left").Status.State != resource.ContainerRunning {
+			return fmt.Errorf("does not run: %s", r)
+		}
+		return nil
+	})
+	kill(t, p.Process.Pid)
+	h.wait(p)
+	h.patchbay("exec", "left", "true")
+	h.patchbay("stop", "-t", "0", "left")
+	gone := func() error {
+		if got := h.patchbay("list", "--all", "--quiet"); got != "" {
+			return fmt.Errorf("list: got %q, want no container", got)
+		}
+		return nil
+	}
+	eventually(t, settle, gone)
+
+	resume := h.suspendPlugins("bridge")
+	defer resume()
+	p = run()
+	eventually(t, settle, func() error {
+		if h.patchbay("list", "--all", "--quiet") == "" {
+			return errors.New("patchbayd has not heard of it")
+		}
+		return nil
+	})
+	kill(t, p.Process.Pid)
+	h.wait(p)
+	resume()
+	eventually(t, settle, gone)
+}
+
 // stopProcess has a process stand still, and returns when all of its threads do: a
 // busy machine lets them go on for a while.
 func stopProcess(t *testing.T, pid int) {
