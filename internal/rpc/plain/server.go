@@ -182,8 +182,8 @@ func (s *Server) Close() {
 	s.drain()
 	s.closed = true
 	for c := range s.conns {
+		c.Close() // first: a handler that ends by the other must not tell the client that he has
 		c.hangup()
-		c.Close()
 	}
 	s.ended.Broadcast()
 }
