@@ -76,13 +76,25 @@ func Commands() map[string]string {
 const (
 	noRestart = `whoever wants a container started again does it, like systemd with "patchbay start --attach"`
 	noHealth  = `there are no health checks; "patchbay exec" asks a container`
+	noFilter  = `"--format" json shows everything, for other programs to choose from`
+	noPart    = `"--format" json shows everything, for other programs to take a part of`
+	volumesGo = `volumes of a container go with it`
 	noSharing = `a container has namespaces of its own; "patchbay network connect" plugs two into one network`
 )
 
 // Flags are all that Flag knows, by command and name. Those of run are those of create too.
 func Flags() map[string]map[string]string {
 	return map[string]map[string]string{
-		"run": flagsOfRun(),
+		"run":             flagsOfRun(),
+		"list":            {"filter": noFilter, "f": noFilter, "size": noDisk, "s": noDisk},
+		"delete":          {"volumes": volumesGo, "v": volumesGo},
+		"stop":            {"time": `it is "--timeout"`},
+		"restart":         {"time": `it is "--timeout"`},
+		"inspect":         {"f": noPart, "type": `"patchbay image inspect" and "patchbay network inspect" show others`},
+		"network list":    {"filter": noFilter, "f": noFilter},
+		"network inspect": {"f": noPart},
+		"image list":      {"filter": noFilter, "f": noFilter, "all": `images have no parts that are images`, "a": `images have no parts that are images`},
+		"image inspect":   {"f": noPart},
 		"network create": {
 			"driver":         `it is "--plugin"`,
 			"d":              `it is "--plugin"`,
@@ -143,6 +155,13 @@ func flagsOfRun() map[string]string {
 		"shm-size":            `it is "--mount" type=tmpfs,target=/dev/shm,tmpfs-size=SIZE`,
 		"log-driver":          `there is one log, which "patchbay logs" shows; "--log-opt" bounds it`,
 		"domainname":          `it is part of "--hostname"`,
+		"attach":              `without "--detach" output comes, and with "--interactive" input goes`,
+		"annotation":          `it is "--label"`,
+		"cgroup-parent":       `control groups are made where patchbayd may; "--memory", "--cpus" and "--pids-limit" bound them`,
+		"cpu-period":          `it is "--cpus"`,
+		"quiet":               `what is shown goes to standard error, the id to standard output`,
+		"replace":             `"patchbay delete --force" goes before`,
+		"sig-proxy":           `signals are passed on`,
 		"group-add":           `it is "--user" NAME:GROUP, and the groups that the image gives that user`,
 		"volumes-from":        noVolumes,
 		"gpus":                `devices of the host are not passed on`,

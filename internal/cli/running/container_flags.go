@@ -35,6 +35,7 @@ type containerFlags struct {
 }
 
 func (o *containerFlags) bind(f *frame.Frame, c *cobra.Command) {
+	c.Flags().Bool("help", false, "help for "+c.Name()) // -h is the host name, as it is with other engines
 	flags := c.Flags()
 	flags.SetInterspersed(false) // what follows the image is the container's
 	o.bindProcess(f, flags)
@@ -67,7 +68,7 @@ func (o *containerFlags) bindProcess(f *frame.Frame, flags *pflag.FlagSet) {
 	flags.StringVarP(&t.WorkingDirectory, "workdir", "w", "", "working directory (default: the image's)")
 	flags.StringVarP(&t.User, "user", "u", "", "NAME|UID[:GROUP|GID] (default: the image's)")
 	flags.StringVar(&o.entrypoint, "entrypoint", "", `command in place of the image's; "" for none`)
-	flags.StringVar(&t.Hostname, "hostname", "", "host name inside (default: the start of the id)")
+	flags.StringVarP(&t.Hostname, "hostname", "h", "", "host name inside (default: the start of the id)")
 	flags.BoolVar(&t.Init, "init", false, "run a minimal init as process 1, which passes signals on and reaps")
 	flags.StringVar(&t.StopSignal, "stop-signal", "", "signal that asks it to end (default: the image's, else TERM)")
 	flags.Var(frame.Checked(f, &o.stopTimeout, "time", parse.Timeout), "stop-timeout", "time to end in after that signal (default 10s)")
