@@ -96,7 +96,7 @@ test-integration: build ## All tests, with real namespaces and binaries (needs r
 # What shares state between goroutines; compiling all else once more for the race
 # detector would take longer than all tests.
 RACE_PACKAGES ?= $(addprefix ./,networkplugin $(addprefix internal/,apiserver/containers apiserver/containers/errand \
-	apiserver/containers/leases apiserver/containers/runtimehelper apiserver/images apiserver/metrics apiserver/networks \
+	apiserver/containers/leases apiserver/containers/runtimehelper apiserver/images apiserver/images/catalog apiserver/metrics apiserver/networks \
 	containerlog footprint frameswitch helper ipam keyed lease resolver rpc runtime/oci/reaper runtime/vm/template sandbox sandbox/hold \
 	stdio store tapstream trace trace/collect apiserver/traces treecopy))
 

@@ -8,6 +8,7 @@ import (
 	"patchbay.dev/patchbay/internal/apiserver/containers/record"
 	"patchbay.dev/patchbay/internal/apiserver/events"
 	"patchbay.dev/patchbay/internal/apiserver/images"
+	"patchbay.dev/patchbay/internal/apiserver/images/catalog"
 	"patchbay.dev/patchbay/internal/apiserver/networks"
 	"patchbay.dev/patchbay/internal/apiserver/networks/addressing"
 	"patchbay.dev/patchbay/internal/config"
@@ -35,23 +36,20 @@ func openEvents(s *server) (*events.Service, error) {
 	return events.New(events.Config{File: s.config.Roots.Events(), Epochs: epochs, Log: s.config.Log})
 }
 
-func openImages(s *server, users images.Users) (*images.Service, error) {
-	records, err := store.NewCollection[images.Record](s.store, store.CollectionConfig{Name: "images", Schema: 1})
+func openImages(s *server, users catalog.Users) (*images.Service, error) {
+	records, err := store.NewCollection[catalog.Record](s.store, store.CollectionConfig{Name: "images", Schema: 1})
 	if err != nil {
 		return nil, err
 	}
-	references, err := store.NewCollection[images.Reference](s.store, store.CollectionConfig{Name: "image-references", Schema: 1})
+	references, err := store.NewCollection[catalog.Reference](s.store, store.CollectionConfig{Name: "image-references", Schema: 1})
 	if err != nil {
 		return nil, err
 	}
 	return images.New(images.Config{
 		Root:               s.config.Roots.Images(),
-		Images:             records,
-		References:         references,
+		Catalog:            catalog.Config{Images: records, References: references, Users: users, Events: s.events},
 		Credentials:        s.config.Roots.Credentials(),
 		InsecureRegistries: s.config.Settings.InsecureRegistries,
-		Users:              users,
-		Events:             s.events,
 		Log:                s.config.Log,
 	})
 }

@@ -137,7 +137,8 @@ func compareLoaded(t *testing.T, s *Service, want resource.Image, format resourc
 
 func TestSaveRefuses(t *testing.T) {
 	t.Parallel()
-	s := newService(t)
+	f := newFixture(t)
+	s := f.start(t)
 	importBox(t, s, "x")
 	wantKind(t, s.Save(t.Context(), io.Discard, nil, "", ""), errdefs.ErrInvalidArgument)
 	wantKind(t, s.Save(t.Context(), io.Discard, []string{"none"}, "", ""), errdefs.ErrNotFound)
@@ -151,9 +152,10 @@ func TestSaveRefuses(t *testing.T) {
 			}
 		}
 	}
-	if len(s.images.pinned) > 0 {
-		t.Errorf("still pinned: %v", s.images.pinned)
+	if _, err := s.Delete(t.Context(), "box", false); err != nil {
+		t.Fatal(err)
 	}
+	wantEmpty(t, f) // nothing is pinned
 }
 
 type fullWriter struct {
@@ -183,6 +185,33 @@ func TestLoadNamesTheNameless(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, loaded[0].Status.References); diff != "" {
 			t.Errorf("names with %q (-want +got):\n%s", ref, diff)
+		}
+	}
+}
+
+// Of an archive with a damaged image nothing is loaded, the sound ones neither.
+func TestLoadIsAllOrNothing(t *testing.T) {
+	t.Parallel()
+	source := newService(t)
+	importBox(t, source, "sound")
+	if err := source.Tag(t.Context(), "box", "sound"); err != nil {
+		t.Fatal(err)
+	}
+	importBox(t, source, "damaged")
+	var archive bytes.Buffer
+	if err := source.Save(t.Context(), &archive, []string{"sound", "box"}, "", ""); err != nil {
+		t.Fatal(err)
+	}
+	f := newFixture(t)
+	s := f.start(t)
+	_, err := s.Load(t.Context(), bytes.NewReader(bytes.Replace(archive.Bytes(), []byte("damaged"), []byte("DAMAGED"), 1)), "")
+	wantKind(t, err, errdefs.ErrDataLoss)
+	if list, _ := s.List(t.Context()); len(list) > 0 {
+		t.Errorf("loaded: %v", list)
+	}
+	for _, file := range storedFiles(t, f) {
+		if !strings.HasPrefix(file, "layers/") { // for the next try, until a start or a prune
+			t.Errorf("left in the store: %s", file)
 		}
 	}
 }

@@ -12,67 +12,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
 
+	"patchbay.dev/patchbay/internal/apiserver/images/catalog"
+	"patchbay.dev/patchbay/internal/apiserver/images/catalog/catalogtest"
 	"patchbay.dev/patchbay/resource"
 )
-
-func TestResolve(t *testing.T) {
-	t.Parallel()
-	s := newService(t)
-	box := importBox(t, s, "x")
-	if err := s.Tag(t.Context(), "box", "other.example:5000/team/box:1"); err != nil {
-		t.Fatal(err)
-	}
-	hex := strings.TrimPrefix(box.ID, "sha256:")
-	for _, name := range []string{"box", "box:latest", "other.example:5000/team/box:1", box.ID, hex, hex[:12], box.ID[:20], "box@" + box.ID} {
-		if got, err := s.Resolve(t.Context(), name); err != nil || got.ID != box.ID {
-			t.Errorf("%s: %s, %v", name, got.ID, err)
-		}
-	}
-	tests := map[string]struct {
-		kind error
-		text string
-	}{
-		"none":       {errdefs.ErrNotFound, `image none: not found; pull it with "patchbay image pull none"`},
-		"box:1":      {errdefs.ErrNotFound, `image box:1: not found; pull it with "patchbay image pull box:1"`},
-		"team/box:1": {errdefs.ErrNotFound, `image team/box:1: not found; pull it with "patchbay image pull team/box:1"`},
-		"":           {errdefs.ErrInvalidArgument, `image name "": invalid reference: want [REGISTRY/]NAME[:TAG] in lower case: invalid argument`},
-		"a b":        {errdefs.ErrInvalidArgument, `image name "a b": invalid reference: want [REGISTRY/]NAME[:TAG] in lower case: invalid argument`},
-		"BOX":        {errdefs.ErrInvalidArgument, `image name "BOX": invalid reference format: repository name (library/BOX) must be lowercase: want [REGISTRY/]NAME[:TAG] in lower case: invalid argument`},
-	}
-	for name, tt := range tests {
-		_, err := s.Resolve(t.Context(), name)
-		wantKind(t, err, tt.kind)
-		if err.Error() != tt.text {
-			t.Errorf("error = %s\nwant    %s", err, tt.text)
-		}
-	}
-}
-
-func TestResolveAmbiguous(t *testing.T) {
-	t.Parallel()
-	x := &index{records: map[string]Record{"sha256:aaaa1": {}, "sha256:aaaa2": {}}, references: map[string]string{}}
-	_, err := x.resolve("aaaa")
-	wantKind(t, err, errdefs.ErrInvalidArgument)
-	if want := "image aaaa: 2 images fit: sha256:aaaa1, sha256:aaaa2; give more of the digest: invalid argument"; err.Error() != want {
-		t.Errorf("error = %s\nwant    %s", err, want)
-	}
-}
-
-func TestTagMovesAName(t *testing.T) {
-	t.Parallel()
-	s := newService(t)
-	first := importBox(t, s, "1")
-	second := importBox(t, s, "2")
-	if got, _ := s.Get(t.Context(), first.ID); len(got.Status.References) != 0 {
-		t.Errorf("the first image is still called %v", got.Status.References)
-	}
-	if got, _ := s.Get(t.Context(), "box"); got.ID != second.ID {
-		t.Errorf("box is %s, want %s", got.ID, second.ID)
-	}
-	wantKind(t, s.Tag(t.Context(), "none", "x"), errdefs.ErrNotFound)
-	wantKind(t, s.Tag(t.Context(), "box", "X"), errdefs.ErrInvalidArgument)
-	wantKind(t, s.Tag(t.Context(), "box", "x@"+first.ID), errdefs.ErrInvalidArgument)
-}
 
 func TestDelete(t *testing.T) {
 	t.Parallel()
@@ -180,55 +123,6 @@ func TestDeleteOfAnImageInUse(t *testing.T) {
 	wantEmpty(t, f)
 }
 
-func TestUseGuardsAgainstDeletion(t *testing.T) {
-	t.Parallel()
-	s := newService(t)
-	box := importBox(t, s, "x")
-	release, err := s.Use(box.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = s.Delete(t.Context(), "box", false)
-	wantKind(t, err, errdefs.ErrFailedPrecondition)
-	if pruned, err := s.Prune(t.Context(), true); err != nil || len(pruned.Deleted) > 0 {
-		t.Errorf("pruned %v, %v", pruned, err)
-	}
-	release()
-	release()
-	if _, err := s.Delete(t.Context(), "box", false); err != nil {
-		t.Fatal(err)
-	}
-	_, err = s.Use(box.ID)
-	wantKind(t, err, errdefs.ErrNotFound)
-}
-
-// usersCalling calls f when it is asked, as a container that is made just then.
-type usersCalling struct{ f func(digest string) []string }
-
-func (u usersCalling) ContainersUsing(digest string) []string { return u.f(digest) }
-
-func TestDeleteSeesAContainerThatIsMadeMeanwhile(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	var s *Service
-	asked := 0
-	f.config.Users = usersCalling{func(digest string) []string {
-		if asked++; asked > 1 {
-			return []string{"web"}
-		}
-		release, err := s.Use(digest)
-		if err != nil {
-			t.Error(err)
-		}
-		release() // the container is stored by now, but the answer was made before
-		return nil
-	}}
-	s = f.start(t)
-	importBox(t, s, "x")
-	_, err := s.Delete(t.Context(), "box", false)
-	wantKind(t, err, errdefs.ErrFailedPrecondition)
-}
-
 func TestPrune(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -312,9 +206,6 @@ func TestPullAgainstDelete(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantEmpty(t, f)
-	if len(s.images.pinned) > 0 {
-		t.Errorf("still pinned: %v", s.images.pinned)
-	}
 }
 
 // What a crash leaves behind does not become part of an image.
@@ -324,11 +215,12 @@ func TestStartRemovesUnknownLayers(t *testing.T) {
 	f := newFixture(t)
 	s := f.start(t)
 	ref := h.push(t, "box:1", image(t, "", layer(t, resource.CompressionNone, entry{"a", "a"})))
-	f.config.Images.(*memory[Record]).fail = errors.New("crash")
+	records := f.config.Catalog.Images.(*catalogtest.Memory[catalog.Record])
+	records.Fail(errors.New("crash"))
 	if _, err := s.Pull(t.Context(), ref, "", nil); err == nil {
 		t.Fatal("stored without a store")
 	}
-	f.config.Images.(*memory[Record]).fail = nil
+	records.Fail(nil)
 	f.start(t)
 	for _, file := range storedFiles(t, f) {
 		if strings.HasPrefix(file, "layers/") {

@@ -16,7 +16,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/containerd/errdefs"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -26,48 +25,12 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"patchbay.dev/patchbay/internal/apiserver/images/catalog"
+	"patchbay.dev/patchbay/internal/apiserver/images/catalog/catalogtest"
+	"patchbay.dev/patchbay/internal/apiserver/images/document"
 	"patchbay.dev/patchbay/internal/imagestore"
 	"patchbay.dev/patchbay/resource"
 )
-
-// memory is a collection that outlives the services of one test.
-type memory[T any] struct {
-	mu   sync.Mutex
-	data map[string]T // guarded by mu
-	fail error        // guarded by mu; of Put
-}
-
-func newMemory[T any]() *memory[T] { return &memory[T]{data: map[string]T{}} }
-
-func (m *memory[T]) List() ([]T, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var list []T
-	for _, v := range m.data {
-		list = append(list, v)
-	}
-	return list, nil
-}
-
-func (m *memory[T]) Put(id string, v T) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.fail != nil {
-		return m.fail
-	}
-	m.data[id] = v
-	return nil
-}
-
-func (m *memory[T]) Delete(id string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if _, ok := m.data[id]; !ok {
-		return errdefs.ErrNotFound
-	}
-	delete(m.data, id)
-	return nil
-}
 
 // users are the containers that use images.
 type users struct {
@@ -92,11 +55,11 @@ func newFixture(t *testing.T) *fixture {
 	dir := t.TempDir()
 	u := &users{data: map[string][]string{}}
 	return &fixture{users: u, config: Config{
-		Root:        filepath.Join(dir, "images"),
-		Images:      newMemory[Record](),
-		References:  newMemory[Reference](),
+		Root: filepath.Join(dir, "images"),
+		Catalog: catalog.Config{
+			Images: catalogtest.NewMemory[catalog.Record](), References: catalogtest.NewMemory[catalog.Reference](), Users: u,
+		},
 		Credentials: filepath.Join(dir, "credentials.json"),
-		Users:       u,
 	}}
 }
 
@@ -186,7 +149,7 @@ func layer(t *testing.T, c resource.Compression, entries ...entry) v1.Layer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return withDiffID{static.NewLayer(compressed(t, plain, c), layerTypes[c]), diffID}
+	return withDiffID{static.NewLayer(compressed(t, plain, c), document.LayerTypes[c]), diffID}
 }
 
 type withDiffID struct {
@@ -212,14 +175,14 @@ var completeRun = resource.ImageRunConfiguration{
 // image makes an OCI image of the layers for a platform.
 func image(t *testing.T, platform string, layers ...v1.Layer) v1.Image {
 	t.Helper()
-	p, err := parsePlatform(platform)
+	p, err := document.ParsePlatform(platform)
 	if err != nil {
 		t.Fatal(err)
 	}
 	base := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	i, err := mutate.ConfigFile(base, &v1.ConfigFile{
 		Architecture: p.Architecture, OS: p.OS, Variant: p.Variant,
-		RootFS: v1.RootFS{Type: "layers"}, Config: imageConfig(completeRun),
+		RootFS: v1.RootFS{Type: "layers"}, Config: document.ImageConfig(completeRun),
 	})
 	if err != nil {
 		t.Fatal(err)

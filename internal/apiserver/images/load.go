@@ -5,12 +5,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 
 	"github.com/containerd/errdefs"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"patchbay.dev/patchbay/internal/apiserver/images/catalog"
+	"patchbay.dev/patchbay/internal/apiserver/images/document"
 	"patchbay.dev/patchbay/internal/imagearchive"
 	"patchbay.dev/patchbay/resource"
 	"patchbay.dev/patchbay/resource/event"
@@ -18,15 +18,15 @@ import (
 
 // Load reads all images of a docker-archive or OCI layout archive, plain or
 // compressed with gzip or zstd. The reference, if any, names an image that
-// brings no name. Either all images are loaded or none gets a name.
+// brings no name. Either all images are loaded or none is.
 func (s *Service) Load(ctx context.Context, r io.Reader, ref string) ([]resource.Image, error) {
 	var fallback string
 	if ref != "" {
-		p, err := parseReference(ref)
+		p, err := catalog.ParseName(ref)
 		if err != nil {
 			return nil, err
 		}
-		fallback = p.name
+		fallback = p.Complete
 	}
 	archive, err := imagearchive.Read(ctx, s.store, r)
 	if err != nil {
@@ -40,18 +40,18 @@ func (s *Service) Load(ctx context.Context, r io.Reader, ref string) ([]resource
 	if err := nameAll(candidates, fallback); err != nil {
 		return nil, err
 	}
-	list, err := s.addAll(ctx, candidates)
-	s.publishAll(event.ActionLoad, list...)
-	return list, err
+	return s.add(event.ActionLoad, func(hold *catalog.Hold) ([]catalog.Addition, error) {
+		return s.bringAll(ctx, hold, candidates)
+	})
 }
 
 // candidatesOf finds what is for the host in an archive.
 func candidatesOf(archive *imagearchive.Archive) ([]*candidate, error) {
-	host, err := parsePlatform("")
+	host, err := document.ParsePlatform("")
 	if err != nil {
 		return nil, err
 	}
-	list, err := archive.Images(func(index *v1.IndexManifest) (v1.Descriptor, error) { return choose(index, host) })
+	list, err := archive.Images(func(index *v1.IndexManifest) (v1.Descriptor, error) { return document.Choose(index, host) })
 	if err != nil {
 		return nil, err
 	}
@@ -64,51 +64,28 @@ func candidatesOf(archive *imagearchive.Archive) ([]*candidate, error) {
 			fetch:       func(_ context.Context, d v1.Descriptor, _ *reporter) error { return image.Commit(d) },
 		}
 		for _, name := range image.Names {
-			p, err := parseReference(name)
+			p, err := catalog.ParseName(name)
 			if err != nil {
 				return nil, fmt.Errorf("archive: %w", err)
 			}
-			candidates[i].names = append(candidates[i].names, p.name)
+			candidates[i].names = append(candidates[i].names, p.Complete)
 		}
 	}
 	return candidates, nil
 }
 
-// addAll adds images without their names and then gives them those.
-func (s *Service) addAll(ctx context.Context, candidates []*candidate) ([]resource.Image, error) {
+// bringAll brings images, one after the other.
+func (s *Service) bringAll(ctx context.Context, hold *catalog.Hold, candidates []*candidate) ([]catalog.Addition, error) {
 	report := newReporter(nil)
+	var additions []catalog.Addition
 	for _, c := range candidates {
-		names := c.names
-		c.names = nil
-		if _, err := s.add(ctx, c, report); err != nil {
-			return nil, fmt.Errorf("image %s: %w", cmp.Or(familiarList(names), "of the archive"), err)
+		addition, err := s.bring(ctx, hold, c, report)
+		if err != nil {
+			return nil, fmt.Errorf("image %s: %w", cmp.Or(catalog.FamiliarList(c.names), "of the archive"), err)
 		}
-		c.names = names
+		additions = append(additions, addition)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var list []resource.Image
-	for _, c := range candidates {
-		record, ok := s.images.records[c.digest.String()]
-		if !ok {
-			return nil, fmt.Errorf("image %s: was deleted while it was loaded: %w", c.digest, errdefs.ErrAborted)
-		}
-		for _, name := range c.names {
-			if err := s.images.setReference(name, c.digest.String()); err != nil {
-				return nil, err
-			}
-		}
-		list = append(list, s.images.image(record))
-	}
-	return slices.CompactFunc(list, func(a, b resource.Image) bool { return a.ID == b.ID }), nil
-}
-
-func familiarList(names []string) string {
-	short := make([]string, len(names))
-	for i, n := range names {
-		short[i] = familiar(n)
-	}
-	return strings.Join(short, ", ")
+	return additions, nil
 }
 
 // nameAll gives the one image that brings no name the fallback.
@@ -124,7 +101,7 @@ func nameAll(candidates []*candidate, fallback string) error {
 	}
 	if len(nameless) > 1 {
 		return fmt.Errorf("archive: has %d images without a name: want one to be named %s: %w",
-			len(nameless), familiar(fallback), errdefs.ErrInvalidArgument)
+			len(nameless), catalog.Familiar(fallback), errdefs.ErrInvalidArgument)
 	}
 	nameless[0].names = []string{fallback}
 	return nil

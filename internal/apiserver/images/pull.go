@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/opencontainers/go-digest"
 
+	"patchbay.dev/patchbay/internal/apiserver/images/catalog"
+	"patchbay.dev/patchbay/internal/apiserver/images/document"
 	"patchbay.dev/patchbay/internal/imagestore"
 	"patchbay.dev/patchbay/internal/registry"
 	"patchbay.dev/patchbay/resource"
@@ -24,26 +26,25 @@ import (
 // the host's. What arrived before an interruption is not fetched again.
 // progress may be nil; it is not called by two at once.
 func (s *Service) Pull(ctx context.Context, ref, platform string, progress func(Progress)) (resource.Image, error) {
-	p, err := parseReference(ref)
+	name, err := catalog.ParseName(ref)
 	if err != nil {
 		return resource.Image{}, err
 	}
-	want, err := parsePlatform(platform)
+	want, err := document.ParsePlatform(platform)
 	if err != nil {
 		return resource.Image{}, err
 	}
 	r := newReporter(progress)
 	r.report(Progress{Step: resource.TransferResolve})
-	image, err := s.pull(ctx, p, want, r)
+	image, err := s.pull(ctx, name.Complete, want, r)
 	if err != nil {
-		return resource.Image{}, fmt.Errorf("image %s: %w", familiar(p.name), err)
+		return resource.Image{}, fmt.Errorf("image %s: %w", catalog.Familiar(name.Complete), err)
 	}
-	s.publish(event.ActionPull, image.ID, familiar(p.name))
 	return image, nil
 }
 
-func (s *Service) pull(ctx context.Context, p parsed, want v1.Platform, r *reporter) (resource.Image, error) {
-	source, err := s.hubs.ForPull(ctx, p.name)
+func (s *Service) pull(ctx context.Context, name string, want v1.Platform, r *reporter) (resource.Image, error) {
+	source, err := s.hubs.ForPull(ctx, name)
 	if err != nil {
 		return resource.Image{}, err
 	}
@@ -51,7 +52,7 @@ func (s *Service) pull(ctx context.Context, p parsed, want v1.Platform, r *repor
 	if err != nil {
 		return resource.Image{}, err
 	}
-	c := &candidate{platform: &want, names: []string{p.name}}
+	c := &candidate{platform: &want, names: []string{name}}
 	c.fetch = func(ctx context.Context, d v1.Descriptor, r *reporter) error { return s.fetchBlob(ctx, source, d, r) }
 	if found.MediaType.IsIndex() {
 		c.indexDigest = found.Digest.String()
@@ -60,16 +61,16 @@ func (s *Service) pull(ctx context.Context, p parsed, want v1.Platform, r *repor
 		}
 	}
 	c.manifest, c.mediaType = found.Manifest, found.MediaType
-	return s.add(ctx, c, r)
+	return s.addOne(event.ActionPull, func(hold *catalog.Hold) (catalog.Addition, error) { return s.bring(ctx, hold, c, r) })
 }
 
 // chooseRemote fetches the manifest that an index has for a platform.
 func chooseRemote(ctx context.Context, source *registry.Image, index []byte, want v1.Platform) (*remote.Descriptor, error) {
-	document, err := v1.ParseIndexManifest(bytes.NewReader(index))
+	parsed, err := v1.ParseIndexManifest(bytes.NewReader(index))
 	if err != nil {
 		return nil, fmt.Errorf("index: %w: %w", err, errdefs.ErrInvalidArgument)
 	}
-	d, err := choose(document, want)
+	d, err := document.Choose(parsed, want)
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
 
+	"patchbay.dev/patchbay/internal/apiserver/images/catalog"
+	"patchbay.dev/patchbay/internal/apiserver/images/catalog/catalogtest"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -439,7 +441,7 @@ func TestPullWithFailingStore(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
 	f := newFixture(t)
-	f.config.Images.(*memory[Record]).fail = fmt.Errorf("refused: %w", errdefs.ErrResourceExhausted)
+	f.config.Catalog.Images.(*catalogtest.Memory[catalog.Record]).Fail(fmt.Errorf("refused: %w", errdefs.ErrResourceExhausted))
 	s := f.start(t)
 	ref := h.push(t, "box:1", image(t, "", layer(t, resource.CompressionNone, entry{"a", "a"})))
 	_, err := s.Pull(t.Context(), ref, "", nil)

@@ -5,9 +5,9 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/containerd/errdefs"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"patchbay.dev/patchbay/internal/apiserver/images/catalog"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -16,19 +16,16 @@ import (
 // registry has are not sent. progress may be nil; it is not called by two at
 // once.
 func (s *Service) Push(ctx context.Context, ref, destination string, progress func(Progress)) (digest string, err error) {
-	target, err := parseReference(cmp.Or(destination, ref))
+	target, err := catalog.ParseTag(cmp.Or(destination, ref))
 	if err != nil {
 		return "", err
 	}
-	if target.digest != "" {
-		return "", fmt.Errorf("image name %q: want a name with a tag to push to, not with a digest: %w",
-			cmp.Or(destination, ref), errdefs.ErrInvalidArgument)
-	}
-	record, release, err := s.take(ref)
+	hold := s.catalog.Hold()
+	defer hold.Release()
+	record, _, err := hold.Take(ref)
 	if err != nil {
 		return "", err
 	}
-	defer release()
 	r := newReporter(progress)
 	r.report(Progress{Step: resource.TransferResolve})
 	image, err := s.open(record, func(d v1.Descriptor) func(int64) {
@@ -37,7 +34,7 @@ func (s *Service) Push(ctx context.Context, ref, destination string, progress fu
 	if err != nil {
 		return "", fmt.Errorf("image %s: %w", ref, err)
 	}
-	place, err := s.hubs.ForPush(ctx, target.name)
+	place, err := s.hubs.ForPush(ctx, target)
 	if err != nil {
 		return "", fmt.Errorf("image %s: %w", ref, err)
 	}
@@ -46,15 +43,4 @@ func (s *Service) Push(ctx context.Context, ref, destination string, progress fu
 	}
 	r.report(Progress{ID: record.Configuration.Digest, Step: resource.TransferDone})
 	return record.Configuration.Digest, nil
-}
-
-// take resolves a name and keeps its image from being removed until release.
-func (s *Service) take(name string) (_ Record, release func(), err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	record, err := s.images.resolve(name)
-	if err != nil {
-		return Record{}, nil, wanted(name, err)
-	}
-	return record, s.pin(pins{blobs: record.Blobs, layers: record.Layers}), nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"patchbay.dev/patchbay/internal/apiserver/images/catalog"
 	"patchbay.dev/patchbay/internal/imagearchive"
 	"patchbay.dev/patchbay/internal/imagestore"
 	"patchbay.dev/patchbay/resource"
@@ -27,11 +28,12 @@ func (s *Service) Save(ctx context.Context, w io.Writer, names []string, format 
 	default:
 		return fmt.Errorf("archive format %q: want %q or %q: %w", format, resource.ArchiveOCI, resource.ArchiveDocker, errdefs.ErrInvalidArgument)
 	}
-	list, release, err := s.takeAll(names)
+	hold := s.catalog.Hold()
+	defer hold.Release()
+	list, err := s.takeAll(hold, names)
 	if err != nil {
 		return err
 	}
-	defer release()
 	compressed, err := imagestore.Compress(contextWriter{ctx, w}, compression)
 	if err != nil {
 		return err
@@ -42,42 +44,31 @@ func (s *Service) Save(ctx context.Context, w io.Writer, names []string, format 
 	return compressed.Close()
 }
 
-// takeAll resolves and pins images, each once, in the order of names.
-func (s *Service) takeAll(names []string) (_ []*imagearchive.Saved, release func(), err error) {
+// takeAll finds images and has hold keep them, each once, in the order of names.
+func (s *Service) takeAll(hold *catalog.Hold, names []string) ([]*imagearchive.Saved, error) {
 	var list []*imagearchive.Saved
-	var releases []func()
-	release = func() {
-		for _, r := range releases {
-			r()
-		}
-	}
 	byDigest := map[string]*imagearchive.Saved{}
 	for _, n := range names {
-		record, releaseOne, err := s.take(n)
+		record, name, err := hold.Take(n)
 		if err != nil {
-			release()
-			return nil, nil, err
+			return nil, err
 		}
-		releases = append(releases, releaseOne)
 		image := byDigest[record.Configuration.Digest]
 		if image == nil {
 			if image, err = s.saved(record); err != nil {
-				release()
-				return nil, nil, err
+				return nil, err
 			}
 			byDigest[record.Configuration.Digest] = image
 			list = append(list, image)
 		}
-		s.mu.Lock()
-		if p, err := parseReference(n); err == nil && s.images.references[p.name] == record.Configuration.Digest {
-			image.Names = append(image.Names, p.name)
+		if name != "" {
+			image.Names = append(image.Names, name)
 		}
-		s.mu.Unlock()
 	}
-	return list, release, nil
+	return list, nil
 }
 
-func (s *Service) saved(r Record) (*imagearchive.Saved, error) {
+func (s *Service) saved(r catalog.Record) (*imagearchive.Saved, error) {
 	content, err := s.open(r, nil)
 	if err != nil {
 		return nil, err

@@ -1,23 +1,26 @@
 package images
 
 import (
+	"fmt"
 	"io"
 	"os"
 
+	"github.com/containerd/errdefs"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/opencontainers/go-digest"
 
+	"patchbay.dev/patchbay/internal/apiserver/images/catalog"
+	"patchbay.dev/patchbay/internal/apiserver/images/document"
 	"patchbay.dev/patchbay/internal/imagestore"
 )
 
 // storedImage is an image in the store as the library wants it.
 type storedImage struct {
 	store    *imagestore.Store
-	manifest []byte
+	manifest *document.Manifest
 	config   []byte
-	document *v1.Manifest
 	// meter watches a layer being read. It may be nil.
 	meter func(d v1.Descriptor) func(current int64)
 }
@@ -25,33 +28,31 @@ type storedImage struct {
 var _ partial.CompressedImageCore = (*storedImage)(nil)
 
 // open reads the documents of an image. The caller has pinned it.
-func (s *Service) open(r Record, meter func(d v1.Descriptor) func(int64)) (v1.Image, error) {
+func (s *Service) open(r catalog.Record, meter func(d v1.Descriptor) func(int64)) (v1.Image, error) {
 	i := &storedImage{store: s.store, meter: meter}
-	var err error
-	if i.manifest, err = s.store.ReadBlob(digest.Digest(r.Configuration.Digest), maxDocument); err != nil {
+	raw, err := s.store.ReadBlob(digest.Digest(r.Configuration.Digest), document.MaxSize)
+	if err != nil {
 		return nil, err
 	}
-	c := candidate{manifest: i.manifest, mediaType: types.MediaType(r.Configuration.MediaType)}
-	if err := c.parse(); err != nil {
+	if i.manifest, err = document.Parse(raw, types.MediaType(r.Configuration.MediaType)); err != nil {
 		return nil, err
 	}
-	i.document = c.document
-	if i.config, err = s.store.ReadBlob(digest.Digest(c.document.Config.Digest.String()), maxDocument); err != nil {
+	if i.config, err = s.store.ReadBlob(digest.Digest(i.manifest.Config.Digest.String()), document.MaxSize); err != nil {
 		return nil, err
 	}
 	return partial.CompressedToImage(i)
 }
 
-func (i *storedImage) RawManifest() ([]byte, error)        { return i.manifest, nil }
+func (i *storedImage) RawManifest() ([]byte, error)        { return i.manifest.Raw, nil }
 func (i *storedImage) RawConfigFile() ([]byte, error)      { return i.config, nil }
-func (i *storedImage) MediaType() (types.MediaType, error) { return i.document.MediaType, nil }
+func (i *storedImage) MediaType() (types.MediaType, error) { return i.manifest.MediaType, nil }
 func (i *storedImage) LayerByDigest(h v1.Hash) (partial.CompressedLayer, error) {
-	for _, d := range append([]v1.Descriptor{i.document.Config}, i.document.Layers...) {
+	for _, d := range append([]v1.Descriptor{i.manifest.Config}, i.manifest.Layers...) {
 		if d.Digest == h {
 			return &storedLayer{i, d}, nil
 		}
 	}
-	return nil, notFound(h.String())
+	return nil, fmt.Errorf("blob %s: is not of this image: %w", h, errdefs.ErrNotFound)
 }
 
 type storedLayer struct {

@@ -1,4 +1,4 @@
-package images
+package document
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// parsePlatform reads "os/architecture[/variant]"; empty is the host's.
-func parsePlatform(s string) (v1.Platform, error) {
+// ParsePlatform reads "os/architecture[/variant]"; empty is the host's.
+func ParsePlatform(s string) (v1.Platform, error) {
 	if s == "" {
 		return v1.Platform{OS: runtime.GOOS, Architecture: runtime.GOARCH}, nil
 	}
@@ -27,9 +27,9 @@ func satisfies(have, want v1.Platform) bool {
 		(want.Variant == "" || have.Variant == want.Variant)
 }
 
-// choose finds the manifest of an index for a platform. Of several the one
+// Choose finds the manifest of an index for a platform. Of several the one
 // without a variant, the most modest one, is taken.
-func choose(index *v1.IndexManifest, want v1.Platform) (v1.Descriptor, error) {
+func Choose(index *v1.IndexManifest, want v1.Platform) (v1.Descriptor, error) {
 	var found *v1.Descriptor
 	var there []string
 	for i, d := range index.Manifests {

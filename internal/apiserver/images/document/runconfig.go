@@ -1,4 +1,4 @@
-package images
+package document
 
 import (
 	"maps"
@@ -24,8 +24,8 @@ func runConfiguration(c v1.Config) resource.ImageRunConfiguration {
 	}
 }
 
-// imageConfig makes the "config" object of an image.
-func imageConfig(c resource.ImageRunConfiguration) v1.Config {
+// ImageConfig makes the "config" object of an image.
+func ImageConfig(c resource.ImageRunConfiguration) v1.Config {
 	return v1.Config{
 		User:         c.User,
 		ExposedPorts: set(c.ExposedPorts),
