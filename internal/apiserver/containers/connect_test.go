@@ -226,6 +226,29 @@ func TestDisconnectSlow(t *testing.T) {
 	w.isWired(t, "web", "a:eth0", true)
 }
 
+// A sandbox that lets go of a lease after the network was asked for it in vain leaves nothing on the network.
+func TestDisconnectTooLateForTheRelease(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"run"}, Networks: append(on("a"), static("b", "10.0.1.7")...)})
+	w.start(t, "web")
+	asked := 0
+	w.networks.down["b"] = errdefs.ErrUnavailable // it did not answer in time
+	w.networks.meet = func() {
+		if asked++; asked > 1 {
+			w.networks.mu.Lock()
+			defer w.networks.mu.Unlock()
+			delete(w.networks.down, "b")
+		}
+	}
+	if err := w.service.Disconnect(t.Context(), "web", "b", false); err != nil {
+		t.Fatal(err)
+	}
+	if held := w.networks.held(); len(held) != 1 {
+		t.Errorf("held: %v, want the lease on network a alone", held)
+	}
+}
+
 // A helper that hangs keeps its interface, by force; the network has the address
 // again when the stream ends.
 func TestDisconnectHanging(t *testing.T) {

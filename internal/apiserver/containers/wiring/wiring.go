@@ -157,7 +157,7 @@ func (c Change) Disconnect(ctx context.Context, place int, force bool) (err erro
 	case err != nil:
 		c.Log.Warn("an interface stays until its container's end", "container", c.Container.ID, "interface", wish.InterfaceName, "error", err)
 	}
-	release.wait()
+	release.wait(err == nil)
 	return nil
 }
 
@@ -184,10 +184,16 @@ func (c Change) beginRelease(ctx context.Context, wish resource.AttachmentConfig
 	return r
 }
 
-// wait returns when it is given up, or cannot be.
-func (r *release) wait() {
+// wait returns when it is given up, or cannot be. The request is made once more if the sandbox has let go, which
+// may have been too late for the first.
+func (r *release) wait(letGo bool) {
 	defer r.cancel()
-	r.change.unreleased(<-r.ended)
+	err := <-r.ended
+	if err != nil && letGo {
+		r.change.release(context.Background(), r.wish)
+		return
+	}
+	r.change.unreleased(err)
 }
 
 // takeBack ends the request. What it has given up meanwhile is reserved again.
