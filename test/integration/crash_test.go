@@ -113,6 +113,9 @@ func TestEndOfRun(t *testing.T) {
 		if got := h.patchbay("list", "--all", "--quiet"); got != "" {
 			t.Fatalf("list: got %q, want no container", got)
 		}
+		if got := h.network("web").Status.Attachments; len(got) > 0 {
+			t.Fatalf("network web: got %v, want no attachment", got)
+		}
 	}
 	for range 5 {
 		daemon := h.daemonPID()

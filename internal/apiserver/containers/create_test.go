@@ -145,6 +145,7 @@ func TestStaticAddressesAreReserved(t *testing.T) {
 	if err := w.service.Stop(context.Background(), "web", nil); err != nil {
 		t.Fatal(err)
 	}
+	w.settle(t)
 	if held := w.networks.held(); len(held) != 1 {
 		t.Errorf("held while stopped: %v", held)
 	}

@@ -6,13 +6,14 @@ import (
 	sandboxv1 "patchbay.dev/patchbay/api/patchbay/sandbox/v1"
 	"patchbay.dev/patchbay/internal/apiserver/containers/aftermath"
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
+	"patchbay.dev/patchbay/internal/apiserver/containers/leases"
 	"patchbay.dev/patchbay/internal/apiserver/containers/report"
 	"patchbay.dev/patchbay/internal/apiserver/containers/status"
 )
 
 // watch waits for the end of a run and takes away what it leaves. Callers hear of the end
-// when its helper has told that and nothing of the run is in the way of others; nobody
-// waits for the helper's own end, which takes the kernel some milliseconds. It ends early when the
+// when its helper has told that and nothing of the run is in the way of others, or is waited for by who
+// wants it; nobody waits for the helper's own end, which takes the kernel some milliseconds. It ends early when the
 // service is closed: the next patchbayd takes over then.
 func (s *Service) watch(e *entry, r *run) {
 	var left *aftermath.Aftermath
@@ -52,7 +53,8 @@ func (s *Service) hearStart(r *run, state *sandboxv1.StateResponse) {
 }
 
 // leave begins to take away what others could want: the leases, which a helper that
-// has told of the end does not hold any more, and the record.
+// has told of the end does not hold any more, and the record. Leases that a network lets its callers
+// wait for are given up when the end has been told.
 func (s *Service) leave(e *entry, r *run) *aftermath.Aftermath {
 	left := s.left.Begin(r.cause.Context(), e.ID(), r.Helper)
 	left.Last = s.lastOf(e, r)
@@ -64,7 +66,7 @@ func (s *Service) leave(e *entry, r *run) *aftermath.Aftermath {
 	s.mu.Unlock()
 
 	if !left.Deleted {
-		left.Beside(func(ctx context.Context) { s.release(ctx, e, left.Removing) })
+		s.releaseBehind(e, left)
 	}
 	if left.Removing && quiet {
 		left.Beside(func(ctx context.Context) { _ = s.unrecord(ctx, e) }) // if it fails, the removal tries again
@@ -129,4 +131,18 @@ func (s *Service) endRun(e *entry, r *run, last *disk.Exit) (claimed *deletion) 
 // for it.
 func (s *Service) release(ctx context.Context, e *entry, forget bool) {
 	s.launcher.Release(ctx, e.Wishes(), forget)
+}
+
+// releaseBehind gives all leases of a run up: before its end is told those by which the host has something
+// back, and the others after that.
+func (s *Service) releaseBehind(e *entry, left *aftermath.Aftermath) {
+	soon, late, done := leases.Part(s.config.Networks, e.Wishes())
+	forget := left.Removing
+	if len(soon.Wishes) > 0 {
+		left.Beside(func(ctx context.Context) { s.launcher.Release(ctx, soon, forget) })
+	}
+	left.After(func(ctx context.Context) {
+		defer done()
+		s.launcher.Release(ctx, late, forget)
+	})
 }

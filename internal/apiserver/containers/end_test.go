@@ -275,9 +275,7 @@ func staying(t *testing.T, autoRemove bool) (w *world, id string, end func()) {
 	case err != nil || exit.Code != 143 || exit.Message != "so it ended":
 		t.Errorf("exit: %+v, %v", exit, err)
 	}
-	if held := w.networks.held(); len(held) > 0 {
-		t.Errorf("it has ended, and holds %v", held)
-	}
+	eventually(t, "end of its leases", func() bool { return len(w.networks.held()) == 0 })
 	if n := w.alive(); n != 1 {
 		t.Fatalf("%d helpers live, want the one that stays", n)
 	}
@@ -405,7 +403,7 @@ func TestKeptExit(t *testing.T) {
 func TestAutoRemoveIsUnrecordedBeside(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"run"}, Networks: on("a"), AutoRemove: true})
+	w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"run"}, Networks: on("m"), AutoRemove: true})
 	w.start(t, "web")
 	unrecorded := make(chan struct{})
 	w.records.full = func() error { close(unrecorded); return nil } // twice would be a panic
@@ -425,6 +423,54 @@ func TestAutoRemoveIsUnrecordedBeside(t *testing.T) {
 	w.settle(t)
 	if f := w.files(t); len(f) > 0 || len(w.records.all()) > 0 {
 		t.Errorf("left over: %v, %v", f, w.records.all())
+	}
+}
+
+// The end is told before the networks have what they can wait for by themselves, and after the host has back
+// what they took of it.
+func TestEndIsToldBeforeLeasesAreReleased(t *testing.T) {
+	t.Parallel()
+	for network, first := range map[string]bool{"a": true, "m": false} {
+		for _, autoRemove := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s %v", network, autoRemove), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t)
+				w.createFrom(t, "web", resource.ContainerTemplate{Image: "box", Command: []string{"run"}, Networks: on(network), AutoRemove: autoRemove})
+				w.start(t, "web")
+				told, release := make(chan struct{}), make(chan struct{})
+				w.networks.meet = sync.OnceFunc(func() {
+					defer close(release)
+					if !first {
+						select {
+						case <-told:
+							t.Error("the end was told before the network had its lease back")
+						default:
+						}
+						return
+					}
+					select {
+					case <-told:
+					case <-time.After(patience):
+						t.Error("the network was asked to release, and the end is not told")
+					}
+					if held := w.networks.held(); !slices.Contains(held, "leaving") {
+						t.Errorf("held: %v, want that it is leaving", held)
+					}
+				})
+				if err := w.service.Kill(t.Context(), "web", "HUP"); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := w.service.Wait(t.Context(), "web", autoRemove); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
+					t.Fatal(err)
+				}
+				close(told)
+				<-release
+				w.settle(t)
+				if held := w.networks.held(); len(held) > 0 {
+					t.Errorf("left over: %v", held)
+				}
+			})
+		}
 	}
 }
 

@@ -389,6 +389,7 @@ type fakeNetworks struct {
 	barrier  *sync.WaitGroup // Allocate meets here
 	released int             // calls of Release
 	meet     func()          // is called by Release; nil: none
+	leaving  int             // departures
 }
 
 func newFakeNetworks() *fakeNetworks {
@@ -485,6 +486,21 @@ func (f *fakeNetworks) Reserve(_ context.Context, id string, r pluginwire.Reserv
 	return nil
 }
 
+// Depart is not for the network "m", which stands for those by which the host has something back.
+func (f *fakeNetworks) Depart(id string) (func(), bool) {
+	if id == "id-m" {
+		return nil, false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.leaving++
+	return sync.OnceFunc(func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.leaving--
+	}), true
+}
+
 // held tells all that is allocated, reserved or in use.
 func (f *fakeNetworks) releases() int {
 	f.mu.Lock()
@@ -501,6 +517,9 @@ func (f *fakeNetworks) held() []string {
 	}
 	if f.uses > 0 {
 		out = append(out, "in use")
+	}
+	if f.leaving > 0 {
+		out = append(out, "leaving")
 	}
 	slices.Sort(out)
 	return out

@@ -191,6 +191,7 @@ func (m *machine) Check(t *rapid.T) {
 			reserved++
 		}
 	}
+	m.w.settle(t)
 	held := m.w.networks.held()
 	for _, h := range held {
 		if strings.HasPrefix(h, "reserved") {

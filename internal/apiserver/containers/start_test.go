@@ -41,6 +41,7 @@ func TestRunToTheEnd(t *testing.T) {
 	if s.State != resource.ContainerStopped || s.ExitCode != 3 || s.ExitedAt.IsZero() || s.StartedAt.IsZero() || s.PID != 0 {
 		t.Errorf("after the end: %+v", s)
 	}
+	w.settle(t)
 	if held := w.networks.held(); len(held) > 0 {
 		t.Errorf("still held: %v", held)
 	}

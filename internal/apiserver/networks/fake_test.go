@@ -218,6 +218,9 @@ func (p *fake) Allocate(_ context.Context, r *pluginv1.AllocateRequest) (*plugin
 	if os.Remove(fuse) == nil {
 		os.Exit(5)
 	}
+	if _, err := os.Stat(p.object() + "-taken"); err == nil {
+		return nil, errors.Join(fmt.Errorf("10.200.0.2 is web's: %w", errdefs.ErrAlreadyExists), p.noteQuestion())
+	}
 	if r.GetConfiguration().GetHostname() == "nonsense" {
 		return &pluginv1.AllocateResponse{Attachment: &typesv1.Attachment{Ipv4Address: "x"}}, nil
 	}

@@ -37,7 +37,7 @@ func (s *Service) Allocate(ctx context.Context, networkID, key, owner string, wi
 		return resource.AllocatedAttachment{}, err
 	}
 	var answer *pluginv1.AllocateResponse
-	err = n.lease(ctx, func(ctx context.Context) (after *pluginv1.StatusResponse, err error) {
+	err = n.wish(ctx, func(ctx context.Context) (after *pluginv1.StatusResponse, err error) {
 		answer, err = n.plugin.Client.Allocate(ctx, &pluginv1.AllocateRequest{
 			Key:           key,
 			Owner:         owner,
@@ -96,15 +96,18 @@ func (s *Service) Reserve(ctx context.Context, networkID string, r pluginwire.Re
 	if err != nil {
 		return err
 	}
-	return n.lease(ctx, func(ctx context.Context) (*pluginv1.StatusResponse, error) {
+	return n.wish(ctx, func(ctx context.Context) (*pluginv1.StatusResponse, error) {
 		answer, err := n.plugin.Client.Reserve(ctx, &pluginv1.ReserveRequest{Reservation: pluginwire.ReservationToProto(r)})
 		return answer.GetAfter(), err
 	})
 }
 
-// lease makes a call about a lease, which returns what the plugin tells of its status after it. All of them can be made
-// again without harm, which is done once when the plugin dies under the call.
-func (n *network) lease(ctx context.Context, f func(context.Context) (after *pluginv1.StatusResponse, err error)) (err error) {
+// call asks a plugin for something about a lease, which can be asked again without harm. It returns what the plugin
+// tells of its status after it.
+type call func(context.Context) (after *pluginv1.StatusResponse, err error)
+
+// lease makes a call, and makes it once more when the plugin dies under it.
+func (n *network) lease(ctx context.Context, f call) (err error) {
 	ctx, span := trace.Start(ctx, "ask the network")
 	defer span.EndBy(&err)
 	if span != nil {

@@ -35,6 +35,7 @@ type network struct {
 	known    knowledge.Knowledge    // how far status is still true; guarded by mu
 	changed  chan struct{}          // closed and replaced when status changes; guarded by mu
 	uses     int                    // containers being made on it; guarded by mu
+	leaving  departures             // leases that are being given up
 	cancel   context.CancelFunc     // ends supervision; nil: there is none; guarded by mu
 	ended    chan struct{}          // closed when supervision has ended; guarded by mu
 	restarts []chan error           // told how the next process came up; guarded by mu

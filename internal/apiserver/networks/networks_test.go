@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -706,6 +707,87 @@ func TestAllocate(t *testing.T) {
 	}
 	if err := b.service.Release(t.Context(), "gone", "k", true); err != nil {
 		t.Errorf("release on a network that is gone: %v, want nil", err)
+	}
+}
+
+// What is refused for the sake of a lease that is being given up is granted when that is over.
+func TestDepartures(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "good")
+	n := b.mustCreate("a")
+	taken := filepath.Join(b.roots.RunRoot, "host", n.ID+"-taken")
+	if err := os.WriteFile(taken, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	allocate := func() error {
+		_, err := b.service.Allocate(t.Context(), n.ID, "k", "next", resource.AttachmentConfiguration{})
+		return err
+	}
+	refused := func(when string) {
+		t.Helper()
+		if err := allocate(); !errors.Is(err, errdefs.ErrAlreadyExists) {
+			t.Errorf("%s: %v, want it refused", when, err)
+		}
+	}
+	refused("nobody is leaving")
+	over, ok := b.service.Depart(n.ID)
+	if !ok {
+		t.Fatal("a network of bridge ports lets nobody wait")
+	}
+	before := b.questions()
+	done := make(chan error, 1)
+	go func() { done <- allocate() }()
+	for deadline := time.Now().Add(patience); b.questions() == before; time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the plugin was not asked")
+		}
+	}
+	if err := os.Remove(taken); err != nil {
+		t.Fatal(err)
+	}
+	inspected := make(chan error, 1)
+	go func() { _, _, err := b.service.Get(t.Context(), "a"); inspected <- err }()
+	select {
+	case err := <-done:
+		t.Fatalf("allocate: %v, before the lease was given up", err)
+	case err := <-inspected:
+		t.Fatalf("get: %v, before the lease was given up", err)
+	case <-time.After(20 * time.Millisecond): // they can only pass too easily
+	}
+	over()
+	if err := errors.Join(<-done, <-inspected); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(taken, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused("nobody is leaving any more")
+	if err := os.Remove(taken); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := b.service.Depart("gone"); ok {
+		t.Error("leases of a network that is gone are waited for")
+	}
+}
+
+// A network that takes something of the host's has given it back when it is told.
+func TestNoDepartures(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "good")
+	n := b.mustCreate("a")
+	for _, strategy := range []string{resource.StrategyHostDevice, resource.StrategyDelegated} {
+		file := filepath.Join(b.plugins, "good", manifest.FileName)
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := regexp.MustCompile(`strategy = ".*"`).ReplaceAll(text, []byte(fmt.Sprintf("strategy = %q", strategy)))
+		if err := os.WriteFile(file, changed, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := b.service.Depart(n.ID); ok {
+			t.Errorf("%s: leases are waited for", strategy)
+		}
 	}
 }
 

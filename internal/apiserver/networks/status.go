@@ -93,6 +93,7 @@ func (s *Service) Get(ctx context.Context, name string) (resource.Network, iter.
 	if err != nil {
 		return resource.Network{}, nil, err
 	}
+	n.await(ctx, n.leaving.now(), s.config.StatusTimeout)
 	out, _ := n.ask(ctx, s.config.StatusTimeout)
 	if !out.Status.Serves() {
 		return out, func(func(resource.NetworkAttachment, error) bool) {}, nil

@@ -4,6 +4,7 @@ package aftermath
 import (
 	"context"
 	"os"
+	"runtime"
 	"sync"
 
 	"patchbay.dev/patchbay/internal/apiserver/containers/disk"
@@ -11,9 +12,9 @@ import (
 	"patchbay.dev/patchbay/internal/trace"
 )
 
-// Aftermath is a run that has ended, while what it leaves is taken away: first what others
-// could want, then, when its helper is gone too, the rest. Nobody but who needs the place of
-// the run itself waits for the rest (Set.Of). It ends with Finish, once.
+// Aftermath is a run that has ended, while what it leaves is taken away: first what is in the
+// way of others who hear of the end, then what others wait for by themselves who come to want it, and, when its helper is
+// gone too, the rest. Nobody but who needs the place of the run itself waits for all (Set.Of). It ends with Finish, once.
 type Aftermath struct {
 	ID       string // of the container
 	Helper   runtimehelper.Helper
@@ -24,8 +25,9 @@ type Aftermath struct {
 	set      *Set
 	context  context.Context
 	clean    func()
-	parallel sync.WaitGroup // what others could want
+	parallel sync.WaitGroup // what is in the way of others
 	freed    sync.WaitGroup // what follows that
+	after    []func(context.Context)
 	span     *trace.Span
 	idle     func()
 }
@@ -33,18 +35,26 @@ type Aftermath struct {
 // Context is that of all its steps.
 func (a *Aftermath) Context() context.Context { return a.context }
 
-// Beside begins a step that gives back what others could want, and needs no helper to be gone.
+// Beside begins a step that takes away what is in the way of others, and needs no helper to be gone.
 func (a *Aftermath) Beside(step func(context.Context)) {
 	a.parallel.Go(func() { step(a.context) })
 }
+
+// After adds a step that comes after that of Then, beside others of its kind. It is called before
+// Then.
+func (a *Aftermath) After(step func(context.Context)) { a.after = append(a.after, step) }
 
 // Then begins what is to follow when all steps of Beside are done. It is called once; the step
 // is the last that callers wait for, and that is traced.
 func (a *Aftermath) Then(step func()) {
 	a.freed.Go(func() {
-		defer a.span.End(nil)
 		a.parallel.Wait()
 		step()
+		a.span.End(nil)
+		runtime.Gosched() // who waits goes first
+		for _, step := range a.after {
+			a.freed.Go(func() { step(a.context) })
+		}
 	})
 }
 

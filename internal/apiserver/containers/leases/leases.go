@@ -25,6 +25,9 @@ type Networks interface {
 	Release(ctx context.Context, networkID, key string, forget bool) error
 	// Reserve sets static addresses aside; without a lease.
 	Reserve(ctx context.Context, networkID string, r pluginwire.Reservation) error
+	// Depart says that a lease is being given up, until done is called: who is refused something meanwhile
+	// is waiting for that. It is not ok where the host has to have something back first.
+	Depart(networkID string) (done func(), ok bool)
 }
 
 // Container is a container as networks know it.
@@ -106,6 +109,29 @@ func Release(ctx context.Context, n Networks, c Container, forget bool) error {
 	}
 	parallel.Wait()
 	return errors.Join(faults...)
+}
+
+// Part parts a container's wishes: those whose leases have to be released before anybody may know that its run
+// has ended, and those for whose release others wait until done is called.
+func Part(n Networks, c Container) (soon, late Container, done func()) {
+	all := c.Wishes
+	soon, late = c, c
+	soon.Wishes, late.Wishes = nil, nil
+	var departures []func()
+	for _, w := range all {
+		departed, ok := n.Depart(w.Network)
+		if !ok {
+			soon.Wishes = append(soon.Wishes, w)
+			continue
+		}
+		late.Wishes = append(late.Wishes, w)
+		departures = append(departures, departed)
+	}
+	return soon, late, func() {
+		for _, departed := range departures {
+			departed()
+		}
+	}
 }
 
 // The pauses of UntilNotHeld.
