@@ -97,7 +97,7 @@ test-integration: build ## All tests, with real namespaces and binaries (needs r
 # detector would take longer than all tests.
 RACE_PACKAGES ?= $(addprefix ./,networkplugin $(addprefix internal/,apiserver/containers apiserver/containers/errand \
 	apiserver/containers/leases apiserver/containers/runtimehelper apiserver/images apiserver/images/catalog apiserver/metrics apiserver/networks \
-	containerlog footprint frameswitch helper ipam keyed lease resolver rpc runtime/oci/reaper runtime/vm/template sandbox sandbox/hold \
+	containerlog footprint frameswitch helper ipam keyed lease resolver rpc runtime/oci/reaper runtime/vm/template sandbox sandbox/hold sandbox/names \
 	stdio store tapstream trace trace/collect apiserver/traces treecopy))
 
 test-race: ## The packages that share state, with the race detector (needs gcc).

@@ -1,8 +1,8 @@
 package sandbox
 
 import (
-	"slices"
-
+	"patchbay.dev/patchbay/internal/sandbox/names"
+	"patchbay.dev/patchbay/internal/sandbox/wiring"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -12,31 +12,25 @@ type design struct {
 	wished    resource.DNSConfiguration      // by the user
 	hosts     []resource.ExtraHost           // by the user
 	allocated []resource.AllocatedAttachment // as planned
-	plans     []Interface                    // of the attachments, in their order
+	plans     []wiring.Interface             // of the attachments, in their order
 	namespace string                         // where plugins reach the network; "": nowhere
 }
 
-// draw designs a sandbox of what d has of the user, with these attachments. It
-// touches nothing.
+// draw is the design d with these attachments in place of its own. It touches
+// nothing.
 func (s *Sandbox) draw(d design, allocated []resource.AllocatedAttachment) (design, error) {
-	plans, err := Plan(allocated, s.config.Strategies)
+	plans, allocated, err := wiring.Plan(allocated, s.config.Strategies)
 	if err != nil {
 		return design{}, err
 	}
-	c := d.Configuration
-	c.Attachments = planned(allocated, plans)
-	allocated = slices.Clone(allocated)
-	for i, a := range c.Attachments {
-		allocated[i].Attachment = a
+	d.allocated, d.plans, d.Attachments = allocated, plans, nil
+	for _, a := range allocated {
+		d.Attachments = append(d.Attachments, a.Attachment)
 	}
-	c.DNS = clientDNS(s.engine(), d.wished, allocated)
-	c.ExtraHosts = hostEntries(d.hosts, allocated)
-	return design{Configuration: c, wished: d.wished, hosts: d.hosts, allocated: allocated, plans: plans}, nil
+	d.DNS = d.wish().Client(s.inside())
+	d.ExtraHosts = names.HostEntries(d.hosts, allocated)
+	return d, nil
 }
 
-// redraw is a design with other attachments.
-func (s *Sandbox) redraw(d design, allocated []resource.AllocatedAttachment) (design, error) {
-	other, err := s.draw(d, allocated)
-	other.namespace = d.namespace
-	return other, err
-}
+// wish is what the resolver answers by.
+func (d design) wish() names.Wish { return names.Wish{DNS: d.wished, Allocated: d.allocated} }

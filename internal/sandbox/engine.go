@@ -3,9 +3,10 @@ package sandbox
 import (
 	"context"
 	"io"
-	"net/netip"
 	"syscall"
 
+	"patchbay.dev/patchbay/internal/sandbox/names"
+	"patchbay.dev/patchbay/internal/sandbox/wiring"
 	"patchbay.dev/patchbay/internal/stdio"
 	"patchbay.dev/patchbay/resource"
 )
@@ -24,7 +25,7 @@ type Engine interface {
 	// configuration does. What was changed from inside stays as it is.
 	Rewrite(c Configuration) error
 	// Plug makes interfaces, in order; all or none of them.
-	Plug(ctx context.Context, interfaces []Interface) error
+	Plug(ctx context.Context, interfaces []wiring.Interface) error
 	// Create makes the main process, stopped before its command. A command
 	// that is not there is errdefs.ErrNotFound, one that cannot be executed
 	// errdefs.ErrPermissionDenied, both with a text that begins with "exec:".
@@ -110,7 +111,7 @@ type Configuration struct {
 	CapabilitiesDrop []string
 	Init             bool
 	DNS              resource.DNSConfiguration // what resolv.conf says
-	ExtraHosts       []HostEntry               // further lines of /etc/hosts
+	ExtraHosts       []names.HostEntry         // further lines of /etc/hosts
 	Stdout, Stderr   io.Writer                 // the log of the main process
 	AwaitAttach      bool
 }
@@ -122,12 +123,6 @@ type RootFilesystem struct {
 	WorkDirectory    string
 	ReadOnly         bool
 	Discardable      bool // what is written need not outlive the host
-}
-
-// HostEntry is a line of /etc/hosts.
-type HostEntry struct {
-	Address netip.Addr
-	Names   []string
 }
 
 // ExecConfiguration is a further process.

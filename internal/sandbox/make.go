@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"patchbay.dev/patchbay/internal/revert"
+	"patchbay.dev/patchbay/internal/sandbox/routes"
 	"patchbay.dev/patchbay/internal/trace"
 )
 
@@ -18,7 +19,7 @@ func (s *Sandbox) make(ctx context.Context, p *preparation, d *design, undo *rev
 	d.namespace = p.namespace
 	undo.Add(func() error { s.leases.Release(); return nil })
 	undo.Add(func() error { s.closePorts(ctx); return nil })
-	undo.Add(func() error { s.names.close(); return nil })
+	undo.Add(func() error { s.names.Close(); return nil })
 	group, ctx := errgroup.WithContext(ctx)
 	defer context.AfterFunc(ctx, p.cancel)()
 	group.Go(func() error {
@@ -45,7 +46,7 @@ func (s *Sandbox) makeNetwork(ctx context.Context, d *design) (err error) {
 		return err
 	}
 	return trace.Do(ctx, "publish ports", func(ctx context.Context) error {
-		return s.ports.Publish(ctx, byPriority(d.allocated), reachOf(s.engine()))
+		return s.ports.Publish(ctx, routes.ByPriority(d.allocated), s.reach())
 	})
 }
 
@@ -60,5 +61,5 @@ func (s *Sandbox) tell(ctx context.Context, p *preparation, d *design) (err erro
 	if err := s.engine().Rewrite(d.Configuration); err != nil {
 		return err
 	}
-	return s.names.serve(ctx, s.engine(), d.wished, d.allocated, s.config.Log)
+	return s.names.Set(ctx, s.inside(), d.wish())
 }

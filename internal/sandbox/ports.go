@@ -6,14 +6,15 @@ import (
 	"time"
 
 	"patchbay.dev/patchbay/internal/sandbox/ports"
+	"patchbay.dev/patchbay/internal/sandbox/routes"
 	"patchbay.dev/patchbay/resource"
 )
 
-// reachOf connects from inside of a sandbox, as one of its own processes would, so
+// reach connects from inside of a sandbox, as one of its own processes would, so
 // that it does not matter what a network lets through. Where the sandbox cannot be
 // entered, it connects from the host, which has addresses on its bridges.
-func reachOf(e Engine) ports.Reach {
-	if inside, ok := e.(Insider); ok {
+func (s *Sandbox) reach() ports.Reach {
+	if inside := s.inside(); inside != nil {
 		return ports.Reach{Dial: inside.DialContext, Includes: func(resource.AllocatedAttachment) bool { return true }}
 	}
 	return ports.Reach{
@@ -31,7 +32,7 @@ const moveTimeout = 3 * time.Second
 func (s *Sandbox) movePorts(ctx context.Context, d design) {
 	ctx, cancel := context.WithTimeout(ctx, moveTimeout)
 	defer cancel()
-	if err := s.ports.Publish(ctx, byPriority(d.allocated), reachOf(s.engine())); err != nil {
+	if err := s.ports.Publish(ctx, routes.ByPriority(d.allocated), s.reach()); err != nil {
 		s.config.Log.Warn("published ports do not follow the networks", "error", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/revert"
+	"patchbay.dev/patchbay/internal/sandbox/wiring"
 	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/resource"
 )
@@ -18,7 +19,7 @@ type Rewirer interface {
 	// by their names: makes what is new, changes the routing of what stays, and
 	// removes what goes. All or nothing. A HostDevice that goes stays where it
 	// is, for its network takes it back.
-	Rewire(ctx context.Context, from, to []Interface) error
+	Rewire(ctx context.Context, from, to []wiring.Interface) error
 }
 
 // Connect holds the lease of one more attachment and makes its interface. All or
@@ -34,7 +35,7 @@ func (s *Sandbox) Connect(ctx context.Context, a resource.AllocatedAttachment) (
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
 	from := s.made()
-	to, err := s.redraw(from, append(slices.Clone(from.allocated), a))
+	to, err := s.draw(from, append(slices.Clone(from.allocated), a))
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +66,7 @@ func (s *Sandbox) Disconnect(ctx context.Context, interfaceName string) ([]resou
 	if place < 0 {
 		return nil, fmt.Errorf("sandbox %s: interface %q: not found: %w", s.id(), interfaceName, errdefs.ErrNotFound)
 	}
-	to, err := s.redraw(from, slices.Delete(slices.Clone(from.allocated), place, place+1))
+	to, err := s.draw(from, slices.Delete(slices.Clone(from.allocated), place, place+1))
 	if err != nil {
 		return nil, err
 	}
@@ -86,8 +87,8 @@ func (s *Sandbox) rewire(ctx context.Context, engine Rewirer, from, to design) (
 	if err := s.engine().Rewrite(to.Configuration); err != nil {
 		return err
 	}
-	undo.Add(func() error { return s.names.set(context.WithoutCancel(ctx), s.engine(), from, s.config.Log) })
-	if err := s.names.set(ctx, s.engine(), to, s.config.Log); err != nil {
+	undo.Add(func() error { return s.names.Set(context.WithoutCancel(ctx), s.inside(), from.wish()) })
+	if err := s.names.Set(ctx, s.inside(), to.wish()); err != nil {
 		return err
 	}
 	if err := engine.Rewire(ctx, from.plans, to.plans); err != nil {

@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"patchbay.dev/patchbay/internal/sandbox/hold/holdtest"
+	"patchbay.dev/patchbay/internal/sandbox/names"
+	"patchbay.dev/patchbay/internal/sandbox/wiring"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -20,12 +22,12 @@ type liveEngine struct {
 	*fakeEngine
 	interfaces []string
 	addresses  []string // in the files
-	hosts      []HostEntry
+	hosts      []names.HostEntry
 	reached    chan struct{}
 	hold       chan struct{} // Rewire waits for it; nil: it does not
 }
 
-func (e *liveEngine) Rewire(_ context.Context, _, to []Interface) error {
+func (e *liveEngine) Rewire(_ context.Context, _, to []wiring.Interface) error {
 	if err := e.call("rewire"); err != nil {
 		return err
 	}
@@ -123,41 +125,11 @@ func TestConnectAndDisconnect(t *testing.T) {
 	}
 }
 
-// TestHostGatewayFollows: a name for the host has the gateway of the network that is
-// the first at the time, and no address while there is none.
-func TestHostGatewayFollows(t *testing.T) {
+// TestHostNamesFollow: the files say what a network that goes takes with it.
+func TestHostNamesFollow(t *testing.T) {
 	t.Parallel()
-	fixed := HostEntry{Address: netip.MustParseAddr("192.0.2.7"), Names: []string{"db"}}
-	hosts := []resource.ExtraHost{{Name: "db", Address: fixed.Address}, {Name: "up"}}
-	network := func(gateway string, priority int) resource.AllocatedAttachment {
-		return resource.AllocatedAttachment{
-			Attachment: resource.Attachment{IPv4Gateway: netip.MustParseAddr(gateway), GatewayPriority: priority}, Strategy: resource.StrategyBridgePort,
-		}
-	}
-	lan := network("10.9.0.1", 9)
-	lan.Strategy = "macvlan"
-	for name, tt := range map[string]struct {
-		networks []resource.AllocatedAttachment
-		want     []HostEntry
-		refused  bool // at the start
-	}{
-		"none":     {want: []HostEntry{fixed}, refused: true},
-		"of a LAN": {networks: []resource.AllocatedAttachment{lan}, want: []HostEntry{fixed}, refused: true},
-		"one":      {networks: []resource.AllocatedAttachment{lan, network("10.1.0.1", 0)}, want: []HostEntry{fixed, {Address: netip.MustParseAddr("10.1.0.1"), Names: []string{"up"}}}},
-		"another comes before": {
-			networks: []resource.AllocatedAttachment{network("10.1.0.1", 0), network("10.2.0.1", 1)},
-			want:     []HostEntry{fixed, {Address: netip.MustParseAddr("10.2.0.1"), Names: []string{"up"}}},
-		},
-	} {
-		if diff := cmp.Diff(tt.want, hostEntries(hosts, tt.networks), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
-		if err := checkHosts(hosts, tt.networks); (err != nil) != tt.refused || tt.refused && !errors.Is(err, errdefs.ErrFailedPrecondition) {
-			t.Errorf("%s: start: %v", name, err)
-		}
-	}
 	s, e, _ := newLive(t)
-	s.design.hosts = hosts // newLive has no gateway to begin with
+	s.design.hosts = []resource.ExtraHost{{Name: "db", Address: netip.MustParseAddr("192.0.2.7")}, {Name: "up"}} // newLive has no gateway to begin with
 	if _, err := s.Disconnect(t.Context(), "eth0"); err != nil || len(e.hosts) != 1 || e.hosts[0].Names[0] != "db" {
 		t.Errorf("without a network: %v, %v", e.hosts, err)
 	}

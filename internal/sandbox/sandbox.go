@@ -19,7 +19,9 @@ import (
 	"patchbay.dev/patchbay/internal/containerlog"
 	"patchbay.dev/patchbay/internal/revert"
 	"patchbay.dev/patchbay/internal/sandbox/hold"
+	"patchbay.dev/patchbay/internal/sandbox/names"
 	"patchbay.dev/patchbay/internal/sandbox/ports"
+	"patchbay.dev/patchbay/internal/sandbox/wiring"
 	"patchbay.dev/patchbay/internal/stdio"
 	"patchbay.dev/patchbay/internal/trace"
 	"patchbay.dev/patchbay/resource"
@@ -50,7 +52,7 @@ type Config struct {
 	StateDir string
 	// Engine makes the engine. It is called once, by Bootstrap.
 	Engine     func(id, stateDir string) (Engine, error)
-	Strategies map[string]InterfaceStrategy
+	Strategies map[string]wiring.Strategy
 	Log        *slog.Logger
 }
 
@@ -66,7 +68,7 @@ type Sandbox struct {
 	config  Config
 	self    atomic.Pointer[identity] // never nil
 	leases  *hold.Leases
-	names   names
+	names   names.Resolver
 	ports   ports.Ports
 	running sync.WaitGroup
 	life    context.Context // ended by Shutdown and the main process: cuts a Bootstrap or Connect short
@@ -101,6 +103,7 @@ func New(c Config) *Sandbox {
 	s := &Sandbox{
 		config:   c,
 		leases:   hold.New(hold.RPC, c.Log),
+		names:    names.Resolver{Log: c.Log},
 		ports:    ports.Ports{Log: c.Log},
 		ready:    make(chan struct{}),
 		exited:   make(chan struct{}),
@@ -128,6 +131,12 @@ func (s *Sandbox) id() string { return s.self.Load().id }
 
 // engine is set from Bootstrap on.
 func (s *Sandbox) engine() Engine { return s.self.Load().engine }
+
+// inside is the engine if it is an Insider, else nil.
+func (s *Sandbox) inside() names.Insider {
+	inside, _ := s.engine().(names.Insider)
+	return inside
+}
 
 // BootstrapConfig is all that a sandbox ever needs.
 type BootstrapConfig struct {
@@ -200,11 +209,11 @@ func (s *Sandbox) bootstrap(ctx context.Context, p *preparation, allocated []res
 	var undo revert.Stack
 	defer undo.Run(&err)
 	undo.Add(func() error { return s.undo(ctx, p) })
-	d, err := s.redraw(p.design, allocated)
+	d, err := s.draw(p.design, allocated)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkHosts(d.hosts, d.allocated); err != nil {
+	if err := names.CheckHosts(d.hosts, d.allocated); err != nil {
 		return nil, err
 	}
 	if err := s.ports.Take(p.config.Ports); err != nil {
@@ -277,7 +286,7 @@ func (s *Sandbox) watch(main MainProcess, server *stdio.Server, log *containerlo
 	ctx, cancel := context.WithTimeout(tracing, cleanupTimeout)
 	defer cancel()
 	s.endChanges(ctx)
-	s.names.close()
+	s.names.Close()
 	s.closePorts(ctx)
 	if err := trace.Do(ctx, "let the network go", s.engine().Free); err != nil {
 		s.config.Log.Error("take the sandbox down", "error", err)

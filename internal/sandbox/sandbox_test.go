@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -21,6 +22,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/sandbox/hold"
 	"patchbay.dev/patchbay/internal/sandbox/hold/holdtest"
+	"patchbay.dev/patchbay/internal/sandbox/wiring"
 	"patchbay.dev/patchbay/internal/stdio"
 	"patchbay.dev/patchbay/resource"
 )
@@ -67,7 +69,7 @@ func (e *fakeEngine) Rewrite(c Configuration) error {
 	return e.call("rewrite " + strconv.Itoa(len(c.Attachments)))
 }
 
-func (e *fakeEngine) Plug(context.Context, []Interface) error { return e.call("plug") }
+func (e *fakeEngine) Plug(context.Context, []wiring.Interface) error { return e.call("plug") }
 
 func (e *fakeEngine) Errand() []string { return []string{"warm"} }
 
@@ -136,6 +138,23 @@ func (p *fakeProcess) OutOfMemory() bool                { return p.code == 137 }
 func (p *fakeProcess) SignalAll(s syscall.Signal) error { return p.Signal(s) }
 func (p *fakeProcess) Signal(s syscall.Signal) error    { p.end(128 + int(s)); return nil }
 
+// describe is a strategy that makes no link.
+type describe struct{}
+
+func (describe) Interface(a resource.AllocatedAttachment, index int) (wiring.Interface, error) {
+	if a.Attachment.MTU == 13 {
+		return wiring.Interface{}, errFake
+	}
+	plan := wiring.Interface{Name: a.Attachment.InterfaceName}
+	if plan.Name == "" {
+		plan.Name = fmt.Sprintf("eth%d", index)
+	}
+	if a.Attachment.IPv4Address.IsValid() {
+		plan.Addresses = []netip.Prefix{a.Attachment.IPv4Address}
+	}
+	return plan, nil
+}
+
 func newFake(t *testing.T) (*Sandbox, *fakeEngine, *holdtest.Plugins) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "sb")
@@ -146,7 +165,7 @@ func newFake(t *testing.T) (*Sandbox, *fakeEngine, *holdtest.Plugins) {
 	e := &fakeEngine{main: newFakeProcess(), dir: dir}
 	s := New(Config{
 		ID: "0123456789abcdef", StateDir: dir, Engine: func(string, string) (Engine, error) { return e, nil }, Log: slog.New(slog.DiscardHandler),
-		Strategies: map[string]InterfaceStrategy{"describe": describe{}},
+		Strategies: map[string]wiring.Strategy{"describe": describe{}},
 	})
 	plugins := holdtest.New()
 	s.leases = hold.New(plugins.Dial, s.config.Log)
@@ -296,7 +315,7 @@ func TestBootstrapFails(t *testing.T) {
 			case "hold":
 				plugins.SetDown("a", errFake)
 			case "plan":
-				c.Allocated[0].Attachment.MTU, want = 13, errdefs.ErrInvalidArgument
+				c.Allocated[0].Attachment.MTU, want = 13, errFake
 			default:
 				e.fail = step
 			}

@@ -117,6 +117,10 @@ var layers = []layer{
 		packages: []string{"internal/sandbox/sandboxtest", "internal/sandbox/sandboxtest/world"},
 		imports:  with(basics, contract, []string{"internal/sandbox", "internal/stdio", "internal/netns", "internal/netnstest", "internal/link", "internal/tapstream"}),
 	},
+	{packages: []string{"internal/sandbox/routes"}, imports: []string{"resource"}},
+	{packages: []string{"internal/sandbox/wiring"}, imports: []string{"resource", "internal/sandbox/routes"}},
+	{packages: []string{"internal/sandbox/strategy"}, imports: []string{"resource", "internal/macaddress", "internal/sandbox/wiring"}},
+	{packages: []string{"internal/sandbox/names"}, imports: []string{"resource", "internal/client/pluginclient", "internal/resolver", "internal/sandbox/lookup", "internal/sandbox/routes"}},
 	{packages: []string{"internal/sandbox/..."}, imports: with(basics, contract, []string{"internal/stdio", "internal/containerlog", "internal/resolver", "internal/forward", "internal/treecopy/..."})},
 	{
 		packages: []string{"internal/runtime/..."},

@@ -14,7 +14,7 @@ import (
 	pluginv1 "patchbay.dev/patchbay/api/patchbay/plugin/v1"
 	"patchbay.dev/patchbay/internal/client/pluginclient"
 	"patchbay.dev/patchbay/internal/link"
-	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/internal/sandbox/wiring"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -31,7 +31,7 @@ type Place struct {
 // Attach has the plugin that gave a lease, which is held, make a planned interface. One
 // that cannot, or makes another than what it allocated, is an error, and has been told to
 // remove what it has made.
-func (p Place) Attach(ctx context.Context, lease resource.LeaseReference, i sandbox.Interface) error {
+func (p Place) Attach(ctx context.Context, lease resource.LeaseReference, i wiring.Interface) error {
 	err := call(ctx, lease, func(ctx context.Context, plugin *pluginclient.Client) error {
 		answer, err := plugin.Attach(ctx, &pluginv1.AttachRequest{Key: lease.Key, NetworkNamespace: p.Path, InterfaceName: i.Name})
 		if err != nil {
@@ -74,7 +74,7 @@ func call(ctx context.Context, lease resource.LeaseReference, f func(context.Con
 
 // sameAddresses compares what a plugin says that it has made with what it allocated:
 // names, routes and leases are of that.
-func sameAddresses(i sandbox.Interface, made resource.Attachment) error {
+func sameAddresses(i wiring.Interface, made resource.Attachment) error {
 	var addresses []netip.Prefix
 	for _, a := range []netip.Prefix{made.IPv4Address, made.IPv6Address} {
 		if a.IsValid() {
@@ -85,7 +85,7 @@ func sameAddresses(i sandbox.Interface, made resource.Attachment) error {
 }
 
 // look compares the interface that is there with what was planned.
-func (p Place) look(i sandbox.Interface) error {
+func (p Place) look(i wiring.Interface) error {
 	made, err := p.Within.Interface(i.Name)
 	if errdefs.IsNotFound(err) {
 		return fmt.Errorf("its plugin has made none of that name: %w", errdefs.ErrFailedPrecondition)

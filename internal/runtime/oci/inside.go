@@ -5,12 +5,12 @@ import (
 	"net"
 
 	"patchbay.dev/patchbay/internal/resolver"
-	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/internal/sandbox/names"
 )
 
-var _ sandbox.Insider = (*Engine)(nil)
+var _ names.Insider = (*Engine)(nil)
 
-// ListenNames implements sandbox.Insider.
+// ListenNames implements names.Insider.
 func (e *Engine) ListenNames(context.Context) (s resolver.Sockets, err error) {
 	err = e.namespace.Do(func() (err error) {
 		s, err = resolver.Listen()
@@ -19,7 +19,7 @@ func (e *Engine) ListenNames(context.Context) (s resolver.Sockets, err error) {
 	return s, err
 }
 
-// DialContext implements sandbox.Insider.
+// DialContext implements names.Insider.
 func (e *Engine) DialContext(ctx context.Context, network, address string) (c net.Conn, err error) {
 	err = e.namespace.Do(func() (err error) {
 		c, err = new(net.Dialer).DialContext(ctx, network, address)

@@ -12,13 +12,14 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/delegated"
 	"patchbay.dev/patchbay/internal/runtime/inside"
 	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/internal/sandbox/wiring"
 	"patchbay.dev/patchbay/internal/tapstream"
 )
 
 var _ sandbox.Rewirer = (*Engine)(nil)
 
 // Plug makes the interfaces. On an error those that were made are removed.
-func (e *Engine) Plug(ctx context.Context, interfaces []sandbox.Interface) error {
+func (e *Engine) Plug(ctx context.Context, interfaces []wiring.Interface) error {
 	if len(interfaces) == 0 {
 		return nil
 	}
@@ -28,7 +29,7 @@ func (e *Engine) Plug(ctx context.Context, interfaces []sandbox.Interface) error
 }
 
 // Rewire implements sandbox.Rewirer.
-func (e *Engine) Rewire(ctx context.Context, from, to []sandbox.Interface) error {
+func (e *Engine) Rewire(ctx context.Context, from, to []wiring.Interface) error {
 	added := inside.Without(to, from)
 	return e.plugAll(ctx, added, func(within *link.Handle, undo *revert.Stack) error {
 		undo.Add(func() error { return inside.Rewire(within, born, to, from) })
@@ -45,9 +46,9 @@ func (e *Engine) Rewire(ctx context.Context, from, to []sandbox.Interface) error
 }
 
 // born is the origin of interfaces: makeNetwork has prepared their namespace.
-func born(i sandbox.Interface) bool {
+func born(i wiring.Interface) bool {
 	switch i.Link.(type) {
-	case sandbox.BridgePort, sandbox.Macvlan, sandbox.TapStream:
+	case wiring.BridgePort, wiring.Macvlan, wiring.TapStream:
 		return true
 	}
 	return false
@@ -55,7 +56,7 @@ func born(i sandbox.Interface) bool {
 
 // plugAll makes interfaces, down and without addresses, and then what configure
 // does with them.
-func (e *Engine) plugAll(ctx context.Context, interfaces []sandbox.Interface, configure func(within *link.Handle, undo *revert.Stack) error) (err error) {
+func (e *Engine) plugAll(ctx context.Context, interfaces []wiring.Interface, configure func(within *link.Handle, undo *revert.Stack) error) (err error) {
 	within, err := link.Open(e.namespace)
 	if err != nil {
 		return err
@@ -98,10 +99,10 @@ func (e *Engine) plugAll(ctx context.Context, interfaces []sandbox.Interface, co
 // plugNext makes the first of the interfaces, with all that follow it if these are ports of
 // bridges too, or none. It returns which. The kernel lists interfaces in the order in which
 // they were made, so that this is the order of their names.
-func (e *Engine) plugNext(ctx context.Context, outside, within *link.Handle, interfaces []sandbox.Interface) ([]sandbox.Interface, error) {
+func (e *Engine) plugNext(ctx context.Context, outside, within *link.Handle, interfaces []wiring.Interface) ([]wiring.Interface, error) {
 	var ports []link.BridgePort
 	for _, i := range interfaces {
-		l, ok := i.Link.(sandbox.BridgePort)
+		l, ok := i.Link.(wiring.BridgePort)
 		if !ok {
 			break
 		}
@@ -116,21 +117,21 @@ func (e *Engine) plugNext(ctx context.Context, outside, within *link.Handle, int
 	return interfaces[:1], nil
 }
 
-func (e *Engine) peer(within *link.Handle, i sandbox.Interface) link.Peer {
+func (e *Engine) peer(within *link.Handle, i wiring.Interface) link.Peer {
 	return link.Peer{Namespace: e.namespace, Name: i.Name, MAC: i.MAC, MTU: i.MTU, Links: within}
 }
 
 // plug makes an interface that is no port of a bridge.
-func (e *Engine) plug(ctx context.Context, outside, within *link.Handle, i sandbox.Interface) error {
+func (e *Engine) plug(ctx context.Context, outside, within *link.Handle, i wiring.Interface) error {
 	peer := e.peer(within, i)
 	switch l := i.Link.(type) {
-	case sandbox.Macvlan:
+	case wiring.Macvlan:
 		return outside.AddMacvlan(l.Parent, l.Mode, peer)
-	case sandbox.HostDevice:
+	case wiring.HostDevice:
 		return e.plugBorrowed(outside, l.Device, peer)
-	case sandbox.TapStream:
+	case wiring.TapStream:
 		return e.plugTap(ctx, l.Socket, peer)
-	case sandbox.Delegated:
+	case wiring.Delegated:
 		return delegated.Place{Within: within, Path: e.reach()}.Attach(ctx, l.Lease, i)
 	}
 	return fmt.Errorf("link %T: not known to this runtime: %w", i.Link, errdefs.ErrNotImplemented)
@@ -155,8 +156,8 @@ func (e *Engine) plugTap(ctx context.Context, socket string, peer link.Peer) err
 
 // unplug removes an interface and what serves it, unless it is a device of the
 // host: its network takes that back.
-func (e *Engine) unplug(ctx context.Context, within *link.Handle, i sandbox.Interface) error {
-	_, borrowed := i.Link.(sandbox.HostDevice)
+func (e *Engine) unplug(ctx context.Context, within *link.Handle, i wiring.Interface) error {
+	_, borrowed := i.Link.(wiring.HostDevice)
 	e.mu.Lock()
 	delete(e.borrowed, i.Name)
 	if borrowed {
@@ -166,7 +167,7 @@ func (e *Engine) unplug(ctx context.Context, within *link.Handle, i sandbox.Inte
 	pump := e.pumps[i.Name]
 	delete(e.pumps, i.Name)
 	e.mu.Unlock()
-	if l, ok := i.Link.(sandbox.Delegated); ok {
+	if l, ok := i.Link.(wiring.Delegated); ok {
 		return delegated.Place{Within: within, Path: e.reach()}.Detach(ctx, l.Lease, i.Name)
 	}
 	// Before the pump's file is closed: that would delete it too, and wait for the kernel.

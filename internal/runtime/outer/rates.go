@@ -7,7 +7,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"patchbay.dev/patchbay/internal/link/rate"
-	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/internal/sandbox/wiring"
 )
 
 // Rates holds the rates of a sandbox's interfaces at their ends on the host.
@@ -18,11 +18,11 @@ type Rates struct {
 
 // Apply bounds an interface whose link was just made, if it is to be bounded. A
 // kind of link that has no end on the host is errdefs.ErrNotImplemented.
-func (r *Rates) Apply(i sandbox.Interface) error {
+func (r *Rates) Apply(i wiring.Interface) error {
 	if i.RateIn == 0 && i.RateOut == 0 {
 		return nil
 	}
-	port, ok := i.Link.(sandbox.BridgePort)
+	port, ok := i.Link.(wiring.BridgePort)
 	if !ok {
 		return fmt.Errorf("link %T: its rate cannot be held: %w", i.Link, errdefs.ErrNotImplemented)
 	}
@@ -31,8 +31,8 @@ func (r *Rates) Apply(i sandbox.Interface) error {
 }
 
 // Lift takes away what Apply made for an interface that is gone.
-func (r *Rates) Lift(i sandbox.Interface) error {
-	port, ok := i.Link.(sandbox.BridgePort)
+func (r *Rates) Lift(i wiring.Interface) error {
+	port, ok := i.Link.(wiring.BridgePort)
 	if !ok || i.RateOut == 0 {
 		return nil
 	}

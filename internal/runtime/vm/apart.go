@@ -8,7 +8,7 @@ import (
 	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/runtime/delegated"
-	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/internal/sandbox/wiring"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -19,7 +19,7 @@ func tapName(port int) string { return fmt.Sprintf(".tap%d", port) }
 
 // tapDelegated has a plugin make an interface in the helper's namespace, and returns the
 // queues of a tap beside it that has its frames.
-func (e *Engine) tapDelegated(ctx context.Context, lease resource.LeaseReference, i sandbox.Interface, port int) ([]*os.File, error) {
+func (e *Engine) tapDelegated(ctx context.Context, lease resource.LeaseReference, i wiring.Interface, port int) ([]*os.File, error) {
 	apart, err := link.Open(e.namespace)
 	if err != nil {
 		return nil, err
@@ -33,15 +33,15 @@ func (e *Engine) tapDelegated(ctx context.Context, lease resource.LeaseReference
 
 // deleteHostEnd deletes what hostEnd has made in the kernel, once its device is unplugged.
 // What is not there is no error.
-func (e *Engine) deleteHostEnd(ctx context.Context, i sandbox.Interface, port int) error {
+func (e *Engine) deleteHostEnd(ctx context.Context, i wiring.Interface, port int) error {
 	var at *netns.Namespace // nil: the host's
 	var name string
 	switch l := i.Link.(type) {
-	case sandbox.BridgePort:
+	case wiring.BridgePort:
 		name = l.Port
-	case sandbox.Macvlan:
+	case wiring.Macvlan:
 		at, name = e.namespace, i.Name
-	case sandbox.Delegated:
+	case wiring.Delegated:
 		at, name = e.namespace, tapName(port)
 	default:
 		return nil
@@ -54,7 +54,7 @@ func (e *Engine) deleteHostEnd(ctx context.Context, i sandbox.Interface, port in
 	if err := links.Delete(name); err != nil {
 		return err
 	}
-	if l, ok := i.Link.(sandbox.Delegated); ok {
+	if l, ok := i.Link.(wiring.Delegated); ok {
 		return delegated.Place{Within: links, Path: e.reach()}.Detach(ctx, l.Lease, i.Name)
 	}
 	return nil

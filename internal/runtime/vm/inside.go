@@ -9,12 +9,12 @@ import (
 	guestv1 "patchbay.dev/patchbay/api/patchbay/guest/v1"
 	"patchbay.dev/patchbay/internal/resolver"
 	"patchbay.dev/patchbay/internal/runtime/vm/channel"
-	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/internal/sandbox/names"
 )
 
-var _ sandbox.Insider = (*Engine)(nil)
+var _ names.Insider = (*Engine)(nil)
 
-// ListenNames implements sandbox.Insider: the agent passes on what comes to the
+// ListenNames implements names.Insider: the agent passes on what comes to the
 // sockets in the guest.
 func (e *Engine) ListenNames(ctx context.Context) (resolver.Sockets, error) {
 	if _, err := e.guest.ListenNames(ctx, &guestv1.ListenNamesRequest{}); err != nil {
@@ -30,7 +30,7 @@ func (e *Engine) ListenNames(ctx context.Context) (resolver.Sockets, error) {
 	}, nil
 }
 
-// DialContext implements sandbox.Insider.
+// DialContext implements names.Insider.
 func (e *Engine) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	id := rand.Text()
 	if _, err := e.guest.Dial(ctx, &guestv1.DialRequest{Id: id, Network: network, Address: address}); err != nil {

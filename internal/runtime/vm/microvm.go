@@ -11,7 +11,7 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/vm/bare"
 	"patchbay.dev/patchbay/internal/runtime/vm/early"
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
-	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/internal/sandbox/wiring"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -50,7 +50,7 @@ func (e *Engine) chooseType(ctx context.Context, m *bare.Machine, files *openFil
 }
 
 // begin makes the interfaces that a machine begins with.
-func (e *Engine) begin(ctx context.Context, outside *link.Handle, interfaces []sandbox.Interface) error {
+func (e *Engine) begin(ctx context.Context, outside *link.Handle, interfaces []wiring.Interface) error {
 	if n := len(interfaces); n > qemu.MaxNetworks {
 		return fmt.Errorf("interfaces: a virtual machine can have %d, want %d: %w", qemu.MaxNetworks, n, errdefs.ErrResourceExhausted)
 	}
@@ -81,7 +81,7 @@ func (e *Engine) begin(ctx context.Context, outside *link.Handle, interfaces []s
 }
 
 // canRewire refuses what a microvm cannot do: its routes alone can be changed.
-func (e *Engine) canRewire(from, to []sandbox.Interface) error {
+func (e *Engine) canRewire(from, to []wiring.Interface) error {
 	if !e.fixed() || len(inside.Without(from, to))+len(inside.Without(to, from)) == 0 {
 		return nil
 	}

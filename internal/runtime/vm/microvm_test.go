@@ -8,7 +8,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
 	"patchbay.dev/patchbay/internal/runtime/vm/site"
-	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/internal/sandbox/wiring"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -19,11 +19,11 @@ func engineOf(machine resource.MachineType) *Engine {
 // What a microvm is refused before anything has been changed, and others are not.
 func TestWhatAMicroVMRefuses(t *testing.T) {
 	t.Parallel()
-	one, two := []sandbox.Interface{{Name: "eth0"}}, []sandbox.Interface{{Name: "eth0"}, {Name: "eth1"}}
-	rerouted := []sandbox.Interface{{Name: "eth0", MTU: 1400}}
+	one, two := []wiring.Interface{{Name: "eth0"}}, []wiring.Interface{{Name: "eth0"}, {Name: "eth1"}}
+	rerouted := []wiring.Interface{{Name: "eth0", MTU: 1400}}
 	for name, tt := range map[string]struct {
 		machine  resource.MachineType
-		from, to []sandbox.Interface
+		from, to []wiring.Interface
 		refused  bool
 	}{
 		"one more":        {resource.MachineMicroVM, one, two, true},
@@ -37,7 +37,7 @@ func TestWhatAMicroVMRefuses(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	err := engineOf(resource.MachineMicroVM).begin(t.Context(), nil, make([]sandbox.Interface, qemu.MaxNetworks+1))
+	err := engineOf(resource.MachineMicroVM).begin(t.Context(), nil, make([]wiring.Interface, qemu.MaxNetworks+1))
 	if !errdefs.IsResourceExhausted(err) || !strings.Contains(err.Error(), "can have 16, want 17") {
 		t.Errorf("too many: %v", err)
 	}

@@ -22,6 +22,7 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/vm/qemu"
 	"patchbay.dev/patchbay/internal/runtime/vm/site"
 	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/internal/sandbox/wiring"
 	"patchbay.dev/patchbay/internal/tapstream"
 )
 
@@ -34,7 +35,7 @@ const changeTimeout = 30 * time.Second
 
 // Plug plugs network devices in and has the agent make them interfaces. The host's
 // ends go with the machine.
-func (e *Engine) Plug(ctx context.Context, interfaces []sandbox.Interface) error {
+func (e *Engine) Plug(ctx context.Context, interfaces []wiring.Interface) error {
 	if len(interfaces) == 0 && !e.fixed() {
 		return nil
 	}
@@ -61,7 +62,7 @@ func (e *Engine) Plug(ctx context.Context, interfaces []sandbox.Interface) error
 }
 
 // adopt has the agent make a network device an interface.
-func (e *Engine) adopt(ctx context.Context, i sandbox.Interface) error {
+func (e *Engine) adopt(ctx context.Context, i wiring.Interface) error {
 	if _, err := e.guest.Plug(ctx, &guestv1.PlugRequest{Interface: plan.ToProto(i)}); err != nil {
 		return fmt.Errorf("interface %s: %w", i.Name, e.explain(err))
 	}
@@ -79,7 +80,7 @@ func (e *Engine) await(ctx context.Context, done <-chan struct{}) error {
 }
 
 // plug makes the host's end of an interface and plugs its device in.
-func (e *Engine) plug(ctx context.Context, outside *link.Handle, i sandbox.Interface) error {
+func (e *Engine) plug(ctx context.Context, outside *link.Handle, i wiring.Interface) error {
 	port, frames, err := e.outside(ctx, outside, i)
 	if err != nil {
 		return err
@@ -89,7 +90,7 @@ func (e *Engine) plug(ctx context.Context, outside *link.Handle, i sandbox.Inter
 }
 
 // outside makes all of an interface that is the host's.
-func (e *Engine) outside(ctx context.Context, outside *link.Handle, i sandbox.Interface) (port int, f qemu.Frames, err error) {
+func (e *Engine) outside(ctx context.Context, outside *link.Handle, i wiring.Interface) (port int, f qemu.Frames, err error) {
 	port = e.takePort(i.Name)
 	if f, err = e.hostEnd(ctx, outside, i, port); err != nil {
 		return port, f, err
@@ -121,7 +122,7 @@ func (e *Engine) takePort(name string) int {
 func deviceID(port int) string { return fmt.Sprintf("net%d", port) }
 
 // Rewire implements sandbox.Rewirer.
-func (e *Engine) Rewire(ctx context.Context, from, to []sandbox.Interface) (err error) {
+func (e *Engine) Rewire(ctx context.Context, from, to []wiring.Interface) (err error) {
 	if err := e.canRewire(from, to); err != nil {
 		return err
 	}
@@ -155,7 +156,7 @@ func (e *Engine) Rewire(ctx context.Context, from, to []sandbox.Interface) (err 
 }
 
 // rewire has the agent change what is the guest's.
-func (e *Engine) rewire(ctx context.Context, from, to []sandbox.Interface) error {
+func (e *Engine) rewire(ctx context.Context, from, to []wiring.Interface) error {
 	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
 	if _, err := e.guest.Rewire(ctx, &guestv1.RewireRequest{From: plan.AllToProto(from), To: plan.AllToProto(to)}); err != nil {
@@ -166,7 +167,7 @@ func (e *Engine) rewire(ctx context.Context, from, to []sandbox.Interface) error
 
 // unplug takes an interface's device out, and then the host's end. It may be called of one
 // of which a part was made.
-func (e *Engine) unplug(ctx context.Context, i sandbox.Interface) error {
+func (e *Engine) unplug(ctx context.Context, i wiring.Interface) error {
 	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
 	e.mu.Lock()
@@ -232,15 +233,15 @@ func (e *Engine) queues() int {
 }
 
 // hostEnd makes the host's end of an interface.
-func (e *Engine) hostEnd(ctx context.Context, outside *link.Handle, i sandbox.Interface, port int) (f qemu.Frames, err error) {
+func (e *Engine) hostEnd(ctx context.Context, outside *link.Handle, i wiring.Interface, port int) (f qemu.Frames, err error) {
 	switch l := i.Link.(type) {
-	case sandbox.BridgePort:
+	case wiring.BridgePort:
 		f.Queues, err = outside.AddBridgeTap(l.Bridge, l.Port, i.MTU, e.queues())
-	case sandbox.Macvlan:
+	case wiring.Macvlan:
 		f.Queues, err = outside.AddMacvtap(l.Parent, l.Mode, link.Peer{Namespace: e.namespace, Name: i.Name, MAC: i.MAC, MTU: i.MTU}, e.queues())
-	case sandbox.Delegated:
+	case wiring.Delegated:
 		f.Queues, err = e.tapDelegated(ctx, l.Lease, i, port)
-	case sandbox.TapStream:
+	case wiring.TapStream:
 		f.Datagrams = true
 		var frames *os.File
 		if frames, err = e.pump(ctx, i.Name, l.Socket); err == nil {

@@ -1,7 +1,6 @@
 package explain
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"patchbay.dev/patchbay/internal/sandbox/routes"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -77,10 +77,7 @@ func (x Explainer) byPriority() []resource.AllocatedAttachment {
 			out = append(out, a)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b resource.AllocatedAttachment) int {
-		return cmp.Compare(b.Attachment.GatewayPriority, a.Attachment.GatewayPriority)
-	})
-	return out
+	return routes.ByPriority(out)
 }
 
 func (x Explainer) ask(ctx context.Context, a resource.AllocatedAttachment, name string) ([]netip.Addr, resource.Explained) {

@@ -1,7 +1,9 @@
-// Package routes says which routes an attachment to a network comes with.
+// Package routes says which routes an attachment to a network comes with, and whose
+// come first.
 package routes
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -73,4 +75,12 @@ func Own(addresses []netip.Prefix, wanted []resource.Route, family int) []resour
 		}
 	}
 	return routes
+}
+
+// ByPriority are the attachments in the order of their default routes, the one that
+// is taken first: in that order their networks are asked for names, too.
+func ByPriority(allocated []resource.AllocatedAttachment) []resource.AllocatedAttachment {
+	return slices.SortedStableFunc(slices.Values(allocated), func(a, b resource.AllocatedAttachment) int {
+		return cmp.Compare(b.Attachment.GatewayPriority, a.Attachment.GatewayPriority)
+	})
 }

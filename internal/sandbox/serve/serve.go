@@ -22,6 +22,7 @@ import (
 	"patchbay.dev/patchbay/internal/rpc"
 	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/sandbox/copying"
+	"patchbay.dev/patchbay/internal/sandbox/wiring"
 	"patchbay.dev/patchbay/internal/timerslack"
 	"patchbay.dev/patchbay/internal/trace"
 )
@@ -82,7 +83,7 @@ const shutdownTimeout = 20 * time.Second
 type Config struct {
 	Name       string // of the runtime
 	Version    string
-	Strategies map[string]sandbox.InterfaceStrategy
+	Strategies map[string]wiring.Strategy
 	// Engine makes the engine of the sandbox with an id and a directory, as soon
 	// as these are known. What needs neither is best done before Main.
 	Engine func(id, stateDir string) (sandbox.Engine, error)

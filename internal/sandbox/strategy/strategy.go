@@ -15,7 +15,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/internal/sandbox/wiring"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -28,8 +28,8 @@ const maxName = 15
 const maxSocket = 107
 
 // Table returns the strategies by their names in manifests.
-func Table() map[string]sandbox.InterfaceStrategy {
-	return map[string]sandbox.InterfaceStrategy{
+func Table() map[string]wiring.Strategy {
+	return map[string]wiring.Strategy{
 		resource.StrategyBridgePort: BridgePort{},
 		resource.StrategyMacvlan:    Macvlan{},
 		resource.StrategyHostDevice: HostDevice{},
@@ -39,98 +39,98 @@ func Table() map[string]sandbox.InterfaceStrategy {
 }
 
 // Only returns the strategies of some names.
-func Only(names ...string) map[string]sandbox.InterfaceStrategy {
+func Only(names ...string) map[string]wiring.Strategy {
 	some := Table()
-	maps.DeleteFunc(some, func(name string, _ sandbox.InterfaceStrategy) bool { return !slices.Contains(names, name) })
+	maps.DeleteFunc(some, func(name string, _ wiring.Strategy) bool { return !slices.Contains(names, name) })
 	return some
 }
 
 // BridgePort plans a port of an existing bridge.
 type BridgePort struct{}
 
-var _ sandbox.InterfaceStrategy = BridgePort{}
+var _ wiring.Strategy = BridgePort{}
 
-// Interface implements sandbox.InterfaceStrategy. Additional data that is not
+// Interface implements wiring.Strategy. Additional data that is not
 // BridgePortParameters is errdefs.ErrFailedPrecondition.
-func (BridgePort) Interface(a resource.AllocatedAttachment, index int) (sandbox.Interface, error) {
+func (BridgePort) Interface(a resource.AllocatedAttachment, index int) (wiring.Interface, error) {
 	var p resource.BridgePortParameters
 	if err := decode(a, &p); err != nil {
-		return sandbox.Interface{}, err
+		return wiring.Interface{}, err
 	}
 	if err := hostNames(a, "bridge", p.Bridge, "port", p.Port); err != nil {
-		return sandbox.Interface{}, err
+		return wiring.Interface{}, err
 	}
-	return plan(a, index, sandbox.BridgePort{Bridge: p.Bridge, Port: p.Port, Familiar: p.Familiar})
+	return plan(a, index, wiring.BridgePort{Bridge: p.Bridge, Port: p.Port, Familiar: p.Familiar})
 }
 
 // Macvlan plans an interface with its own MAC address on a parent's LAN.
 type Macvlan struct{}
 
-var _ sandbox.InterfaceStrategy = Macvlan{}
+var _ wiring.Strategy = Macvlan{}
 
-// Interface implements sandbox.InterfaceStrategy. Additional data that is not
+// Interface implements wiring.Strategy. Additional data that is not
 // MacvlanParameters is errdefs.ErrFailedPrecondition.
-func (Macvlan) Interface(a resource.AllocatedAttachment, index int) (sandbox.Interface, error) {
+func (Macvlan) Interface(a resource.AllocatedAttachment, index int) (wiring.Interface, error) {
 	var p resource.MacvlanParameters
 	if err := decode(a, &p); err != nil {
-		return sandbox.Interface{}, err
+		return wiring.Interface{}, err
 	}
 	if err := hostNames(a, "parent", p.Parent); err != nil {
-		return sandbox.Interface{}, err
+		return wiring.Interface{}, err
 	}
 	if p.Mode != resource.MacvlanBridge && p.Mode != resource.MacvlanPrivate {
-		return sandbox.Interface{}, bad(a, fmt.Sprintf("mode %q: want %q or %q", p.Mode, resource.MacvlanBridge, resource.MacvlanPrivate))
+		return wiring.Interface{}, bad(a, fmt.Sprintf("mode %q: want %q or %q", p.Mode, resource.MacvlanBridge, resource.MacvlanPrivate))
 	}
-	return plan(a, index, sandbox.Macvlan{Parent: p.Parent, Mode: p.Mode})
+	return plan(a, index, wiring.Macvlan{Parent: p.Parent, Mode: p.Mode})
 }
 
 // HostDevice plans an interface of the host that is moved in.
 type HostDevice struct{}
 
-var _ sandbox.InterfaceStrategy = HostDevice{}
+var _ wiring.Strategy = HostDevice{}
 
-// Interface implements sandbox.InterfaceStrategy. Additional data that is not
+// Interface implements wiring.Strategy. Additional data that is not
 // HostDeviceParameters is errdefs.ErrFailedPrecondition. The MAC address is that
 // of the parameters: hardware may take no other.
-func (HostDevice) Interface(a resource.AllocatedAttachment, index int) (sandbox.Interface, error) {
+func (HostDevice) Interface(a resource.AllocatedAttachment, index int) (wiring.Interface, error) {
 	var p resource.HostDeviceParameters
 	if err := decode(a, &p); err != nil {
-		return sandbox.Interface{}, err
+		return wiring.Interface{}, err
 	}
 	if err := hostNames(a, "device", p.Device); err != nil {
-		return sandbox.Interface{}, err
+		return wiring.Interface{}, err
 	}
 	a.Attachment.MACAddress = p.MAC
-	return plan(a, index, sandbox.HostDevice{Device: p.Device})
+	return plan(a, index, wiring.HostDevice{Device: p.Device})
 }
 
 // TapStream plans an interface whose frames go over a unix stream socket.
 type TapStream struct{}
 
-var _ sandbox.InterfaceStrategy = TapStream{}
+var _ wiring.Strategy = TapStream{}
 
-// Interface implements sandbox.InterfaceStrategy. Additional data that is not
+// Interface implements wiring.Strategy. Additional data that is not
 // TapStreamParameters is errdefs.ErrFailedPrecondition.
-func (TapStream) Interface(a resource.AllocatedAttachment, index int) (sandbox.Interface, error) {
+func (TapStream) Interface(a resource.AllocatedAttachment, index int) (wiring.Interface, error) {
 	var p resource.TapStreamParameters
 	if err := decode(a, &p); err != nil {
-		return sandbox.Interface{}, err
+		return wiring.Interface{}, err
 	}
 	if !filepath.IsAbs(p.Socket) || len(p.Socket) > maxSocket {
-		return sandbox.Interface{}, bad(a, fmt.Sprintf("socket %q: want an absolute path of at most %d bytes", p.Socket, maxSocket))
+		return wiring.Interface{}, bad(a, fmt.Sprintf("socket %q: want an absolute path of at most %d bytes", p.Socket, maxSocket))
 	}
-	return plan(a, index, sandbox.TapStream{Socket: p.Socket})
+	return plan(a, index, wiring.TapStream{Socket: p.Socket})
 }
 
 // Delegated plans an interface that its plugin makes.
 type Delegated struct{}
 
-var _ sandbox.InterfaceStrategy = Delegated{}
+var _ wiring.Strategy = Delegated{}
 
-// Interface implements sandbox.InterfaceStrategy. The additional data is of no account: the
+// Interface implements wiring.Strategy. The additional data is of no account: the
 // plugin knows best what it means to make.
-func (Delegated) Interface(a resource.AllocatedAttachment, index int) (sandbox.Interface, error) {
-	return plan(a, index, sandbox.Delegated{Lease: a.Lease})
+func (Delegated) Interface(a resource.AllocatedAttachment, index int) (wiring.Interface, error) {
+	return plan(a, index, wiring.Delegated{Lease: a.Lease})
 }
 
 func bad(a resource.AllocatedAttachment, text string) error {
@@ -163,9 +163,9 @@ func validName(s string) bool {
 }
 
 // plan is what all strategies do alike.
-func plan(a resource.AllocatedAttachment, index int, link sandbox.Link) (sandbox.Interface, error) {
+func plan(a resource.AllocatedAttachment, index int, link wiring.Link) (wiring.Interface, error) {
 	at := a.Attachment
-	i := sandbox.Interface{
+	i := wiring.Interface{
 		Name:    at.InterfaceName,
 		Link:    link,
 		MAC:     at.MACAddress,
@@ -178,7 +178,7 @@ func plan(a resource.AllocatedAttachment, index int, link sandbox.Link) (sandbox
 		i.Name = fmt.Sprintf("eth%d", index)
 	}
 	if !validName(i.Name) || i.Name == "lo" {
-		return sandbox.Interface{}, fmt.Errorf("interface name %q: want 1 to %d characters without space, '/' and ':', and not lo: %w",
+		return wiring.Interface{}, fmt.Errorf("interface name %q: want 1 to %d characters without space, '/' and ':', and not lo: %w",
 			i.Name, maxName, errdefs.ErrInvalidArgument)
 	}
 	for _, address := range []netip.Prefix{at.IPv4Address, at.IPv6Address} {

@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/sandbox/strategy"
+	"patchbay.dev/patchbay/internal/sandbox/wiring"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -34,11 +34,11 @@ func allocated(name, data string) resource.AllocatedAttachment {
 
 func TestInterface(t *testing.T) {
 	t.Parallel()
-	bridge := sandbox.BridgePort{Bridge: "br0", Port: "p0"}
+	bridge := wiring.BridgePort{Bridge: "br0", Port: "p0"}
 	const bridgeData = `{"bridge":"br0","port":"p0"}`
-	base := func(link sandbox.Link, name string) sandbox.Interface {
+	base := func(link wiring.Link, name string) wiring.Interface {
 		a := allocated("", "").Attachment
-		return sandbox.Interface{
+		return wiring.Interface{
 			Name: name, Link: link, MAC: a.MACAddress, MTU: 1400,
 			Addresses: []netip.Prefix{a.IPv4Address, a.IPv6Address},
 		}
@@ -47,31 +47,31 @@ func TestInterface(t *testing.T) {
 		strategy, data string
 		change         func(*resource.Attachment)
 		index          int
-		want           sandbox.Interface
+		want           wiring.Interface
 		kind           error
 		text           string
 	}{
 		"bridge port": {strategy: "bridge-port", data: bridgeData, index: 2, want: base(bridge, "eth2")},
-		"delegated":   {strategy: "delegated", data: `"whatever"`, want: base(sandbox.Delegated{}, "eth0")},
+		"delegated":   {strategy: "delegated", data: `"whatever"`, want: base(wiring.Delegated{}, "eth0")},
 		"own name": {
 			strategy: "bridge-port", data: bridgeData, change: func(a *resource.Attachment) { a.InterfaceName = "lan" }, index: 1,
 			want: base(bridge, "lan"),
 		},
 		"layer 2 only": {
 			strategy: "bridge-port", data: bridgeData, change: func(a *resource.Attachment) { *a = resource.Attachment{} },
-			want: sandbox.Interface{Name: "eth0", Link: bridge},
+			want: wiring.Interface{Name: "eth0", Link: bridge},
 		},
 		"macvlan": {
 			strategy: "macvlan", data: `{"parent":"enp1s0","mode":"private"}`,
-			want: base(sandbox.Macvlan{Parent: "enp1s0", Mode: resource.MacvlanPrivate}, "eth0"),
+			want: base(wiring.Macvlan{Parent: "enp1s0", Mode: resource.MacvlanPrivate}, "eth0"),
 		},
 		"host device keeps the mac address of its parameters": {
 			strategy: "host-device", data: `{"device":"enp2s0"}`, change: func(a *resource.Attachment) {
 				a.IPv4Address, a.IPv6Address = netip.Prefix{}, netip.Prefix{}
 			},
-			want: sandbox.Interface{Name: "eth0", Link: sandbox.HostDevice{Device: "enp2s0"}, MTU: 1400},
+			want: wiring.Interface{Name: "eth0", Link: wiring.HostDevice{Device: "enp2s0"}, MTU: 1400},
 		},
-		"tap stream":         {strategy: "tap-stream", data: `{"socket":"/run/s"}`, want: base(sandbox.TapStream{Socket: "/run/s"}, "eth0")},
+		"tap stream":         {strategy: "tap-stream", data: `{"socket":"/run/s"}`, want: base(wiring.TapStream{Socket: "/run/s"}, "eth0")},
 		"relative socket":    {strategy: "tap-stream", data: `{"socket":"run/s"}`, kind: errdefs.ErrFailedPrecondition, text: `socket "run/s"`},
 		"long socket":        {strategy: "tap-stream", data: `{"socket":"/` + strings.Repeat("x", 107) + `"}`, kind: errdefs.ErrFailedPrecondition, text: "at most 107 bytes"},
 		"no device":          {strategy: "host-device", data: `{}`, kind: errdefs.ErrFailedPrecondition, text: `device ""`},

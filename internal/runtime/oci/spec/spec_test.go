@@ -17,6 +17,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/runtime/oci/spec"
 	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/internal/sandbox/names"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -197,7 +198,7 @@ func TestHosts(t *testing.T) {
 			{IPv4Address: netip.MustParsePrefix("10.0.0.2/24"), IPv6Address: netip.MustParsePrefix("fd00::2/64")},
 			{IPv4Address: netip.MustParsePrefix("10.0.1.2/24"), Hostname: "other"},
 		}}, "10.0.0.2\th.example.org h\nfd00::2\th.example.org h\n10.0.1.2\th.example.org h other\n"},
-		"extra": {sandbox.Configuration{Hostname: "h", ExtraHosts: []sandbox.HostEntry{{Address: netip.MustParseAddr("192.0.2.1"), Names: []string{"a", "b"}}}}, "127.0.1.1\th\n192.0.2.1\ta b\n"},
+		"extra": {sandbox.Configuration{Hostname: "h", ExtraHosts: []names.HostEntry{{Address: netip.MustParseAddr("192.0.2.1"), Names: []string{"a", "b"}}}}, "127.0.1.1\th\n192.0.2.1\ta b\n"},
 	} {
 		if diff := cmp.Diff(head+tc.want, string(spec.Hosts(tc.c))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)

@@ -12,8 +12,8 @@ import (
 	"patchbay.dev/patchbay/internal/runtime/inside"
 	"patchbay.dev/patchbay/internal/runtime/vm/guest/devices"
 	"patchbay.dev/patchbay/internal/runtime/vm/plan"
-	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/sandbox/explain"
+	"patchbay.dev/patchbay/internal/sandbox/wiring"
 )
 
 // Plug makes a network device an interface.
@@ -43,13 +43,13 @@ func (s *service) Rewire(ctx context.Context, r *guestv1.RewireRequest) (*guestv
 	return &guestv1.RewireResponse{}, rewire(ctx, from, to)
 }
 
-func rewire(ctx context.Context, from, to []sandbox.Interface) error {
+func rewire(ctx context.Context, from, to []wiring.Interface) error {
 	h, err := link.Open(nil)
 	if err != nil {
 		return err
 	}
 	defer h.Close()
-	var added []sandbox.Interface
+	var added []wiring.Interface
 	for _, i := range inside.Without(to, from) {
 		// The kernel may have given a device that is new the name that it is to have.
 		if there, err := h.Interface(i.Name); err == nil && there.Up {
@@ -96,7 +96,7 @@ const spareName = "new%d"
 // adopt gives the network device with a planned MAC address its name. Of several that the
 // machine began with another one may have that name from the kernel: it is down, and makes
 // room until it is adopted itself.
-func adopt(ctx context.Context, h *link.Handle, i sandbox.Interface) error {
+func adopt(ctx context.Context, h *link.Handle, i wiring.Interface) error {
 	device, err := devices.Network(ctx, string(i.MAC))
 	if err != nil {
 		return err

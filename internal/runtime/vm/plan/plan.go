@@ -7,14 +7,14 @@ import (
 	"net/netip"
 
 	guestv1 "patchbay.dev/patchbay/api/patchbay/guest/v1"
-	"patchbay.dev/patchbay/internal/sandbox"
+	"patchbay.dev/patchbay/internal/sandbox/wiring"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
 
 // ToProto converts a plan. The kind of its link and its rates are the host's
 // business and are not carried.
-func ToProto(i sandbox.Interface) *guestv1.Interface {
+func ToProto(i wiring.Interface) *guestv1.Interface {
 	out := &guestv1.Interface{
 		Name: i.Name, MacAddress: string(i.MAC), Mtu: uint32(i.MTU), Sysctls: i.Sysctls,
 		Routes: wire.RoutesToProto(i.Routes), OwnRoutes: wire.RoutesToProto(i.OwnRoutes),
@@ -26,8 +26,8 @@ func ToProto(i sandbox.Interface) *guestv1.Interface {
 }
 
 // FromProto converts a plan; what cannot be read is errdefs.ErrInvalidArgument.
-func FromProto(i *guestv1.Interface) (sandbox.Interface, error) {
-	out := sandbox.Interface{
+func FromProto(i *guestv1.Interface) (wiring.Interface, error) {
+	out := wiring.Interface{
 		Name: i.GetName(), MAC: resource.MACAddress(i.GetMacAddress()), MTU: int(i.GetMtu()), Sysctls: i.GetSysctls(),
 	}
 	var faults []error
@@ -45,7 +45,7 @@ func FromProto(i *guestv1.Interface) (sandbox.Interface, error) {
 }
 
 // AllToProto converts plans.
-func AllToProto(all []sandbox.Interface) []*guestv1.Interface {
+func AllToProto(all []wiring.Interface) []*guestv1.Interface {
 	var out []*guestv1.Interface
 	for _, i := range all {
 		out = append(out, ToProto(i))
@@ -54,8 +54,8 @@ func AllToProto(all []sandbox.Interface) []*guestv1.Interface {
 }
 
 // AllFromProto converts plans; all that cannot be read is in the error.
-func AllFromProto(all []*guestv1.Interface) ([]sandbox.Interface, error) {
-	var out []sandbox.Interface
+func AllFromProto(all []*guestv1.Interface) ([]wiring.Interface, error) {
+	var out []wiring.Interface
 	var faults []error
 	for _, i := range all {
 		converted, err := FromProto(i)

@@ -11,14 +11,14 @@ import (
 
 	guestv1 "patchbay.dev/patchbay/api/patchbay/guest/v1"
 	typesv1 "patchbay.dev/patchbay/api/patchbay/types/v1"
-	"patchbay.dev/patchbay/internal/sandbox"
 	"patchbay.dev/patchbay/internal/sandbox/explain"
+	"patchbay.dev/patchbay/internal/sandbox/wiring"
 	"patchbay.dev/patchbay/resource"
 )
 
 func TestAPlanComesThroughWhole(t *testing.T) {
 	t.Parallel()
-	want := sandbox.Interface{
+	want := wiring.Interface{
 		Name: "eth0", MAC: "02:00:00:00:00:01", MTU: 1400,
 		Addresses: []netip.Prefix{netip.MustParsePrefix("10.1.2.3/24"), netip.MustParsePrefix("fd00::3/64")},
 		Routes:    []resource.Route{{Destination: netip.MustParsePrefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("10.1.2.1")}},
@@ -30,8 +30,8 @@ func TestAPlanComesThroughWhole(t *testing.T) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
 	onHost := []string{"Link", "RateIn", "RateOut"} // of no concern to the guest
-	for field := range reflect.TypeFor[sandbox.Interface]().NumField() {
-		name := reflect.TypeFor[sandbox.Interface]().Field(field).Name
+	for field := range reflect.TypeFor[wiring.Interface]().NumField() {
+		name := reflect.TypeFor[wiring.Interface]().Field(field).Name
 		if !slices.Contains(onHost, name) && reflect.ValueOf(want).Field(field).IsZero() {
 			t.Errorf("field %s is not tested", name)
 		}

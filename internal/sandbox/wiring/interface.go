@@ -1,4 +1,6 @@
-package sandbox
+// Package wiring plans the interfaces of a sandbox, with their routes, from what its
+// networks have allocated. It is pure: what a plan says is made by a runtime.
+package wiring
 
 import (
 	"net/netip"
@@ -69,9 +71,9 @@ func (HostDevice) link() {}
 func (TapStream) link()  {}
 func (Delegated) link()  {}
 
-// InterfaceStrategy turns an allocation into a plan without routes, which depend
+// Strategy turns an allocation into a plan without routes, which depend
 // on all of the sandbox. It is pure: index is the place of the attachment among
 // them, which gives the default name.
-type InterfaceStrategy interface {
+type Strategy interface {
 	Interface(a resource.AllocatedAttachment, index int) (Interface, error)
 }

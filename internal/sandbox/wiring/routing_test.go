@@ -1,4 +1,4 @@
-package sandbox
+package wiring
 
 import (
 	"fmt"
@@ -141,7 +141,7 @@ func TestPlanRoutes(t *testing.T) {
 			for _, words := range tc.asked {
 				in = append(in, resource.AllocatedAttachment{Attachment: asked(t, words), Strategy: "describe"})
 			}
-			plans, err := Plan(in, map[string]InterfaceStrategy{"describe": describe{}})
+			plans, _, err := Plan(in, map[string]Strategy{"describe": describe{}})
 			if err != nil {
 				t.Fatal(err)
 			}

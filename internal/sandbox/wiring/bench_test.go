@@ -1,4 +1,4 @@
-package sandbox
+package wiring
 
 import (
 	"testing"
@@ -17,10 +17,10 @@ func BenchmarkPlan(b *testing.B) {
 	} {
 		attachments = append(attachments, resource.AllocatedAttachment{Attachment: asked(b, words), Strategy: "describe"})
 	}
-	strategies := map[string]InterfaceStrategy{"describe": describe{}}
+	strategies := map[string]Strategy{"describe": describe{}}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Plan(attachments, strategies); err != nil {
+		if _, _, err := Plan(attachments, strategies); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,4 +1,4 @@
-package sandbox
+package wiring
 
 import (
 	"errors"
@@ -13,9 +13,10 @@ import (
 )
 
 // Plan returns the interfaces of all attachments, in order, with their routes
-// (see route). It touches nothing and reports every fault at once. What a
-// connected or disconnected network changes is the difference of two plans.
-func Plan(attachments []resource.AllocatedAttachment, strategies map[string]InterfaceStrategy) ([]Interface, error) {
+// (see route), and the attachments with what that decides: the names and hardware
+// addresses of their interfaces. It touches nothing and reports every fault at once.
+// What a connected or disconnected network changes is the difference of two plans.
+func Plan(attachments []resource.AllocatedAttachment, strategies map[string]Strategy) ([]Interface, []resource.AllocatedAttachment, error) {
 	plans := make([]Interface, 0, len(attachments))
 	names := make(map[string]string)
 	var faults []error
@@ -40,25 +41,17 @@ func Plan(attachments []resource.AllocatedAttachment, strategies map[string]Inte
 		plans = append(plans, plan)
 	}
 	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
+		return nil, nil, errors.Join(faults...)
 	}
 	asked := make([]resource.Attachment, len(attachments))
+	planned := slices.Clone(attachments)
 	for i, a := range attachments {
 		asked[i] = a.Attachment
+		planned[i].Attachment.InterfaceName = plans[i].Name
+		planned[i].Attachment.MACAddress = plans[i].MAC
 	}
 	if err := route(plans, asked); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return plans, nil
-}
-
-// planned returns the attachments as they will be, with what the plan decided.
-func planned(attachments []resource.AllocatedAttachment, plans []Interface) []resource.Attachment {
-	out := make([]resource.Attachment, len(attachments))
-	for i, a := range attachments {
-		out[i] = a.Attachment
-		out[i].InterfaceName = plans[i].Name
-		out[i].MACAddress = plans[i].MAC
-	}
-	return out
+	return plans, planned, nil
 }

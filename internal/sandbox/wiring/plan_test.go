@@ -1,4 +1,4 @@
-package sandbox
+package wiring
 
 import (
 	"errors"
@@ -23,7 +23,7 @@ func (describe) Interface(a resource.AllocatedAttachment, index int) (Interface,
 	if name == "" {
 		name = fmt.Sprintf("eth%d", index)
 	}
-	plan := Interface{Name: name}
+	plan := Interface{Name: name, MAC: resource.MACAddress(fmt.Sprintf("02:00:00:00:00:%02x", index))}
 	for _, address := range []netip.Prefix{a.Attachment.IPv4Address, a.Attachment.IPv6Address} {
 		if address.IsValid() {
 			plan.Addresses = append(plan.Addresses, address)
@@ -33,6 +33,26 @@ func (describe) Interface(a resource.AllocatedAttachment, index int) (Interface,
 }
 
 func address(s string) netip.Prefix { return netip.MustParsePrefix(s) }
+
+func TestPlanDecides(t *testing.T) {
+	t.Parallel()
+	in := []resource.AllocatedAttachment{
+		{Attachment: resource.Attachment{Network: "a"}, Strategy: "describe"},
+		{Attachment: resource.Attachment{Network: "b", InterfaceName: "lan"}, Strategy: "describe"},
+	}
+	plans, planned, err := Plan(in, map[string]Strategy{"describe": describe{}})
+	if err != nil || len(plans) != 2 || len(planned) != 2 {
+		t.Fatalf("planned %v, %v, %v", plans, planned, err)
+	}
+	for i, name := range []string{"eth0", "lan"} {
+		if got := planned[i].Attachment; plans[i].Name != name || got.InterfaceName != name || got.MACAddress != plans[i].MAC || got.Network != in[i].Attachment.Network {
+			t.Errorf("interface %v of attachment %+v, want %s", plans[i], got, name)
+		}
+	}
+	if in[0].Attachment.InterfaceName != "" {
+		t.Error("what was planned for is changed")
+	}
+}
 
 func TestPlanFaults(t *testing.T) {
 	t.Parallel()
@@ -60,7 +80,7 @@ func TestPlanFaults(t *testing.T) {
 			for _, a := range tc.attachments {
 				in = append(in, resource.AllocatedAttachment{Attachment: a, Strategy: "describe"})
 			}
-			_, err := Plan(in, map[string]InterfaceStrategy{"describe": describe{}})
+			_, _, err := Plan(in, map[string]Strategy{"describe": describe{}})
 			if !errors.Is(err, tc.kind) {
 				t.Errorf("error = %v, want %v", err, tc.kind)
 			}
@@ -73,8 +93,8 @@ func TestPlanFaults(t *testing.T) {
 	}
 	t.Run("unknown strategy", func(t *testing.T) {
 		t.Parallel()
-		_, err := Plan([]resource.AllocatedAttachment{{Attachment: resource.Attachment{Network: "a"}, Strategy: "teleport"}},
-			map[string]InterfaceStrategy{"describe": describe{}})
+		_, _, err := Plan([]resource.AllocatedAttachment{{Attachment: resource.Attachment{Network: "a"}, Strategy: "teleport"}},
+			map[string]Strategy{"describe": describe{}})
 		if !errors.Is(err, errdefs.ErrFailedPrecondition) || !strings.Contains(err.Error(), "describe") {
 			t.Errorf("error = %v, want it to name what there is", err)
 		}
