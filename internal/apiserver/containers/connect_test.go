@@ -334,6 +334,7 @@ func TestChangesAtOnce(t *testing.T) {
 	if err := w.service.Stop(ctx, "web", nil); err != nil {
 		t.Fatal(err)
 	}
+	w.settle(t)
 	configured, stored, _ := w.wiring(t, "web")
 	if configured != stored {
 		t.Errorf("configured %q, stored %q", configured, stored)

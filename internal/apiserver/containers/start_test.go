@@ -199,6 +199,7 @@ func (k *kinded) Unwrap() error { return k.kind }
 
 func checkUndone(t *testing.T, w *world, before []string) {
 	t.Helper()
+	w.settle(t)
 	if s := w.status(t, "web"); s.State != resource.ContainerCreated {
 		t.Errorf("status: %+v", s)
 	}
