@@ -50,8 +50,8 @@ func unwritable(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) || errors.Is(err, unix.EINVAL)
 }
 
-// Quiet makes the IPv6 of an interface wait for nobody and listen to no router.
-// Without IPv6 there is nothing to do.
+// Quiet makes the IPv6 of a bridge wait for nobody and listen to no router. It
+// is no router of its link itself. Without IPv6 there is nothing to do.
 func Quiet(name string) error {
 	if !HasIPv6() {
 		return nil
@@ -59,6 +59,24 @@ func Quiet(name string) error {
 	for key, value := range map[string]string{"disable_ipv6": "0", "accept_ra": "0", "accept_dad": "0"} {
 		err := Set(filepath.Join("ipv6/conf", name, key), value)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // absent: an MTU below IPv6's minimum
+			return err
+		}
+	}
+	return noRouter(name)
+}
+
+// noRouter has an interface be no router of its link, which is another thing than whether the
+// host forwards what comes in by it: that is all.forwarding (kernel, ip-sysctl.rst). The
+// kernel then keeps no anycast address for each of its subnets, two routes of the seven of a
+// bridge, which it goes through with all others whenever a link comes or goes. Nobody
+// redirects the host by it, which a router knows by itself. Where /proc/sys is read-only, it stays one.
+func noRouter(name string) error {
+	for _, key := range []string{"accept_redirects", "forwarding"} { // in this order: never without the former
+		err := Set(filepath.Join("ipv6/conf", name, key), "0")
+		switch {
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.EROFS):
+			return nil
+		case err != nil:
 			return err
 		}
 	}

@@ -3,10 +3,13 @@
 package bridge
 
 import (
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
+	"patchbay.dev/patchbay/internal/link/sysctl"
 	"patchbay.dev/patchbay/internal/netns"
 	"patchbay.dev/patchbay/internal/netnstest"
 )
@@ -53,4 +56,65 @@ func TestHostForgetsTheLastOwner(t *testing.T) {
 	again := netnstest.New(t)
 	s.connect(t, again, next, "eth0")
 	reaches(t, w.host, a.v4, a.v6)
+}
+
+// TestGatewayIsNoRouterOfItsLink: a bridge says of itself that it is no router, also to containers that
+// have heard that it is one; they reach through it what they did, and it and they one another, by
+// link-local addresses too.
+func TestGatewayIsNoRouterOfItsLink(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := configuration(idA, VariantNAT, "10.9.0.0/24", "fd09::/64")
+	s := start(t, w, c)
+	router := func(on string) {
+		t.Helper()
+		netnstest.Do(t, w.host, func() error { return sysctl.Set("ipv6/conf/"+s.bridge+"/forwarding", on) })
+	}
+	router("1")
+	a := s.plug(t, netnstest.New(t), "a/0", "eth0")
+	reaches(t, a.Namespace, "2001:db8::9")
+	gateway := func() string {
+		t.Helper()
+		var out []byte
+		netnstest.Do(t, a.Namespace, func() (err error) {
+			out, err = exec.Command("ip", "-6", "neighbour", "show", "to", "fd09::1", "dev", "eth0").CombinedOutput()
+			return err
+		})
+		return string(out)
+	}
+	if g := gateway(); !strings.Contains(g, "router") {
+		t.Fatalf("gateway %q, want a router: the test proves nothing", g)
+	}
+	if _, err := s.Start(t.Context(), c); err != nil { // repairs
+		t.Fatal(err)
+	}
+	netnstest.Do(t, a.Namespace, func() error { // ask it again
+		return exec.Command("ip", "-6", "neighbour", "change", "fd09::1", "dev", "eth0", "nud", "probe").Run()
+	})
+	for deadline := time.Now().Add(soon); strings.Contains(gateway(), "router"); {
+		if time.Now().After(deadline) {
+			t.Fatalf("gateway %q, want none that says it is a router", gateway())
+		}
+		reaches(t, a.Namespace, "fd09::1")
+	}
+	reaches(t, a.Namespace, "fd09::1", "2001:db8::9")
+	reaches(t, w.host, a.v6)
+	netnstest.Listen(t, a.Namespace, "[::]:80")
+	addresses, err := netnstest.Link(t, a.Namespace).Addresses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tried := 0
+	for _, address := range addresses {
+		if address.Interface != "eth0" || !address.Prefix.Addr().IsLinkLocalUnicast() {
+			continue
+		}
+		tried++
+		if _, err := netnstest.Dial(w.host, fmt.Sprintf("[%s%%%s]:80", address.Prefix.Addr(), s.bridge), soon); err != nil {
+			t.Errorf("from the host by link-local addresses: %v", err)
+		}
+	}
+	if tried != 1 {
+		t.Errorf("%d link-local addresses in %v, want one", tried, addresses)
+	}
 }
