@@ -1,4 +1,5 @@
-// Package hostinterface reports on the interface of the host that a network is on.
+// Package hostinterface is for networks that are on an interface of the host: what they
+// take from it, and what to report of it.
 package hostinterface
 
 import (

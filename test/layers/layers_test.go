@@ -72,7 +72,6 @@ var layers = []layer{
 	{packages: []string{"internal/link/inspect"}, imports: []string{"resource", "internal/netns", "internal/subscription", "internal/link/rtnl"}, tests: []string{"internal/link"}},
 	{packages: []string{"internal/link"}, imports: []string{"resource", "internal/netns", "internal/link/inspect", "internal/link/routing", "internal/link/rtnl", "internal/link/sysctl", "internal/link/tuntap"}, tests: []string{"internal/subscription", "internal/hostnews", "internal/macaddress"}},
 	{packages: []string{"internal/link/overlaps"}, imports: []string{"internal/hostnews", "internal/netns", "internal/link", "internal/link/inspect", "internal/link/rtnl"}, tests: []string{"resource"}},
-	{packages: []string{"internal/hostinterface"}, imports: []string{"resource", "internal/netns", "internal/link", "internal/link/overlaps"}},
 	{packages: []string{"internal/link/rate"}, imports: []string{"resource", "internal/macaddress", "internal/netns", "internal/revert", "internal/link/rtnl"}, tests: []string{"internal/link"}},
 	{packages: []string{"internal/link/ports"}, imports: []string{"internal/netns", "internal/sockfilter", "internal/subscription", "internal/link/rtnl"}, tests: []string{"internal/link"}},
 	{packages: []string{"internal/link/addresses"}, imports: []string{"internal/netns", "internal/sockfilter", "internal/subscription", "internal/link/rtnl"}, tests: []string{"internal/link"}},
@@ -104,6 +103,7 @@ var layers = []layer{
 	// Network plugins.
 	{packages: []string{"networkplugin"}, imports: with(basics, contract, []string{"internal/ipam", "internal/lease", "internal/lease/pool"})},
 	{packages: []string{"networkplugin/plugintest"}, imports: with(basics, contract, []string{"networkplugin"}), tests: []string{"internal/manifest"}},
+	{packages: []string{"internal/hostinterface"}, imports: []string{"resource", "networkplugin", "internal/netns", "internal/link", "internal/link/overlaps"}},
 	{
 		packages: []string{"internal/plugins/..."}, apart: true,
 		imports: with(basics, []string{"networkplugin", "internal/hostinterface", "internal/hostnews", "internal/hostnews/listener", "internal/link", "internal/link/addresses", "internal/link/inspect", "internal/link/loopback", "internal/link/overlaps", "internal/link/ports", "internal/link/sysctl", "internal/netns", "internal/firewall", "internal/fastpath", "internal/fastpath/connect", "internal/frameswitch", "internal/userstack"}),

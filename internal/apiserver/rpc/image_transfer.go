@@ -60,14 +60,10 @@ func (h imageHarness) Push(ctx context.Context, req *apiserverv1.ImageServicePus
 }
 
 func (h imageHarness) Load(ctx context.Context, stream apiserverv1connect.ImageServiceLoadServerStream) (*apiserverv1.ImageServiceLoadResponse, error) {
-	first, err := stream.Receive()
-	if err != nil && !errors.Is(err, io.EOF) {
+	first, archive, err := receiveArchive(stream.Receive)
+	if err != nil {
 		return nil, err
 	}
-	archive := &chunkReader{left: first.GetData(), next: func() ([]byte, error) {
-		message, err := stream.Receive()
-		return message.GetData(), err
-	}}
 	list, err := h.images.Load(ctx, archive, first.GetReference())
 	if err != nil {
 		return nil, err
@@ -76,14 +72,10 @@ func (h imageHarness) Load(ctx context.Context, stream apiserverv1connect.ImageS
 }
 
 func (h imageHarness) Import(ctx context.Context, stream apiserverv1connect.ImageServiceImportServerStream) (*apiserverv1.ImageServiceImportResponse, error) {
-	first, err := stream.Receive()
-	if err != nil && !errors.Is(err, io.EOF) {
+	first, archive, err := receiveArchive(stream.Receive)
+	if err != nil {
 		return nil, err
 	}
-	archive := &chunkReader{left: first.GetData(), next: func() ([]byte, error) {
-		message, err := stream.Receive()
-		return message.GetData(), err
-	}}
 	image, err := h.images.Import(ctx, archive, first.GetReference(), apiwire.ImageRunConfigurationFromProto(first.GetRun()))
 	if err != nil {
 		return nil, err
@@ -110,6 +102,19 @@ func (h imageHarness) Save(ctx context.Context, req *apiserverv1.ImageServiceSav
 		return err
 	}
 	return archive.Flush()
+}
+
+// receiveArchive returns the first message of a stream, zero if there is none, and
+// the data of it and of all that follow.
+func receiveArchive[M interface{ GetData() []byte }](receive func() (M, error)) (M, io.Reader, error) {
+	first, err := receive()
+	if err != nil && !errors.Is(err, io.EOF) {
+		return first, nil, err
+	}
+	return first, &chunkReader{left: first.GetData(), next: func() ([]byte, error) {
+		message, err := receive()
+		return message.GetData(), err
+	}}, nil
 }
 
 // chunkReader reads the messages of a stream one after another.

@@ -1,7 +1,6 @@
 package hostdevice
 
 import (
-	"net/netip"
 	"testing"
 
 	"github.com/containerd/errdefs"
@@ -16,31 +15,6 @@ func TestRefusesWhatItDoesNotKnow(t *testing.T) {
 	c := networkplugin.Configuration{Variant: "shared", Options: map[string]string{"parent": "eth0"}}
 	if _, err := New(c); !errdefs.IsInvalidArgument(err) {
 		t.Errorf("got %v, want both faults", err)
-	}
-}
-
-func TestGatewayAndMTU(t *testing.T) {
-	t.Parallel()
-	subnet := netip.MustParsePrefix("192.0.2.0/24")
-	for value, fine := range map[string]bool{"192.0.2.1": true, "192.0.3.1": false, "router": false, "": false, "fd00::1": false} {
-		gateway, err := gatewayOf(map[string]string{optionGateway4: value}, optionGateway4, subnet)
-		if fine != (err == nil) || fine != gateway.IsValid() {
-			t.Errorf("gateway %q: %v, %v", value, gateway, err)
-		}
-	}
-	if _, err := gatewayOf(map[string]string{optionGateway4: "192.0.2.1"}, optionGateway4, netip.Prefix{}); !errdefs.IsInvalidArgument(err) {
-		t.Errorf("gateway without a subnet: %v", err)
-	}
-	d := device{Name: "eth1", MTU: 1500}
-	for _, tt := range []struct {
-		given int
-		v6    bool
-		want  int
-	}{{0, true, 1500}, {1280, true, 1280}, {1279, true, 0}, {1279, false, 1279}, {1501, false, 0}} {
-		got, err := mtuOf(d, tt.given, tt.v6)
-		if got != tt.want || (tt.want == 0) != errdefs.IsInvalidArgument(err) {
-			t.Errorf("mtu %d, ipv6 %t: %d, %v; want %d", tt.given, tt.v6, got, err, tt.want)
-		}
 	}
 }
 

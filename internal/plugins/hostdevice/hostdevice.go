@@ -72,7 +72,7 @@ func newIn(host *netns.Namespace, c networkplugin.Configuration) (*Network, erro
 	if c.Variant != VariantExclusive {
 		variantErr = fmt.Errorf("variant %q: want %q: %w", c.Variant, VariantExclusive, errdefs.ErrInvalidArgument)
 	}
-	err := errors.Join(variantErr, networkplugin.RefuseUnknown(c.Options, optionDevice, optionGateway4, optionGateway6))
+	err := errors.Join(variantErr, networkplugin.RefuseUnknown(c.Options, optionDevice, hostinterface.OptionGateway4, hostinterface.OptionGateway6))
 	if err != nil {
 		return nil, err
 	}

@@ -1,24 +1,19 @@
 package macvlan
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 
 	"github.com/containerd/errdefs"
 
+	"patchbay.dev/patchbay/internal/hostinterface"
 	"patchbay.dev/patchbay/internal/link"
 	"patchbay.dev/patchbay/internal/link/inspect"
 	"patchbay.dev/patchbay/networkplugin"
-	"patchbay.dev/patchbay/resource"
 )
 
-// The options of a network.
-const (
-	optionParent   = "parent"     // host interface; default: that of the default route
-	optionGateway4 = "gateway"    // router of the LAN; default: none
-	optionGateway6 = "gateway-v6" // the same for IPv6
-)
+// optionParent is the option of the host interface; default: that of the default route.
+const optionParent = "parent"
 
 // findParent returns the interface that containers are put on.
 func findParent(links *link.Handle, given string) (inspect.Interface, error) {
@@ -70,11 +65,8 @@ func choose(links *link.Handle, parent inspect.Interface, c networkplugin.Config
 	if err != nil {
 		return networkplugin.Realization{}, err
 	}
-	var mtuErr, err4, err6 error
-	r.MTU, mtuErr = mtuOf(parent, c.MTU, r.IPv6Subnet.IsValid())
-	r.IPv4Gateway, err4 = gatewayOf(c.Options, optionGateway4, r.IPv4Subnet)
-	r.IPv6Gateway, err6 = gatewayOf(c.Options, optionGateway6, r.IPv6Subnet)
-	if err := errors.Join(mtuErr, err4, err6); err != nil {
+	medium := hostinterface.Medium{Role: "parent", Name: parent.Name, MTU: parent.MTU}
+	if err := medium.Complete(&r, c); err != nil {
 		return networkplugin.Realization{}, err
 	}
 	r.Reserved = reserved(uses, r)
@@ -107,36 +99,4 @@ func reserved(uses []inspect.Use, r networkplugin.Realization) []netip.Addr {
 		}
 	}
 	return all
-}
-
-// gatewayOf reads a gateway option. There is no default: a route to a router
-// that does not exist is worse than none.
-func gatewayOf(options map[string]string, option string, subnet netip.Prefix) (netip.Addr, error) {
-	text, given := options[option]
-	if !given {
-		return netip.Addr{}, nil
-	}
-	gateway, err := netip.ParseAddr(text)
-	if err != nil || gateway.Zone() != "" || !subnet.Contains(gateway) {
-		return netip.Addr{}, fmt.Errorf("option %s=%q: want an address in the subnet %v: %w", option, text, subnet, errdefs.ErrInvalidArgument)
-	}
-	return gateway, nil
-}
-
-// mtuOf returns the given MTU, which may not be more than the parent's, or
-// the parent's.
-func mtuOf(parent inspect.Interface, given int, v6 bool) (int, error) {
-	least, most := resource.MinMTU, min(parent.MTU, resource.MaxMTU)
-	if v6 {
-		least = resource.MinMTUIPv6
-	}
-	switch {
-	case most < least:
-		return 0, fmt.Errorf("parent %s: has mtu %d, want at least %d: %w", parent.Name, parent.MTU, least, errdefs.ErrFailedPrecondition)
-	case given == 0:
-		return most, nil
-	case given < least || given > most:
-		return 0, fmt.Errorf("mtu %d: want %d to %d, the mtu of parent %s: %w", given, least, most, parent.Name, errdefs.ErrInvalidArgument)
-	}
-	return given, nil
 }

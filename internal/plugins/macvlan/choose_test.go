@@ -68,27 +68,3 @@ func TestOccupied(t *testing.T) {
 		t.Errorf("reserved (-want +got):\n%s", diff)
 	}
 }
-
-func TestGatewayAndMTU(t *testing.T) {
-	t.Parallel()
-	subnet := netip.MustParsePrefix("192.0.2.0/24")
-	for value, fine := range map[string]bool{"192.0.2.1": true, "192.0.3.1": false, "router": false, "": false, "fd00::1": false} {
-		gateway, err := gatewayOf(map[string]string{optionGateway4: value}, optionGateway4, subnet)
-		if fine != (err == nil) || fine != gateway.IsValid() {
-			t.Errorf("gateway %q: %v, %v", value, gateway, err)
-		}
-	}
-	if gateway, err := gatewayOf(nil, optionGateway4, subnet); err != nil || gateway.IsValid() {
-		t.Errorf("no gateway: %v, %v", gateway, err)
-	}
-	parent := inspect.Interface{Name: "eth0", MTU: 1500}
-	for given, want := range map[int]int{0: 1500, 1280: 1280, 1500: 1500, 1501: 0, 1279: 0} {
-		got, err := mtuOf(parent, given, true)
-		if got != want || (want == 0) != errdefs.IsInvalidArgument(err) {
-			t.Errorf("mtu %d: %d, %v; want %d", given, got, err, want)
-		}
-	}
-	if got, err := mtuOf(parent, 576, false); got != 576 || err != nil {
-		t.Errorf("mtu 576 without ipv6: %d, %v", got, err)
-	}
-}

@@ -63,7 +63,7 @@ func New(c networkplugin.Configuration) (networkplugin.Network, error) {
 
 func newIn(host *netns.Namespace, c networkplugin.Configuration) (*Network, error) {
 	mode, variantErr := modeOf(c.Variant)
-	err := errors.Join(variantErr, networkplugin.RefuseUnknown(c.Options, optionParent, optionGateway4, optionGateway6))
+	err := errors.Join(variantErr, networkplugin.RefuseUnknown(c.Options, optionParent, hostinterface.OptionGateway4, hostinterface.OptionGateway6))
 	if err != nil {
 		return nil, err
 	}
