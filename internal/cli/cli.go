@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"os"
@@ -29,13 +30,15 @@ func Main(c Config) int {
 	f := &frame.Frame{Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr, Signals: terminal.NewSignals(interrupt)}
 	root := newRootFor(f, c.Args)
 	root.SetArgs(c.Args)
-	root.SetOut(c.Stdout)
+	shown := &checked{out: c.Stdout}
+	root.SetOut(shown)
 	root.SetErr(c.Stderr)
 	traced, span := trace.FromEnvironment("patchbay").Join(ctx, "command line", trace.Program, trace.ParentFromEnvironment())
 	err := root.ExecuteContext(traced)
 	if isParseError(err) {
 		err = frame.NewUsageError(usageFaults(c.Args))
 	}
+	err = cmp.Or(err, shown.err)
 	span.End(err)
 	return frame.Finish(ctx, err, c.Stderr)
 }
@@ -46,4 +49,17 @@ func Commands() *cobra.Command {
 	root := newRoot(&frame.Frame{Stdout: io.Discard, Stderr: io.Discard})
 	root.DisableAutoGenTag = true
 	return root
+}
+
+// checked notes the first error of writing what cobra shows by itself, a help or a version, and
+// whose errors it does not look at.
+type checked struct {
+	out io.Writer
+	err error
+}
+
+func (c *checked) Write(p []byte) (int, error) {
+	n, err := c.out.Write(p)
+	c.err = cmp.Or(c.err, err)
+	return n, err
 }

@@ -74,7 +74,7 @@ func UnknownCommand(c *cobra.Command, word string) error {
 	if here := dialect.Command(strings.TrimPrefix(path, c.Root().Name()+" ")); here != "" {
 		return fmt.Errorf("unknown command %q: %s", path, here)
 	}
-	c.SuggestionsMinimumDistance = 2
+	c.SuggestionsMinimumDistance = min((len(word)+1)/3, 2) // of a short word, two letters are most of it
 	if near := c.SuggestionsFor(word); len(near) > 0 {
 		return fmt.Errorf("unknown command %q, did you mean %q?", path, c.CommandPath()+" "+near[0])
 	}

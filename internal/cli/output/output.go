@@ -27,6 +27,9 @@ func ParseFormat(s string) (Format, error) {
 	case FormatTable, FormatJSON:
 		return f, nil
 	}
+	if strings.Contains(s, "{{") {
+		return "", fmt.Errorf("format %q: there are no templates; json shows everything, for other programs such as jq to take a part of", s)
+	}
 	return "", fmt.Errorf("format %q: want table or json", s)
 }
 

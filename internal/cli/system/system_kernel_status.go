@@ -95,7 +95,9 @@ func runSystemKernelStatus(ctx context.Context, api kernelGetter, out io.Writer,
 	if err := w.Flush(); err != nil || len(v.Templates) == 0 {
 		return err
 	}
-	fmt.Fprintln(out)
+	if _, err := fmt.Fprintln(out); err != nil {
+		return err
+	}
 	return templateTable(v.Templates, time.Now()).Write(out)
 }
 

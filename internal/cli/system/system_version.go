@@ -68,11 +68,10 @@ func runVersion(ctx context.Context, system informer, out io.Writer, format outp
 	if format == output.FormatJSON {
 		return output.JSON(out, v)
 	}
-	fmt.Fprintf(out, "patchbay %s (%s, %s)\n", v.Client.Version, v.Client.Revision, v.Client.Go)
-	if v.Server == nil {
-		fmt.Fprintln(out, "patchbayd is not running")
-		return nil
+	server := "patchbayd is not running"
+	if v.Server != nil {
+		server = fmt.Sprintf("patchbayd %s (%s)", v.Server.Version, v.Server.Revision)
 	}
-	fmt.Fprintf(out, "patchbayd %s (%s)\n", v.Server.Version, v.Server.Revision)
-	return nil
+	_, err := fmt.Fprintf(out, "patchbay %s (%s, %s)\n%s\n", v.Client.Version, v.Client.Revision, v.Client.Go, server)
+	return err
 }
