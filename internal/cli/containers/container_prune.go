@@ -9,6 +9,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 
 	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 )
 
 // NewPrune returns the command "container prune".
@@ -19,17 +20,12 @@ func NewPrune(f *frame.Frame) *cobra.Command {
 		Short:   "Delete all containers that are not running",
 		Example: `  patchbay container prune --force`,
 		Args:    f.Exactly(0, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, _ []string) error {
 			if !f.Confirm("Delete all containers that are not running?", force) {
 				return nil
 			}
-			return runContainerPrune(c.Context(), api.Containers, f.Stdout)
-		},
+			return runContainerPrune(ctx, api.Containers, f.Stdout)
+		}),
 	}
 	frame.BindForcePrune(c, &force)
 	return c

@@ -10,6 +10,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 
 	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 )
 
 // NewDelete returns the command "delete".
@@ -23,14 +24,9 @@ func NewDelete(f *frame.Frame) *cobra.Command {
   patchbay delete -f web db`,
 		Args:              f.AtLeast(1, "a NAME"),
 		ValidArgsFunction: f.CompleteContainers(0),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
-			return runDelete(c.Context(), api.Containers, f.Stdout, args, force)
-		},
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, args []string) error {
+			return runDelete(ctx, api.Containers, f.Stdout, args, force)
+		}),
 	}
 	c.Flags().BoolVarP(&force, "force", "f", false, "kill those that are running")
 	return c

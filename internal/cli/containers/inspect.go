@@ -8,6 +8,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/output"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/internal/wire/field"
 	"patchbay.dev/patchbay/resource"
@@ -23,26 +24,21 @@ func NewInspect(f *frame.Frame) *cobra.Command {
   patchbay inspect web | jq -r '.[].status.attachments[].ipv4Address'`,
 		Args:              f.AtLeast(1, "a NAME"),
 		ValidArgsFunction: f.CompleteContainers(0),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, args []string) error {
 			return frame.Inspection[resource.Container]{
 				Get: func(ctx context.Context, name string) (resource.Container, error) {
 					return Get(ctx, api.Containers, name)
 				},
 				Table: func(cs []resource.Container) *output.Table {
-					table, names := newContainerTable(time.Now(), true), networkNames(c.Context(), api.Networks)
+					table, names := newContainerTable(time.Now(), true), networkNames(ctx, api.Networks)
 					for _, shown := range field.Each(cs, apiwire.ContainerToProto) {
 						name(shown, names)
 						table.addContainer(shown)
 					}
 					return table.Table
 				},
-			}.Run(c.Context(), f.Stdout, args, format)
-		},
+			}.Run(ctx, f.Stdout, args, format)
+		}),
 	}
 	f.FormatFlag(c, &format, output.FormatJSON)
 	return c

@@ -32,14 +32,9 @@ func NewList(f *frame.Frame) *cobra.Command {
   patchbay list -a --format json
   patchbay delete $(patchbay list -aq)`,
 		Args: f.Exactly(0, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
-			return runList(c.Context(), listClients{containers: api.Containers, networks: api.Networks}, f.Stdout, o)
-		},
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, _ []string) error {
+			return runList(ctx, listClients{containers: api.Containers, networks: api.Networks}, f.Stdout, o)
+		}),
 	}
 	o.Bind(f, c, "ids")
 	c.Flags().BoolVarP(&o.all, "all", "a", false, "show those too that are not running")

@@ -13,6 +13,7 @@ import (
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/parse"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 )
 
 type logsOptions struct {
@@ -32,14 +33,9 @@ func NewLogs(f *frame.Frame) *cobra.Command {
   patchbay logs --since 10m web`,
 		Args:              f.Exactly(1, "a NAME"),
 		ValidArgsFunction: f.CompleteContainers(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
-			return runLogs(c.Context(), api.Containers, logWriters{stdout: f.Stdout, stderr: f.Stderr, timestamps: o.timestamps}, args[0], o)
-		},
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, args []string) error {
+			return runLogs(ctx, api.Containers, logWriters{stdout: f.Stdout, stderr: f.Stderr, timestamps: o.timestamps}, args[0], o)
+		}),
 	}
 	flags := c.Flags()
 	flags.BoolVarP(&o.follow, "follow", "f", false, "go on until the container ends")

@@ -16,6 +16,7 @@ import (
 	"patchbay.dev/patchbay/internal/cli/output"
 	"patchbay.dev/patchbay/internal/cli/parse"
 	"patchbay.dev/patchbay/internal/cli/screen"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -55,14 +56,9 @@ with its counters as they are: times in nanoseconds, sizes in bytes.`,
   patchbay stats --no-stream --format json | jq -r '"\(.name) \(.cpuPercent)"'`,
 		Args:              f.AtLeast(0, "NAMEs"),
 		ValidArgsFunction: f.CompleteContainers(0),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
-			return runStats(c.Context(), api.Containers, f.Stdout, args, o)
-		},
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, args []string) error {
+			return runStats(ctx, api.Containers, f.Stdout, args, o)
+		}),
 	}
 	flags := c.Flags()
 	flags.BoolVar(&o.once, "no-stream", false, "show one table, an interval after the first samples, and end")

@@ -83,6 +83,19 @@ func (f *Frame) Dial(ctx context.Context) (*apiclient.Client, error) {
 	return f.Connect(ctx, roots)
 }
 
+// Calling is what a command runs that calls patchbayd: do gets a client of Dial, which is
+// closed after it.
+func (f *Frame) Calling(do func(ctx context.Context, api *apiclient.Client, args []string) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		api, err := f.Dial(c.Context())
+		if err != nil {
+			return err
+		}
+		defer api.Close()
+		return do(c.Context(), api, args)
+	}
+}
+
 // Connect is Dial where roots are known. Its error is errdefs.ErrUnavailable when patchbayd
 // is not running. Signals interrupt the command once it has called: patchbayd works then, and
 // to watch for them meanwhile takes no time.

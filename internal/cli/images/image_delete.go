@@ -10,6 +10,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 
 	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 )
 
 func newImageDelete(f *frame.Frame) *cobra.Command {
@@ -22,14 +23,9 @@ func newImageDelete(f *frame.Frame) *cobra.Command {
 
 		Args:              f.AtLeast(1, "a NAME"),
 		ValidArgsFunction: f.CompleteImages(0),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
-			return runImageDelete(c.Context(), api.Images, f.Stdout, args, force)
-		},
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, args []string) error {
+			return runImageDelete(ctx, api.Images, f.Stdout, args, force)
+		}),
 	}
 	c.Flags().BoolVarP(&force, "force", "f", false, "even if containers use them")
 	return c

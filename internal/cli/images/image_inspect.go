@@ -8,6 +8,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/output"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -19,19 +20,14 @@ func newImageInspect(f *frame.Frame) *cobra.Command {
 		Example:           `  patchbay image inspect debian`,
 		Args:              f.AtLeast(1, "a NAME"),
 		ValidArgsFunction: f.CompleteImages(0),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, args []string) error {
 			return frame.Inspection[resource.Image]{
 				Get: func(ctx context.Context, name string) (resource.Image, error) {
 					return getImage(ctx, api.Images, name)
 				},
 				Table: func(is []resource.Image) *output.Table { return imageTable(is, time.Now(), true) },
-			}.Run(c.Context(), f.Stdout, args, format)
-		},
+			}.Run(ctx, f.Stdout, args, format)
+		}),
 	}
 	f.FormatFlag(c, &format, output.FormatJSON)
 	return c

@@ -10,6 +10,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/output"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/internal/wire/apiwire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -34,14 +35,9 @@ func imageListCommand(f *frame.Frame) *cobra.Command {
 		Example: `  patchbay image list
   patchbay image list --format json`,
 		Args: f.Exactly(0, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
-			return runImageList(c.Context(), api.Images, f.Stdout, o)
-		},
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, _ []string) error {
+			return runImageList(ctx, api.Images, f.Stdout, o)
+		}),
 	}
 	o.Bind(f, c, "digests")
 	return c

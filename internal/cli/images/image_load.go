@@ -9,6 +9,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/api/patchbay/apiserver/v1/apiserverv1connect"
 	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 )
 
 type imageLoadOptions struct {
@@ -26,21 +27,16 @@ zstd, and show their references. An OCI layout may be a directory too.`,
 		Example: `  patchbay image load -i images.tar
   zcat images.tar.gz | patchbay image load`,
 		Args: f.Exactly(0, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, _ []string) error {
 			archive, size, err := openImages(f, o.input)
 			if err != nil {
 				return err
 			}
 			defer archive.Close()
-			return runImageLoad(c.Context(), api.Images, f.Stdout, o, upload{
+			return runImageLoad(ctx, api.Images, f.Stdout, o, upload{
 				name: o.input, from: archive, size: size, progress: uploadProgress(f, o.quiet),
 			})
-		},
+		}),
 	}
 	c.Flags().StringVarP(&o.input, "input", "i", "-", "archive or directory (default: standard input)")
 	c.Flags().StringVar(&o.reference, "reference", "", "name for an image that brings none")

@@ -10,6 +10,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/output"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 )
 
 func newImagePrune(f *frame.Frame) *cobra.Command {
@@ -20,12 +21,7 @@ func newImagePrune(f *frame.Frame) *cobra.Command {
 		Example: `  patchbay image prune
   patchbay image prune --all --force`,
 		Args: f.Exactly(0, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, _ []string) error {
 			question := "Delete all images that have no reference?"
 			if all {
 				question = "Delete all images that no container uses?"
@@ -33,8 +29,8 @@ func newImagePrune(f *frame.Frame) *cobra.Command {
 			if !f.Confirm(question, force) {
 				return nil
 			}
-			return runImagePrune(c.Context(), api.Images, f.Stdout, f.Stderr, all)
-		},
+			return runImagePrune(ctx, api.Images, f.Stdout, f.Stderr, all)
+		}),
 	}
 	c.Flags().BoolVarP(&all, "all", "a", false, "those too that have a reference, if no container uses them")
 	frame.BindForcePrune(c, &force)

@@ -1,6 +1,7 @@
 package images
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -9,6 +10,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/pull"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 )
 
 // NewPull returns the command "image pull".
@@ -23,20 +25,15 @@ before an interruption is not fetched again.`,
 		Example: `  patchbay pull debian:12
   patchbay pull --platform linux/arm64 debian`,
 		Args: f.Exactly(1, "a REFERENCE"),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
-			image, err := pull.Image(c.Context(), api.Images,
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, args []string) error {
+			image, err := pull.Image(ctx, api.Images,
 				&apiserverv1.ImageServicePullRequest{Reference: args[0], Platform: platform}, f.Progress(quiet))
 			if err != nil {
 				return err
 			}
 			_, err = fmt.Fprintln(f.Stdout, image.GetConfiguration().GetDigest())
 			return err
-		},
+		}),
 	}
 	c.Flags().Var(frame.Checked(f, &platform, "string", pull.ParsePlatform), "platform", "like linux/arm64 (default: the host's)")
 	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "show no progress")

@@ -12,6 +12,7 @@ import (
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/progress"
 	"patchbay.dev/patchbay/internal/cli/pull"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 )
 
 // NewPush returns the command "image push".
@@ -25,18 +26,13 @@ func NewPush(f *frame.Frame) *cobra.Command {
   patchbay push app registry.example.com/team/app:2`,
 		Args:              f.Between(1, 2, "a REFERENCE and at most a DESTINATION"),
 		ValidArgsFunction: f.CompleteImages(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, args []string) error {
 			request := &apiserverv1.ImageServicePushRequest{Reference: args[0]}
 			if len(args) == 2 {
 				request.Destination = args[1]
 			}
-			return runImagePush(c.Context(), api.Images, f.Stdout, request, f.Progress(quiet))
-		},
+			return runImagePush(ctx, api.Images, f.Stdout, request, f.Progress(quiet))
+		}),
 	}
 	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "show no progress")
 	return c

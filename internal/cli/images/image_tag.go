@@ -8,6 +8,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 
 	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 )
 
 func newImageTag(f *frame.Frame) *cobra.Command {
@@ -17,14 +18,9 @@ func newImageTag(f *frame.Frame) *cobra.Command {
 		Example:           `  patchbay image tag app:1 registry.example.com/team/app:1`,
 		Args:              f.Exactly(2, "a NAME and a REFERENCE"),
 		ValidArgsFunction: f.CompleteImages(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
-			return runImageTag(c.Context(), api.Images, args[0], args[1])
-		},
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, args []string) error {
+			return runImageTag(ctx, api.Images, args[0], args[1])
+		}),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/output"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 )
 
 // registryView is a login as it is shown: without its password.
@@ -25,14 +26,9 @@ func newRegistryList(f *frame.Frame) *cobra.Command {
 		Short:   "List the registries that there are credentials for",
 		Example: `  patchbay registry list`,
 		Args:    f.Exactly(0, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
-			return runRegistryList(c.Context(), api.Registries, f.Stdout, o)
-		},
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, _ []string) error {
+			return runRegistryList(ctx, api.Registries, f.Stdout, o)
+		}),
 	}
 	o.Bind(f, c, "registries")
 	return c

@@ -18,14 +18,9 @@ func newRegistryLogout(f *frame.Frame) *cobra.Command {
 		Example:           `  patchbay registry logout registry.example.com`,
 		Args:              f.AtLeast(1, "a REGISTRY"),
 		ValidArgsFunction: f.CompleteNames(0, registryNames),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
-			return runRegistryLogout(c.Context(), api.Registries, f.Stdout, args)
-		},
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, args []string) error {
+			return runRegistryLogout(ctx, api.Registries, f.Stdout, args)
+		}),
 	}
 }
 

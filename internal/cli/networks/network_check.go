@@ -13,6 +13,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/output"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -32,14 +33,9 @@ their connections go on. The exit code is 1 where something is wrong and stays s
   patchbay network check web --repair`,
 		Args:              f.AtLeast(0, "NAMEs of networks"),
 		ValidArgsFunction: f.CompleteNetworks(0),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
-			return runNetworkCheck(c.Context(), api.Networks, f.Stdout, args, o)
-		},
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, args []string) error {
+			return runNetworkCheck(ctx, api.Networks, f.Stdout, args, o)
+		}),
 	}
 	f.FormatFlag(c, &o.format, output.FormatTable)
 	c.Flags().BoolVar(&o.repair, "repair", false, "put right what is wrong")

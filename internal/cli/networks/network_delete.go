@@ -9,6 +9,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 
 	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 )
 
 func newNetworkDelete(f *frame.Frame) *cobra.Command {
@@ -20,14 +21,9 @@ func newNetworkDelete(f *frame.Frame) *cobra.Command {
 
 		Args:              f.AtLeast(1, "a NAME"),
 		ValidArgsFunction: f.CompleteNetworks(0),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
-			return runNetworkDelete(c.Context(), api.Networks, f.Stdout, args)
-		},
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, args []string) error {
+			return runNetworkDelete(ctx, api.Networks, f.Stdout, args)
+		}),
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 
 	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 )
 
 func newNetworkDisconnect(f *frame.Frame) *cobra.Command {
@@ -23,15 +24,10 @@ more than once needs the name of the interface. The last network may go too.`,
   patchbay network disconnect eth2 web`,
 		Args:              f.Exactly(2, "a NETWORK or INTERFACE, and a CONTAINER"),
 		ValidArgsFunction: f.CompleteEach(frame.NetworkNames, frame.ContainerNames),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, args []string) error {
 			request.Network, request.Name = args[0], args[1]
-			return runNetworkDisconnect(c.Context(), api.Containers, request)
-		},
+			return runNetworkDisconnect(ctx, api.Containers, request)
+		}),
 	}
 	c.Flags().BoolVarP(&request.Force, "force", "f", false, "even if the container's runtime does not answer; its interface then stays until it ends")
 	return c

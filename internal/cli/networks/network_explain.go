@@ -9,6 +9,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/output"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/internal/wire"
 	"patchbay.dev/patchbay/resource"
 )
@@ -28,18 +29,13 @@ and the plugins are asked; nothing is sent.`,
   patchbay network explain app db --format json`,
 		Args:              f.Between(1, 2, "a CONTAINER, and at most an ADDRESS or NAME"),
 		ValidArgsFunction: f.CompleteContainers(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, args []string) error {
 			request := &apiserverv1.ContainerServiceExplainRequest{Name: args[0]}
 			if len(args) > 1 {
 				request.Target = args[1]
 			}
-			return runNetworkExplain(c.Context(), api.Containers, f.Stdout, request, format)
-		},
+			return runNetworkExplain(ctx, api.Containers, f.Stdout, request, format)
+		}),
 	}
 	f.FormatFlag(c, &format, output.FormatTable)
 	return c

@@ -9,6 +9,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/networkfile"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -28,14 +29,9 @@ chose, for networks that are to be the same elsewhere.`,
   patchbay network export --chosen --json web >web.json`,
 		Args:              f.AtLeast(1, "a NAME"),
 		ValidArgsFunction: f.CompleteNetworks(0),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
-			return runNetworkExport(c.Context(), api.Networks, f.Stdout, args, o)
-		},
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, args []string) error {
+			return runNetworkExport(ctx, api.Networks, f.Stdout, args, o)
+		}),
 	}
 	c.Flags().BoolVar(&o.json, "json", false, "write JSON instead of TOML")
 	c.Flags().BoolVar(&o.chosen, "chosen", false, "write the subnets and the MTU that were chosen too")

@@ -9,6 +9,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/output"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 )
 
 func newNetworkInspect(f *frame.Frame) *cobra.Command {
@@ -20,14 +21,9 @@ func newNetworkInspect(f *frame.Frame) *cobra.Command {
   patchbay network inspect web db --format table`,
 		Args:              f.AtLeast(1, "a NAME"),
 		ValidArgsFunction: f.CompleteNetworks(0),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
-			return runNetworkInspect(c.Context(), api.Networks, f.Stdout, args, format)
-		},
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, args []string) error {
+			return runNetworkInspect(ctx, api.Networks, f.Stdout, args, format)
+		}),
 	}
 	f.FormatFlag(c, &format, output.FormatJSON)
 	return c

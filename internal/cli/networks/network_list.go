@@ -23,14 +23,9 @@ func newNetworkList(f *frame.Frame) *cobra.Command {
 		Example: `  patchbay network list
   patchbay network list --format json`,
 		Args: f.Exactly(0, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
-			return runNetworkList(c.Context(), api.Networks, f.Stdout, o)
-		},
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, _ []string) error {
+			return runNetworkList(ctx, api.Networks, f.Stdout, o)
+		}),
 	}
 	o.Bind(f, c, "names")
 	return c

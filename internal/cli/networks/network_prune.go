@@ -9,6 +9,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 
 	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 )
 
 func newNetworkPrune(f *frame.Frame) *cobra.Command {
@@ -18,17 +19,12 @@ func newNetworkPrune(f *frame.Frame) *cobra.Command {
 		Short:   "Delete all networks that no container is configured for",
 		Example: `  patchbay network prune --force`,
 		Args:    f.Exactly(0, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, _ []string) error {
 			if !f.Confirm("Delete all networks that no container is configured for?", force) {
 				return nil
 			}
-			return runNetworkPrune(c.Context(), api.Networks, f.Stdout)
-		},
+			return runNetworkPrune(ctx, api.Networks, f.Stdout)
+		}),
 	}
 	frame.BindForcePrune(c, &force)
 	return c

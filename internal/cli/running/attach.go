@@ -9,6 +9,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/cli/containers"
 	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -28,14 +29,9 @@ running.`,
 		Example:           `  patchbay attach shell`,
 		Args:              f.Exactly(1, "a NAME"),
 		ValidArgsFunction: f.CompleteContainers(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
-			return runAttach(c.Context(), f, api.Containers, args[0], o)
-		},
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, args []string) error {
+			return runAttach(ctx, f, api.Containers, args[0], o)
+		}),
 	}
 	c.Flags().BoolVar(&o.noStdin, "no-stdin", false, "do not pass standard input on")
 	return c

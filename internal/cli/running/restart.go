@@ -8,6 +8,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 
 	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 )
 
 // NewRestart returns the command "restart".
@@ -21,14 +22,9 @@ names.`,
 		Example:           `  patchbay restart -t 5 web`,
 		Args:              f.AtLeast(1, "a NAME"),
 		ValidArgsFunction: f.CompleteContainers(0),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
-			return runRestart(c.Context(), api.Containers, f, args, timeout)
-		},
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, args []string) error {
+			return runRestart(ctx, api.Containers, f, args, timeout)
+		}),
 	}
 	timeout.Bind(f, c)
 	return c

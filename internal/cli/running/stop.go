@@ -9,6 +9,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 
 	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 )
 
 // NewStop returns the command "stop".
@@ -23,14 +24,9 @@ that is not running is not an error.`,
   patchbay stop -t 1 web db`,
 		Args:              f.AtLeast(1, "a NAME"),
 		ValidArgsFunction: f.CompleteContainers(0),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
-			return runStop(c.Context(), api.Containers, f.Stdout, args, timeout)
-		},
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, args []string) error {
+			return runStop(ctx, api.Containers, f.Stdout, args, timeout)
+		}),
 	}
 	timeout.Bind(f, c)
 	return c

@@ -10,6 +10,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 
 	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 )
 
 // NewWait returns the command "wait".
@@ -24,18 +25,13 @@ ended ("run --rm") is told of to who waited before that, and not found after.`,
 		Example:           `  patchbay wait job`,
 		Args:              f.AtLeast(1, "a NAME"),
 		ValidArgsFunction: f.CompleteContainers(0),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, args []string) error {
 			condition := apiserverv1.WaitCondition_WAIT_CONDITION_STOPPED
 			if deleted {
 				condition = apiserverv1.WaitCondition_WAIT_CONDITION_DELETED
 			}
-			return runWait(c.Context(), api.Containers, f.Stdout, args, condition)
-		},
+			return runWait(ctx, api.Containers, f.Stdout, args, condition)
+		}),
 	}
 	c.Flags().BoolVar(&deleted, "deleted", false, "wait until they are deleted")
 	return c

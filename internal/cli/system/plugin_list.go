@@ -10,6 +10,7 @@ import (
 
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/output"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 )
 
 func newPluginList(f *frame.Frame) *cobra.Command {
@@ -22,14 +23,9 @@ be used, and why.`,
 		Aliases: []string{"ls"},
 		Example: `  patchbay plugin list`,
 		Args:    f.Exactly(0, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
-			return runPluginList(c.Context(), api.Plugins, f.Stdout, o)
-		},
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, _ []string) error {
+			return runPluginList(ctx, api.Plugins, f.Stdout, o)
+		}),
 	}
 	o.Bind(f, c, "names")
 	return c

@@ -10,6 +10,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 
 	"patchbay.dev/patchbay/internal/cli/frame"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 )
 
 func newPluginRestart(f *frame.Frame) *cobra.Command {
@@ -34,18 +35,13 @@ tried again until the program does.`,
 			}
 			return f.Exactly(1, "a NAME or --network")(c, args)
 		},
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, args []string) error {
 			r := &apiserverv1.PluginServiceRestartRequest{Network: network}
 			if len(args) > 0 {
 				r.Name = args[0]
 			}
-			return runPluginRestart(c.Context(), api.Plugins, f.Stdout, f.Stderr, r)
-		},
+			return runPluginRestart(ctx, api.Plugins, f.Stdout, f.Stderr, r)
+		}),
 	}
 	c.Flags().StringVar(&network, "network", "", "restart the plugin process of this network alone")
 	frame.CompleteWith(c, "network", f.CompleteNetworks(1))

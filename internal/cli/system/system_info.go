@@ -13,6 +13,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/output"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 )
 
 // infoView is what decides on this host what works.
@@ -53,14 +54,9 @@ func newSystemInfo(f *frame.Frame) *cobra.Command {
 		Example: `  patchbay system info
   patchbay system info --format json`,
 		Args: f.Exactly(0, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
-			return runSystemInfo(c.Context(), api.System, f.Stdout, format)
-		},
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, _ []string) error {
+			return runSystemInfo(ctx, api.System, f.Stdout, format)
+		}),
 	}
 	f.FormatFlag(c, &format, output.FormatTable)
 	return c

@@ -14,6 +14,7 @@ import (
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/output"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 	"patchbay.dev/patchbay/resource"
 )
 
@@ -60,14 +61,9 @@ that were booted and saved for others to start from.`,
 		Example: `  patchbay system kernel status
   patchbay system kernel status --format json`,
 		Args: f.Exactly(0, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
-			return runSystemKernelStatus(c.Context(), api.System, f.Stdout, format)
-		},
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, _ []string) error {
+			return runSystemKernelStatus(ctx, api.System, f.Stdout, format)
+		}),
 	}
 	f.FormatFlag(c, &format, output.FormatTable)
 	return c

@@ -14,6 +14,7 @@ import (
 	"patchbay.dev/patchbay/internal/cli/frame"
 	"patchbay.dev/patchbay/internal/cli/output"
 	"patchbay.dev/patchbay/internal/cli/parse"
+	"patchbay.dev/patchbay/internal/client/apiclient"
 )
 
 func newSystemKernelWarm(f *frame.Frame) *cobra.Command {
@@ -29,18 +30,13 @@ had to wait for a boot.`,
 		Example: `  patchbay system kernel warm
   patchbay system kernel warm --memory 2g --cpus 4`,
 		Args: f.Exactly(0, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error {
-			api, err := f.Dial(c.Context())
-			if err != nil {
-				return err
-			}
-			defer api.Close()
+		RunE: f.Calling(func(ctx context.Context, api *apiclient.Client, _ []string) error {
 			steps := f.Stderr
 			if quiet {
 				steps = io.Discard
 			}
-			return runSystemKernelWarm(c.Context(), api.System, f.Stdout, steps, request)
-		},
+			return runSystemKernelWarm(ctx, api.System, f.Stdout, steps, request)
+		}),
 	}
 	c.Flags().VarP(frame.Checked(f, &request.MemoryBytes, "size", parse.Memory), "memory", "m", "memory of the containers, like 512m or 2g (default: that of those who name none)")
 	c.Flags().Var(frame.Checked(f, &request.NanoCpus, "number", parse.CPUs), "cpus", "processors of the containers, like 1.5 (default: that of those who name none)")
