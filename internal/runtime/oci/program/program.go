@@ -141,7 +141,7 @@ func (p Program) specificationFile() string { return filepath.Join(p.StateDir, "
 func replaceFile(path string, data []byte) error {
 	fresh := path + ".new"
 	if err := os.WriteFile(fresh, data, 0o600); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return err
 	}
 	return os.Rename(fresh, path)
 }
