@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -201,6 +202,41 @@ func TestKilledCommandLine(t *testing.T) {
 	h.wait(p)
 	resume()
 	eventually(t, settle, gone)
+}
+
+// A run whose output nobody reads any more ends as the first command of a pipe does, and takes a container with it
+// that was to go at its end; another one goes on.
+func TestRunNobodyReads(t *testing.T) {
+	t.Parallel()
+	h := newHost(t).up()
+	for _, c := range []struct {
+		flag string
+		left int // containers
+	}{
+		{"--rm=true", 0},
+		{"--rm=false", 1},
+	} {
+		p := h.prepare(nil, binary("patchbay"), "run", c.flag, "--name", "chatter", "box", "yes")
+		p.Stdout = nil
+		out, err := p.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.ns.Do(p.Start); err != nil {
+			t.Fatal(err)
+		}
+		if line, err := bufio.NewReader(out).ReadString('\n'); line != "y\n" {
+			t.Fatalf("%s: output %q, %v", c.flag, line, err)
+		}
+		out.Close()
+		if r := h.wait(p); r.code != 128+int(unix.SIGPIPE) || r.stderr != "" {
+			t.Errorf("%s: got %s, want the exit code of SIGPIPE and no message", c.flag, r)
+		}
+		if got := strings.Fields(h.patchbay("list", "--quiet")); len(got) != c.left {
+			t.Errorf("%s: %q run, want %d", c.flag, got, c.left)
+		}
+	}
+	h.patchbay("delete", "--force", "chatter")
 }
 
 // stopProcess has a process stand still, and returns when all of its threads do: a

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	apiserverv1 "patchbay.dev/patchbay/api/patchbay/apiserver/v1"
 	"patchbay.dev/patchbay/internal/cli/containers"
@@ -37,7 +38,8 @@ the container's (see "patchbay help exit-codes"). An image that is not there is
 pulled. If the container cannot be started, it is deleted again.
 
 Signals are passed on to the container. With -it, Ctrl-P Ctrl-Q leaves it
-running.`,
+running. When nobody reads its output any more, as behind "| head", the exit code
+is 141; a container of --rm is killed and deleted then, any other goes on.`,
 		Example: `  patchbay run --rm debian cat /etc/os-release
   patchbay run -it --rm --network web --network lan,mac=02:00:00:00:00:05,ip=192.168.1.5 debian
   patchbay run -d --name db -e PASSWORD --network db --memory 512m -v ./data:/data postgres
@@ -99,7 +101,11 @@ func (r runner) run(ctx context.Context, request *apiserverv1.ContainerServiceRu
 		_, err := fmt.Fprintln(r.frame.Stdout, id)
 		return err
 	}
+	terminal.SurviveBrokenPipe()
 	exit, err := s.attach(ctx, started.GetStdioSocket())
+	if errors.Is(err, unix.EPIPE) {
+		return r.unread(ctx, id)
+	}
 	return s.outcome(ctx, r.containers, exit, err, r.options.template.AutoRemove)
 }
 
@@ -109,6 +115,15 @@ func (r runner) start(ctx context.Context, request *apiserverv1.ContainerService
 		return nil, errors.Join(cmp.Or(err, ctx.Err()), r.undo(ctx, request.GetId()))
 	}
 	return started, err
+}
+
+// unread ends a command whose output nobody reads any more. What was to go when it
+// ends was this command's alone: nobody would stop it.
+func (r runner) unread(ctx context.Context, id string) (err error) {
+	if r.options.template.AutoRemove {
+		err = r.undo(ctx, id)
+	}
+	return &frame.ExitError{Code: exitBrokenPipe, Err: err}
 }
 
 // undo deletes a container of whose start nobody waits for the end.
